@@ -1,0 +1,1 @@
+"""The quantized Keras layer set: Larq's names and meanings on Keras 3."""
