@@ -1,0 +1,1 @@
+"""From a streamed graph to sources."""

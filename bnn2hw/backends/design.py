@@ -1,0 +1,130 @@
+"""What a backend returns: files, and the streams by which a simulation can be compared with golden."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn2hw.ir import Graph, HardwareOp, Tensor
+from bnn2hw.ops.source import Source
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream of the design: the edge `name` of the graph under the identifier `id`.
+
+    A beat carries `lanes` values, the first in the least significant bits, in row-major order.
+    """
+
+    name: str
+    id: str
+    tensor: Tensor
+    lanes: int
+
+    @property
+    def bits(self) -> int:
+        """Width of a beat."""
+        return self.lanes * self.tensor.ints.bits
+
+    @property
+    def beats(self) -> int:
+        """Beats per frame."""
+        return self.tensor.size // self.lanes
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that hold a beat."""
+        return (self.bits + 7) // 8
+
+    @property
+    def words(self) -> str:
+        """What it carries, for a reader."""
+        shape = "×".join(map(str, self.tensor.shape))
+        return f"{shape} values {self.tensor.ints} of {self.tensor.ints.bits} bit, {self.lanes} per beat"
+
+    def pack(self, values: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Values of whole frames to beats, shape (beats, bytes), little-endian."""
+        return pack(self.tensor.ints.encode(values).reshape(-1, self.lanes), self.tensor.ints.bits)
+
+    def unpack(self, beats: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Beats of whole frames, shape (beats, bytes), to values of shape (frames, *shape)."""
+        codes = unpack(beats, self.tensor.ints.bits, self.lanes)
+        return self.tensor.ints.decode(codes).reshape(-1, *self.tensor.shape)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Sources of an accelerator, by file name; memory files among them end in ".hex".
+
+    `streams` are all streams in topological order: the first is the input, the last the output.
+    """
+
+    top: str
+    files: Mapping[str, str]
+    streams: tuple[Stream, ...]
+
+    @property
+    def input(self) -> Stream:
+        """The stream that enters the design."""
+        return self.streams[0]
+
+    @property
+    def output(self) -> Stream:
+        """The stream that leaves the design."""
+        return self.streams[-1]
+
+
+def pack(codes: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
+    """Codes of shape (words, lanes) to words of shape (words, bytes), lane 0 in the lowest bits."""
+    planes = (codes[:, :, None] >> np.arange(bits)) & 1
+    flat = planes.astype(np.uint8).reshape(codes.shape[0], -1)
+    return np.packbits(flat, axis=1, bitorder="little")
+
+
+def unpack(words: NDArray[np.uint8], bits: int, lanes: int) -> NDArray[np.int64]:
+    """The inverse of `pack`; codes come back unsigned."""
+    flat = np.unpackbits(words, axis=1, bitorder="little", count=bits * lanes)
+    planes = flat.reshape(words.shape[0], lanes, bits).astype(np.int64)
+    return planes @ (np.int64(1) << np.arange(bits))
+
+
+def streams(graph: Graph) -> tuple[Stream, ...]:
+    """The streams of a streamed graph, under identifiers fit for any language."""
+    ids = identifiers(n.name for n in graph)
+    made = []
+    for node in graph:
+        op, inputs = node.op, graph.inputs_of(node)
+        if isinstance(op, Source):
+            lanes = op.lanes
+        elif isinstance(op, HardwareOp):
+            lanes = op.lanes(*inputs)[1]
+        else:
+            raise TypeError(f"node '{node.name}' is no hardware op")
+        made.append(Stream(node.name, ids[node.name], graph.types[node.name], lanes))
+    return tuple(made)
+
+
+SUFFIXES = ("", "_data", "_valid", "_ready")
+
+
+def identifiers(names: Iterable[str]) -> dict[str, str]:
+    """A distinct identifier for each name: letters, digits and single underscores, distinct in any case.
+
+    Identifiers stay distinct when one of `SUFFIXES` is appended, and are no keyword once they carry a prefix.
+    """
+    taken: set[str] = set()
+    chosen = {}
+    for name in names:
+        stem = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "layer"
+        stem = stem if stem[0].isalpha() else f"n{stem}"
+        number, candidate = 1, stem
+        while any((candidate + s).lower() in taken for s in SUFFIXES):
+            number += 1
+            candidate = f"{stem}_{number}"
+        taken.update((candidate + s).lower() for s in SUFFIXES)
+        chosen[name] = candidate
+    return chosen

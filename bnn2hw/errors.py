@@ -1,0 +1,56 @@
+"""Every error that bnn2hw raises on purpose.
+
+A message says what was found, where, what is supported, and how to mend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class Bnn2hwError(Exception):
+    """The base of all errors of this package; the command line prints it and exits with 2."""
+
+
+class InputError(Bnn2hwError):
+    """A file, an option or an array that cannot be used as it is."""
+
+
+class MissingToolError(Bnn2hwError):
+    """A program that has to be installed before this step can run."""
+
+
+class ToolError(Bnn2hwError):
+    """A program that ran and failed; the message carries the end of its log."""
+
+
+class MismatchError(Bnn2hwError):
+    """The hardware disagreed with the golden model."""
+
+
+class FoldingError(Bnn2hwError):
+    """A folding that does not divide, or a rate that no folding reaches."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason why a model cannot be compiled."""
+
+    layer: str
+    found: str
+    supported: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"layer '{self.layer}': {self.found}. Supported: {self.supported}. Way out: {self.remedy}."
+
+
+class UnsupportedError(Bnn2hwError):
+    """A model that cannot be compiled exactly, with all its problems at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        head = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        lines = "\n".join(f"  - {p}" for p in self.problems)
+        super().__init__(f"this model cannot be compiled ({head}):\n{lines}")

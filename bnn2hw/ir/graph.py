@@ -1,0 +1,185 @@
+"""Ops, and the immutable graph that holds them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn2hw.boards import Family
+from bnn2hw.errors import Bnn2hwError
+from bnn2hw.ir.timing import Timing
+from bnn2hw.ir.types import Tensor
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Clock cycles of one op or of a whole network.
+
+    `interval` lies between two frames in the steady state; `latency` between the cycle in which the first
+    input beat is taken and the cycle in which the first output beat is offered, from an empty pipeline.
+    """
+
+    interval: int
+    latency: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Predicted resources: LUTs of the family's size, flip-flops, block RAMs of its native size, DSP blocks."""
+
+    lut: float = 0.0
+    ff: float = 0.0
+    bram: float = 0.0
+    dsp: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.lut + other.lut, self.ff + other.ff, self.bram + other.bram, self.dsp + other.dsp)
+
+    def __mul__(self, times: float) -> Cost:
+        return Cost(self.lut * times, self.ff * times, self.bram * times, self.dsp * times)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The contents of a ROM: `codes[word, lane]`, each lane `bits` wide, lane 0 in the least significant bits."""
+
+    codes: Array
+    bits: int
+
+
+@dataclass(frozen=True, eq=False)
+class Op(ABC):
+    """What a node computes. Fields are its whole identity; arrays among them are made read-only."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
+    @abstractmethod
+    def infer(self, *x: Tensor) -> Tensor:
+        """The type of the output; raises ValueError where the inputs do not fit this op."""
+
+    @abstractmethod
+    def golden(self, *x: Array) -> Array:
+        """Exact outputs for a batch (the first axis)."""
+
+
+class HardwareOp(Op):
+    """An op over integers that the backends can print; everything that is known of it stands in its class."""
+
+    kind: ClassVar[str]
+    """The stem of its file and of its templates."""
+
+    one_to_one: ClassVar[bool] = False
+    """Whether each step reads a beat and writes one, so that it can hang directly on its producer."""
+
+    @abstractmethod
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        """Values per beat at the input and at the output."""
+
+    @abstractmethod
+    def interval(self, *x: Tensor) -> int:
+        """Cycles per frame in the steady state, exactly."""
+
+    @abstractmethod
+    def timing(self, *x: Tensor) -> Timing:
+        """When each beat is read and written."""
+
+    @abstractmethod
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        """Predicted resources in a device family."""
+
+    @abstractmethod
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        """What the templates print, beside the widths of the streams."""
+
+    def memories(self, *x: Tensor) -> Mapping[str, Memory]:
+        """ROM contents by the name of the parameter that takes the file's name."""
+        return {}
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        """All legal foldings of this op, itself among them."""
+        yield self
+
+    @classmethod
+    @abstractmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        """Small instances with their input types, which together vary every field."""
+
+    def cycles(self, *x: Tensor) -> Cycles:
+        """Interval and latency of this op alone, its input always there and its output always taken."""
+        timing = self.timing(*x)
+        beats = x[0].size // self.lanes(*x)[0]
+        _, written = timing.asap(np.arange(2 * beats, dtype=np.int64))
+        return Cycles(self.interval(*x), int(written[0]))
+
+
+@dataclass(frozen=True)
+class Node:
+    """An op in a graph; its output edge carries its name."""
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in topological order and the names of the edges that leave the graph.
+
+    Raises:
+        Bnn2hwError: a node is named twice, reads an edge that does not precede it, or does not fit its inputs.
+    """
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    types: Mapping[str, Tensor] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        types: dict[str, Tensor] = {}
+        for node in self.nodes:
+            missing = [i for i in node.inputs if i not in types]
+            if missing or node.name in types:
+                why = f"reads '{missing[0]}' before it is made" if missing else "is named twice"
+                raise Bnn2hwError(f"node '{node.name}' {why}")
+            try:
+                types[node.name] = node.op.infer(*(types[i] for i in node.inputs))
+            except (ValueError, TypeError) as error:
+                raise Bnn2hwError(f"node '{node.name}' ({type(node.op).__name__}): {error}") from error
+        for output in self.outputs:
+            if output not in types:
+                raise Bnn2hwError(f"the graph has no edge '{output}' to give out")
+        object.__setattr__(self, "types", types)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Node]:
+        return {n.name: n for n in self.nodes}
+
+    def __getitem__(self, name: str) -> Node:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def inputs_of(self, node: Node) -> tuple[Tensor, ...]:
+        """Types of the edges that a node reads."""
+        return tuple(self.types[i] for i in node.inputs)
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[Node, ...]]:
+        """The nodes that read each edge."""
+        return {n.name: tuple(c for c in self.nodes if n.name in c.inputs) for n in self.nodes}
+
+    def map_ops(self, ops: Mapping[str, Op]) -> Graph:
+        """The same graph with some nodes' ops replaced."""
+        return Graph(tuple(replace(n, op=ops.get(n.name, n.op)) for n in self.nodes), self.outputs)

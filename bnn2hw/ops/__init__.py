@@ -1,0 +1,31 @@
+"""What a node can be, one file each."""
+
+from bnn2hw.ir import HardwareOp
+from bnn2hw.ops.argmax import Argmax
+from bnn2hw.ops.fifo import Fifo
+from bnn2hw.ops.mac import Mac
+from bnn2hw.ops.matvec import MatVec
+from bnn2hw.ops.pool import Pool
+from bnn2hw.ops.source import Source
+from bnn2hw.ops.table import Table
+from bnn2hw.ops.threshold import Threshold
+from bnn2hw.ops.width import Width
+from bnn2hw.ops.window import Window
+from bnn2hw.ops.xnor import Xnor
+
+HARDWARE_OPS: tuple[type[HardwareOp], ...] = (Window, Xnor, Mac, Threshold, Table, Pool, Argmax, Width, Fifo)
+
+__all__ = [
+    "HARDWARE_OPS",
+    "Argmax",
+    "Fifo",
+    "Mac",
+    "MatVec",
+    "Pool",
+    "Source",
+    "Table",
+    "Threshold",
+    "Width",
+    "Window",
+    "Xnor",
+]

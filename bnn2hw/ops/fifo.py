@@ -1,0 +1,64 @@
+"""A queue between two ops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from bnn2hw.boards import Family
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ops.memories import counter_bits, ram_cost
+
+
+@dataclass(frozen=True, eq=False)
+class Fifo(HardwareOp):
+    """Passes beats on in order, one cycle later at the earliest; both handshakes are registered.
+
+    Attributes:
+        simd: values per beat.
+        depth: beats that it holds; at least 2, with which it passes one beat per cycle.
+    """
+
+    kind: ClassVar[str] = "fifo"
+
+    simd: int = 1
+    depth: int = 2
+
+    def infer(self, *x: Tensor) -> Tensor:
+        if x[0].size % self.simd or self.depth < 2:
+            raise ValueError(
+                f"simd={self.simd} must divide {x[0].size} values and depth={self.depth} be at least 2"
+            )
+        return x[0]
+
+    def golden(self, *x: Array) -> Array:
+        return x[0]
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.simd, self.simd
+
+    def interval(self, *x: Tensor) -> int:
+        return x[0].size // self.simd
+
+    def timing(self, *x: Tensor) -> Steps:
+        every = np.ones(self.interval(*x), bool)
+        return Steps(every, every, latency=1)
+
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        return {"BITS": self.simd * x[0].ints.bits, "DEPTH": self.depth}
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        bits = self.simd * x[0].ints.bits
+        if self.depth == 2:
+            return Cost(lut=bits + 4, ff=2 * bits + 4)
+        control = 4 * counter_bits(self.depth) + 6
+        return Cost(lut=control + bits, ff=control + bits) + ram_cost(family, self.depth - 1, bits)
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        yield cls(simd=2, depth=2), (Tensor((3, 4), BIPOLAR),)
+        yield cls(simd=1, depth=3), (Tensor((7,), Ints(-4, 3)),)
+        yield cls(simd=3, depth=20), (Tensor((4, 6), Ints(0, 5)),)

@@ -1,0 +1,131 @@
+"""What the matrix-vector units share: weights, folding and schedule. `xnor` and `mac` say what is multiplied."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from bnn2hw.ir import Array, HardwareOp, Memory, Steps, Tensor
+from bnn2hw.ops.memories import divisors
+
+
+@dataclass(frozen=True, eq=False)
+class MatVec(HardwareOp):
+    """y = x · weights for each vector of a sample.
+
+    The vectors run along the fewest trailing axes of the input whose product is MW, so a stream needs no
+    op to be flattened. `pe` neurons and `simd` synapses of each are computed per cycle: a vector takes
+    (MH / pe) · (MW / simd) cycles, in the first MW / simd of which it is read.
+
+    Attributes:
+        weights: integers of shape (MW, MH).
+        pe: neurons in parallel; divides MH.
+        simd: synapses of one neuron in parallel; divides MW.
+    """
+
+    weights: Array
+    pe: int = 1
+    simd: int = 1
+
+    @property
+    def mw(self) -> int:
+        """Synapses per neuron."""
+        return int(self.weights.shape[0])
+
+    @property
+    def mh(self) -> int:
+        """Neurons."""
+        return int(self.weights.shape[1])
+
+    @property
+    def synapse_folds(self) -> int:
+        """Beats per input vector."""
+        return self.mw // self.simd
+
+    @property
+    def neuron_folds(self) -> int:
+        """Beats per output vector."""
+        return self.mh // self.pe
+
+    def outer(self, x: Tensor) -> tuple[int, ...]:
+        """The axes that count vectors.
+
+        Raises:
+            ValueError: no trailing axes of the input hold MW values, or the folding does not divide.
+        """
+        for axis in range(len(x.shape) - 1, -1, -1):
+            if math.prod(x.shape[axis:]) == self.mw:
+                break
+        else:
+            raise ValueError(f"input shape {x.shape} has no trailing axes of {self.mw} values")
+        if self.mh % self.pe or self.mw % self.simd:
+            raise ValueError(
+                f"pe={self.pe} must divide {self.mh} neurons and simd={self.simd} must divide {self.mw} synapses"
+            )
+        return x.shape[:axis]
+
+    def dot(self, x: Array) -> Array:
+        """Exact products of a batch: float64 holds every integer below 2^53."""
+        vectors = x.reshape(-1, self.mw).astype(np.float64)
+        return (vectors @ self.weights.astype(np.float64)).astype(np.int64)
+
+    def golden(self, *x: Array) -> Array:
+        sample = Tensor(x[0].shape[1:])
+        return self.dot(x[0]).reshape(x[0].shape[0], *self.outer(sample), self.mh)
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.simd, self.pe
+
+    def interval(self, *x: Tensor) -> int:
+        return math.prod(self.outer(x[0])) * self.synapse_folds * self.neuron_folds
+
+    def pipeline(self, x: Tensor) -> int:
+        """Cycles from the step that reads the last synapses to the output."""
+        raise NotImplementedError
+
+    def timing(self, *x: Tensor) -> Steps:
+        steps = np.arange(self.interval(*x))
+        fold = steps % (self.synapse_folds * self.neuron_folds)
+        return Steps(
+            reads=fold < self.synapse_folds,
+            writes=fold % self.synapse_folds == self.synapse_folds - 1,
+            latency=self.pipeline(x[0]),
+        )
+
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        return {
+            "PE": self.pe,
+            "SIMD": self.simd,
+            "SYNAPSE_FOLDS": self.synapse_folds,
+            "NEURON_FOLDS": self.neuron_folds,
+            "ACC_BITS": self.infer(*x).ints.bits,
+        }
+
+    def weight_codes(self) -> Array:
+        """Wire codes of the weights, shape (MW, MH)."""
+        raise NotImplementedError
+
+    @property
+    def weight_bits(self) -> int:
+        """Width of one weight."""
+        return 1
+
+    def memories(self, *x: Tensor) -> Mapping[str, Memory]:
+        codes = self.weight_codes().T.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd)
+        words = codes.transpose(0, 2, 1, 3).reshape(
+            self.neuron_folds * self.synapse_folds, self.pe * self.simd
+        )
+        return {"WEIGHTS": Memory(words, self.weight_bits)}
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        for pe in divisors(self.mh):
+            for simd in divisors(self.mw):
+                yield replace(self, pe=pe, simd=simd)
+
+    def negated(self, neurons: Array) -> Self:
+        """The same op with the weights of some neurons (boolean mask of shape (MH,)) negated."""
+        return replace(self, weights=np.where(neurons[None, :], -self.weights, self.weights))

@@ -1,0 +1,90 @@
+"""A table per channel: any function of one integer, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from bnn2hw.boards import Family
+from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
+from bnn2hw.ops.memories import counter_bits, divisors, rom_cost
+
+
+@dataclass(frozen=True, eq=False)
+class Table(HardwareOp):
+    """y = table[c, index of x in `domain`].
+
+    Attributes:
+        table: integers of shape (channels, domain.count).
+        domain: the input's integers.
+        scale: real meaning of the output (see Tensor).
+        pe: channels per beat; each beyond the first needs a copy of the table.
+    """
+
+    kind: ClassVar[str] = "table"
+    one_to_one: ClassVar[bool] = True
+
+    table: Array
+    domain: Ints
+    scale: float = 1.0
+    pe: int = 1
+
+    def infer(self, *x: Tensor) -> Tensor:
+        channels, entries = self.table.shape
+        if x[0].channels != channels or x[0].ints != self.domain or self.domain.count != entries:
+            raise ValueError(
+                f"is for {channels} channels of {self.domain}, not {x[0].channels} of {x[0].ints}"
+            )
+        if channels % self.pe:
+            raise ValueError(f"pe={self.pe} must divide {channels} channels")
+        return Tensor(x[0].shape, Ints(int(self.table.min()), int(self.table.max())), self.scale)
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.pe, self.pe
+
+    def golden(self, *x: Array) -> Array:
+        index = (x[0] - self.domain.lo) // self.domain.step
+        values: Array = self.table[np.arange(self.table.shape[0]), index]
+        return values
+
+    def interval(self, *x: Tensor) -> int:
+        return x[0].size // self.pe
+
+    def timing(self, *x: Tensor) -> Steps:
+        every = np.ones(self.interval(*x), bool)
+        return Steps(every, every, latency=2)
+
+    def memories(self, *x: Tensor) -> Mapping[str, Memory]:
+        out, ints = self.infer(*x).ints, x[0].ints
+        words = np.zeros((self.table.shape[0], 2**ints.bits), np.int64)
+        words[:, ints.encode(ints.values()) % 2**ints.bits] = out.encode(self.table)
+        folded = words.reshape(-1, self.pe, words.shape[1]).transpose(0, 2, 1)
+        return {"TABLE": Memory(folded.reshape(-1, self.pe), out.bits)}
+
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        return {
+            "PE": self.pe,
+            "FOLDS": self.table.shape[0] // self.pe,
+            "IN_BITS": x[0].ints.bits,
+            "OUT_BITS": self.infer(*x).ints.bits,
+        }
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        folds = self.table.shape[0] // self.pe
+        control = counter_bits(folds) * 2 + 4
+        rom = rom_cost(family, folds * 2 ** x[0].ints.bits, self.infer(*x).ints.bits)
+        return rom * self.pe + Cost(lut=control, ff=control + self.pe * self.infer(*x).ints.bits)
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        for pe in divisors(self.table.shape[0]):
+            yield replace(self, pe=pe)
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        rng = np.random.default_rng(4)
+        dot, signed = Ints(-8, 8, step=2), Ints(-2, 3)
+        yield cls(rng.integers(-100, 100, (4, 9)), dot, scale=0.25, pe=2), (Tensor((3, 4), dot),)
+        yield cls(rng.integers(0, 7, (3, 6)), signed, pe=1), (Tensor((3,), signed),)

@@ -1,0 +1,115 @@
+"""Compare with per-channel thresholds: what bias, BatchNorm, activation and quantizer come down to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from bnn2hw.boards import Family
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
+from bnn2hw.ops.memories import counter_bits, divisors, rom_cost
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold(HardwareOp):
+    """The output climbs one step for each threshold that the input reaches.
+
+    y = type.lo + type.step · #{k : x ≥ thresholds[c, k]}. A threshold at the input's `lo` always fires,
+    one at `hi + step` never does.
+
+    Attributes:
+        thresholds: integers of shape (channels, type.count − 1), each row in rising order.
+        type: the output's integers.
+        scale: real meaning of the output (see Tensor).
+        offset: likewise.
+        pe: channels per beat; divides the number of channels.
+    """
+
+    kind: ClassVar[str] = "threshold"
+    one_to_one: ClassVar[bool] = True
+
+    thresholds: Array
+    type: Ints = BIPOLAR
+    scale: float = 1.0
+    offset: float = 0.0
+    pe: int = 1
+
+    def infer(self, *x: Tensor) -> Tensor:
+        channels, levels = self.thresholds.shape
+        ints = x[0].ints
+        if x[0].channels != channels:
+            raise ValueError(f"has thresholds for {channels} channels, the input has {x[0].channels}")
+        if levels != self.type.count - 1 or channels % self.pe:
+            raise ValueError(
+                f"{levels} thresholds and pe={self.pe} do not fit {self.type} and {channels} channels"
+            )
+        if np.any(np.diff(self.thresholds, axis=1) < 0):
+            raise ValueError("thresholds must rise")
+        if not Ints(ints.lo, ints.hi + ints.step, ints.step).contains(self.thresholds):
+            raise ValueError(f"thresholds must lie on {ints} or one step above")
+        return Tensor(x[0].shape, self.type, self.scale, self.offset)
+
+    def golden(self, *x: Array) -> Array:
+        fired = np.zeros(x[0].shape, np.int32)
+        for level in self.thresholds.T:
+            fired += x[0] >= level
+        return self.type.lo + self.type.step * fired
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.pe, self.pe
+
+    def interval(self, *x: Tensor) -> int:
+        return x[0].size // self.pe
+
+    def timing(self, *x: Tensor) -> Steps:
+        every = np.ones(self.interval(*x), bool)
+        return Steps(every, every, latency=2)
+
+    def _rom(self, x: Tensor) -> Memory:
+        ints = x.ints
+        bits = Ints(ints.first_code, ints.first_code + ints.count).bits
+        codes = ints.encode(self.thresholds)
+        return Memory(codes.reshape(codes.shape[0] // self.pe, -1), bits)
+
+    def memories(self, *x: Tensor) -> Mapping[str, Memory]:
+        return {"THRESHOLDS": self._rom(x[0])}
+
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        return {
+            "PE": self.pe,
+            "FOLDS": self.thresholds.shape[0] // self.pe,
+            "LEVELS": self.thresholds.shape[1],
+            "IN_BITS": x[0].ints.bits,
+            "IN_SIGNED": int(x[0].ints.signed),
+            "THRESHOLD_BITS": self._rom(x[0]).bits,
+            "OUT_BITS": self.type.bits,
+            "OUT_FIRST": self.type.first_code,
+        }
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        rom = self._rom(x[0])
+        folds, lanes = rom.codes.shape
+        compare = lanes * rom.bits * (0.75 if family.lut_inputs == 6 else 1.2)
+        control = counter_bits(folds) * 2 + 4
+        logic = Cost(lut=compare + control, ff=self.pe * (x[0].ints.bits + self.type.bits) + control)
+        return logic + rom_cost(family, folds, lanes * rom.bits)
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        for pe in divisors(self.thresholds.shape[0]):
+            yield replace(self, pe=pe)
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        rng = np.random.default_rng(3)
+        dot = Ints(-12, 12, step=2)
+        binary = rng.choice(np.append(dot.values(), 14), (6, 1))
+        yield cls(binary, pe=2), (Tensor((2, 2, 6), dot),)
+        yield (
+            cls(np.sort(rng.integers(-50, 52, (4, 3)), 1), Ints(0, 3), 1 / 3, pe=4),
+            (Tensor((3, 4), Ints(-50, 50)),),
+        )
+        ternary = np.sort(rng.integers(0, 64, (3, 2)), 1)
+        yield cls(ternary, Ints(-1, 1), pe=1, offset=0.5), (Tensor((3,), Ints(0, 63)),)

@@ -1,0 +1,74 @@
+"""The binary matrix-vector unit: XNOR, popcount, accumulate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from bnn2hw.boards import Family
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
+from bnn2hw.ops.matvec import MatVec
+from bnn2hw.ops.memories import counter_bits, ram_cost, rom_cost
+
+LEAF = 6
+"""Bits that the first level of the popcount counts at once; the template uses the same."""
+
+
+@dataclass(frozen=True, eq=False)
+class Xnor(MatVec):
+    """±1 inputs times ±1 weights; the output is the dot product, coded as the number of agreeing signs."""
+
+    kind: ClassVar[str] = "xnor"
+
+    def infer(self, *x: Tensor) -> Tensor:
+        if x[0].ints != BIPOLAR:
+            raise ValueError(f"takes ±1, not {x[0].ints}")
+        return Tensor((*self.outer(x[0]), self.mh), Ints(-self.mw, self.mw, step=2), x[0].scale)
+
+    def dot(self, x: Array) -> Array:
+        if self.mw < 2**24:  # every partial sum is an integer that float32 holds exactly
+            vectors = x.reshape(-1, self.mw).astype(np.float32)
+            return (vectors @ self.weights.astype(np.float32)).astype(np.int32)
+        return super().dot(x)
+
+    @property
+    def leaves(self) -> int:
+        """Terms that the adder tree sums."""
+        return math.ceil(self.simd / LEAF)
+
+    def pipeline(self, x: Tensor) -> int:
+        return 4 + (self.leaves - 1).bit_length()
+
+    def weight_codes(self) -> Array:
+        return (self.weights > 0).astype(np.int64)
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        # Per synapse: one XNOR and about one full adder, in the family's LUTs (measured, see docs/estimates.md).
+        per_synapse = 2.2 if family.lut_inputs == 6 else 3.5
+        acc = self.infer(*x).ints.bits
+        folds = self.synapse_folds * self.neuron_folds
+        control = 3 * counter_bits(folds) + 20
+        compute = Cost(
+            lut=self.pe * (self.simd * per_synapse + acc) + control,
+            ff=self.pe * (self.simd * 1.9 + acc) + 2 * self.simd + control,
+        )
+        weights = rom_cost(family, folds, self.pe * self.simd)
+        vector = ram_cost(family, self.synapse_folds, self.simd) if self.neuron_folds > 1 else Cost()
+        return compute + weights + vector
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        rng = np.random.default_rng(1)
+
+        def weights(mw: int, mh: int) -> Array:
+            return rng.choice(np.array([-1, 1], np.int8), (mw, mh))
+
+        yield cls(weights(12, 6), pe=2, simd=3), (Tensor((2, 2, 12), BIPOLAR),)
+        yield cls(weights(8, 4), pe=4, simd=8), (Tensor((5, 8), BIPOLAR),)
+        yield cls(weights(28, 3), pe=3, simd=14), (Tensor((2, 14), BIPOLAR),)
+        yield cls(weights(65, 4), pe=1, simd=65), (Tensor((65,), BIPOLAR),)
+        yield cls(weights(1, 2), pe=1, simd=1), (Tensor((3, 1), BIPOLAR),)

