@@ -131,7 +131,7 @@ class Buffered:
         return freed
 
     def _settle(self, update: Callable[[], bool]) -> None:
-        for _ in range(1_000_000):
+        for _ in range(100_000):
             if update():
                 return
         raise Bnn2hwError("the schedule of a buffered op does not settle; please report this")

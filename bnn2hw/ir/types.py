@@ -120,6 +120,17 @@ class Tensor:
             raise TypeError(f"an edge of shape {self.shape} carries real numbers where integers are needed")
         return self.type
 
+    def trailing(self, size: int) -> int:
+        """The first of the fewest trailing axes that hold `size` values.
+
+        Raises:
+            ValueError: no trailing axes do.
+        """
+        for axis in range(len(self.shape) - 1, -1, -1):
+            if math.prod(self.shape[axis:]) == size:
+                return axis
+        raise ValueError(f"shape {self.shape} has no trailing axes of {size} values")
+
     def real(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """The real meaning of integers, in float64."""
         scaled: NDArray[np.float64] = np.asarray(values, np.float64) * np.asarray(self.scale)

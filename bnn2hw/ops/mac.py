@@ -35,12 +35,12 @@ class Mac(MatVec):
         ints, w = x[0].ints, self.weights.astype(np.int64)
         if ints.step != 1:
             raise ValueError(f"takes integers in steps of 1, not {ints}")
-        if not isinstance(x[0].scale, float) or not isinstance(x[0].offset, float):
-            raise ValueError("takes one scale and offset for all channels")  # noqa: TRY004
         lo = int(np.minimum(w * ints.lo, w * ints.hi).sum(0).min())
         hi = int(np.maximum(w * ints.lo, w * ints.hi).sum(0).max())
-        offset = tuple(float(v) for v in x[0].offset * w.sum(0)) if x[0].offset else 0.0
-        return Tensor((*self.outer(x[0]), self.mh), Ints(lo, hi), x[0].scale, offset)
+        scale = self.meaning(x[0])
+        sums = np.asarray(x[0].offset) * w.sum(0) * self.scale
+        offset = tuple(float(v) for v in sums) if np.any(sums) else 0.0
+        return Tensor((*self.outer(x[0]), self.mh), Ints(lo, hi), scale, offset)
 
     def pipeline(self, x: Tensor) -> int:
         return 4 + (self.simd - 1).bit_length()
@@ -81,5 +81,5 @@ class Mac(MatVec):
         signs = np.array([-1, 1], np.int8)
         yield cls(rng.choice(signs, (9, 4)), pe=4, simd=1), (Tensor((3, 9), pixel, 1 / 127.5, -1.0),)
         yield cls(rng.choice(signs, (6, 6)), pe=2, simd=3), (Tensor((2, 6), Ints(-1, 1)),)
-        yield cls(rng.integers(-3, 4, (10, 2)), pe=1, simd=10), (Tensor((2, 5), Ints(-7, 5)),)
+        yield cls(rng.integers(-3, 4, (10, 2)), scale=1 / 3, pe=1, simd=10), (Tensor((2, 5), Ints(-7, 5)),)
         yield cls(rng.integers(-8, 8, (4, 3)), pe=3, simd=2), (Tensor((2, 4), pixel),)

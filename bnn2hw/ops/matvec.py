@@ -25,9 +25,11 @@ class MatVec(HardwareOp):
         weights: integers of shape (MW, MH).
         pe: neurons in parallel; divides MH.
         simd: synapses of one neuron in parallel; divides MW.
+        scale: real meaning of a weight of 1.
     """
 
     weights: Array
+    scale: float = 1.0
     pe: int = 1
     simd: int = 1
 
@@ -57,16 +59,22 @@ class MatVec(HardwareOp):
         Raises:
             ValueError: no trailing axes of the input hold MW values, or the folding does not divide.
         """
-        for axis in range(len(x.shape) - 1, -1, -1):
-            if math.prod(x.shape[axis:]) == self.mw:
-                break
-        else:
-            raise ValueError(f"input shape {x.shape} has no trailing axes of {self.mw} values")
+        axis = x.trailing(self.mw)
         if self.mh % self.pe or self.mw % self.simd:
             raise ValueError(
                 f"pe={self.pe} must divide {self.mh} neurons and simd={self.simd} must divide {self.mw} synapses"
             )
         return x.shape[:axis]
+
+    def meaning(self, x: Tensor) -> float:
+        """Real meaning of a dot product of 1.
+
+        Raises:
+            ValueError: the input's scale or offset differs between channels.
+        """
+        if not isinstance(x.scale, float) or not isinstance(x.offset, float):
+            raise ValueError("takes one scale and offset for all channels")  # noqa: TRY004
+        return x.scale * self.scale
 
     def dot(self, x: Array) -> Array:
         """Exact products of a batch: float64 holds every integer below 2^53."""

@@ -9,18 +9,20 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
 from bnn2hw.ops.memories import counter_bits, divisors, rom_cost
 
 
 @dataclass(frozen=True, eq=False)
 class Table(HardwareOp):
-    """y = table[c, index of x in `domain`].
+    """y = table[c, index of x in `domain`], with channels as in `Threshold`.
 
     Attributes:
         table: integers of shape (channels, domain.count).
         domain: the input's integers.
+        type: the output's integers.
         scale: real meaning of the output (see Tensor).
+        offset: likewise.
         pe: channels per beat; each beyond the first needs a copy of the table.
     """
 
@@ -29,7 +31,9 @@ class Table(HardwareOp):
 
     table: Array
     domain: Ints
+    type: Ints
     scale: float = 1.0
+    offset: float = 0.0
     pe: int = 1
 
     def infer(self, *x: Tensor) -> Tensor:
@@ -40,15 +44,17 @@ class Table(HardwareOp):
             )
         if channels % self.pe:
             raise ValueError(f"pe={self.pe} must divide {channels} channels")
-        return Tensor(x[0].shape, Ints(int(self.table.min()), int(self.table.max())), self.scale)
+        if not self.type.contains(self.table):
+            raise ValueError(f"holds values outside of {self.type}")
+        return Tensor(x[0].shape, self.type, self.scale, self.offset)
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.pe, self.pe
 
     def golden(self, *x: Array) -> Array:
-        index = (x[0] - self.domain.lo) // self.domain.step
+        index = (x[0].reshape(-1, self.table.shape[0]) - self.domain.lo) // self.domain.step
         values: Array = self.table[np.arange(self.table.shape[0]), index]
-        return values
+        return values.reshape(x[0].shape)
 
     def interval(self, *x: Tensor) -> int:
         return x[0].size // self.pe
@@ -58,7 +64,7 @@ class Table(HardwareOp):
         return Steps(every, every, latency=2)
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
-        out, ints = self.infer(*x).ints, x[0].ints
+        out, ints = self.type, x[0].ints
         words = np.zeros((self.table.shape[0], 2**ints.bits), np.int64)
         words[:, ints.encode(ints.values()) % 2**ints.bits] = out.encode(self.table)
         folded = words.reshape(-1, self.pe, words.shape[1]).transpose(0, 2, 1)
@@ -69,14 +75,14 @@ class Table(HardwareOp):
             "PE": self.pe,
             "FOLDS": self.table.shape[0] // self.pe,
             "IN_BITS": x[0].ints.bits,
-            "OUT_BITS": self.infer(*x).ints.bits,
+            "OUT_BITS": self.type.bits,
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         folds = self.table.shape[0] // self.pe
         control = counter_bits(folds) * 2 + 4
-        rom = rom_cost(family, folds * 2 ** x[0].ints.bits, self.infer(*x).ints.bits)
-        return rom * self.pe + Cost(lut=control, ff=control + self.pe * self.infer(*x).ints.bits)
+        rom = rom_cost(family, folds * 2 ** x[0].ints.bits, self.type.bits)
+        return rom * self.pe + Cost(lut=control, ff=control + self.pe * self.type.bits)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for pe in divisors(self.table.shape[0]):
@@ -86,5 +92,5 @@ class Table(HardwareOp):
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         rng = np.random.default_rng(4)
         dot, signed = Ints(-8, 8, step=2), Ints(-2, 3)
-        yield cls(rng.integers(-100, 100, (4, 9)), dot, scale=0.25, pe=2), (Tensor((3, 4), dot),)
-        yield cls(rng.integers(0, 7, (3, 6)), signed, pe=1), (Tensor((3,), signed),)
+        yield cls(rng.integers(-100, 100, (4, 9)), dot, Ints(-100, 99), 0.25, pe=2), (Tensor((3, 4), dot),)
+        yield cls(rng.choice([-1, 1], (3, 6)), signed, BIPOLAR, offset=0.5), (Tensor((3,), signed),)

@@ -20,6 +20,8 @@ class Threshold(HardwareOp):
     y = type.lo + type.step · #{k : x ≥ thresholds[c, k]}. A threshold at the input's `lo` always fires,
     one at `hi + step` never does.
 
+    Channels run along the fewest trailing axes that hold as many values as there are rows of thresholds.
+
     Attributes:
         thresholds: integers of shape (channels, type.count − 1), each row in rising order.
         type: the output's integers.
@@ -40,8 +42,7 @@ class Threshold(HardwareOp):
     def infer(self, *x: Tensor) -> Tensor:
         channels, levels = self.thresholds.shape
         ints = x[0].ints
-        if x[0].channels != channels:
-            raise ValueError(f"has thresholds for {channels} channels, the input has {x[0].channels}")
+        x[0].trailing(channels)
         if levels != self.type.count - 1 or channels % self.pe:
             raise ValueError(
                 f"{levels} thresholds and pe={self.pe} do not fit {self.type} and {channels} channels"
@@ -53,10 +54,11 @@ class Threshold(HardwareOp):
         return Tensor(x[0].shape, self.type, self.scale, self.offset)
 
     def golden(self, *x: Array) -> Array:
-        fired = np.zeros(x[0].shape, np.int32)
+        values = x[0].reshape(-1, self.thresholds.shape[0])
+        fired = np.zeros(values.shape, np.int32)
         for level in self.thresholds.T:
-            fired += x[0] >= level
-        return self.type.lo + self.type.step * fired
+            fired += values >= level
+        return (self.type.lo + self.type.step * fired).reshape(x[0].shape)
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.pe, self.pe
@@ -113,3 +115,4 @@ class Threshold(HardwareOp):
         )
         ternary = np.sort(rng.integers(0, 64, (3, 2)), 1)
         yield cls(ternary, Ints(-1, 1), pe=1, offset=0.5), (Tensor((3,), Ints(0, 63)),)
+        yield cls(binary[:4], pe=2), (Tensor((2, 2), dot),)

@@ -27,7 +27,7 @@ class Xnor(MatVec):
     def infer(self, *x: Tensor) -> Tensor:
         if x[0].ints != BIPOLAR:
             raise ValueError(f"takes ±1, not {x[0].ints}")
-        return Tensor((*self.outer(x[0]), self.mh), Ints(-self.mw, self.mw, step=2), x[0].scale)
+        return Tensor((*self.outer(x[0]), self.mh), Ints(-self.mw, self.mw, step=2), self.meaning(x[0]))
 
     def dot(self, x: Array) -> Array:
         if self.mw < 2**24:  # every partial sum is an integer that float32 holds exactly
@@ -68,7 +68,7 @@ class Xnor(MatVec):
             return rng.choice(np.array([-1, 1], np.int8), (mw, mh))
 
         yield cls(weights(12, 6), pe=2, simd=3), (Tensor((2, 2, 12), BIPOLAR),)
-        yield cls(weights(8, 4), pe=4, simd=8), (Tensor((5, 8), BIPOLAR),)
+        yield cls(weights(8, 4), scale=0.5, pe=4, simd=8), (Tensor((5, 8), BIPOLAR),)
         yield cls(weights(28, 3), pe=3, simd=14), (Tensor((2, 14), BIPOLAR),)
         yield cls(weights(65, 4), pe=1, simd=65), (Tensor((65,), BIPOLAR),)
         yield cls(weights(1, 2), pe=1, simd=1), (Tensor((3, 1), BIPOLAR),)

@@ -1,0 +1,94 @@
+"""Cycles and resources of a whole graph, before any tool runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn2hw.boards import Device
+from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node
+from bnn2hw.ops.source import Source
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a design needs and does on a device.
+
+    Attributes:
+        cycles: interval and latency of the network, exact.
+        cost: predicted resources.
+        device: where it is to run, at `device.clock_mhz`.
+    """
+
+    cycles: Cycles
+    cost: Cost
+    device: Device
+
+    @property
+    def fps(self) -> float:
+        """Frames per second at the device's planned clock."""
+        return self.device.clock_mhz * 1e6 / self.cycles.interval
+
+    @property
+    def latency_us(self) -> float:
+        """Microseconds from the first input beat to the first output beat, at the device's planned clock."""
+        return self.cycles.latency / self.device.clock_mhz
+
+    @property
+    def use(self) -> dict[str, float]:
+        """Share of the device that each resource takes."""
+        have = {"lut": self.device.lut, "ff": self.device.ff, "bram": self.device.bram, "dsp": self.device.dsp}
+        return {name: _share(getattr(self.cost, name), count) for name, count in have.items()}
+
+    @property
+    def fits(self) -> bool:
+        """Whether every resource suffices."""
+        return max(self.use.values()) <= 1.0
+
+
+def _share(needed: float, there: int) -> float:
+    return needed / there if there else float(needed > 0) * float("inf") if needed else 0.0
+
+
+def hardware_nodes(graph: Graph) -> Iterator[tuple[Node, HardwareOp]]:
+    """The nodes that become hardware, with their ops."""
+    return ((n, n.op) for n in graph if isinstance(n.op, HardwareOp))
+
+
+def interval(graph: Graph) -> int:
+    """Cycles between frames: the slowest op's, or the input stream's own length."""
+    beats = [graph.types[n.name].size // n.op.lanes for n in graph if isinstance(n.op, Source)]
+    return max(beats + [op.interval(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)])
+
+
+def latency(graph: Graph) -> int:
+    """Cycles from the first input beat to the first output beat of a streamed graph, from an empty pipeline."""
+    times = {}
+    for node in graph:
+        if isinstance(node.op, Source):
+            beats = graph.types[node.name].size // node.op.lanes
+            times[node.name] = np.arange(beats, dtype=np.int64)
+        elif isinstance(node.op, HardwareOp):
+            timing = node.op.timing(*graph.inputs_of(node))
+            times[node.name] = timing.asap(times[node.inputs[0]])[1]
+    return int(times[graph.outputs[0]][0])
+
+
+def cycles(graph: Graph) -> Cycles:
+    """Interval and latency of a streamed graph."""
+    return Cycles(interval(graph), latency(graph))
+
+
+def cost(graph: Graph, device: Device) -> Cost:
+    """Predicted resources of a folded or streamed graph."""
+    total = Cost()
+    for node, op in hardware_nodes(graph):
+        total += op.cost(device.family, *graph.inputs_of(node))
+    return total
+
+
+def estimate(graph: Graph, device: Device) -> Estimate:
+    """Cycles and resources of a streamed graph on a device."""
+    return Estimate(cycles(graph), cost(graph, device), device)
