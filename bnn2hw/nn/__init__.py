@@ -1,1 +1,26 @@
-"""The quantized Keras layer set: Larq's names and meanings on Keras 3."""
+"""The quantized Keras layer set: Larq's names and meanings on Keras 3.
+
+``import bnn2hw.nn as lq`` is the whole migration from ``import larq as lq``.
+"""
+
+from bnn2hw.nn import (
+    activations,
+    constraints,
+    context,
+    layers,
+    math,
+    metrics,
+    quantizers,
+    utils,
+)
+
+__all__ = [
+    "activations",
+    "constraints",
+    "context",
+    "layers",
+    "math",
+    "metrics",
+    "quantizers",
+    "utils",
+]
