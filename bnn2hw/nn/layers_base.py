@@ -203,3 +203,9 @@ def same_padding(length: Any, kernel_size: int, stride: int, dilation: int) -> l
 def _maximum(a: Any, b: int) -> Any:
     """Return the larger of two, in Python if the first is known."""
     return max(a, b) if isinstance(a, int) else ops.maximum(a, b)
+
+
+def arguments(local: dict[str, Any]) -> dict[str, Any]:
+    """Collect the arguments of a constructor from its ``locals()``, to pass them on by name."""
+    named = {name: value for name, value in local.items() if name not in ("self", "kwargs", "__class__")}
+    return {**named, **local["kwargs"]}

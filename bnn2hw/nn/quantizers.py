@@ -16,17 +16,20 @@ needs them. Each serves as ``input_quantizer``, as ``kernel_quantizer`` and as a
 | `SteTern` | ``ste_tern`` | -1, 0, 1 | 0 | 1 inside the clip value |
 | `DoReFa` | ``dorefa_quantizer`` | k-bit steps | 0 | 1 inside [0, 1] |
 | `NoOp` | | all | 0 | 1 |
+
+All of these take ``metrics=["flip_ratio"]`` to keep a `bnn2hw.nn.metrics.FlipRatio` of their outputs;
+without it a kernel
+quantizer takes the metrics of the open `bnn2hw.nn.context.metrics_scope`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from bnn2hw.nn import context, pseudo_gradients, utils
-from bnn2hw.nn.metrics import FlipRatio
 from bnn2hw.nn.pseudo_gradients import (
     approx_sign,
     dorefa_activations,
@@ -37,6 +40,7 @@ from bnn2hw.nn.pseudo_gradients import (
     ste_tern,
     swish_sign,
 )
+from bnn2hw.nn.quantizers_base import ClippedQuantizer, MeasuredQuantizer, Quantizer
 
 __all__ = [
     "ApproxSign",
@@ -64,55 +68,8 @@ __all__ = [
 ]
 
 
-class Quantizer(keras.layers.Layer):
-    """Base of quantizers: a layer whose output has the shape and dtype of its input.
-
-    Attributes:
-        precision: Bits per output value, or None if unknown; `bnn2hw.nn.models.summary` and the
-            optimizers read it.
-    """
-
-    precision: int | None = None
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"autocast": False, **kwargs})
-
-    def compute_output_shape(self, input_shape: Sequence[int | None]) -> Sequence[int | None]:
-        """Return the input's shape."""
-        return input_shape
-
-
-class _MeasuredQuantizer(Quantizer):
-    """A quantizer that can keep metrics of its outputs.
-
-    Their variables are the metrics' own; the quantizer has no weights.
-    """
-
-    def __init__(self, metrics: Iterable[str] | None = None, **kwargs: Any) -> None:
-        self._custom_metrics = None if metrics is None else list(metrics)
-        super().__init__(**kwargs)
-
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        """Make the metrics for values of this shape."""
-        if "flip_ratio" in (self._custom_metrics or ()):
-            self.flip_ratio = FlipRatio(name=f"flip_ratio/{self.name}")
-            self.flip_ratio.build(input_shape)
-        self.built = True
-
-    def call(self, inputs: Any) -> Any:
-        """Quantize, and show the result to the metrics."""
-        outputs = self._quantize(inputs)
-        if hasattr(self, "flip_ratio"):
-            self.flip_ratio.update_state(outputs)
-        return outputs
-
-    def _quantize(self, inputs: Any) -> Any:
-        """Return the quantized inputs."""
-        raise NotImplementedError
-
-
 @utils.register_keras_custom_object
-class NoOp(_MeasuredQuantizer):
+class NoOp(MeasuredQuantizer):
     r"""Change nothing, but declare how many bits a value has.
 
     \\[ q(x) = x, \qquad \frac{\partial q}{\partial x} = 1, \qquad q(0) = 0 \\]
@@ -121,9 +78,7 @@ class NoOp(_MeasuredQuantizer):
 
     Args:
         precision: Bits per value.
-        metrics: Metrics to keep, ``["flip_ratio"]`` or none; None takes those of the
-            open `bnn2hw.nn.context.metrics_scope` if this is a kernel quantizer.
-        **kwargs: Arguments of `keras.layers.Layer`.
+        **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
     """
 
     def __init__(self, precision: int, **kwargs: Any) -> None:
@@ -138,21 +93,9 @@ class NoOp(_MeasuredQuantizer):
         return {**super().get_config(), "precision": self.precision}
 
 
-class _ClippedQuantizer(_MeasuredQuantizer):
-    """A quantizer whose straight-through gradient ends at a clip value."""
-
-    def __init__(self, clip_value: float | None = 1.0, **kwargs: Any) -> None:
-        self.clip_value = clip_value
-        super().__init__(**kwargs)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal quantizer."""
-        return {**super().get_config(), "clip_value": self.clip_value}
-
-
 @utils.register_alias("ste_sign")
 @utils.register_keras_custom_object
-class SteSign(_ClippedQuantizer):
+class SteSign(ClippedQuantizer):
     r"""Binarize to -1 and 1, with the straight-through estimator as gradient.
 
     \\[ q(x) = \begin{cases} -1 & x < 0 \\\ 1 & x \geq 0 \end{cases} \qquad
@@ -162,9 +105,7 @@ class SteSign(_ClippedQuantizer):
 
     Args:
         clip_value: Magnitude up to which the gradient passes; None lets it pass everywhere.
-        metrics: Metrics to keep, ``["flip_ratio"]`` or none; None takes those of the
-            open `bnn2hw.nn.context.metrics_scope` if this is a kernel quantizer.
-        **kwargs: Arguments of `keras.layers.Layer`.
+        **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
 
     References:
         [Binarized Neural Networks](https://arxiv.org/abs/1602.02830), Courbariaux et al., 2016
@@ -178,7 +119,7 @@ class SteSign(_ClippedQuantizer):
 
 @utils.register_alias("approx_sign")
 @utils.register_keras_custom_object
-class ApproxSign(_MeasuredQuantizer):
+class ApproxSign(MeasuredQuantizer):
     r"""Binarize to -1 and 1, with a triangle as gradient.
 
     \\[ q(x) = \begin{cases} -1 & x < 0 \\\ 1 & x \geq 0 \end{cases} \qquad
@@ -187,9 +128,7 @@ class ApproxSign(_MeasuredQuantizer):
     Both zeros give +1; the gradient is 2 there.
 
     Args:
-        metrics: Metrics to keep, ``["flip_ratio"]`` or none; None takes those of the
-            open `bnn2hw.nn.context.metrics_scope` if this is a kernel quantizer.
-        **kwargs: Arguments of `keras.layers.Layer`.
+        **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
 
     References:
         [Bi-Real Net](https://arxiv.org/abs/1808.00278), Liu et al., 2018
@@ -203,7 +142,7 @@ class ApproxSign(_MeasuredQuantizer):
 
 @utils.register_alias("ste_heaviside")
 @utils.register_keras_custom_object
-class SteHeaviside(_ClippedQuantizer):
+class SteHeaviside(ClippedQuantizer):
     r"""Binarize to 0 and 1, with the straight-through estimator as gradient.
 
     \\[ q(x) = \begin{cases} 0 & x \leq 0 \\\ 1 & x > 0 \end{cases} \qquad
@@ -213,9 +152,7 @@ class SteHeaviside(_ClippedQuantizer):
 
     Args:
         clip_value: Magnitude up to which the gradient passes; None lets it pass everywhere.
-        metrics: Metrics to keep, ``["flip_ratio"]`` or none; None takes those of the
-            open `bnn2hw.nn.context.metrics_scope` if this is a kernel quantizer.
-        **kwargs: Arguments of `keras.layers.Layer`.
+        **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
     """
 
     precision = 1
@@ -226,7 +163,7 @@ class SteHeaviside(_ClippedQuantizer):
 
 @utils.register_alias("swish_sign")
 @utils.register_keras_custom_object
-class SwishSign(_MeasuredQuantizer):
+class SwishSign(MeasuredQuantizer):
     r"""Binarize to -1 and 1, with the derivative of the SignSwish function as gradient.
 
     \\[ q(x) = \begin{cases} -1 & x < 0 \\\ 1 & x \geq 0 \end{cases} \qquad
@@ -236,9 +173,7 @@ class SwishSign(_MeasuredQuantizer):
 
     Args:
         beta: Steepness: the larger, the nearer to the sign.
-        metrics: Metrics to keep, ``["flip_ratio"]`` or none; None takes those of the
-            open `bnn2hw.nn.context.metrics_scope` if this is a kernel quantizer.
-        **kwargs: Arguments of `keras.layers.Layer`.
+        **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
 
     References:
         [BNN+: Improved Binary Network Training](https://arxiv.org/abs/1812.11800), Darabi et al., 2018
@@ -260,7 +195,7 @@ class SwishSign(_MeasuredQuantizer):
 
 @utils.register_alias("magnitude_aware_sign")
 @utils.register_keras_custom_object
-class MagnitudeAwareSign(_ClippedQuantizer):
+class MagnitudeAwareSign(ClippedQuantizer):
     r"""Binarize each output channel to plus and minus its mean magnitude.
 
     \\[ q(x)_{..c} = s_c \, \mathrm{sign}(x_{..c}), \quad s_c = \mathrm{mean}(|x_{..c}|) \qquad
@@ -270,9 +205,7 @@ class MagnitudeAwareSign(_ClippedQuantizer):
 
     Args:
         clip_value: Magnitude up to which the gradient passes; None lets it pass everywhere.
-        metrics: Metrics to keep, ``["flip_ratio"]`` or none; None takes those of the
-            open `bnn2hw.nn.context.metrics_scope` if this is a kernel quantizer.
-        **kwargs: Arguments of `keras.layers.Layer`.
+        **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
 
     References:
         [Bi-Real Net](https://arxiv.org/abs/1808.00278), Liu et al., 2018, section 3.3
@@ -286,7 +219,7 @@ class MagnitudeAwareSign(_ClippedQuantizer):
 
 @utils.register_alias("ste_tern")
 @utils.register_keras_custom_object
-class SteTern(_ClippedQuantizer):
+class SteTern(ClippedQuantizer):
     r"""Reduce to -1, 0 and 1, with the straight-through estimator as gradient.
 
     \\[ q(x) = \begin{cases} 1 & x \geq \Delta \\\ 0 & |x| < \Delta \\\ -1 & x \leq -\Delta \end{cases} \qquad
@@ -300,9 +233,7 @@ class SteTern(_ClippedQuantizer):
         threshold_value: \\(\Delta\\), if ``ternary_weight_networks`` is false.
         ternary_weight_networks: Whether to compute \\(\Delta\\) from the values.
         clip_value: Magnitude up to which the gradient passes; None lets it pass everywhere.
-        metrics: Metrics to keep, ``["flip_ratio"]`` or none; None takes those of the
-            open `bnn2hw.nn.context.metrics_scope` if this is a kernel quantizer.
-        **kwargs: Arguments of `keras.layers.Layer`.
+        **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
 
     References:
         [Ternary Weight Networks](https://arxiv.org/abs/1605.04711), Li et al., 2016
@@ -335,7 +266,7 @@ class SteTern(_ClippedQuantizer):
 
 @utils.register_alias("dorefa_quantizer")
 @utils.register_keras_custom_object
-class DoReFa(_MeasuredQuantizer):
+class DoReFa(MeasuredQuantizer):
     r"""Round to k bits, activations on [0, 1], weights on [-1, 1].
 
     With \\(n = 2^k - 1\\) and rounding to the nearest, ties to even, activations become
@@ -355,9 +286,7 @@ class DoReFa(_MeasuredQuantizer):
     Args:
         k_bit: Bits per value.
         mode: ``"activations"`` or ``"weights"``.
-        metrics: Metrics to keep, ``["flip_ratio"]`` or none; None takes those of the
-            open `bnn2hw.nn.context.metrics_scope` if this is a kernel quantizer.
-        **kwargs: Arguments of `keras.layers.Layer`.
+        **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
 
     Raises:
         ValueError: The mode is neither of the two.
@@ -476,6 +405,6 @@ def get_kernel_quantizer(identifier: Any) -> Any:
         ValueError: The identifier means nothing.
     """
     quantizer = get(identifier)
-    if isinstance(quantizer, _MeasuredQuantizer) and quantizer._custom_metrics is None:
+    if isinstance(quantizer, MeasuredQuantizer) and quantizer._custom_metrics is None:
         quantizer._custom_metrics = list(context.get_training_metrics())
     return quantizer
