@@ -10,6 +10,7 @@ from bnn2hw.nn import (
     layers,
     math,
     metrics,
+    models,
     quantizers,
     utils,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "layers",
     "math",
     "metrics",
+    "models",
     "quantizers",
     "utils",
 ]
