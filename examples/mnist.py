@@ -73,7 +73,7 @@ def train(model: keras.Sequential, x: NDArray[np.float32], y: NDArray[np.uint8],
 
 def save(model: keras.Sequential, path: Path) -> None:
     """Write the network without the optimizer's state."""
-    bare = keras.models.clone_model(model)
+    bare = keras.Sequential.from_config(model.get_config())
     bare.set_weights(model.get_weights())
     bare.save(path)
 
