@@ -5,24 +5,28 @@
 
 from bnn2hw.nn import (
     activations,
+    callbacks,
     constraints,
     context,
     layers,
     math,
     metrics,
     models,
+    optimizers,
     quantizers,
     utils,
 )
 
 __all__ = [
     "activations",
+    "callbacks",
     "constraints",
     "context",
     "layers",
     "math",
     "metrics",
     "models",
+    "optimizers",
     "quantizers",
     "utils",
 ]
