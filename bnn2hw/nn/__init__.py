@@ -1,1 +1,32 @@
-"""The quantized Keras layer set: Larq's names and meanings on Keras 3."""
+"""The quantized Keras layer set: Larq's names and meanings on Keras 3.
+
+``import bnn2hw.nn as lq`` is the whole migration from ``import larq as lq``.
+"""
+
+from bnn2hw.nn import (
+    activations,
+    callbacks,
+    constraints,
+    context,
+    layers,
+    math,
+    metrics,
+    models,
+    optimizers,
+    quantizers,
+    utils,
+)
+
+__all__ = [
+    "activations",
+    "callbacks",
+    "constraints",
+    "context",
+    "layers",
+    "math",
+    "metrics",
+    "models",
+    "optimizers",
+    "quantizers",
+    "utils",
+]

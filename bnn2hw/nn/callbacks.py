@@ -1,0 +1,120 @@
+# mypy: allow-subclassing-any
+"""Callbacks: schedules for any hyperparameter of an optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+import keras
+from keras import ops
+
+_OLD_NAMES = {"lr": "learning_rate"}
+
+
+class HyperparameterScheduler(keras.callbacks.Callback):
+    """Set a hyperparameter of an optimizer before each epoch or each step.
+
+    Example:
+        ```python
+        bop = Bop(threshold=1e-6, gamma=1e-3)
+        HyperparameterScheduler(lambda epoch: 1e-3 * 0.1 ** (epoch // 30), "gamma", bop)
+        ```
+
+    Args:
+        schedule: Takes the index of the epoch or step, and, if it has a second parameter, the
+            current value; returns the new value.
+        hyperparameter: Name of an attribute of the optimizer. ``"lr"`` means ``"learning_rate"``.
+        optimizer: The optimizer; None takes the model's.
+        update_freq: ``"epoch"`` or ``"step"``.
+        verbose: 1 to print each change, 0 to be quiet.
+        log_name: Under which name the value is logged at the end of each epoch; None takes
+        ``hyperparameter``.
+
+    Raises:
+        ValueError: ``update_freq`` is neither of the two, or, when training starts, the optimizer
+            has no such attribute.
+    """
+
+    def __init__(
+        self,
+        schedule: Callable[..., Any],
+        hyperparameter: str,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        update_freq: str = "epoch",
+        verbose: int = 0,
+        log_name: str | None = None,
+    ) -> None:
+        super().__init__()
+        if update_freq not in ("epoch", "step"):
+            raise ValueError(f"`update_freq` must be 'epoch' or 'step'. Received: {update_freq!r}")
+        self.schedule = schedule
+        self.hyperparameter = hyperparameter
+        self.optimizer = optimizer
+        self.update_freq = update_freq
+        self.verbose = verbose
+        self.log_name = log_name or hyperparameter
+
+    def set_model(self, model: keras.Model) -> None:
+        """Take the model's optimizer, if none was given, and look for the hyperparameter."""
+        super().set_model(model)
+        if self.optimizer is None:
+            self.optimizer = model.optimizer
+        if not hasattr(self.optimizer, self._attribute()):
+            raise ValueError(f'Optimizer must have a "{self.hyperparameter}" attribute.')
+
+    def _attribute(self) -> str:
+        """Return the name of the attribute on this optimizer."""
+        if hasattr(self.optimizer, self.hyperparameter):
+            return self.hyperparameter
+        return _OLD_NAMES.get(self.hyperparameter, self.hyperparameter)
+
+    def _value(self) -> Any:
+        """Return the current value as a plain number."""
+        value = getattr(self.optimizer, self._attribute())
+        return ops.convert_to_numpy(value).item() if hasattr(value, "dtype") else value
+
+    def set_hyperparameter(self, t: int) -> Any:
+        """Set the hyperparameter for an epoch or step.
+
+        Args:
+            t: Its index.
+
+        Returns:
+            The new value.
+        """
+        current = self._value()
+        value = self.schedule(t, current) if _takes_two(self.schedule) else self.schedule(t)
+        setattr(self.optimizer, self._attribute(), value)
+        return self._value()
+
+    def _update(self, kind: str, t: int) -> None:
+        """Set the hyperparameter and say so."""
+        value = self.set_hyperparameter(t)
+        if self.verbose > 0:
+            print(f"{kind} {t}: {self.log_name} is now {value}.")
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the hyperparameter of this step, counted over all epochs."""
+        if self.update_freq == "step" and self.optimizer is not None:
+            self._update("Step", int(ops.convert_to_numpy(self.optimizer.iterations)))
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the hyperparameter of this epoch."""
+        if self.update_freq == "epoch":
+            self._update("Epoch", epoch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Log the value."""
+        if logs is not None:
+            logs[self.log_name] = self._value()
+
+
+def _takes_two(schedule: Callable[..., Any]) -> bool:
+    """Tell whether a function can be called with two positional arguments."""
+    try:
+        signature(schedule).bind(0, 0.0)
+    except TypeError:
+        return False
+    return True

@@ -1,0 +1,51 @@
+# mypy: allow-subclassing-any, allow-untyped-decorators
+"""The quantized dense layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from bnn2hw.nn import utils
+from bnn2hw.nn.layers_base import QuantizedLayer, arguments
+
+
+@utils.register_keras_custom_object
+class QuantDense(QuantizedLayer, keras.layers.Dense):
+    """A densely connected layer with quantized input and kernel.
+
+    The kernel has the shape ``(inputs, units)``. Arguments that are not named here are those of
+    `keras.layers.Dense`.
+
+    Args:
+        units: Number of outputs.
+        activation: Activation, quantizer or the name of one; None for none.
+        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
+        kernel_quantizer: Quantizer of the kernel, likewise.
+        kernel_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
+
+    Shapes:
+        ``(batch, ..., inputs)`` to ``(batch, ..., units)``.
+
+    Raises:
+        ValueError: An argument is out of range or a name unknown.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        input_quantizer: Any = None,
+        kernel_quantizer: Any = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**arguments(locals()))

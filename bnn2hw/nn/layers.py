@@ -1,0 +1,36 @@
+r"""Quantized layers: Keras's layers with a quantizer for the input and one for each kernel.
+
+Each computes \\( \sigma(f(q_{kernel}(w), q_{input}(x)) + b) \\), where f is the layer's own
+product or convolution. Kernels are stored as real numbers, which training updates, and quantized
+whenever the layer runs. Bias and activation are not quantized. With all quantizers None a layer equals the
+Keras layer that it extends.
+"""
+
+from __future__ import annotations
+
+from bnn2hw.nn.convolutional import QuantConv1D, QuantConv2D, QuantConv3D
+from bnn2hw.nn.dense import QuantDense
+from bnn2hw.nn.locally_connected import (
+    LocallyConnected1D,
+    LocallyConnected2D,
+    QuantLocallyConnected1D,
+    QuantLocallyConnected2D,
+)
+from bnn2hw.nn.separable import QuantDepthwiseConv2D, QuantSeparableConv1D, QuantSeparableConv2D
+from bnn2hw.nn.transposed import QuantConv2DTranspose, QuantConv3DTranspose
+
+__all__ = [
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "QuantConv1D",
+    "QuantConv2D",
+    "QuantConv2DTranspose",
+    "QuantConv3D",
+    "QuantConv3DTranspose",
+    "QuantDense",
+    "QuantDepthwiseConv2D",
+    "QuantLocallyConnected1D",
+    "QuantLocallyConnected2D",
+    "QuantSeparableConv1D",
+    "QuantSeparableConv2D",
+]

@@ -1,0 +1,211 @@
+# mypy: allow-subclassing-any
+"""What quantized layers share: quantized input, quantized kernels, padding with any value."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from bnn2hw.nn import activations, constraints, context, quantizers, utils
+from bnn2hw.nn.quantized_variable import QuantizedVariable
+
+log = logging.getLogger(__name__)
+
+
+class QuantizedLayer(keras.layers.Layer):
+    """Mixed into a Keras layer, gives it an ``input_quantizer`` and quantized kernels.
+
+    The forward pass of the Keras layer runs unchanged on the quantized input, inside a
+    quantized scope in which its kernels are read quantized.
+
+    Attributes:
+        quantized_weights: For each quantized weight its name, and the names of the quantizer
+            and of the constraint that belong to it.
+    """
+
+    quantized_weights: tuple[tuple[str, str, str], ...] = (
+        ("kernel", "kernel_quantizer", "kernel_constraint"),
+    )
+
+    def __init__(self, *args: Any, input_quantizer: Any = None, **kwargs: Any) -> None:
+        chosen = {
+            name: quantizers.get_kernel_quantizer(kwargs.pop(name, None))
+            for _, name, _ in self.quantized_weights
+        }
+        super().__init__(*args, **{name: _understand(name, value) for name, value in kwargs.items()})
+        self.input_quantizer = quantizers.get(input_quantizer)
+        for name, quantizer in chosen.items():
+            setattr(self, name, quantizer)
+        self._warn_of_missing_constraints()
+
+    def _warn_of_missing_constraints(self) -> None:
+        """Log a warning for each binary weight that nothing keeps within its gradient's reach."""
+        for _, name, constraint in self.quantized_weights:
+            quantizer = getattr(self, name)
+            binary = getattr(quantizer, "precision", None) == 1 and not isinstance(quantizer, quantizers.NoOp)
+            if binary and getattr(self, constraint) is None:
+                log.warning(
+                    "The layer '%s' has the binary weight quantizer `%s` but no `%s`: weights that leave the "
+                    "quantizer's clip value get no gradient and stay where they are. Did you mean "
+                    '`%s="weight_clip"`?',
+                    self.name,
+                    name,
+                    constraint,
+                    constraint,
+                )
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Create the weights of the layer, and those of its quantizers if they have any."""
+        super().build(input_shape)
+        _build_quantizer(self.input_quantizer, tuple(input_shape))
+        for weight, name, _ in self.quantized_weights:
+            _build_quantizer(getattr(self, name), tuple(getattr(self, weight).shape))
+
+    def add_weight(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
+        """Create a weight: a `QuantizedVariable` if a quantizer belongs to its name."""
+        quantizer = self._quantizer_of(name)
+        if quantizer is None:
+            return super().add_weight(*args, name=name, **kwargs)
+        variable = self._make_quantized(name, quantizer, *args, **kwargs)
+        self._track_variable(variable)
+        return variable
+
+    def _quantizer_of(self, weight: str | None) -> Any:
+        """Return the quantizer of a weight, or None."""
+        for name, quantizer, _ in self.quantized_weights:
+            if name == weight:
+                return getattr(self, quantizer)
+        return None
+
+    def _make_quantized(
+        self,
+        name: str | None,
+        quantizer: Any,
+        shape: Sequence[int] = (),
+        initializer: Any = "glorot_uniform",
+        dtype: Any = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        **kwargs: Any,
+    ) -> QuantizedVariable:
+        """Make the variable that `keras.layers.Layer.add_weight` would make, with a quantizer."""
+        variable = QuantizedVariable(
+            keras.initializers.get(initializer),
+            shape=tuple(shape),
+            dtype=dtype or self.variable_dtype,
+            trainable=trainable,
+            name=name,
+            quantizer=quantizer,
+            **kwargs,
+        )
+        variable.regularizer = keras.regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
+        return variable
+
+    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run the Keras layer on the quantized input with quantized kernels."""
+        if self.input_quantizer is not None:
+            inputs = self.input_quantizer(inputs)
+        with context.quantized_scope(True):
+            return super().call(inputs, *args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal layer."""
+        names = ["input_quantizer", *(name for _, name, _ in self.quantized_weights)]
+        own = {name: _serialized(getattr(self, name)) for name in names}
+        return {**super().get_config(), **own}
+
+
+def _understand(argument: str, value: Any) -> Any:
+    """Replace strings that Keras itself would not know by what they mean."""
+    if argument == "activation":
+        return None if value is None else activations.get(value)
+    return constraints.get(value) if argument.endswith("_constraint") else value
+
+
+def _build_quantizer(quantizer: Any, shape: tuple[int | None, ...]) -> None:
+    """Build a quantizer that is a layer, so that its weights exist before a file is read."""
+    if isinstance(quantizer, keras.layers.Layer) and not quantizer.built:
+        quantizer.build(shape)
+
+
+def _serialized(quantizer: Any) -> Any:
+    """Describe a quantizer as plain data, or None."""
+    return None if quantizer is None else quantizers.serialize(quantizer)
+
+
+class PaddedConvolution(keras.layers.Layer):
+    """Mixed in between `QuantizedLayer` and a convolution, pads with any value and not only with 0.
+
+    Padding comes after the input quantizer, so that a value of 1 keeps a binary input binary, while
+    the default of 0 is a third value in it.
+    """
+
+    def __init__(self, *args: Any, pad_values: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pad_values = pad_values
+        if self.padding == "causal" and pad_values != 0:
+            raise ValueError(
+                f"Causal padding is always with 0. Received: pad_values={pad_values} (layer '{self.name}')."
+            )
+
+    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Convolve the inputs, padded first if the padding is "same" and its value not 0."""
+        if self.padding != "same" or self.pad_values == 0:
+            return super().call(inputs, *args, **kwargs)
+        padded = ops.pad(inputs, self._paddings(ops.shape(inputs)), constant_values=self.pad_values)
+        with utils.patch_object(self, "padding", "valid"):
+            return super().call(padded, *args, **kwargs)
+
+    def _paddings(self, shape: Sequence[Any]) -> list[list[Any]]:
+        """Return the padding before and after on every axis of an input of this shape."""
+        first = self.data_format == "channels_first"
+        spatial = shape[2:] if first else shape[1:-1]
+        pads = [
+            same_padding(n, size, stride, dilation)
+            for n, size, stride, dilation in zip(
+                spatial, self.kernel_size, _tuple(self.strides, self.rank), self.dilation_rate, strict=True
+            )
+        ]
+        return [[0, 0], [0, 0], *pads] if first else [[0, 0], *pads, [0, 0]]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal layer."""
+        return {**super().get_config(), "pad_values": self.pad_values}
+
+
+def _tuple(value: Any, length: int) -> tuple[int, ...]:
+    """Repeat a single number for each axis."""
+    return (value,) * length if isinstance(value, int) else tuple(value)
+
+
+def same_padding(length: Any, kernel_size: int, stride: int, dilation: int) -> list[Any]:
+    """Return how much "same" padding adds before and after an axis.
+
+    The output has ``ceil(length / stride)`` places; what is odd goes to the end.
+
+    Args:
+        length: Length of the axis: a number, or a scalar tensor if it is known at run time only.
+        kernel_size: Taps of the kernel on this axis.
+        stride: Step between outputs.
+        dilation: Distance between taps.
+    """
+    reach = (kernel_size - 1) * dilation + 1
+    total = _maximum((-(-length // stride) - 1) * stride + reach - length, 0) if stride > 1 else reach - 1
+    return [total // 2, total - total // 2]
+
+
+def _maximum(a: Any, b: int) -> Any:
+    """Return the larger of two, in Python if the first is known."""
+    return max(a, b) if isinstance(a, int) else ops.maximum(a, b)
+
+
+def arguments(local: dict[str, Any]) -> dict[str, Any]:
+    """Collect the arguments of a constructor from its ``locals()``, to pass them on by name."""
+    named = {name: value for name, value in local.items() if name not in ("self", "kwargs", "__class__")}
+    return {**named, **local["kwargs"]}

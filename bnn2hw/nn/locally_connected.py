@@ -1,0 +1,368 @@
+# mypy: allow-subclassing-any, allow-untyped-decorators
+"""Locally connected layers: convolutions whose kernel is another one at each place.
+
+Keras 3 has no such layers any more; these follow the ones of Keras 2 in arguments, shapes and files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from math import prod
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from bnn2hw.nn import activations, constraints, utils
+from bnn2hw.nn.layers_base import QuantizedLayer, arguments, same_padding
+
+
+class LocallyConnected(keras.layers.Layer):
+    """A convolution with its own kernel at each output place.
+
+    ``implementation`` chooses how the kernel is stored. The result is the same up to rounding:
+
+    - 1: ``(places, taps * channels, filters)``; "valid" padding only.
+    - 2: one number for each pair of input and output, masked where they are not connected.
+    - 3: a flat list of the connected pairs, sorted by output, then by input.
+
+    Args:
+        rank: Number of axes along which the window moves.
+        filters: Number of output channels.
+        kernel_size: Size of the window, one number or one per axis.
+        strides: Step between windows.
+        padding: ``"valid"``, or ``"same"`` with implementations 2 and 3.
+        data_format: ``"channels_last"`` or ``"channels_first"``.
+        activation: Activation, quantizer or the name of one; None for none.
+        use_bias: Whether to add a bias, one for each place and filter.
+        kernel_initializer: Initializer of the kernel.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Regularizer of the kernel.
+        bias_regularizer: Regularizer of the bias.
+        activity_regularizer: Regularizer of the outputs.
+        kernel_constraint: Constraint of the kernel.
+        bias_constraint: Constraint of the bias.
+        implementation: 1, 2 or 3.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: The padding or the implementation is none of these, or the input's size is not known.
+    """
+
+    def __init__(
+        self,
+        rank: int,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        implementation: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self.rank = rank
+        self.filters = filters
+        self.kernel_size = _each_axis(kernel_size, rank)
+        self.strides = _each_axis(strides, rank)
+        self.padding = padding.lower()
+        self.data_format = data_format or keras.config.image_data_format()
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+        self.implementation = implementation
+        self.input_spec = keras.layers.InputSpec(ndim=rank + 2)
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse combinations that do not exist."""
+        if self.implementation not in (1, 2, 3):
+            raise ValueError(f"`implementation` must be 1, 2 or 3. Received: {self.implementation}")
+        if self.padding not in ("valid", "same"):
+            raise ValueError(f'`padding` must be "valid" or "same". Received: {self.padding!r}')
+        if self.padding == "same" and self.implementation == 1:
+            raise ValueError('`padding="same"` needs `implementation=2` or `implementation=3`.')
+
+    def _split(self, shape: Sequence[int | None]) -> tuple[tuple[int | None, ...], int | None]:
+        """Return the spatial axes and the channels of an input's shape."""
+        if self.data_format == "channels_first":
+            return tuple(shape[2:]), shape[1]
+        return tuple(shape[1:-1]), shape[-1]
+
+    def _join(self, spatial: Sequence[Any], channels: Any) -> tuple[Any, ...]:
+        """Return a shape without the batch, in the order of the data format."""
+        if self.data_format == "channels_first":
+            return (channels, *spatial)
+        return (*spatial, channels)
+
+    def _places(self, spatial: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the spatial axes of the output."""
+        return tuple(
+            None if n is None else (-(-n // s) if self.padding == "same" else (n - k) // s + 1)
+            for n, k, s in zip(spatial, self.kernel_size, self.strides, strict=True)
+        )
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Create kernel and bias for inputs of this shape."""
+        spatial, channels = self._split(input_shape)
+        if None in (*spatial, channels):
+            raise ValueError(
+                f"The layer '{self.name}' has weights for each place: it needs inputs whose axes are "
+                f"known, except for the batch. Received: input_shape={tuple(input_shape)}"
+            )
+        self._links = _links(
+            spatial,
+            self._places(spatial),
+            self.kernel_size,
+            self.strides,
+            self.padding,
+        )
+        self._sizes: tuple[Any, ...] = (tuple(spatial), self._places(spatial), channels)
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=self._kernel_shape(),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = self._add_bias()
+        self.built = True
+
+    def _add_bias(self) -> Any:
+        """Create the bias, one value for each place and filter, if there is to be one."""
+        if not self.use_bias:
+            return None
+        return self.add_weight(
+            name="bias",
+            shape=(*self._sizes[1], self.filters),
+            initializer=self.bias_initializer,
+            regularizer=self.bias_regularizer,
+            constraint=self.bias_constraint,
+        )
+
+    def _kernel_shape(self) -> tuple[int, ...]:
+        """Return the kernel's shape in this implementation."""
+        spatial, places, channels = self._sizes
+        if self.implementation == 1:
+            return (prod(places), prod(self.kernel_size) * channels, self.filters)
+        if self.implementation == 2:
+            return (*self._join(spatial, channels), *self._join(places, self.filters))
+        return (len(self._links) * channels * self.filters,)
+
+    def call(self, inputs: Any) -> Any:
+        """Multiply each window with its own kernel, add the bias, activate."""
+        outputs = self._windows(inputs) if self.implementation == 1 else self._product(inputs)
+        if self.bias is not None:
+            bias = ops.convert_to_tensor(self.bias)
+            if self.data_format == "channels_first":
+                bias = ops.moveaxis(bias, -1, 0)
+            outputs = outputs + bias
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def _windows(self, inputs: Any) -> Any:
+        """Gather the windows, then multiply place by place."""
+        spatial, places, channels = self._sizes
+        if self.data_format == "channels_first":
+            inputs = ops.moveaxis(inputs, 1, -1)
+        flat = ops.reshape(inputs, (-1, prod(spatial), channels))
+        taps = ops.take(flat, self._links[:, 1], axis=1)
+        windows = ops.reshape(taps, (-1, prod(places), prod(self.kernel_size) * channels))
+        outputs = ops.einsum("bpk,pkf->bpf", windows, self.kernel)
+        outputs = ops.reshape(outputs, (-1, *places, self.filters))
+        return ops.moveaxis(outputs, -1, 1) if self.data_format == "channels_first" else outputs
+
+    def _product(self, inputs: Any) -> Any:
+        """Multiply the flat input with one large matrix."""
+        spatial, places, channels = self._sizes
+        rows, columns = prod(spatial) * channels, prod(places) * self.filters
+        pairs = self._pairs()
+        if self.implementation == 2:
+            mask = np.zeros((rows, columns), "float32")
+            mask[pairs[:, 1], pairs[:, 0]] = 1
+            matrix = ops.reshape(self.kernel, (rows, columns)) * ops.cast(mask, self.compute_dtype)
+        else:
+            matrix = ops.scatter(pairs[:, ::-1].copy(), ops.convert_to_tensor(self.kernel), (rows, columns))
+        outputs = ops.matmul(ops.reshape(inputs, (-1, rows)), matrix)
+        return ops.reshape(outputs, (-1, *self._join(places, self.filters)))
+
+    def _pairs(self) -> NDArray[np.int32]:
+        """Return the flat index of output and input for each connection, sorted."""
+        spatial, places, channels = self._sizes
+        place, source = self._links.T
+        out, into = np.arange(self.filters), np.arange(channels)
+        place, source, out, into = np.broadcast_arrays(
+            place[:, None, None], source[:, None, None], out[None, :, None], into[None, None, :]
+        )
+        if self.data_format == "channels_first":
+            pairs = np.stack([out * prod(places) + place, into * prod(spatial) + source], axis=-1)
+        else:
+            pairs = np.stack([place * self.filters + out, source * channels + into], axis=-1)
+        flat = pairs.reshape(-1, 2)
+        return flat[np.lexsort((flat[:, 1], flat[:, 0]))].astype("int32")
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the output's shape for an input of this shape."""
+        spatial, _ = self._split(input_shape)
+        return (input_shape[0], *self._join(self._places(spatial), self.filters))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal layer."""
+        plain = ("filters", "kernel_size", "strides", "padding", "data_format", "use_bias", "implementation")
+        own = {name: getattr(self, name) for name in plain}
+        for weight in ("kernel", "bias"):
+            for kind in ("initializer", "regularizer", "constraint"):
+                module = getattr(keras, f"{kind}s")
+                name = f"{weight}_{kind}"
+                own[name] = module.serialize(getattr(self, name))
+        own["activation"] = keras.activations.serialize(self.activation)
+        own["activity_regularizer"] = keras.regularizers.serialize(self.activity_regularizer)
+        return {**super().get_config(), **own}
+
+
+def _each_axis(value: Any, rank: int) -> tuple[int, ...]:
+    """Repeat a single number for each axis."""
+    return (value,) * rank if isinstance(value, int) else tuple(value)
+
+
+def _links(
+    spatial: Sequence[Any],
+    places: Sequence[Any],
+    kernel_size: Sequence[Any],
+    strides: Sequence[Any],
+    padding: str,
+) -> NDArray[np.int32]:
+    """Return the flat index of output place and input place for each tap, in the order of places and taps."""
+    before = [
+        same_padding(n, k, s, 1)[0] if padding == "same" else 0
+        for n, k, s in zip(spatial, kernel_size, strides, strict=True)
+    ]
+    links = []
+    for number, place in enumerate(product(*map(range, places))):
+        for tap in product(*map(range, kernel_size)):
+            source = [p * s - b + t for p, s, b, t in zip(place, strides, before, tap, strict=True)]
+            if all(0 <= i < n for i, n in zip(source, spatial, strict=True)):
+                links.append((number, int(np.ravel_multi_index(source, tuple(spatial)))))
+    return np.asarray(links, "int32").reshape(-1, 2)
+
+
+@utils.register_keras_custom_object
+class LocallyConnected1D(LocallyConnected):
+    """A locally connected layer along one axis; see `LocallyConnected`."""
+
+    def __init__(self, filters: int, kernel_size: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(1, filters, kernel_size, *args, **kwargs)
+
+
+@utils.register_keras_custom_object
+class LocallyConnected2D(LocallyConnected):
+    """A locally connected layer along two axes; see `LocallyConnected`."""
+
+    def __init__(self, filters: int, kernel_size: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(2, filters, kernel_size, *args, **kwargs)
+
+
+@utils.register_keras_custom_object
+class QuantLocallyConnected1D(QuantizedLayer, LocallyConnected1D):
+    """A locally connected layer along one axis with quantized input and kernel.
+
+    Arguments that are not named here are those of `LocallyConnected`.
+
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window, one number or one per axis.
+        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
+        kernel_quantizer: Quantizer of the kernel, likewise.
+        kernel_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
+        implementation: How the kernel is stored: 1, 2 or 3.
+
+    Shapes:
+        As a convolution of the same window, stride and padding.
+
+    Raises:
+        ValueError: An argument is out of range or a name unknown.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        activation: Any = None,
+        use_bias: bool = True,
+        input_quantizer: Any = None,
+        kernel_quantizer: Any = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        implementation: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**arguments(locals()))
+
+
+@utils.register_keras_custom_object
+class QuantLocallyConnected2D(QuantizedLayer, LocallyConnected2D):
+    """A locally connected layer along two axes with quantized input and kernel.
+
+    Arguments that are not named here are those of `LocallyConnected`.
+
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window, one number or one per axis.
+        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
+        kernel_quantizer: Quantizer of the kernel, likewise.
+        kernel_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
+        implementation: How the kernel is stored: 1, 2 or 3.
+
+    Shapes:
+        As a convolution of the same window, stride and padding.
+
+    Raises:
+        ValueError: An argument is out of range or a name unknown.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = (1, 1),
+        padding: str = "valid",
+        data_format: str | None = None,
+        activation: Any = None,
+        use_bias: bool = True,
+        input_quantizer: Any = None,
+        kernel_quantizer: Any = None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        implementation: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**arguments(locals()))

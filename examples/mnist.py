@@ -1,0 +1,111 @@
+"""Train a binarized convolutional network on MNIST.
+
+The network of the well-known introduction to binarized networks: three convolutions and two dense layers
+whose weights
+are -1 and 1. The first layer takes pixels, all others take signs.
+
+    python examples/mnist.py --epochs 30 --out mnist.keras
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+import bnn2hw.nn as nn
+
+HERE = Path(__file__).parent
+Split = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def build_model() -> keras.Sequential:
+    """Return the untrained network: 93,088 binary weights and 468 parameters of normalization."""
+    weights = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip", "use_bias": False}
+    binary = {"input_quantizer": "ste_sign", **weights}
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            nn.layers.QuantConv2D(32, (3, 3), **weights),
+            keras.layers.MaxPooling2D((2, 2)),
+            keras.layers.BatchNormalization(scale=False),
+            nn.layers.QuantConv2D(64, (3, 3), **binary),
+            keras.layers.MaxPooling2D((2, 2)),
+            keras.layers.BatchNormalization(scale=False),
+            nn.layers.QuantConv2D(64, (3, 3), **binary),
+            keras.layers.BatchNormalization(scale=False),
+            keras.layers.Flatten(),
+            nn.layers.QuantDense(64, **binary),
+            keras.layers.BatchNormalization(scale=False),
+            nn.layers.QuantDense(10, **binary),
+            keras.layers.BatchNormalization(scale=False),
+            keras.layers.Activation("softmax"),
+        ]
+    )
+
+
+def load_images(path: Path | None) -> tuple[Split, Split]:
+    """Return training and test images with labels: Keras's download, or a file in its format."""
+    if path is None:
+        return keras.datasets.mnist.load_data()
+    with np.load(path) as data:
+        return (data["x_train"], data["y_train"]), (data["x_test"], data["y_test"])
+
+
+def normalize(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return pixels between -1 and 1, with a channel axis: p / 127.5 - 1."""
+    return (images.reshape(-1, 28, 28, 1) / 127.5 - 1).astype("float32")
+
+
+def train(model: keras.Sequential, x: NDArray[np.float32], y: NDArray[np.uint8], epochs: int) -> None:
+    """Fit the network with Adam, its learning rate falling to 0 along a cosine."""
+    batch = 64
+    rate = keras.optimizers.schedules.CosineDecay(0.01, epochs * -(-len(x) // batch))
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, batch_size=batch, epochs=epochs)
+
+
+def save(model: keras.Sequential, path: Path) -> None:
+    """Write the network without the optimizer's state."""
+    bare = keras.Sequential.from_config(model.get_config())
+    bare.set_weights(model.get_weights())
+    bare.save(path)
+
+
+def save_sample(path: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int) -> None:
+    """Write the first test images as they are, so that a demonstration needs no download."""
+    np.savez_compressed(path, x=images[:count].reshape(-1, 28, 28, 1), y=labels[:count])
+
+
+def main() -> None:
+    """Train, test, save."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--epochs", type=int, default=30, help="passes over the training images")
+    parser.add_argument("--seed", type=int, default=1, help="of the weights and of the order of images")
+    parser.add_argument("--out", type=Path, default=HERE / "mnist.keras", help="where the network goes")
+    parser.add_argument("--data", type=Path, help="a mnist.npz on disk, instead of Keras's download")
+    parser.add_argument("--sample", type=Path, help="also write the first 200 test images here (.npz)")
+    args = parser.parse_args()
+
+    keras.utils.set_random_seed(args.seed)
+    (x_train, y_train), (x_test, y_test) = load_images(args.data)
+    model = build_model()
+    nn.models.summary(model)
+    train(model, normalize(x_train), y_train, args.epochs)
+    _, accuracy = model.evaluate(normalize(x_test), y_test, batch_size=1000)
+    save(model, args.out)
+    if args.sample:
+        save_sample(args.sample, x_test, y_test, 200)
+    print(f"test accuracy {accuracy:.4f}, saved to {args.out}")
+
+
+if __name__ == "__main__":
+    main()
