@@ -18,7 +18,7 @@ import numpy as np
 from bnn2hw import estimate
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir import Graph, HardwareOp, Node
-from bnn2hw.ir.timing import Times
+from bnn2hw.ir.timing import Times, Timing
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.source import Source
@@ -88,25 +88,59 @@ def _converters(have: int, want: int) -> list[Width]:
 
 
 def _deepen(graph: Graph) -> Graph:
-    """Give each FIFO the depth that the latest possible schedule needs."""
-    period = estimate.interval(graph)
-    taken: dict[str, Times] = {}  # by node: when it takes each of its input beats
+    """Give each FIFO the depth that a schedule needs which keeps the interval.
+
+    Two schedules are mixed: everything as late as possible, and, going from the source to the output, each stage
+    either at its latest or as soon as its inputs come, whichever stores fewer bits in the FIFOs around it.
+    """
+    stages = _stages(graph)
+    latest = _latest(graph, stages)
     depths: dict[str, HardwareOp] = {}
-    for head, *followers in reversed(_stages(graph)):
-        tail = followers[-1] if followers else head
-        delay = sum(_latency(graph, f) for f in followers)
-        fifo = next(iter(graph.consumers[tail.name]), None)
-        if fifo is None:
-            beats = graph.types[tail.name].size // _lanes_out(graph, tail.name)
-            deadline = np.repeat((np.arange(FRAMES, dtype=np.int64) + 1) * period, beats)
-        else:
-            leaves = taken[graph.consumers[fifo.name][0].name]
-            deadline = leaves - 1
-        taken[head.name], written = _hardware(head).timing(*graph.inputs_of(head)).alap(deadline - delay)
-        if fifo is not None:
-            lanes = _lanes_out(graph, tail.name)
-            depths[fifo.name] = Fifo(lanes, _depth(written + delay, leaves))
+    written: Times | None = None  # by the stage before, as decided
+    for i, stage in enumerate(stages):
+        options = [latest[i]]
+        if written is not None:
+            taken, done = _timing(graph, stage).asap(written + 1)
+            options.append((taken, done + _delay(graph, stage)))
+        after = latest[i + 1][0] if i + 1 < len(stages) else None
+        sizes = [
+            (_depth(written, o[0]) * _beat_bits(graph, stages[i - 1]) if written is not None else 0)
+            + (_depth(o[1], after) * _beat_bits(graph, stage) if after is not None else 0)
+            for o in options
+        ]
+        chosen = options[int(np.argmin(sizes))]
+        if written is not None:
+            [edge] = stage[0].inputs
+            depths[edge] = Fifo(_lanes_out(graph, stages[i - 1][-1].name), _depth(written, chosen[0]))
+        written = chosen[1]
     return graph.map_ops(depths)
+
+
+def _latest(graph: Graph, stages: list[tuple[Node, ...]]) -> list[tuple[Times, Times]]:
+    """By stage, the latest cycles in which it takes its inputs and hands over its outputs."""
+    period = estimate.interval(graph)
+    beats = graph.types[stages[-1][-1].name].size // _lanes_out(graph, stages[-1][-1].name)
+    deadline = np.repeat((np.arange(FRAMES, dtype=np.int64) + 1) * period, beats)
+    times: list[tuple[Times, Times]] = []
+    for stage in reversed(stages):
+        delay = _delay(graph, stage)
+        taken, written = _timing(graph, stage).alap(deadline - delay)
+        times.append((taken, written + delay))
+        deadline = taken - 1
+    return times[::-1]
+
+
+def _timing(graph: Graph, stage: tuple[Node, ...]) -> Timing:
+    return _hardware(stage[0]).timing(*graph.inputs_of(stage[0]))
+
+
+def _delay(graph: Graph, stage: tuple[Node, ...]) -> int:
+    """Cycles through the ops that hang on the head of a stage."""
+    return sum(_hardware(n).cycles(*graph.inputs_of(n)).latency for n in stage[1:])
+
+
+def _beat_bits(graph: Graph, stage: tuple[Node, ...]) -> int:
+    return _lanes_out(graph, stage[-1].name) * graph.types[stage[-1].name].ints.bits
 
 
 def _stages(graph: Graph) -> list[tuple[Node, ...]]:
@@ -126,12 +160,6 @@ def _hardware(node: Node) -> HardwareOp:
     if not isinstance(node.op, HardwareOp):
         raise Bnn2hwError(f"node '{node.name}' is no hardware op")
     return node.op
-
-
-def _latency(graph: Graph, node: Node) -> int:
-    """Cycles through a one-to-one op."""
-    inputs = graph.inputs_of(node)
-    return int(_hardware(node).timing(*inputs).asap(np.arange(inputs[0].size, dtype=np.int64))[1][0])
 
 
 def _depth(arrives: Times, leaves: Times) -> int:
