@@ -1,3 +1,26 @@
 """From a binarized neural network in Keras to a verified FPGA accelerator, bit for bit."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from bnn2hw.flow import Accelerator, compile, load  # noqa: A004
+    from bnn2hw.ops.source import Input
+
+_FACE = {"Accelerator": "flow", "compile": "flow", "load": "flow", "Input": "ops.source"}
+
+__all__ = ["Accelerator", "Input", "__version__", "compile", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `bnn2hw.nn` needs no compiler and `load` no Keras."""
+    import importlib
+
+    if name in _FACE:
+        return getattr(importlib.import_module(f"bnn2hw.{_FACE[name]}"), name)
+    if name == "nn":
+        return importlib.import_module("bnn2hw.nn")
+    raise AttributeError(f"module 'bnn2hw' has no attribute '{name}'")

@@ -39,7 +39,12 @@ class Estimate:
     @property
     def use(self) -> dict[str, float]:
         """Share of the device that each resource takes."""
-        have = {"lut": self.device.lut, "ff": self.device.ff, "bram": self.device.bram, "dsp": self.device.dsp}
+        have = {
+            "lut": self.device.lut,
+            "ff": self.device.ff,
+            "bram": self.device.bram,
+            "dsp": self.device.dsp,
+        }
         return {name: _share(getattr(self.cost, name), count) for name, count in have.items()}
 
     @property
@@ -49,7 +54,9 @@ class Estimate:
 
 
 def _share(needed: float, there: int) -> float:
-    return needed / there if there else float(needed > 0) * float("inf") if needed else 0.0
+    if there:
+        return needed / there
+    return float("inf") if needed else 0.0
 
 
 def hardware_nodes(graph: Graph) -> Iterator[tuple[Node, HardwareOp]]:

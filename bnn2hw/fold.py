@@ -99,9 +99,20 @@ def fastest(graph: Graph) -> int:
     )
 
 
+def slowest(graph: Graph, by_hand: Folding) -> int:
+    """Cycles per frame of the slowest layer that is folded by hand, or of the slowest of all at their fastest."""
+    ops = _by_hand(graph, by_hand)
+    given = [op.interval(*graph.inputs_of(graph[n])) for n, op in ops.items() if isinstance(op, HardwareOp)]
+    return max([fastest(graph), *given])
+
+
 def of(graph: Graph) -> dict[str, dict[str, int]]:
     """The folding of a graph, in the form that `by_hand` takes."""
-    return {n.name: {f: getattr(op, f) for f in _knobs(op)} for n, op in estimate.hardware_nodes(graph) if _knobs(op)}
+    return {
+        n.name: {f: getattr(op, f) for f in _knobs(op)}
+        for n, op in estimate.hardware_nodes(graph)
+        if _knobs(op)
+    }
 
 
 def _knobs(op: Op) -> list[str]:
@@ -139,7 +150,11 @@ def _cheapest(
 def _pixel(graph: Graph, node: Node) -> int:
     """Channels of a pixel where a window feeds the node, otherwise all that a vector holds."""
     feeder = graph[node.inputs[0]]
-    return graph.inputs_of(feeder)[0].channels if isinstance(feeder.op, Window) else graph.types[feeder.name].size
+    return (
+        graph.inputs_of(feeder)[0].channels
+        if isinstance(feeder.op, Window)
+        else graph.types[feeder.name].size
+    )
 
 
 def _source_lanes(tensor: Tensor, period: int) -> int:
@@ -175,7 +190,9 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
     ops: dict[str, Op] = {}
     for name, knobs in folding.items():
         if name not in foldable:
-            raise FoldingError(f"the folding names a layer '{name}' that is not there; layers: {', '.join(foldable)}")
+            raise FoldingError(
+                f"the folding names a layer '{name}' that is not there; layers: {', '.join(foldable)}"
+            )
         node, op = foldable[name]
         for knob, value in knobs.items():
             if knob not in _knobs(op):

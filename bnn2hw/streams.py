@@ -36,7 +36,9 @@ def connect(graph: Graph) -> Graph:
     """
     for name, readers in graph.consumers.items():
         if len(readers) + (name in graph.outputs) != 1:
-            raise Bnn2hwError(f"the stream '{name}' has {len(readers)} readers; branches cannot be laid out yet")
+            raise Bnn2hwError(
+                f"the stream '{name}' has {len(readers)} readers; branches cannot be laid out yet"
+            )
     return _deepen(_insert(graph))
 
 

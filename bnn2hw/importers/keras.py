@@ -78,7 +78,10 @@ def read(model: Layer) -> Imported:
         )
     if len(inputs) != 1 or len(outputs) != 1:
         reader.problem(
-            model, f"{len(inputs)} inputs and {len(outputs)} outputs", "one input, one output", "compile its parts"
+            model,
+            f"{len(inputs)} inputs and {len(outputs)} outputs",
+            "one input, one output",
+            "compile its parts",
         )
         raise UnsupportedError(reader.problems)
     for operation, result in _order(inputs[0], outputs[0]):
@@ -127,7 +130,12 @@ class _Reader:
             return
         edge = self.edges[id(node.input_tensors[0])]
         if len(node.input_tensors) > 1:
-            self.problem(layer, f"{type(layer).__name__} joins streams", "chains of layers", "use a model without branches")
+            self.problem(
+                layer,
+                f"{type(layer).__name__} joins streams",
+                "chains of layers",
+                "use a model without branches",
+            )
         elif self._finite(layer):
             handler = HANDLERS.get(_kind(layer))
             if handler:
@@ -150,7 +158,9 @@ class _Reader:
 
     def _source(self, layer: Layer, shape: tuple[int, ...], result: Layer) -> None:
         if None in shape:
-            self.problem(layer, f"the open input shape {shape}", "fixed shapes", "build the model with all sizes given")
+            self.problem(
+                layer, f"the open input shape {shape}", "fixed shapes", "build the model with all sizes given"
+            )
             shape = tuple(1 if d is None else d for d in shape)
         self.edges[id(result)] = self.add(layer.name, Source(Tensor(shape)), "")
         self.shapes[self.edges[id(result)]] = shape
@@ -158,7 +168,9 @@ class _Reader:
     def _finite(self, layer: Layer) -> bool:
         wrong = [w.name for w in getattr(layer, "weights", []) if not np.all(np.isfinite(_array(w)))]
         if wrong:
-            self.problem(layer, f"NaN or infinite values in {', '.join(wrong)}", "finite weights", "train it again")
+            self.problem(
+                layer, f"NaN or infinite values in {', '.join(wrong)}", "finite weights", "train it again"
+            )
         return not wrong
 
 
@@ -213,7 +225,9 @@ def _after(reader: _Reader, layer: Layer, edge: str) -> str:
     if layer.use_bias:
         bias = _array(layer.bias).astype(np.float32)
         edge = reader.add(
-            f"{layer.name}.bias", real.Pointwise(lambda x: x + bias, reader.shapes[edge], layer.name, uniform=False), edge
+            f"{layer.name}.bias",
+            real.Pointwise(lambda x: x + bias, reader.shapes[edge], layer.name, uniform=False),
+            edge,
         )
         reader.shapes[edge] = tuple(reader.nodes[-1].op.infer().shape)
     activation = layer.activation
@@ -227,7 +241,9 @@ def _activation(reader: _Reader, layer: Layer, fn: Any, name: str, edge: str) ->
     if getattr(fn, "__name__", "") == "softmax":
         edge = reader.add(name, real.Softmax(_call(fn), shape, layer.name), edge)
     elif getattr(fn, "__name__", "") in ("log_softmax", "sparsemax", "glu"):
-        reader.problem(layer, f"the activation {fn.__name__}", "activations of single values, softmax", "replace it")
+        reader.problem(
+            layer, f"the activation {fn.__name__}", "activations of single values, softmax", "replace it"
+        )
     else:
         edge = reader.add(name, real.Pointwise(_call(fn), shape, layer.name, uniform=True), edge)
     reader.shapes[edge] = shape
@@ -262,7 +278,9 @@ def _convolution(reader: _Reader, layer: Layer, edge: str, shape: tuple[int, ...
 
     def apply(x: Array) -> Array:
         tensor = keras.ops.convert_to_tensor(x.astype(np.float32))
-        return _array(keras.ops.conv(tensor, weights, strides=stride, padding="valid", data_format="channels_last"))
+        return _array(
+            keras.ops.conv(tensor, weights, strides=stride, padding="valid", data_format="channels_last")
+        )
 
     edge = reader.add(layer.name, real.Convolution(apply, shape, layer.name, kernel, stride), edge)
     reader.shapes[edge] = shape

@@ -33,8 +33,8 @@ Output = Literal["class", "scores"]
 class Fidelity:
     """How a layer of the hardware relates to the layer in Keras.
 
-    `exact`: given the same inputs, it gives the same outputs, for all inputs. `rounded`: float32 rounding inside Keras can
-    tip a decision; how often is measured on data.
+    `exact`: given the same inputs, it gives the same outputs, for all inputs. `rounded`: float32 rounding inside
+    Keras can tip a decision; how often is measured on data.
     """
 
     kind: Literal["exact", "rounded"]
@@ -88,7 +88,9 @@ class _Lowering:
     fidelity: dict[str, Fidelity] = field(default_factory=dict)
     matches: dict[str, str] = field(default_factory=dict)
     types: dict[str, Tensor] = field(default_factory=dict)
-    errors: dict[str, float] = field(default_factory=dict)  # by edge: bound of Keras's rounding of its real value
+    errors: dict[str, float] = field(
+        default_factory=dict
+    )  # by edge: bound of Keras's rounding of its real value
 
     def run(self, output: Output | None) -> Lowered:
         edges: dict[str, _Edge] = {}
@@ -166,7 +168,6 @@ class _Lowering:
         γ(n)·Σ|w·x| with γ(n) = n·u / (1 − n·u), u = 2^−24 (Higham, Accuracy and Stability of Numerical Algorithms,
         2nd ed., section 3.1), n counting two roundings of the input beside the sum's own.
         """
-        scale = op.meaning(x)
         largest = max(abs(x.ints.lo), abs(x.ints.hi))
         sums = float(np.abs(op.weights.astype(np.int64)).sum(0).max()) * largest
         powers = all(math.frexp(s)[0] == 0.5 for s in (op.scale, float(np.max(x.scale))))
@@ -188,7 +189,7 @@ class _Lowering:
         if settled is None:
             self._not_quantized(reader, edge, None)
             return edge.name
-        name, sign, probed, others = settled
+        name, probed, others = settled
         grid = lattice(probed.values)
         if grid is None:
             self._not_quantized(reader, edge, probed.values)
@@ -197,13 +198,17 @@ class _Lowering:
         moved = [np.any(grid.index(o.values) != levels) for o in others]
         self._judge(edge, tips=any(moved))
         domain = self.types[name].ints
+        if grid.type == domain and np.array_equal(
+            levels, np.broadcast_to(domain.values()[:, None], levels.shape)
+        ):
+            return name
         last, rising = edge.chain[-1].name, bool(np.all(direction(levels) == 1))
         if rising:
             op: Op = Threshold(cuts(levels, domain, grid.type), grid.type, grid.scale, grid.offset)
             name = self._pool(edge, probed, self._add(f"{edge.real}.threshold", op, name))
         else:
             name = self._pool(edge, probed, name)
-            op = Table(grid.type.lo + levels.T - grid.type.lo, domain, grid.type, grid.scale, grid.offset)
+            op = Table(levels.T, domain, grid.type, grid.scale, grid.offset)
             name = self._add(f"{edge.real}.table", op, name)
         self.matches[name] = last
         return name
@@ -211,12 +216,12 @@ class _Lowering:
     def _node(self, name: str) -> Node:
         return next(n for n in self.nodes if n.name == name)
 
-    def _probe(self, edge: _Edge) -> tuple[str, Array, Probed, list[Probed]] | None:
+    def _probe(self, edge: _Edge) -> tuple[str, Probed, list[Probed]] | None:
         """Probe a chain; where it falls over an accumulator, negate that neuron's weights so that it rises.
 
         Returns:
-            The edge, the sign of its meaning by channel, the results, and those with Keras's largest rounding error added
-            either way; None where a layer of the chain gives NaN or is no function of single values.
+            The edge, the results, and those with Keras's largest rounding error added either way; None where a
+            layer of the chain gives NaN or is no function of single values.
         """
         chain = [n.op for n in edge.chain if isinstance(n.op, RealOp)]
         tensor = self.types[edge.name]
@@ -236,7 +241,7 @@ class _Lowering:
             others = [probe(chain, tensor, sign, shift) for shift in (-error, error)] if error else []
         except (FloatingPointError, TypeError):
             return None
-        return edge.name, sign, probed, others
+        return edge.name, probed, others
 
     def _replace(self, node: Node, op: Op) -> None:
         self.nodes[self.nodes.index(node)] = replace(node, op=op)
@@ -274,7 +279,9 @@ class _Lowering:
         if values is not None:
             found += f" ({np.unique(values).size} distinct values after '{edge.chain[-1].name}')"
         elif edge.chain:
-            found = f"the layers before it, from '{edge.chain[0].name}' on, cannot be evaluated value by value"
+            found = (
+                f"the layers before it, from '{edge.chain[0].name}' on, cannot be evaluated value by value"
+            )
         self._problem(
             layer,
             found,
@@ -287,7 +294,9 @@ class _Lowering:
     def _output(self, edge: _Edge, output: Output | None) -> str:
         softmax = bool(edge.chain) and isinstance(edge.chain[-1].op, Softmax)
         if softmax:
-            self.fidelity[edge.chain[-1].name] = Fidelity("exact", "dropped: it keeps the order of the scores")
+            self.fidelity[edge.chain[-1].name] = Fidelity(
+                "exact", "dropped: it keeps the order of the scores"
+            )
             edge = replace(edge, chain=edge.chain[:-1])
         name = self._scores(edge)
         if output == "class" or (output is None and softmax):
@@ -311,7 +320,7 @@ class _Lowering:
                 "end the model with a BatchNormalization, a bias or an activation",
             )
             return edge.name
-        name, _, probed, others = settled
+        name, probed, others = settled
         grid = lattice(probed.values)
         if grid is not None:
             table, scale, offset, kept = grid.index(probed.values), grid.scale, grid.offset, True

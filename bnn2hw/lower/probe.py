@@ -48,7 +48,10 @@ def probe(chain: Sequence[RealOp], tensor: Tensor, sign: Array, shift: float = 0
     shape = tensor.shape if flat else (*(1,) * (len(tensor.shape) - 1), tensor.channels)
     integers = tensor.ints.values()
     step = max(1, CHUNK // math.prod(shape))
-    parts = [_evaluate(chain, tensor, sign, shift, shape, integers[i : i + step]) for i in range(0, integers.size, step)]
+    parts = [
+        _evaluate(chain, tensor, sign, shift, shape, integers[i : i + step])
+        for i in range(0, integers.size, step)
+    ]
     values = np.concatenate([p[0] for p in parts])
     if np.isnan(values).any():
         raise FloatingPointError("NaN")
@@ -67,7 +70,12 @@ def per_feature(chain: Sequence[RealOp]) -> bool:
 
 
 def _evaluate(
-    chain: Sequence[RealOp], tensor: Tensor, sign: Array, shift: float, shape: tuple[int, ...], integers: Array
+    chain: Sequence[RealOp],
+    tensor: Tensor,
+    sign: Array,
+    shift: float,
+    shape: tuple[int, ...],
+    integers: Array,
 ) -> tuple[Array, list[Array]]:
     column = integers.reshape(-1, *(1,) * len(shape))
     x = np.broadcast_to((tensor.real(column) * sign + shift).astype(np.float32), (integers.size, *shape))
@@ -125,17 +133,19 @@ def lattice(values: Array) -> Lattice | None:
     return Lattice(Ints(0, int(np.rint(steps[-1]))), scale, float(distinct[0]))
 
 
-def cuts(levels: Array, domain: Ints, type: Ints) -> Array:
-    """Thresholds of rising levels: for each step of `type` the first integer of `domain` that reaches it.
+def cuts(levels: Array, domain: Ints, out: Ints) -> Array:
+    """Thresholds of rising levels: for each step of `out` the first integer of `domain` that reaches it.
 
     Args:
-        levels: integers of `type`, shape (domain.count, channels), never falling along the first axis.
+        levels: integers of `out`, shape (domain.count, channels), never falling along the first axis.
+        domain: the integers that are compared.
+        out: the integers that come out.
 
     Returns:
-        Shape (channels, type.count − 1); `domain.hi + domain.step` where a level is never reached.
+        Shape (channels, out.count − 1); `domain.hi + domain.step` where a level is never reached.
     """
-    steps = (levels - type.lo) // type.step
-    firsts = np.stack([(steps < k).sum(0) for k in range(1, type.count)], axis=1)
+    steps = (levels - out.lo) // out.step
+    firsts = np.stack([(steps < k).sum(0) for k in range(1, out.count)], axis=1)
     return domain.lo + domain.step * firsts
 
 

@@ -39,13 +39,18 @@ def _can_swap(graph: Graph, flat: Node, point: Node) -> bool:
 
 def _swapped(graph: Graph, flat: Node, point: Node) -> list[Node]:
     before = graph.types[flat.inputs[0]].shape
-    raised = Node(point.name, replace(point.op, shape=before), flat.inputs)
+    op = point.op
+    if not isinstance(op, Pointwise):
+        raise TypeError(f"'{point.name}' is no function of single values")
+    raised = Node(point.name, replace(op, shape=before), flat.inputs)
     return [raised, Node(flat.name, flat.op, (point.name,))]
 
 
 def _renamed(nodes: list[Node], flat: Node, point: Node) -> list[Node]:
     """Readers of the function now read the Flatten behind it."""
     return [
-        n if n.name == flat.name else replace(n, inputs=tuple(flat.name if i == point.name else i for i in n.inputs))
+        n
+        if n.name == flat.name
+        else replace(n, inputs=tuple(flat.name if i == point.name else i for i in n.inputs))
         for n in nodes
     ]

@@ -49,7 +49,9 @@ class Input:
 
     def __post_init__(self) -> None:
         if not 0 < self.scale < float("inf") or abs(self.offset) == float("inf"):
-            raise InputError(f"the input's scale must be positive and its offset finite, not {self.scale}, {self.offset}")
+            raise InputError(
+                f"the input's scale must be positive and its offset finite, not {self.scale}, {self.offset}"
+            )
         _ = self.ints
 
     @property

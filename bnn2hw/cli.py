@@ -1,0 +1,306 @@
+"""The command line: the nouns and verbs of the Python interface."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+
+import bnn2hw
+from bnn2hw.errors import Bnn2hwError, InputError, MismatchError
+
+Progress = Callable[[str], None]
+
+
+class _Group(click.Group):
+    """Turns errors of ours into a message and exit status 2, a mismatch into 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        try:
+            return super().invoke(ctx)
+        except Bnn2hwError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(1 if isinstance(error, MismatchError) else 2)
+
+
+class _Number(click.ParamType[float]):
+    """A number, or a fraction of two such as 1/127.5."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            parts = [Fraction(p) for p in str(value).split("/")]
+            return float(parts[0] / parts[1] if len(parts) == 2 else Fraction(str(value)))
+        except (ValueError, ZeroDivisionError, IndexError):
+            self.fail(f"'{value}' is no number", param, ctx)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    """A spinner on the terminal's error stream that says what is being done."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("starting") as status:
+        yield lambda text: status.update(f"{text} …")
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(bnn2hw.__version__, prog_name="bnn2hw")
+def main() -> None:
+    """From a binarized neural network in Keras to a verified FPGA accelerator, bit for bit."""
+
+
+def _model_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        [
+            click.option("--target", help="Device to plan for, such as ecp5-85k."),
+            click.option("--fps", type=_Number(), help="Frames per second to reach at the target's clock."),
+            click.option(
+                "--folding",
+                type=click.Path(path_type=Path),
+                help="PE and SIMD by layer: a TOML or JSON file.",
+            ),
+            click.option("--input", "dtype", help="What arrives on the wire: uint8, int4, bit, bipolar, …"),
+            click.option(
+                "--scale",
+                type=_Number(),
+                default=1.0,
+                help="Real value of one step of the input, such as 1/127.5.",
+            ),
+            click.option("--offset", type=_Number(), default=0.0, help="Real value of an input of 0."),
+            click.option(
+                "--output", type=click.Choice(["class", "scores"]), help="What the design gives out."
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print JSON for machines."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def _compile(
+    model: Path,
+    progress: Progress,
+    *,
+    target: str | None,
+    fps: float | None,
+    folding: Path | None,
+    dtype: str | None,
+    scale: float,
+    offset: float,
+    output: Any,
+) -> bnn2hw.Accelerator:
+    if dtype is None and (scale, offset) != (1.0, 0.0):
+        raise InputError(
+            "--scale and --offset say what --input means; give --input too, such as --input uint8"
+        )
+    return bnn2hw.compile(
+        model,
+        input=bnn2hw.Input(dtype, scale, offset) if dtype else None,
+        target=target,
+        fps=fps,
+        folding=_read_folding(folding) if folding else None,
+        output=output,
+        progress=progress,
+    )
+
+
+def _read_folding(path: Path) -> dict[str, dict[str, int]]:
+    try:
+        data = tomllib.loads(path.read_text()) if path.suffix == ".toml" else json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"the folding file '{path}' cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"the folding file '{path}' is neither TOML nor JSON: {error}") from error
+    if not isinstance(data, dict) or not all(isinstance(v, dict) for v in data.values()):
+        raise InputError(
+            f'the folding file \'{path}\' must hold a table by layer, such as {{"conv": {{"pe": 4, "simd": 8}}}}'
+        )
+    return data
+
+
+def _facts(accelerator: bnn2hw.Accelerator) -> dict[str, Any]:
+    """What --json prints of an accelerator."""
+    estimate = accelerator.estimate()
+    cost = estimate.cost
+    return {
+        "name": accelerator.name,
+        "device": accelerator.device.name,
+        "clock_mhz": accelerator.device.clock_mhz,
+        "interval": estimate.cycles.interval,
+        "latency": estimate.cycles.latency,
+        "fps": estimate.fps,
+        "cost": {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp},
+        "use": estimate.use,
+        "folding": accelerator.folding(),
+        "fidelity": {layer: {"kind": f.kind, "why": f.why} for layer, f in accelerator.fidelity.items()},
+    }
+
+
+def _show(accelerator: bnn2hw.Accelerator, as_json: bool) -> None:
+    click.echo(json.dumps(_facts(accelerator), indent=1) if as_json else str(accelerator))
+
+
+@main.command("compile")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=Path("build"), help="Folder to write into."
+)
+@_model_options
+def compile_command(model: Path, out: Path, as_json: bool, **options: Any) -> None:
+    """Compile MODEL (a .keras or .h5 file) and write RTL, weights and a report."""
+    with _progress(as_json) as progress:
+        accelerator = _compile(model, progress, **options)
+        progress("writing")
+        accelerator.write(out)
+    _show(accelerator, as_json)
+    if not as_json:
+        click.echo(f"written to {out}: rtl/, report.txt, graph.json, manifest.json")
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@_model_options
+def estimate(model: Path, as_json: bool, **options: Any) -> None:
+    """Cycles and predicted resources of MODEL: a file, or a folder that compile wrote."""
+    with _progress(as_json) as progress:
+        accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
+    _show(accelerator, as_json)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--images", type=click.Path(path_type=Path), help="An .npy or .npz file with images (x) and labels (y)."
+)
+@click.option(
+    "--frames", type=click.IntRange(1), help="How many of them; without images, how many random frames."
+)
+@click.option(
+    "--stalls", type=click.FloatRange(0, 1, max_open=True), default=0.25, help="Share of stalled cycles."
+)
+@click.option("--seed", type=int, default=0, help="Of random stalls and frames.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+def simulate(
+    folder: Path, images: Path | None, frames: int | None, stalls: float, seed: int, as_json: bool
+) -> None:
+    """Run the design in FOLDER in Verilator, with stalls and without, and compare every stream with golden."""
+    accelerator = bnn2hw.load(folder)
+    x, labels = _images(images, accelerator, frames, seed)
+    runs = {}
+    with _progress(as_json) as progress:
+        for name, share in (("smooth", 0.0), ("stalled", stalls)):
+            runs[name] = accelerator.simulate(x, stalls=share, seed=seed, progress=progress)
+    report = {name: _run_facts(run) for name, run in runs.items()}
+    smooth = runs["smooth"]
+    classes = accelerator.output.size == 1 and labels is not None
+    accuracy = float(np.mean(smooth.outputs.reshape(-1) == labels)) if classes else None
+    kind = "real" if images else "random"
+    if as_json:
+        click.echo(json.dumps({"frames": len(x), "images": kind, "accuracy": accuracy, **report}, indent=1))
+    else:
+        _print_runs(report, len(x), kind, accuracy)
+    for run in runs.values():
+        run.check()
+
+
+def _run_facts(run: Any) -> dict[str, Any]:
+    return {
+        "exact": run.exact,
+        "streams": len(run.mismatches),
+        "mismatches": [str(m) for m in run.mismatches.values() if m],
+        "interval": run.interval,
+        "latency": run.latency,
+        "predicted": {"interval": run.predicted.interval, "latency": run.predicted.latency},
+        "cycles": run.cycles,
+    }
+
+
+def _print_runs(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: float | None) -> None:
+    for name, run in report.items():
+        verdict = "bit-exact" if run["exact"] else "NOT EXACT"
+        click.echo(
+            f"{name}: {frames} {kind} frames, {run['cycles']:,} cycles, {run['streams']} streams {verdict}"
+        )
+        for mismatch in run["mismatches"]:
+            click.echo(f"  {mismatch}")
+    smooth = report["smooth"]
+    for figure in ("interval", "latency"):
+        measured = "–" if smooth[figure] is None else f"{smooth[figure]:,}"
+        click.echo(f"{figure}: measured {measured} cycles, predicted {smooth['predicted'][figure]:,}")
+    if accuracy is not None:
+        click.echo(f"accuracy of the hardware on these frames: {accuracy:.2%}")
+
+
+def _images(
+    path: Path | None, accelerator: bnn2hw.Accelerator, frames: int | None, seed: int
+) -> tuple[Any, Any]:
+    """Images and labels from a file, or random frames."""
+    if path is None:
+        values = accelerator.input.ints.values()
+        return np.random.default_rng(seed).choice(values, (frames or 16, *accelerator.input.shape)), None
+    try:
+        data = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"the images '{path}' cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise InputError(f"'{path}' is no .npy or .npz file of plain arrays") from error
+    if not isinstance(data, np.lib.npyio.NpzFile):
+        return data[:frames], None
+    names = [n for n in ("x", "x_test", "images") if n in data]
+    if not names:
+        raise InputError(
+            f"'{path}' holds no array x, x_test or images; it holds {', '.join(data) or 'nothing'}"
+        )
+    x = data[names[0]]
+    labels = next((data[n] for n in ("y", "y_test", "labels") if n in data), None)
+    if (*x.shape[1:], 1) == accelerator.input.shape:
+        x = x[..., None]  # grey images are often stored without a channel axis
+    return x[:frames], None if labels is None else labels[:frames]
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--no-macs", is_flag=True, help="Leave out multiply-accumulate operations.")
+def summary(model: Path, no_macs: bool) -> None:
+    """Weights, memory and operations of MODEL by precision, before any hardware."""
+    from bnn2hw import nn
+    from bnn2hw.importers import keras as importer
+
+    nn.models.summary(importer.load(model), include_macs=not no_macs)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+def doctor(as_json: bool) -> None:
+    """What is installed, and what each missing piece would enable."""
+    from bnn2hw import doctor as doctors
+
+    findings = doctors.examine()
+    if as_json:
+        click.echo(json.dumps([f.__dict__ for f in findings], indent=1))
+    else:
+        for f in findings:
+            mark = "ok     " if f.found else "missing"
+            click.echo(f"{mark}  {f.name:<14}{f.found or f.remedy:<44}  {f.enables}")
+    sys.exit(0 if all(f.found or not f.needed for f in findings) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""What a person wants to know of an accelerator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from bnn2hw.estimate import hardware_nodes
+from bnn2hw.ir import Cost
+from bnn2hw.ops.fifo import Fifo
+from bnn2hw.ops.width import Width
+
+if TYPE_CHECKING:
+    from bnn2hw.flow import Accelerator
+
+WIDTH = 118
+
+
+def table(accelerator: Accelerator) -> Table:
+    """One row per op, and one for all FIFOs and width converters together."""
+    graph, family = accelerator.graph, accelerator.device.family
+    rows = Table(title=f"{accelerator.name} on {accelerator.device.name}", title_justify="left")
+    rows.add_column("layer", no_wrap=True)
+    for name in ("op", "out", "values"):
+        rows.add_column(name)
+    rows.add_column("fidelity")
+    for name in ("PE", "SIMD", "cycles", "LUT", "FF", "BRAM"):
+        rows.add_column(name, justify="right")
+    plumbing, count = Cost(), 0
+    for node, op in hardware_nodes(graph):
+        inputs, out = graph.inputs_of(node), graph.types[node.name]
+        cost = op.cost(family, *inputs)
+        if isinstance(op, Fifo | Width):
+            plumbing, count = plumbing + cost, count + 1
+            continue
+        rows.add_row(
+            node.name,
+            op.kind,
+            "×".join(map(str, out.shape)),
+            str(out.ints),
+            _fidelity(accelerator, node.name),
+            *(str(getattr(op, knob, "")) for knob in ("pe", "simd")),
+            f"{op.interval(*inputs):,}",
+            *_figures(cost),
+        )
+    rows.add_row(f"{count} FIFOs and converters", *[""] * 7, *_figures(plumbing))
+    rows.add_section()
+    estimate = accelerator.estimate()
+    rows.add_row("total", *[""] * 6, f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
+    return rows
+
+
+def _figures(cost: Cost) -> tuple[str, str, str]:
+    return f"{cost.lut:,.0f}", f"{cost.ff:,.0f}", f"{cost.bram:,.0f}"
+
+
+def _fidelity(accelerator: Accelerator, name: str) -> str:
+    layer = name if name in accelerator.fidelity else name.rsplit(".", 1)[0]
+    return accelerator.fidelity[layer].kind if layer in accelerator.fidelity else "exact"
+
+
+def summary(accelerator: Accelerator) -> list[str]:
+    """The figures of the whole, a line each."""
+    estimate = accelerator.estimate()
+    use = ", ".join(f"{k.upper()} {v:.0%}" for k, v in estimate.use.items())
+    return [
+        f"in:  {accelerator.design.input.words}",
+        f"out: {accelerator.design.output.words}",
+        f"one frame every {estimate.cycles.interval:,} cycles: {estimate.fps:,.0f} fps at "
+        f"{accelerator.device.clock_mhz:g} MHz; first output after {estimate.cycles.latency:,} cycles "
+        f"({estimate.latency_us:,.1f} µs)",
+        f"predicted share of {accelerator.device.name}: {use}",
+    ]
+
+
+def text(accelerator: Accelerator) -> str:
+    """The table and the figures as plain text."""
+    console = Console(width=WIDTH, no_color=True, highlight=False)
+    with console.capture() as captured:
+        console.print(table(accelerator))
+    return captured.get() + "\n".join(summary(accelerator))
