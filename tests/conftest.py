@@ -1,0 +1,5 @@
+"""Settings that must stand before TensorFlow is imported."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

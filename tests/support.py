@@ -1,0 +1,31 @@
+"""What several test modules share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bnn2hw.ir import Array, Graph, HardwareOp, Node, Tensor
+from bnn2hw.ops import Source
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+EXAMPLES = ROOT / "examples"
+
+
+def alone(op: HardwareOp, *x: Tensor) -> Graph:
+    """A streamed graph of one op."""
+    return Graph((Node("x", Source(x[0], op.lanes(*x)[0])), Node("y", op, ("x",))), ("y",))
+
+
+def random_values(tensor: Tensor, count: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).choice(tensor.ints.values(), (count, *tensor.shape))
+
+
+def shared(name: str) -> Path:
+    """A file of real data that lies beside the checkout on some machines."""
+    if not (SHARED / name).exists():
+        pytest.skip(f"needs {name}, which is not on this machine")
+    return SHARED / name

@@ -1,0 +1,127 @@
+"""What every hardware op owes, checked on the op's own examples; a new op needs no tests of its own here."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from bnn2hw import boards, golden, simulate
+from bnn2hw.backends import verilog
+from bnn2hw.ir import HardwareOp, Tensor
+from bnn2hw.ops import HARDWARE_OPS
+from bnn2hw.resources import data_dir
+from tests.support import alone, random_values
+
+Example = tuple[HardwareOp, tuple[Tensor, ...]]
+EXAMPLES = [
+    pytest.param(op, x, id=f"{op.kind}-{i}")
+    for kind in HARDWARE_OPS
+    for i, (op, x) in enumerate(kind.examples())
+]
+FRAMES = 8
+
+
+@pytest.mark.parametrize("kind", HARDWARE_OPS)
+def test_every_op_has_its_template(kind: type[HardwareOp]) -> None:
+    assert (data_dir("templates") / "verilog" / f"{kind.kind}.sv.j2").is_file()
+
+
+@pytest.mark.parametrize("kind", HARDWARE_OPS)
+def test_examples_vary_every_field(kind: type[HardwareOp]) -> None:
+    """A field that never changes may be one that no template honours."""
+    ops = [op for op, _ in kind.examples()]
+
+    for f in fields(kind):
+        values = [getattr(op, f.name) for op in ops]
+        distinct = {v.tobytes() + bytes(v.shape) if isinstance(v, np.ndarray) else v for v in values}
+        assert len(distinct) >= 2, f"{kind.__name__}.{f.name} is {values[0]} in all examples"
+
+
+@pytest.mark.parametrize(("op", "x"), EXAMPLES)
+def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
+    graph = alone(op, *x)
+
+    out = golden.run(graph, random_values(x[0], 64))["y"]
+
+    assert out.shape == (64, *graph.types["y"].shape)
+    assert graph.types["y"].ints.contains(out)
+
+
+@pytest.mark.parametrize(("op", "x"), EXAMPLES)
+def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
+    graph = alone(op, *x)
+    design, predicted = verilog.render(graph), op.cycles(*x)
+    frames = random_values(x[0], FRAMES)
+
+    smooth = simulate.simulate(design, graph, frames, predicted)
+    stalled = simulate.simulate(design, graph, frames, predicted, stalls=0.4, seed=1)
+
+    smooth.check()
+    stalled.check()
+    assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
+    assert np.diff(smooth.frame_ends).tolist() == [predicted.interval] * (FRAMES - 1)
+
+
+@pytest.mark.parametrize(("op", "x"), EXAMPLES)
+def test_schedules_agree_with_the_interval(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
+    timing = op.timing(*x)
+    beats_in = x[0].size // op.lanes(*x)[0]
+    beats_out = op.infer(*x).size // op.lanes(*x)[1]
+    deadline = np.repeat(np.arange(1, 4) * op.interval(*x), beats_out)
+
+    taken, written = timing.asap(np.arange(3 * beats_in))
+    taken_late, written_late = timing.alap(deadline)
+
+    assert timing.interval == op.interval(*x)
+    assert (taken.size, written.size) == (taken_late.size, written_late.size) == (3 * beats_in, 3 * beats_out)
+    assert np.all(np.diff(taken_late) > 0)
+    assert np.all(written_late <= deadline)
+    replayed = timing.asap(taken_late)
+    assert np.array_equal(replayed[0], taken_late), "the latest schedule cannot be followed"
+    assert np.all(replayed[1] <= written_late)
+
+
+@pytest.mark.parametrize(("op", "x"), EXAMPLES)
+def test_every_folding_keeps_the_meaning(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
+    frames = random_values(x[0], 3)
+    expected = op.golden(frames)
+
+    for folded in op.foldings(*x):
+        assert folded.infer(*x) == op.infer(*x)
+        assert np.array_equal(folded.golden(frames), expected)
+        assert folded.interval(*x) >= 1
+
+
+@pytest.mark.parametrize("family", [boards.ECP5, boards.XILINX, boards.ICE40], ids=lambda f: f.name)
+@pytest.mark.parametrize(("op", "x"), EXAMPLES)
+def test_cost_is_positive_in_every_family(
+    op: HardwareOp, x: tuple[Tensor, ...], family: boards.Family
+) -> None:
+    cost = op.cost(family, *x)
+
+    assert cost.lut > 0
+    assert min(cost.ff, cost.bram, cost.dsp) >= 0
+
+
+def test_a_wrong_weight_is_found_and_named() -> None:
+    """The comparison must be able to fail: hardware with one weight flipped is caught where it first shows."""
+    op, x = next(iter(HARDWARE_OPS[1].examples()))
+    weights = op.weights.copy()
+    weights[0, 3] *= -1
+    graph = alone(op, *x)
+    broken = verilog.render(alone(replace(op, weights=weights), *x))
+    frames = random_values(x[0], 2)
+
+    run = simulate.simulate(broken, graph, frames, op.cycles(*x))
+
+    mismatch = run.mismatches["y"]
+    assert run.mismatches["x"] is None
+    assert mismatch is not None
+    assert (mismatch.frame, mismatch.position, mismatch.channel) == (0, (0, 0), 3)
+    assert abs(mismatch.expected - mismatch.found) == 2
+    with pytest.raises(
+        simulate.MismatchError, match=r"stream 'y': frame 0, position \(0, 0\), channel 3: expected"
+    ):
+        run.check()
