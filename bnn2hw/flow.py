@@ -283,4 +283,4 @@ def _folded(graph: Graph, device: Device, fps: float | None, by_hand: Folding | 
 
 def _half(tensor: Tensor) -> float:
     """Half a step of an edge's integers in real terms: what rounding to them may cost."""
-    return 0.5 * float(np.max(tensor.scale)) * (1 if tensor.ints.count > 256 else 1e-3)
+    return 0.5 * float(np.max(tensor.scale))

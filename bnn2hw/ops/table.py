@@ -38,10 +38,9 @@ class Table(HardwareOp):
 
     def infer(self, *x: Tensor) -> Tensor:
         channels, entries = self.table.shape
-        if x[0].channels != channels or x[0].ints != self.domain or self.domain.count != entries:
-            raise ValueError(
-                f"is for {channels} channels of {self.domain}, not {x[0].channels} of {x[0].ints}"
-            )
+        x[0].trailing(channels)
+        if x[0].ints != self.domain or self.domain.count != entries:
+            raise ValueError(f"is for {entries} values {self.domain}, not for {x[0].ints}")
         if channels % self.pe:
             raise ValueError(f"pe={self.pe} must divide {channels} channels")
         if not self.type.contains(self.table):
