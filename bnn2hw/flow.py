@@ -88,6 +88,8 @@ class Accelerator:
             InputError: a wrong shape, or values that no integer on the wire stands for.
         """
         x = np.asarray(x)
+        if x.dtype.kind not in "iufb":
+            raise InputError(f"the input has dtype {x.dtype}, expected integers or floats")
         if np.issubdtype(x.dtype, np.floating):
             steps = (x.astype(np.float64) - self.units.offset) / self.units.scale
             if not np.isfinite(steps).all() or np.abs(steps - np.rint(steps)).max(initial=0) > 1e-3:
@@ -96,7 +98,7 @@ class Accelerator:
                     f"expected v · {self.units.scale:g} + {self.units.offset:g} for integers v"
                 )
             x = np.rint(steps)
-        integers = x.astype(np.int64) if x.dtype != object else x
+        integers = x.astype(np.int64)
         golden.check(self.graph, integers)
         return integers
 

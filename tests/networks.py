@@ -39,7 +39,7 @@ def _shake_norm(layer: keras.layers.BatchNormalization, rng: np.random.Generator
 
 
 def chain(shape: Sequence[int], *layers: keras.layers.Layer, seed: int = 0, name: str = "net") -> keras.Model:
-    return shake(keras.Sequential([keras.Input(tuple(shape)), *layers], name=name), seed)
+    return shake(keras.Sequential([keras.Input(tuple(shape), name="image"), *layers], name=name), seed)
 
 
 def conv(filters: int, kernel: int | tuple[int, int] = 3, **options: object) -> keras.layers.Layer:

@@ -182,18 +182,15 @@ class _Lowering:
     def _settle(self, reader: Node, edge: _Edge) -> str:
         """Make integers of what a matrix-vector unit reads: thresholds, or a table where they do not rise."""
         if all(isinstance(n.op, Flatten) for n in edge.chain):
-            if isinstance(self._node(edge.name).op, MatVec):
-                self._not_quantized(reader, edge, None)
-            return edge.name
+            accumulator = isinstance(self._node(edge.name).op, MatVec)
+            return self._not_quantized(reader, edge, None) if accumulator else edge.name
         settled = self._probe(edge)
         if settled is None:
-            self._not_quantized(reader, edge, None)
-            return edge.name
+            return self._not_quantized(reader, edge, None)
         name, probed, others = settled
         grid = lattice(probed.values)
         if grid is None:
-            self._not_quantized(reader, edge, probed.values)
-            return edge.name
+            return self._not_quantized(reader, edge, probed.values)
         levels = grid.index(probed.values)
         moved = [np.any(grid.index(o.values) != levels) for o in others]
         self._judge(edge, tips=any(moved))
@@ -273,7 +270,8 @@ class _Lowering:
         for layer in dict.fromkeys(layers):
             self.fidelity.setdefault(layer, fidelity)
 
-    def _not_quantized(self, reader: Node, edge: _Edge, values: Array | None) -> None:
+    def _not_quantized(self, reader: Node, edge: _Edge, values: Array | None) -> str:
+        """Note the problem; signs of the right shape stand in for the input, so that later problems are found too."""
         layer = reader.op.layer if isinstance(reader.op, RealOp) else reader.name
         found = "its input is real-valued"
         if values is not None:
@@ -288,6 +286,8 @@ class _Lowering:
             f"inputs of at most {LEVELS} evenly spaced values, such as those of input_quantizer='ste_sign'",
             "give the layer an input_quantizer",
         )
+        shape = self.graph.types[reader.inputs[0]].shape
+        return self._add(f"{reader.name}.missing", Source(Tensor(shape, BIPOLAR)))
 
     # ---- the end of the network
 
