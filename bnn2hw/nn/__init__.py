@@ -15,6 +15,7 @@ from bnn2hw.nn import (
     optimizers,
     quantizers,
     utils,
+    zoo,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "optimizers",
     "quantizers",
     "utils",
+    "zoo",
 ]
