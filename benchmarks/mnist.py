@@ -35,7 +35,11 @@ def images(path: Path | None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def machine() -> str:
-    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    names = [
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in line
+    ]
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
@@ -48,7 +52,9 @@ def rate(fn, x: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, help="an .npz in the format of keras.datasets.mnist")
     parser.add_argument("--frames", type=int, default=1000, help="images for Verilator")
     options = parser.parse_args()
@@ -74,9 +80,15 @@ def main() -> None:
             total[1] += d.different
     for layer, (values, different) in totals.items():
         print(f"| {layer} | {values:,} | {different:,} |")
-    print("\nfidelity: " + ", ".join(sorted({f"{f.kind} ({f.why})" for f in accelerator.fidelity.values()})) + "\n")
+    print(
+        "\nfidelity: "
+        + ", ".join(sorted({f"{f.kind} ({f.why})" for f in accelerator.fidelity.values()}))
+        + "\n"
+    )
 
-    print("| run | frames | cycles | streams | exact | interval (predicted) | latency (predicted) | seconds |")
+    print(
+        "| run | frames | cycles | streams | exact | interval (predicted) | latency (predicted) | seconds |"
+    )
     print("| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: |")
     accelerator.simulate(x[:1])  # so that the times below are of simulation alone
     for name, stalls in (("smooth", 0.0), ("stalled", 0.25)):

@@ -58,7 +58,7 @@ def imports(path: Path, *, lazy: bool) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bnn2hw."):
             found.add(node.module.split(".")[1])
         elif isinstance(node, ast.Import):
-            found |= {(a.name.split(".") + [""])[1] for a in node.names if a.name.split(".")[0] == "bnn2hw"}
+            found |= {[*a.name.split("."), ""][1] for a in node.names if a.name.split(".")[0] == "bnn2hw"}
     return found
 
 
