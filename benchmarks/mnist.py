@@ -97,7 +97,8 @@ def main() -> None:
         seconds = time.perf_counter() - start
         print(
             f"| {name} | {options.frames:,} | {run.cycles:,} | {len(run.mismatches)} | {run.exact} | "
-            f"{run.interval:,} ({run.predicted.interval:,}) | {run.latency:,} ({run.predicted.latency:,}) | {seconds:.0f} |"
+            f"{run.interval:,} ({run.predicted.interval:,}) | "
+            f"{run.latency:,} ({run.predicted.latency:,}) | {seconds:.0f} |"
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from tests import networks as net
 
 import bnn2hw
 from bnn2hw import estimate, fold, streams
@@ -13,6 +12,7 @@ from bnn2hw.backends import verilog
 from bnn2hw.flow import Accelerator
 from bnn2hw.ir import Graph
 from bnn2hw.simulate import simulate
+from tests import networks as net
 
 WIRES = (
     bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0),

@@ -63,6 +63,17 @@ NETWORKS = {
         ),
         PIXELS,
     ),
+    "class-of-a-flattened-image": (
+        lambda: net.chain(
+            (5, 6, 1),
+            net.conv(4, input_quantizer=None),
+            net.norm(),
+            keras.layers.Flatten(),
+            keras.layers.Softmax(),
+            seed=8,
+        ),
+        PIXELS,
+    ),
     "sign-with-zero": (
         lambda: net.chain(
             (12,), net.dense(8), net.dense(6, input_quantizer=always_one), net.norm(), net.dense(3), seed=4

@@ -79,7 +79,8 @@ def test_identifiers_are_distinct_with_all_suffixes(names: list[str]) -> None:
     assert all(s.isascii() and s.isidentifier() and "__" not in s for s in signals)
 
 
-def test_trailing_axes() -> None:
-    assert Tensor((3, 4, 5)).trailing(20) == 1
-    with pytest.raises(ValueError, match=r"shape \(3, 4, 5\) has no trailing axes of 12 values"):
-        Tensor((3, 4, 5)).trailing(12)
+def test_outer_axes() -> None:
+    assert Tensor((3, 4, 5)).outer(20, 2) == (3,)
+    assert Tensor((1, 1, 5)).outer(5, 3) == ()
+    with pytest.raises(ValueError, match=r"the last 2 axes of shape \(3, 4, 5\) do not hold 12 values"):
+        Tensor((3, 4, 5)).outer(12, 2)

@@ -6,12 +6,15 @@ asked of the layer itself, in float32 and inference mode, one layer at a time.
 
 from __future__ import annotations
 
+import json
 import math
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 
@@ -39,7 +42,7 @@ class Imported:
 
 
 def load(path: Path) -> Layer:
-    """A model from a `.keras` or `.h5` file, with the quantized layer set known by name.
+    """A model from a `.keras` or `.h5` file, of Keras 3 or of Larq on Keras 2.
 
     Raises:
         InputError: there is no such file, or it is not a model.
@@ -48,13 +51,26 @@ def load(path: Path) -> Layer:
         raise InputError(f"there is no file '{path}'")
     if path.suffix not in (".keras", ".h5"):
         raise InputError(f"'{path}' is not a model: expected a file that ends in .keras or .h5")
-    from bnn2hw import nn  # noqa: F401  (registers the quantized layers)
+    from bnn2hw import nn  # importing it registers the quantized layers
 
     try:
-        return keras.saving.load_model(path, compile=False)
+        return (
+            nn.models.load_larq(path) if _from_keras_2(path) else keras.saving.load_model(path, compile=False)
+        )
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"'{path}' cannot be read as a Keras model: {reason}") from error
+
+
+def _from_keras_2(path: Path) -> bool:
+    """Whether Keras 2 wrote a file, as Larq's are."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            version = json.loads(archive.read("metadata.json"))["keras_version"]
+    else:
+        with h5py.File(path) as file:
+            version = file.attrs.get("keras_version", "")
+    return str(version).startswith("2.")
 
 
 def read(model: Layer) -> Imported:

@@ -155,10 +155,20 @@ class _Lowering:
                 "use kernel_quantizer='ste_sign'",
             )
             return _Edge(edge, node.name)
-        unit = Xnor(integers.astype(np.int8), weights.scale) if binary else Mac(integers, weights.scale)
+        # A dense layer takes the last axis of its input, all axes of the stream where a Flatten lies between.
+        axes = 1 if isinstance(op, Convolution) or len(self._shape(node)) > 1 else len(x.shape)
+        unit: MatVec = (
+            Xnor(integers.astype(np.int8), weights.scale, axes)
+            if binary
+            else Mac(integers, weights.scale, axes)
+        )
         self._add(node.name, unit, edge)
         self.errors[node.name] = self._rounding(unit, x)
         return _Edge(node.name, node.name)
+
+    def _shape(self, node: Node) -> tuple[int, ...]:
+        """Shape of what a node of the real form reads."""
+        return self.graph.types[node.inputs[0]].shape
 
     @staticmethod
     def _rounding(op: MatVec, x: Tensor) -> float:
@@ -201,11 +211,13 @@ class _Lowering:
             return name
         last, rising = edge.chain[-1].name, bool(np.all(direction(levels) == 1))
         if rising:
-            op: Op = Threshold(cuts(levels, domain, grid.type), grid.type, grid.scale, grid.offset)
+            op: Op = Threshold(
+                cuts(levels, domain, grid.type), grid.type, grid.scale, grid.offset, self._axes(edge)
+            )
             name = self._pool(edge, probed, self._add(f"{edge.real}.threshold", op, name))
         else:
             name = self._pool(edge, probed, name)
-            op = Table(levels.T, domain, grid.type, grid.scale, grid.offset)
+            op = Table(levels.T, domain, grid.type, grid.scale, grid.offset, self._axes(edge))
             name = self._add(f"{edge.real}.table", op, name)
         self.matches[name] = last
         return name
@@ -239,6 +251,11 @@ class _Lowering:
         except (FloatingPointError, TypeError):
             return None
         return edge.name, probed, others
+
+    def _axes(self, edge: _Edge) -> int:
+        """Trailing axes that count channels: all where a function behind a Flatten differs between features."""
+        chain = [n.op for n in edge.chain if isinstance(n.op, RealOp)]
+        return len(self.types[edge.name].shape) if per_feature(chain) else 1
 
     def _replace(self, node: Node, op: Op) -> None:
         self.nodes[self.nodes.index(node)] = replace(node, op=op)
@@ -286,8 +303,7 @@ class _Lowering:
             f"inputs of at most {LEVELS} evenly spaced values, such as those of input_quantizer='ste_sign'",
             "give the layer an input_quantizer",
         )
-        shape = self.graph.types[reader.inputs[0]].shape
-        return self._add(f"{reader.name}.missing", Source(Tensor(shape, BIPOLAR)))
+        return self._add(f"{reader.name}.missing", Source(Tensor(self._shape(reader), BIPOLAR)))
 
     # ---- the end of the network
 
@@ -300,7 +316,8 @@ class _Lowering:
             edge = replace(edge, chain=edge.chain[:-1])
         name = self._scores(edge)
         if output == "class" or (output is None and softmax):
-            name = self._add("class", Argmax(), name)
+            flat = any(isinstance(n.op, Flatten) for n in edge.chain)
+            name = self._add("class", Argmax(len(self.types[name].shape) if flat else 1), name)
         return name
 
     def _scores(self, edge: _Edge) -> str:
@@ -331,6 +348,8 @@ class _Lowering:
         self._judge(edge, tips=bool(others) or not kept)
         domain = self.types[name].ints
         name = self._pool(edge, probed, name)
-        name = self._add(f"{edge.real}.scores", Table(table.T, domain, kind, scale, offset), name)
+        name = self._add(
+            f"{edge.real}.scores", Table(table.T, domain, kind, scale, offset, self._axes(edge)), name
+        )
         self.matches[name] = last
         return name
