@@ -14,7 +14,7 @@ FLOORS = (
     {"errors", "resources"},
     {"ir", "boards"},
     {"ops", "golden", "estimate", "backends", "tools"},
-    {"lower", "importers", "fold", "streams", "simulate", "synth", "storage", "doctor"},
+    {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor"},
     {"flow"},
     {"", "report"},
     {"cli"},
