@@ -159,6 +159,11 @@ def streams(graph: Graph) -> tuple[Stream, ...]:
 SUFFIXES = ("", "_data", "_valid", "_ready")
 
 
+def _derived(identifier: str) -> set[str]:
+    """All names that a design makes of an identifier: its signals, and the instance with the prefix "u_"."""
+    return {f"u_{identifier}".lower(), *((identifier + s).lower() for s in SUFFIXES)}
+
+
 def identifiers(names: Iterable[str]) -> dict[str, str]:
     """A distinct identifier for each name: letters, digits and single underscores, distinct in any case.
 
@@ -170,9 +175,9 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
         stem = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "layer"
         stem = stem if stem[0].isalpha() else f"n{stem}"
         number, candidate = 1, stem
-        while any((candidate + s).lower() in taken for s in SUFFIXES):
+        while not taken.isdisjoint(_derived(candidate)):
             number += 1
             candidate = f"{stem}_{number}"
-        taken.update((candidate + s).lower() for s in SUFFIXES)
+        taken.update(_derived(candidate))
         chosen[name] = candidate
     return chosen
