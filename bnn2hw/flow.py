@@ -27,6 +27,8 @@ from bnn2hw.simulate import Run
 
 Progress = Callable[[str], None]
 
+TESTBENCH_FRAMES = 4
+
 
 def _quiet(_: str) -> None:
     """Say nothing."""
@@ -173,6 +175,7 @@ class Accelerator:
         folder = Path(folder)
         texts = {f"rtl/{name}": text for name, text in self.design.files.items()}
         texts["rtl/files.f"] = "".join(f"{n}\n" for n in self.design.files if n.endswith(".sv"))
+        texts.update({f"tb/{name}": text for name, text in self._testbench().items()})
         texts["report.txt"] = f"{self}\n"
         facts = {
             "name": self.name,
@@ -190,6 +193,14 @@ class Accelerator:
         }
         storage.write(folder, texts, self.graph, facts)
         return folder
+
+    def _testbench(self) -> dict[str, str]:
+        """A test bench with a few random frames."""
+        values = self.input.ints.values()
+        x = np.random.default_rng(0).choice(values, (TESTBENCH_FRAMES, *self.input.shape))
+        return verilog.bench(
+            self.graph, x, golden.outputs(self.graph, x), self.estimate().cycles, self.design.top
+        )
 
     def __str__(self) -> str:
         from bnn2hw import report
