@@ -251,6 +251,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         UnsupportedError: layers that cannot be compiled, all at once.
         FoldingError: a rate that no folding reaches or that does not fit, or a folding that does not divide.
     """
+    from bnn2hw.importers import files
     from bnn2hw.importers import keras as importer
 
     device = boards.device(target or boards.DEFAULT_DEVICE)
@@ -259,7 +260,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"fps must be a positive number, not {fps}")
     progress("reading the model")
-    imported = importer.read(importer.load(Path(model)) if isinstance(model, str | Path) else model)
+    imported = importer.read(files.load(Path(model)) if isinstance(model, str | Path) else model)
     wire = input or imported.input
     if input and imported.input:
         wire = Input(
