@@ -130,6 +130,37 @@ def yosys() -> Tool:
     )
 
 
+@cache
+def nextpnr(architecture: str) -> Tool:
+    """Place and route for an architecture ("ecp5", "ice40"), a native one or the one from PyPI.
+
+    Raises:
+        MissingToolError: neither is installed.
+    """
+    return _native_or_packaged(f"nextpnr-{architecture}", "place and route")
+
+
+@cache
+def packer(name: str) -> Tool:
+    """The program that turns a routed design into a bitstream ("ecppack").
+
+    Raises:
+        MissingToolError: it is not installed.
+    """
+    return _native_or_packaged(name, "pack a bitstream")
+
+
+def _native_or_packaged(name: str, purpose: str) -> Tool:
+    for candidate in (name, f"yowasp-{name}"):
+        command = _which(candidate)
+        version = command and _version(command, "--version")
+        if command and version:
+            return Tool(command, version)
+    raise MissingToolError(
+        f"{name} is needed to {purpose} and was not found; install it with 'pip install bnn2hw[synth]'"
+    )
+
+
 def _packaged(distribution: str) -> tuple[int, ...]:
     """The release of an installed distribution, or nothing where it left no record of itself."""
     with contextlib.suppress(metadata.PackageNotFoundError):
