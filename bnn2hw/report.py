@@ -72,7 +72,15 @@ def summary(accelerator: Accelerator) -> list[str]:
         f"{accelerator.device.clock_mhz:g} MHz; first output after {estimate.cycles.latency:,} cycles "
         f"({estimate.latency_us:,.1f} µs)",
         f"predicted share of {accelerator.device.name}: {use}",
+        *_caveats(accelerator.backend),
     ]
+
+
+def _caveats(backend: str) -> list[str]:
+    """What the figures are not."""
+    if backend == "verilog":
+        return []
+    return ["cycles and resources are those of the Verilog backend; nothing was calibrated on HLS results"]
 
 
 def text(accelerator: Accelerator) -> str:

@@ -7,8 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from bnn2hw import boards, golden, simulate
-from bnn2hw.backends import BACKENDS
+from bnn2hw import backends, boards, golden, simulate
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.resources import data_dir
@@ -50,11 +49,11 @@ def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None
     assert graph.types["y"].ints.contains(out)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", backends.BACKENDS)
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
 def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...], backend: str) -> None:
     graph = alone(op, *x)
-    design, predicted = BACKENDS[backend](graph), op.cycles(*x)
+    design, predicted = backends.render(backend, graph), op.cycles(*x)
     frames = random_values(x[0], FRAMES)
 
     smooth = simulate.simulate(design, graph, frames, predicted)
@@ -111,14 +110,14 @@ def test_cost_is_positive_in_every_family(
     assert min(cost.ff, cost.bram, cost.dsp) >= 0
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", backends.BACKENDS)
 def test_a_wrong_weight_is_found_and_named(backend: str) -> None:
     """The comparison must be able to fail: hardware with one weight flipped is caught where it first shows."""
     op, x = next(iter(Xnor.examples()))
     weights = op.weights.copy()
     weights[0, 3] *= -1
     graph = alone(op, *x)
-    broken = BACKENDS[backend](alone(replace(op, weights=weights), *x))
+    broken = backends.render(backend, alone(replace(op, weights=weights), *x))
     frames = random_values(x[0], 2)
 
     run = simulate.simulate(broken, graph, frames, op.cycles(*x))

@@ -84,7 +84,7 @@ def render(
     graph: Graph,
     name: str = "bnn2hw_top",
     summary: str = "",
-    device: Device = boards.DEVICES["xc7z020"],
+    device: Device = boards.DEVICES[boards.DEFAULT_DEVICE],
 ) -> Design:
     """The HLS project of a streamed graph.
 
