@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.memories import counter_bits, divisors
+from bnn2hw.ops.memories import by_lut, comparison, divisors, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +65,14 @@ class Argmax(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
-        control = counter_bits(self._count(x[0])) * 2 + 8
-        return Cost(lut=self.simd * (bits * 2 + index) + control, ff=2 * (bits + index) + control)
+        folds = self._count(x[0]) // self.simd
+        lanes = self.simd * comparison(family, bits + 1) + by_lut(family, 1.5, 1.0) * (self.simd - 1) * (
+            bits + index
+        )
+        control = state_bits(folds) + (index if folds > 1 else 0) + 4
+        return Cost(
+            lut=lanes + by_lut(family, 0.8, 0.5) * (bits + index) + 11, ff=2 * (bits + index) + control
+        )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for simd in divisors(self._count(x[0])):
