@@ -13,7 +13,7 @@ from bnn2hw.boards import Family
 from bnn2hw.ir import Cost
 
 ROM_WORDS, ROM_BITS = 64, 2048
-"""A ROM of more words than this and at least as many bits is a block RAM; templates/verilog/rom.j2 says the same."""
+"""A ROM of more words than this and at least as many bits is a block RAM; the template rom.j2 says the same."""
 
 
 def divisors(n: int) -> Iterator[int]:
