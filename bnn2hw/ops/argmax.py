@@ -66,12 +66,15 @@ class Argmax(HardwareOp):
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
         folds = self._count(x[0]) // self.simd
-        lanes = self.simd * comparison(family, bits + 1) + by_lut(family, 1.5, 1.0) * (self.simd - 1) * (
-            bits + index
-        )
-        control = state_bits(folds) + (index if folds > 1 else 0) + 4
+        within, across = self.simd - 1, int(folds > 1)
+        compare = (within + across) * comparison(family, bits + 1)
+        # Where one beat is all, the largest value itself is not kept.
+        select = within * index + (within - 1 + across) * bits
+        keep = across * (by_lut(family, 0.8, 0.5) * (bits + index) + 7)
+        counters = state_bits(folds) + across * index + 4
         return Cost(
-            lut=lanes + by_lut(family, 0.8, 0.5) * (bits + index) + 11, ff=2 * (bits + index) + control
+            lut=compare + by_lut(family, 1.7, 1.0) * max(select, 0) + keep + 4,
+            ff=2 * index + counters + 2 * bits * by_lut(family, 1, across),
         )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:

@@ -53,12 +53,12 @@ class Fifo(HardwareOp):
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits = self.simd * x[0].ints.bits
         if self.depth == 2:
-            return Cost(lut=bits + 8, ff=2 * bits + 4)
+            return Cost(lut=bits + by_lut(family, 8, 5), ff=2 * bits + 4)
         ring, count = ram_cost(family, self.depth - 1, bits), state_bits(self.depth)
         # Behind a block RAM, the word that passes it by waits in registers of its own.
         beside = 2 * bits if ring.bram else 0
         logic = Cost(
-            lut=by_lut(family, 8.2, 4.5) * count + bits + beside / 2,
+            lut=by_lut(family, 8.2, 5.0) * count + bits + by_lut(family, beside / 2, 0),
             ff=2 * state_bits(self.depth - 1) + count + 4 + beside,
         )
         return logic + ring

@@ -142,7 +142,7 @@ class MatVec(HardwareOp):
         if self.synapse_folds > 1:
             total += Cost(lut=self.pe * adder(family, self.infer(x).ints.bits) + by_lut(family, 1.3, 0) * acc)
         if self.neuron_folds > 1:
-            total += Cost(lut=beat) + ram_cost(family, self.synapse_folds, beat)
+            total += Cost(lut=beat) + ram_cost(family, self.synapse_folds, beat, ports=1)
         weights = rom_cost(family, folds, self.pe * self.simd * self.weight_bits)
         second_register = weights.ff if not weights.bram else self.pe * self.simd * self.weight_bits
         return total + weights + Cost(ff=second_register)

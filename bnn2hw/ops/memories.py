@@ -89,31 +89,38 @@ def _distinct(words: int, bits: int) -> float:
     return functions * -math.expm1(bits * math.log1p(-1 / functions)) if words < 12 else float(bits)
 
 
-def ram_cost(family: Family, words: int, bits: int) -> Cost:
-    """A RAM with one write and one registered read port, in block RAM or LUTs as Yosys chooses."""
+def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
+    """A RAM with one write and one registered read port, in block RAM or LUTs as Yosys chooses.
+
+    `ports` is 1 where both go by one address.
+    """
     if words == 1:
         return Cost(ff=2 * bits)
     blocks = block_rams(family, words, bits)
     if not family.lutram_shapes:
         return Cost(bram=blocks)
-    rows, tiles = _lutrams(family, words, bits)
+    rows, tiles = _lutrams(family, words, bits, ports)
     weight = by_lut(family, 4, 5) * tiles + 0.5 * (rows - 1) * (bits + 1)
     if weight > by_lut(family, 128, 65) * blocks:
         return Cost(bram=blocks)
-    return lutram_cost(family, words, bits) + Cost(ff=bits)
+    return lutram_cost(family, words, bits, ports) + Cost(ff=bits)
 
 
-def lutram_cost(family: Family, words: int, bits: int) -> Cost:
+def lutram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
     """A RAM with one write and one unregistered read port, which only LUTs or flip-flops can make."""
     if not family.lutram_shapes:
         return Cost(lut=words * bits, ff=words * bits)
-    rows, tiles = _lutrams(family, words, bits)
+    rows, tiles = _lutrams(family, words, bits, ports)
     select = bits * math.ceil((rows - 1) * by_lut(family, 0.75, 0.3))
     return Cost(lut=tiles * family.lutram_luts + select)
 
 
-def _lutrams(family: Family, words: int, bits: int) -> tuple[int, int]:
+def _lutrams(family: Family, words: int, bits: int, ports: int) -> tuple[int, int]:
     """Rows and number of the fewest distributed RAMs that hold such a memory."""
-    grids = [(math.ceil(words / depth), math.ceil(bits / width)) for depth, width in family.lutram_shapes]
+    # Of four large LUTs that are a RAM, one belongs to the write port; it holds data too where that port reads.
+    more = by_lut(family, 1, 4 / 3) if ports == 1 else 1
+    grids = [
+        (math.ceil(words / depth), math.ceil(bits / (width * more))) for depth, width in family.lutram_shapes
+    ]
     rows, columns = min(grids, key=lambda g: (g[0] * g[1], g[0]))
     return rows, rows * columns

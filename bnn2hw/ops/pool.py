@@ -90,11 +90,11 @@ class Pool(HardwareOp):
         compare = self.simd * comparison(family, bits + 1) if bits > 1 else 0
         logic = Cost(
             lut=compare
-            + by_lut(family, 0.6, 0.8) * self.simd * (bits + 1)
+            + self.simd * by_lut(family, 0.6 * (bits + 1), 0.95 * bits)
             + by_lut(family, 2.1, 1.5) * counters,
             ff=self.simd * bits + counters,
         )
-        return logic + lutram_cost(family, columns * folds, self.simd * bits)
+        return logic + lutram_cost(family, columns * folds, self.simd * bits, ports=1)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for simd in divisors(x[0].channels):

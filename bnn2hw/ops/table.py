@@ -87,7 +87,9 @@ class Table(HardwareOp):
         if in_block_ram(words, out):  # two lanes read from the two ports of one copy
             rom = Cost(bram=block_rams(family, words, out) * math.ceil(self.pe / 2))
         else:
-            rom = Cost(lut=out * rom_luts(family, words), ff=out)
+            # Nothing but a register hangs on this ROM, so that the wide multiplexers of large LUTs make the rest.
+            per_bit = by_lut(family, rom_luts(family, words), math.ceil(words / 64))
+            rom = Cost(lut=out * per_bit, ff=out)
         return rom + control
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.memories import state_bits
+from bnn2hw.ops.memories import by_lut, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Width(HardwareOp):
         wide, count = narrow * self.ratio, state_bits(self.ratio)
         if self.widens:
             return Cost(lut=count + 3, ff=count + 1 + wide)
-        return Cost(lut=wide - narrow + count + 6, ff=count + 2 + wide)
+        return Cost(lut=wide - narrow + count + by_lut(family, 6, 4), ff=count + 2 + wide)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
