@@ -290,9 +290,9 @@ def _images(
 def summary(model: Path, no_macs: bool) -> None:
     """Weights, memory and operations of MODEL by precision, before any hardware."""
     from bnn2hw import nn
-    from bnn2hw.importers import keras as importer
+    from bnn2hw.importers import files
 
-    nn.models.summary(importer.load(model), include_macs=not no_macs)
+    nn.models.summary(files.load(model), include_macs=not no_macs)
 
 
 @main.command()

@@ -13,6 +13,7 @@ import numpy as np
 from bnn2hw import backends, boards, csim, fold, golden, storage, streams
 from bnn2hw import estimate as estimating
 from bnn2hw import simulate as simulating
+from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device
 from bnn2hw.errors import FoldingError, InputError
@@ -25,6 +26,8 @@ from bnn2hw.ops.source import Input, Source
 from bnn2hw.simulate import Run
 
 Progress = Callable[[str], None]
+
+TESTBENCH_FRAMES = 4
 
 
 def _quiet(_: str) -> None:
@@ -193,6 +196,7 @@ class Accelerator:
         texts = {f"{sources}/{name}": text for name, text in self.design.files.items()}
         if self.backend == "verilog":
             texts["rtl/files.f"] = "".join(f"{n}\n" for n in self.design.files if n.endswith(".sv"))
+            texts.update({f"tb/{name}": text for name, text in self._testbench().items()})
         texts["report.txt"] = f"{self}\n"
         facts = {
             "name": self.name,
@@ -210,6 +214,14 @@ class Accelerator:
         }
         storage.write(folder, texts, self.graph, facts)
         return folder
+
+    def _testbench(self) -> dict[str, str]:
+        """A test bench with a few random frames."""
+        values = self.input.ints.values()
+        x = np.random.default_rng(0).choice(values, (TESTBENCH_FRAMES, *self.input.shape))
+        return verilog.bench(
+            self.graph, x, golden.outputs(self.graph, x), self.estimate().cycles, self.design.top
+        )
 
     def __str__(self) -> str:
         from bnn2hw import report
@@ -262,6 +274,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         UnsupportedError: layers that cannot be compiled, all at once.
         FoldingError: a rate that no folding reaches or that does not fit, or a folding that does not divide.
     """
+    from bnn2hw.importers import files
     from bnn2hw.importers import keras as importer
 
     backends.check(backend)
@@ -271,7 +284,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"fps must be a positive number, not {fps}")
     progress("reading the model")
-    imported = importer.read(importer.load(Path(model)) if isinstance(model, str | Path) else model)
+    imported = importer.read(files.load(Path(model)) if isinstance(model, str | Path) else model)
     wire = input or imported.input
     if input and imported.input:
         wire = Input(

@@ -15,7 +15,7 @@ from bnn2hw.ops.width import Width
 if TYPE_CHECKING:
     from bnn2hw.flow import Accelerator
 
-WIDTH = 118
+WIDTH = 130
 
 
 def table(accelerator: Accelerator) -> Table:
@@ -24,7 +24,7 @@ def table(accelerator: Accelerator) -> Table:
     rows = Table(title=f"{accelerator.name} on {accelerator.device.name}", title_justify="left")
     rows.add_column("layer", no_wrap=True)
     for name in ("op", "out", "values"):
-        rows.add_column(name)
+        rows.add_column(name, no_wrap=True)
     rows.add_column("fidelity")
     for name in ("PE", "SIMD", "cycles", "LUT", "FF", "BRAM"):
         rows.add_column(name, justify="right")

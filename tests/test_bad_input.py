@@ -36,7 +36,7 @@ def message(error: type[Bnn2hwError], model: object, **options: object) -> str:
 def test_all_problems_of_a_model_at_once() -> None:
     model = net.chain(
         (8, 8, 1),
-        net.conv(4, padding="same", name="padded"),
+        net.conv(4, dilation_rate=2, name="dilated"),
         keras.layers.GroupNormalization(2, name="groups"),
         keras.layers.MaxPooling2D(3, strides=2, name="overlapping"),
         keras.layers.Flatten(),
@@ -45,10 +45,11 @@ def test_all_problems_of_a_model_at_once() -> None:
 
     assert message(UnsupportedError, model) == (
         "this model cannot be compiled (3 problems):\n"
-        "  - layer 'padded': padding='same'. Supported: padding='valid'. Way out: use padding='valid'.\n"
+        "  - layer 'dilated': dilation_rate=(2, 2). Supported: dilation_rate=(1, 1). Way out: use dilation_rate=1.\n"
         "  - layer 'groups': a layer of type GroupNormalization. Supported: Activation, ActivityRegularization, "
         "BatchNormalization, Conv2D, Dense, Dropout, ELU, Flatten, GaussianDropout, GaussianNoise, Identity, LeakyReLU, "
-        "MaxPooling2D, QuantConv2D, QuantDense, Quantizer, ReLU, Rescaling, Softmax, SpatialDropout2D. "
+        "MaxPooling2D, QuantConv2D, QuantDense, Quantizer, ReLU, Rescaling, Softmax, SpatialDropout2D, "
+        "ZeroPadding2D. "
         "Way out: replace the layer.\n"
         "  - layer 'overlapping': strides=(2, 2). Supported: strides=(3, 3). Way out: use strides equal to pool_size."
     )

@@ -9,7 +9,7 @@ import pytest
 
 from bnn2hw import backends, boards, golden, simulate
 from bnn2hw.ir import HardwareOp, Tensor
-from bnn2hw.ops import HARDWARE_OPS
+from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.resources import data_dir
 from tests.support import alone, random_values
 
@@ -113,7 +113,7 @@ def test_cost_is_positive_in_every_family(
 @pytest.mark.parametrize("backend", backends.BACKENDS)
 def test_a_wrong_weight_is_found_and_named(backend: str) -> None:
     """The comparison must be able to fail: hardware with one weight flipped is caught where it first shows."""
-    op, x = next(iter(HARDWARE_OPS[1].examples()))
+    op, x = next(iter(Xnor.examples()))
     weights = op.weights.copy()
     weights[0, 3] *= -1
     graph = alone(op, *x)

@@ -49,9 +49,16 @@ def _convolutions(
     for _ in range(rng.integers(1, 3)):
         kernel = (int(rng.integers(1, min(3, height) + 1)), int(rng.integers(1, min(3, width) + 1)))
         stride = tuple(int(s) for s in rng.integers(1, 3, 2))
-        layers.append(net.conv(int(rng.integers(1, 9)), kernel, strides=stride, **first))
+        # A border of zeros in front of the first layer needs a 0 on the wire; ±1 and later layers always have one.
+        same = (
+            {"padding": "same", "pad_values": float(rng.integers(-1, 2))}
+            if not first and rng.random() < 0.4
+            else {}
+        )
+        layers.append(net.conv(int(rng.integers(1, 9)), kernel, strides=stride, **first, **same))
         first = {}
-        height, width = ((n - k) // s + 1 for n, k, s in zip((height, width), kernel, stride, strict=True))
+        sizes = zip((height, width), kernel, stride, strict=True)
+        height, width = (-(-n // s) if same else (n - k) // s + 1 for n, k, s in sizes)
         pool = tuple(int(rng.integers(1, 3)) for _ in range(2))
         pools = (
             [keras.layers.MaxPooling2D(pool)]

@@ -74,6 +74,21 @@ NETWORKS = {
         ),
         PIXELS,
     ),
+    "borders": (
+        lambda: net.chain(
+            (6, 5, 2),
+            net.conv(4, padding="same", input_quantizer=None),
+            net.norm(),
+            net.conv(5, padding="same", pad_values=1.0, strides=2),
+            net.norm(),
+            net.conv(3, (2, 3), padding="same"),
+            net.norm(),
+            keras.layers.Flatten(),
+            net.dense(4),
+            seed=9,
+        ),
+        bnn2hw.Input("uint8", scale=1 / 255),
+    ),
     "sign-with-zero": (
         lambda: net.chain(
             (12,), net.dense(8), net.dense(6, input_quantizer=always_one), net.norm(), net.dense(3), seed=4

@@ -85,6 +85,13 @@ class Port:
         padded = f", padded with {padding} zero bits" if padding and not filled else ""
         return f"{self.stream.words}{filled}{padded}"
 
+    def hex_lines(self, values: NDArray[np.integer]) -> str:
+        """Values of whole frames as they stand on tdata, padding included, a beat per line."""
+        if self.extends:
+            codes = self.stream.tensor.ints.encode(values).reshape(-1, 1)
+            return hex_lines(pack(codes, self.axis_bits), self.axis_bits)
+        return hex_lines(self.stream.pack(values), self.axis_bits)
+
 
 @dataclass(frozen=True)
 class Design:
@@ -133,6 +140,12 @@ def hex_lines(words: NDArray[np.uint8], bits: int) -> str:
     return "".join(w.tobytes().hex()[-digits:] + "\n" for w in np.ascontiguousarray(words[:, ::-1]))
 
 
+def ascii_only(text: str) -> str:
+    """A source in letters that every tool reads."""
+    plain = text.translate({ord("×"): "x", ord("…"): "..", ord("±"): "+-"})
+    return "".join(c if c == "\n" or " " <= c <= "~" else "?" for c in plain)
+
+
 def unpack(words: NDArray[np.uint8], bits: int, lanes: int) -> NDArray[np.int64]:
     """The inverse of `pack`; codes come back unsigned."""
     flat = np.unpackbits(words, axis=1, bitorder="little", count=bits * lanes)
@@ -159,6 +172,11 @@ def streams(graph: Graph) -> tuple[Stream, ...]:
 SUFFIXES = ("", "_data", "_valid", "_ready")
 
 
+def _derived(identifier: str) -> set[str]:
+    """All names that a design makes of an identifier: its signals, and the instance with the prefix "u_"."""
+    return {f"u_{identifier}".lower(), *((identifier + s).lower() for s in SUFFIXES)}
+
+
 def identifiers(names: Iterable[str]) -> dict[str, str]:
     """A distinct identifier for each name: letters, digits and single underscores, distinct in any case.
 
@@ -170,9 +188,9 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
         stem = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "layer"
         stem = stem if stem[0].isalpha() else f"n{stem}"
         number, candidate = 1, stem
-        while any((candidate + s).lower() in taken for s in SUFFIXES):
+        while not taken.isdisjoint(_derived(candidate)):
             number += 1
             candidate = f"{stem}_{number}"
-        taken.update((candidate + s).lower() for s in SUFFIXES)
+        taken.update(_derived(candidate))
         chosen[name] = candidate
     return chosen

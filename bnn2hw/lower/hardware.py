@@ -15,8 +15,9 @@ from bnn2hw.lower.probe import LEVELS, Lattice, Probed, cuts, direction, lattice
 from bnn2hw.ops.argmax import Argmax
 from bnn2hw.ops.mac import Mac
 from bnn2hw.ops.matvec import MatVec
+from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
-from bnn2hw.ops.real import Convolution, Dense, Flatten, MaxPool, RealOp, Softmax
+from bnn2hw.ops.real import Border, Convolution, Dense, Flatten, MaxPool, RealOp, Softmax
 from bnn2hw.ops.source import Input, Source
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
@@ -99,6 +100,8 @@ class _Lowering:
                 edges[node.name] = self._source(node, node.op)
             elif isinstance(node.op, Dense | Convolution):
                 edges[node.name] = self._matvec(node, node.op, edges[node.inputs[0]])
+            elif isinstance(node.op, Border):
+                edges[node.name] = self._border(node, node.op, edges[node.inputs[0]])
             else:
                 before = edges[node.inputs[0]]
                 edges[node.name] = replace(before, chain=(*before.chain, node))
@@ -164,6 +167,24 @@ class _Lowering:
         )
         self._add(node.name, unit, edge)
         self.errors[node.name] = self._rounding(unit, x)
+        return _Edge(node.name, node.name)
+
+    def _border(self, node: Node, op: Border, before: _Edge) -> _Edge:
+        edge = self._settle(node, before)
+        x = self.types[edge]
+        scale, offset = float(np.max(x.scale)), float(np.max(x.offset))
+        value = (op.value - offset) / scale
+        ternary = x.ints == BIPOLAR and op.value == 0
+        if not ternary and (value != round(value) or not x.ints.contains(np.array([round(value)]))):
+            self._problem(
+                op.layer,
+                f"a border of {op.value:g} around values {x.ints} that mean v · {scale:g} + {offset:g}",
+                "borders of a value that the stream can carry, and of 0 around ±1",
+                "use padding='valid', another pad_values, or an input whose 0 is an integer, such as p/255",
+            )
+            return _Edge(self._add(f"{node.name}.missing", Source(Tensor(op.shape, BIPOLAR))), node.name)
+        self._add(node.name, Pad(op.rows, op.columns, 0 if ternary else round(value)), edge)
+        self.matches[node.name] = node.name
         return _Edge(node.name, node.name)
 
     def _shape(self, node: Node) -> tuple[int, ...]:

@@ -1,0 +1,120 @@
+"""Synthesis as a user meets it: what it returns, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bnn2hw import boards, synth, tools
+from bnn2hw.backends import verilog
+from bnn2hw.backends.design import Design
+from bnn2hw.errors import FoldingError, InputError, MissingToolError, ToolError
+from bnn2hw.ir import BIPOLAR, Tensor
+from bnn2hw.ops import Fifo, Xnor
+from tests.support import alone
+
+ECP5 = boards.device("ecp5-25k")
+
+
+@pytest.fixture(scope="module")
+def installed() -> None:
+    try:
+        tools.yosys(), tools.nextpnr("ecp5"), tools.packer("ecppack")
+    except MissingToolError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Design:
+    weights = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (32, 8))
+    return verilog.render(alone(Xnor(weights, pe=2, simd=8), Tensor((2, 32), BIPOLAR)))
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_bitstream_for_ecp5(tiny: Design, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    usage = synth.synthesize(tiny, ECP5, tmp_path, progress=said.append)
+
+    placed = (tmp_path / "nextpnr.log").read_text()
+    assert usage.lut == int(re.search(r"Total LUT4s: +(\d+)/", placed)[1])
+    assert usage.ff == int(re.search(r"Total DFFs: +(\d+)/", placed)[1])
+    assert usage.lut >= usage.cells["LUT4"] > 0
+    assert usage.fmax_mhz > 50
+    assert usage.bitstream.stat().st_size > 10_000
+    assert (tmp_path / "yosys.log").stat().st_size > 0
+    assert len(said) == 3
+
+
+@pytest.mark.usefixtures("installed")
+def test_only_the_area_for_xilinx(tiny: Design, tmp_path: Path) -> None:
+    usage = synth.synthesize(tiny, boards.device("xc7z020"), tmp_path)
+
+    assert usage.lut >= sum(n for cell, n in usage.cells.items() if re.fullmatch("LUT[1-6]", cell)) > 0
+    assert usage.ff == sum(n for cell, n in usage.cells.items() if cell.startswith("FD"))
+    assert (usage.fmax_mhz, usage.bitstream) == (None, None)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_design_that_does_not_fit_is_told_by_how_much(tiny: Design, tmp_path: Path) -> None:
+    with pytest.raises(FoldingError, match=r"^the design needs \d+ LUT of 10 of ecp5-25k; ask for fewer fps"):
+        synth.synthesize(tiny, replace(ECP5, lut=10), tmp_path)
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_end_of_a_failing_tools_log_is_shown(tiny: Design, tmp_path: Path) -> None:
+    broken = replace(tiny, files={**tiny.files, "bnn2hw_frame.sv": "module bnn2hw_frame (;\n"})
+
+    with pytest.raises(
+        ToolError, match=r"(?s)^Yosys failed with exit status \d+:\n.*bnn2hw_frame\.sv:1: ERROR"
+    ):
+        synth.area(broken, boards.ECP5, tmp_path)
+    assert "ERROR" in (tmp_path / "yosys.log").read_text()
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_tool_that_ends_without_its_result_is_found_out(
+    tiny: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "yosys", lambda: tools.Tool("true", (0, 70)))
+    (tmp_path / "area.json").write_text("left over from another run")
+
+    with pytest.raises(ToolError, match=r"^Yosys ended without an error but wrote no area\.json; its log is"):
+        synth.area(tiny, boards.ECP5, tmp_path)
+
+
+def test_streams_wider_than_the_package_are_refused_at_once(tmp_path: Path) -> None:
+    wide = verilog.render(alone(Fifo(simd=128), Tensor((2, 128), BIPOLAR)))
+
+    with pytest.raises(InputError, match=r"^the streams have 265 wires and ecp5-25k 190 pins"):
+        synth.synthesize(wide, ECP5, tmp_path)
+
+
+def test_a_family_without_a_flow_is_refused(tiny: Design, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"^no synthesis for the family 'gowin'; there is one for ecp5, xilinx$"
+    ):
+        synth.synthesize(tiny, boards.device("gw1nr-9"), tmp_path)
+
+
+def test_a_missing_yosys_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "_which", lambda _: None)
+    monkeypatch.setattr(tools.importlib.util, "find_spec", lambda _: None)
+
+    with pytest.raises(
+        MissingToolError, match=r"^Yosys 0\.70 or newer is needed .*'pip install bnn2hw\[synth\]'$"
+    ):
+        tools.yosys.__wrapped__()
+
+
+def test_an_old_yosys_on_the_path_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "_which", lambda name: f"/usr/bin/{name}" if name == "yosys" else None)
+    monkeypatch.setattr(tools, "_version", lambda *_: (0, 23))
+    monkeypatch.setattr(tools.importlib.util, "find_spec", lambda _: None)
+
+    with pytest.raises(MissingToolError, match=r"^Yosys 0\.70 or newer"):
+        tools.yosys.__wrapped__()

@@ -1,0 +1,59 @@
+"""What synthesis owes: Yosys reads every op's hardware, and understands it as the simulator does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bnn2hw import simulate, synth, tools
+from bnn2hw.backends import verilog
+from bnn2hw.backends.design import Design
+from bnn2hw.errors import MissingToolError
+from bnn2hw.ir import HardwareOp, Tensor
+from bnn2hw.ops import HARDWARE_OPS
+from tests.support import alone, random_values
+
+EXAMPLES = [
+    pytest.param(op, x, id=f"{op.kind}-{i}")
+    for kind in HARDWARE_OPS
+    for i, (op, x) in enumerate(kind.examples())
+]
+FRAMES = 8
+UNLINTED = ("UNUSEDSIGNAL", "WIDTH", "DECLFILENAME")
+"""Rules for source text that a machine's netlist need not keep."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def yosys() -> tools.Tool:
+    try:
+        return tools.yosys()
+    except MissingToolError as error:
+        pytest.skip(str(error))
+
+
+def as_yosys_reads(design: Design, folder: Path) -> Design:
+    """The same design after Yosys has read it and written it out again, module by module."""
+    passes = [
+        f"hierarchy -check -top {design.top}",
+        "proc",
+        "memory_collect",
+        "check -assert",
+        "write_verilog -noattr netlist.v",
+    ]
+    netlist = synth.run_yosys(design, folder, passes, "netlist.v").read_text()
+    unlinted = "".join(f"/* verilator lint_off {rule} */\n" for rule in UNLINTED)
+    return replace(design, files={"netlist.sv": unlinted + netlist})
+
+
+@pytest.mark.parametrize(("op", "x"), EXAMPLES)
+def test_yosys_understands_what_the_simulator_does(
+    op: HardwareOp, x: tuple[Tensor, ...], tmp_path: Path
+) -> None:
+    graph = alone(op, *x)
+    netlist = as_yosys_reads(verilog.render(graph), tmp_path)
+
+    run = simulate.simulate(netlist, graph, random_values(x[0], FRAMES), op.cycles(*x), stalls=0.3, seed=1)
+
+    run.check()
