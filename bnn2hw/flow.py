@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import backends, boards, csim, fold, golden, storage, streams
+from bnn2hw import backends, boards, csim, fold, golden, report, storage, streams
 from bnn2hw import estimate as estimating
 from bnn2hw import simulate as simulating
 from bnn2hw.backends import verilog
@@ -224,8 +224,6 @@ class Accelerator:
         )
 
     def __str__(self) -> str:
-        from bnn2hw import report
-
         return report.text(self)
 
 

@@ -1,6 +1,6 @@
 """Train small networks of the zoo on Fashion-MNIST and keep their curves.
 
-python examples/fashion.py --epochs 5 --out fashion.csv
+python examples/fashion.py --epochs 4 --out fashion.csv
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=5, help="passes over the training images")
+    parser.add_argument("--epochs", type=int, default=4, help="passes over the training images")
     parser.add_argument("--seed", type=int, default=1, help="of the weights and of the order of images")
     parser.add_argument("--out", type=Path, default=HERE / "fashion.csv", help="where the curves go")
     parser.add_argument("--data", type=Path, help="a fashion_mnist.npz on disk, instead of Keras's download")

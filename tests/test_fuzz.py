@@ -69,7 +69,8 @@ def _convolutions(
             height, width = height // pool[0], width // pool[1]
         around = _around(rng)
         layers.extend([*pools, *around] if rng.random() < 0.5 else [*around, *pools])
-    return [*layers, keras.layers.Flatten()], first
+    behind = [net.norm()] if rng.random() < 0.3 else []
+    return [*layers, keras.layers.Flatten(), *behind], first
 
 
 def _around(rng: np.random.Generator) -> list[keras.layers.Layer]:

@@ -14,16 +14,16 @@ FLOORS = (
     {"errors", "resources"},
     {"ir", "boards"},
     {"ops", "golden", "estimate", "backends", "tools"},
-    {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor"},
+    {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"},
     {"flow"},
-    {"", "report"},
+    {""},
     {"cli"},
 )
 SAME_FLOOR = {("golden", "ops"), ("estimate", "ops"), ("backends", "ops")}
 """Packages of one floor that may use another of it."""
 
-LAZY = {("importers", "nn"), ("cli", "nn"), ("flow", "report"), ("", "flow")}
-"""Imports inside functions: reading a file needs the layer classes; printing needs the report."""
+LAZY = {("importers", "nn"), ("cli", "nn"), ("", "flow")}
+"""Imports inside functions: reading a file needs the layer classes."""
 
 
 def files() -> list[Path]:

@@ -89,6 +89,19 @@ NETWORKS = {
         ),
         bnn2hw.Input("uint8", scale=1 / 255),
     ),
+    "norm-after-pooled-and-flattened": (
+        lambda: net.chain(
+            (7, 6, 1),
+            net.conv(3, input_quantizer=None),
+            net.norm(),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.Flatten(),
+            net.norm(),
+            net.dense(4),
+            seed=10,
+        ),
+        PIXELS,
+    ),
     "sign-with-zero": (
         lambda: net.chain(
             (12,), net.dense(8), net.dense(6, input_quantizer=always_one), net.norm(), net.dense(3), seed=4

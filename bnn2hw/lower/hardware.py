@@ -215,6 +215,7 @@ class _Lowering:
         if all(isinstance(n.op, Flatten) for n in edge.chain):
             accumulator = isinstance(self._node(edge.name).op, MatVec)
             return self._not_quantized(reader, edge, None) if accumulator else edge.name
+        edge = self._pool_first(edge)
         settled = self._probe(edge)
         if settled is None:
             return self._not_quantized(reader, edge, None)
@@ -281,6 +282,17 @@ class _Lowering:
     def _replace(self, node: Node, op: Op) -> None:
         self.nodes[self.nodes.index(node)] = replace(node, op=op)
         self.types[node.name] = op.infer(*(self.types[i] for i in node.inputs))
+
+    def _pool_first(self, edge: _Edge) -> _Edge:
+        """Pool the integers themselves where what follows differs between the features that come out of the pooling."""
+        chain = [n.op for n in edge.chain if isinstance(n.op, RealOp)]
+        if not per_feature(chain) or not any(isinstance(op, MaxPool) for op in chain):
+            return edge
+        image = chain[: next(i for i, op in enumerate(chain) if isinstance(op, Flatten))]
+        tensor = self.types[edge.name]
+        name = self._pool(edge, probe(image, tensor, np.ones(tensor.channels)), edge.name)
+        self.errors[name] = self.errors.get(edge.name, 0.0)
+        return _Edge(name, edge.real, tuple(n for n in edge.chain if not isinstance(n.op, MaxPool)))
 
     def _pool(self, edge: _Edge, probed: Probed, name: str) -> str:
         """The poolings of a chain, moved behind its thresholds (or before its table)."""
@@ -349,6 +361,8 @@ class _Lowering:
             self._judge(edge, tips=bool(self.errors.get(edge.name, 0.0)))
             self.matches[edge.name] = last
             return edge.name
+        edge = self._pool_first(edge)
+        tensor = self.types[edge.name]
         settled = self._probe(edge)
         if settled is None or tensor.channels * tensor.ints.count > TABLE_ENTRIES:
             self._problem(

@@ -17,7 +17,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from bnn2hw.nn import activations, constraints, utils
-from bnn2hw.nn.layers_base import QuantizedLayer, arguments, same_padding
+from bnn2hw.nn.layers_base import QuantizedLayer, arguments
 
 
 class LocallyConnected(keras.layers.Layer):
@@ -250,11 +250,12 @@ def _links(
     strides: Sequence[Any],
     padding: str,
 ) -> NDArray[np.int32]:
-    """Return the flat index of output place and input place for each tap, in the order of places and taps."""
-    before = [
-        same_padding(n, k, s, 1)[0] if padding == "same" else 0
-        for n, k, s in zip(spatial, kernel_size, strides, strict=True)
-    ]
+    """Return the flat index of output place and input place for each tap, in the order of places and taps.
+
+    With "same" padding the window's middle stands at each multiple of the stride, as in Keras 2; convolutions
+    shift it when the stride leaves a remainder.
+    """
+    before = [k // 2 if padding == "same" else 0 for k in kernel_size]
     links = []
     for number, place in enumerate(product(*map(range, places))):
         for tap in product(*map(range, kernel_size)):

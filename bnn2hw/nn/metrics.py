@@ -94,8 +94,8 @@ class FlipRatio(keras.metrics.Metric):
     def reset_state(self) -> None:
         """Start a new mean; the values of the last update stay."""
         if self.built:
-            self.total.assign(ops.zeros_like(self.total))
-            self.count.assign(ops.zeros_like(self.count))
+            self.total.assign(0)
+            self.count.assign(0)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal metric."""

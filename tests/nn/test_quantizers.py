@@ -247,6 +247,7 @@ def test_functions_take_symbolic_tensors(function):
     np.testing.assert_array_equal(model.predict(X[None], verbose=0), sign(X[None]))
 
 
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX has no float64 by default")
 def test_quantizers_keep_float64():
     x = np.linspace(-2, 2, 9)
 
