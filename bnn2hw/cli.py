@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 
 import bnn2hw
+from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import Bnn2hwError, InputError, MismatchError
 
 Progress = Callable[[str], None]
@@ -87,6 +88,9 @@ def _model_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--output", type=click.Choice(["class", "scores"]), help="What the design gives out."
             ),
+            click.option(
+                "--backend", type=click.Choice([*BACKENDS]), default="verilog", help="What is generated."
+            ),
             click.option("--json", "as_json", is_flag=True, help="Print JSON for machines."),
         ]
     ):
@@ -105,6 +109,7 @@ def _compile(
     scale: float,
     offset: float,
     output: Any,
+    backend: str,
 ) -> bnn2hw.Accelerator:
     if dtype is None and (scale, offset) != (1.0, 0.0):
         raise InputError(
@@ -117,6 +122,7 @@ def _compile(
         fps=fps,
         folding=_read_folding(folding) if folding else None,
         output=output,
+        backend=backend,
         progress=progress,
     )
 
@@ -164,14 +170,15 @@ def _show(accelerator: bnn2hw.Accelerator, as_json: bool) -> None:
 )
 @_model_options
 def compile_command(model: Path, out: Path, as_json: bool, **options: Any) -> None:
-    """Compile MODEL (a .keras or .h5 file) and write RTL, weights and a report."""
+    """Compile MODEL (a .keras or .h5 file) and write RTL or HLS sources, weights and a report."""
     with _progress(as_json) as progress:
         accelerator = _compile(model, progress, **options)
         progress("writing")
         accelerator.write(out)
     _show(accelerator, as_json)
     if not as_json:
-        click.echo(f"written to {out}: rtl/, report.txt, graph.json, manifest.json")
+        sources = BACKENDS[accelerator.backend]
+        click.echo(f"written to {out}: {sources}/, report.txt, graph.json, manifest.json")
 
 
 @main.command()
@@ -200,7 +207,10 @@ def estimate(model: Path, as_json: bool, **options: Any) -> None:
 def simulate(
     folder: Path, images: Path | None, frames: int | None, stalls: float, seed: int, as_json: bool
 ) -> None:
-    """Run the design in FOLDER in Verilator, with stalls and without, and compare every stream with golden."""
+    """Run the design in FOLDER, with stalls and without, and compare every stream with golden.
+
+    Verilog runs in Verilator, HLS C++ as it is.
+    """
     accelerator = bnn2hw.load(folder)
     x, labels = _images(images, accelerator, frames, seed)
     runs = {}
@@ -235,15 +245,14 @@ def _run_facts(run: Any) -> dict[str, Any]:
 def _print_runs(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: float | None) -> None:
     for name, run in report.items():
         verdict = "bit-exact" if run["exact"] else "NOT EXACT"
-        click.echo(
-            f"{name}: {frames} {kind} frames, {run['cycles']:,} cycles, {run['streams']} streams {verdict}"
-        )
+        cycles = "no clock" if run["cycles"] is None else f"{run['cycles']:,} cycles"
+        click.echo(f"{name}: {frames} {kind} frames, {cycles}, {run['streams']} streams {verdict}")
         for mismatch in run["mismatches"]:
             click.echo(f"  {mismatch}")
     smooth = report["smooth"]
     for figure in ("interval", "latency"):
-        measured = "–" if smooth[figure] is None else f"{smooth[figure]:,}"
-        click.echo(f"{figure}: measured {measured} cycles, predicted {smooth['predicted'][figure]:,}")
+        measured = "not measured" if smooth[figure] is None else f"measured {smooth[figure]:,} cycles"
+        click.echo(f"{figure}: {measured}, predicted {smooth['predicted'][figure]:,}")
     if accuracy is not None:
         click.echo(f"accuracy of the hardware on these frames: {accuracy:.2%}")
 
@@ -281,9 +290,9 @@ def _images(
 def summary(model: Path, no_macs: bool) -> None:
     """Weights, memory and operations of MODEL by precision, before any hardware."""
     from bnn2hw import nn
-    from bnn2hw.importers import keras as importer
+    from bnn2hw.importers import files
 
-    nn.models.summary(importer.load(model), include_macs=not no_macs)
+    nn.models.summary(files.load(model), include_macs=not no_macs)
 
 
 @main.command()

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnn2hw.boards import Device
+from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node
+from bnn2hw.ir.machine import first_output, machine
 from bnn2hw.ops.source import Source
 
 
@@ -70,17 +72,32 @@ def interval(graph: Graph) -> int:
     return max(beats + [op.interval(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)])
 
 
+EXACT_STEPS = 10_000_000
+"""Ops times cycles up to which the latency of a network is stepped cycle by cycle."""
+
+
 def latency(graph: Graph) -> int:
-    """Cycles from the first input beat to the first output beat of a streamed graph, from an empty pipeline."""
-    times = {}
-    for node in graph:
-        if isinstance(node.op, Source):
-            beats = graph.types[node.name].size // node.op.lanes
-            times[node.name] = np.arange(beats, dtype=np.int64)
-        elif isinstance(node.op, HardwareOp):
-            timing = node.op.timing(*graph.inputs_of(node))
-            times[node.name] = timing.asap(times[node.inputs[0]])[1]
-    return int(times[graph.outputs[0]][0])
+    """Cycles from the first input beat to the first output beat of a streamed graph, from an empty pipeline.
+
+    Exact as long as the design has fewer than `EXACT_STEPS` op-cycles; beyond, a lower bound that takes the
+    FIFOs as endless and misses only the few cycles that a pipeline loses when it stands still with a bubble in it.
+    """
+    timings = [op.timing(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)]
+    source = next(n for n in graph if isinstance(n.op, Source))
+    times = np.arange(graph.types[source.name].size // _source_lanes(source), dtype=np.int64)
+    for timing in timings:
+        times = timing.asap(times)[1]
+    bound = int(times[0])
+    if bound * len(timings) > EXACT_STEPS:
+        return bound
+    exact = first_output([machine(t) for t in timings], limit=4 * bound + 1000)
+    if exact is None:
+        raise Bnn2hwError(f"the design gives no output within {4 * bound + 1000} cycles; please report this")
+    return exact
+
+
+def _source_lanes(node: Node) -> int:
+    return node.op.lanes if isinstance(node.op, Source) else 1
 
 
 def cycles(graph: Graph) -> Cycles:

@@ -10,6 +10,7 @@ from bnn2hw.boards import Device
 from bnn2hw.errors import FoldingError
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node, Op, Tensor
 from bnn2hw.ops.matvec import MatVec
+from bnn2hw.ops.memories import divisors
 from bnn2hw.ops.source import Source
 from bnn2hw.ops.window import Window
 
@@ -159,7 +160,8 @@ def _pixel(graph: Graph, node: Node) -> int:
 
 def _source_lanes(tensor: Tensor, period: int) -> int:
     """Fewest values per beat with which a frame arrives in time."""
-    return next(d for d in range(1, tensor.size + 1) if tensor.size % d == 0 and tensor.size // d <= period)
+    enough = (d for d in divisors(tensor.size) if tensor.size // d <= period)
+    return next(enough, tensor.size)
 
 
 def _neighbour_lanes(graph: Graph, node: Node, ops: Mapping[str, Op]) -> int:

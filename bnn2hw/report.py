@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Protocol
 
 from rich.console import Console
 from rich.table import Table
 
-from bnn2hw.estimate import hardware_nodes
-from bnn2hw.ir import Cost
+from bnn2hw.backends.design import Design
+from bnn2hw.boards import Device
+from bnn2hw.estimate import Estimate, hardware_nodes
+from bnn2hw.ir import Cost, Graph
+from bnn2hw.lower.hardware import Fidelity
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width import Width
 
-if TYPE_CHECKING:
-    from bnn2hw.flow import Accelerator
+WIDTH = 130
 
-WIDTH = 118
+
+class Accelerator(Protocol):
+    """What a report needs to know; `bnn2hw.Accelerator` has it."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    @property
+    def graph(self) -> Graph:
+        """In streamed form."""
+
+    @property
+    def device(self) -> Device:
+        """What it is planned for."""
+
+    @property
+    def fidelity(self) -> Mapping[str, Fidelity]:
+        """By layer of the model."""
+
+    @property
+    def backend(self) -> str:
+        """What the sources are written in."""
+
+    @property
+    def design(self) -> Design:
+        """The sources."""
+
+    def estimate(self) -> Estimate:
+        """Cycles and resources."""
 
 
 def table(accelerator: Accelerator) -> Table:
@@ -24,7 +56,7 @@ def table(accelerator: Accelerator) -> Table:
     rows = Table(title=f"{accelerator.name} on {accelerator.device.name}", title_justify="left")
     rows.add_column("layer", no_wrap=True)
     for name in ("op", "out", "values"):
-        rows.add_column(name)
+        rows.add_column(name, no_wrap=True)
     rows.add_column("fidelity")
     for name in ("PE", "SIMD", "cycles", "LUT", "FF", "BRAM"):
         rows.add_column(name, justify="right")
@@ -72,7 +104,15 @@ def summary(accelerator: Accelerator) -> list[str]:
         f"{accelerator.device.clock_mhz:g} MHz; first output after {estimate.cycles.latency:,} cycles "
         f"({estimate.latency_us:,.1f} µs)",
         f"predicted share of {accelerator.device.name}: {use}",
+        *_caveats(accelerator.backend),
     ]
+
+
+def _caveats(backend: str) -> list[str]:
+    """What the figures are not."""
+    if backend == "verilog":
+        return []
+    return ["cycles and resources are those of the Verilog backend; nothing was calibrated on HLS results"]
 
 
 def text(accelerator: Accelerator) -> str:

@@ -1,11 +1,13 @@
-"""Design to Verilator: build once, run, and compare every stream with golden."""
+"""Design to values and cycles: build once, run, and compare every stream with golden.
+
+Verilog runs in Verilator; HLS C++ runs as it is (see `bnn2hw.csim`), where there are no cycles.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -13,10 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bnn2hw import golden, tools
+from bnn2hw import csim, golden, tools
 from bnn2hw.backends.design import Design, Stream
 from bnn2hw.errors import MismatchError, ToolError
 from bnn2hw.ir import Array, Cycles, Graph
@@ -74,8 +77,8 @@ class Run:
         mismatches: by stream name, the first difference from golden, or None; in the design's order.
         predicted: interval and latency as the cycle model gives them.
         frame_ends: cycle in which each frame's last output beat was taken.
-        latency: cycles from the first input beat taken to the first output offered.
-        cycles: clock cycles simulated.
+        latency: cycles from the first input beat taken to the first output offered; None without a clock.
+        cycles: clock cycles simulated; None without a clock.
         stalled: whether the source and the sink paused at random.
     """
 
@@ -83,8 +86,8 @@ class Run:
     mismatches: Mapping[str, Mismatch | None]
     predicted: Cycles
     frame_ends: tuple[int, ...]
-    latency: int
-    cycles: int
+    latency: int | None
+    cycles: int | None
     stalled: bool
 
     @property
@@ -94,7 +97,7 @@ class Run:
 
     @cached_property
     def interval(self) -> int | None:
-        """Cycles between the last two frames, or None with fewer than two."""
+        """Cycles between the last two frames, or None with fewer than two or without a clock."""
         return self.frame_ends[-1] - self.frame_ends[-2] if len(self.frame_ends) > 1 else None
 
     def check(self) -> None:
@@ -118,52 +121,69 @@ def simulate(
     seed: int = 0,
     progress: Progress = lambda _: None,
 ) -> Run:
-    """Run frames through the verilated design and compare every stream with golden.
+    """Run frames through the design and compare every stream with golden.
 
     Args:
         design: what the backend rendered from `graph`.
         graph: the streamed graph.
         x: input integers, shape (frames, *input shape).
         predicted: the cycle model's figures, kept beside the measured ones.
-        stalls: share of the cycles in which the source offers nothing and, independently, the sink takes nothing.
+        stalls: share of the cycles in which the source offers nothing and, independently, the sink takes nothing;
+            in HLS, of the stream operations before which a process waits for no reason.
         seed: of the stalls and of the registers' initial noise.
         progress: told what is being done.
 
     Raises:
         InputError: x does not fit the graph.
         MissingToolError: no Verilator or no C++ compiler.
-        ToolError: Verilator or the compiler failed, or the design broke the stream protocol.
+        ToolError: Verilator or the compiler failed, the design broke the stream protocol, or its processes
+            wait for each other.
     """
     golden.check(graph, x)
-    binary = build(design, progress)
-    progress(f"simulating {len(x)} frames")
+    run = csim.run if design.backend == "hls" else _run_verilated
     with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
         folder = Path(name)
-        write_files(design, folder / "rtl", only=".hex")
         (folder / "streams").mkdir()
         design.input.pack(x).tofile(folder / "input")
-        patience = 4 * predicted.interval + predicted.latency + 10_000
-        stall = str(round(1000 * stalls))
-        command = [str(binary), str(folder / "input"), str(folder / "streams"), str(len(x)), str(patience)]
-        done = subprocess.run(
-            [*command, stall, stall, str(seed)],
-            cwd=folder / "rtl",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode not in (0, 3, 4):
-            raise ToolError(
-                f"the simulation ended with exit status {done.returncode}:\n{done.stdout}{done.stderr}"
-            )
-        report = json.loads((folder / "streams" / "run.json").read_text())
-        if report["broken"]:
-            names = ", ".join(design.streams[i].name for i in report["broken"])
-            raise ToolError(f"valid fell or data changed before ready on the streams {names}")
-        if report["frame_error"]:
-            raise ToolError("tlast does not mark the ends of the frames")
+        report = run(design, folder, len(x), predicted, round(1000 * stalls), seed, progress)
         progress(f"comparing {len(design.streams)} streams")
         return _compare(design, graph, x, folder / "streams", report, predicted, stalled=stalls > 0)
+
+
+def _run_verilated(
+    design: Design,
+    folder: Path,
+    frames: int,
+    predicted: Cycles,
+    stalls: int,
+    seed: int,
+    progress: Progress,
+) -> Mapping[str, Any]:
+    """Record the streams of a verilated design in `folder`/streams and return the harness's report."""
+    binary = build(design, progress)
+    progress(f"simulating {frames} frames")
+    write_files(design, folder / "rtl", only=".hex")
+    patience = 4 * predicted.interval + predicted.latency + 10_000
+    command = [str(binary), str(folder / "input"), str(folder / "streams"), str(frames), str(patience)]
+    done = subprocess.run(
+        [*command, str(stalls), str(stalls), str(seed)],
+        cwd=folder / "rtl",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in (0, 3, 4):
+        raise ToolError(
+            f"the simulation ended with exit status {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
+    report: dict[str, Any] = json.loads((folder / "streams" / "run.json").read_text())
+    if report["broken"]:
+        names = ", ".join(design.streams[i].name for i in report["broken"])
+        raise ToolError(f"valid fell or data changed before ready on the streams {names}")
+    if report["frame_error"]:
+        raise ToolError("tlast does not mark the ends of the frames")
+    latency = report["first_out"] - report["first_in"]
+    return {"frame_ends": report["frame_ends"], "latency": latency, "cycles": report["cycles"]}
 
 
 def _compare(
@@ -171,7 +191,7 @@ def _compare(
     graph: Graph,
     x: Array,
     folder: Path,
-    report: Mapping[str, list[int]],
+    report: Mapping[str, Any],
     predicted: Cycles,
     *,
     stalled: bool,
@@ -206,9 +226,9 @@ def _compare(
         ),
         mismatches=mismatches,
         predicted=predicted,
-        frame_ends=tuple(report["frame_ends"]),
-        latency=int(report["first_out"]) - int(report["first_in"]),  # type: ignore[call-overload]
-        cycles=int(report["cycles"]),  # type: ignore[call-overload]
+        frame_ends=tuple(report.get("frame_ends", ())),
+        latency=report.get("latency"),
+        cycles=report.get("cycles"),
         stalled=stalled,
     )
 
@@ -252,16 +272,8 @@ def build(design: Design, progress: Progress = lambda _: None) -> Path:
         progress("compiling the simulator")
         with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
             made = _compile(design, sources, Path(name))
-            _install(made, target)
+            tools.install(made, target)
     return target
-
-
-def _install(made: Path, target: Path) -> None:
-    """Move a file into the cache in one step, so that parallel builds never see half of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(f".{os.getpid()}")
-    shutil.copy2(made, temporary)
-    temporary.replace(target)
 
 
 def _compile(design: Design, sources: Mapping[str, str], folder: Path) -> Path:
@@ -333,7 +345,7 @@ def _runtime() -> Path:
             header = [tools.cxx().command, *_flags(), "-x", "c++-header", "verilated_pch.h"]
             tools.run([*header, "-o", "verilated_pch.h.gch"], work, "compiling Verilator's header")
             for n in names:
-                _install(work / n, folder / n)
+                tools.install(work / n, folder / n)
     return folder
 
 

@@ -44,6 +44,14 @@ def cache_dir() -> Path:
     return Path(os.environ.get("BNN2HW_CACHE") or platformdirs.user_cache_dir("bnn2hw"))
 
 
+def install(made: Path, target: Path) -> None:
+    """Move a file into the cache in one step, so that parallel builds never see half of it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_suffix(f".{os.getpid()}")
+    shutil.copy2(made, temporary)
+    temporary.replace(target)
+
+
 def _which(name: str) -> str | None:
     """A command on the PATH or beside the running Python."""
     return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))

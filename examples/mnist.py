@@ -63,12 +63,22 @@ def normalize(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return (images.reshape(-1, 28, 28, 1) / 127.5 - 1).astype("float32")
 
 
-def train(model: keras.Sequential, x: NDArray[np.float32], y: NDArray[np.uint8], epochs: int) -> None:
-    """Fit the network with Adam, its learning rate falling to 0 along a cosine."""
-    batch = 64
-    rate = keras.optimizers.schedules.CosineDecay(0.01, epochs * -(-len(x) // batch))
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x, y, batch_size=batch, epochs=epochs)
+def make_optimizer(name: str, steps: int) -> keras.optimizers.Optimizer:
+    """Return Adam, its rate falling to 0 along a cosine, or Bop for the kernels and Adam for the rest."""
+    adam = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, steps))
+    if name == "adam":
+        return adam
+    bop = nn.optimizers.Bop(threshold=1e-6, gamma=keras.optimizers.schedules.CosineDecay(1e-3, steps, 0.01))
+    return nn.optimizers.CaseOptimizer((nn.optimizers.Bop.is_binary_variable, bop), default_optimizer=adam)
+
+
+def train(
+    model: keras.Sequential, x: NDArray[np.float32], y: NDArray[np.uint8], epochs: int, optimizer: str
+) -> None:
+    """Fit the network in batches of 64."""
+    chosen = make_optimizer(optimizer, epochs * -(-len(x) // 64))
+    model.compile(chosen, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x, y, batch_size=64, epochs=epochs)
 
 
 def save(model: keras.Sequential, path: Path) -> None:
@@ -90,6 +100,9 @@ def main() -> None:
     )
     parser.add_argument("--epochs", type=int, default=30, help="passes over the training images")
     parser.add_argument("--seed", type=int, default=1, help="of the weights and of the order of images")
+    parser.add_argument(
+        "--optimizer", choices=("adam", "bop"), default="adam", help="bop keeps no latent weights"
+    )
     parser.add_argument("--out", type=Path, default=HERE / "mnist.keras", help="where the network goes")
     parser.add_argument("--data", type=Path, help="a mnist.npz on disk, instead of Keras's download")
     parser.add_argument("--sample", type=Path, help="also write the first 200 test images here (.npz)")
@@ -99,7 +112,7 @@ def main() -> None:
     (x_train, y_train), (x_test, y_test) = load_images(args.data)
     model = build_model()
     nn.models.summary(model)
-    train(model, normalize(x_train), y_train, args.epochs)
+    train(model, normalize(x_train), y_train, args.epochs, args.optimizer)
     _, accuracy = model.evaluate(normalize(x_test), y_test, batch_size=1000)
     save(model, args.out)
     if args.sample:

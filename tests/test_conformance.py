@@ -7,10 +7,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from bnn2hw import boards, golden, simulate
-from bnn2hw.backends import verilog
+from bnn2hw import backends, boards, golden, simulate
 from bnn2hw.ir import HardwareOp, Tensor
-from bnn2hw.ops import HARDWARE_OPS
+from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.resources import data_dir
 from tests.support import alone, random_values
 
@@ -23,9 +22,10 @@ EXAMPLES = [
 FRAMES = 8
 
 
+@pytest.mark.parametrize("template", ["verilog/{}.sv.j2", "hls/{}.hpp.j2"])
 @pytest.mark.parametrize("kind", HARDWARE_OPS)
-def test_every_op_has_its_template(kind: type[HardwareOp]) -> None:
-    assert (data_dir("templates") / "verilog" / f"{kind.kind}.sv.j2").is_file()
+def test_every_op_has_its_template(kind: type[HardwareOp], template: str) -> None:
+    assert (data_dir("templates") / template.format(kind.kind)).is_file()
 
 
 @pytest.mark.parametrize("kind", HARDWARE_OPS)
@@ -49,10 +49,11 @@ def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None
     assert graph.types["y"].ints.contains(out)
 
 
+@pytest.mark.parametrize("backend", backends.BACKENDS)
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
-def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
+def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...], backend: str) -> None:
     graph = alone(op, *x)
-    design, predicted = verilog.render(graph), op.cycles(*x)
+    design, predicted = backends.render(backend, graph), op.cycles(*x)
     frames = random_values(x[0], FRAMES)
 
     smooth = simulate.simulate(design, graph, frames, predicted)
@@ -60,6 +61,10 @@ def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, 
 
     smooth.check()
     stalled.check()
+    assert len(smooth.mismatches) == len(design.streams)
+    if smooth.cycles is None:
+        assert backend == "hls", "only C++ has no clock"
+        return
     assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
     assert np.diff(smooth.frame_ends).tolist() == [predicted.interval] * (FRAMES - 1)
 
@@ -105,13 +110,14 @@ def test_cost_is_positive_in_every_family(
     assert min(cost.ff, cost.bram, cost.dsp) >= 0
 
 
-def test_a_wrong_weight_is_found_and_named() -> None:
+@pytest.mark.parametrize("backend", backends.BACKENDS)
+def test_a_wrong_weight_is_found_and_named(backend: str) -> None:
     """The comparison must be able to fail: hardware with one weight flipped is caught where it first shows."""
-    op, x = next(iter(HARDWARE_OPS[1].examples()))
+    op, x = next(iter(Xnor.examples()))
     weights = op.weights.copy()
     weights[0, 3] *= -1
     graph = alone(op, *x)
-    broken = verilog.render(alone(replace(op, weights=weights), *x))
+    broken = backends.render(backend, alone(replace(op, weights=weights), *x))
     frames = random_values(x[0], 2)
 
     run = simulate.simulate(broken, graph, frames, op.cycles(*x))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,15 +57,52 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Port:
+    """The AXI4-Stream port of a stream: a beat is padded to whole bytes."""
+
+    stream: Stream
+
+    @property
+    def axis_bits(self) -> int:
+        """Width of tdata."""
+        return self.stream.bytes * 8
+
+    @property
+    def beats(self) -> int:
+        """Beats per frame."""
+        return self.stream.beats
+
+    @property
+    def extends(self) -> bool:
+        """Whether a beat is one signed value, whose sign fills the padding."""
+        return self.stream.lanes == 1 and self.stream.tensor.ints.signed
+
+    @property
+    def words(self) -> str:
+        """What it carries, for a reader."""
+        padding = self.axis_bits - self.stream.bits
+        filled = f", sign-extended to {self.axis_bits} bit" if self.extends and padding else ""
+        padded = f", padded with {padding} zero bits" if padding and not filled else ""
+        return f"{self.stream.words}{filled}{padded}"
+
+
+@dataclass(frozen=True)
 class Design:
     """Sources of an accelerator, by file name; memory files among them end in ".hex".
 
-    `streams` are all streams in topological order: the first is the input, the last the output.
+    Attributes:
+        top: the top module or function.
+        files: texts by file name.
+        streams: all streams in topological order; the first is the input, the last the output.
+        backend: who rendered it, which says how it is simulated.
+        bench: further sources that only our own simulation needs.
     """
 
     top: str
     files: Mapping[str, str]
     streams: tuple[Stream, ...]
+    backend: str = "verilog"
+    bench: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def input(self) -> Stream:
@@ -80,9 +117,20 @@ class Design:
 
 def pack(codes: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
     """Codes of shape (words, lanes) to words of shape (words, bytes), lane 0 in the lowest bits."""
+    width = codes.shape[1] * bits
+    if width < 64:
+        lanes = (codes & ((1 << bits) - 1)) << (np.arange(codes.shape[1]) * bits)
+        words = np.bitwise_or.reduce(lanes, axis=1).astype("<i8")
+        return np.ascontiguousarray(words.view(np.uint8).reshape(-1, 8)[:, : (width + 7) // 8])
     planes = (codes[:, :, None] >> np.arange(bits)) & 1
     flat = planes.astype(np.uint8).reshape(codes.shape[0], -1)
     return np.packbits(flat, axis=1, bitorder="little")
+
+
+def hex_lines(words: NDArray[np.uint8], bits: int) -> str:
+    """Words of shape (words, bytes), little-endian, as a line of hexadecimal digits each."""
+    digits = (bits + 3) // 4
+    return "".join(w.tobytes().hex()[-digits:] + "\n" for w in np.ascontiguousarray(words[:, ::-1]))
 
 
 def unpack(words: NDArray[np.uint8], bits: int, lanes: int) -> NDArray[np.int64]:
@@ -111,6 +159,11 @@ def streams(graph: Graph) -> tuple[Stream, ...]:
 SUFFIXES = ("", "_data", "_valid", "_ready")
 
 
+def _derived(identifier: str) -> set[str]:
+    """All names that a design makes of an identifier: its signals, and the instance with the prefix "u_"."""
+    return {f"u_{identifier}".lower(), *((identifier + s).lower() for s in SUFFIXES)}
+
+
 def identifiers(names: Iterable[str]) -> dict[str, str]:
     """A distinct identifier for each name: letters, digits and single underscores, distinct in any case.
 
@@ -122,9 +175,9 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
         stem = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "layer"
         stem = stem if stem[0].isalpha() else f"n{stem}"
         number, candidate = 1, stem
-        while any((candidate + s).lower() in taken for s in SUFFIXES):
+        while not taken.isdisjoint(_derived(candidate)):
             number += 1
             candidate = f"{stem}_{number}"
-        taken.update((candidate + s).lower() for s in SUFFIXES)
+        taken.update(_derived(candidate))
         chosen[name] = candidate
     return chosen

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -36,25 +35,6 @@ class Imported:
     graph: Graph
     input: Input | None
     name: str
-
-
-def load(path: Path) -> Layer:
-    """A model from a `.keras` or `.h5` file, with the quantized layer set known by name.
-
-    Raises:
-        InputError: there is no such file, or it is not a model.
-    """
-    if not path.exists():
-        raise InputError(f"there is no file '{path}'")
-    if path.suffix not in (".keras", ".h5"):
-        raise InputError(f"'{path}' is not a model: expected a file that ends in .keras or .h5")
-    from bnn2hw import nn  # noqa: F401  (registers the quantized layers)
-
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"'{path}' cannot be read as a Keras model: {reason}") from error
 
 
 def read(model: Layer) -> Imported:
@@ -265,7 +245,6 @@ def _dense(reader: _Reader, layer: Layer, edge: str, shape: tuple[int, ...]) -> 
 
 def _convolution(reader: _Reader, layer: Layer, edge: str, shape: tuple[int, ...]) -> str:
     options = {
-        "padding": (layer.padding, "valid", "use padding='valid'"),
         "data_format": (layer.data_format, "channels_last", "use data_format='channels_last'"),
         "dilation_rate": (tuple(layer.dilation_rate), (1, 1), "use dilation_rate=1"),
         "groups": (layer.groups, 1, "use groups=1"),
@@ -274,6 +253,8 @@ def _convolution(reader: _Reader, layer: Layer, edge: str, shape: tuple[int, ...
         return edge
     edge = _quantizer(reader, layer, "input_quantizer", edge)
     kernel, stride = _kernel(layer), tuple(layer.strides)
+    if layer.padding == "same":
+        edge = _same(reader, layer, edge, kernel.shape[:2], stride)
     weights = keras.ops.convert_to_tensor(kernel)
 
     def apply(x: Array) -> Array:
@@ -285,6 +266,44 @@ def _convolution(reader: _Reader, layer: Layer, edge: str, shape: tuple[int, ...
     edge = reader.add(layer.name, real.Convolution(apply, shape, layer.name, kernel, stride), edge)
     reader.shapes[edge] = shape
     return _after(reader, layer, edge)
+
+
+def _same(reader: _Reader, layer: Layer, edge: str, kernel: tuple[int, ...], stride: tuple[int, ...]) -> str:
+    """The border of padding "same", TensorFlow's way: where it is odd, the larger half comes after the image."""
+    totals = [
+        max((math.ceil(n / s) - 1) * s + k - n, 0)
+        for n, k, s in zip(reader.shapes[edge][:2], kernel, stride, strict=True)
+    ]
+    sides = [(t // 2, t - t // 2) for t in totals]
+    value = float(getattr(layer, "pad_values", 0.0))
+    return _border(reader, layer, f"{layer.name}.pad", edge, sides[0], sides[1], value)
+
+
+def _border(
+    reader: _Reader,
+    layer: Layer,
+    name: str,
+    edge: str,
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    value: float,
+) -> str:
+    if not any((*rows, *columns)):
+        return edge
+    height, width, channels = reader.shapes[edge]
+    shape = (height + sum(rows), width + sum(columns), channels)
+
+    def apply(x: Array) -> Array:
+        return np.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=np.float32(value))
+
+    edge = reader.add(name, real.Border(apply, shape, layer.name, rows, columns, value), edge)
+    reader.shapes[edge] = shape
+    return edge
+
+
+def _zero_padding(reader: _Reader, layer: Layer, edge: str, shape: tuple[int, ...]) -> str:
+    rows, columns = (tuple(side) for side in layer.padding)
+    return _border(reader, layer, layer.name, edge, rows, columns, 0.0)
 
 
 def _options(reader: _Reader, layer: Layer, options: dict[str, tuple[Any, Any, str]]) -> bool:
@@ -352,6 +371,7 @@ HANDLERS: dict[str, Callable[[_Reader, Layer, str, tuple[int, ...]], str]] = {
     "Conv2D": _convolution,
     "BatchNormalization": _batch_normalization,
     "MaxPooling2D": _max_pooling,
+    "ZeroPadding2D": _zero_padding,
     "Flatten": _flatten,
     "Softmax": _softmax,
     "Activation": _activation_layer,

@@ -1,7 +1,7 @@
 """The one data structure that flows: a graph of ops over integer-typed tensors."""
 
-from bnn2hw.ir.graph import Array, Cost, Cycles, Graph, HardwareOp, Memory, Node, Op
-from bnn2hw.ir.timing import Buffered, Steps, Timing
+from bnn2hw.ir.graph import Array, Cost, Cycles, Graph, HardwareOp, Memory, Node, Op, Param
+from bnn2hw.ir.timing import Buffered, Queue, Steps, Timing
 from bnn2hw.ir.types import BIPOLAR, Ints, Tensor
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "Memory",
     "Node",
     "Op",
+    "Param",
+    "Queue",
     "Steps",
     "Tensor",
     "Timing",

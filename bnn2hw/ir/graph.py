@@ -17,6 +17,7 @@ from bnn2hw.ir.timing import Timing
 from bnn2hw.ir.types import Tensor
 
 Array = NDArray[Any]
+Param = int | str | Array
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ class HardwareOp(Op):
         """Predicted resources in a device family."""
 
     @abstractmethod
-    def params(self, *x: Tensor) -> Mapping[str, int | str]:
-        """What the templates print, beside the widths of the streams."""
+    def params(self, *x: Tensor) -> Mapping[str, Param]:
+        """What the templates print, beside the widths of the streams: numbers, or vectors of bits (booleans)."""
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         """ROM contents by the name of the parameter that takes the file's name."""

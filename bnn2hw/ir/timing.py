@@ -92,6 +92,13 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Queue(Steps):
+    """A FIFO: while it has room nothing stands still. Where its depth does not matter it is a one-step pipeline."""
+
+    depth: int = 2
+
+
+@dataclass(frozen=True)
 class Buffered:
     """Two processes around a memory: a writer that takes every input beat, a reader that makes the outputs.
 

@@ -120,16 +120,15 @@ class Tensor:
             raise TypeError(f"an edge of shape {self.shape} carries real numbers where integers are needed")
         return self.type
 
-    def trailing(self, size: int) -> int:
-        """The first of the fewest trailing axes that hold `size` values.
+    def outer(self, size: int, axes: int) -> tuple[int, ...]:
+        """The shape without its last `axes` axes, which must hold `size` values together.
 
         Raises:
-            ValueError: no trailing axes do.
+            ValueError: they hold another number.
         """
-        for axis in range(len(self.shape) - 1, -1, -1):
-            if math.prod(self.shape[axis:]) == size:
-                return axis
-        raise ValueError(f"shape {self.shape} has no trailing axes of {size} values")
+        if axes > len(self.shape) or math.prod(self.shape[-axes:]) != size:
+            raise ValueError(f"the last {axes} axes of shape {self.shape} do not hold {size} values")
+        return self.shape[:-axes]
 
     def real(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """The real meaning of integers, in float64."""

@@ -15,8 +15,9 @@ from bnn2hw.lower.probe import LEVELS, Lattice, Probed, cuts, direction, lattice
 from bnn2hw.ops.argmax import Argmax
 from bnn2hw.ops.mac import Mac
 from bnn2hw.ops.matvec import MatVec
+from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
-from bnn2hw.ops.real import Convolution, Dense, Flatten, MaxPool, RealOp, Softmax
+from bnn2hw.ops.real import Border, Convolution, Dense, Flatten, MaxPool, RealOp, Softmax
 from bnn2hw.ops.source import Input, Source
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
@@ -99,6 +100,8 @@ class _Lowering:
                 edges[node.name] = self._source(node, node.op)
             elif isinstance(node.op, Dense | Convolution):
                 edges[node.name] = self._matvec(node, node.op, edges[node.inputs[0]])
+            elif isinstance(node.op, Border):
+                edges[node.name] = self._border(node, node.op, edges[node.inputs[0]])
             else:
                 before = edges[node.inputs[0]]
                 edges[node.name] = replace(before, chain=(*before.chain, node))
@@ -155,10 +158,38 @@ class _Lowering:
                 "use kernel_quantizer='ste_sign'",
             )
             return _Edge(edge, node.name)
-        unit = Xnor(integers.astype(np.int8), weights.scale) if binary else Mac(integers, weights.scale)
+        # A dense layer takes the last axis of its input, all axes of the stream where a Flatten lies between.
+        axes = 1 if isinstance(op, Convolution) or len(self._shape(node)) > 1 else len(x.shape)
+        unit: MatVec = (
+            Xnor(integers.astype(np.int8), weights.scale, axes)
+            if binary
+            else Mac(integers, weights.scale, axes)
+        )
         self._add(node.name, unit, edge)
         self.errors[node.name] = self._rounding(unit, x)
         return _Edge(node.name, node.name)
+
+    def _border(self, node: Node, op: Border, before: _Edge) -> _Edge:
+        edge = self._settle(node, before)
+        x = self.types[edge]
+        scale, offset = float(np.max(x.scale)), float(np.max(x.offset))
+        value = (op.value - offset) / scale
+        ternary = x.ints == BIPOLAR and op.value == 0
+        if not ternary and (value != round(value) or not x.ints.contains(np.array([round(value)]))):
+            self._problem(
+                op.layer,
+                f"a border of {op.value:g} around values {x.ints} that mean v · {scale:g} + {offset:g}",
+                "borders of a value that the stream can carry, and of 0 around ±1",
+                "use padding='valid', another pad_values, or an input whose 0 is an integer, such as p/255",
+            )
+            return _Edge(self._add(f"{node.name}.missing", Source(Tensor(op.shape, BIPOLAR))), node.name)
+        self._add(node.name, Pad(op.rows, op.columns, 0 if ternary else round(value)), edge)
+        self.matches[node.name] = node.name
+        return _Edge(node.name, node.name)
+
+    def _shape(self, node: Node) -> tuple[int, ...]:
+        """Shape of what a node of the real form reads."""
+        return self.graph.types[node.inputs[0]].shape
 
     @staticmethod
     def _rounding(op: MatVec, x: Tensor) -> float:
@@ -182,18 +213,16 @@ class _Lowering:
     def _settle(self, reader: Node, edge: _Edge) -> str:
         """Make integers of what a matrix-vector unit reads: thresholds, or a table where they do not rise."""
         if all(isinstance(n.op, Flatten) for n in edge.chain):
-            if isinstance(self._node(edge.name).op, MatVec):
-                self._not_quantized(reader, edge, None)
-            return edge.name
+            accumulator = isinstance(self._node(edge.name).op, MatVec)
+            return self._not_quantized(reader, edge, None) if accumulator else edge.name
+        edge = self._pool_first(edge)
         settled = self._probe(edge)
         if settled is None:
-            self._not_quantized(reader, edge, None)
-            return edge.name
+            return self._not_quantized(reader, edge, None)
         name, probed, others = settled
         grid = lattice(probed.values)
         if grid is None:
-            self._not_quantized(reader, edge, probed.values)
-            return edge.name
+            return self._not_quantized(reader, edge, probed.values)
         levels = grid.index(probed.values)
         moved = [np.any(grid.index(o.values) != levels) for o in others]
         self._judge(edge, tips=any(moved))
@@ -204,11 +233,13 @@ class _Lowering:
             return name
         last, rising = edge.chain[-1].name, bool(np.all(direction(levels) == 1))
         if rising:
-            op: Op = Threshold(cuts(levels, domain, grid.type), grid.type, grid.scale, grid.offset)
+            op: Op = Threshold(
+                cuts(levels, domain, grid.type), grid.type, grid.scale, grid.offset, self._axes(edge)
+            )
             name = self._pool(edge, probed, self._add(f"{edge.real}.threshold", op, name))
         else:
             name = self._pool(edge, probed, name)
-            op = Table(levels.T, domain, grid.type, grid.scale, grid.offset)
+            op = Table(levels.T, domain, grid.type, grid.scale, grid.offset, self._axes(edge))
             name = self._add(f"{edge.real}.table", op, name)
         self.matches[name] = last
         return name
@@ -243,9 +274,25 @@ class _Lowering:
             return None
         return edge.name, probed, others
 
+    def _axes(self, edge: _Edge) -> int:
+        """Trailing axes that count channels: all where a function behind a Flatten differs between features."""
+        chain = [n.op for n in edge.chain if isinstance(n.op, RealOp)]
+        return len(self.types[edge.name].shape) if per_feature(chain) else 1
+
     def _replace(self, node: Node, op: Op) -> None:
         self.nodes[self.nodes.index(node)] = replace(node, op=op)
         self.types[node.name] = op.infer(*(self.types[i] for i in node.inputs))
+
+    def _pool_first(self, edge: _Edge) -> _Edge:
+        """Pool the integers themselves where what follows differs between the features that come out of the pooling."""
+        chain = [n.op for n in edge.chain if isinstance(n.op, RealOp)]
+        if not per_feature(chain) or not any(isinstance(op, MaxPool) for op in chain):
+            return edge
+        image = chain[: next(i for i, op in enumerate(chain) if isinstance(op, Flatten))]
+        tensor = self.types[edge.name]
+        name = self._pool(edge, probe(image, tensor, np.ones(tensor.channels)), edge.name)
+        self.errors[name] = self.errors.get(edge.name, 0.0)
+        return _Edge(name, edge.real, tuple(n for n in edge.chain if not isinstance(n.op, MaxPool)))
 
     def _pool(self, edge: _Edge, probed: Probed, name: str) -> str:
         """The poolings of a chain, moved behind its thresholds (or before its table)."""
@@ -273,7 +320,8 @@ class _Lowering:
         for layer in dict.fromkeys(layers):
             self.fidelity.setdefault(layer, fidelity)
 
-    def _not_quantized(self, reader: Node, edge: _Edge, values: Array | None) -> None:
+    def _not_quantized(self, reader: Node, edge: _Edge, values: Array | None) -> str:
+        """Note the problem; signs of the right shape stand in for the input, so that later problems are found too."""
         layer = reader.op.layer if isinstance(reader.op, RealOp) else reader.name
         found = "its input is real-valued"
         if values is not None:
@@ -288,6 +336,7 @@ class _Lowering:
             f"inputs of at most {LEVELS} evenly spaced values, such as those of input_quantizer='ste_sign'",
             "give the layer an input_quantizer",
         )
+        return self._add(f"{reader.name}.missing", Source(Tensor(self._shape(reader), BIPOLAR)))
 
     # ---- the end of the network
 
@@ -300,7 +349,8 @@ class _Lowering:
             edge = replace(edge, chain=edge.chain[:-1])
         name = self._scores(edge)
         if output == "class" or (output is None and softmax):
-            name = self._add("class", Argmax(), name)
+            flat = any(isinstance(n.op, Flatten) for n in edge.chain)
+            name = self._add("class", Argmax(len(self.types[name].shape) if flat else 1), name)
         return name
 
     def _scores(self, edge: _Edge) -> str:
@@ -311,6 +361,8 @@ class _Lowering:
             self._judge(edge, tips=bool(self.errors.get(edge.name, 0.0)))
             self.matches[edge.name] = last
             return edge.name
+        edge = self._pool_first(edge)
+        tensor = self.types[edge.name]
         settled = self._probe(edge)
         if settled is None or tensor.channels * tensor.ints.count > TABLE_ENTRIES:
             self._problem(
@@ -331,6 +383,8 @@ class _Lowering:
         self._judge(edge, tips=bool(others) or not kept)
         domain = self.types[name].ints
         name = self._pool(edge, probed, name)
-        name = self._add(f"{edge.real}.scores", Table(table.T, domain, kind, scale, offset), name)
+        name = self._add(
+            f"{edge.real}.scores", Table(table.T, domain, kind, scale, offset, self._axes(edge)), name
+        )
         self.matches[name] = last
         return name

@@ -13,8 +13,10 @@ from bnn2hw.nn import (
     metrics,
     models,
     optimizers,
+    quantized_variable,
     quantizers,
     utils,
+    zoo,
 )
 
 __all__ = [
@@ -27,6 +29,8 @@ __all__ = [
     "metrics",
     "models",
     "optimizers",
+    "quantized_variable",
     "quantizers",
     "utils",
+    "zoo",
 ]

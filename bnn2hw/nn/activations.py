@@ -9,20 +9,10 @@ from keras import ops
 
 from bnn2hw.nn import utils
 
+hard_tanh = keras.activations.hard_tanh
+"""Clip to [-1, 1]: Keras has this activation itself. The gradient is 1 inside, 0 outside; 0 gives 0."""
 
-@utils.register_alias("hard_tanh")
-def hard_tanh(x: Any) -> Any:
-    r"""Clip to [-1, 1].
-
-    \\[ \sigma(x) = \mathrm{clip}(x, -1, 1) \\]
-
-    Args:
-        x: A tensor of any shape.
-
-    Returns:
-        A tensor like ``x``; 0 gives 0. The gradient is 1 inside, 0 outside.
-    """
-    return ops.clip(x, -1, 1)
+utils.register_alias("hard_tanh")(hard_tanh)
 
 
 @utils.register_alias("leaky_tanh")

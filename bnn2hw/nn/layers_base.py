@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from bnn2hw.nn import activations, constraints, context, quantizers, utils
-from bnn2hw.nn.quantized_variable import QuantizedVariable
+from bnn2hw.nn.quantized_variable import KerasQuantizedVariable
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class QuantizedLayer(keras.layers.Layer):
             _build_quantizer(getattr(self, name), tuple(getattr(self, weight).shape))
 
     def add_weight(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
-        """Create a weight: a `QuantizedVariable` if a quantizer belongs to its name."""
+        """Create a weight: a quantized variable if a quantizer belongs to its name."""
         quantizer = self._quantizer_of(name)
         if quantizer is None:
             return super().add_weight(*args, name=name, **kwargs)
@@ -92,9 +92,9 @@ class QuantizedLayer(keras.layers.Layer):
         regularizer: Any = None,
         constraint: Any = None,
         **kwargs: Any,
-    ) -> QuantizedVariable:
+    ) -> KerasQuantizedVariable:
         """Make the variable that `keras.layers.Layer.add_weight` would make, with a quantizer."""
-        variable = QuantizedVariable(
+        variable = KerasQuantizedVariable(
             keras.initializers.get(initializer),
             shape=tuple(shape),
             dtype=dtype or self.variable_dtype,
@@ -113,6 +113,11 @@ class QuantizedLayer(keras.layers.Layer):
             inputs = self.input_quantizer(inputs)
         with context.quantized_scope(True):
             return super().call(inputs, *args, **kwargs)
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """The shape of the output within a functional or sequential model."""
+        return tuple(self.output.shape)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal layer."""
@@ -158,7 +163,7 @@ class PaddedConvolution(keras.layers.Layer):
         """Convolve the inputs, padded first if the padding is "same" and its value not 0."""
         if self.padding != "same" or self.pad_values == 0:
             return super().call(inputs, *args, **kwargs)
-        padded = ops.pad(inputs, self._paddings(ops.shape(inputs)), constant_values=self.pad_values)
+        padded = _pad(inputs, self._paddings(ops.shape(inputs)), self.pad_values)
         with utils.patch_object(self, "padding", "valid"):
             return super().call(padded, *args, **kwargs)
 
@@ -177,6 +182,15 @@ class PaddedConvolution(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal layer."""
         return {**super().get_config(), "pad_values": self.pad_values}
+
+
+def _pad(inputs: Any, paddings: list[list[Any]], value: float) -> Any:
+    """Surround the inputs with a value; TensorFlow's own function takes run-time paddings as well."""
+    if keras.backend.backend() != "tensorflow":
+        return ops.pad(inputs, paddings, constant_values=value)
+    import tensorflow as tf
+
+    return tf.pad(inputs, paddings, constant_values=value)
 
 
 def _tuple(value: Any, length: int) -> tuple[int, ...]:

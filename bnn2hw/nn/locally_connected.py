@@ -17,7 +17,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from bnn2hw.nn import activations, constraints, utils
-from bnn2hw.nn.layers_base import QuantizedLayer, arguments, same_padding
+from bnn2hw.nn.layers_base import QuantizedLayer, arguments
 
 
 class LocallyConnected(keras.layers.Layer):
@@ -30,7 +30,6 @@ class LocallyConnected(keras.layers.Layer):
     - 3: a flat list of the connected pairs, sorted by output, then by input.
 
     Args:
-        rank: Number of axes along which the window moves.
         filters: Number of output channels.
         kernel_size: Size of the window, one number or one per axis.
         strides: Step between windows.
@@ -48,13 +47,17 @@ class LocallyConnected(keras.layers.Layer):
         implementation: 1, 2 or 3.
         **kwargs: Arguments of `keras.layers.Layer`.
 
+    Attributes:
+        rank: Number of axes along which the window moves.
+
     Raises:
         ValueError: The padding or the implementation is none of these, or the input's size is not known.
     """
 
+    rank: int
+
     def __init__(
         self,
-        rank: int,
         filters: int,
         kernel_size: Any,
         strides: Any = 1,
@@ -73,10 +76,9 @@ class LocallyConnected(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.rank = rank
         self.filters = filters
-        self.kernel_size = _each_axis(kernel_size, rank)
-        self.strides = _each_axis(strides, rank)
+        self.kernel_size = _each_axis(kernel_size, self.rank)
+        self.strides = _each_axis(strides, self.rank)
         self.padding = padding.lower()
         self.data_format = data_format or keras.config.image_data_format()
         self.activation = activations.get(activation)
@@ -88,7 +90,7 @@ class LocallyConnected(keras.layers.Layer):
         self.kernel_constraint = constraints.get(kernel_constraint)
         self.bias_constraint = constraints.get(bias_constraint)
         self.implementation = implementation
-        self.input_spec = keras.layers.InputSpec(ndim=rank + 2)
+        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
         self._check()
 
     def _check(self) -> None:
@@ -248,11 +250,12 @@ def _links(
     strides: Sequence[Any],
     padding: str,
 ) -> NDArray[np.int32]:
-    """Return the flat index of output place and input place for each tap, in the order of places and taps."""
-    before = [
-        same_padding(n, k, s, 1)[0] if padding == "same" else 0
-        for n, k, s in zip(spatial, kernel_size, strides, strict=True)
-    ]
+    """Return the flat index of output place and input place for each tap, in the order of places and taps.
+
+    With "same" padding the window's middle stands at each multiple of the stride, as in Keras 2; convolutions
+    shift it when the stride leaves a remainder.
+    """
+    before = [k // 2 if padding == "same" else 0 for k in kernel_size]
     links = []
     for number, place in enumerate(product(*map(range, places))):
         for tap in product(*map(range, kernel_size)):
@@ -266,16 +269,14 @@ def _links(
 class LocallyConnected1D(LocallyConnected):
     """A locally connected layer along one axis; see `LocallyConnected`."""
 
-    def __init__(self, filters: int, kernel_size: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(1, filters, kernel_size, *args, **kwargs)
+    rank = 1
 
 
 @utils.register_keras_custom_object
 class LocallyConnected2D(LocallyConnected):
     """A locally connected layer along two axes; see `LocallyConnected`."""
 
-    def __init__(self, filters: int, kernel_size: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(2, filters, kernel_size, *args, **kwargs)
+    rank = 2
 
 
 @utils.register_keras_custom_object

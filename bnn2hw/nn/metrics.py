@@ -37,6 +37,8 @@ class FlipRatio(keras.metrics.Metric):
         dtype: Type of the mean.
     """
 
+    stateful = True
+
     def __init__(
         self, values_dtype: str = "int8", name: str = "flip_ratio", dtype: str | None = None
     ) -> None:
@@ -59,7 +61,7 @@ class FlipRatio(keras.metrics.Metric):
                 f"The metric '{self.name}' compares values entry by entry and needs a fully known shape, "
                 f"not {shape}. Give the model's Input a batch_size."
             )
-        self.previous_values = self.add_variable(
+        self._previous_values = self.add_variable(
             shape=shape, initializer="zeros", dtype=self.values_dtype, name="previous_values"
         )
         self.total = self.add_variable(shape=(), initializer="zeros", dtype=self.dtype, name="total")
@@ -77,11 +79,11 @@ class FlipRatio(keras.metrics.Metric):
         values = ops.cast(values, self.values_dtype)
         if not self.built:
             self.build(tuple(values.shape))
-        same = ops.cast(ops.count_nonzero(ops.equal(self.previous_values, values)), self.dtype)
+        same = ops.cast(ops.count_nonzero(ops.equal(self._previous_values, values)), self.dtype)
         flipped = 1 - same / self.size
         self.total.assign(self.total + flipped * ops.sign(self.count))
         self.count.assign(self.count + 1)
-        self.previous_values.assign(values)
+        self._previous_values.assign(values)
 
     def result(self) -> Any:
         """Return the mean fraction since the last reset, 0 before there is one."""
@@ -92,8 +94,8 @@ class FlipRatio(keras.metrics.Metric):
     def reset_state(self) -> None:
         """Start a new mean; the values of the last update stay."""
         if self.built:
-            self.total.assign(ops.zeros_like(self.total))
-            self.count.assign(ops.zeros_like(self.count))
+            self.total.assign(0)
+            self.count.assign(0)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal metric."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from bnn2hw.nn.larq_files import load_larq
 from bnn2hw.nn.tables import draw
 from bnn2hw.nn.tables import number_as_readable_str as _number_as_readable_str
 from bnn2hw.nn.utils import memory_as_readable_str
@@ -18,6 +19,7 @@ __all__ = [
     "ModelProfile",
     "OperationProfile",
     "WeightProfile",
+    "load_larq",
     "profile",
     "summary",
 ]

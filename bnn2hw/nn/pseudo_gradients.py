@@ -9,14 +9,29 @@ with
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import keras
 from keras import ops
 
 from bnn2hw.nn import math, utils
 
 Gradient = Callable[[Any], Any]
+
+
+def _layer_if_symbolic(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function take the symbolic tensors of functional models: its quantizer becomes a layer."""
+
+    @functools.wraps(function)
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if not keras.utils.is_keras_tensor(x):
+            return function(x, *args, **kwargs)
+        quantizer = keras.saving.get_registered_object(function.__name__)
+        return quantizer(*args, **kwargs)(x)
+
+    return call
 
 
 def with_gradient(forward: Callable[[Any], Any], backward: Callable[[Any, Any], Any], x: Any) -> Any:
@@ -47,6 +62,7 @@ def _clipped(clip_value: float | None) -> Callable[[Any, Any], Any]:
 
 @utils.register_function
 @utils.set_precision(1)
+@_layer_if_symbolic
 def ste_sign(x: Any, clip_value: float | None = 1.0) -> Any:
     r"""Sign with the straight-through gradient; see `bnn2hw.nn.quantizers.SteSign`.
 
@@ -62,6 +78,7 @@ def ste_sign(x: Any, clip_value: float | None = 1.0) -> Any:
 
 @utils.register_function
 @utils.set_precision(1)
+@_layer_if_symbolic
 def approx_sign(x: Any) -> Any:
     """Sign with a triangular gradient; see `bnn2hw.nn.quantizers.ApproxSign`.
 
@@ -81,6 +98,7 @@ def approx_sign(x: Any) -> Any:
 
 @utils.register_function
 @utils.set_precision(1)
+@_layer_if_symbolic
 def swish_sign(x: Any, beta: float = 5.0) -> Any:
     """Sign with the gradient of the SignSwish function; see `bnn2hw.nn.quantizers.SwishSign`.
 
@@ -101,6 +119,7 @@ def swish_sign(x: Any, beta: float = 5.0) -> Any:
 
 @utils.register_function
 @utils.set_precision(1)
+@_layer_if_symbolic
 def ste_heaviside(x: Any, clip_value: float | None = 1.0) -> Any:
     r"""Unit step with the straight-through gradient; see `bnn2hw.nn.quantizers.SteHeaviside`.
 
@@ -116,6 +135,7 @@ def ste_heaviside(x: Any, clip_value: float | None = 1.0) -> Any:
 
 @utils.register_function
 @utils.set_precision(2)
+@_layer_if_symbolic
 def ste_tern(
     x: Any,
     threshold_value: float = 0.05,
@@ -148,6 +168,7 @@ def _mean_threshold(x: Any) -> Any:
 
 @utils.register_function
 @utils.set_precision(1)
+@_layer_if_symbolic
 def magnitude_aware_sign(x: Any, clip_value: float | None = 1.0) -> Any:
     r"""Sign times the mean magnitude of each output channel; see `bnn2hw.nn.quantizers.MagnitudeAwareSign`.
 

@@ -14,12 +14,76 @@ from bnn2hw.nn import context
 Reader = Callable[[Any], Any]
 
 
-class QuantizedVariable(keras.Variable):
-    """A Keras variable whose value is quantized inside a `bnn2hw.nn.context.quantized_scope`.
+class QuantizedVariable:
+    """A variable whose value is quantized inside a `bnn2hw.nn.context.quantized_scope`.
 
-    Outside of a scope it is the latent variable, which optimizers update and constraints clip. Assignments
-    always act
-    on the latent value.
+    Outside of a scope it is the latent variable, which optimizers update and constraints clip.
+    Assignments always act on the latent value. There is one kind for Keras's variables, of which the layers
+    make their
+    kernels, and one for TensorFlow's own.
+
+    Attributes:
+        quantizer: Takes the latent tensor, returns the quantized one; None leaves it as it is.
+        precision: Bits per value, or None if unknown.
+    """
+
+    quantizer: Reader | None
+    precision: int | None
+
+    def _set_quantizer(self, quantizer: Reader | None, precision: int | None) -> None:
+        """Check and keep the quantizer."""
+        if quantizer is not None and not callable(quantizer):
+            raise ValueError(f"`quantizer` must be `callable` or `None`. Received: quantizer={quantizer!r}")
+        if precision is not None and not isinstance(precision, int):
+            raise ValueError(
+                f"`precision` must be of type `int` or `None`. Received: precision={precision!r}"
+            )
+        self.quantizer = quantizer
+        self.precision = precision if precision is not None else getattr(quantizer, "precision", None)
+
+    def _read(self, latent: Any) -> Any:
+        """Return what a reader sees of a latent value at this point."""
+        if self.quantizer is None or not context.should_quantize():
+            return latent
+        with context.quantized_scope(False):
+            return self.quantizer(ops.convert_to_tensor(latent))
+
+    def _described(self) -> str:
+        """Return quantizer and precision as text."""
+        name = getattr(self.quantizer, "__name__", None) or type(self.quantizer).__name__
+        return f"quantizer={name if self.quantizer else None}, precision={self.precision}"
+
+    @staticmethod
+    def from_variable(
+        variable: Any, quantizer: Reader | None = None, precision: int | None = None
+    ) -> QuantizedVariable:
+        """Wrap a variable, which stays the latent one.
+
+        Args:
+            variable: A `keras.Variable`, or a `tf.Variable`, one of a distribution strategy included.
+            quantizer: Takes the latent tensor, returns the quantized one.
+            precision: Bits per value; taken from the quantizer if None.
+
+        Raises:
+            ValueError: An argument is of another type.
+        """
+        if isinstance(variable, keras.Variable):
+            return KerasQuantizedVariable(
+                variable.value,
+                trainable=variable.trainable,
+                name=variable.name,
+                quantizer=quantizer,
+                precision=precision,
+            )
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(f"`variable` must be of type `keras.Variable`, not {type(variable).__name__}.")
+        from bnn2hw.nn.tf_variable import wrap
+
+        return wrap(variable, quantizer, precision)
+
+
+class KerasQuantizedVariable(QuantizedVariable, keras.Variable):
+    """A Keras variable that is read quantized inside a scope; see `QuantizedVariable`.
 
     Args:
         initializer: A value, or a callable with the arguments ``shape`` and ``dtype``.
@@ -36,18 +100,13 @@ class QuantizedVariable(keras.Variable):
         precision: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self.quantizer = quantizer
-        self.precision = precision if precision is not None else getattr(quantizer, "precision", None)
+        self._set_quantizer(quantizer, precision)
         super().__init__(initializer, **kwargs)
 
     @property
     def value(self) -> Any:
         """The tensor or native variable: quantized inside a quantized scope, latent outside."""
-        latent = super().value
-        if self.quantizer is None or not context.should_quantize():
-            return latent
-        with context.quantized_scope(False):
-            return self.quantizer(ops.convert_to_tensor(latent))
+        return self._read(super().value)
 
     def assign_add(self, value: Any) -> Any:
         """Add to the latent value."""
@@ -61,8 +120,7 @@ class QuantizedVariable(keras.Variable):
 
     def __repr__(self) -> str:
         """Name the variable, its quantizer and its precision."""
-        name = getattr(self.quantizer, "__name__", None) or type(self.quantizer).__name__
         return (
             f"<QuantizedVariable path={self.path}, shape={tuple(self.shape)}, dtype={self.dtype}, "
-            f"quantizer={name}, precision={self.precision}>"
+            f"{self._described()}>"
         )

@@ -5,6 +5,7 @@ from bnn2hw.ops.argmax import Argmax
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.mac import Mac
 from bnn2hw.ops.matvec import MatVec
+from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
 from bnn2hw.ops.source import Source
 from bnn2hw.ops.table import Table
@@ -13,7 +14,18 @@ from bnn2hw.ops.width import Width
 from bnn2hw.ops.window import Window
 from bnn2hw.ops.xnor import Xnor
 
-HARDWARE_OPS: tuple[type[HardwareOp], ...] = (Window, Xnor, Mac, Threshold, Table, Pool, Argmax, Width, Fifo)
+HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
+    Pad,
+    Window,
+    Xnor,
+    Mac,
+    Threshold,
+    Table,
+    Pool,
+    Argmax,
+    Width,
+    Fifo,
+)
 
 __all__ = [
     "HARDWARE_OPS",
@@ -21,6 +33,7 @@ __all__ = [
     "Fifo",
     "Mac",
     "MatVec",
+    "Pad",
     "Pool",
     "Source",
     "Table",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -15,23 +16,31 @@ from bnn2hw.ops.memories import by_lut, comparison, divisors, state_bits
 
 @dataclass(frozen=True, eq=False)
 class Argmax(HardwareOp):
-    """The first index of the largest value along the last axis, as numpy.argmax gives it.
+    """The first index of the largest value along the last `axes` axes, as numpy.argmax gives it.
 
     Attributes:
-        simd: channels per beat; divides the number of channels.
+        axes: trailing axes over which the largest value is looked for.
+        simd: values per beat; divides their number.
     """
 
     kind: ClassVar[str] = "argmax"
 
+    axes: int = 1
     simd: int = 1
 
+    def _count(self, x: Tensor) -> int:
+        """Values among which the largest is looked for."""
+        return math.prod(x.shape[-self.axes :])
+
     def infer(self, *x: Tensor) -> Tensor:
-        if x[0].channels % self.simd:
-            raise ValueError(f"simd={self.simd} must divide {x[0].channels} channels")
-        return Tensor((*x[0].shape[:-1], 1), Ints(0, x[0].channels - 1))
+        count = self._count(x[0])
+        if count % self.simd:
+            raise ValueError(f"simd={self.simd} must divide {count} values")
+        return Tensor((*x[0].shape[: -self.axes], 1), Ints(0, count - 1))
 
     def golden(self, *x: Array) -> Array:
-        index: Array = np.argmax(x[0], axis=-1, keepdims=True)
+        values = x[0].reshape(*x[0].shape[: x[0].ndim - self.axes], -1)
+        index: Array = np.argmax(values, axis=-1, keepdims=True)
         return index
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
@@ -41,7 +50,7 @@ class Argmax(HardwareOp):
         return x[0].size // self.simd
 
     def timing(self, *x: Tensor) -> Steps:
-        folds = x[0].channels // self.simd
+        folds = self._count(x[0]) // self.simd
         beat = np.arange(self.interval(*x))
         return Steps(np.ones(beat.size, bool), beat % folds == folds - 1, latency=2)
 
@@ -50,13 +59,13 @@ class Argmax(HardwareOp):
             "SIMD": self.simd,
             "BITS": x[0].ints.bits,
             "SIGNED": int(x[0].ints.signed),
-            "FOLDS": x[0].channels // self.simd,
+            "FOLDS": self._count(x[0]) // self.simd,
             "INDEX_BITS": self.infer(*x).ints.bits,
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
-        folds = x[0].channels // self.simd
+        folds = self._count(x[0]) // self.simd
         within, across = self.simd - 1, int(folds > 1)
         compare = (within + across) * comparison(family, bits + 1)
         # Where one beat is all, the largest value itself is not kept.
@@ -69,11 +78,12 @@ class Argmax(HardwareOp):
         )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for simd in divisors(x[0].channels):
+        for simd in divisors(self._count(x[0])):
             yield replace(self, simd=simd)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         yield cls(simd=1), (Tensor((10,), Ints(-3, 3)),)
         yield cls(simd=5), (Tensor((2, 10), Ints(0, 3)),)
+        yield cls(axes=2, simd=2), (Tensor((3, 2, 4), Ints(0, 7)),)
         yield cls(simd=4), (Tensor((4,), Ints(-8, 8, step=2)),)

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Queue, Tensor
 from bnn2hw.ops.memories import by_lut, ram_cost, state_bits
 
 
@@ -43,9 +43,9 @@ class Fifo(HardwareOp):
     def interval(self, *x: Tensor) -> int:
         return x[0].size // self.simd
 
-    def timing(self, *x: Tensor) -> Steps:
+    def timing(self, *x: Tensor) -> Queue:
         every = np.ones(self.interval(*x), bool)
-        return Steps(every, every, latency=1)
+        return Queue(every, every, latency=1, depth=self.depth)
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
         return {"BITS": self.simd * x[0].ints.bits, "DEPTH": self.depth}

@@ -92,5 +92,8 @@ class Mac(MatVec):
         signs = np.array([-1, 1], np.int8)
         yield cls(rng.choice(signs, (9, 4)), pe=4, simd=1), (Tensor((3, 9), pixel, 1 / 127.5, -1.0),)
         yield cls(rng.choice(signs, (6, 6)), pe=2, simd=3), (Tensor((2, 6), Ints(-1, 1)),)
-        yield cls(rng.integers(-3, 4, (10, 2)), scale=1 / 3, pe=1, simd=10), (Tensor((2, 5), Ints(-7, 5)),)
+        yield (
+            cls(rng.integers(-3, 4, (10, 2)), scale=1 / 3, axes=2, pe=1, simd=10),
+            (Tensor((2, 5), Ints(-7, 5)),),
+        )
         yield cls(rng.integers(-8, 8, (4, 3)), pe=3, simd=2), (Tensor((2, 4), pixel),)

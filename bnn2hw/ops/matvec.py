@@ -18,8 +18,8 @@ from bnn2hw.ops.memories import adder, by_lut, divisors, ram_cost, rom_cost, sta
 class MatVec(HardwareOp):
     """y = x · weights for each vector of a sample.
 
-    The vectors run along the fewest trailing axes of the input whose product is MW, so a stream needs no
-    op to be flattened. `pe` neurons and `simd` synapses of each are computed per cycle: a vector takes
+    The vectors run along the last `axes` axes of the input, so a stream needs no op to be flattened.
+    `pe` neurons and `simd` synapses of each are computed per cycle: a vector takes
     (MH / pe) · (MW / simd) cycles, in the first MW / simd of which it is read.
 
     Attributes:
@@ -27,10 +27,12 @@ class MatVec(HardwareOp):
         pe: neurons in parallel; divides MH.
         simd: synapses of one neuron in parallel; divides MW.
         scale: real meaning of a weight of 1.
+        axes: trailing axes of the input that make a vector.
     """
 
     weights: Array
     scale: float = 1.0
+    axes: int = 1
     pe: int = 1
     simd: int = 1
 
@@ -58,14 +60,13 @@ class MatVec(HardwareOp):
         """The axes that count vectors.
 
         Raises:
-            ValueError: no trailing axes of the input hold MW values, or the folding does not divide.
+            ValueError: those axes do not hold MW values, or the folding does not divide.
         """
-        axis = x.trailing(self.mw)
         if self.mh % self.pe or self.mw % self.simd:
             raise ValueError(
                 f"pe={self.pe} must divide {self.mh} neurons and simd={self.simd} must divide {self.mw} synapses"
             )
-        return x.shape[:axis]
+        return x.outer(self.mw, self.axes)
 
     def meaning(self, x: Tensor) -> float:
         """Real meaning of a dot product of 1.

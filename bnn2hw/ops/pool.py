@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Steps, Tensor
 from bnn2hw.ops.memories import by_lut, comparison, divisors, lutram_cost, state_bits
 
 
@@ -68,19 +68,17 @@ class Pool(HardwareOp):
         writes = np.repeat(grid.reshape(-1), channels // self.simd)
         return Steps(np.ones(writes.size, bool), writes, latency=1)
 
-    def params(self, *x: Tensor) -> Mapping[str, int | str]:
-        channels = x[0].channels
-        mask = int("".join("1" if m else "0" for m in self.minimum[::-1]), 2)
+    def params(self, *x: Tensor) -> Mapping[str, Param]:
         return {
             "SIMD": self.simd,
             "BITS": x[0].ints.bits,
             "SIGNED": int(x[0].ints.signed),
-            "CHANNELS": channels,
+            "CHANNELS": x[0].channels,
             "HEIGHT": x[0].shape[0],
             "WIDTH": x[0].shape[1],
             "POOL_HEIGHT": self.size[0],
             "POOL_WIDTH": self.size[1],
-            "MINIMUM": f"{channels}'h{mask:x}",
+            "MINIMUM": self.minimum,
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:

@@ -63,6 +63,15 @@ class MaxPool(RealOp):
 
 
 @dataclass(frozen=True, eq=False)
+class Border(RealOp):
+    """An image with `rows` above and below and `columns` left and right of one value around it."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
 class Flatten(RealOp):
     """All values of a sample along one axis."""
 

@@ -24,6 +24,7 @@ class Table(HardwareOp):
         type: the output's integers.
         scale: real meaning of the output (see Tensor).
         offset: likewise.
+        axes: trailing axes of the input that count channels.
         pe: channels per beat; each beyond the first needs a copy of the table.
     """
 
@@ -35,14 +36,14 @@ class Table(HardwareOp):
     type: Ints
     scale: float = 1.0
     offset: float = 0.0
+    axes: int = 1
     pe: int = 1
 
     def infer(self, *x: Tensor) -> Tensor:
         channels, entries = self.table.shape
-        if x[0].channels != channels or x[0].ints != self.domain or self.domain.count != entries:
-            raise ValueError(
-                f"is for {channels} channels of {self.domain}, not {x[0].channels} of {x[0].ints}"
-            )
+        x[0].outer(channels, self.axes)
+        if x[0].ints != self.domain or self.domain.count != entries:
+            raise ValueError(f"is for {entries} values {self.domain}, not for {x[0].ints}")
         if channels % self.pe:
             raise ValueError(f"pe={self.pe} must divide {channels} channels")
         if not self.type.contains(self.table):
@@ -100,4 +101,4 @@ class Table(HardwareOp):
         rng = np.random.default_rng(4)
         dot, signed = Ints(-8, 8, step=2), Ints(-2, 3)
         yield cls(rng.integers(-100, 100, (4, 9)), dot, Ints(-100, 99), 0.25, pe=2), (Tensor((3, 4), dot),)
-        yield cls(rng.choice([-1, 1], (3, 6)), signed, BIPOLAR, offset=0.5), (Tensor((3,), signed),)
+        yield cls(rng.choice([-1, 1], (3, 6)), signed, BIPOLAR, offset=0.5, axes=2), (Tensor((1, 3), signed),)

@@ -21,13 +21,14 @@ class Threshold(HardwareOp):
     y = type.lo + type.step · #{k : x ≥ thresholds[c, k]}. A threshold at the input's `lo` always fires,
     one at `hi + step` never does.
 
-    Channels run along the fewest trailing axes that hold as many values as there are rows of thresholds.
+    Channels run along the last `axes` axes of the input.
 
     Attributes:
         thresholds: integers of shape (channels, type.count − 1), each row in rising order.
         type: the output's integers.
         scale: real meaning of the output (see Tensor).
         offset: likewise.
+        axes: trailing axes of the input that count channels.
         pe: channels per beat; divides the number of channels.
     """
 
@@ -38,12 +39,13 @@ class Threshold(HardwareOp):
     type: Ints = BIPOLAR
     scale: float = 1.0
     offset: float = 0.0
+    axes: int = 1
     pe: int = 1
 
     def infer(self, *x: Tensor) -> Tensor:
         channels, levels = self.thresholds.shape
         ints = x[0].ints
-        x[0].trailing(channels)
+        x[0].outer(channels, self.axes)
         if levels != self.type.count - 1 or channels % self.pe:
             raise ValueError(
                 f"{levels} thresholds and pe={self.pe} do not fit {self.type} and {channels} channels"
@@ -122,4 +124,4 @@ class Threshold(HardwareOp):
         )
         ternary = np.sort(rng.integers(0, 64, (3, 2)), 1)
         yield cls(ternary, Ints(-1, 1), pe=1, offset=0.5), (Tensor((3,), Ints(0, 63)),)
-        yield cls(binary[:4], pe=2), (Tensor((2, 2), dot),)
+        yield cls(binary[:4], axes=2, pe=2), (Tensor((2, 2), dot),)

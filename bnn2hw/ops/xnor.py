@@ -64,6 +64,6 @@ class Xnor(MatVec):
 
         yield cls(weights(12, 6), pe=2, simd=3), (Tensor((2, 2, 12), BIPOLAR),)
         yield cls(weights(8, 4), scale=0.5, pe=4, simd=8), (Tensor((5, 8), BIPOLAR),)
-        yield cls(weights(28, 3), pe=3, simd=14), (Tensor((2, 14), BIPOLAR),)
+        yield cls(weights(28, 3), axes=2, pe=3, simd=14), (Tensor((2, 14), BIPOLAR),)
         yield cls(weights(65, 4), pe=1, simd=65), (Tensor((65,), BIPOLAR),)
         yield cls(weights(1, 2), pe=1, simd=1), (Tensor((3, 1), BIPOLAR),)

@@ -1,0 +1,34 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-larq soak lint clean
+
+demo: .venv/installed  ## compile the shipped MNIST network and prove it bit-exact in Verilator
+	$(BIN)/python examples/demo.py
+
+test: .venv/installed  ## everything but the long soaks
+	$(BIN)/pytest -n auto -m "not soak"
+
+test-larq: .venv-larq/installed  ## the training side against Larq itself, which needs Keras 2 beside Keras 3
+	TF_USE_LEGACY_KERAS=1 .venv-larq/bin/pytest tests/nn/larq -m larq
+
+soak: .venv/installed  ## the long runs
+	$(BIN)/pytest -n auto -m soak
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .venv-larq build
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -e ".[dev]"
+	touch $@
+
+.venv-larq/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-larq
+	.venv-larq/bin/pip install -q -e . "larq>=0.14" "tf-keras>=2.16" pytest pytest-timeout
+	touch $@

@@ -1,0 +1,164 @@
+"""HLS C++ on this machine, without the vendor's tool: concurrent simulation, and a fast emulator."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bnn2hw import tools
+from bnn2hw.backends.design import Design
+from bnn2hw.errors import ToolError
+from bnn2hw.ir import Array, Cycles
+from bnn2hw.resources import data_dir
+
+CXXFLAGS = ("-std=c++14", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
+"""Pragmas and labels are there for the HLS tool: it reads the ones and reports loops by the others."""
+
+SIMULATOR_FLAGS = ("-O1", "-DBNN2HW_CONCURRENT")
+EMULATOR_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-DBNN2HW_EMULATOR")
+
+Progress = Callable[[str], None]
+
+
+def include_flags() -> tuple[str, ...]:
+    """Where the headers are found.
+
+    Streams are ours, since only they are bounded and can be recorded; integers are the vendor's where
+    $XILINX_HLS names an installation.
+    """
+    ours = data_dir("sim") / "hls"
+    vendor = Path(os.environ.get("XILINX_HLS", "")) / "include"
+    # The vendor's integers look uninitialised to g++, whose warnings on them are no errors of ours.
+    installed = ("-isystem", str(vendor), "-Wno-error") if (vendor / "ap_int.h").is_file() else ()
+    # -I is searched before -isystem, and -idirafter last.
+    return (f"-I{ours / 'streams'}", *installed, "-idirafter", str(ours / "types"))
+
+
+def run(
+    design: Design,
+    folder: Path,
+    frames: int,
+    predicted: Cycles,
+    stalls: int,
+    seed: int,
+    progress: Progress,
+) -> Mapping[str, Any]:
+    """Record the streams of an HLS design in `folder`/streams; what is returned is empty, for there is no clock.
+
+    Args:
+        design: what the HLS backend rendered.
+        folder: holds the file "input" and the folder "streams".
+        frames: how many are in the input.
+        predicted: not needed, since a deadlock is found without waiting.
+        stalls: per mille of the stream operations before which a process gives way.
+        seed: of these.
+        progress: told what is being done.
+
+    Raises:
+        ToolError: the compiler failed, or the processes wait for each other.
+    """
+    binary = _build(design, SIMULATOR_FLAGS, ("harness.cpp",), include_flags(), progress)
+    progress(f"simulating {frames} frames")
+    command = [str(binary), "input", "streams", str(frames), str(stalls), str(seed)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode == 4:
+        raise ToolError("tlast does not mark the ends of the frames, or tkeep is not set")
+    if done.returncode:
+        raise ToolError(f"the C simulation ended with exit status {done.returncode}:\n{done.stderr}")
+    return {}
+
+
+def emulate(design: Design, x: Array, progress: Progress = lambda _: None) -> Array:
+    """Outputs of an HLS design, compiled for speed.
+
+    Args:
+        design: what the HLS backend rendered.
+        x: integers of shape (frames, *input shape).
+        progress: told what is being done.
+
+    Returns:
+        Integers of shape (frames, *output shape).
+
+    Raises:
+        MissingToolError: there is no C++ compiler.
+        ToolError: the compiler failed, or a stream ran empty.
+    """
+    header = ("-include", f"{design.top}.hpp", f"-DBNN2HW_TOP={design.top}")
+    sources = ("emulator.cpp", f"{design.top}.cpp")
+    # Always our own integers: the vendor's are made for synthesis, not for speed.
+    ours = data_dir("sim") / "hls"
+    include = (f"-I{ours / 'streams'}", f"-I{ours / 'types'}")
+    library = _build(design, (*EMULATOR_FLAGS, *header), sources, include, progress)
+    progress(f"emulating {len(x)} frames")
+    return _Emulator.of(library)(design, x)
+
+
+class _Emulator:
+    """A loaded emulator. It keeps its buffers between calls, so calls take turns."""
+
+    def __init__(self, library: Path) -> None:
+        self._function = ctypes.CDLL(str(library)).bnn2hw_emulate
+        pointer, size = ctypes.c_void_p, ctypes.c_size_t
+        self._function.argtypes = [pointer, size, pointer, ctypes.c_char_p, size]
+        self._turn = threading.Lock()
+
+    @staticmethod
+    @cache
+    def of(library: Path) -> _Emulator:
+        return _Emulator(library)
+
+    def __call__(self, design: Design, x: Array) -> Array:
+        beats = np.ascontiguousarray(design.input.pack(x))
+        output = np.zeros((len(x) * design.output.beats, design.output.bytes), np.uint8)
+        message = ctypes.create_string_buffer(500)
+        with self._turn:
+            failed = self._function(beats.ctypes.data, len(x), output.ctypes.data, message, len(message))
+        if failed:
+            raise ToolError(f"the emulator stopped: {message.value.decode()}")
+        return design.output.unpack(output)
+
+
+def _build(
+    design: Design, flags: Sequence[str], sources: Sequence[str], include: Sequence[str], progress: Progress
+) -> Path:
+    """A program or library compiled from a design, from the cache where it was built before."""
+    texts = {
+        n: t for n, t in {**design.files, **design.bench}.items() if n.endswith((".hpp", ".cpp", ".inc"))
+    }
+    ours = [p.read_text() for p in sorted((data_dir("sim") / "hls").rglob("*")) if p.is_file()]
+    machine = _native() if "-march=native" in flags else ""
+    what = [sorted(texts.items()), ours, *flags, *sources, *include, *CXXFLAGS, machine]
+    what += [tools.cxx().command, tools.cxx().release]
+    key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
+    target = tools.cache_dir() / "simulators" / key
+    if not target.exists():
+        progress("compiling the C++")
+        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
+            folder = Path(name)
+            for file, text in texts.items():
+                (folder / file).write_text(text)
+            for file in ("harness.cpp", "emulator.cpp"):
+                shutil.copy(data_dir("sim") / "hls" / file, folder)
+            command = [tools.cxx().command, *CXXFLAGS, *flags, "-I.", *include, *sources, "-o", "made"]
+            tools.run(command, folder, "compiling the C++")
+            tools.install(folder / "made", target)
+    return target
+
+
+@cache
+def _native() -> str:
+    """What the compiler knows of this processor, so that a cache on a shared disk serves each machine its own."""
+    command = [tools.cxx().command, "-march=native", "-dM", "-E", "-x", "c++", os.devnull]
+    return tools.run(command, Path.cwd(), "the C++ compiler")

@@ -1,0 +1,45 @@
+"""Model files, of Keras 3 or of Larq on Keras 2, to Keras 3 models."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+
+from bnn2hw.errors import InputError
+
+
+def load(path: Path) -> Any:
+    """A model from a `.keras` or `.h5` file, of Keras 3 or of Larq on Keras 2.
+
+    Raises:
+        InputError: there is no such file, or it is not a model.
+    """
+    if not path.exists():
+        raise InputError(f"there is no file '{path}'")
+    if path.suffix not in (".keras", ".h5"):
+        raise InputError(f"'{path}' is not a model: expected a file that ends in .keras or .h5")
+    from bnn2hw import nn  # importing it registers the quantized layers
+
+    try:
+        return (
+            nn.models.load_larq(path) if _from_keras_2(path) else keras.saving.load_model(path, compile=False)
+        )
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"'{path}' cannot be read as a Keras model: {reason}") from error
+
+
+def _from_keras_2(path: Path) -> bool:
+    """Whether Keras 2 wrote a file, as Larq's are."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            version = json.loads(archive.read("metadata.json"))["keras_version"]
+    else:
+        with h5py.File(path) as file:
+            version = file.attrs.get("keras_version", "")
+    return str(version).startswith("2.")

@@ -1,0 +1,135 @@
+"""Reading models that Larq wrote: HDF5 files of Keras 2 and its first ``.keras`` archives.
+
+The description of the model is read as data and built layer by layer from a fixed set of classes: those of
+`keras.layers` and of `bnn2hw.nn.layers`. Nothing that a file names is imported, and nothing that it holds
+is executed.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn2hw.nn import larq_graph
+from bnn2hw.nn.larq_objects import check
+
+Weights = list[NDArray[Any]]
+
+
+def load_larq(path: str | Path) -> keras.Model:
+    """Load a model that Larq saved with Keras 2, as ``.h5`` or ``.keras``.
+
+    The model is not compiled; the state of the optimizer in the file is left aside. Latent
+    weights stay latent, and files that were saved inside a quantized scope hold -1 and 1.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A Keras 3 model that computes what Larq's did.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not a model that Keras 2 saved, holds code, or
+            layers that do not exist here.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}.")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder (a SavedModel?). Save the model as .h5 with Larq.")
+    if zipfile.is_zipfile(path):
+        return _load_archive(path)
+    if h5py.is_hdf5(path):
+        return _load_hdf5(path)
+    raise ValueError(f"{path} is neither an HDF5 file nor a .keras archive.")
+
+
+def _build(path: Path, text: str | bytes) -> keras.Model:
+    """Build the model that a description means, with fresh weights."""
+    description = json.loads(text)
+    problems = check(description)
+    if problems:
+        raise ValueError(f"{path} cannot be loaded:\n" + "\n".join(f"- {problem}" for problem in problems))
+    return larq_graph.build_model(description)
+
+
+def _load_hdf5(path: Path) -> keras.Model:
+    """Load an HDF5 file."""
+    with h5py.File(path) as file:
+        if "model_config" not in file.attrs:
+            raise ValueError(f"{path} holds weights only: it has no `model_config`. Save the whole model.")
+        model = _build(path, file.attrs["model_config"])
+        groups = file.get("model_weights", file)
+        for layer in model.layers:
+            if layer.name in groups:
+                group = groups[layer.name]
+                _assign(layer, [np.asarray(group[name]) for name in group.attrs["weight_names"]])
+    return model
+
+
+def _load_archive(path: Path) -> keras.Model:
+    """Load a ``.keras`` archive."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if "config.json" not in names or "model.weights.h5" not in names:
+            raise ValueError(f"{path} is no .keras archive: config.json or model.weights.h5 is missing.")
+        metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
+        version = metadata.get("keras_version", "2")
+        if not version.startswith("2"):
+            raise ValueError(f"{path} was saved by Keras {version}: load it with keras.models.load_model.")
+        model = _build(path, archive.read("config.json"))
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+            _assign_tree(model, file)
+    return model
+
+
+def _assign_tree(model: keras.Model, group: Any) -> None:
+    """Give the layers of a model their weights from an archive's tree."""
+    stored = group.get("layers", group.get("_layer_checkpoint_dependencies", {}))
+    for name, layer in _stored_names(model):
+        if isinstance(layer, keras.Model):
+            _assign_tree(layer, stored[name])
+        elif name in stored and "vars" in stored[name]:
+            variables = stored[name]["vars"]
+            _assign(layer, [np.asarray(variables[str(index)]) for index in range(len(variables))])
+
+
+def _stored_names(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Yield the layers of a model under the names that archives give them: class and number."""
+    seen: dict[str, int] = {}
+    for layer in model.layers:
+        kind = getattr(layer, "larq_class", type(layer).__name__)
+        name = _snake_case(kind)
+        count = seen.get(name, 0)
+        seen[name] = count + 1
+        yield (f"{name}_{count}" if count else name), layer
+
+
+def _snake_case(name: str) -> str:
+    """Write a class's name in Keras's lower case: ``QuantConv2D`` becomes ``quant_conv2d``."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _assign(layer: keras.layers.Layer, values: Weights) -> None:
+    """Set the weights of a layer, in Keras 2's order: trainable ones first."""
+    own = [*layer.trainable_weights, *layer.non_trainable_weights]
+    shapes = [tuple(value.shape) for value in values]
+    expected = [tuple(weight.shape) for weight in own]
+    if shapes != expected:
+        raise ValueError(
+            f"The file gives the layer '{layer.name}' weights of the shapes {shapes}, but it has {expected}."
+        )
+    for weight, value in zip(own, values, strict=True):
+        weight.assign(value)

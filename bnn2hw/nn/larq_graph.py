@@ -1,0 +1,127 @@
+"""Keras 2's descriptions of models turned into Keras 3 models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from bnn2hw.nn.larq_objects import MODELS, Description, build
+
+Reference = list[Any]
+Nodes = dict[tuple[str, int], Any]
+
+
+def build_model(description: Description) -> keras.Model:
+    """Build the model that a description means, with fresh weights.
+
+    Args:
+        description: ``class_name`` and ``config`` of a sequential or functional model.
+
+    Raises:
+        ValueError: It describes something else, such as a subclassed model.
+    """
+    kind, config = description["class_name"], description["config"]
+    if kind == "Sequential":
+        return _build_sequential(config)
+    if "layers" not in config or "input_layers" not in config:
+        raise ValueError(
+            f"The file holds a model of the class {kind}, which is neither sequential nor functional."
+        )
+    return _Functional(config).model()
+
+
+def _build_layer(described: Description) -> Any:
+    """Build a layer, which may be a model."""
+    return build_model(described) if described["class_name"] in MODELS else build(described)
+
+
+def _input(config: Description) -> Any:
+    """Make the input tensor of an input layer."""
+    shape = config["batch_input_shape"] if "batch_input_shape" in config else config["batch_shape"]
+    return keras.Input(batch_shape=tuple(shape), dtype=config.get("dtype"), name=config["name"])
+
+
+def _build_sequential(config: Any) -> keras.Sequential:
+    """Build a sequential model."""
+    if isinstance(config, list):
+        config = {"name": None, "layers": config}
+    layers: list[Any] = []
+    for described in config["layers"]:
+        if described["class_name"] == "InputLayer":
+            layers.append(_input(described["config"]))
+            continue
+        shape = described["config"].get("batch_input_shape")
+        if not layers and shape is not None:
+            layers.append(keras.Input(batch_shape=tuple(shape)))
+        layers.append(_build_layer(described))
+    model = keras.Sequential(layers, name=config.get("name"))
+    if not model.built and config.get("build_input_shape"):
+        model.build(tuple(config["build_input_shape"]))
+    return model
+
+
+class _Functional:
+    """Builds a functional model: calls each layer as soon as its inputs exist.
+
+    Args:
+        config: Layers with their inbound nodes, and the names of inputs and outputs.
+    """
+
+    def __init__(self, config: Description) -> None:
+        self.config = config
+        self.tensors: Nodes = {}
+        self.layers: dict[str, Any] = {}
+
+    def model(self) -> keras.Model:
+        """Return the model."""
+        waiting = [(layer, node) for layer in self.config["layers"] for node in self._nodes(layer)]
+        while waiting:
+            later = [item for item in waiting if not self._call(*item)]
+            if len(later) == len(waiting):
+                raise ValueError(f"The layer '{later[0][0]['name']}' gets an input from nowhere.")
+            waiting = later
+        inputs, outputs = (self._ends(self.config[name]) for name in ("input_layers", "output_layers"))
+        return keras.Model(inputs, outputs, name=self.config.get("name"))
+
+    def _nodes(self, described: Description) -> list[tuple[int, list[Any]]]:
+        """Make the input tensor of an input layer, or return the calls of another layer."""
+        name = described["name"]
+        if described["class_name"] == "InputLayer":
+            self.tensors[name, 0] = _input(described["config"])
+            return []
+        self.layers[name] = _build_layer(described)
+        return list(enumerate(described["inbound_nodes"]))
+
+    def _ends(self, references: Any) -> Any:
+        """Return the tensors of inputs or outputs: one, or a list."""
+        if references and isinstance(references[0], str):
+            return self._tensor(references)
+        tensors = [self._tensor(reference) for reference in references]
+        return tensors[0] if len(tensors) == 1 else tensors
+
+    def _tensor(self, reference: Reference) -> Any:
+        """Return the tensor that a layer's name, the number of its call and of its output mean."""
+        name, node, output = reference[:3]
+        outputs = self.tensors[name, node]
+        return outputs[output] if isinstance(outputs, list | tuple) else outputs
+
+    def _call(self, described: Description, numbered: tuple[int, list[Any]]) -> bool:
+        """Call a layer if all its inputs exist, and tell whether they did."""
+        number, node = numbered
+        references = [node] if isinstance(node[0], str) else node
+        options = references[0][3] if len(references[0]) > 3 else {}
+        extra = [value for value in options.values() if self._is_reference(value)]
+        wanted = [*references, *extra]
+        if any((reference[0], reference[1]) not in self.tensors for reference in wanted):
+            return False
+        tensors = [self._tensor(reference) for reference in wanted]
+        plain = {name: options[name] for name in ("training",) if options.get(name) is not None}
+        name = described["name"]
+        self.tensors[name, number] = self.layers[name](tensors if len(tensors) > 1 else tensors[0], **plain)
+        return True
+
+    def _is_reference(self, value: Any) -> bool:
+        """Tell whether an argument of a call is the output of a layer."""
+        known = isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
+        return known and any(layer["name"] == value[0] for layer in self.config["layers"])

@@ -1,0 +1,151 @@
+"""Keras 2's descriptions of objects, as they stand in files, turned into Keras 3 objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from bnn2hw.nn import layers, quantizers
+from bnn2hw.nn.constraints import WeightClip, weight_clip
+
+Description = dict[str, Any]
+
+MODELS = frozenset({"Functional", "Model", "Sequential"})
+
+OPERATIONS = {
+    "__operators__.add": "Add",
+    "math.add": "Add",
+    "math.subtract": "Subtract",
+    "math.multiply": "Multiply",
+    "nn.relu": "ReLU",
+}
+"""The functions of TensorFlow that models may apply between layers, and the layers that do the same."""
+
+_CODE = frozenset({"Lambda", "__lambda__", "SlicingOpLambda"})
+
+_OWN: dict[str, Any] = {
+    **{name: getattr(layers, name) for name in layers.__all__},
+    **{
+        name: target
+        for name, target in vars(quantizers).items()
+        if isinstance(target, type) and issubclass(target, quantizers.Quantizer)
+    },
+    "WeightClip": WeightClip,
+    "weight_clip": weight_clip,
+}
+
+_KERAS = (keras.layers, keras.initializers, keras.regularizers, keras.constraints)
+
+_GONE = frozenset(
+    {
+        "batch_input_shape",
+        "fused",
+        "renorm",
+        "renorm_clipping",
+        "renorm_momentum",
+        "virtual_batch_size",
+        "adjustment",
+        "experimental_sync",
+    }
+)
+"""Arguments of Keras 2 that have no meaning any more."""
+
+_GONE_FROM = {
+    name: frozenset({"groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"})
+    for name in (
+        "QuantDepthwiseConv2D",
+        "QuantSeparableConv1D",
+        "QuantSeparableConv2D",
+        "DepthwiseConv2D",
+        "SeparableConv1D",
+        "SeparableConv2D",
+    )
+} | {
+    name: frozenset({"groups"})
+    for name in ("QuantConv2DTranspose", "QuantConv3DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+}
+"""Arguments that Keras 2 wrote for layers that do not use them."""
+
+
+def find(name: str) -> Any:
+    """Return the class that a description names, or None.
+
+    Args:
+        name: A class of `bnn2hw.nn`, or of Keras's layers, initializers, regularizers or constraints.
+    """
+    if name in _OWN:
+        return _OWN[name]
+    found = next((getattr(module, name) for module in _KERAS if hasattr(module, name)), None)
+    return found if isinstance(found, type) else None
+
+
+def is_object(value: Any) -> bool:
+    """Tell whether a value of a description describes an object."""
+    return isinstance(value, dict) and "class_name" in value and "config" in value
+
+
+def check(description: Description) -> list[str]:
+    """Return what stands against building a model, one sentence for each thing, no two alike."""
+    return list(dict.fromkeys(_problems(description)))
+
+
+def _problems(value: Any) -> Iterator[str]:
+    """Yield the problems of a description and of all within it."""
+    if is_object(value):
+        problem = _problem(value)
+        if problem:
+            yield problem
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for element in value:
+            yield from _problems(element)
+
+
+def _problem(described: Description) -> str | None:
+    """Return what stands against building one object."""
+    kind, config = described["class_name"], described["config"]
+    name = config.get("name", kind) if isinstance(config, dict) else kind
+    if kind in _CODE:
+        return f"'{name}' is a {kind} layer: it holds code, which is not executed. Replace it by a layer."
+    if kind == "TFOpLambda":
+        known = config.get("function") in OPERATIONS
+        return None if known else f"'{name}' applies the TensorFlow function {config.get('function')}."
+    if kind in MODELS or kind in ("Policy", "InputLayer") or find(kind) is not None:
+        return None
+    return f"'{name}' is of the class {kind}, which is neither Keras's nor Larq's."
+
+
+def build(value: Any) -> Any:
+    """Return the object that a description means; other values with all objects within them built.
+
+    Args:
+        value: A value of a description, checked by `check`.
+    """
+    if is_object(value):
+        return _build_object(value["class_name"], value["config"])
+    if isinstance(value, list):
+        return [build(element) for element in value]
+    return value
+
+
+def _build_object(kind: str, config: Description) -> Any:
+    """Return the object of one class."""
+    if kind == "Policy":
+        return config["name"]
+    if kind == "TFOpLambda":
+        layer = find(OPERATIONS[config["function"]])(name=config["name"].replace(".", "_"))
+        layer.larq_class = kind
+        return layer
+    return find(kind)(**_arguments(kind, config))
+
+
+def _arguments(kind: str, config: Description) -> Description:
+    """Return the arguments of Keras 3 for a configuration of Keras 2."""
+    gone = _GONE | _GONE_FROM.get(kind, frozenset())
+    arguments = {name: build(value) for name, value in config.items() if name not in gone}
+    if kind == "BatchNormalization" and isinstance(arguments.get("axis"), list):
+        (arguments["axis"],) = arguments["axis"]
+    return arguments

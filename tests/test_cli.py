@@ -1,0 +1,115 @@
+"""The command line, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from bnn2hw.cli import main
+from tests import networks as net
+from tests.support import EXAMPLES
+
+PIXELS = ("--input", "uint8", "--scale", "1/127.5", "--offset", "-1")
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    net.tutorial_like().save(tmp_path / "m.keras")
+    return tmp_path / "m.keras"
+
+
+def test_compile_then_simulate(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    images = np.random.default_rng(0).integers(0, 256, (6, 11, 11), np.uint8)
+    np.savez(tmp_path / "images.npz", x=images, y=np.zeros(6, int))
+
+    compiled = run("compile", model, *PIXELS, "-o", folder)
+    simulated = run("simulate", folder, "--images", tmp_path / "images.npz", "--json")
+
+    assert compiled.exit_code == 0, compiled.output
+    assert "fps at 100 MHz" in compiled.output
+    assert (folder / "rtl" / "bnn2hw_top.sv").is_file()
+    assert (folder / "report.txt").read_text() in compiled.output
+    report = json.loads(simulated.stdout)
+    assert (report["frames"], report["images"]) == (6, "real")
+    for kind in ("smooth", "stalled"):
+        assert report[kind]["exact"]
+        assert report[kind]["mismatches"] == []
+    assert report["smooth"]["interval"] == report["smooth"]["predicted"]["interval"]
+    assert report["smooth"]["latency"] == report["smooth"]["predicted"]["latency"]
+    assert 0 <= report["accuracy"] <= 1
+
+
+def test_estimate_of_a_model_and_of_a_folder(model: Path, tmp_path: Path) -> None:
+    run("compile", model, *PIXELS, "--fps", "100e3", "-o", tmp_path / "out")
+
+    of_folder = json.loads(run("estimate", tmp_path / "out", "--json").stdout)
+    of_model = json.loads(run("estimate", model, *PIXELS, "--fps", "100e3", "--json").stdout)
+
+    assert of_folder == of_model
+    assert of_model["fps"] >= 100e3
+
+
+def test_folding_files(model: Path, tmp_path: Path) -> None:
+    names = list(json.loads(run("estimate", model, *PIXELS, "--json").stdout)["folding"])
+    layer = next(n for n in names if "dense" in n)
+    (tmp_path / "f.toml").write_text(f'["{layer}"]\npe = 4\nsimd = 6\n')
+
+    report = json.loads(run("estimate", model, *PIXELS, "--folding", tmp_path / "f.toml", "--json").stdout)
+
+    assert report["folding"][layer] == {"pe": 4, "simd": 6}
+
+
+def test_summary_of_the_tutorial_network() -> None:
+    result = run("summary", EXAMPLES / "mnist.keras")
+
+    assert result.exit_code == 0
+    assert "13.19 KiB" in result.output
+    assert "0.9303" in result.output
+
+
+def test_doctor() -> None:
+    findings = {f["name"]: f for f in json.loads(run("doctor", "--json").stdout)}
+
+    assert findings["keras"]["found"].startswith("keras 3.")
+    assert findings["verilator"]["found"]
+    assert run("doctor").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("compile", "none.keras"), "error: there is no file 'none.keras'"),
+        (
+            ("simulate", "nowhere"),
+            "error: 'nowhere' is not a build folder of bnn2hw: it has no manifest.json of ours",
+        ),
+        (
+            ("estimate", "{model}", "--scale", "2"),
+            "error: --scale and --offset say what --input means; give --input too, such as --input uint8",
+        ),
+        (("estimate", "{model}", "--target", "fpga"), "error: unknown target 'fpga'; known targets: "),
+        (
+            ("estimate", "{model}", "--folding", "none.toml"),
+            "error: the folding file 'none.toml' cannot be read: No such file or directory",
+        ),
+        (("estimate", "{model}", "--fps", "many"), "'many' is no number"),
+    ],
+)
+def test_bad_input_gives_one_line_and_status_2(
+    model: Path, arguments: tuple[str, ...], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*(a.format(model=model) for a in arguments))
+
+    assert result.exit_code == 2
+    assert expected in result.stderr
+    assert "Traceback" not in result.output

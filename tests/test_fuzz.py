@@ -1,0 +1,153 @@
+"""Random networks, foldings and inputs. Every failure that was ever found becomes a named case."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+import bnn2hw
+from bnn2hw import estimate, fold, streams
+from bnn2hw.backends import verilog
+from bnn2hw.flow import Accelerator
+from bnn2hw.ir import Graph
+from bnn2hw.simulate import simulate
+from tests import networks as net
+
+WIRES = (
+    bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0),
+    bnn2hw.Input("uint8", scale=1 / 255),
+    bnn2hw.Input("int4"),
+    bnn2hw.Input("bipolar"),
+    bnn2hw.Input("bit"),
+)
+
+
+def random_model(rng: np.random.Generator) -> tuple[keras.Model, bnn2hw.Input]:
+    """An image or vector network with random sizes, strides, poolings, norms, biases and activations."""
+    wire = WIRES[rng.integers(len(WIRES))]
+    first = {} if wire.dtype == "bipolar" else {"input_quantizer": None}
+    layers: list[keras.layers.Layer] = []
+    shape: tuple[int, ...] = (int(rng.integers(3, 30)),)
+    if rng.random() < 0.6:
+        shape = (*rng.integers(5, 12, 2).tolist(), int(rng.integers(1, 4)))
+        layers, first = _convolutions(rng, shape, first)
+    for _ in range(rng.integers(1, 4)):
+        layers.append(net.dense(int(rng.integers(1, 14)), use_bias=bool(rng.random() < 0.4), **first))
+        first = {}
+        layers.extend(_around(rng))
+    if rng.random() < 0.4:
+        layers.append(keras.layers.Softmax())
+    return net.chain(shape, *layers, seed=int(rng.integers(2**31))), wire
+
+
+def _convolutions(
+    rng: np.random.Generator, shape: tuple[int, ...], first: dict
+) -> tuple[list[keras.layers.Layer], dict]:
+    layers = []
+    height, width = shape[:2]
+    for _ in range(rng.integers(1, 3)):
+        kernel = (int(rng.integers(1, min(3, height) + 1)), int(rng.integers(1, min(3, width) + 1)))
+        stride = tuple(int(s) for s in rng.integers(1, 3, 2))
+        # A border of zeros in front of the first layer needs a 0 on the wire; ±1 and later layers always have one.
+        same = (
+            {"padding": "same", "pad_values": float(rng.integers(-1, 2))}
+            if not first and rng.random() < 0.4
+            else {}
+        )
+        layers.append(net.conv(int(rng.integers(1, 9)), kernel, strides=stride, **first, **same))
+        first = {}
+        sizes = zip((height, width), kernel, stride, strict=True)
+        height, width = (-(-n // s) if same else (n - k) // s + 1 for n, k, s in sizes)
+        pool = tuple(int(rng.integers(1, 3)) for _ in range(2))
+        pools = (
+            [keras.layers.MaxPooling2D(pool)]
+            if height >= pool[0] and width >= pool[1] and rng.random() < 0.6
+            else []
+        )
+        if pools:
+            height, width = height // pool[0], width // pool[1]
+        around = _around(rng)
+        layers.extend([*pools, *around] if rng.random() < 0.5 else [*around, *pools])
+    behind = [net.norm()] if rng.random() < 0.3 else []
+    return [*layers, keras.layers.Flatten(), *behind], first
+
+
+def _around(rng: np.random.Generator) -> list[keras.layers.Layer]:
+    layers = []
+    if rng.random() < 0.3:
+        layers.append(keras.layers.ReLU())
+    if rng.random() < 0.8:
+        layers.append(net.norm(scale=bool(rng.random() < 0.6), center=bool(rng.random() < 0.7)))
+    if rng.random() < 0.2:
+        layers.append(keras.layers.Activation("tanh"))
+    return layers
+
+
+def random_folding(graph: Graph, rng: np.random.Generator) -> Graph:
+    ops = {}
+    for node, op in estimate.hardware_nodes(graph):
+        choices = list(op.foldings(*graph.inputs_of(node)))
+        ops[node.name] = choices[rng.integers(len(choices))]
+    return graph.map_ops(ops)
+
+
+def check_golden(seed: int) -> tuple[Accelerator, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    model, wire = random_model(rng)
+    accelerator = bnn2hw.compile(model, input=wire)
+    x = rng.choice(wire.ints.values(), (100, *accelerator.input.shape))
+    for deviation in accelerator.deviation(x):
+        layer = deviation.layer.split(".")[0]
+        exact = accelerator.fidelity[layer].kind == "exact" if layer in accelerator.fidelity else True
+        assert deviation.different == 0 or not exact, deviation
+    return accelerator, x
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_golden_equals_keras(seed: int) -> None:
+    check_golden(seed)
+
+
+def check_hardware(seed: int) -> None:
+    accelerator, x = check_golden(seed)
+    rng = np.random.default_rng(seed)
+    lowered = accelerator.origin[1]
+    graph = streams.connect(random_folding(lowered.graph, rng))
+    design, predicted = verilog.render(graph), estimate.cycles(graph)
+
+    smooth = simulate(design, graph, x[:8], predicted)
+    stalled = simulate(design, graph, x[:8], predicted, stalls=float(rng.uniform(0.05, 0.6)), seed=seed)
+
+    smooth.check()
+    stalled.check()
+    assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
+
+
+@pytest.mark.parametrize("seed", range(1000, 1014))
+def test_hardware_equals_golden(seed: int) -> None:
+    check_hardware(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2000, 2500))
+def test_golden_equals_keras_for_many(seed: int) -> None:
+    check_golden(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(3000, 3100))
+def test_hardware_equals_golden_for_many(seed: int) -> None:
+    check_hardware(seed)
+
+
+@pytest.mark.parametrize("fps", [2e4, 1e5, 3e5])
+def test_every_rate_that_is_promised_is_kept(fps: float) -> None:
+    model = net.tutorial_like(seed=3)
+    accelerator = bnn2hw.compile(model, input=WIRES[0])
+    graph = accelerator.origin[1].graph
+    period = max(int(1e8 / fps), fold.fastest(graph))
+
+    folded = fold.for_rate(graph, period, accelerator.device)
+
+    assert estimate.interval(folded) <= period

@@ -1,0 +1,381 @@
+"""The HLS backend beyond the conformance suite: its integers, its streams, its scripts, and a whole network."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import bnn2hw
+from bnn2hw import backends, csim, golden, simulate, tools
+from bnn2hw.backends.design import Design
+from bnn2hw.backends.hls import Memory, initialiser
+from bnn2hw.cli import main
+from bnn2hw.errors import InputError, ToolError
+from bnn2hw.ir import BIPOLAR, Cycles, Graph, Ints, Node, Tensor
+from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold
+from tests import networks as net
+from tests.support import EXAMPLES, ROOT, alone, random_values
+
+NO_CLOCK = Cycles(0, 0)
+PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
+
+
+def write(design: Design, folder: Path) -> Path:
+    for name, text in design.files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def compile_cpp(sources: list[str], folder: Path, *flags: str) -> Path:
+    command = [tools.cxx().command, *csim.CXXFLAGS, *flags, "-I.", *csim.include_flags(), *sources]
+    tools.run([*command, "-o", "program"], folder, "compiling")
+    return folder / "program"
+
+
+# ---- integers
+
+
+def signed(value: int, bits: int) -> int:
+    value %= 2**bits
+    return value - 2**bits if value >> (bits - 1) else value
+
+
+def pattern(width: int) -> int:
+    return sum(1 << i for i in range(width) if i % 3 == 0 or i % 7 == 2)
+
+
+def cut(value: int, high: int, low: int) -> int:
+    return value >> low & 2 ** (high - low + 1) - 1
+
+
+def paste(value: int, high: int, low: int, part: int) -> int:
+    mask = 2 ** (high - low + 1) - 1
+    return value & ~(mask << low) | (part & mask) << low
+
+
+def full(width: int) -> int:
+    return 2**width - 1
+
+
+INTEGERS = {
+    "not": lambda w, a, b, c: full(w) - a,
+    "signed": lambda w, a, b, c: signed(a, w),
+    "wrap": lambda w, a, b, c: a % 2**w,
+    "widen": lambda w, a, b, c: a,
+    "extend": lambda w, a, b, c: signed(a, w),
+    "unsigned_of_signed": lambda w, a, b, c: signed(a, w) % 2 ** (w + 3),
+    "xor": lambda w, a, b, c: a ^ b,
+    "equal": lambda w, a, b, c: int(a == b),
+    "unequal": lambda w, a, b, c: int(a != b),
+    "less": lambda w, a, b, c: int(signed(a, w) < signed(b, w)),
+    "add": lambda w, a, b, c: signed(signed(a, w) + signed(b, w), w),
+    "multiply": lambda w, a, b, c: signed(signed(a, w) * signed(b, w), 2 * w),
+    "plus": lambda w, a, b, c: (a + b) % 2**w,
+    "bit": lambda w, a, b, c: a >> b & 1,
+    "clear": lambda w, a, b, c: a & ~(1 << b),
+    "set": lambda w, a, b, c: a | 1 << b,
+    "range": lambda w, a, b, c: cut(a, c, b),
+    "copy": lambda w, a, b, c: paste(0, c, b, a),
+    "fill": lambda w, a, b, c: paste(a, c, b, full(w)),
+    "wide_range": lambda w, a, b, c: cut(pattern(w), b, a),
+    "wide_not": lambda w, a, b, c: cut(full(w) - pattern(w), b, a),
+    "wide_xor": lambda w, a, b, c: cut(full(w), b, a),
+    "wide_equal": lambda w, a, b, c: int(paste(pattern(w), b, a, 0x5A5A5) == pattern(w)),
+    "wide_written": lambda w, a, b, c: cut(paste(pattern(w), min(a + 19, w - 1), a, 0x5A5A5), c, b),
+    "wide_moved": lambda w, a, b, c: cut(pattern(w) >> a, c, b),
+}
+
+
+def test_integers_are_those_of_python(tmp_path: Path) -> None:
+    program = compile_cpp([str(ROOT / "tests" / "hls_types.cpp")], tmp_path)
+
+    lines = [line.split() for line in tools.run([str(program)], tmp_path, "the types").splitlines()]
+
+    assert {name for name, *_ in lines} == set(INTEGERS)
+    for name, *numbers in lines:
+        *operands, found = map(int, numbers)
+        assert found == INTEGERS[name](*operands), (name, operands)
+    counts = Counter((name, int(width)) for name, width, *_ in lines)
+    assert counts["xor", 5] == 2**10, "all pairs"
+    assert counts["range", 7] == 2**7 * 28, "all ranges of all values"
+
+
+def test_an_installed_vendor_header_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "ap_int.h").write_text("#error the header of the installation was taken\n")
+    (tmp_path / "try.cpp").write_text('#include "ap_int.h"\nint main() {}\n')
+    monkeypatch.setenv("XILINX_HLS", str(tmp_path))
+
+    with pytest.raises(ToolError, match="the header of the installation was taken"):
+        compile_cpp(["try.cpp"], tmp_path)
+
+
+def test_rom_words_are_cut_into_literals() -> None:
+    codes = np.zeros((2, 70), np.int64)
+    codes[0, [0, 3, 64]] = 1
+    codes[1, 69] = 1
+
+    assert initialiser(Memory(codes, 1)) == "{0x9, 0x1},\n{0x0, 0x20},\n"
+    assert initialiser(Memory(np.array([[-1, 2], [1, -2]]), 3)) == "{0x17},\n{0x31},\n"
+
+
+# ---- streams
+
+
+def chain() -> Graph:
+    """Thresholds, a queue, and the output."""
+    op, (x,) = next(iter(Threshold.examples()))
+    nodes = (
+        Node("x", Source(x, op.pe)),
+        Node("y", op, ("x",)),
+        Node("y.fifo", Fifo(op.pe, 5), ("y",)),
+    )
+    return Graph(nodes, ("y.fifo",))
+
+
+def edited(design: Design, old: str, new: str) -> Design:
+    files = {name: text.replace(old, new) for name, text in design.files.items()}
+    assert files != design.files
+    return replace(design, files=files)
+
+
+def test_a_queue_is_the_stream_itself_and_both_its_ends_are_compared() -> None:
+    graph = chain()
+    design = backends.render("hls", graph)
+    frames = random_values(graph.types["x"], 4)
+
+    run = simulate.simulate(design, graph, frames, NO_CLOCK, stalls=0.3)
+
+    run.check()
+    assert list(run.mismatches) == ["x", "y", "y.fifo"]
+    assert (run.cycles, run.interval, run.latency) == (None, None, None)
+    assert np.array_equal(run.outputs, golden.outputs(graph, frames))
+    assert design.files["bnn2hw_top.cpp"].count("static bnn2hw::fifo<cfg_y_fifo> s_y(") == 1
+    assert "run_y_fifo" not in "".join(design.files.values())
+
+
+@pytest.mark.parametrize(
+    ("factor", "stall", "waits"),
+    [
+        (2, 0.0, "'y' waits to read from 'x'"),
+        (2, 0.5, "'y' waits to read from 'x'"),
+        (0.5, 0.0, "'s_axis' waits to write to 'x'"),
+    ],
+)
+def test_a_deadlock_is_found_and_told(factor: float, stall: float, waits: str) -> None:
+    """A process that wants more beats than a frame has, or leaves some, holds up the others."""
+    graph = chain()
+    design = backends.render("hls", graph)
+    beats = design.streams[0].beats
+    hungry = edited(design, f"int BEATS = {beats};", f"int BEATS = {int(beats * factor)};")
+
+    with pytest.raises(ToolError, match=rf"deadlock:(.|\n)*{waits}"):
+        simulate.simulate(hungry, graph, random_values(graph.types["x"], 4), NO_CLOCK, stalls=stall)
+
+
+def test_an_emulator_that_runs_dry_says_so() -> None:
+    graph = chain()
+    design = backends.render("hls", graph)
+    beats = design.streams[0].beats
+    hungry = edited(design, f"int BEATS = {beats};", f"int BEATS = {2 * beats};")
+
+    with pytest.raises(ToolError, match="the emulator stopped: read from the empty stream 'x'"):
+        csim.emulate(hungry, random_values(graph.types["x"], 1))
+
+
+@pytest.mark.parametrize("kind", HARDWARE_OPS)
+def test_the_emulator_equals_golden(kind: type) -> None:
+    """It runs the top function itself, one process after the other, and counts bits by words."""
+    op, x = list(kind.examples())[-2]
+    graph = alone(op, *x)
+    frames = random_values(x[0], 5)
+
+    found = csim.emulate(backends.render("hls", graph), frames)
+
+    assert np.array_equal(found, golden.outputs(graph, frames))
+    assert found.shape == (5, *graph.types["y"].shape)
+
+
+def test_long_words_in_the_emulator() -> None:
+    """Popcounts over more than one word, and sums of several folds of them."""
+    xnor = next(k for k in HARDWARE_OPS if k.kind == "xnor")
+    weights = np.random.default_rng(0).choice([-1, 1], (390, 3))
+    graph = alone(xnor(weights, pe=3, simd=130), Tensor((390,), BIPOLAR))
+    frames = random_values(graph.types["x"], 20)
+
+    assert np.array_equal(csim.emulate(backends.render("hls", graph), frames), golden.outputs(graph, frames))
+
+
+# ---- the project
+
+
+def test_the_test_bench_passes_and_can_fail(tmp_path: Path) -> None:
+    """What csim.tcl asks of the vendor's tool, with g++; a signed output fills its padding with the sign."""
+    table = next(k for k in HARDWARE_OPS if k.kind == "table")
+    graph = alone(table(np.array([[-3, 2, 1, 0]]), Ints(0, 3), Ints(-3, 2)), Tensor((2, 1), Ints(0, 3)))
+    design = backends.render("hls", graph)
+    program = compile_cpp(["bnn2hw_top.cpp", "testbench.cpp"], write(design, tmp_path), "-std=c++17")
+    expected = tmp_path / "expected.hex"
+    right = expected.read_text()
+
+    def bench(text: str) -> tuple[int, str]:
+        expected.write_text(text)
+        done = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    digits = {f"{v % 256:02x}" for v in (-3, 2, 1, 0)}
+    assert set(right.split()) <= digits
+    assert bench(right) == (0, "PASS: 4 frames, 0 of 8 output beats differ\n")
+    wrong = ("02" if right[:2] != "02" else "01") + right[2:]
+    assert bench(wrong) == (
+        1,
+        "first difference at output beat 0\nFAIL: 4 frames, 1 of 8 output beats differ\n",
+    )
+    assert bench(right[3:])[0] == 2
+
+
+STUBS = """
+set calls {}
+foreach name {open_project set_top add_files open_solution set_part create_clock csim_design csynth_design
+              cosim_design export_design} {
+  proc $name args "lappend ::calls \\[concat $name \\$args\\]"
+}
+proc exit args {}
+"""
+"""The commands of the vendor's tool, which only note that they were called."""
+
+
+@pytest.mark.parametrize("step", ["csim", "csynth", "cosim", "export"])
+def test_scripts_run_in_tcl(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not shutil.which("tclsh"):
+        pytest.skip("needs tclsh, which is not on this machine")
+    monkeypatch.delenv("PART", raising=False)
+    design = backends.render("hls", chain(), device=bnn2hw.boards.device("xczu5ev"))
+    write(design, tmp_path)
+    (tmp_path / "try.tcl").write_text(f"{STUBS}\nsource {step}.tcl\nputs [join $calls \\n]\n")
+
+    calls = tools.run(["tclsh", "try.tcl"], tmp_path, "tclsh").splitlines()
+
+    assert calls[0] == "open_project bnn2hw_top_hls"
+    assert calls[1] == "set_top bnn2hw_top"
+    assert calls[-3:-1] == ["set_part xczu5ev-sfvc784-1-e", "create_clock -period 5.000 -name default"]
+    assert calls[-1].startswith(f"{step}_design")
+    added = [re.sub(r"^add_files (-tb )?", "", c).split()[0] for c in calls if c.startswith("add_files")]
+    assert added == ["bnn2hw_top.cpp", "testbench.cpp", "frames.hex", "expected.hex"]
+    assert all((tmp_path / name).is_file() for name in added)
+
+
+PRAGMAS = {
+    "interface": {"mode": {"axis", "ap_ctrl_none"}, "port": None},
+    "dataflow": {},
+    "pipeline": {"II": {"1"}, "rewind": set()},
+    "unroll": {},
+    "inline": {},
+    "array_partition": {"variable": None, "type": {"complete"}, "dim": {"2"}},
+    "bind_storage": {"variable": None, "type": {"rom_np", "ram_s2p"}, "impl": {"bram", "lutram"}},
+}
+"""Directives and options as UG1399 names them, as far as they are used here; None stands for a name in the code."""
+
+
+def test_pragmas_are_known_and_speak_of_what_is_there(network: bnn2hw.Accelerator) -> None:
+    seen = set()
+    for name, text in network.design.files.items():
+        for directive, rest in re.findall(r"#pragma HLS (\w+)(.*)", text):
+            seen.add(directive)
+            for option in rest.split():
+                key, _, value = option.partition("=")
+                allowed = PRAGMAS[directive][key]
+                assert value in allowed if allowed else bool(value) == (allowed is None), (name, option)
+                if allowed is None:
+                    assert value == "return" or re.search(rf"\b{value}[\[;,)]", text), (name, option)
+
+    assert seen == set(PRAGMAS)
+
+
+def test_every_loop_is_labelled(network: bnn2hw.Accelerator) -> None:
+    """The tool's reports name loops by their labels."""
+    loops = 0
+    for name, text in network.design.files.items():
+        lines = text.splitlines()
+        for before, line in pairwise(lines):
+            if re.match(r"\s*(for|while) \(", line) and name.startswith("bnn2hw_") and "common" not in name:
+                assert re.match(r"\s*\w+:$", before), (name, line)
+                loops += 1
+
+    assert loops > 20
+
+
+# ---- the tutorial network
+
+
+@cache
+def tutorial() -> bnn2hw.Accelerator:
+    return bnn2hw.compile(EXAMPLES / "mnist.keras", input=PIXELS, backend="hls", target="xc7z020")
+
+
+@pytest.fixture
+def network() -> bnn2hw.Accelerator:
+    return tutorial()
+
+
+@cache
+def digits() -> np.ndarray:
+    with np.load(EXAMPLES / "mnist_sample.npz") as data:
+        return data["x"]
+
+
+@pytest.mark.parametrize("stalls", [0.0, 0.3])
+def test_the_tutorial_network_is_exact_on_every_stream(network: bnn2hw.Accelerator, stalls: float) -> None:
+    run = network.simulate(digits()[:4], stalls=stalls, seed=2)
+
+    run.check()
+    assert len(run.mismatches) == len(network.graph.nodes)
+    assert np.array_equal(run.outputs.reshape(-1), network.golden(digits()[:4]))
+
+
+def test_the_tutorial_network_emulated(network: bnn2hw.Accelerator) -> None:
+    assert np.array_equal(network.emulate(digits()), network.golden(digits()))
+
+
+def test_written_and_read_back(network: bnn2hw.Accelerator, tmp_path: Path) -> None:
+    network.write(tmp_path / "out")
+    loaded = bnn2hw.load(tmp_path / "out")
+
+    assert sorted(p.name for p in (tmp_path / "out" / "hls").iterdir()) == sorted(network.design.files)
+    assert not (tmp_path / "out" / "rtl").exists()
+    assert loaded.design == network.design
+    assert np.array_equal(loaded.emulate(digits()[:3]), network.golden(digits()[:3]))
+    assert "nothing was calibrated on HLS results" in str(loaded)
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    net.tutorial_like().save(tmp_path / "m.keras")
+    wire = ["--input", "uint8", "--scale", "1/127.5", "--offset", "-1"]
+    out = str(tmp_path / "out")
+
+    compiled = CliRunner().invoke(
+        main, ["compile", str(tmp_path / "m.keras"), *wire, "--backend", "hls", "-o", out]
+    )
+    simulated = CliRunner().invoke(main, ["simulate", out, "--frames", "2"])
+
+    assert compiled.exit_code == 0, compiled.output
+    assert f"written to {out}: hls/, report.txt" in compiled.output
+    assert simulated.exit_code == 0, simulated.output
+    streams = len(bnn2hw.load(out).graph.nodes)
+    assert f"smooth: 2 random frames, no clock, {streams} streams bit-exact" in simulated.output
+    assert "interval: not measured, predicted" in simulated.output
+
+
+def test_an_unknown_backend_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^unknown backend 'vhdl'; known backends: verilog, hls$"):
+        bnn2hw.compile(EXAMPLES / "mnist.keras", input=PIXELS, backend="vhdl")
