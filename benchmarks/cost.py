@@ -26,10 +26,11 @@ from bnn2hw import boards, synth, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import BIPOLAR, Array, Cost, Graph, HardwareOp, Ints, Node, Tensor
-from bnn2hw.ops import Argmax, Fifo, Mac, Pool, Source, Table, Threshold, Width, Window, Xnor
+from bnn2hw.ops import Argmax, Fifo, Mac, Pad, Pool, Source, Table, Threshold, Width, Window, Xnor
 
 KEPT = Path(__file__).with_suffix(".json")
 FAMILIES = (boards.ECP5, boards.XILINX)
+TOTALS = ("all fitted", "unseen")
 RESOURCES = ("lut", "ff", "bram", "dsp")
 Case = tuple[str, HardwareOp, Tensor]
 
@@ -135,6 +136,17 @@ def windows() -> Iterator[Case]:
         yield name, Window((kernel, kernel), (stride, stride), simd), Tensor((h, w, c), ints)
 
 
+def pads() -> Iterator[Case]:
+    for (h, w, c), border, value, simd, ints in (
+        ((8, 8, 16), 1, 0, 4, BIPOLAR),
+        ((28, 28, 64), 1, -1, 64, BIPOLAR),
+        ((32, 32, 3), 2, 0, 1, Ints(0, 255)),
+        ((14, 14, 32), 1, 0, 32, BIPOLAR),
+    ):
+        op = Pad((border, border), (border, border), value, simd)
+        yield f"{h}×{w}×{c} by {border} with {value} simd {simd} of {ints.bits}", op, Tensor((h, w, c), ints)
+
+
 def pools() -> Iterator[Case]:
     for (h, w, c), simd, ints in (
         ((8, 28, 32), 8, BIPOLAR),
@@ -183,10 +195,33 @@ def plumbing() -> Iterator[Case]:
         yield f"{simd} bits depth {depth}", Fifo(simd, depth), Tensor((2, simd), BIPOLAR)
 
 
-def cases() -> Iterator[Case]:
-    """Single ops over shapes from the smallest of interest to a sizeable layer."""
-    for family in (xnors, macs, thresholds, tables, windows, pools, argmaxes, plumbing):
+def fitted() -> Iterator[Case]:
+    """The designs to which the models' factors were fitted."""
+    for family in (xnors, macs, thresholds, tables, pads, windows, pools, argmaxes, plumbing):
         yield from family()
+
+
+def unseen() -> Iterator[Case]:
+    """Designs that no factor has seen; they were synthesized after the models stood."""
+    rng = np.random.default_rng(9)
+    pixel = Ints(0, 255)
+    yield "400×40 pe 8 simd 20", Xnor(signs(400, 40), pe=8, simd=20), Tensor((2, 400), BIPOLAR)
+    yield "784×32 pe 4 simd 49", Xnor(signs(784, 32), pe=4, simd=49), Tensor((2, 784), BIPOLAR)
+    yield "96×12 pe 6 simd 8", Xnor(signs(96, 12), pe=6, simd=8), Tensor((2, 96), BIPOLAR)
+    yield "27×64 pe 4 simd 9 weights 1", Mac(signs(27, 64), pe=4, simd=9), Tensor((2, 27), pixel)
+    cuts = rng.choice(dot(432).values(), (96, 1))
+    yield "96 channels ±432 levels 1 pe 6", Threshold(cuts, pe=6), Tensor((2, 96), dot(432))
+    yield "20×20×24 kernel 3 stride 1 simd 12 of 1", Window((3, 3), simd=12), Tensor((20, 20, 24), BIPOLAR)
+    yield "26×26×32 simd 16 of 1", Pool(rng.random(32) < 0.5, simd=16), Tensor((26, 26, 32), BIPOLAR)
+    yield "10 channels ±512 simd 5", Argmax(simd=5), Tensor((2, 10), dot(512))
+    yield "24 bits depth 48", Fifo(24, 48), Tensor((2, 24), BIPOLAR)
+    yield "12 bits depth 300", Fifo(12, 300), Tensor((2, 12), BIPOLAR)
+
+
+def cases() -> Iterator[Case]:
+    """All designs, over shapes from the smallest of interest to a sizeable layer."""
+    yield from fitted()
+    yield from unseen()
 
 
 def render(op: HardwareOp, x: Tensor) -> Design:
@@ -196,7 +231,8 @@ def render(op: HardwareOp, x: Tensor) -> Design:
 def key(op: HardwareOp, x: Tensor, design: Design, family: str) -> str:
     """Changes with whatever synthesis would see of the op."""
     files = {n: text for n, text in design.files.items() if n not in (f"{design.top}.sv", "bnn2hw_frame.sv")}
-    what = json.dumps([sorted(files.items()), sorted(op.params(x).items()), synth.FLOWS[family].command])
+    params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(x).items())]
+    what = json.dumps([sorted(files.items()), params, synth.FLOWS[family].command])
     return hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
@@ -276,14 +312,17 @@ def table(found: list[Result]) -> str:
 def summary(found: list[Result]) -> str:
     """Mean and worst error by family and op, as a Markdown table."""
     groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    new = {name for name, _, _ in unseen()}
     for r in found:
-        groups[r.family, r.kind].append(r)
-        groups[r.family, "all"].append(r)
+        for group in ("unseen",) if r.name in new else (r.kind, "all fitted"):
+            groups[r.family, group].append(r)
     lines = [
         "| family | op | designs | LUT mean | LUT worst | FF mean | FF worst | BRAM exact | DSP exact |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for (family, kind), rows in sorted(groups.items(), key=lambda g: (g[0][0], g[0][1] == "all")):
+    for (family, kind), rows in sorted(
+        groups.items(), key=lambda g: (g[0][0], TOTALS.index(g[0][1]) if g[0][1] in TOTALS else -1)
+    ):
         cells = [family, kind, str(len(rows))]
         for resource in ("lut", "ff"):
             errors = [r.error(resource) for r in rows]
