@@ -22,7 +22,7 @@ from bnn2hw.backends.hls import Memory, initialiser
 from bnn2hw.cli import main
 from bnn2hw.errors import InputError, ToolError
 from bnn2hw.ir import BIPOLAR, Cycles, Graph, Ints, Node, Tensor
-from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold
+from bnn2hw.ops import HARDWARE_OPS, Fifo, Mac, MatVec, Source, Table, Threshold, Xnor
 from tests import networks as net
 from tests.support import EXAMPLES, ROOT, alone, random_values
 
@@ -224,9 +224,8 @@ def test_the_emulator_equals_golden(kind: type) -> None:
 
 def test_long_words_in_the_emulator() -> None:
     """Popcounts over more than one word, and sums of several folds of them."""
-    xnor = next(k for k in HARDWARE_OPS if k.kind == "xnor")
     weights = np.random.default_rng(0).choice([-1, 1], (390, 3))
-    graph = alone(xnor(weights, pe=3, simd=130), Tensor((390,), BIPOLAR))
+    graph = alone(Xnor(weights, pe=3, simd=130), Tensor((390,), BIPOLAR))
     frames = random_values(graph.types["x"], 20)
 
     assert np.array_equal(csim.emulate(backends.render("hls", graph), frames), golden.outputs(graph, frames))
@@ -237,8 +236,7 @@ def test_long_words_in_the_emulator() -> None:
 
 def test_the_test_bench_passes_and_can_fail(tmp_path: Path) -> None:
     """What csim.tcl asks of the vendor's tool, with g++; a signed output fills its padding with the sign."""
-    table = next(k for k in HARDWARE_OPS if k.kind == "table")
-    graph = alone(table(np.array([[-3, 2, 1, 0]]), Ints(0, 3), Ints(-3, 2)), Tensor((2, 1), Ints(0, 3)))
+    graph = alone(Table(np.array([[-3, 2, 1, 0]]), Ints(0, 3), Ints(-3, 2)), Tensor((2, 1), Ints(0, 3)))
     design = backends.render("hls", graph)
     program = compile_cpp(["bnn2hw_top.cpp", "testbench.cpp"], write(design, tmp_path), "-std=c++17")
     expected = tmp_path / "expected.hex"
@@ -258,6 +256,18 @@ def test_the_test_bench_passes_and_can_fail(tmp_path: Path) -> None:
         "first difference at output beat 0\nFAIL: 4 frames, 1 of 8 output beats differ\n",
     )
     assert bench(right[3:])[0] == 2
+
+
+@pytest.mark.parametrize("flag", ["-UBNN2HW_EMULATOR", "-D__SYNTHESIS__", "-DBNN2HW_EMULATOR"])
+@pytest.mark.parametrize("kind", [Xnor, Mac])
+def test_what_is_synthesized_is_what_is_simulated(kind: type[MatVec], flag: str, tmp_path: Path) -> None:
+    """The few lines that differ between simulation, tool and emulator mean the same."""
+    op, x = list(kind.examples())[2]
+    design = backends.render("hls", alone(op, *x))
+
+    program = compile_cpp(["bnn2hw_top.cpp", "testbench.cpp"], write(design, tmp_path), flag)
+
+    assert "PASS" in tools.run([str(program)], tmp_path, "the test bench")
 
 
 STUBS = """
