@@ -130,7 +130,7 @@ def test_kernels_and_inputs_get_gradients(rng, name):
     cls, _, shape, arguments = CASES[name]
     layer = cls(**arguments, **quantizers_of(cls))
     model = keras.Sequential([keras.Input(shape), layer, keras.layers.Flatten(), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
     before = layer.get_weights()
 
     model.fit(rng.normal(size=(8, *shape)), rng.normal(size=(8, 1)), verbose=0)
