@@ -11,14 +11,15 @@ from bnn2hw.errors import InputError
 class Family:
     """What the cost models need to know of a device family.
 
-    `bram_shapes` are the (depth, width) configurations of one block RAM; `lutram_bits` is how many bits
-    one LUT stores as distributed RAM (0 where the family has none).
+    `bram_shapes` are the (depth, width) configurations of one block RAM; `lutram_shapes` those of one
+    distributed RAM, none where the family has no such, and `lutram_luts` the LUTs that it takes.
     """
 
     name: str
     lut_inputs: int
     bram_shapes: tuple[tuple[int, int], ...]
-    lutram_bits: int
+    lutram_shapes: tuple[tuple[int, int], ...]
+    lutram_luts: int
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,14 @@ class Device:
     clock_mhz: float
 
 
-ECP5 = Family("ecp5", 4, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), 8)
-ICE40 = Family("ice40", 4, ((2048, 2), (1024, 4), (512, 8), (256, 16)), 0)
-GOWIN = Family("gowin", 4, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), 8)
-XILINX = Family("xilinx", 6, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), 32)
+ECP5 = Family("ecp5", 4, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), ((16, 4),), 6)
+ICE40 = Family("ice40", 4, ((2048, 2), (1024, 4), (512, 8), (256, 16)), (), 0)
+GOWIN = Family(
+    "gowin", 4, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), ((16, 4),), 8
+)
+XILINX = Family(
+    "xilinx", 6, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), ((32, 6), (64, 3)), 4
+)
 
 # Capacities from the vendors' product tables: Lattice FPGA-DS-02012 (ECP5) and FPGA-DS-02008 (iCE40 UltraPlus),
 # Gowin DS117 (GW1NR) and DS226 (GW2AR), AMD DS180 (7 series) and DS891 (Zynq UltraScale+). Block RAMs of 18 kbit.

@@ -30,7 +30,7 @@ class Flow:
 
 FLOWS = {
     # LUTs wider than four are two to eight LUT4s each, which the mapper spends to save levels; without them designs are
-    # a sixth to a third smaller. A CCU2C takes the two LUTs of a slice; a 16×4 RAM four, and two for its write port.
+    # a sixth to two fifths smaller. A CCU2C takes the two LUTs of a slice; a 16×4 RAM four, and two for its write port.
     "ecp5": Flow(
         "synth_ecp5 -nowidelut -json netlist.json",
         lut={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},

@@ -21,7 +21,7 @@ EXAMPLES = [
     for i, (op, x) in enumerate(kind.examples())
 ]
 FRAMES = 8
-UNLINTED = ("UNUSEDSIGNAL", "WIDTH", "DECLFILENAME")
+UNLINTED = ("UNUSEDSIGNAL", "WIDTH", "DECLFILENAME", "UNDRIVEN", "UNSIGNED")
 """Rules for source text that a machine's netlist need not keep."""
 
 
@@ -38,8 +38,9 @@ def as_yosys_reads(design: Design, folder: Path) -> Design:
     passes = [
         f"hierarchy -check -top {design.top}",
         "proc",
-        "memory_collect",
         "check -assert",
+        "opt",
+        "memory -nomap",  # from here on, a word that `no_rw_check` promises not to use is noise
         "write_verilog -noattr netlist.v",
     ]
     netlist = synth.run_yosys(design, folder, passes, "netlist.v").read_text()

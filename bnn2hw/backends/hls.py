@@ -13,7 +13,7 @@ from bnn2hw.backends.design import Design, Port, Stream, ascii_only, pack, strea
 from bnn2hw.boards import Device
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir import Graph, HardwareOp, Memory, Node
-from bnn2hw.ops.memories import BRAM_FROM_BITS
+from bnn2hw.ops.memories import in_block_ram
 from bnn2hw.resources import data_dir
 
 PARTS = {"xc7z020": "xc7z020clg400-1", "xc7z045": "xc7z045ffg900-2", "xczu5ev": "xczu5ev-sfvc784-1-e"}
@@ -51,7 +51,7 @@ class Rom:
     @property
     def impl(self) -> str:
         """What it is made of, by the rule that the cost model follows."""
-        return "bram" if self.words > 16 and self.words * self.bits >= BRAM_FROM_BITS else "lutram"
+        return "bram" if in_block_ram(self.words, self.bits) else "lutram"
 
 
 @dataclass(frozen=True)

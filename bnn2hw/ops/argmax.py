@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.memories import counter_bits, divisors
+from bnn2hw.ops.memories import by_lut, comparison, divisors, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +65,17 @@ class Argmax(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
-        control = counter_bits(self._count(x[0])) * 2 + 8
-        return Cost(lut=self.simd * (bits * 2 + index) + control, ff=2 * (bits + index) + control)
+        folds = self._count(x[0]) // self.simd
+        within, across = self.simd - 1, int(folds > 1)
+        compare = (within + across) * comparison(family, bits + 1)
+        # Where one beat is all, the largest value itself is not kept.
+        select = within * index + (within - 1 + across) * bits
+        keep = across * (by_lut(family, 0.8, 0.5) * (bits + index) + 7)
+        counters = state_bits(folds) + across * index + 4
+        return Cost(
+            lut=compare + by_lut(family, 1.7, 1.0) * max(select, 0) + keep + 4,
+            ff=2 * index + counters + 2 * bits * by_lut(family, 1, across),
+        )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for simd in divisors(self._count(x[0])):

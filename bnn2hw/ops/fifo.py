@@ -10,7 +10,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Queue, Tensor
-from bnn2hw.ops.memories import counter_bits, ram_cost
+from bnn2hw.ops.memories import by_lut, ram_cost, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +53,15 @@ class Fifo(HardwareOp):
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits = self.simd * x[0].ints.bits
         if self.depth == 2:
-            return Cost(lut=bits + 4, ff=2 * bits + 4)
-        control = 4 * counter_bits(self.depth) + 6
-        return Cost(lut=control + bits, ff=control + bits) + ram_cost(family, self.depth - 1, bits)
+            return Cost(lut=bits + by_lut(family, 8, 5), ff=2 * bits + 4)
+        ring, count = ram_cost(family, self.depth - 1, bits), state_bits(self.depth)
+        # Behind a block RAM, the word that passes it by waits in registers of its own.
+        beside = 2 * bits if ring.bram else 0
+        logic = Cost(
+            lut=by_lut(family, 8.2, 5.0) * count + bits + by_lut(family, beside / 2, 0),
+            ff=2 * state_bits(self.depth - 1) + count + 4 + beside,
+        )
+        return logic + ring
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -11,7 +12,10 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import counter_bits, ram_cost, rom_cost
+from bnn2hw.ops.memories import adder, adder_tree
+
+DSP_FROM_BITS = 9
+"""Products at least as wide as this are made in DSP blocks, where the family has them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,17 +66,24 @@ class Mac(MatVec):
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        bits, acc = x[0].ints.bits, self.infer(*x).ints.bits
-        folds = self.synapse_folds * self.neuron_folds
-        control = 3 * counter_bits(folds) + 20
-        product = bits + 1 if self.weight_type == BIPOLAR else bits * self.weight_bits
-        compute = Cost(
-            lut=self.pe * (self.simd * product * 2 + acc) + control,
-            ff=self.pe * (self.simd * product * 2 + acc) + control,
-        )
-        weights = rom_cost(family, folds, self.pe * self.simd * self.weight_bits)
-        vector = ram_cost(family, self.synapse_folds, self.simd * bits) if self.neuron_folds > 1 else Cost()
-        return compute + weights + vector
+        width = x[0].ints.bits + self.weight_bits
+        # Where weights are constants, neurons share equal products and equal sums of few of them.
+        distinct = 2.0**self.weight_bits if self.synapse_folds * self.neuron_folds == 1 else math.inf
+        tree = adder_tree(family, self.simd, width, distinct, self.pe)
+        return self._products(family, x[0], distinct) + tree + self.around_cost(family, x[0])
+
+    def _products(self, family: Family, x: Tensor, distinct: float) -> Cost:
+        width = x.ints.bits + self.weight_bits
+        registers = Cost(ff=self.simd * width * min(self.pe, distinct))
+        if self.weight_type == BIPOLAR:
+            # The negative of an input is made once for all neurons, and each selects by its weight.
+            select = self.pe * width if distinct == math.inf else 0
+            return registers + Cost(lut=self.simd * (adder(family, width) + select))
+        if width < DSP_FROM_BITS:
+            return registers + Cost(lut=self.simd * self.pe * width * self.weight_bits)
+        # The blocks of the larger families hold the registers before and behind the multiplier.
+        held = 2 * self.simd * x.ints.bits + self.simd * self.pe * self.weight_bits
+        return Cost(dsp=self.simd * self.pe) + (registers if family.lut_inputs == 4 else Cost(ff=-held))
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:

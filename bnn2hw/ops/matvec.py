@@ -9,8 +9,9 @@ from typing import Self
 
 import numpy as np
 
-from bnn2hw.ir import Array, HardwareOp, Memory, Steps, Tensor
-from bnn2hw.ops.memories import divisors
+from bnn2hw.boards import Family
+from bnn2hw.ir import Array, Cost, HardwareOp, Memory, Steps, Tensor
+from bnn2hw.ops.memories import adder, by_lut, divisors, ram_cost, rom_cost, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +130,22 @@ class MatVec(HardwareOp):
             self.neuron_folds * self.synapse_folds, self.pe * self.simd
         )
         return {"WEIGHTS": Memory(words, self.weight_bits)}
+
+    def around_cost(self, family: Family, x: Tensor) -> Cost:
+        """All but the products and their sum: schedule, weights, vector buffer and accumulators."""
+        folds, beat = self.synapse_folds * self.neuron_folds, self.simd * x.ints.bits
+        depth, acc = self.pipeline(x) - 1, self.pe * self.infer(x).ints.bits
+        counters = state_bits(self.synapse_folds) + state_bits(folds) + 4
+        # Of the three flags that travel with the data, two become shift registers where LUTs can be such.
+        flags = depth * (by_lut(family, 3, 1) if self.synapse_folds > 1 else 1)
+        total = Cost(lut=by_lut(family, 1.7, 1.0) * counters, ff=counters + flags + 2 * beat + acc)
+        if self.synapse_folds > 1:
+            total += Cost(lut=self.pe * adder(family, self.infer(x).ints.bits) + by_lut(family, 1.3, 0) * acc)
+        if self.neuron_folds > 1:
+            total += Cost(lut=beat) + ram_cost(family, self.synapse_folds, beat, ports=1)
+        weights = rom_cost(family, folds, self.pe * self.simd * self.weight_bits)
+        second_register = weights.ff if not weights.bram else self.pe * self.simd * self.weight_bits
+        return total + weights + Cost(ff=second_register)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for pe in divisors(self.mh):

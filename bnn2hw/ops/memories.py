@@ -1,4 +1,8 @@
-"""What memories cost: shared by the cost models of all ops that hold one."""
+"""What memories, adders and counters cost: shared by the cost models of all ops.
+
+The models follow the structure of the templates; the few factors in them are fitted to the designs that
+`benchmarks/cost.py` synthesizes. docs/estimates.md says how far they are off.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,8 @@ from collections.abc import Iterator
 from bnn2hw.boards import Family
 from bnn2hw.ir import Cost
 
-BRAM_FROM_BITS = 2048
-"""Memories smaller than this go to distributed RAM or logic: a block RAM would be nearly empty."""
+ROM_WORDS, ROM_BITS = 64, 2048
+"""A ROM of more words than this and at least as many bits is a block RAM; the template rom.j2 says the same."""
 
 
 def divisors(n: int) -> Iterator[int]:
@@ -19,7 +23,38 @@ def divisors(n: int) -> Iterator[int]:
 
 def counter_bits(states: int) -> int:
     """Width of a counter with that many states, at least 1."""
-    return max((states - 1).bit_length(), 1)
+    return max(state_bits(states), 1)
+
+
+def state_bits(states: int) -> int:
+    """Flip-flops that tell that many states apart; none for a single one."""
+    return (states - 1).bit_length()
+
+
+def by_lut(family: Family, four: float, six: float) -> float:
+    """A figure that depends on the inputs of a family's LUTs."""
+    return four if family.lut_inputs == 4 else six
+
+
+def adder(family: Family, bits: int) -> int:
+    """LUTs of an adder; carry chains take small LUTs two at a time."""
+    return 2 * math.ceil(bits / 2) if family.lut_inputs == 4 else bits
+
+
+def comparison(family: Family, bits: int) -> float:
+    """LUTs that tell which of two numbers is larger; a large LUT looks at two bits of both."""
+    return by_lut(family, adder(family, bits), 0.62 * bits)
+
+
+def adder_tree(family: Family, terms: int, bits: int, most: float = math.inf, copies: int = 1) -> Cost:
+    """`copies` of bnn2hw_adder_tree, of whose terms at one place no more than `most` are different."""
+    total = Cost()
+    while terms > 1:
+        most, bits = min(most * most, 2.0**60), bits + 1
+        share = min(copies, most)
+        total += Cost(lut=share * (terms // 2) * adder(family, bits), ff=share * math.ceil(terms / 2) * bits)
+        terms = math.ceil(terms / 2)
+    return total
 
 
 def block_rams(family: Family, words: int, bits: int) -> int:
@@ -27,19 +62,65 @@ def block_rams(family: Family, words: int, bits: int) -> int:
     return min(math.ceil(words / depth) * math.ceil(bits / width) for depth, width in family.bram_shapes)
 
 
+def in_block_ram(words: int, bits: int) -> bool:
+    """Whether a ROM of that shape asks for block RAM."""
+    return words >= BRAM_FROM_WORDS and words * bits >= BRAM_FROM_BITS
+
+
 def rom_cost(family: Family, words: int, bits: int) -> Cost:
-    """A ROM with a registered output: constants, logic, or block RAM."""
+    """A ROM with a registered output: constants, logic, or block RAM (whose output register is its own)."""
     if words == 1:
         return Cost()
-    if words * bits >= BRAM_FROM_BITS and words > 16:
+    if in_block_ram(words, bits):
         return Cost(bram=block_rams(family, words, bits))
-    per_bit = math.ceil(words / 2**family.lut_inputs)
-    return Cost(lut=per_bit * bits, ff=bits)
+    columns = _distinct(words, bits)
+    return Cost(lut=columns * rom_luts(family, words), ff=columns)
 
 
-def ram_cost(family: Family, words: int, bits: int) -> Cost:
-    """A RAM with one write and one read port."""
-    small = words <= 32 or words * bits < BRAM_FROM_BITS
-    if small and family.lutram_bits:
-        return Cost(lut=math.ceil(words * bits / family.lutram_bits), ff=bits)
-    return Cost(bram=block_rams(family, words, bits))
+def rom_luts(family: Family, words: int) -> float:
+    """LUTs per bit of a ROM in logic: one up to the words that a LUT holds, and more with each LUT's fill beyond."""
+    beyond = max(words / 2**family.lut_inputs - 1, 0.0)
+    return 1.0 + by_lut(family, 2.6 * beyond, 8.5 * math.sqrt(beyond))
+
+
+def _distinct(words: int, bits: int) -> float:
+    """Expected number of different columns among `bits` random ones: equal columns are made once."""
+    functions = 2.0 ** min(words, 60)
+    return functions * -math.expm1(bits * math.log1p(-1 / functions)) if words < 12 else float(bits)
+
+
+def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
+    """A RAM with one write and one registered read port, in block RAM or LUTs as Yosys chooses.
+
+    `ports` is 1 where both go by one address.
+    """
+    if words == 1:
+        return Cost(ff=2 * bits)
+    blocks = block_rams(family, words, bits)
+    if not family.lutram_shapes:
+        return Cost(bram=blocks)
+    rows, tiles = _lutrams(family, words, bits, ports)
+    weight = by_lut(family, 4, 5) * tiles + 0.5 * (rows - 1) * (bits + 1)
+    if weight > by_lut(family, 128, 65) * blocks:
+        return Cost(bram=blocks)
+    return lutram_cost(family, words, bits, ports) + Cost(ff=bits)
+
+
+def lutram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
+    """A RAM with one write and one unregistered read port, which only LUTs or flip-flops can make."""
+    if not family.lutram_shapes:
+        return Cost(lut=words * bits, ff=words * bits)
+    rows, tiles = _lutrams(family, words, bits, ports)
+    select = bits * math.ceil((rows - 1) * by_lut(family, 0.75, 0.3))
+    return Cost(lut=tiles * family.lutram_luts + select)
+
+
+def _lutrams(family: Family, words: int, bits: int, ports: int) -> tuple[int, int]:
+    """Rows and number of the fewest distributed RAMs that hold such a memory."""
+    # Of four large LUTs that are a RAM, one belongs to the write port; it holds data too where that port reads.
+    more = by_lut(family, 1, 4 / 3) if ports == 1 else 1
+    grids = [
+        (math.ceil(words / depth), math.ceil(bits / (width * more))) for depth, width in family.lutram_shapes
+    ]
+    rows, columns = min(grids, key=lambda g: (g[0] * g[1], g[0]))
+    return rows, rows * columns

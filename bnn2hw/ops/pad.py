@@ -10,7 +10,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.memories import counter_bits, divisors
+from bnn2hw.ops.memories import by_lut, divisors, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +82,15 @@ class Pad(HardwareOp):
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        out = self.infer(*x)
-        control = (
-            2 * counter_bits(out.shape[0] * out.shape[1]) + counter_bits(x[0].channels // self.simd) + 10
+        out, bits = self.infer(*x), self.simd * x[0].ints.bits
+        position = state_bits(out.shape[0] + 1) + state_bits(out.shape[1] + 1)
+        held = bits if self.rows[0] or self.columns[0] else 0
+        # A border is the reset of the output's register, but for the third value beside the inverted sign.
+        ternary = out.ints != x[0].ints
+        counters = position + state_bits(x[0].channels // self.simd) + 3
+        return Cost(
+            lut=by_lut(family, 5.2, 3.6) * position + self.simd * ternary, ff=bits + ternary + held + counters
         )
-        bits = self.simd * out.ints.bits
-        held = self.simd * x[0].ints.bits if self.rows[0] or self.columns[0] else 0
-        return Cost(lut=bits + 1.5 * control, ff=bits + held + control)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for simd in divisors(x[0].channels):

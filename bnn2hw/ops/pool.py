@@ -10,7 +10,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Steps, Tensor
-from bnn2hw.ops.memories import counter_bits, divisors, ram_cost
+from bnn2hw.ops.memories import by_lut, comparison, divisors, lutram_cost, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +82,19 @@ class Pool(HardwareOp):
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        bits = x[0].ints.bits * self.simd
-        words = self.infer(*x).shape[1] * (x[0].channels // self.simd)
-        control = 2 * counter_bits(x[0].size) + 12
-        logic = Cost(lut=bits * (1 if x[0].ints.bits == 1 else 2.5) + control, ff=bits + control)
-        return logic + ram_cost(family, words, bits)
+        height, width, channels = x[0].shape
+        rows, columns, _ = self.infer(*x).shape
+        folds, bits = channels // self.simd, x[0].ints.bits
+        states = (folds, width + 1, height, rows + 1, columns + 1, *self.size)
+        counters = sum(map(state_bits, states)) + 1
+        compare = self.simd * comparison(family, bits + 1) if bits > 1 else 0
+        logic = Cost(
+            lut=compare
+            + self.simd * by_lut(family, 0.6 * (bits + 1), 0.95 * bits)
+            + by_lut(family, 2.1, 1.5) * counters,
+            ff=self.simd * bits + counters,
+        )
+        return logic + lutram_cost(family, columns * folds, self.simd * bits, ports=1)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for simd in divisors(x[0].channels):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -10,7 +11,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.memories import counter_bits, divisors, rom_cost
+from bnn2hw.ops.memories import block_rams, by_lut, divisors, in_block_ram, rom_luts, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +82,15 @@ class Table(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         folds = self.table.shape[0] // self.pe
-        control = counter_bits(folds) * 2 + 4
-        rom = rom_cost(family, folds * 2 ** x[0].ints.bits, self.type.bits)
-        return rom * self.pe + Cost(lut=control, ff=control + self.pe * self.type.bits)
+        words, out = folds * 2 ** x[0].ints.bits, self.pe * self.type.bits
+        control = Cost(lut=state_bits(folds) + by_lut(family, 2, 0.5), ff=state_bits(folds) + 2 + out)
+        if in_block_ram(words, out):  # two lanes read from the two ports of one copy
+            rom = Cost(bram=block_rams(family, words, out) * math.ceil(self.pe / 2))
+        else:
+            # Nothing but a register hangs on this ROM, so that the wide multiplexers of large LUTs make the rest.
+            per_bit = by_lut(family, rom_luts(family, words), math.ceil(words / 64))
+            rom = Cost(lut=out * per_bit, ff=out)
+        return rom + control
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for pe in divisors(self.table.shape[0]):

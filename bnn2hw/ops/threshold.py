@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -10,7 +11,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.memories import counter_bits, divisors, rom_cost
+from bnn2hw.ops.memories import by_lut, comparison, divisors, rom_cost, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +97,16 @@ class Threshold(HardwareOp):
     def cost(self, family: Family, *x: Tensor) -> Cost:
         rom = self._rom(x[0])
         folds, lanes = rom.codes.shape
-        compare = lanes * rom.bits * (0.75 if family.lut_inputs == 6 else 1.2)
-        control = counter_bits(folds) * 2 + 4
-        logic = Cost(lut=compare + control, ff=self.pe * (x[0].ints.bits + self.type.bits) + control)
-        return logic + rom_cost(family, folds, lanes * rom.bits)
+        # Levels rise, so the upper bits of each are known in part.
+        kept = rom.bits - 0.5 * math.log2(self.type.count - 1)
+        # A comparison with a constant keeps only the half of its chain that the constant's ones make.
+        compare = comparison(family, round(kept)) if folds > 1 else by_lut(family, 0.8, 0.5) * rom.bits
+        count = 0.0 if self.type.count == 2 else lanes * by_lut(family, 1.0, 0.7)
+        control = state_bits(folds) + 2
+        logic = Cost(
+            lut=lanes * compare + count + control, ff=self.pe * (x[0].ints.bits + self.type.bits) + control
+        )
+        return logic + rom_cost(family, folds, round(lanes * kept))
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for pe in divisors(self.thresholds.shape[0]):

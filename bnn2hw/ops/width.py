@@ -10,7 +10,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.memories import counter_bits
+from bnn2hw.ops.memories import by_lut, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +55,11 @@ class Width(HardwareOp):
         return {"NARROW_BITS": self.narrow * x[0].ints.bits, "RATIO": self.ratio, "WIDENS": int(self.widens)}
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        wide = self.narrow * self.ratio * x[0].ints.bits
-        control = counter_bits(self.ratio) + 3
-        return Cost(lut=control + (0 if self.widens else wide), ff=control + wide)
+        narrow = self.narrow * x[0].ints.bits
+        wide, count = narrow * self.ratio, state_bits(self.ratio)
+        if self.widens:
+            return Cost(lut=count + 3, ff=count + 1 + wide)
+        return Cost(lut=wide - narrow + count + by_lut(family, 6, 4), ff=count + 2 + wide)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:

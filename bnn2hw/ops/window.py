@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Tensor
-from bnn2hw.ops.memories import counter_bits, divisors, ram_cost
+from bnn2hw.ops.memories import by_lut, divisors, ram_cost, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +98,26 @@ class Window(HardwareOp):
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        words = self._ring_rows() * x[0].shape[1] * (x[0].channels // self.simd)
-        control = 14 * counter_bits(words) + 20
-        bits = self.simd * x[0].ints.bits
-        return Cost(lut=control, ff=0.6 * control + bits) + ram_cost(family, words, bits)
+        row = x[0].shape[1] * (x[0].channels // self.simd)
+        words, bits = self._ring_rows() * row, self.simd * x[0].ints.bits
+        address = state_bits(words)
+        count = state_bits(words + self.stride[0] * row + 1) + 1
+        # The start of a row is a multiple of its length: as many low bits of it are no logic as that has zeros.
+        fixed = state_bits(row & -row)
+        out_rows, out_columns = self._grid(x[0])
+        states = (
+            x[0].shape[0] * row,
+            self.kernel[1] * row // x[0].shape[1],
+            self.kernel[0],
+            out_columns,
+            out_rows,
+        )
+        control = 7 * address + 3 * count + sum(map(state_bits, states)) - 5 * fixed
+        logic = Cost(
+            lut=by_lut(family, 3.4, 1.8) * control - by_lut(family, 88, 30),
+            ff=5 * address + 2 * count + sum(map(state_bits, states)) + 5 + bits - fixed,
+        )
+        return logic + ram_cost(family, words, bits)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for simd in divisors(x[0].channels):

@@ -12,7 +12,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import counter_bits, ram_cost, rom_cost
+from bnn2hw.ops.memories import adder_tree, by_lut
 
 LEAF = 6
 """Bits that the first level of the popcount counts at once; the template uses the same."""
@@ -47,18 +47,13 @@ class Xnor(MatVec):
         return (self.weights > 0).astype(np.int64)
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        # Per synapse: one XNOR and about one full adder, in the family's LUTs (measured, see docs/estimates.md).
-        per_synapse = 2.2 if family.lut_inputs == 6 else 3.5
-        acc = self.infer(*x).ints.bits
-        folds = self.synapse_folds * self.neuron_folds
-        control = 3 * counter_bits(folds) + 20
-        compute = Cost(
-            lut=self.pe * (self.simd * per_synapse + acc) + control,
-            ff=self.pe * (self.simd * 1.9 + acc) + 2 * self.simd + control,
-        )
-        weights = rom_cost(family, folds, self.pe * self.simd)
-        vector = ram_cost(family, self.synapse_folds, self.simd) if self.neuron_folds > 1 else Cost()
-        return compute + weights + vector
+        full, rest = divmod(self.simd, LEAF)
+        counts = full * LEAF.bit_length() + rest.bit_length()
+        constant = self.synapse_folds * self.neuron_folds == 1
+        synapse = by_lut(family, 1.2, 0.5) if constant else by_lut(family, 1.38, 1.27)
+        leaves = Cost(lut=self.simd * synapse, ff=counts) * self.pe
+        tree = adder_tree(family, self.leaves, LEAF.bit_length(), copies=self.pe)
+        return leaves + tree + self.around_cost(family, x[0])
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:

@@ -8,6 +8,12 @@ import keras
 import numpy as np
 import pytest
 
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # graphs run here once or twice: optimizing them takes longer than it saves
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
 
 @pytest.fixture
 def rng():
@@ -17,4 +23,4 @@ def rng():
 @pytest.fixture(autouse=True)
 def _fresh_names():
     keras.utils.set_random_seed(0)
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)  # collecting garbage 300 times takes longer than many a test

@@ -26,9 +26,9 @@ PUBLISHED = {
     "RealToBinaryNet": (11_995_624, "5.13 MiB", "0.9239"),
     "XNORNet": (62_396_768, "22.77 MiB", "0.9005"),
 }
-FAMILIES = [
-    n for n in PUBLISHED if n not in ("BinaryDenseNet37", "BinaryDenseNet45", "QuickNet", "QuickNetLarge")
-]
+ALIKE = {"BinaryDenseNet37", "BinaryDenseNet37Dilated", "BinaryDenseNet45"}
+ALIKE |= {"BinaryResNetE18", "QuickNet", "QuickNetLarge"}  # made of the same layers as another one
+FAMILIES = [pytest.param(n, marks=pytest.mark.soak) if n in ALIKE else n for n in PUBLISHED]
 LOWEST = {"BinaryAlexNet": 64, "XNORNet": 64, "DoReFaNet": 64}
 
 
@@ -77,13 +77,17 @@ def test_small_version_survives_a_file(rng, tmp_path, name):
     np.testing.assert_array_equal(loaded(x), y)
 
 
-def test_small_version_learns(rng):
-    model = zoo.QuickNetSmall(input_shape=(16, 16, 3), num_classes=5, width=0.125)
+@pytest.mark.parametrize(
+    ("name", "size", "epochs"),
+    [("BinaryNet", 32, 10), pytest.param("QuickNetSmall", 16, 20, marks=pytest.mark.soak)],
+)
+def test_small_version_learns(rng, name, size, epochs):
+    model = getattr(zoo, name)(input_shape=(size, size, 3), num_classes=5, width=0.125)
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
-    x = rng.normal(size=(16, 16, 16, 3)).astype("float32")
+    x = rng.normal(size=(16, size, size, 3)).astype("float32")
     y = np.arange(16) % 5
 
-    losses = model.fit(x, y, epochs=20, batch_size=16, verbose=0).history["loss"]
+    losses = model.fit(x, y, epochs=epochs, batch_size=16, verbose=0).history["loss"]
 
     assert losses[-1] < 0.75 * losses[0]
 

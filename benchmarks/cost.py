@@ -1,0 +1,347 @@
+"""How far the cost models are from synthesis: one op per design, over a spread of shapes and two families.
+
+    python benchmarks/cost.py             compare with the figures kept in cost.json
+    python benchmarks/cost.py --measure   synthesize again what has changed since, and keep the figures
+
+Only Yosys runs; LUTs are counted as `bnn2hw.synth` counts them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bnn2hw import boards, synth, tools
+from bnn2hw.backends import verilog
+from bnn2hw.backends.design import Design
+from bnn2hw.ir import BIPOLAR, Array, Cost, Graph, HardwareOp, Ints, Node, Tensor
+from bnn2hw.ops import Argmax, Fifo, Mac, Pad, Pool, Source, Table, Threshold, Width, Window, Xnor
+
+KEPT = Path(__file__).with_suffix(".json")
+FAMILIES = (boards.ECP5, boards.XILINX)
+TOTALS = ("all fitted", "unseen")
+RESOURCES = ("lut", "ff", "bram", "dsp")
+Case = tuple[str, HardwareOp, Tensor]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One design in one family: what was predicted and what synthesis made."""
+
+    kind: str
+    name: str
+    family: str
+    predicted: Cost
+    measured: Cost
+
+    def error(self, resource: str) -> float:
+        """Predicted over measured, minus one; 0 where both are 0."""
+        wanted, found = getattr(self.predicted, resource), getattr(self.measured, resource)
+        return (wanted - found) / found if found else float(wanted > 0)
+
+
+def signs(mw: int, mh: int) -> Array:
+    return np.random.default_rng(mw * mh).choice(np.array([-1, 1], np.int8), (mw, mh))
+
+
+def dot(synapses: int) -> Ints:
+    return Ints(-synapses, synapses, step=2)
+
+
+def xnors() -> Iterator[Case]:
+    for mw, mh, pe, simd in (
+        (32, 8, 2, 8),
+        (64, 16, 4, 16),
+        (128, 16, 16, 4),
+        (144, 16, 1, 9),
+        (288, 32, 4, 16),
+        (288, 32, 2, 36),
+        (576, 64, 8, 32),
+        (256, 10, 10, 16),
+        (64, 4, 4, 64),
+        (1152, 64, 16, 12),
+    ):
+        yield (
+            f"{mw}×{mh} pe {pe} simd {simd}",
+            Xnor(signs(mw, mh), pe=pe, simd=simd),
+            Tensor((2, mw), BIPOLAR),
+        )
+
+
+def macs() -> Iterator[Case]:
+    pixel, rng = Ints(0, 255), np.random.default_rng(1)
+    for mw, mh, pe, simd, bits in (
+        (9, 16, 4, 3, 1),
+        (27, 32, 8, 3, 1),
+        (9, 8, 8, 9, 1),
+        (75, 16, 2, 15, 1),
+        (64, 10, 1, 1, 1),
+        (16, 8, 2, 4, 4),
+        (32, 10, 2, 2, 8),
+    ):
+        reach = 2 ** (bits - 1)
+        weights = signs(mw, mh) if bits == 1 else rng.integers(-reach, reach, (mw, mh))
+        op = Mac(weights, pe=pe, simd=simd)
+        yield f"{mw}×{mh} pe {pe} simd {simd} weights {bits}", op, Tensor((2, mw), pixel)
+
+
+def thresholds() -> Iterator[Case]:
+    rng = np.random.default_rng(2)
+    for channels, synapses, levels, pe in (
+        (16, 64, 1, 1),
+        (64, 288, 1, 4),
+        (64, 576, 1, 64),
+        (128, 1152, 1, 8),
+        (256, 100, 1, 2),
+        (16, 288, 3, 4),
+        (32, 64, 7, 2),
+    ):
+        kind = BIPOLAR if levels == 1 else Ints(0, levels)
+        cuts = np.sort(rng.choice(dot(synapses).values(), (channels, levels)), 1)
+        name = f"{channels} channels ±{synapses} levels {levels} pe {pe}"
+        yield name, Threshold(cuts, kind, pe=pe), Tensor((2, channels), dot(synapses))
+
+
+def tables() -> Iterator[Case]:
+    rng = np.random.default_rng(3)
+    for channels, synapses, reach, pe in ((10, 64, 128, 1), (16, 64, 100, 2), (4, 15, 8, 4), (16, 9, 2, 1)):
+        values = rng.integers(-reach, reach, (channels, synapses + 1))
+        op = Table(values, dot(synapses), Ints(-reach, reach - 1), pe=pe)
+        yield f"{channels} channels ±{synapses} to ±{reach} pe {pe}", op, Tensor((2, channels), dot(synapses))
+
+
+def windows() -> Iterator[Case]:
+    for (h, w, c), kernel, stride, simd, ints in (
+        ((8, 8, 4), 3, 1, 4, BIPOLAR),
+        ((8, 28, 16), 3, 1, 16, BIPOLAR),
+        ((28, 28, 1), 3, 1, 1, Ints(0, 255)),
+        ((32, 32, 3), 3, 1, 3, Ints(0, 255)),
+        ((16, 32, 64), 3, 1, 32, BIPOLAR),
+        ((14, 14, 32), 3, 1, 4, BIPOLAR),
+        ((16, 16, 8), 5, 2, 8, BIPOLAR),
+        ((30, 30, 64), 3, 1, 64, BIPOLAR),
+    ):
+        name = f"{h}×{w}×{c} kernel {kernel} stride {stride} simd {simd} of {ints.bits}"
+        yield name, Window((kernel, kernel), (stride, stride), simd), Tensor((h, w, c), ints)
+
+
+def pads() -> Iterator[Case]:
+    for (h, w, c), border, value, simd, ints in (
+        ((8, 8, 16), 1, 0, 4, BIPOLAR),
+        ((28, 28, 64), 1, -1, 64, BIPOLAR),
+        ((32, 32, 3), 2, 0, 1, Ints(0, 255)),
+        ((14, 14, 32), 1, 0, 32, BIPOLAR),
+    ):
+        op = Pad((border, border), (border, border), value, simd)
+        yield f"{h}×{w}×{c} by {border} with {value} simd {simd} of {ints.bits}", op, Tensor((h, w, c), ints)
+
+
+def pools() -> Iterator[Case]:
+    for (h, w, c), simd, ints in (
+        ((8, 28, 32), 8, BIPOLAR),
+        ((8, 8, 16), 1, BIPOLAR),
+        ((8, 28, 64), 64, BIPOLAR),
+        ((8, 14, 16), 2, Ints(0, 15)),
+        ((4, 8, 8), 8, Ints(-8, 7)),
+    ):
+        mask = np.random.default_rng(c).random(c) < 0.5
+        yield f"{h}×{w}×{c} simd {simd} of {ints.bits}", Pool(mask, simd=simd), Tensor((h, w, c), ints)
+
+
+def argmaxes() -> Iterator[Case]:
+    for channels, simd, ints in (
+        (10, 1, dot(64)),
+        (10, 2, dot(256)),
+        (10, 10, dot(64)),
+        (100, 4, Ints(-500, 500)),
+    ):
+        yield f"{channels} channels {ints} simd {simd}", Argmax(simd=simd), Tensor((2, channels), ints)
+
+
+def plumbing() -> Iterator[Case]:
+    for narrow, ratio, widens in (
+        (1, 8, True),
+        (16, 4, True),
+        (3, 5, True),
+        (1, 8, False),
+        (16, 4, False),
+        (3, 5, False),
+    ):
+        name = f"{narrow} {'to' if widens else 'from'} {narrow * ratio}"
+        yield name, Width(narrow, ratio, widens), Tensor((2, narrow * ratio), BIPOLAR)
+    for simd, depth in (
+        (8, 2),
+        (64, 2),
+        (16, 3),
+        (8, 17),
+        (8, 33),
+        (4, 200),
+        (32, 65),
+        (8, 513),
+        (64, 600),
+        (1, 2000),
+    ):
+        yield f"{simd} bits depth {depth}", Fifo(simd, depth), Tensor((2, simd), BIPOLAR)
+
+
+def fitted() -> Iterator[Case]:
+    """The designs to which the models' factors were fitted."""
+    for family in (xnors, macs, thresholds, tables, pads, windows, pools, argmaxes, plumbing):
+        yield from family()
+
+
+def unseen() -> Iterator[Case]:
+    """Designs that no factor has seen; they were synthesized after the models stood."""
+    rng = np.random.default_rng(9)
+    pixel = Ints(0, 255)
+    yield "400×40 pe 8 simd 20", Xnor(signs(400, 40), pe=8, simd=20), Tensor((2, 400), BIPOLAR)
+    yield "784×32 pe 4 simd 49", Xnor(signs(784, 32), pe=4, simd=49), Tensor((2, 784), BIPOLAR)
+    yield "96×12 pe 6 simd 8", Xnor(signs(96, 12), pe=6, simd=8), Tensor((2, 96), BIPOLAR)
+    yield "27×64 pe 4 simd 9 weights 1", Mac(signs(27, 64), pe=4, simd=9), Tensor((2, 27), pixel)
+    cuts = rng.choice(dot(432).values(), (96, 1))
+    yield "96 channels ±432 levels 1 pe 6", Threshold(cuts, pe=6), Tensor((2, 96), dot(432))
+    yield "20×20×24 kernel 3 stride 1 simd 12 of 1", Window((3, 3), simd=12), Tensor((20, 20, 24), BIPOLAR)
+    yield "26×26×32 simd 16 of 1", Pool(rng.random(32) < 0.5, simd=16), Tensor((26, 26, 32), BIPOLAR)
+    yield "10 channels ±512 simd 5", Argmax(simd=5), Tensor((2, 10), dot(512))
+    yield "24 bits depth 48", Fifo(24, 48), Tensor((2, 24), BIPOLAR)
+    yield "12 bits depth 300", Fifo(12, 300), Tensor((2, 12), BIPOLAR)
+
+
+def cases() -> Iterator[Case]:
+    """All designs, over shapes from the smallest of interest to a sizeable layer."""
+    yield from fitted()
+    yield from unseen()
+
+
+def render(op: HardwareOp, x: Tensor) -> Design:
+    return verilog.render(Graph((Node("x", Source(x, op.lanes(x)[0])), Node("y", op, ("x",))), ("y",)))
+
+
+def key(op: HardwareOp, x: Tensor, design: Design, family: str) -> str:
+    """Changes with whatever synthesis would see of the op."""
+    files = {n: text for n, text in design.files.items() if n not in (f"{design.top}.sv", "bnn2hw_frame.sv")}
+    params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(x).items())]
+    what = json.dumps([sorted(files.items()), params, synth.FLOWS[family].command])
+    return hashlib.sha256(what.encode()).hexdigest()[:16]
+
+
+def measure(kept: dict[str, Any]) -> None:
+    """Synthesize every design whose figures are missing or out of date, and keep them one by one."""
+    kept["machine"] = {"cpu": cpu(), "yosys": tools.yosys().release}
+    old, new = kept.get("designs", {}), {}
+    kept["designs"] = new
+    for family, (name, op, x) in product(FAMILIES, cases()):
+        design = render(op, x)
+        label, digest = f"{family.name} {op.kind} {name}", key(op, x, design, family.name)
+        if old.get(label, {}).get("key") != digest:
+            print("synthesizing", label, flush=True)
+            with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
+                usage = synth.area(design, family, Path(folder), only=f"bnn2hw_{op.kind}")
+            old[label] = {"key": digest, **{r: getattr(usage, r) for r in RESOURCES}}
+            keep(kept | {"designs": {**old, **new}})
+        new[label] = old[label]
+    keep(kept)
+
+
+def keep(figures: dict[str, Any]) -> None:
+    KEPT.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+
+
+def cpu() -> str:
+    """What the machine calls its processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next(
+        (line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.machine()
+    )
+
+
+def results(kept: dict[str, Any]) -> Iterator[Result]:
+    """What the models predict now, beside the figures that were kept."""
+    for name, op, x in cases():
+        for family in FAMILIES:
+            figures = kept["designs"].get(f"{family.name} {op.kind} {name}")
+            if figures:
+                measured = Cost(*(figures[r] for r in RESOURCES))
+                yield Result(op.kind, name, family.name, op.cost(family, x), measured)
+
+
+def stale(kept: dict[str, Any]) -> list[str]:
+    """Designs whose kept figures belong to other sources, or are missing."""
+    labels = []
+    for name, op, x in cases():
+        design = render(op, x)
+        for family in FAMILIES:
+            label = f"{family.name} {op.kind} {name}"
+            if kept["designs"].get(label, {}).get("key") != key(op, x, design, family.name):
+                labels.append(label)
+    return labels
+
+
+def load() -> dict[str, Any]:
+    """The figures that were kept."""
+    kept: dict[str, Any] = json.loads(KEPT.read_text()) if KEPT.exists() else {"designs": {}}
+    return kept
+
+
+def table(found: list[Result]) -> str:
+    """Every design: predicted / measured."""
+    lines = [
+        f"{'family':7} {'op':9} {'design':40} {'LUT':>13} {'error':>6} {'FF':>13} {'error':>6} {'BRAM':>7} {'DSP':>7}"
+    ]
+    for r in found:
+        pairs = [f"{getattr(r.predicted, n):.0f} / {getattr(r.measured, n):.0f}" for n in RESOURCES]
+        lines.append(
+            f"{r.family:7} {r.kind:9} {r.name:40} {pairs[0]:>13} {r.error('lut'):+6.0%} {pairs[1]:>13} "
+            f"{r.error('ff'):+6.0%} {pairs[2]:>7} {pairs[3]:>7}"
+        )
+    return "\n".join(lines)
+
+
+def summary(found: list[Result]) -> str:
+    """Mean and worst error by family and op, as a Markdown table."""
+    groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    new = {name for name, _, _ in unseen()}
+    for r in found:
+        for group in ("unseen",) if r.name in new else (r.kind, "all fitted"):
+            groups[r.family, group].append(r)
+    lines = [
+        "| family | op | designs | LUT mean | LUT worst | FF mean | FF worst | BRAM exact | DSP exact |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for (family, kind), rows in sorted(
+        groups.items(), key=lambda g: (g[0][0], TOTALS.index(g[0][1]) if g[0][1] in TOTALS else -1)
+    ):
+        cells = [family, kind, str(len(rows))]
+        for resource in ("lut", "ff"):
+            errors = [r.error(resource) for r in rows]
+            cells += [f"{np.mean(np.abs(errors)):.1%}", f"{max(errors, key=abs):+.0%}"]
+        cells += [f"{sum(r.error(n) == 0 for r in rows)} of {len(rows)}" for n in ("bram", "dsp")]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    kept = load()
+    if "--measure" in sys.argv[1:]:
+        measure(kept)
+    found = list(results(load()))
+    print(table(found), summary(found), sep="\n\n")
+    outdated = stale(load())
+    if outdated:
+        print(f"\n{len(outdated)} figures are missing or out of date; run with --measure", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

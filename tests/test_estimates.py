@@ -1,0 +1,66 @@
+"""The cost models against kept figures of synthesis: how far they may be off is written down in docs/estimates.md."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from itertools import product
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from bnn2hw import boards
+from bnn2hw.ops.memories import block_rams, lutram_cost, ram_cost, rom_cost
+from tests.support import ROOT
+
+
+@pytest.fixture(scope="module")
+def cost() -> ModuleType:
+    """The benchmark, which is a script and no part of the package."""
+    spec = importlib.util.spec_from_file_location("benchmark_cost", ROOT / "benchmarks" / "cost.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_kept_figures_belong_to_the_hardware_of_today(cost: ModuleType) -> None:
+    assert cost.stale(cost.load()) == []
+
+
+@pytest.mark.parametrize("family", ["ecp5", "xilinx"])
+def test_luts_are_predicted_within_a_tenth_on_average(cost: ModuleType, family: str) -> None:
+    found = [r for r in cost.results(cost.load()) if r.family == family]
+
+    errors = np.abs([r.error("lut") for r in found])
+    assert len(found) >= 40
+    assert errors.mean() <= 0.10
+    sizeable = np.abs([r.error("lut") for r in found if r.measured.lut >= 50])
+    assert sizeable.max() <= 0.30
+
+
+def test_block_rams_and_dsps_are_predicted_exactly(cost: ModuleType) -> None:
+    wrong = [
+        (r.family, r.kind, r.name, n)
+        for r, n in product(cost.results(cost.load()), ("bram", "dsp"))
+        if r.error(n)
+    ]
+
+    assert wrong == []
+
+
+def test_the_documentation_shows_the_errors_of_today(cost: ModuleType) -> None:
+    text = (ROOT / "docs" / "estimates.md").read_text()
+
+    assert cost.summary(list(cost.results(cost.load()))) in text
+
+
+@pytest.mark.parametrize("family", [boards.ECP5, boards.XILINX, boards.ICE40], ids=lambda f: f.name)
+def test_more_words_or_bits_never_cost_less(family: boards.Family) -> None:
+    for words, bits in product((2, 16, 17, 64, 65, 512, 2048), (1, 4, 36, 256)):
+        assert block_rams(family, 2 * words, bits) >= block_rams(family, words, bits)
+        assert block_rams(family, words, 2 * bits) >= block_rams(family, words, bits)
+        for model in (rom_cost, ram_cost, lutram_cost):
+            small, large = model(family, words, bits), model(family, words, 2 * bits)
+            assert (large.lut, large.bram) >= (small.lut, small.bram) or large.bram > small.bram
