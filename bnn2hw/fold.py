@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from bnn2hw import estimate
@@ -54,7 +54,7 @@ def for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None 
             continue
         wish = _neighbour_lanes(graph, node, ops)
         legal = [o for o in op.foldings(*inputs) if o.interval(*inputs) <= period]
-        ops[node.name] = min(legal, key=lambda o: _distance(o.lanes(*inputs)[0], wish), default=op)
+        ops[node.name] = _fitting(legal, inputs, wish, device) or op
         if not legal:
             slow.append((node, min(o.interval(*inputs) for o in op.foldings(*inputs))))
     if slow:
@@ -177,9 +177,26 @@ def _neighbour_lanes(graph: Graph, node: Node, ops: Mapping[str, Op]) -> int:
     return made_by.lanes(*graph.inputs_of(producer))[1] if isinstance(made_by, HardwareOp) else 1
 
 
-def _distance(lanes: int, wish: int) -> tuple[bool, int]:
-    """Exactly as wished, else as few as possible."""
-    return lanes != wish, lanes
+WORTH = 0.002
+"""Share of a device that must be saved for an op to take other lanes than its neighbours have."""
+
+
+def _fitting(
+    legal: Sequence[HardwareOp], inputs: tuple[Tensor, ...], wish: int, device: Device
+) -> HardwareOp | None:
+    """The op with the lanes that its neighbours have, else the fewest; unless others save much, as for tables."""
+
+    def price(op: HardwareOp) -> float:
+        return _price(op.cost(device.family, *inputs), device)
+
+    def distance(op: HardwareOp) -> tuple[bool, int]:
+        lanes = op.lanes(*inputs)[0]
+        return lanes != wish, lanes
+
+    if not legal:
+        return None
+    bound = 1.5 * min(map(price, legal)) + WORTH
+    return min((o for o in legal if price(o) <= bound), key=distance)
 
 
 def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
