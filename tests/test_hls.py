@@ -160,8 +160,24 @@ def test_a_queue_is_the_stream_itself_and_both_its_ends_are_compared() -> None:
     assert list(run.mismatches) == ["x", "y", "y.fifo"]
     assert (run.cycles, run.interval, run.latency) == (None, None, None)
     assert np.array_equal(run.outputs, golden.outputs(graph, frames))
-    assert design.files["bnn2hw_top.cpp"].count("static bnn2hw::fifo<cfg_y_fifo> s_y(") == 1
+    assert design.files["bnn2hw_top.cpp"].count("static bnn2hw::fifo<cfg_y_fifo> q_y(") == 1
     assert "run_y_fifo" not in "".join(design.files.values())
+
+
+def test_any_name_makes_a_design() -> None:
+    op, (x,) = next(iter(Threshold.examples()))
+    names = ("axis", "int", "a\\", "b\nc", "m_axis", "Größe*/")
+    again = Threshold(np.array([[-1], [1], [3], [1], [-1], [1]]), pe=op.pe)
+    ops = (op, Fifo(op.pe), again, Fifo(op.pe), again)
+    nodes = [Node(b, o, (a,)) for o, (a, b) in zip(ops, pairwise(names), strict=True)]
+    graph = Graph((Node(names[0], Source(x, op.pe)), *nodes), names[-1:])
+    frames = random_values(x, 2)
+
+    design = backends.render("hls", graph, summary="one\ntwo\\")
+
+    simulate.simulate(design, graph, frames, NO_CLOCK).check()
+    assert np.array_equal(csim.emulate(design, frames), golden.outputs(graph, frames))
+    assert all(text.isascii() for text in design.files.values())
 
 
 @pytest.mark.parametrize(

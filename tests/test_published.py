@@ -58,3 +58,22 @@ def test_lfc_from_pixels() -> None:
     scores = accelerator.golden(data["oracle_images"].reshape(-1, 784))
 
     assert np.array_equal(scores, data["oracle_scores"])
+
+
+def test_lfc_in_c_simulation_and_emulated() -> None:
+    """Weights of almost three million bits, through the compiler as initialisers."""
+    path = shared("lfc_w1a1_mnist.npz")
+    data = np.load(path)
+    accelerator = bnn2hw.compile(
+        published.model(path),
+        input=bnn2hw.Input("bipolar"),
+        target="xc7z045",
+        fps=200e6 / 128,
+        backend="hls",
+    )
+
+    run = accelerator.simulate(data["oracle_input"][:40], stalls=0.2)
+
+    run.check()
+    assert np.array_equal(run.outputs, data["oracle_scores"][:40])
+    assert np.array_equal(accelerator.emulate(data["oracle_input"]), data["oracle_scores"])

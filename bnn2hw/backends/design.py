@@ -85,6 +85,13 @@ class Port:
         padded = f", padded with {padding} zero bits" if padding and not filled else ""
         return f"{self.stream.words}{filled}{padded}"
 
+    def hex_lines(self, values: NDArray[np.integer]) -> str:
+        """Values of whole frames as they stand on tdata, padding included, a beat per line."""
+        if self.extends:
+            codes = self.stream.tensor.ints.encode(values).reshape(-1, 1)
+            return hex_lines(pack(codes, self.axis_bits), self.axis_bits)
+        return hex_lines(self.stream.pack(values), self.axis_bits)
+
 
 @dataclass(frozen=True)
 class Design:
@@ -131,6 +138,12 @@ def hex_lines(words: NDArray[np.uint8], bits: int) -> str:
     """Words of shape (words, bytes), little-endian, as a line of hexadecimal digits each."""
     digits = (bits + 3) // 4
     return "".join(w.tobytes().hex()[-digits:] + "\n" for w in np.ascontiguousarray(words[:, ::-1]))
+
+
+def ascii_only(text: str) -> str:
+    """A source in letters that every tool reads."""
+    plain = text.translate({ord("×"): "x", ord("…"): "..", ord("±"): "+-"})
+    return "".join(c if c == "\n" or " " <= c <= "~" else "?" for c in plain)
 
 
 def unpack(words: NDArray[np.uint8], bits: int, lanes: int) -> NDArray[np.int64]:

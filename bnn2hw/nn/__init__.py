@@ -3,6 +3,7 @@
 ``import bnn2hw.nn as lq`` is the whole migration from ``import larq as lq``.
 """
 
+from bnn2hw import __version__
 from bnn2hw.nn import (
     activations,
     callbacks,
@@ -20,6 +21,7 @@ from bnn2hw.nn import (
 )
 
 __all__ = [
+    "__version__",
     "activations",
     "callbacks",
     "constraints",

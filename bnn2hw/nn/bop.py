@@ -10,12 +10,13 @@ import keras
 from keras import ops
 
 from bnn2hw.nn import math, utils
+from bnn2hw.nn.optimizers_base import Optimizer
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 
 @utils.register_keras_custom_object
-class Bop(keras.optimizers.Optimizer):
+class Bop(Optimizer):
     r"""Flip binary weights when their gradients insist; no latent weights.
 
     For each weight it keeps an exponential moving average of the gradient, and flips the weight where the
@@ -72,11 +73,6 @@ class Bop(keras.optimizers.Optimizer):
     def _get_hyper(self, name: str) -> Any:
         """Return a hyperparameter by its name, as Larq's optimizers do."""
         return getattr(self, name)
-
-    @property
-    def weights(self) -> list[Any]:
-        """The state: the number of steps and the moving averages."""
-        return state_of(self)
 
     def build(self, variables: Sequence[Any]) -> None:
         """Create a moving average for each variable."""
@@ -146,13 +142,3 @@ def _serialized(hyper: Any) -> Any:
     if isinstance(hyper, Schedule):
         return keras.optimizers.schedules.serialize(hyper)
     return float(ops.convert_to_numpy(hyper))
-
-
-def state_of(optimizer: keras.optimizers.Optimizer) -> list[Any]:
-    """Return the variables of an optimizer without its hyperparameters.
-
-    Args:
-        optimizer: Any Keras optimizer.
-    """
-    hypers = {id(getattr(optimizer, name, None)) for name in ("_learning_rate", "_threshold")}
-    return [variable for variable in optimizer.variables if id(variable) not in hypers]

@@ -66,9 +66,8 @@ class HyperparameterScheduler(keras.callbacks.Callback):
 
     def _attribute(self) -> str:
         """Return the name of the attribute on this optimizer."""
-        if hasattr(self.optimizer, self.hyperparameter):
-            return self.hyperparameter
-        return _OLD_NAMES.get(self.hyperparameter, self.hyperparameter)
+        name = _OLD_NAMES.get(self.hyperparameter, self.hyperparameter)
+        return name if hasattr(self.optimizer, name) else self.hyperparameter
 
     def _value(self) -> Any:
         """Return the current value as a plain number."""

@@ -43,7 +43,7 @@ class QuantConv1D(QuantizedLayer, PaddedConvolution, keras.layers.Conv1D):
         strides: Any = 1,
         padding: str = "valid",
         pad_values: float = 0.0,
-        data_format: str = "channels_last",
+        data_format: str | None = None,
         dilation_rate: Any = 1,
         groups: int = 1,
         activation: Any = None,

@@ -10,6 +10,9 @@ import keras
 from bnn2hw.nn import utils
 from bnn2hw.nn.layers_base import QuantizedLayer, arguments
 
+_NOT_IN_EVERY_KERAS = ("lora_rank", "lora_alpha", "quantization_config")
+"""Arguments of `keras.layers.Dense` that some versions of Keras 3 do not have."""
+
 
 @utils.register_keras_custom_object
 class QuantDense(QuantizedLayer, keras.layers.Dense):
@@ -46,6 +49,11 @@ class QuantDense(QuantizedLayer, keras.layers.Dense):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**arguments(locals()))
+        given = arguments(locals())
+        unused = [name for name in _NOT_IN_EVERY_KERAS if given[name] is None]
+        super().__init__(**{name: value for name, value in given.items() if name not in unused})

@@ -12,7 +12,8 @@ import keras
 from keras import ops
 
 from bnn2hw.nn import utils
-from bnn2hw.nn.bop import Bop, state_of
+from bnn2hw.nn.bop import Bop
+from bnn2hw.nn.optimizers_base import Optimizer, state_of
 
 __all__ = ["Bop", "CaseOptimizer"]
 
@@ -20,7 +21,7 @@ Predicate = Callable[[Any], bool]
 
 
 @utils.register_keras_custom_object
-class CaseOptimizer(keras.optimizers.Optimizer):
+class CaseOptimizer(Optimizer):
     """Train each variable with the optimizer whose predicate claims it.
 
     Which optimizer trains which variable is decided once, when the optimizer is built, at the latest

@@ -40,7 +40,7 @@ from bnn2hw.nn.pseudo_gradients import (
     ste_tern,
     swish_sign,
 )
-from bnn2hw.nn.quantizers_base import ClippedQuantizer, MeasuredQuantizer, Quantizer
+from bnn2hw.nn.quantizers_base import ClippedQuantizer, MeasuredQuantizer, NoOp, Quantizer
 
 __all__ = [
     "ApproxSign",
@@ -66,31 +66,6 @@ __all__ = [
     "ste_tern",
     "swish_sign",
 ]
-
-
-@utils.register_keras_custom_object
-class NoOp(MeasuredQuantizer):
-    r"""Change nothing, but declare how many bits a value has.
-
-    \\[ q(x) = x, \qquad \frac{\partial q}{\partial x} = 1, \qquad q(0) = 0 \\]
-
-    It marks variables that an optimizer like `bnn2hw.nn.optimizers.Bop` keeps binary by itself.
-
-    Args:
-        precision: Bits per value.
-        **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
-    """
-
-    def __init__(self, precision: int, **kwargs: Any) -> None:
-        self.precision = precision
-        super().__init__(**kwargs)
-
-    def _quantize(self, inputs: Any) -> Any:
-        return inputs
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal quantizer."""
-        return {**super().get_config(), "precision": self.precision}
 
 
 @utils.register_alias("ste_sign")

@@ -1,5 +1,5 @@
-# mypy: allow-subclassing-any
-"""What quantizers are made of: the base of all, metrics of outputs, gradients that end at a clip value."""
+# mypy: allow-subclassing-any, allow-untyped-decorators
+"""The base of quantizers, those with metrics, those with a clip value, and the one that changes nothing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from bnn2hw.nn import utils
 from bnn2hw.nn.metrics import FlipRatio
 
 
@@ -78,3 +79,28 @@ class ClippedQuantizer(MeasuredQuantizer):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments that make an equal quantizer."""
         return {**super().get_config(), "clip_value": self.clip_value}
+
+
+@utils.register_keras_custom_object
+class NoOp(MeasuredQuantizer):
+    r"""Change nothing, but declare how many bits a value has.
+
+    \\[ q(x) = x, \qquad \frac{\partial q}{\partial x} = 1, \qquad q(0) = 0 \\]
+
+    It marks variables that an optimizer like `bnn2hw.nn.optimizers.Bop` keeps binary by itself.
+
+    Args:
+        precision: Bits per value.
+        **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, precision: int, **kwargs: Any) -> None:
+        self.precision = precision
+        super().__init__(**kwargs)
+
+    def _quantize(self, inputs: Any) -> Any:
+        return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make an equal quantizer."""
+        return {**super().get_config(), "precision": self.precision}

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from bnn2hw.boards import Family
 from bnn2hw.ir import Cost
 
-BRAM_FROM_WORDS, BRAM_FROM_BITS = 65, 2048
-"""A ROM of at least as many words and bits is a block RAM; the templates of ROMs draw the same line."""
+ROM_WORDS, ROM_BITS = 64, 2048
+"""A ROM of more words than this and at least as many bits is a block RAM; the template rom.j2 says the same."""
 
 
 def divisors(n: int) -> Iterator[int]:
@@ -64,7 +64,7 @@ def block_rams(family: Family, words: int, bits: int) -> int:
 
 def in_block_ram(words: int, bits: int) -> bool:
     """Whether a ROM of that shape asks for block RAM."""
-    return words >= BRAM_FROM_WORDS and words * bits >= BRAM_FROM_BITS
+    return words > ROM_WORDS and words * bits >= ROM_BITS
 
 
 def rom_cost(family: Family, words: int, bits: int) -> Cost:

@@ -1,10 +1,13 @@
 """Every quantized layer equals the Keras layer on signs, survives its own config, and trains."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
 
 import bnn2hw.nn as nn
+from bnn2hw.nn import locally_connected
 
 L = nn.layers
 K = keras.layers
@@ -254,3 +257,30 @@ def test_unknown_quantizer_is_named():
         r"object or a function\.$",
     ):
         L.QuantDense(3, kernel_quantizer="ste_sing")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Dense", "Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Conv3DTranspose", "DepthwiseConv2D"),
+        *("SeparableConv1D", "SeparableConv2D", "LocallyConnected1D", "LocallyConnected2D"),
+    ],
+)
+def test_arguments_are_those_of_keras_and_the_quantizers(name):
+    plain = getattr(keras.layers, name, None) or getattr(locally_connected, name)
+    expected = {p.name: p.default for p in inspect.signature(plain).parameters.values()}
+    own = {p.name: p.default for p in inspect.signature(getattr(L, f"Quant{name}")).parameters.values()}
+    younger = {"lora_rank", "lora_alpha", "quantization_config"} - set(expected)
+    added = {n for n in own if n.endswith("_quantizer")} | {"pad_values"} | younger
+
+    assert [item for item in own.items() if item[0] not in added] == list(expected.items())
+
+
+def test_dense_takes_lora():
+    layer = L.QuantDense(3, kernel_quantizer="ste_sign", lora_rank=2)
+
+    y = layer(np.ones((1, 4), "float32"))
+
+    assert len(layer.trainable_weights) == 3
+    assert np.all(np.isin(y, [-4, -2, 0, 2, 4]))
+    assert L.QuantDense.from_config(layer.get_config()).lora_rank == 2

@@ -205,6 +205,33 @@ def test_types_are_checked(arguments, default, message):
         CaseOptimizer(arguments, default_optimizer=default)
 
 
+def test_case_optimizer_minimizes_a_loss():
+    binary = nn.quantized_variable.QuantizedVariable.from_variable(keras.Variable([1.0, -1.0]), precision=1)
+    real = keras.Variable([2.0, 3.0])
+    optimizer = CaseOptimizer(
+        (Bop.is_binary_variable, Bop(threshold=0.5, gamma=1.0)), default_optimizer=keras.optimizers.SGD(0.5)
+    )
+
+    optimizer.minimize(lambda: keras.ops.sum(binary * real), [binary, real])
+
+    np.testing.assert_array_equal(binary.numpy(), [-1, -1])
+    np.testing.assert_array_equal(real.numpy(), [1.5, 3.5])
+    with pytest.raises(ValueError, match=r"^`tape` is required when `loss` is a tensor\.$"):
+        optimizer.minimize(keras.ops.sum(real), [real])
+
+
+def test_minimize_takes_variables_of_tensorflow():
+    tf = pytest.importorskip("tensorflow")
+    variable = tf.Variable([2.0])
+    optimizer = CaseOptimizer((always, keras.optimizers.SGD(1.0)))
+
+    with tf.GradientTape() as tape:
+        loss = 3 * variable
+    optimizer.minimize(loss, [variable], tape)
+
+    np.testing.assert_array_equal(variable.numpy(), [-1])
+
+
 def test_iterations_and_learning_rate_are_not_settable():
     optimizer = bop_and_adam()
 

@@ -58,7 +58,7 @@ class Scheduler {
     added.context.uc_stack.ss_sp = added.stack.get();
     added.context.uc_stack.ss_size = STACK;
     added.context.uc_link = &main_;
-    makecontext(&added.context, reinterpret_cast<void (*)()>(&Scheduler::enter), 0);
+    makecontext(&added.context, &Scheduler::enter, 0);
   }
 
   // Runs all processes to their ends; false after a deadlock, which is told on stderr.

@@ -19,9 +19,7 @@ namespace bnn2hw_sim {
 // What an integer holds before it is given a value: no one may rely on it, so it is not zero.
 constexpr std::uint64_t NOISE = 0xa5c396b4d27801efULL;
 
-constexpr std::uint64_t mask(int bits) {
-  return bits >= 64 ? ~std::uint64_t(0) : (std::uint64_t(1) << bits) - 1;
-}
+constexpr std::uint64_t mask(int bits) { return bits >= 64 ? ~std::uint64_t(0) : (std::uint64_t(1) << bits) - 1; }
 
 // The bits [hi:lo] of an ap_uint, to be read or assigned.
 template <typename Word>
@@ -46,7 +44,6 @@ class Range {
     }
     return *this;
   }
-  Range& operator=(unsigned long long value) { return *this = ap_uint<64>(value); }
   Range& operator=(const Range& other) = delete;
 
  private:
@@ -168,8 +165,7 @@ class ap_uint : public bnn2hw_sim::Bits<W, (W > 64)> {
 template <int W>
 ap_uint<W> operator^(const ap_uint<W>& a, const ap_uint<W>& b) {
   ap_uint<W> result;
-  for (int at = 0; at < W; at += 64)
-    result.set_bits_at(at, W - at < 64 ? W - at : 64, a.bits_at(at) ^ b.bits_at(at));
+  for (int at = 0; at < W; at += 64) result.set_bits_at(at, W - at < 64 ? W - at : 64, a.bits_at(at) ^ b.bits_at(at));
   return result;
 }
 
