@@ -64,7 +64,7 @@ def block_rams(family: Family, words: int, bits: int) -> int:
 
 def in_block_ram(words: int, bits: int) -> bool:
     """Whether a ROM of that shape asks for block RAM."""
-    return words >= BRAM_FROM_WORDS and words * bits >= BRAM_FROM_BITS
+    return words > ROM_WORDS and words * bits >= ROM_BITS
 
 
 def rom_cost(family: Family, words: int, bits: int) -> Cost:
