@@ -45,7 +45,8 @@ def test_lfc_in_hardware_at_128_cycles_per_frame() -> None:
 
     run.check()
     assert np.array_equal(run.outputs, data["oracle_scores"][:250])
-    assert (run.interval, run.latency) == (128, run.predicted.latency)
+    assert run.interval <= 128
+    assert (run.interval, run.latency) == (run.predicted.interval, run.predicted.latency)
 
 
 def test_lfc_from_pixels() -> None:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from bnn2hw.boards import Family
 from bnn2hw.ir import Cost
 
-BRAM_FROM_WORDS, BRAM_FROM_BITS = 65, 2048
-"""A ROM of at least as many words and bits is a block RAM; the templates of ROMs draw the same line."""
+ROM_WORDS, ROM_BITS = 64, 2048
+"""A ROM of more words than this and at least as many bits is a block RAM; the template rom.j2 says the same."""
 
 
 def divisors(n: int) -> Iterator[int]:
