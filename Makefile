@@ -9,6 +9,7 @@ demo: .venv/installed  ## compile the shipped MNIST network and prove it bit-exa
 test: .venv/installed  ## everything but the long soaks
 	$(BIN)/pytest -n auto -m "not soak"
 
+# Larq wants another NumPy than the compiler does, so only what the training side needs is installed there.
 test-larq: .venv-larq/installed  ## the training side against Larq itself, which needs Keras 2 beside Keras 3
 	TF_USE_LEGACY_KERAS=1 .venv-larq/bin/pytest tests/nn/larq -m larq
 
@@ -30,5 +31,5 @@ clean:
 
 .venv-larq/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-larq
-	.venv-larq/bin/pip install -q -e . "larq>=0.14" "tf-keras>=2.16" pytest pytest-timeout
+	.venv-larq/bin/pip install -q "larq>=0.14" "tf-keras>=2.16" "keras>=3.11" tensorflow-cpu pytest pytest-timeout
 	touch $@
