@@ -9,6 +9,7 @@ import pytest
 import bnn2hw
 from bnn2hw import estimate, fold, streams
 from bnn2hw.backends import verilog
+from bnn2hw.errors import UnsupportedError
 from bnn2hw.flow import Accelerator
 from bnn2hw.ir import Graph
 from bnn2hw.simulate import simulate
@@ -95,18 +96,34 @@ def random_folding(graph: Graph, rng: np.random.Generator) -> Graph:
 def check_golden(seed: int) -> tuple[Accelerator, np.ndarray]:
     rng = np.random.default_rng(seed)
     model, wire = random_model(rng)
-    accelerator = bnn2hw.compile(model, input=wire)
+    try:
+        accelerator = bnn2hw.compile(model, input=wire, target="xc7z045")
+    except UnsupportedError as refusal:
+        # tanh in float32 falls by a last place here and there, so that pooling over it is refused.
+        if all("neither rises nor falls" in p.found for p in refusal.problems):
+            pytest.skip(str(refusal))
+        raise
     x = rng.choice(wire.ints.values(), (100, *accelerator.input.shape))
     for deviation in accelerator.deviation(x):
         layer = deviation.layer.split(".")[0]
         exact = accelerator.fidelity[layer].kind == "exact" if layer in accelerator.fidelity else True
         assert deviation.different == 0 or not exact, deviation
+        if deviation.different:
+            break  # what a rounded layer tips, the layers behind it see
     return accelerator, x
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_golden_equals_keras(seed: int) -> None:
     check_golden(seed)
+
+
+def test_a_first_layer_that_rounds_is_said_to() -> None:
+    """Sums of pixels that are 0 in real numbers, but not in float32, at a threshold at 0 (found as seed 2065)."""
+    accelerator, x = check_golden(2065)
+
+    assert next(iter(accelerator.fidelity.values())).kind == "rounded"
+    assert sum(d.different for d in accelerator.deviation(x)) > 0
 
 
 def check_hardware(seed: int) -> None:

@@ -296,17 +296,16 @@ class _Lowering:
 
     def _pool(self, edge: _Edge, probed: Probed, name: str) -> str:
         """The poolings of a chain, moved behind its thresholds (or before its table)."""
-        pools = [n for n in edge.chain if isinstance(n.op, MaxPool)]
-        for node, way in zip(pools, probed.pools, strict=True):
-            if not isinstance(node.op, MaxPool) or np.any(way == 0):
+        pools = [(n, n.op) for n in edge.chain if isinstance(n.op, MaxPool)]
+        for (node, op), way in zip(pools, probed.pools, strict=True):
+            if np.any(way == 0):
                 self._problem(
                     node.name,
                     "max pooling over a function that neither rises nor falls",
                     "pooling over monotone functions",
                     "put the pooling in front of that function",
                 )
-                continue
-            name = self._add(node.name, Pool(way == -1, node.op.size), name)
+            name = self._add(node.name, Pool(way == -1, op.size), name)
         return name
 
     def _judge(self, edge: _Edge, *, tips: bool) -> None:
