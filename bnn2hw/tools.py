@@ -68,7 +68,6 @@ def _version(command: str, *arguments: str) -> tuple[int, ...] | None:
 
 
 VERILATOR_FROM = (5, 20)
-GXX_FROM = (9, 0)
 
 
 @cache

@@ -21,11 +21,6 @@ def divisors(n: int) -> Iterator[int]:
     return (d for d in range(1, n + 1) if n % d == 0)
 
 
-def counter_bits(states: int) -> int:
-    """Width of a counter with that many states, at least 1."""
-    return max(state_bits(states), 1)
-
-
 def state_bits(states: int) -> int:
     """Flip-flops that tell that many states apart; none for a single one."""
     return (states - 1).bit_length()
