@@ -72,20 +72,23 @@ def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, 
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
 def test_schedules_agree_with_the_interval(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
     timing = op.timing(*x)
-    beats_in = x[0].size // op.lanes(*x)[0]
+    beats_in = [tensor.size // op.lanes(*x)[0] for tensor in x]
     beats_out = op.infer(*x).size // op.lanes(*x)[1]
     deadline = np.repeat(np.arange(1, 4) * op.interval(*x), beats_out)
 
-    taken, written = timing.asap(np.arange(3 * beats_in))
-    taken_late, written_late = timing.alap(deadline)
+    early = timing.asap(*(np.arange(3 * beats) for beats in beats_in))
+    late = timing.alap(deadline)
 
     assert timing.interval == op.interval(*x)
-    assert (taken.size, written.size) == (taken_late.size, written_late.size) == (3 * beats_in, 3 * beats_out)
-    assert np.all(np.diff(taken_late) > 0)
-    assert np.all(written_late <= deadline)
-    replayed = timing.asap(taken_late)
-    assert np.array_equal(replayed[0], taken_late), "the latest schedule cannot be followed"
-    assert np.all(replayed[1] <= written_late)
+    for found in (early, late):
+        assert [t.size for t in found.taken] == [3 * beats for beats in beats_in]
+        assert found.written.size == 3 * beats_out
+    assert all(np.all(np.diff(t) > 0) for t in late.taken)
+    assert np.all(late.written <= deadline)
+    replayed = timing.asap(*late.taken)
+    for again, taken in zip(replayed.taken, late.taken, strict=True):
+        assert np.array_equal(again, taken), "the latest schedule cannot be followed"
+    assert np.all(replayed.written <= late.written)
 
 
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)

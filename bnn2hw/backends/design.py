@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn2hw.ir import Graph, HardwareOp, Tensor
+from bnn2hw.ir import Graph, HardwareOp, Tensor, View
 from bnn2hw.ops.source import Source
 
 
@@ -155,9 +155,10 @@ def unpack(words: NDArray[np.uint8], bits: int, lanes: int) -> NDArray[np.int64]
 
 def streams(graph: Graph) -> tuple[Stream, ...]:
     """The streams of a streamed graph, under identifiers fit for any language."""
-    ids = identifiers(n.name for n in graph)
+    nodes = [n for n in graph if not isinstance(n.op, View)]
+    ids = identifiers(n.name for n in nodes)
     made = []
-    for node in graph:
+    for node in nodes:
         op, inputs = node.op, graph.inputs_of(node)
         if isinstance(op, Source):
             lanes = op.lanes
@@ -169,7 +170,7 @@ def streams(graph: Graph) -> tuple[Stream, ...]:
     return tuple(made)
 
 
-SUFFIXES = ("", "_data", "_valid", "_ready")
+SUFFIXES = ("", "_data", "_valid", "_ready", "_taking")
 
 
 def _derived(identifier: str) -> set[str]:

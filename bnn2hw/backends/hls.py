@@ -12,7 +12,7 @@ from bnn2hw import boards, golden
 from bnn2hw.backends.design import Design, Port, Stream, ascii_only, pack, streams
 from bnn2hw.boards import Device
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir import Graph, HardwareOp, Memory, Node
+from bnn2hw.ir import Graph, HardwareOp, Memory, Node, View
 from bnn2hw.ops.memories import in_block_ram
 from bnn2hw.resources import data_dir
 
@@ -80,6 +80,20 @@ class Process:
     output: Link | None = None
 
 
+@dataclass(frozen=True)
+class Fork:
+    """A process that hands each beat of a stream on to the queues of several readers."""
+
+    link: Link
+    stream: Stream
+    outputs: tuple[Link, ...]
+
+    @property
+    def id(self) -> str:
+        """The stem of its name."""
+        return f"{self.link.id}_fork"
+
+
 def render(
     graph: Graph,
     name: str = "bnn2hw_top",
@@ -105,7 +119,7 @@ def render(
     )
     all_streams = streams(graph)
     input_port = Port(all_streams[0])
-    output_port = Port(next(s for s in all_streams if s.name == graph.outputs[0]))
+    output_port = Port(next(s for s in all_streams if s.name == graph.wire(graph.outputs[0])))
     layers = _Layers(environment, graph, all_streams)
     kinds = sorted({p.kind for p in (*layers.processes, *layers.channels)})
     facts = {
@@ -114,8 +128,9 @@ def render(
         "input": input_port,
         "output": output_port,
         "links": layers.links,
-        "output_link": layers.link_of(graph.outputs[0]),
+        "output_link": layers.link_of(graph.wire(graph.outputs[0])),
         "processes": layers.processes,
+        "forks": layers.forks,
         "channels": layers.channels,
         "headers": kinds,
         "frames_file": FRAMES,
@@ -124,7 +139,7 @@ def render(
         "clock_ns": 1000 / device.clock_mhz,
     }
     files = dict(layers.files)
-    for kind in ("common", "axis", *kinds):
+    for kind in ("common", "axis", *kinds, *(("fork",) if layers.forks else ())):
         files[f"bnn2hw_{kind}.hpp"] = environment.get_template(f"{kind}.hpp.j2").render()
     for file, template in _project(name):
         files[file] = ascii_only(environment.get_template(template).render(facts))
@@ -154,11 +169,20 @@ class _Layers:
         self.processes: list[Process] = []
         self.channels: list[Process] = []
         self.files: dict[str, str] = {}
+        self._forked: dict[str, list[str]] = {}  # by stream with several readers, their queues
         for node in graph:
             if isinstance(node.op, HardwareOp):
                 self._add(node, node.op)
-            else:
+            elif not isinstance(node.op, View):
                 self._links[node.name] = self._link(node.name)
+
+    @property
+    def forks(self) -> list[Fork]:
+        """The processes between a stream and its several readers."""
+        return [
+            Fork(self._links[name], self._streams[name], tuple(self._links[q] for q in queues))
+            for name, queues in self._forked.items()
+        ]
 
     @property
     def links(self) -> list[Link]:
@@ -191,16 +215,21 @@ class _Layers:
         self.processes.append(
             replace(
                 process,
-                inputs=tuple(self._streams[i] for i in node.inputs),
-                links=tuple(self._links[i] for i in node.inputs),
+                inputs=tuple(self._streams[self._graph.wire(i)] for i in node.inputs),
+                links=tuple(self._links[self._graph.wire(i)] for i in node.inputs),
                 output=self._links[node.name],
             )
         )
 
     def _deepen(self, node: Node, channel: Process) -> None:
-        """Make the stream before a queue the queue itself."""
-        [before] = node.inputs
+        """Make the stream before a queue the queue itself; behind a fork the queue is a stream of its own."""
+        before = self._graph.wire(node.inputs[0])
         link = self._links[before]
+        if len(self._graph.readers[before]) > 1:
+            kind = f"bnn2hw::{channel.kind}<cfg_{channel.stream.id}>"
+            self._links[node.name] = replace(self._link(node.name), type=kind)
+            self._forked.setdefault(before, []).append(node.name)
+            return
         if len(link.names) > 1:
             raise Bnn2hwError(f"the queue '{node.name}' follows the queue '{before}'; make it one")
         merged = replace(
