@@ -78,7 +78,7 @@ class Table(HardwareOp):
     @property
     def shared(self) -> bool:
         """Whether all channels look into one table."""
-        return self.table.shape[0] == 1
+        return bool(self.table.shape[0] == 1)
 
     @property
     def folds(self) -> int:

@@ -73,7 +73,7 @@ class Threshold(HardwareOp):
     @property
     def shared(self) -> bool:
         """Whether all channels have the same thresholds."""
-        return self.thresholds.shape[0] == 1
+        return bool(self.thresholds.shape[0] == 1)
 
     @property
     def folds(self) -> int:
