@@ -1,6 +1,7 @@
 """What a node can be, one file each."""
 
 from bnn2hw.ir import HardwareOp
+from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.argmax import Argmax
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.mac import Mac
@@ -21,6 +22,7 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
     Mac,
     Threshold,
     Table,
+    Affine,
     Pool,
     Argmax,
     Width,
@@ -29,6 +31,7 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
 
 __all__ = [
     "HARDWARE_OPS",
+    "Affine",
     "Argmax",
     "Fifo",
     "Mac",

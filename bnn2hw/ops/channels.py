@@ -27,7 +27,7 @@ def channels(x: Tensor, rows: int, axes: int) -> int:
 
 def uniform(values: Array) -> Meaning:
     """A scale or an offset of each channel, shape (channels,) or (); one number where all are the same."""
-    flat = np.asarray(values, np.float64).reshape(-1)
+    flat = np.asarray(values, np.float64).reshape(-1) + 0.0  # no negative zero
     return float(flat[0]) if np.all(flat == flat[0]) else tuple(flat.tolist())
 
 
