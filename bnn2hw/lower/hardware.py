@@ -201,12 +201,18 @@ class _Lowering:
         """
         largest = max(abs(x.ints.lo), abs(x.ints.hi))
         sums = float(np.abs(op.weights.astype(np.int64)).sum(0).max()) * largest
-        powers = all(math.frexp(s)[0] == 0.5 for s in (op.scale, float(np.max(x.scale))))
+        powers = all(math.frexp(s)[0] == 0.5 for s in (*np.ravel(op.scale), float(np.max(x.scale))))
         if powers and not np.any(x.offset) and sums < 2**24:
             return 0.0
         real = float(np.abs(np.asarray(x.real(np.array([x.ints.lo, x.ints.hi])))).max())
         n = (op.mw + 4) * 2.0**-24
-        return n / (1 - n) * real * op.scale * float(np.abs(op.weights.astype(np.int64)).sum(0).max())
+        return (
+            n
+            / (1 - n)
+            * real
+            * float(np.max(op.scale))
+            * float(np.abs(op.weights.astype(np.int64)).sum(0).max())
+        )
 
     # ---- from an accumulator to the next quantizer
 
