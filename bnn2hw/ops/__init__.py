@@ -3,6 +3,7 @@
 from bnn2hw.ir import HardwareOp
 from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.argmax import Argmax
+from bnn2hw.ops.depthwise import Depthwise
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.mac import Mac
 from bnn2hw.ops.matvec import MatVec
@@ -20,6 +21,7 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
     Window,
     Xnor,
     Mac,
+    Depthwise,
     Threshold,
     Table,
     Affine,
@@ -33,6 +35,7 @@ __all__ = [
     "HARDWARE_OPS",
     "Affine",
     "Argmax",
+    "Depthwise",
     "Fifo",
     "Mac",
     "MatVec",
