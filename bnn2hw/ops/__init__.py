@@ -1,7 +1,9 @@
 """What a node can be, one file each."""
 
 from bnn2hw.ir import HardwareOp
+from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.argmax import Argmax
+from bnn2hw.ops.depthwise import Depthwise
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.mac import Mac
 from bnn2hw.ops.matvec import MatVec
@@ -19,8 +21,10 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
     Window,
     Xnor,
     Mac,
+    Depthwise,
     Threshold,
     Table,
+    Affine,
     Pool,
     Argmax,
     Width,
@@ -29,7 +33,9 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
 
 __all__ = [
     "HARDWARE_OPS",
+    "Affine",
     "Argmax",
+    "Depthwise",
     "Fifo",
     "Mac",
     "MatVec",
