@@ -164,6 +164,7 @@ class Settler:
         if node.op.mh != falls.size:
             return edge, chain, values
         self.b.replace(node, node.op.negated(falls))
+        self.b.matches.pop(node.name, None)
         chain = replace(self.b.chain(edge), sign=np.where(falls, -1.0, 1.0))
         return edge, chain, chain.all()
 
