@@ -333,7 +333,9 @@ def _ranges(
     wire = wires[source.name].tensor(real.types[source.name].shape)
     x = np.asarray(calibration)
     if x.shape[1:] != wire.shape or not len(x):
-        raise InputError(f"calibration data have shape {x.shape}, expected (images, {', '.join(map(str, wire.shape))})")
+        raise InputError(
+            f"calibration data have shape {x.shape}, expected (images, {', '.join(map(str, wire.shape))})"
+        )
     found: dict[str, tuple[float, float]] = {}
     for start in range(0, len(x), CALIBRATION_BATCH):
         part = wire.real(x[start : start + CALIBRATION_BATCH]).astype(np.float32)

@@ -104,9 +104,11 @@ class _Inserter:
         return self._viewed(f"{edge}.output.view", name, edge, feeds)
 
     def _viewed(self, name: str, edge: str, wire: str, feeds: str) -> str:
-        """A stream under the shape that its reader sees."""
-        shape = self.graph.types[edge].shape
-        return feeds if shape == self.graph.types[wire].shape else self._add(name, View(shape), feeds)
+        """A stream under the shape and the meaning that its reader sees."""
+        seen = self.graph.types[edge]
+        if seen == self.graph.types[wire]:
+            return feeds
+        return self._add(name, View(seen.shape, seen.scale, seen.offset), feeds)
 
     def _add(self, name: str, op: HardwareOp | View, edge: str) -> str:
         self.nodes.append(Node(name, op, (edge,)))

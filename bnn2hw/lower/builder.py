@@ -72,12 +72,21 @@ class Edge:
         name: the edge of the hardware form; it has the shape of `real`.
         real: the node of the real form that it stands for.
         chain: what follows, up to the edge of the real graph that this is.
-        rounded: why the integers are not what Keras computes, where they are not.
+        end: that edge, where a pooling was done before layers that stand before it in the model.
     """
 
     name: str
     real: str
     chain: tuple[Node, ...] = ()
+    end: str = ""
+
+    def then(self, node: Node) -> Edge:
+        """The edge with a further op behind it."""
+        return Edge(self.name, self.real, (*self.chain, node))
+
+    def until(self, place: int) -> Edge:
+        """The edge with the first ops only."""
+        return Edge(self.name, self.real, self.chain[:place])
 
     @property
     def ops(self) -> tuple[RealOp, ...]:
@@ -87,7 +96,7 @@ class Edge:
     @property
     def last(self) -> str:
         """The node of the real form whose output this is."""
-        return self.chain[-1].name if self.chain else self.real
+        return self.end or (self.chain[-1].name if self.chain else self.real)
 
 
 @dataclass

@@ -38,7 +38,7 @@ class Pieces:
     @property
     def straight(self) -> bool:
         """Whether one piece is all."""
-        return self.cuts.shape[1] == 0
+        return int(self.cuts.shape[1]) == 0
 
 
 def fit(chain: Chain, tolerance: Array) -> Pieces | None:
@@ -72,7 +72,7 @@ def fit(chain: Chain, tolerance: Array) -> Pieces | None:
             probe = low + np.maximum(((high - low) * share).astype(np.int64), 1)
             value = scattered(chain, channel, probe).astype(np.float64)
             line = low_value + (high_value - low_value) * ((probe - low) / (high - low))
-            bent |= np.abs(value - line) > tolerance[channel]
+            bent |= np.abs(value - line) > tolerance[channel] / 8
             if share == 0.5:
                 middle, middle_value = probe, value
         points.append((channel, middle, middle_value))
@@ -83,7 +83,10 @@ def fit(chain: Chain, tolerance: Array) -> Pieces | None:
         low_value, middle_value, high_value = low_value[bent], middle_value[bent], high_value[bent]
         channel = np.concatenate([channel, channel])
         low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
-        low_value, high_value = np.concatenate([low_value, middle_value]), np.concatenate([middle_value, high_value])
+        low_value, high_value = (
+            np.concatenate([low_value, middle_value]),
+            np.concatenate([middle_value, high_value]),
+        )
     return _joined(points, ints, features, tolerance)
 
 

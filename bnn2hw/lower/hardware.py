@@ -12,7 +12,7 @@ from bnn2hw.errors import UnsupportedError
 from bnn2hw.ir import BIPOLAR, Array, Graph, Ints, Node, Tensor, View
 from bnn2hw.lower.builder import Builder, Edge, Fidelity, Precision
 from bnn2hw.lower.output import Output, leave
-from bnn2hw.lower.probe import LEVELS, Lattice, lattice
+from bnn2hw.lower.probe import LEVELS, NotPointwise, lattice
 from bnn2hw.lower.settle import Scale, Settler, Wish, fixed_step
 from bnn2hw.ops.add import Add
 from bnn2hw.ops.concat import Concat
@@ -122,7 +122,7 @@ class _Lowering:
                 return self._product(node, before)
             case Concatenation():
                 return self._concatenation(node, before)
-        edge = replace(before[0], chain=(*before[0].chain, node))
+        edge = before[0].then(node)
         shared = len(self.graph.consumers[node.name]) > 1
         # Poolings take memories: where several layers read what comes out of one, it is made once.
         return self._pooled(edge) if shared and any(isinstance(op, MaxPool) for op in edge.ops) else edge
@@ -130,7 +130,7 @@ class _Lowering:
     def _pooled(self, edge: Edge) -> Edge:
         try:
             return self.settler.pooled(edge)
-        except (FloatingPointError, TypeError):
+        except (FloatingPointError, NotPointwise):
             return edge
 
     # ---- where integers come from
@@ -173,7 +173,9 @@ class _Lowering:
             edge = self._meaning(edge, x)
         else:
             integers, scale = exact
-        integers, edge = self._windows(node, op, integers, edge) if isinstance(op, Convolution) else (integers, edge)
+        integers, edge = (
+            self._windows(node, op, integers, edge) if isinstance(op, Convolution) else (integers, edge)
+        )
         unit = _unit(self.b.types[edge], integers, scale)
         name = self.b.add(node.name, unit, edge)
         self.b.errors[name] = _rounding(unit, self.b.types[edge])
@@ -245,7 +247,9 @@ class _Lowering:
         if size == x.shape[:2]:
             name = self.b.add(node.name, Depthwise(integers, scale, axes=3, domain=_domain(x)), edge)
         else:
-            window = self.b.add(f"{node.name}.window", Window((size[0], size[1]), stride, dilation=dilation), edge)
+            window = self.b.add(
+                f"{node.name}.window", Window((size[0], size[1]), stride, dilation=dilation), edge
+            )
             name = self.b.add(node.name, Depthwise(integers, scale, domain=_domain(x)), window)
         real = np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max()
         n = (len(integers) + 4) * 2.0**-24
@@ -291,7 +295,7 @@ class _Lowering:
     def _sum(self, node: Node, op: Sum, before: list[Edge]) -> Edge:
         try:
             scale = self._common(op, before)
-        except (FloatingPointError, TypeError):
+        except (FloatingPointError, NotPointwise):
             scale = 1.0
         second: Scale = scale[op.first :] if isinstance(scale, tuple) else scale
         a = self._settle(node, before[0], Wish(scale))
@@ -324,7 +328,12 @@ class _Lowering:
             largest, smallest = np.max(np.abs(np.asarray(scale))), np.min(np.abs(np.asarray(scale)))
             if largest <= 4 * needed and smallest >= needed / 2**FINEST:
                 return scale
-        if op.first and fixed and fixed[0] is before[0] and np.max(np.abs(np.asarray(tensors[0].scale))) <= 4 * needed:
+        if (
+            op.first
+            and fixed
+            and fixed[0] is before[0]
+            and np.max(np.abs(np.asarray(tensors[0].scale))) <= 4 * needed
+        ):
             return tensors[0].scale
         return needed
 
@@ -406,7 +415,7 @@ def _rounding(op: MatVec, x: Tensor) -> float:
         return 0.0
     real = float(np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max())
     n = (op.mw + 4) * 2.0**-24
-    return n / (1 - n) * real * max(scales) * float(np.abs(op.weights.astype(np.int64)).sum(0).max())
+    return float(n / (1 - n) * real * max(scales)) * float(np.abs(op.weights.astype(np.int64)).sum(0).max())
 
 
 def _pruned(nodes: list[Node], outputs: list[str]) -> Graph:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bnn2hw.ir import Ints
 from bnn2hw.lower.builder import Edge, Fidelity
-from bnn2hw.lower.probe import lattice, scores
+from bnn2hw.lower.probe import NotPointwise, lattice, scores
 from bnn2hw.lower.settle import Settler, Wish
 from bnn2hw.ops.argmax import Argmax
 from bnn2hw.ops.real import MaxPool, Pointwise, Softmax
@@ -35,7 +35,9 @@ def leave(settler: Settler, edge: Edge, output: Output | None) -> str:
     """
     softmax = bool(edge.chain) and isinstance(edge.chain[-1].op, Softmax)
     if softmax:
-        settler.b.fidelity[edge.chain[-1].name] = Fidelity("exact", "dropped: it keeps the order of the scores")
+        settler.b.fidelity[edge.chain[-1].name] = Fidelity(
+            "exact", "dropped: it keeps the order of the scores"
+        )
         edge = replace(edge, chain=edge.chain[:-1])
     name = _scores(settler, edge)
     if output == "class" or (output is None and softmax):
@@ -50,7 +52,7 @@ def _scores(settler: Settler, edge: Edge) -> str:
         if exact is not None:
             return b.view(exact, b.real.types[edge.last].shape)
         name = settler.settle(edge, Wish(single=True, zero=True), SCORE_BITS)
-    except (FloatingPointError, TypeError):
+    except (FloatingPointError, NotPointwise):
         name = None
     if name is None:
         b.problem(

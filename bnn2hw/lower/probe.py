@@ -22,6 +22,10 @@ ENUMERATED = 2**23
 """Integers times channels up to which every single one is asked for."""
 
 
+class NotPointwise(Exception):  # noqa: N818  (no error of the user's: it says which way lowering cannot go)
+    """What was asked for as a function of single values is none."""
+
+
 @dataclass(frozen=True)
 class Chain:
     """Layers behind an edge that carries integers, as one function of each integer and its channel.
@@ -75,7 +79,7 @@ class Chain:
 
         Raises:
             FloatingPointError: a layer gives NaN.
-            TypeError: an op is no function of single values.
+            NotPointwise: an op is no function of single values.
         """
         step = max(1, CHUNK // self.features)
         parts = [self._evaluate(integers[i : i + step], shift) for i in range(0, len(integers), step)]
@@ -93,7 +97,7 @@ class Chain:
                 shape = op.shape if self.flat else (*(1,) * (len(op.shape) - 1), self.tensor.channels)
                 x = x.reshape(len(x), *shape)
             elif isinstance(op, Softmax):
-                raise TypeError("softmax is no function of single values")
+                raise NotPointwise("softmax is no function of single values")
             elif not isinstance(op, MaxPool):
                 x = op.apply(x)
         return x.reshape(len(x), -1)

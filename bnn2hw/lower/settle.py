@@ -9,12 +9,12 @@ import numpy as np
 from bnn2hw.ir import Array, Ints, Op, Tensor, View
 from bnn2hw.lower.builder import Builder, Edge
 from bnn2hw.lower.fit import Pieces, fit
-from bnn2hw.lower.probe import Chain, Changes, Lattice, changes, cuts, direction, lattice
+from bnn2hw.lower.probe import Chain, Changes, Lattice, NotPointwise, changes, cuts, direction, lattice
 from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
-from bnn2hw.ops.real import MaxPool, Pointwise, Reshape
+from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, Reshape
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
 from bnn2hw.ops.window import Window
@@ -73,7 +73,7 @@ class Settler:
         shape = self.b.real.types[edge.last].shape
         try:
             name = self._settled(edge, wish, bits)
-        except (FloatingPointError, TypeError):
+        except (FloatingPointError, NotPointwise):
             return None
         return self.b.view(name, shape)
 
@@ -145,7 +145,9 @@ class Settler:
             return None
         error = self.b.errors.get(edge.name, 0.0)
         thresholds = found.cuts(grid, chain.ints)
-        tips = any(self._moved(chain, shift, grid, thresholds) for shift in ((-error, error) if error else ()))
+        tips = any(
+            self._moved(chain, shift, grid, thresholds) for shift in ((-error, error) if error else ())
+        )
         name = self._flat(edge, chain)
         self.b.judge(edge, tips=tips)
         return self._thresholds(edge, name, grid, thresholds, found.direction < 0, ways)
@@ -196,15 +198,13 @@ class Settler:
         return None if any(np.any(w == 0) for w in ways) else ways
 
     def _poolings(self, edge: Edge, name: str, minima: list[Array]) -> str:
-        pools = [n for n in edge.chain if isinstance(n.op, MaxPool)]
-        for node, minimum in zip(pools, minima, strict=True):
-            name = self._pool(node.name, node.op, minimum, name)
+        pools = [(n.name, n.op) for n in edge.chain if isinstance(n.op, MaxPool)]
+        for (node, op), minimum in zip(pools, minima, strict=True):
+            name = self._pool(node, op, minimum, name)
         return name
 
-    def _pool(self, name: str, op: Op, minimum: Array, edge: str) -> str:
+    def _pool(self, name: str, op: MaxPool, minimum: Array, edge: str) -> str:
         """The extreme of each window; what lies around the image never is one."""
-        if not isinstance(op, MaxPool):
-            raise TypeError("no pooling")
         tensor = self.b.types[edge]
         minimum = np.broadcast_to(minimum, (tensor.channels,)).copy()
         if any((*op.rows, *op.columns)):
@@ -219,24 +219,27 @@ class Settler:
     def pooled(self, edge: Edge) -> Edge:
         """The edge with its poolings done on integers, and the rest of its layers behind them."""
         while True:
-            place = next((i for i, n in enumerate(edge.chain) if isinstance(n.op, MaxPool)), None)
-            if place is None:
+            pools = [(i, n.name, n.op) for i, n in enumerate(edge.chain) if isinstance(n.op, MaxPool)]
+            if not pools:
                 return edge
-            before = replace(edge, chain=edge.chain[:place])
-            node = edge.chain[place]
+            place, pool, op = pools[0]
+            before = edge.until(place)
             way = self.b.chain(before).direction()
             if np.any(way == 0):
                 name = self._settled(before, Wish(), None)
-                edge = Edge(self.b.view(name, self.b.real.types[before.last].shape), before.last, edge.chain[place:])
+                edge = Edge(
+                    self.b.view(name, self.b.real.types[before.last].shape), before.last, edge.chain[place:]
+                )
                 continue
-            name = self._pool(node.name, node.op, way == -1, edge.name)
+            name = self._pool(pool, op, way == -1, edge.name)
             self.b.errors[name] = self.b.errors.get(edge.name, 0.0)
             rest = [n for n in before.chain if not isinstance(n.op, Reshape)]
             if not rest:
                 self.b.judge(Edge(edge.name, edge.real, edge.chain[: place + 1]))
-                edge = Edge(name, node.name, edge.chain[place + 1 :])
+                edge = Edge(name, pool, edge.chain[place + 1 :])
                 continue
-            edge = Edge(name, node.name, (*rest, *edge.chain[place + 1 :]))
+            behind = edge.chain[place + 1 :]
+            edge = Edge(name, pool, (*rest, *behind), edge.end if behind else pool)
 
     # ---- many values: fixed point
 
@@ -258,12 +261,12 @@ class Settler:
 
         Raises:
             FloatingPointError: a layer gives NaN.
-            TypeError: a layer is no function of single values.
+            NotPointwise: a layer is no function of single values.
         """
         chain = self.b.chain(edge)
         values = chain(chain.samples(257)).astype(np.float64)
         low, high = self.b.seen(edge.last)
-        return max(float(values.min()), low), min(float(values.max()), high)
+        return float(max(values.min(), low)), float(min(values.max(), high))
 
     def step(self, edge: Edge, bits: int | None = None) -> float:
         """The step with which an edge fits into its bits."""
@@ -278,7 +281,7 @@ class Settler:
         """Fixed point: no hardware where the layers only give the integers another meaning, else straight pieces."""
         chain = self.b.chain(edge)
         if chain.flat:
-            raise TypeError("a function for each feature is not put into fixed point")
+            return self._settled(self._flattened(edge), wish, bits)
         features = np.zeros(chain.features)
         values = chain(chain.samples(257)).astype(np.float64)
         largest = np.abs(values).max(0)
@@ -299,6 +302,13 @@ class Settler:
         self.b.matches[name] = edge.last
         return name
 
+    def _flattened(self, edge: Edge) -> Edge:
+        """The edge with what lies before its Flatten settled, and the rest behind it."""
+        place = next(i for i, op in enumerate(edge.ops) if isinstance(op, Flatten))
+        name = self._settled(edge.until(place), Wish(), None)
+        flat = self.b.view(name, (self.b.types[name].size,))
+        return Edge(flat, edge.chain[place].name, edge.chain[place + 1 :])
+
     def _absorbed(self, edge: Edge, tensor: Tensor, error: float) -> str:
         before = self.b.errors.get(edge.name, 0.0)
         ratio = np.max(np.abs(np.asarray(tensor.scale) / np.asarray(self.b.types[edge.name].scale)))
@@ -312,25 +322,28 @@ class Settler:
     def _curve(self, edge: Edge, wish: Wish, bits: int | None) -> str:
         """A curved function: its input in fixed point where it is not constant, then a table."""
         place = self._curved(edge)
-        node, before = edge.chain[place], replace(edge, chain=edge.chain[:place])
-        uniform = isinstance(node.op, Pointwise) and node.op.uniform
-        shape = self.b.real.types[before.last].shape
-        low, high = self._active(before, node, wish)
+        node, before = edge.chain[place], edge.until(place)
+        if not isinstance(node.op, Pointwise):
+            raise NotPointwise("no function of single values")
+        uniform = node.op.uniform
+        low, high = self._active(before, node.op)
         scale = fixed_step(low, high, CURVE_BITS)
         grid = Ints(int(np.floor(low / scale)), int(np.ceil(high / scale)))
         pieces = fit(self.b.chain(before), np.full(self.b.chain(before).features, scale / 8))
         if pieces is None:
-            raise TypeError("curved before the curve")
+            raise NotPointwise("curved before the curve")
         op, _ = _affine_op(self.b.chain(before).ints, pieces, np.full(len(pieces.error), scale), grid, scale)
-        name = self.b.view(self.b.add(f"{before.last}.fixed", op, edge.name), shape)
+        name = self.b.add(f"{before.last}.fixed", op, edge.name)
         table_edge = Edge(name, before.last, (node,))
         chain = self.b.chain(table_edge)
         values = chain.all()
-        table, kind, step, offset = _table(values, wish, bits or self._bits(table_edge), last=place == len(edge.chain) - 1)
+        table, kind, step, offset = _table(
+            values, wish, bits or self._bits(table_edge), last=place == len(edge.chain) - 1
+        )
         rows = table.T if not uniform else table.T[:1]
         name = self.b.add(f"{node.name}.table", Table(rows, grid, kind, step, offset), name)
         self.b.judge(
-            replace(edge, chain=edge.chain[: place + 1]),
+            edge.until(place + 1),
             rounded=f"a table of {grid.bits} bits in, {kind.bits} bits out",
         )
         self.b.matches[name] = node.name
@@ -339,7 +352,7 @@ class Settler:
     def _curved(self, edge: Edge) -> int:
         """Index of the first op of a chain that straight pieces do not follow."""
         for i in range(len(edge.chain)):
-            part = replace(edge, chain=edge.chain[: i + 1])
+            part = edge.until(i + 1)
             if not isinstance(edge.chain[i].op, Pointwise):
                 continue
             step = fixed_step(*self.range(part), self._bits(part))
@@ -347,17 +360,16 @@ class Settler:
                 return i
         return len(edge.chain) - 1
 
-    def _active(self, before: Edge, node: object, wish: Wish) -> tuple[float, float]:
+    def _active(self, before: Edge, op: Pointwise) -> tuple[float, float]:
         """The part of a function's input over which it is not constant, but for half a step."""
         low, high = self.range(before)
-        op = getattr(node, "op", None)
-        if not isinstance(op, Pointwise):
-            raise TypeError("no function of single values")
         shape = self.b.real.types[before.last].shape
         channels = shape[-1]
         for _ in range(24):
             x = np.linspace(low, high, 513, dtype=np.float32)
-            grid = np.broadcast_to(x[:, None], (x.size, channels)).reshape(-1, *(1,) * (len(shape) - 1), channels)
+            grid = np.broadcast_to(x[:, None], (x.size, channels)).reshape(
+                -1, *(1,) * (len(shape) - 1), channels
+            )
             y = op.apply(grid).reshape(x.size, -1).astype(np.float64)
             slack = (y.max() - y.min()) * 2.0**-16
             same_low = int(np.argmax((np.abs(y - y[0]) > slack).any(1)))
@@ -373,8 +385,8 @@ class Settler:
 def fixed_step(low: float, high: float, bits: int) -> float:
     """The step with which values from low to high fit into signed integers, or unsigned ones where none is negative."""
     if low >= 0:
-        return max(high, 1e-30) / (2**bits - 1)
-    return max(-low / 2 ** (bits - 1), high / (2 ** (bits - 1) - 1), 1e-30)
+        return float(max(high, 1e-30) / (2**bits - 1))
+    return float(max(-low / 2 ** (bits - 1), high / (2 ** (bits - 1) - 1), 1e-30))
 
 
 def _type(low: Array, high: Array, step: Array) -> Ints:
@@ -437,7 +449,13 @@ def _affine_op(
     segments = whole.shape[1]
     meaning: Scale = scale if scale is not None else float(step[0])
     op = Affine(
-        rows[:, :segments], rows[:, segments : 2 * segments], rows[:, 2 * segments :], shift, kind, meaning, 0.0
+        rows[:, :segments],
+        rows[:, segments : 2 * segments],
+        rows[:, 2 * segments :],
+        shift,
+        kind,
+        meaning,
+        0.0,
     )
     error = pieces.error + np.abs(step) * (0.5 + reach * 2.0 ** -(shift + 1))
     return op, float(error.max())
