@@ -325,8 +325,8 @@ def _wires(imported: Imported, given: Input | None) -> tuple[dict[str, Input], I
 
 def _ranges(
     real: Graph, wires: Mapping[str, Input], calibration: Array | None
-) -> dict[str, tuple[float, float]]:
-    """The smallest and largest value on each edge of the real form on calibration data."""
+) -> dict[str, tuple[Array, Array]]:
+    """By edge of the real form, the smallest and largest value of each channel on calibration data."""
     if calibration is None:
         return {}
     source = next(n for n in real if isinstance(n.op, Source))
@@ -336,12 +336,13 @@ def _ranges(
         raise InputError(
             f"calibration data have shape {x.shape}, expected (images, {', '.join(map(str, wire.shape))})"
         )
-    found: dict[str, tuple[float, float]] = {}
+    found: dict[str, tuple[Array, Array]] = {}
     for start in range(0, len(x), CALIBRATION_BATCH):
         part = wire.real(x[start : start + CALIBRATION_BATCH]).astype(np.float32)
         for name, values in golden.run(real, part).items():
-            low, high = found.get(name, (np.inf, -np.inf))
-            found[name] = min(low, float(values.min())), max(high, float(values.max()))
+            flat = values.reshape(-1, values.shape[-1])
+            low, high = found.get(name, (flat[0], flat[0]))
+            found[name] = np.minimum(low, flat.min(0)), np.maximum(high, flat.max(0))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from bnn2hw.errors import InputError, Problem
-from bnn2hw.ir import Graph, Node, Op, Tensor, View
+from bnn2hw.ir import Array, Graph, Node, Op, Tensor, View
 from bnn2hw.lower.probe import Chain
 from bnn2hw.ops.real import RealOp
 
@@ -106,12 +106,12 @@ class Builder:
     Attributes:
         real: the graph in real form.
         precision: bits of what must be rounded.
-        ranges: by node of the real form, the smallest and largest value seen on calibration data.
+        ranges: by node of the real form, the smallest and largest value of each channel seen on calibration data.
     """
 
     real: Graph
     precision: Precision
-    ranges: Mapping[str, tuple[float, float]]
+    ranges: Mapping[str, tuple[Array, Array]]
     nodes: list[Node] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     fidelity: dict[str, Fidelity] = field(default_factory=dict)
@@ -178,10 +178,10 @@ class Builder:
         for layer in dict.fromkeys(layers):
             self.fidelity.setdefault(layer, fidelity)
 
-    def seen(self, name: str) -> tuple[float, float]:
-        """The range of a real edge on calibration data, with an eighth of it to spare; all numbers without data."""
+    def seen(self, name: str) -> tuple[Array, Array]:
+        """The range of a real edge by channel on calibration data, with an eighth of it to spare."""
         if name not in self.ranges:
-            return -np.inf, np.inf
+            return np.array(-np.inf), np.array(np.inf)
         low, high = self.ranges[name]
         spare = (high - low) / 8
         return low - spare, high + spare

@@ -13,8 +13,9 @@ from bnn2hw.ir import BIPOLAR, Array, Graph, Ints, Node, Tensor, View
 from bnn2hw.lower.builder import Builder, Edge, Fidelity, Precision
 from bnn2hw.lower.output import Output, leave
 from bnn2hw.lower.probe import LEVELS, NotPointwise, lattice
-from bnn2hw.lower.settle import Scale, Settler, Wish, fixed_step
+from bnn2hw.lower.settle import Settler, Wish, fixed_step
 from bnn2hw.ops.add import Add
+from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.concat import Concat
 from bnn2hw.ops.depthwise import Depthwise
 from bnn2hw.ops.mac import Mac
@@ -65,7 +66,7 @@ def to_hardware(
     wires: Mapping[str, Input],
     output: Output | None = None,
     precision: Precision = Precision(),  # noqa: B008
-    ranges: Mapping[str, tuple[float, float]] | None = None,
+    ranges: Mapping[str, tuple[Array, Array]] | None = None,
 ) -> Lowered:
     """Lower a simplified real graph.
 
@@ -74,7 +75,8 @@ def to_hardware(
         wires: what arrives at the inputs, by name.
         output: "class" or "scores"; None gives the class where the model ends in a softmax.
         precision: bits of what must be rounded.
-        ranges: by node of the real form, the smallest and largest value seen on calibration data.
+        ranges: by node of the real form, the smallest and largest value of each channel seen on
+            calibration data.
 
     Raises:
         UnsupportedError: every place that cannot be made, at once.
@@ -88,7 +90,7 @@ class _Lowering:
         graph: Graph,
         wires: Mapping[str, Input],
         precision: Precision,
-        ranges: Mapping[str, tuple[float, float]],
+        ranges: Mapping[str, tuple[Array, Array]],
     ) -> None:
         self.graph, self.wires = graph, wires
         self.b = Builder(graph, precision, ranges)
@@ -237,7 +239,7 @@ class _Lowering:
         node: Node,
         edge: str,
         integers: Array,
-        scale: Scale,
+        scale: Meaning,
         size: tuple[int, ...],
         stride: tuple[int, int],
         dilation: tuple[int, int],
@@ -297,7 +299,7 @@ class _Lowering:
             scale = self._common(op, before)
         except (FloatingPointError, NotPointwise):
             scale = 1.0
-        second: Scale = scale[op.first :] if isinstance(scale, tuple) else scale
+        second: Meaning = scale[op.first :] if isinstance(scale, tuple) else scale
         a = self._settle(node, before[0], Wish(scale))
         b = self._settle(node, before[1], Wish(second))
         try:
@@ -314,28 +316,24 @@ class _Lowering:
         self.b.matches[name] = node.name
         return Edge(name, node.name)
 
-    def _common(self, op: Sum, before: list[Edge]) -> Scale:
+    def _common(self, op: Sum, before: list[Edge]) -> Meaning:
         """The scale of both inputs of a sum: that of one that needs no rounding, where it is fine enough."""
         fixed = [e for e in before if all(isinstance(op, Reshape) for op in e.ops)]
         tensors = [self.b.types[e.name] for e in fixed]
-        if len(tensors) == 2 and tensors[0].scale == tensors[1].scale and isinstance(tensors[0].scale, float):
+        if len(tensors) == 2 and not op.first and tensors[0].scale == tensors[1].scale:
             return tensors[0].scale
-        bits = self.b.precision.of_stream(op.layer)
-        ranges = [self.settler.range(e) for e in before]
-        needed = fixed_step(min(r[0] for r in ranges), max(r[1] for r in ranges), bits)
-        if fixed and not op.first:
-            scale = tensors[0].scale
-            largest, smallest = np.max(np.abs(np.asarray(scale))), np.min(np.abs(np.asarray(scale)))
-            if largest <= 4 * needed and smallest >= needed / 2**FINEST:
-                return scale
-        if (
-            op.first
-            and fixed
-            and fixed[0] is before[0]
-            and np.max(np.abs(np.asarray(tensors[0].scale))) <= 4 * needed
-        ):
-            return tensors[0].scale
-        return needed
+        (low, high), (other_low, other_high) = (self.settler.range(e) for e in before)
+        low, high = low.copy(), high.copy()
+        low[op.first :] = np.minimum(low[op.first :], other_low)
+        high[op.first :] = np.maximum(high[op.first :], other_high)
+        needed = fixed_step(low, high, self.b.precision.of_stream(op.layer))
+        for edge, tensor in zip(fixed, tensors, strict=True):
+            scale = np.abs(np.asarray(tensor.scale))
+            if op.first and edge is not before[0]:
+                continue
+            if np.all(scale <= 4 * needed) and np.all(scale >= needed / 2**FINEST):
+                return tensor.scale
+        return uniform(needed)
 
     def _product(self, node: Node, before: list[Edge]) -> Edge:
         a, b = (self._settle(node, e, Wish(zero=True)) for e in before)
@@ -356,7 +354,7 @@ class _Lowering:
         return Edge(name, node.name)
 
 
-def _whole_kernel(flat: Array) -> tuple[Array, Scale] | None:
+def _whole_kernel(flat: Array) -> tuple[Array, Meaning] | None:
     """A kernel as integers and their scale, one for all neurons or one each; None where it takes too many values."""
     grid = lattice(flat)
     if grid is not None and not grid.offset:
@@ -369,7 +367,7 @@ def _whole_kernel(flat: Array) -> tuple[Array, Scale] | None:
     return grid.index(flat / scales), tuple((scales * grid.scale).tolist())
 
 
-def _rounded_columns(flat: Array, bits: int) -> tuple[Array, Scale]:
+def _rounded_columns(flat: Array, bits: int) -> tuple[Array, Meaning]:
     """A real kernel as integers of so many bits, with a scale for each neuron."""
     top = 2 ** (bits - 1) - 1
     scales = np.abs(flat).max(0).astype(np.float64) / top
@@ -377,23 +375,22 @@ def _rounded_columns(flat: Array, bits: int) -> tuple[Array, Scale]:
     return np.rint(flat / scales).astype(np.int64), tuple(scales.tolist())
 
 
-def _rounded_kernel(flat: Array, x: Tensor, bits: int) -> tuple[Array, Scale]:
+def _rounded_kernel(flat: Array, x: Tensor, bits: int) -> tuple[Array, Meaning]:
     """A real kernel for an input whose channels have scales of their own, which go into the weights."""
     by_channel = np.broadcast_to(np.asarray(x.scale, np.float64), (x.channels,))
     return _rounded_columns(flat * np.tile(by_channel, len(flat) // x.channels)[:, None], bits)
 
 
-def _in_scale(x: Tensor) -> Scale:
+def _in_scale(x: Tensor) -> Meaning:
     """The offset of an edge as it is once its scale has gone into the weights."""
-    offsets = np.broadcast_to(np.asarray(x.offset, np.float64), (x.channels,)) / np.asarray(x.scale)
-    return float(offsets[0]) if np.ptp(offsets) == 0 else tuple(offsets.tolist())
+    return uniform(np.broadcast_to(np.asarray(x.offset, np.float64), (x.channels,)) / np.asarray(x.scale))
 
 
 def _domain(x: Tensor) -> Ints | None:
     return x.ints if x.ints.step > 1 else None
 
 
-def _unit(x: Tensor, integers: Array, scale: Scale) -> MatVec:
+def _unit(x: Tensor, integers: Array, scale: Meaning) -> MatVec:
     """XNOR where inputs are signs, or signs and the zeros of a border, and weights are signs; else multiply."""
     if x.ints in (BIPOLAR, TERNARY) and np.all(np.abs(integers) == 1):
         return Xnor(integers.astype(np.int8), scale)

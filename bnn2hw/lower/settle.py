@@ -11,6 +11,7 @@ from bnn2hw.lower.builder import Builder, Edge
 from bnn2hw.lower.fit import Pieces, fit
 from bnn2hw.lower.probe import Chain, Changes, Lattice, NotPointwise, changes, cuts, direction, lattice
 from bnn2hw.ops.affine import Affine
+from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
@@ -19,10 +20,11 @@ from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
 from bnn2hw.ops.window import Window
 
-Scale = float | tuple[float, ...]
-
 CURVE_BITS = 12
 """Bits of the input of a table that stands for a curve."""
+
+NOISE = 2.0**-20
+"""What float32 rounding in the layers may add to a function, as a share of its largest value."""
 
 LINEAR = 2.0**-20
 """Largest deviation of a function from a line, as a share of its largest value, that Keras's own rounding explains."""
@@ -38,7 +40,7 @@ class Wish:
         zero: that the integer 0 means 0.
     """
 
-    scale: Scale | None = None
+    scale: Meaning | None = None
     single: bool = False
     zero: bool = False
 
@@ -59,7 +61,7 @@ class Settler:
     def __init__(self, builder: Builder) -> None:
         self.b = builder
 
-    def settle(self, edge: Edge, wish: Wish = Wish(), bits: int | None = None) -> str | None:  # noqa: B008
+    def settle(self, edge: Edge, wish: Wish = Wish(), bits: int | None = None) -> str | None:
         """The integers of an edge after the layers that follow it, in the shape of the model.
 
         Args:
@@ -255,9 +257,11 @@ class Settler:
             return name
         return self._affine(edge, wish, bits)
 
-    def range(self, edge: Edge) -> tuple[float, float]:
-        """Smallest and largest real value of an edge after the layers that follow it: proved at the samples that
-        straight pieces have their ends at, or seen on calibration data where that is narrower.
+    def range(self, edge: Edge) -> tuple[Array, Array]:
+        """Smallest and largest real value by channel, after the layers that follow an edge.
+
+        Proved where functions have their ends at the samples that are asked for, as straight pieces have but for their
+        bends; or seen on calibration data, where that is narrower.
 
         Raises:
             FloatingPointError: a layer gives NaN.
@@ -266,12 +270,13 @@ class Settler:
         chain = self.b.chain(edge)
         values = chain(chain.samples(257)).astype(np.float64)
         low, high = self.b.seen(edge.last)
-        return float(max(values.min(), low)), float(min(values.max(), high))
+        return np.maximum(values.min(0), low), np.minimum(values.max(0), high)
 
-    def step(self, edge: Edge, bits: int | None = None) -> float:
-        """The step with which an edge fits into its bits."""
+    def step(self, edge: Edge, bits: int | None = None, *, single: bool = False) -> Array:
+        """The steps, by channel or one for all, with which an edge fits into its bits."""
         low, high = self.range(edge)
-        return fixed_step(low, high, bits or self._bits(edge))
+        steps = fixed_step(low, high, bits or self._bits(edge))
+        return np.full(steps.shape, steps.max()) if single else steps
 
     def _bits(self, edge: Edge) -> int:
         ops = edge.ops
@@ -282,7 +287,6 @@ class Settler:
         chain = self.b.chain(edge)
         if chain.flat:
             return self._settled(self._flattened(edge), wish, bits)
-        features = np.zeros(chain.features)
         values = chain(chain.samples(257)).astype(np.float64)
         largest = np.abs(values).max(0)
         line = fit(chain, largest * LINEAR + 1e-30)
@@ -290,13 +294,16 @@ class Settler:
             tensor = _meaning(self.b.types[edge.name], line)
             if wish.met(tensor):
                 return self._absorbed(edge, tensor, float(line.error.max() + largest.max() * 2.0**-23))
-        step = np.asarray(wish.scale if wish.scale is not None else self.step(edge, bits)) + features
-        pieces = fit(chain, np.abs(step) / 8)
+        if wish.scale is not None:
+            step = np.broadcast_to(np.asarray(wish.scale, np.float64), (chain.features,))
+        else:
+            step = self.step(edge, bits, single=wish.single)
+        pieces = fit(chain, np.maximum(np.abs(step) / 8, largest * NOISE))
         if pieces is None:
             return self._curve(edge, wish, bits)
         low, high = self.b.seen(edge.last)
         kind = _type(np.maximum(pieces.lowest, low), np.minimum(pieces.highest, high), step)
-        op, error = _affine_op(chain.ints, pieces, step, kind, wish.scale)
+        op, error = _affine_op(chain.ints, pieces, step, kind)
         name = self.b.add(f"{edge.last}.fixed", op, edge.name)
         self.b.judge(edge, rounded=f"fixed point of {kind.bits} bits, off by at most {error:.2g}")
         self.b.matches[name] = edge.last
@@ -327,12 +334,12 @@ class Settler:
             raise NotPointwise("no function of single values")
         uniform = node.op.uniform
         low, high = self._active(before, node.op)
-        scale = fixed_step(low, high, CURVE_BITS)
+        scale = float(fixed_step(np.array([low]), np.array([high]), CURVE_BITS)[0])
         grid = Ints(int(np.floor(low / scale)), int(np.ceil(high / scale)))
         pieces = fit(self.b.chain(before), np.full(self.b.chain(before).features, scale / 8))
         if pieces is None:
             raise NotPointwise("curved before the curve")
-        op, _ = _affine_op(self.b.chain(before).ints, pieces, np.full(len(pieces.error), scale), grid, scale)
+        op, _ = _affine_op(self.b.chain(before).ints, pieces, np.full(len(pieces.error), scale), grid)
         name = self.b.add(f"{before.last}.fixed", op, edge.name)
         table_edge = Edge(name, before.last, (node,))
         chain = self.b.chain(table_edge)
@@ -355,14 +362,16 @@ class Settler:
             part = edge.until(i + 1)
             if not isinstance(edge.chain[i].op, Pointwise):
                 continue
-            step = fixed_step(*self.range(part), self._bits(part))
-            if fit(self.b.chain(part), np.full(self.b.chain(part).features, step / 8)) is None:
+            low, high = self.range(part)
+            noise = np.maximum(np.abs(low), np.abs(high)) * NOISE
+            if fit(self.b.chain(part), np.maximum(self.step(part) / 8, noise)) is None:
                 return i
         return len(edge.chain) - 1
 
     def _active(self, before: Edge, op: Pointwise) -> tuple[float, float]:
         """The part of a function's input over which it is not constant, but for half a step."""
-        low, high = self.range(before)
+        lows, highs = self.range(before)
+        low, high = float(lows.min()), float(highs.max())
         shape = self.b.real.types[before.last].shape
         channels = shape[-1]
         for _ in range(24):
@@ -382,11 +391,14 @@ class Settler:
         return low, high
 
 
-def fixed_step(low: float, high: float, bits: int) -> float:
-    """The step with which values from low to high fit into signed integers, or unsigned ones where none is negative."""
-    if low >= 0:
-        return float(max(high, 1e-30) / (2**bits - 1))
-    return float(max(-low / 2 ** (bits - 1), high / (2 ** (bits - 1) - 1), 1e-30))
+def fixed_step(low: Array, high: Array, bits: int) -> Array:
+    """The steps with which values from low to high fit into signed integers; unsigned ones where none is negative."""
+    if np.all(low >= 0):
+        steps = high / (2**bits - 1)
+    else:
+        steps = np.maximum(-low / 2 ** (bits - 1), high / (2 ** (bits - 1) - 1))
+    # A channel that is always 0 needs no step of its own.
+    return np.where(steps > 0, steps, max(float(steps.max()), 1e-30))
 
 
 def _type(low: Array, high: Array, step: Array) -> Ints:
@@ -397,15 +409,13 @@ def _type(low: Array, high: Array, step: Array) -> Ints:
 
 def _meaning(tensor: Tensor, line: Pieces) -> Tensor:
     """What integers mean after a function that is a line in each channel."""
-    slopes, offsets = line.slopes[:, 0], line.biases[:, 0]
-    scale: Scale = float(slopes[0]) if np.ptp(slopes) == 0 else tuple(slopes.tolist())
-    offset: Scale = float(offsets[0]) if np.ptp(offsets) == 0 else tuple(offsets.tolist())
-    return replace(tensor, scale=scale, offset=offset)
+    return replace(tensor, scale=uniform(line.slopes[:, 0]), offset=uniform(line.biases[:, 0]))
 
 
 def _whole(tensor: Tensor) -> Affine | None:
-    """Integers times a small number plus an integer, by channel, so that 0 means 0: exact where offset / scale is a
-    fraction with a small denominator.
+    """Integers times a small number plus an integer, by channel, so that 0 means 0.
+
+    Exact where offset / scale is a fraction with a small denominator; None where it is not.
     """
     scales = np.broadcast_to(np.asarray(tensor.scale, np.float64), (tensor.channels,))
     offsets = np.broadcast_to(np.asarray(tensor.offset, np.float64), (tensor.channels,))
@@ -420,14 +430,11 @@ def _whole(tensor: Tensor) -> Affine | None:
     ends = np.stack([tensor.ints.lo * factors + shifts, tensor.ints.hi * factors + shifts])
     kind = Ints(min(int(ends.min()), 0), max(int(ends.max()), 1))
     scale = scales / factors
-    meaning: Scale = float(scale[0]) if np.ptp(scale) == 0 else tuple(scale.tolist())
     rows = _shared(np.stack([factors, shifts], 1))
-    return Affine(rows[:, :1], rows[:, 1:], np.zeros((len(rows), 0), np.int64), 0, kind, meaning, 0.0)
+    return Affine(rows[:, :1], rows[:, 1:], np.zeros((len(rows), 0), np.int64), 0, kind, uniform(scale), 0.0)
 
 
-def _affine_op(
-    domain: Ints, pieces: Pieces, step: Array, kind: Ints, scale: Scale | None
-) -> tuple[Affine, float]:
+def _affine_op(domain: Ints, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affine, float]:
     """Straight pieces in integers, with as many fraction bits as an eighth of a step asks for.
 
     Returns:
@@ -447,16 +454,8 @@ def _affine_op(
     offsets = np.rint(biases * 2.0**shift).astype(np.int64) + half
     rows = _shared(np.concatenate([whole, offsets, pieces.cuts], 1))
     segments = whole.shape[1]
-    meaning: Scale = scale if scale is not None else float(step[0])
-    op = Affine(
-        rows[:, :segments],
-        rows[:, segments : 2 * segments],
-        rows[:, 2 * segments :],
-        shift,
-        kind,
-        meaning,
-        0.0,
-    )
+    first, second = rows[:, :segments], rows[:, segments : 2 * segments]
+    op = Affine(first, second, rows[:, 2 * segments :], shift, kind, uniform(step), 0.0)
     error = pieces.error + np.abs(step) * (0.5 + reach * 2.0 ** -(shift + 1))
     return op, float(error.max())
 
@@ -477,6 +476,7 @@ def _table(values: Array, wish: Wish, bits: int, *, last: bool) -> tuple[Array, 
     if grid is not None:
         return grid.index(values), grid.type, grid.scale, grid.offset
     low, high = float(values.min()), float(values.max())
-    step = wish.scale if last and isinstance(wish.scale, float) else fixed_step(low, high, bits)
+    free = float(fixed_step(np.array([low]), np.array([high]), bits)[0])
+    step = wish.scale if last and isinstance(wish.scale, float) else free
     table = np.rint(values.astype(np.float64) / step).astype(np.int64)
     return table, Ints(min(int(table.min()), 0), max(int(table.max()), 1)), step, 0.0

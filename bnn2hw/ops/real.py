@@ -70,9 +70,7 @@ class Pointwise(RealOp):
 
 @dataclass(frozen=True, eq=False)
 class Pool(RealOp):
-    """What is taken over 2-D windows of `size`, `stride` apart, in an image with rows and columns that count for nothing
-    around it.
-    """
+    """What is taken over windows of `size`, `stride` apart; `rows` and `columns` around the image count for nothing."""
 
     size: tuple[int, int]
     stride: tuple[int, int]
