@@ -220,7 +220,7 @@ def simulate(
     report = {name: _run_facts(run) for name, run in runs.items()}
     smooth = runs["smooth"]
     classes = accelerator.output.size == 1 and labels is not None
-    accuracy = float(np.mean(smooth.outputs.reshape(-1) == labels)) if classes else None
+    accuracy = float(np.mean(np.asarray(smooth.outputs).reshape(-1) == labels)) if classes else None
     kind = "real" if images else "random"
     if as_json:
         click.echo(json.dumps({"frames": len(x), "images": kind, "accuracy": accuracy, **report}, indent=1))

@@ -92,11 +92,14 @@ def latency(graph: Graph) -> int:
             timings.append(node.op.timing(*graph.inputs_of(node)))
             written[node.name] = timings[-1].asap(*(written[graph.wire(i)] for i in node.inputs)).written
     last = graph.wire(graph.outputs[0])
+    if isinstance(graph[last].op, Source):
+        return 0
     bound = int(written[last][0])
     if bound * len(timings) > EXACT_STEPS:
         return bound
     number = {n.name: i for i, (n, _) in enumerate(hardware_nodes(graph))}
-    inputs = [[number.get(graph.wire(i), -1) for i in n.inputs] for n, _ in hardware_nodes(graph)]
+    number |= {n.name: -1 - i for i, n in enumerate(n for n in graph if isinstance(n.op, Source))}
+    inputs = [[number[graph.wire(i)] for i in n.inputs] for n, _ in hardware_nodes(graph)]
     exact = first_output([machine(t) for t in timings], inputs, number[last], limit=4 * bound + 1000)
     if exact is None:
         raise Bnn2hwError(f"the design gives no output within {4 * bound + 1000} cycles; please report this")

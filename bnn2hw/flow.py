@@ -19,6 +19,7 @@ from bnn2hw.boards import Device
 from bnn2hw.errors import FoldingError, InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
+from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph, Tensor
 from bnn2hw.lower import simplify
 from bnn2hw.lower.builder import Fidelity, Precision
@@ -91,15 +92,25 @@ class Accelerator:
     def _emulated(self) -> Design:
         return self.design if self.backend == "hls" else backends.render("hls", self.graph)
 
-    def integers(self, x: Array) -> Array:
+    def integers(self, x: Batch) -> Batch:
         """A batch as the integers that go on the wire.
 
         Args:
-            x: integers as they are, or floats in the model's own unit that stand for such integers.
+            x: integers as they are, or floats in the model's own unit that stand for such integers; where there
+                are several inputs, such arrays by their names.
 
         Raises:
             InputError: a wrong shape, or values that no integer on the wire stands for.
         """
+        if isinstance(x, Mapping):
+            arrays = {name: self._integers(a) for name, a in x.items()}
+            golden.check(self.graph, arrays)
+            return arrays
+        integers = self._integers(x)
+        golden.check(self.graph, integers)
+        return integers
+
+    def _integers(self, x: Array) -> Array:
         x = np.asarray(x)
         if x.dtype.kind not in "iufb":
             raise InputError(f"the input has dtype {x.dtype}, expected integers or floats")
@@ -111,18 +122,21 @@ class Accelerator:
                     f"expected v · {self.units.scale:g} + {self.units.offset:g} for integers v"
                 )
             x = np.rint(steps)
-        integers = x.astype(np.int64)
-        golden.check(self.graph, integers)
-        return integers
+        return x.astype(np.int64)
 
-    def golden(self, x: Array) -> Array:
-        """Exact outputs for a batch: classes of shape (batch,), or the integers of the output stream."""
+    def golden(self, x: Batch) -> Batch:
+        """Exact outputs for a batch: classes of shape (batch,), or the integers of the output stream.
+
+        Where there are several outputs, such arrays by their names.
+        """
         return self._shaped(golden.outputs(self.graph, self.integers(x)))
 
-    def _shaped(self, outputs: Array) -> Array:
+    def _shaped(self, outputs: Batch) -> Batch:
+        if isinstance(outputs, Mapping):
+            return {n: a.reshape(len(a)) if self.graph.types[n].size == 1 else a for n, a in outputs.items()}
         return outputs.reshape(len(outputs)) if self.output.size == 1 else outputs
 
-    def emulate(self, x: Array, *, progress: Progress = _quiet) -> Array:
+    def emulate(self, x: Batch, *, progress: Progress = _quiet) -> Batch:
         """What `golden` gives, from the HLS sources compiled for this machine; the backend does not matter.
 
         Args:
@@ -134,7 +148,7 @@ class Accelerator:
         """
         return self._shaped(csim.emulate(self._emulated, self.integers(x), progress))
 
-    def simulate(self, x: Array, *, stalls: float = 0.0, seed: int = 0, progress: Progress = _quiet) -> Run:
+    def simulate(self, x: Batch, *, stalls: float = 0.0, seed: int = 0, progress: Progress = _quiet) -> Run:
         """Run a batch through the design and compare every stream with golden.
 
         Verilog runs in Verilator, cycle by cycle; HLS C++ runs concurrently, without cycles.
@@ -169,7 +183,7 @@ class Accelerator:
         """PE and SIMD by layer, in the form that `compile` takes."""
         return fold.of(self.graph)
 
-    def deviation(self, x: Array) -> list[Deviation]:
+    def deviation(self, x: Batch) -> list[Deviation]:
         """Compare the hardware form with the model's own layers on a batch, edge by edge.
 
         Raises:
@@ -178,10 +192,10 @@ class Accelerator:
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
         graph, lowered = self.origin
-        integers = self.integers(x)
-        source = next(n.name for n in graph if isinstance(n.op, Source))
-        ours = golden.run(lowered.graph, integers)
-        theirs = golden.run(graph, lowered.graph.types[source].real(integers).astype(np.float32))
+        arrays = golden.check(lowered.graph, self.integers(x))
+        types = lowered.graph.types
+        ours = golden.run(lowered.graph, arrays)
+        theirs = golden.run(graph, {n: types[n].real(a).astype(np.float32) for n, a in arrays.items()})
         found = []
         for edge, real in lowered.matches.items():
             tensor = lowered.graph.types[edge]
@@ -211,8 +225,8 @@ class Accelerator:
             "top": self.design.top,
             "units": [self.units.dtype, self.units.scale, self.units.offset],
             "fidelity": {layer: [f.kind, f.why] for layer, f in self.fidelity.items()},
-            "input": self.design.input.words,
-            "output": self.design.output.words,
+            "input": "; ".join(s.words for s in self.design.inputs),
+            "output": "; ".join(s.words for s in self.design.outputs),
             "cycles": {
                 "interval": self.estimate().cycles.interval,
                 "latency": self.estimate().cycles.latency,
@@ -223,8 +237,11 @@ class Accelerator:
 
     def _testbench(self) -> dict[str, str]:
         """A test bench with a few random frames."""
-        values = self.input.ints.values()
-        x = np.random.default_rng(0).choice(values, (TESTBENCH_FRAMES, *self.input.shape))
+        rng = np.random.default_rng(0)
+        x = {
+            s.name: rng.choice(s.tensor.ints.values(), (TESTBENCH_FRAMES, *s.tensor.shape))
+            for s in self.design.inputs
+        }
         return verilog.bench(
             self.graph, x, golden.outputs(self.graph, x), self.estimate().cycles, self.design.top
         )

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from bnn2hw import csim, golden, tools
-from bnn2hw.backends.design import Design, Stream
+from bnn2hw.backends.design import Design, Port, Stream
 from bnn2hw.errors import MismatchError, ToolError
+from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.resources import data_dir
 
@@ -73,16 +74,17 @@ class Run:
     """What a simulation gave.
 
     Attributes:
-        outputs: values on the output, shape (frames, *shape).
+        outputs: values on the output, shape (frames, *shape); where there are several, by name.
         mismatches: by stream name, the first difference from golden, or None; in the design's order.
         predicted: interval and latency as the cycle model gives them.
-        frame_ends: cycle in which each frame's last output beat was taken.
-        latency: cycles from the first input beat taken to the first output offered; None without a clock.
+        frame_ends: cycle in which each frame's last output beat was taken, of the last output to get there.
+        latency: cycles from the first input beat taken to the first beat offered on the first output; None
+            without a clock.
         cycles: clock cycles simulated; None without a clock.
         stalled: whether the source and the sink paused at random.
     """
 
-    outputs: Array
+    outputs: Batch
     mismatches: Mapping[str, Mismatch | None]
     predicted: Cycles
     frame_ends: tuple[int, ...]
@@ -114,7 +116,7 @@ class Run:
 def simulate(
     design: Design,
     graph: Graph,
-    x: Array,
+    x: Batch,
     predicted: Cycles,
     *,
     stalls: float = 0.0,
@@ -126,9 +128,9 @@ def simulate(
     Args:
         design: what the backend rendered from `graph`.
         graph: the streamed graph.
-        x: input integers, shape (frames, *input shape).
+        x: input integers, shape (frames, *input shape); where there are several inputs, by name.
         predicted: the cycle model's figures, kept beside the measured ones.
-        stalls: share of the cycles in which the source offers nothing and, independently, the sink takes nothing;
+        stalls: share of the cycles in which a source offers nothing and, independently, a sink takes nothing;
             in HLS, of the stream operations before which a process waits for no reason.
         seed: of the stalls and of the registers' initial noise.
         progress: told what is being done.
@@ -139,15 +141,17 @@ def simulate(
         ToolError: Verilator or the compiler failed, the design broke the stream protocol, or its processes
             wait for each other.
     """
-    golden.check(graph, x)
+    arrays = golden.check(graph, x)
     run = csim.run if design.backend == "hls" else _run_verilated
     with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
         folder = Path(name)
         (folder / "streams").mkdir()
-        design.input.pack(x).tofile(folder / "input")
-        report = run(design, folder, len(x), predicted, round(1000 * stalls), seed, progress)
+        (folder / "inputs").mkdir()
+        for i, stream in enumerate(design.inputs):
+            stream.pack(arrays[stream.name]).tofile(folder / "inputs" / str(i))
+        report = run(design, folder, golden.frames(arrays), predicted, round(1000 * stalls), seed, progress)
         progress(f"comparing {len(design.streams)} streams")
-        return _compare(design, graph, x, folder / "streams", report, predicted, stalled=stalls > 0)
+        return _compare(design, graph, arrays, folder / "streams", report, predicted, stalled=stalls > 0)
 
 
 def _run_verilated(
@@ -164,7 +168,7 @@ def _run_verilated(
     progress(f"simulating {frames} frames")
     write_files(design, folder / "rtl", only=".hex")
     patience = 4 * predicted.interval + predicted.latency + 10_000
-    command = [str(binary), str(folder / "input"), str(folder / "streams"), str(frames), str(patience)]
+    command = [str(binary), str(folder / "inputs"), str(folder / "streams"), str(frames), str(patience)]
     done = subprocess.run(
         [*command, str(stalls), str(stalls), str(seed)],
         cwd=folder / "rtl",
@@ -189,7 +193,7 @@ def _run_verilated(
 def _compare(
     design: Design,
     graph: Graph,
-    x: Array,
+    x: Batch,
     folder: Path,
     report: Mapping[str, Any],
     predicted: Cycles,
@@ -204,9 +208,10 @@ def _compare(
         else np.zeros(0, np.uint8)
         for i, s in enumerate(design.streams)
     }
+    frames = golden.frames(x)
     slice_frames = max(1, 2**26 // sum(s.tensor.size for s in design.streams))
-    for start in range(0, len(x), slice_frames):
-        edges = golden.run(graph, x[start : start + slice_frames])
+    for start in range(0, frames, slice_frames):
+        edges = golden.run(graph, golden.part(x, slice(start, start + slice_frames)))
         for stream in design.streams:
             if mismatches[stream.name] is None:
                 mismatches[stream.name] = _first_difference(
@@ -215,15 +220,12 @@ def _compare(
     for stream in design.streams:
         if (
             mismatches[stream.name] is None
-            and recorded[stream.name].size > len(x) * stream.beats * stream.bytes
+            and recorded[stream.name].size > frames * stream.beats * stream.bytes
         ):
-            mismatches[stream.name] = Mismatch(stream.name, len(x), (), 0, None, 0)
-    out = recorded[design.output.name]
-    whole = min(len(x), out.size // (design.output.beats * design.output.bytes)) * design.output.beats
+            mismatches[stream.name] = Mismatch(stream.name, frames, (), 0, None, 0)
+    files = {s.id: recorded[s.name] for s in design.streams}
     return Run(
-        outputs=design.output.unpack(
-            np.array(out[: whole * design.output.bytes]).reshape(whole, design.output.bytes)
-        ),
+        outputs=golden.batch({s.name: _values(s, files[s.id], frames) for s in design.outputs}),
         mismatches=mismatches,
         predicted=predicted,
         frame_ends=tuple(report.get("frame_ends", ())),
@@ -231,6 +233,12 @@ def _compare(
         cycles=report.get("cycles"),
         stalled=stalled,
     )
+
+
+def _values(stream: Stream, recorded: Array, frames: int) -> Array:
+    """What was recorded of a stream, in whole frames."""
+    whole = min(frames, recorded.size // (stream.beats * stream.bytes)) * stream.beats
+    return stream.unpack(np.array(recorded[: whole * stream.bytes]).reshape(whole, stream.bytes))
 
 
 def _first_difference(stream: Stream, recorded: Array, expected: Array, start: int) -> Mismatch | None:
@@ -361,24 +369,31 @@ def _monitors(design: Design) -> str:
 
 def _design_header(design: Design) -> str:
     """What the harness needs to know of a design."""
+    inside = f"&top.rootp->{design.top}__DOT__"
     rows = [
-        f'      {{"{s.id}", &r.{design.top}__DOT__{s.id}_data, &r.{design.top}__DOT__{s.id}_valid, '
-        f"&r.{design.top}__DOT__{s.id}_ready, {s.bytes}}},"
+        f'      {{"{s.id}", {inside}{s.id}_data, {inside}{s.id}_valid, {inside}{s.id}_ready, {s.bytes}}},'
         for s in design.streams
     ]
-    return "\n".join(
-        [
-            '#include "Vtop.h"',
-            '#include "Vtop___024root.h"',
-            "using Top = Vtop;",
-            f"constexpr size_t INPUT_BYTES = {design.input.bytes};",
-            f"constexpr uint64_t OUTPUT_BEATS = {design.output.beats};",
-            "inline std::vector<Stream> top_streams(Top& top) {",
-            "  auto& r = *top.rootp;",
+    inputs = [
+        f"      {{{_axis('s', p, 'data')}, {p.stream.bytes}, {p.beats}}}," for p in Port.of(design.inputs)
+    ]
+    number = {s.id: i for i, s in enumerate(design.streams)}
+    outputs = [
+        f"      {{{number[p.stream.id]}, {_axis('m', p)}, {p.beats}}}," for p in Port.of(design.outputs)
+    ]
+    lines = ['#include "Vtop.h"', '#include "Vtop___024root.h"', "using Top = Vtop;"]
+    for kind, items in (("Stream", rows), ("Source", inputs), ("Sink", outputs)):
+        lines += [
+            f"inline std::vector<{kind}> top_{kind.lower()}s(Top& top) {{",
             "  return {",
-            *rows,
+            *items,
             "  };",
             "}",
-            "",
         ]
-    )
+    return "\n".join([*lines, ""])
+
+
+def _axis(side: str, port: Port, *first: str) -> str:
+    """Addresses of the signals of an AXI4-Stream port."""
+    signals = (*first, "valid", "ready", "last")
+    return ", ".join(f"&top.{side}_axis{port.suffix}_t{signal}" for signal in signals)

@@ -66,13 +66,13 @@ class _Inserter:
                 self.nodes.append(replace(node, inputs=inputs))
             elif isinstance(node.op, Source):
                 self.nodes.append(node)
-        return Graph(tuple(self.nodes), tuple(self._output(name) for name in self.graph.outputs))
+        return Graph(tuple(self.nodes), tuple(map(self._output, range(len(self.graph.outputs)))))
 
     def _input(self, node: Node, port: int) -> str:
         """The edge that a node reads, behind a FIFO and converters of its own where it needs them."""
         edge = self.graph.wire(node.inputs[port])
         have, want = _lanes_out(self.graph, edge), _hardware(node).lanes(*self.graph.inputs_of(node))[0]
-        shared = len(self.graph.readers[edge]) + self._leaves(edge) > 1
+        shared = len(self.graph.readers[edge]) + len(self._leaving(edge)) > 1
         stem = f"{edge}.{node.name}{port or ''}" if shared else edge
         feeds = edge
         if shared or not self._direct(node, edge, have, want):
@@ -92,16 +92,19 @@ class _Inserter:
             _hardware(node).one_to_one and isinstance(maker, MatVec) and have == want
         )
 
-    def _leaves(self, edge: str) -> bool:
-        return any(self.graph.wire(name) == edge for name in self.graph.outputs)
+    def _leaving(self, edge: str) -> list[int]:
+        """The numbers of the outputs that a stream is."""
+        return [i for i, name in enumerate(self.graph.outputs) if self.graph.wire(name) == edge]
 
-    def _output(self, name: str) -> str:
+    def _output(self, number: int) -> str:
         """The edge that leaves the design, behind a FIFO of its own where others read it too."""
-        edge = self.graph.wire(name)
+        edge = self.graph.wire(self.graph.outputs[number])
+        same = self._leaving(edge)
+        stem = f"{edge}.output{same.index(number) or ''}"
         feeds = edge
-        if self.graph.readers[edge]:
-            feeds = self._add(f"{edge}.output.fifo", Fifo(_lanes_out(self.graph, edge)), edge)
-        return self._viewed(f"{edge}.output.view", name, edge, feeds)
+        if len(same) > 1 or self.graph.readers[edge]:
+            feeds = self._add(f"{stem}.fifo", Fifo(_lanes_out(self.graph, edge)), edge)
+        return self._viewed(f"{stem}.view", self.graph.outputs[number], edge, feeds)
 
     def _viewed(self, name: str, edge: str, wire: str, feeds: str) -> str:
         """A stream under the shape and the meaning that its reader sees."""

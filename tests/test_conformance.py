@@ -11,7 +11,7 @@ from bnn2hw import backends, boards, golden, simulate
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.resources import data_dir
-from tests.support import alone, random_values
+from tests.support import alone, random_frames, random_values
 
 Example = tuple[HardwareOp, tuple[Tensor, ...]]
 EXAMPLES = [
@@ -43,7 +43,7 @@ def test_examples_vary_every_field(kind: type[HardwareOp]) -> None:
 def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
     graph = alone(op, *x)
 
-    out = golden.run(graph, random_values(x[0], 64))["y"]
+    out = golden.run(graph, random_frames(graph, 64))["y"]
 
     assert out.shape == (64, *graph.types["y"].shape)
     assert graph.types["y"].ints.contains(out)
@@ -54,7 +54,7 @@ def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None
 def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...], backend: str) -> None:
     graph = alone(op, *x)
     design, predicted = backends.render(backend, graph), op.cycles(*x)
-    frames = random_values(x[0], FRAMES)
+    frames = random_frames(graph, FRAMES)
 
     smooth = simulate.simulate(design, graph, frames, predicted)
     stalled = simulate.simulate(design, graph, frames, predicted, stalls=0.4, seed=1)
@@ -93,12 +93,12 @@ def test_schedules_agree_with_the_interval(op: HardwareOp, x: tuple[Tensor, ...]
 
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
 def test_every_folding_keeps_the_meaning(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
-    frames = random_values(x[0], 3)
-    expected = op.golden(frames)
+    frames = [random_values(tensor, 3, i) for i, tensor in enumerate(x)]
+    expected = op.golden(*frames)
 
     for folded in op.foldings(*x):
         assert folded.infer(*x) == op.infer(*x)
-        assert np.array_equal(folded.golden(frames), expected)
+        assert np.array_equal(folded.golden(*frames), expected)
         assert folded.interval(*x) >= 1
 
 

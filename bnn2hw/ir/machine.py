@@ -135,30 +135,29 @@ def first_output(
 
     Args:
         machines: each after those that it reads.
-        inputs: by machine, those that it reads; −1 stands for an input of the design, which always offers a beat.
+        inputs: by machine, those that it reads; −1, −2, … stand for the inputs of the design, which always offer
+            a beat.
         last: the machine that makes the design's output.
         limit: cycles to wait.
     """
-    count = len(machines)
-    readers: list[list[tuple[int, int]]] = [
-        [] for _ in range(count + 1)
-    ]  # the last entry: the design's input
+    count, ends = len(machines), -min(s for sources in inputs for s in sources)
+    # Of these lists, the last entries are the design's inputs.
+    readers: list[list[tuple[int, int]]] = [[] for _ in range(count + ends)]
     for i, sources in enumerate(inputs):
         for port, source in enumerate(sources):
             readers[source].append((i, port))
     ready: list[Sequence[bool]] = [()] * count
-    moves = [False] * (
-        count + 1
-    )  # whether a machine's output is handed over; the last entry: the design's input
+    moves = [False] * (count + ends)  # whether the output is handed over
     backwards = range(count - 1, -1, -1)
     for cycle in range(limit):
         if machines[last].valid:
             return cycle
-        valid = [*(m.valid for m in machines), True]
+        valid = [*(m.valid for m in machines), *[True] * ends]
         for i in backwards:
             moves[i] = all(ready[r][port] for r, port in readers[i])
             ready[i] = machines[i].ready(moves[i], [valid[s] for s in inputs[i]])
-        moves[-1] = all(ready[r][port] for r, port in readers[-1])
+        for i in range(count, count + ends):
+            moves[i] = all(ready[r][port] for r, port in readers[i])
         for i, each in enumerate(machines):
             each.tick([valid[s] and moves[s] for s in inputs[i]], moves[i])
     return None
