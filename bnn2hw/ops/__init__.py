@@ -1,10 +1,13 @@
 """What a node can be, one file each."""
 
 from bnn2hw.ir import HardwareOp
+from bnn2hw.ops.add import Add
 from bnn2hw.ops.argmax import Argmax
+from bnn2hw.ops.concat import Concat
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.mac import Mac
 from bnn2hw.ops.matvec import MatVec
+from bnn2hw.ops.multiply import Multiply
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
 from bnn2hw.ops.source import Source
@@ -22,6 +25,9 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
     Threshold,
     Table,
     Pool,
+    Add,
+    Concat,
+    Multiply,
     Argmax,
     Width,
     Fifo,
@@ -29,10 +35,13 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
 
 __all__ = [
     "HARDWARE_OPS",
+    "Add",
     "Argmax",
+    "Concat",
     "Fifo",
     "Mac",
     "MatVec",
+    "Multiply",
     "Pad",
     "Pool",
     "Source",

@@ -12,10 +12,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import adder, adder_tree
-
-DSP_FROM_BITS = 9
-"""Products at least as wide as this are made in DSP blocks, where the family has them."""
+from bnn2hw.ops.memories import DSP_FROM_BITS, adder, adder_tree
 
 
 @dataclass(frozen=True, eq=False)
