@@ -77,7 +77,11 @@ class Settler:
             name = self._settled(edge, wish, bits)
         except (FloatingPointError, NotPointwise):
             return None
-        return self.b.view(name, shape)
+        name = self.b.view(name, shape)
+        if wish.scale is not None and self.b.types[name].scale != wish.scale:
+            # Equal but for the last place of a float: sums ask for the very same.
+            name = self.b.add(f"{name}.scale", View(shape, wish.scale), name)
+        return name
 
     def _settled(self, edge: Edge, wish: Wish, bits: int | None) -> str:
         if not any(isinstance(op, Pointwise | MaxPool) for op in edge.ops):
