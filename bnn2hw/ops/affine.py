@@ -204,25 +204,27 @@ class Affine(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         codes, inputs = self._codes(x[0]), x[0].ints.bits
-        total, slope, kept = self._sum_bits(codes), codes.slope_bits, self.segments * self.folds > 1
-        product = inputs + slope
-        # A slope of one segment that all share is a constant, and the product a few adders.
-        if not kept:
-            multiply = Cost(lut=adder(family, product) * slope / 3)
-        elif product >= DSP_FROM_BITS:
-            multiply = Cost(dsp=math.ceil(inputs / 17) * math.ceil(slope / 17))
-        else:
-            multiply = Cost(lut=inputs * slope)
-        compare = comparison(family, codes.cut_bits) if self.folds > 1 else by_lut(family, 0.8, 0.5) * inputs
-        select = by_lut(family, 0.5, 0.4) * (self.segments - 1) * (slope + codes.bias_bits)
+        total, slope, bias = self._sum_bits(codes), codes.slope_bits, codes.bias_bits
+        sums = Cost(lut=adder(family, total), ff=inputs + total)
+        if inputs + slope < DSP_FROM_BITS:
+            sums += Cost(lut=inputs * slope)
+        elif family.lut_inputs == 4:
+            sums += Cost(dsp=math.ceil(inputs / 17) * math.ceil(slope / 17))
+        else:  # the blocks of the larger families add too, and hold the registers around
+            sums = Cost(dsp=math.ceil(inputs / 17) * math.ceil(slope / 17), ff=-slope)
+        # Where constants lie in no ROM, cuts take half of their comparators, and bits that all segments share no logic.
+        fixed = self.folds == 1
+        compare = by_lut(family, 0.8, 0.5) * inputs if fixed else comparison(family, codes.cut_bits)
+        varying = (0.0 if self.segments == 1 else 0.6) if fixed else 1.0
+        select = varying * by_lut(family, 0.5, 0.4) * (self.segments - 1) * (slope + bias)
         clamps = (codes.lowest >> self.shift < self.type.lo) + (codes.highest >> self.shift > self.type.hi)
         clamp = clamps * by_lut(family, 0.5, 0.25) * (total - self.shift) + self.type.bits
         lane = Cost(
-            lut=(self.segments - 1) * compare + select + adder(family, total) + clamp,
-            ff=2 * inputs + total + self.type.bits + (kept and slope + 2 * codes.bias_bits),
+            lut=(self.segments - 1) * compare + select + clamp,
+            ff=inputs + self.type.bits + slope + varying * 1.5 * bias,
         )
         control = Cost(lut=state_bits(self.folds) + 3, ff=state_bits(self.folds) + 5)
-        return (lane + multiply) * self.pe + control + rom_cost(family, self.folds, self.pe * codes.row_bits)
+        return (lane + sums) * self.pe + control + rom_cost(family, self.folds, self.pe * codes.row_bits)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for pe in divisors(channels(x[0], self.rows, self.axes)):

@@ -146,7 +146,7 @@ class Depthwise(HardwareOp):
         if self.weight_type == BIPOLAR:
             return Cost(lut=adder(family, width), ff=width)
         if inputs == 1:
-            return Cost(lut=bits, ff=width)
+            return Cost(ff=bits)
         if width >= DSP_FROM_BITS:
             return Cost(ff=by_lut(family, width, 0), dsp=math.ceil(inputs / 17) * math.ceil(bits / 17))
         return Cost(lut=width * min(inputs, bits), ff=width)

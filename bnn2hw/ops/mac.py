@@ -75,7 +75,8 @@ class Mac(MatVec):
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        width = x[0].ints.bits + self.weight_bits
+        takes = x[0].ints.bits == 1 and not x[0].ints.signed and self.weight_bits > 1
+        width = self.weight_bits + (0 if takes else x[0].ints.bits)
         # Where weights are constants, neurons share equal products and equal sums of few of them.
         distinct = 2.0**self.weight_bits if self.synapse_folds * self.neuron_folds == 1 else math.inf
         tree = adder_tree(family, self.simd, width, distinct, self.pe)
@@ -88,8 +89,8 @@ class Mac(MatVec):
             # The negative of an input is made once for all neurons, and each selects by its weight.
             select = self.pe * width if distinct == math.inf else 0
             return registers + Cost(lut=self.simd * (adder(family, width) + select))
-        if x.ints.bits == 1 and not x.ints.signed:  # each product is the weight or nothing
-            return registers + Cost(lut=self.simd * min(self.pe, distinct) * self.weight_bits)
+        if x.ints.bits == 1 and not x.ints.signed:  # each product is the weight, or the reset of its register
+            return Cost(ff=self.simd * min(self.pe, distinct) * self.weight_bits)
         if width < DSP_FROM_BITS:
             return registers + Cost(lut=self.simd * self.pe * width * self.weight_bits)
         # The blocks of the larger families hold the registers before and behind the multiplier.
