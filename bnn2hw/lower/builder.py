@@ -10,6 +10,7 @@ import numpy as np
 
 from bnn2hw.errors import InputError, Problem
 from bnn2hw.ir import Array, Graph, Node, Op, Tensor, View
+from bnn2hw.lower import bounds
 from bnn2hw.lower.probe import Chain
 from bnn2hw.ops.real import RealOp
 
@@ -36,8 +37,8 @@ class Precision:
         layers: by layer, bits of both.
     """
 
-    weights: int = 12
-    streams: int = 16
+    weights: int = 18
+    streams: int = 18
     layers: Mapping[str, int] = field(default_factory=dict)
 
     @staticmethod
@@ -117,6 +118,7 @@ class Builder:
     fidelity: dict[str, Fidelity] = field(default_factory=dict)
     matches: dict[str, str] = field(default_factory=dict)
     types: dict[str, Tensor] = field(default_factory=dict)
+    bounds: dict[str, bounds.Bounds] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     """By edge: bound of Keras's rounding of its real value."""
     numbers: dict[str, int] = field(default_factory=dict)
@@ -126,8 +128,15 @@ class Builder:
         self.numbers[name] = self.numbers.get(name, 0) + 1
         unique = name if self.numbers[name] == 1 else f"{name}#{self.numbers[name]}"
         self.nodes.append(Node(unique, op, inputs))
-        self.types[unique] = op.infer(*(self.types[i] for i in inputs))
+        self._type(self.nodes[-1])
         return unique
+
+    def _type(self, node: Node) -> None:
+        out = node.op.infer(*(self.types[i] for i in node.inputs))
+        self.types[node.name] = out
+        self.bounds[node.name] = bounds.after(
+            node.op, [(self.types[i], self.bounds[i]) for i in node.inputs], out
+        )
 
     def view(self, edge: str, shape: tuple[int, ...]) -> str:
         """An edge under another shape; the error bound goes with it."""
@@ -149,7 +158,7 @@ class Builder:
         for each in self.nodes:
             if each.name in names or names & set(each.inputs):
                 names.add(each.name)
-                self.types[each.name] = each.op.infer(*(self.types[i] for i in each.inputs))
+                self._type(each)
 
     def problem(self, layer: str, found: str, supported: str, remedy: str) -> None:
         """Note what stands in the way."""
@@ -157,7 +166,9 @@ class Builder:
 
     def chain(self, edge: Edge) -> Chain:
         """What follows an edge, as a function of its integers."""
-        return Chain(edge.ops, self.types[edge.name], self.real.types[edge.real].shape)
+        shape = self.real.types[edge.real].shape
+        low, high = (b.astype(np.int64) for b in self.bounds[edge.name])
+        return Chain(edge.ops, self.types[edge.name], shape, low, high)
 
     def sole(self, edge: Edge) -> bool:
         """Whether nothing else reads the edge or what follows it."""

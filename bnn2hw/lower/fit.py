@@ -52,13 +52,13 @@ def fit(chain: Chain, tolerance: Array) -> Pieces | None:
         tolerance: by feature, in real terms.
     """
     ints, features = chain.ints, chain.features
-    grid = (chain.samples(17)[:, 0] - ints.lo) // ints.step
-    known = chain(ints.lo + ints.step * grid[:, None]).astype(np.float64)
+    grid = chain.steps(17)
+    known = chain(ints.lo + ints.step * grid).astype(np.float64)
     points: list[tuple[Array, Array, Array]] = [
-        (np.repeat(np.arange(features), grid.size), np.tile(grid, features), known.T.reshape(-1))
+        (np.repeat(np.arange(features), len(grid)), grid.T.reshape(-1), known.T.reshape(-1))
     ]
-    channel = np.repeat(np.arange(features), grid.size - 1)
-    low, high = np.tile(grid[:-1], features), np.tile(grid[1:], features)
+    channel = np.repeat(np.arange(features), len(grid) - 1)
+    low, high = grid[:-1].T.reshape(-1), grid[1:].T.reshape(-1)
     low_value, high_value = known[:-1].T.reshape(-1), known[1:].T.reshape(-1)
     total = np.bincount(channel, minlength=features)
     while channel.size:

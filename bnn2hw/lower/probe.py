@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -34,12 +34,16 @@ class Chain:
         ops: functions of single values, poolings (which are passed over) and reshapes.
         tensor: the edge that carries the integers.
         shape: of the edge in the model.
+        low: the smallest integer that occurs, by channel.
+        high: the largest.
         sign: by channel, ±1: what the edge's real meaning is multiplied with.
     """
 
     ops: tuple[RealOp, ...]
     tensor: Tensor
     shape: tuple[int, ...]
+    low: Array
+    high: Array
     sign: Array | float = 1.0
 
     @cached_property
@@ -106,14 +110,21 @@ class Chain:
         """Results for all integers, shape (count, features)."""
         return self(self.ints.values()[:, None], shift)
 
+    def steps(self, count: int) -> Array:
+        """Integers, spread evenly over those that occur, as steps from the type's lowest, shape (count, features)."""
+        repeats = self.features // self.tensor.channels
+        low, high = (np.tile((v - self.ints.lo) // self.ints.step, repeats) for v in (self.low, self.high))
+        shares = np.linspace(0, 1, count)[:, None]
+        steps: Array = low + np.rint((high - low) * shares).astype(np.int64)
+        return steps
+
     def samples(self, count: int) -> Array:
-        """Evenly spread integers, the ends among them, shape (≤ count, 1)."""
-        steps = np.unique(np.linspace(0, self.ints.count - 1, min(count, self.ints.count)).round())
-        return (self.ints.lo + self.ints.step * steps.astype(np.int64))[:, None]
+        """The same integers themselves."""
+        return self.ints.lo + self.ints.step * self.steps(count)
 
     def until(self, op: RealOp) -> Chain:
         """The part of the chain that lies before an op."""
-        return Chain(self.ops[: self.ops.index(op)], self.tensor, self.shape, self.sign)
+        return replace(self, ops=self.ops[: self.ops.index(op)])
 
     def direction(self) -> Array:
         """By feature: +1 where results never fall over the integers, −1 where they never rise, else 0."""
@@ -223,12 +234,12 @@ def changes(chain: Chain, shift: float = 0.0) -> Changes | None:
         None where the function neither rises nor falls, or has more than LEVELS values.
     """
     ints, features = chain.ints, chain.features
-    grid = (chain.samples(65)[:, 0] - ints.lo) // ints.step
-    known = chain(ints.lo + ints.step * grid[:, None], shift)
+    grid = chain.steps(65)
+    known = chain(ints.lo + ints.step * grid, shift)
     if np.any(direction(known) == 0):
         return None
     channel, start = np.nonzero(known[:-1].T != known[1:].T)
-    low, high = grid[start], grid[start + 1]
+    low, high = grid[start, channel], grid[start + 1, channel]
     low_value, high_value = known[start, channel], known[start + 1, channel]
     ends = [[(0, known[0, c])] for c in range(features)]
     while channel.size:
