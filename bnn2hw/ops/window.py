@@ -67,8 +67,10 @@ class Window(HardwareOp):
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd, self.simd
 
-    def _ring_rows(self) -> int:
-        return 2 * self.span[0]
+    def _ring_rows(self, x: Tensor) -> int:
+        """Rows in memory: those of the windows being read and as many again, or what bridges the `release`."""
+        row = x.shape[-2] * (x.channels // self.simd)
+        return self.span[0] + max(self.span[0], -(-3 // row))
 
     def timing(self, *x: Tensor) -> Buffered:
         height, width, channels = x[0].shape[-3:]
@@ -89,7 +91,7 @@ class Window(HardwareOp):
             store=np.tile(np.arange(height * row) < kept, images),
             need=(before * kept + need).reshape(-1),
             frees=tuple((m * need.size + j, m * kept + n) for m in range(images) for j, n in frees),
-            capacity=self._ring_rows() * row,
+            capacity=self._ring_rows(x[0]) * row,
             latency=3,
             release=2,
         )
@@ -113,12 +115,12 @@ class Window(HardwareOp):
             "DILATION_WIDTH": self.dilation[1],
             "OUT_HEIGHT": rows,
             "OUT_WIDTH": columns,
-            "RING_ROWS": self._ring_rows(),
+            "RING_ROWS": self._ring_rows(x[0]),
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         row = x[0].shape[-2] * (x[0].channels // self.simd)
-        words, bits = self._ring_rows() * row, self.simd * x[0].ints.bits
+        words, bits = self._ring_rows(x[0]) * row, self.simd * x[0].ints.bits
         address = state_bits(words)
         count = state_bits(words + self.stride[0] * row + 1) + 1
         # The start of a row is a multiple of its length: as many low bits of it are no logic as that has zeros.
@@ -154,3 +156,4 @@ class Window(HardwareOp):
         yield cls((2, 3), (2, 1), (3, 2), simd=3), (Tensor((2, 7, 6, 3), Ints(0, 255)),)
         yield cls((3, 3), (1, 2), simd=1), (Tensor((2, 2, 4, 5, 2), Ints(0, 3)),)
         yield cls((1, 1), (3, 2), (2, 2), simd=1), (Tensor((3, 4, 4, 2), Ints(0, 3)),)
+        yield cls((1, 1), (1, 1), simd=2), (Tensor((2, 2, 1, 1, 2), BIPOLAR),)
