@@ -117,10 +117,7 @@ def _product(a: Ints, b: Ints) -> Ints:
 
 def _signed_bits(ints: Ints) -> int:
     """Width in two's complement of the values themselves."""
-    return (
-        max((-ints.lo - 1 if ints.lo < 0 else ints.lo).bit_length(), max(ints.hi, -1 - ints.hi).bit_length())
-        + 1
-    )
+    return Ints(min(ints.lo, -1), max(ints.hi, 0)).bits
 
 
 def _keeps(x: tuple[Tensor, ...]) -> bool:
