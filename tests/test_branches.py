@@ -11,7 +11,8 @@ from bnn2hw import backends, csim, estimate, golden, simulate, streams, tools
 from bnn2hw.backends import verilog
 from bnn2hw.errors import InputError
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Op, Tensor
-from bnn2hw.ops import Add, Concat, Multiply, Pad, Source, Threshold, Window, Xnor
+from bnn2hw.ir.machine import run
+from bnn2hw.ops import Add, Concat, Fifo, Multiply, Pad, Source, Threshold, Window, Xnor
 from tests.support import random_frames
 from tests.test_hls import compile_cpp
 from tests.test_testbench import run as run_testbench
@@ -135,6 +136,23 @@ def test_branches_meet_in_time(name: str, seed: int, stalls: float) -> None:
     assert len(run.frame_ends) == FRAMES
     if not stalls:
         assert (run.interval, run.latency) == (predicted.interval, predicted.latency)
+
+
+@pytest.mark.parametrize("name", BRANCHED)
+def test_fifos_are_as_deep_as_they_fill(name: str) -> None:
+    """When everything runs as soon as it can, most of what the FIFOs could hold is held at some time."""
+    held = depths = 0
+    for seed in range(4):
+        graph = BRANCHED[name](seed)
+        machines, inputs = estimate.machines(graph)
+        fifos = {n.name: n.op.depth for n in graph if isinstance(n.op, Fifo) and n.op.depth > 4}
+        most = dict.fromkeys(fifos, 0)
+        period = estimate.interval(graph) + estimate.latency(graph)
+        for _ in zip(range(3 * period), run(list(machines.values()), inputs), strict=False):
+            most = {fifo: max(beats, machines[fifo].held) for fifo, beats in most.items()}
+        held, depths = held + sum(most.values()), depths + sum(fifos.values())
+
+    assert 0.75 * depths <= held <= depths
 
 
 @pytest.mark.parametrize("name", BRANCHED)
