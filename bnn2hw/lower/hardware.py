@@ -42,6 +42,9 @@ from bnn2hw.ops.xnor import Xnor
 __all__ = ["Fidelity", "Lowered", "Output", "to_hardware"]
 
 TERNARY = Ints(-1, 1)
+GROWTH = 6
+"""Bits that sums of streams may have beyond a stream's own before they are rounded again."""
+
 FINEST = 8
 """Bits that a sum may be finer than its own range asks for, to keep the scale of one of its inputs."""
 
@@ -162,12 +165,17 @@ class _Lowering:
             return self.b.add(f"{reader.name}.missing", Source(Tensor(shape, BIPOLAR)))
         return name
 
+    def _most(self, node: Node) -> int:
+        """Bits that the integers that a node reads have at most: those of streams, and some more for sums of them."""
+        layer = node.op.layer if isinstance(node.op, RealOp) else node.name
+        return self.b.precision.of_stream(layer) + GROWTH
+
     # ---- matrix-vector units
 
     def _matvec(self, node: Node, op: Dense | Convolution, before: Edge) -> Edge:
         flat = op.kernel.reshape(-1, op.kernel.shape[-1])
         exact = _whole_kernel(flat)
-        edge = self._settle(node, before, Wish(single=exact is not None))
+        edge = self._settle(node, before, Wish(single=exact is not None, bits=self._most(node)))
         x = self.b.types[edge]
         if exact is None:
             integers, scale = _rounded_kernel(flat, x, self.b.precision.of_kernel(op.layer))
@@ -217,7 +225,7 @@ class _Lowering:
         return integers, self.b.add(f"{node.name}.window", window, edge)
 
     def _depthwise(self, node: Node, op: DepthwiseConvolution, before: Edge) -> Edge:
-        edge = self._settle(node, before)
+        edge = self._settle(node, before, Wish(bits=self._most(node)))
         flat = op.kernel.reshape(-1, op.kernel.shape[-1])
         exact = _whole_kernel(flat)
         bits = self.b.precision.of_kernel(op.layer)
@@ -228,7 +236,7 @@ class _Lowering:
         return Edge(name, node.name)
 
     def _average(self, node: Node, op: AveragePool, before: Edge) -> Edge:
-        edge = self._settle(node, self._pooled(before))
+        edge = self._settle(node, self._pooled(before), Wish(bits=self._most(node)))
         count = math.prod(op.size)
         ones = np.ones((count, op.shape[-1]), np.int64)
         name = self._by_channel(node, edge, ones, 1.0 / count, op.size, op.stride, (1, 1))
@@ -336,7 +344,7 @@ class _Lowering:
         return uniform(needed)
 
     def _product(self, node: Node, before: list[Edge]) -> Edge:
-        a, b = (self._settle(node, e, Wish(zero=True)) for e in before)
+        a, b = (self._settle(node, e, Wish(zero=True, bits=self._most(node))) for e in before)
         shapes = [self.b.types[e].shape for e in (a, b)]
         if shapes[0] != shapes[1]:
             b = self.b.view(b, (shapes[0][-1],))
@@ -346,7 +354,7 @@ class _Lowering:
         return Edge(name, node.name)
 
     def _concatenation(self, node: Node, before: list[Edge]) -> Edge:
-        a, b = (self._settle(node, e) for e in before)
+        a, b = (self._settle(node, e, Wish(bits=self._most(node))) for e in before)
         name = self.b.add(node.name, Concat(), a, b)
         self.b.errors[name] = max(self.b.errors.get(a, 0.0), self.b.errors.get(b, 0.0))
         self.b.fidelity.setdefault(node.name, Fidelity("exact", "integers throughout"))

@@ -38,15 +38,17 @@ class Wish:
         scale: of each integer step, where it must be a certain one.
         single: one scale and one offset for all channels.
         zero: that the integer 0 means 0.
+        bits: that integers have at most.
     """
 
     scale: Meaning | None = None
     single: bool = False
     zero: bool = False
+    bits: int = 62
 
     def met(self, tensor: Tensor) -> bool:
         """Whether an edge is as wished."""
-        if self.zero and np.any(np.asarray(tensor.offset)):
+        if tensor.ints.bits > self.bits or (self.zero and np.any(np.asarray(tensor.offset))):
             return False
         if self.single and (isinstance(tensor.scale, tuple) or isinstance(tensor.offset, tuple)):
             return False
@@ -255,7 +257,7 @@ class Settler:
         if wish.met(tensor):
             return edge.name
         whole = None if wish.scale is not None or wish.single else _whole(tensor)
-        if whole is not None:
+        if whole is not None and whole.type.bits <= wish.bits:
             name = self.b.add(f"{edge.last}.whole", whole, edge.name)
             self.b.errors[name] = self.b.errors.get(edge.name, 0.0)
             return name

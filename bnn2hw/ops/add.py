@@ -11,7 +11,8 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.join import by_channel, coded, same_places, shared, spanning, zero
+from bnn2hw.ops.channels import uniform
+from bnn2hw.ops.join import by_channel, coded, same_places, spanning, zero
 from bnn2hw.ops.memories import adder, by_lut, divisors, state_bits
 
 
@@ -42,7 +43,9 @@ class Add(HardwareOp):
             raise ValueError(f"integers of different scales cannot be added: {a.scale} and {b.scale}")
         ours, theirs = by_channel(a.offset, a.channels), by_channel(b.offset, b.channels)
         both = (o + t for o, t in zip(ours[self.first :], theirs, strict=True))
-        return Tensor(a.shape, self._type(a.ints, b.ints), a.scale, shared([*ours[: self.first], *both]))
+        return Tensor(
+            a.shape, self._type(a.ints, b.ints), a.scale, uniform(np.array([*ours[: self.first], *both]))
+        )
 
     def _type(self, a: Ints, b: Ints) -> Ints:
         total = Ints(a.lo + b.lo, a.hi + b.hi, math.gcd(a.step, b.step))

@@ -11,7 +11,8 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.join import by_channel, coded, same_places, shared, spanning, zero
+from bnn2hw.ops.channels import uniform
+from bnn2hw.ops.join import by_channel, coded, same_places, spanning, zero
 from bnn2hw.ops.memories import adder, by_lut, divisors, state_bits
 
 
@@ -33,7 +34,7 @@ class Concat(HardwareOp):
         if math.gcd(a.channels, b.channels) % self.simd:
             raise ValueError(f"simd={self.simd} must divide {a.channels} and {b.channels} channels")
         scale, offset = (
-            shared([*by_channel(of_a, a.channels), *by_channel(of_b, b.channels)])
+            uniform(np.array([*by_channel(of_a, a.channels), *by_channel(of_b, b.channels)]))
             for of_a, of_b in ((a.scale, b.scale), (a.offset, b.offset))
         )
         shape = (*a.shape[:-1], a.channels + b.channels)

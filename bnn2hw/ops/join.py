@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from bnn2hw.ir import Ints, Tensor
-
-Meaning = float | tuple[float, ...]
+from bnn2hw.ops.channels import Meaning
 
 
 def spanning(*parts: Ints) -> Ints:
@@ -29,11 +27,6 @@ def coded(name: str, ints: Ints) -> dict[str, int]:
 def by_channel(meaning: Meaning, channels: int) -> tuple[float, ...]:
     """A scale or an offset of each channel."""
     return meaning if isinstance(meaning, tuple) else (meaning,) * channels
-
-
-def shared(meanings: Sequence[float]) -> Meaning:
-    """One number where all channels have the same."""
-    return meanings[0] if len(set(meanings)) == 1 else tuple(meanings)
 
 
 def same_places(first: Tensor, second: Tensor) -> None:

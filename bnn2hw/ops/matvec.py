@@ -91,9 +91,14 @@ class MatVec(HardwareOp):
         return scales
 
     def dot(self, x: Array) -> Array:
-        """Exact products of a batch: float64 holds every integer below 2^53."""
-        vectors = x.reshape(-1, self.mw).astype(np.float64)
-        return (vectors @ self.weights.astype(np.float64)).astype(np.int64)
+        """Exact products of a batch."""
+        vectors = x.reshape(-1, self.mw)
+        largest = float(np.abs(vectors).max(initial=0)) * float(
+            np.abs(self.weights, dtype=np.float64).sum(0).max()
+        )
+        if largest >= 2**53:  # what float64 does not hold takes the slower way
+            return vectors.astype(np.int64) @ self.weights.astype(np.int64)
+        return (vectors.astype(np.float64) @ self.weights.astype(np.float64)).astype(np.int64)
 
     def golden(self, *x: Array) -> Array:
         sample = Tensor(x[0].shape[1:])

@@ -11,7 +11,8 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.join import by_channel, coded, shared, zero
+from bnn2hw.ops.channels import uniform
+from bnn2hw.ops.join import by_channel, coded, zero
 from bnn2hw.ops.memories import DSP_FROM_BITS, by_lut, divisors, ram_cost, state_bits
 
 
@@ -38,7 +39,7 @@ class Multiply(HardwareOp):
         if any(o for tensor in x for o in by_channel(tensor.offset, 1)):
             raise ValueError("integers that stand for real numbers with an offset cannot be multiplied")
         scales = zip(by_channel(a.scale, a.channels), by_channel(b.scale, a.channels), strict=True)
-        return Tensor(a.shape, _product(a.ints, b.ints), shared([s * t for s, t in scales]))
+        return Tensor(a.shape, _product(a.ints, b.ints), uniform(np.array([s * t for s, t in scales])))
 
     def golden(self, *x: Array) -> Array:
         a, b = x
@@ -117,10 +118,7 @@ def _product(a: Ints, b: Ints) -> Ints:
 
 def _signed_bits(ints: Ints) -> int:
     """Width in two's complement of the values themselves."""
-    return (
-        max((-ints.lo - 1 if ints.lo < 0 else ints.lo).bit_length(), max(ints.hi, -1 - ints.hi).bit_length())
-        + 1
-    )
+    return Ints(min(ints.lo, -1), max(ints.hi, 0)).bits
 
 
 def _keeps(x: tuple[Tensor, ...]) -> bool:
