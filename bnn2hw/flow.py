@@ -290,8 +290,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         folding: PE and SIMD by layer, by hand; the others follow.
         output: "class" or "scores"; the class where the model ends in a softmax, else the scores.
         backend: "verilog" or "hls".
-        bits: of what must be rounded, kernels and streams of real numbers: one number for all, or by layer; 12 and 16
-            where none is given.
+        bits: of what must be rounded, kernels and streams of real numbers: one number for all, or by layer. Where none
+            is given, 18 for kernels, and for streams 18 with calibration data and 24 without.
         calibration: some inputs, as for `golden`, on which the ranges of streams of real numbers are seen, where those
             that are proved for all inputs would waste bits.
         progress: told what is being done.
@@ -316,7 +316,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     progress("lowering to integers")
     real = simplify(imported.graph)
     ranges = _ranges(real, wires, calibration)
-    lowered = to_hardware(real, wires, output, Precision.of(bits), ranges)
+    lowered = to_hardware(real, wires, output, Precision.of(bits, calibrated=calibration is not None), ranges)
     progress("folding")
     graph = _folded(lowered.graph, device, fps, folding)
     progress("laying out streams")
