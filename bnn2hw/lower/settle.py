@@ -20,7 +20,7 @@ from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
 from bnn2hw.ops.window import Window
 
-CURVE_BITS = 12
+CURVE_BITS = 14
 """Bits of the input of a table that stands for a curve."""
 
 NOISE = 2.0**-20
