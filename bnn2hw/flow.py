@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import backends, boards, csim, fold, golden, report, storage, streams
+from bnn2hw import backends, boards, csim, fold, golden, implement, report, storage, streams
 from bnn2hw import estimate as estimating
 from bnn2hw import simulate as simulating
 from bnn2hw.backends import verilog
@@ -24,6 +24,7 @@ from bnn2hw.lower import simplify
 from bnn2hw.lower.hardware import Fidelity, Lowered, Output, to_hardware
 from bnn2hw.ops.source import Input, Source
 from bnn2hw.simulate import Run
+from bnn2hw.usage import Usage
 
 Progress = Callable[[str], None]
 
@@ -214,6 +215,49 @@ class Accelerator:
         }
         storage.write(folder, texts, self.graph, facts)
         return folder
+
+    def synthesize(
+        self,
+        folder: str | Path = "synth",
+        *,
+        board: str | None = None,
+        target: str | None = None,
+        seeds: int | Sequence[int] = 1,
+        clock_mhz: float | None = None,
+        baud: int | None = None,
+        progress: Progress = _quiet,
+    ) -> Usage:
+        """Take the design to a bitstream with the open tools, or to an area where only vendors place and route.
+
+        Args:
+            folder: takes netlist, logs, bitstream, usage.json and, for a board, link.json, which `host.Device` reads.
+            board: a board, by name: the accelerator stands behind its serial line, and its clock must be reached.
+            target: a device, by name, to be measured without a board; the one planned for where neither is given.
+            seeds: of the placement, or how many to try; the fastest is taken.
+            clock_mhz: what to run at, or to measure with, instead of the board's or device's own clock.
+            baud: of the serial line, instead of the board's own.
+            progress: told what is being done.
+
+        Raises:
+            InputError: an unknown board or target, an HLS accelerator, or a folder with other files.
+            DoesNotFitError: with what is missing, and the rate that would fit.
+            TimingError: the clock of the board is not reached.
+            MissingToolError: a tool is not installed.
+            ToolError: a tool failed, or ended without its result; the logs are in the folder.
+        """
+        if self.backend != "verilog":
+            raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
+        return implement.implement(
+            self.name,
+            self.graph,
+            self.design,
+            implement.place_named(board, target, self.device),
+            Path(folder),
+            seeds=range(1, seeds + 1) if isinstance(seeds, int) else seeds,
+            clock_mhz=clock_mhz,
+            baud=baud,
+            progress=progress,
+        )
 
     def _testbench(self) -> dict[str, str]:
         """A test bench with a few random frames."""
