@@ -25,6 +25,10 @@ class ToolError(Bnn2hwError):
     """A program that ran and failed; the message carries the end of its log."""
 
 
+class LinkError(Bnn2hwError):
+    """A board that does not answer, is not the one expected, or went away."""
+
+
 class MismatchError(Bnn2hwError):
     """The hardware disagreed with the golden model."""
 

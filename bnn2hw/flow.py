@@ -95,18 +95,7 @@ class Accelerator:
         Raises:
             InputError: a wrong shape, or values that no integer on the wire stands for.
         """
-        x = np.asarray(x)
-        if x.dtype.kind not in "iufb":
-            raise InputError(f"the input has dtype {x.dtype}, expected integers or floats")
-        if np.issubdtype(x.dtype, np.floating):
-            steps = (x.astype(np.float64) - self.units.offset) / self.units.scale
-            if not np.isfinite(steps).all() or np.abs(steps - np.rint(steps)).max(initial=0) > 1e-3:
-                raise InputError(
-                    f"the input holds floats that stand for no {self.units.dtype}: "
-                    f"expected v · {self.units.scale:g} + {self.units.offset:g} for integers v"
-                )
-            x = np.rint(steps)
-        integers = x.astype(np.int64)
+        integers = self.units.integers(x)
         golden.check(self.graph, integers)
         return integers
 
