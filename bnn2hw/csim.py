@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import tools
+from bnn2hw import golden, tools
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import ToolError
+from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles
 from bnn2hw.resources import data_dir
 
@@ -59,8 +60,8 @@ def run(
 
     Args:
         design: what the HLS backend rendered.
-        folder: holds the file "input" and the folder "streams".
-        frames: how many are in the input.
+        folder: holds the folders "inputs" and "streams".
+        frames: how many are in the inputs.
         predicted: not needed, since a deadlock is found without waiting.
         stalls: per mille of the stream operations before which a process gives way.
         seed: of these.
@@ -71,7 +72,7 @@ def run(
     """
     binary = _build(design, SIMULATOR_FLAGS, ("harness.cpp",), include_flags(), progress)
     progress(f"simulating {frames} frames")
-    command = [str(binary), "input", "streams", str(frames), str(stalls), str(seed)]
+    command = [str(binary), "inputs", "streams", str(frames), str(stalls), str(seed)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode == 4:
         raise ToolError("tlast does not mark the ends of the frames, or tkeep is not set")
@@ -80,28 +81,27 @@ def run(
     return {}
 
 
-def emulate(design: Design, x: Array, progress: Progress = lambda _: None) -> Array:
+def emulate(design: Design, x: Batch, progress: Progress = lambda _: None) -> Batch:
     """Outputs of an HLS design, compiled for speed.
 
     Args:
         design: what the HLS backend rendered.
-        x: integers of shape (frames, *input shape).
+        x: integers of shape (frames, *input shape); where there are several inputs, by name.
         progress: told what is being done.
 
     Returns:
-        Integers of shape (frames, *output shape).
+        Integers of shape (frames, *output shape); where there are several outputs, by name.
 
     Raises:
         MissingToolError: there is no C++ compiler.
         ToolError: the compiler failed, or a stream ran empty.
     """
-    header = ("-include", f"{design.top}.hpp", f"-DBNN2HW_TOP={design.top}")
     sources = ("emulator.cpp", f"{design.top}.cpp")
     # Always our own integers: the vendor's are made for synthesis, not for speed.
     ours = data_dir("sim") / "hls"
     include = (f"-I{ours / 'streams'}", f"-I{ours / 'types'}")
-    library = _build(design, (*EMULATOR_FLAGS, *header), sources, include, progress)
-    progress(f"emulating {len(x)} frames")
+    library = _build(design, EMULATOR_FLAGS, sources, include, progress)
+    progress(f"emulating {golden.frames(x)} frames")
     return _Emulator.of(library)(design, x)
 
 
@@ -119,15 +119,21 @@ class _Emulator:
     def of(library: Path) -> _Emulator:
         return _Emulator(library)
 
-    def __call__(self, design: Design, x: Array) -> Array:
-        beats = np.ascontiguousarray(design.input.pack(x))
-        output = np.zeros((len(x) * design.output.beats, design.output.bytes), np.uint8)
+    def __call__(self, design: Design, x: Batch) -> Batch:
+        frames = golden.frames(x)
+        arrays = golden.by_name(tuple(s.name for s in design.inputs), x)
+        inputs = [np.ascontiguousarray(s.pack(arrays[s.name])) for s in design.inputs]
+        outputs = [np.zeros((frames * s.beats, s.bytes), np.uint8) for s in design.outputs]
         message = ctypes.create_string_buffer(500)
         with self._turn:
-            failed = self._function(beats.ctypes.data, len(x), output.ctypes.data, message, len(message))
+            failed = self._function(_pointers(inputs), frames, _pointers(outputs), message, len(message))
         if failed:
             raise ToolError(f"the emulator stopped: {message.value.decode()}")
-        return design.output.unpack(output)
+        return golden.batch({s.name: s.unpack(b) for s, b in zip(design.outputs, outputs, strict=True)})
+
+
+def _pointers(arrays: list[Array]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
 
 
 def _build(

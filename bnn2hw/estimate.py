@@ -9,8 +9,9 @@ import numpy as np
 
 from bnn2hw.boards import Device
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node
+from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node, Timing
 from bnn2hw.ir.machine import first_output, machine
+from bnn2hw.ir.timing import Times
 from bnn2hw.ops.source import Source
 
 
@@ -82,22 +83,27 @@ def latency(graph: Graph) -> int:
     Exact as long as the design has fewer than `EXACT_STEPS` op-cycles; beyond, a lower bound that takes the
     FIFOs as endless and misses only the few cycles that a pipeline loses when it stands still with a bubble in it.
     """
-    timings = [op.timing(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)]
-    source = next(n for n in graph if isinstance(n.op, Source))
-    times = np.arange(graph.types[source.name].size // _source_lanes(source), dtype=np.int64)
-    for timing in timings:
-        times = timing.asap(times)[1]
-    bound = int(times[0])
+    written: dict[str, Times] = {}
+    timings: list[Timing] = []
+    for node in graph:
+        if isinstance(node.op, Source):
+            written[node.name] = np.arange(graph.types[node.name].size // node.op.lanes, dtype=np.int64)
+        elif isinstance(node.op, HardwareOp):
+            timings.append(node.op.timing(*graph.inputs_of(node)))
+            written[node.name] = timings[-1].asap(*(written[graph.wire(i)] for i in node.inputs)).written
+    last = graph.wire(graph.outputs[0])
+    if isinstance(graph[last].op, Source):
+        return 0
+    bound = int(written[last][0])
     if bound * len(timings) > EXACT_STEPS:
         return bound
-    exact = first_output([machine(t) for t in timings], limit=4 * bound + 1000)
+    number = {n.name: i for i, (n, _) in enumerate(hardware_nodes(graph))}
+    number |= {n.name: -1 - i for i, n in enumerate(n for n in graph if isinstance(n.op, Source))}
+    inputs = [[number[graph.wire(i)] for i in n.inputs] for n, _ in hardware_nodes(graph)]
+    exact = first_output([machine(t) for t in timings], inputs, number[last], limit=4 * bound + 1000)
     if exact is None:
         raise Bnn2hwError(f"the design gives no output within {4 * bound + 1000} cycles; please report this")
     return exact
-
-
-def _source_lanes(node: Node) -> int:
-    return node.op.lanes if isinstance(node.op, Source) else 1
 
 
 def cycles(graph: Graph) -> Cycles:

@@ -19,7 +19,8 @@ from bnn2hw.boards import Device
 from bnn2hw.errors import FoldingError, InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
-from bnn2hw.ir import Array, Cycles, Graph, Tensor
+from bnn2hw.golden import Batch
+from bnn2hw.ir import Cycles, Graph, Tensor
 from bnn2hw.lower import simplify
 from bnn2hw.lower.hardware import Fidelity, Lowered, Output, to_hardware
 from bnn2hw.ops.source import Input, Source
@@ -86,27 +87,34 @@ class Accelerator:
     def _emulated(self) -> Design:
         return self.design if self.backend == "hls" else backends.render("hls", self.graph)
 
-    def integers(self, x: Array) -> Array:
+    def integers(self, x: Batch) -> Batch:
         """A batch as the integers that go on the wire.
 
         Args:
-            x: integers as they are, or floats in the model's own unit that stand for such integers.
+            x: integers as they are, or floats in the model's own unit that stand for such integers; where there
+                are several inputs, such arrays by their names.
 
         Raises:
             InputError: a wrong shape, or values that no integer on the wire stands for.
         """
-        integers = self.units.integers(x)
+        known = self.units.integers
+        integers: Batch = {n: known(a) for n, a in x.items()} if isinstance(x, Mapping) else known(x)
         golden.check(self.graph, integers)
         return integers
 
-    def golden(self, x: Array) -> Array:
-        """Exact outputs for a batch: classes of shape (batch,), or the integers of the output stream."""
+    def golden(self, x: Batch) -> Batch:
+        """Exact outputs for a batch: classes of shape (batch,), or the integers of the output stream.
+
+        Where there are several outputs, such arrays by their names.
+        """
         return self._shaped(golden.outputs(self.graph, self.integers(x)))
 
-    def _shaped(self, outputs: Array) -> Array:
+    def _shaped(self, outputs: Batch) -> Batch:
+        if isinstance(outputs, Mapping):
+            return {n: a.reshape(len(a)) if self.graph.types[n].size == 1 else a for n, a in outputs.items()}
         return outputs.reshape(len(outputs)) if self.output.size == 1 else outputs
 
-    def emulate(self, x: Array, *, progress: Progress = _quiet) -> Array:
+    def emulate(self, x: Batch, *, progress: Progress = _quiet) -> Batch:
         """What `golden` gives, from the HLS sources compiled for this machine; the backend does not matter.
 
         Args:
@@ -118,7 +126,7 @@ class Accelerator:
         """
         return self._shaped(csim.emulate(self._emulated, self.integers(x), progress))
 
-    def simulate(self, x: Array, *, stalls: float = 0.0, seed: int = 0, progress: Progress = _quiet) -> Run:
+    def simulate(self, x: Batch, *, stalls: float = 0.0, seed: int = 0, progress: Progress = _quiet) -> Run:
         """Run a batch through the design and compare every stream with golden.
 
         Verilog runs in Verilator, cycle by cycle; HLS C++ runs concurrently, without cycles.
@@ -153,7 +161,7 @@ class Accelerator:
         """PE and SIMD by layer, in the form that `compile` takes."""
         return fold.of(self.graph)
 
-    def deviation(self, x: Array) -> list[Deviation]:
+    def deviation(self, x: Batch) -> list[Deviation]:
         """Compare the hardware form with the model's own layers on a batch, edge by edge.
 
         Raises:
@@ -162,10 +170,10 @@ class Accelerator:
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
         graph, lowered = self.origin
-        integers = self.integers(x)
-        source = next(n.name for n in graph if isinstance(n.op, Source))
-        ours = golden.run(lowered.graph, integers)
-        theirs = golden.run(graph, lowered.graph.types[source].real(integers).astype(np.float32))
+        arrays = golden.check(lowered.graph, self.integers(x))
+        types = lowered.graph.types
+        ours = golden.run(lowered.graph, arrays)
+        theirs = golden.run(graph, {n: types[n].real(a).astype(np.float32) for n, a in arrays.items()})
         found = []
         for edge, real in lowered.matches.items():
             tensor = lowered.graph.types[edge]
@@ -195,8 +203,8 @@ class Accelerator:
             "top": self.design.top,
             "units": [self.units.dtype, self.units.scale, self.units.offset],
             "fidelity": {layer: [f.kind, f.why] for layer, f in self.fidelity.items()},
-            "input": self.design.input.words,
-            "output": self.design.output.words,
+            "input": "; ".join(s.words for s in self.design.inputs),
+            "output": "; ".join(s.words for s in self.design.outputs),
             "cycles": {
                 "interval": self.estimate().cycles.interval,
                 "latency": self.estimate().cycles.latency,
@@ -219,27 +227,21 @@ class Accelerator:
         """Take the design to a bitstream with the open tools, or to an area where only vendors place and route.
 
         Args:
-            folder: takes netlist, logs, bitstream, usage.json and, for a board, link.json, which `host.Device` reads.
+            folder: takes netlist, logs, bitstream, usage.json and, for a board, link.json for `host.Device`.
             board: a board, by name: the accelerator stands behind its serial line, and its clock must be reached.
-            target: a device, by name, to be measured without a board; the one planned for where neither is given.
+            target: a device to measure without a board; the one planned for where neither is given.
             seeds: of the placement, or how many to try; the fastest is taken.
-            clock_mhz: what to run at, or to measure with, instead of the board's or device's own clock.
-            baud: of the serial line, instead of the board's own.
+            clock_mhz: of the accelerator, instead of the board's or device's own.
+            baud: of the serial line, likewise.
             progress: told what is being done.
 
         Raises:
-            InputError: an unknown board or target, an HLS accelerator, or a folder with other files.
-            DoesNotFitError: with what is missing, and the rate that would fit.
-            TimingError: the clock of the board is not reached.
-            MissingToolError: a tool is not installed.
-            ToolError: a tool failed, or ended without its result; the logs are in the folder.
+            Bnn2hwError: one of those of `implement.implement`, or an HLS accelerator.
         """
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
         return implement.implement(
-            self.name,
-            self.graph,
-            self.design,
+            self,
             implement.place_named(board, target, self.device),
             Path(folder),
             seeds=range(1, seeds + 1) if isinstance(seeds, int) else seeds,
@@ -250,8 +252,11 @@ class Accelerator:
 
     def _testbench(self) -> dict[str, str]:
         """A test bench with a few random frames."""
-        values = self.input.ints.values()
-        x = np.random.default_rng(0).choice(values, (TESTBENCH_FRAMES, *self.input.shape))
+        rng = np.random.default_rng(0)
+        x = {
+            s.name: rng.choice(s.tensor.ints.values(), (TESTBENCH_FRAMES, *s.tensor.shape))
+            for s in self.design.inputs
+        }
         return verilog.bench(
             self.graph, x, golden.outputs(self.graph, x), self.estimate().cycles, self.design.top
         )

@@ -81,8 +81,9 @@ MAPPERS = {
         dsp={"MULT18X18D": 1},
         models="ecp5/cells_sim.v",
     ),
+    # The eight cells of a tile share their clock enable, so that a flip-flop with one of its own leaves seven idle.
     "ice40": Mapper(
-        "synth_ice40 -dsp -json netlist.json",
+        "synth_ice40 -dsp -dffe_min_ce_use 4 -json netlist.json",
         lut={"SB_LUT4": 1},
         ff="SB_DFF[A-Z]*",
         carry="SB_CARRY",

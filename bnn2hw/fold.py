@@ -154,7 +154,7 @@ def _cheapest(
 
 def _pixel(graph: Graph, node: Node) -> int:
     """Channels of a pixel where a window feeds the node, otherwise all that a vector holds."""
-    feeder = graph[node.inputs[0]]
+    feeder = graph[graph.wire(node.inputs[0])]
     return (
         graph.inputs_of(feeder)[0].channels
         if isinstance(feeder.op, Window)
@@ -171,10 +171,10 @@ def _source_lanes(tensor: Tensor, period: int) -> int:
 def _neighbour_lanes(graph: Graph, node: Node, ops: Mapping[str, Op]) -> int:
     """Lanes that suit the neighbours: those of the matrix-vector unit that a window feeds, else the producer's."""
     if isinstance(node.op, Window):
-        reader = graph.consumers[node.name][0]
+        reader = graph.readers[node.name][0][0]
         chosen = ops.get(reader.name, reader.op)
         return chosen.lanes(*graph.inputs_of(reader))[0] if isinstance(chosen, HardwareOp) else 1
-    producer = graph[node.inputs[0]]
+    producer = graph[graph.wire(node.inputs[0])]
     made_by = ops.get(producer.name, producer.op)
     if isinstance(made_by, Source):
         return made_by.lanes

@@ -163,7 +163,8 @@ class Device:
         failures = 0
         while waiting or under_way:
             while waiting and len(under_way) < self.window:
-                under_way[self._send(PREDICT, images[waiting[0]])] = waiting.popleft()
+                index = waiting.popleft()
+                under_way[self._send(PREDICT, images[index])] = index
                 self.statistics.sent += 1
             reply = self._receive()
             if self._is_result(reply, under_way) and reply:
@@ -270,7 +271,9 @@ class Device:
     def _check(self, said: bytes) -> None:
         """Compare what the board says of itself with what link.json says."""
         if not said or said[0] != PROTOCOL:
-            raise LinkError(f"the board on {self.name} speaks version {said[:1].hex()}, expected {PROTOCOL:02x}")
+            raise LinkError(
+                f"the board on {self.name} speaks version {said[:1].hex()}, expected {PROTOCOL:02x}"
+            )
         fields = {"id": said[1:5], "image_bytes": said[5:9], "result_bytes": said[9:13]}
         for name, raw in fields.items():
             found = int.from_bytes(raw, "little")
@@ -303,7 +306,9 @@ def read_link(path: Path) -> dict[str, Any]:
     try:
         link = json.loads(path.read_text())
     except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error.strerror}; synthesize for a board first") from error
+        raise InputError(
+            f"'{path}' cannot be read: {error.strerror}; synthesize for a board first"
+        ) from error
     except ValueError as error:
         raise InputError(f"'{path}' is not what synthesis wrote: {error}") from error
     if not isinstance(link, dict) or link.get("protocol") != PROTOCOL:

@@ -6,15 +6,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bnn2hw import boards, estimate, fold, shell, storage, synth
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Board, Device
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
+from bnn2hw.estimate import Estimate
 from bnn2hw.flows import routable
 from bnn2hw.ir import Graph, Node
 from bnn2hw.ops.fifo import Fifo
+from bnn2hw.ops.source import Input
 from bnn2hw.ops.width import Width
 from bnn2hw.usage import Usage
 
@@ -23,10 +25,31 @@ LINK = "link.json"
 Progress = Callable[[str], None]
 
 
+class Accelerator(Protocol):
+    """What is synthesized; `bnn2hw.Accelerator` has it."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    @property
+    def graph(self) -> Graph:
+        """In streamed form."""
+
+    @property
+    def design(self) -> Design:
+        """What the Verilog backend rendered of it."""
+
+    @property
+    def units(self) -> Input:
+        """The model's own input unit."""
+
+    def estimate(self) -> Estimate:
+        """Cycles and resources."""
+
+
 def implement(
-    name: str,
-    graph: Graph,
-    design: Design,
+    accelerator: Accelerator,
     place: Board | Device,
     folder: Path,
     *,
@@ -38,9 +61,7 @@ def implement(
     """Synthesize a design for a board, behind its serial line, or for a device, to be measured.
 
     Args:
-        name: of the model.
-        graph: in streamed form.
-        design: what the Verilog backend rendered of it.
+        accelerator: what is to be synthesized.
         place: a board, or a device without one.
         folder: takes everything; what an earlier run left there is replaced.
         seeds: of the placement; the fastest is taken.
@@ -56,8 +77,8 @@ def implement(
         ToolError: a tool failed, or ended without its result; logs are in the folder.
     """
     device = place.device if isinstance(place, Board) else place
-    prepare = _options(design, place, clock_mhz, baud)
-    facts: dict[str, Any] = {"generator": storage.GENERATOR, "name": name, "device": device.name}
+    prepare = _options(accelerator.design, place, clock_mhz, baud)
+    facts: dict[str, Any] = {"generator": storage.GENERATOR, "name": accelerator.name, "device": device.name}
     facts["board"] = place.name if isinstance(place, Board) else None
     _claim(folder)
     _write(folder / FACTS, {**facts, "state": "unfinished"})
@@ -66,9 +87,9 @@ def implement(
             device=device, folder=folder, seeds=seeds, progress=progress, **prepare["synth"]
         )
     except DoesNotFitError as error:
-        raise _with_remedy(error, graph, device, prepare["clock_mhz"]) from error
+        raise _with_remedy(error, accelerator.graph, device, prepare["clock_mhz"]) from error
     if prepare["link"]:
-        _write(folder / LINK, prepare["link"])
+        _write(folder / LINK, {**prepare["link"], **for_host(accelerator, prepare["clock_mhz"])})
     _write(folder / FACTS, {**facts, "state": "done", **used.facts})
     return used
 
@@ -88,6 +109,17 @@ def _options(
     wrapped, constraints = shell.scan(design, place) if routable(place) else (design, None)
     told = {"design": wrapped, "constraints": constraints, "clock_mhz": clock}
     return {"synth": told, "clock_mhz": clock, "link": None}
+
+
+def for_host(accelerator: Accelerator, clock_mhz: float) -> dict[str, Any]:
+    """What a host needs to know of a model, beside what the shell says of itself."""
+    cycles, units = accelerator.estimate().cycles, accelerator.units
+    seconds = (cycles.interval + cycles.latency) / clock_mhz / 1e6
+    return {
+        "name": accelerator.name,
+        "units": [units.dtype, units.scale, units.offset],
+        "seconds_per_image": seconds,
+    }
 
 
 def _claim(folder: Path) -> None:

@@ -98,8 +98,8 @@ def summary(accelerator: Accelerator) -> list[str]:
     estimate = accelerator.estimate()
     use = ", ".join(f"{k.upper()} {v:.0%}" for k, v in estimate.use.items())
     return [
-        f"in:  {accelerator.design.input.words}",
-        f"out: {accelerator.design.output.words}",
+        *(f"in:  {s.words}" for s in accelerator.design.inputs),
+        *(f"out: {s.words}" for s in accelerator.design.outputs),
         f"one frame every {estimate.cycles.interval:,} cycles: {estimate.fps:,.0f} fps at "
         f"{accelerator.device.clock_mhz:g} MHz; first output after {estimate.cycles.latency:,} cycles "
         f"({estimate.latency_us:,.1f} µs)",

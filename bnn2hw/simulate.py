@@ -5,42 +5,22 @@ Verilog runs in Verilator; HLS C++ runs as it is (see `bnn2hw.csim`), where ther
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bnn2hw import csim, golden, tools
-from bnn2hw.backends.design import Design, Stream
+from bnn2hw import csim, golden, verilate
+from bnn2hw.backends.design import Design, Port, Stream
 from bnn2hw.errors import MismatchError, ToolError
+from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
-from bnn2hw.resources import data_dir
-
-CFLAGS = ("-std=c++17", "-O2", "-fno-strict-aliasing", "-DVL_TIME_CONTEXT")
-VERILATOR_FLAGS = (
-    "--cc",
-    "--no-timing",
-    "-O3",
-    "-Wall",
-    "--x-assign",
-    "unique",
-    "--x-initial",
-    "unique",
-    "--output-split",
-    "20000",
-)
-RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
-UNIT_BYTES = 400_000
-"""Generated C++ that is compiled as one unit."""
 
 Progress = Callable[[str], None]
 
@@ -73,16 +53,17 @@ class Run:
     """What a simulation gave.
 
     Attributes:
-        outputs: values on the output, shape (frames, *shape).
+        outputs: values on the output, shape (frames, *shape); where there are several, by name.
         mismatches: by stream name, the first difference from golden, or None; in the design's order.
         predicted: interval and latency as the cycle model gives them.
-        frame_ends: cycle in which each frame's last output beat was taken.
-        latency: cycles from the first input beat taken to the first output offered; None without a clock.
+        frame_ends: cycle in which each frame's last output beat was taken, of the last output to get there.
+        latency: cycles from the first input beat taken to the first beat offered on the first output; None
+            without a clock.
         cycles: clock cycles simulated; None without a clock.
         stalled: whether the source and the sink paused at random.
     """
 
-    outputs: Array
+    outputs: Batch
     mismatches: Mapping[str, Mismatch | None]
     predicted: Cycles
     frame_ends: tuple[int, ...]
@@ -114,7 +95,7 @@ class Run:
 def simulate(
     design: Design,
     graph: Graph,
-    x: Array,
+    x: Batch,
     predicted: Cycles,
     *,
     stalls: float = 0.0,
@@ -126,9 +107,9 @@ def simulate(
     Args:
         design: what the backend rendered from `graph`.
         graph: the streamed graph.
-        x: input integers, shape (frames, *input shape).
+        x: input integers, shape (frames, *input shape); where there are several inputs, by name.
         predicted: the cycle model's figures, kept beside the measured ones.
-        stalls: share of the cycles in which the source offers nothing and, independently, the sink takes nothing;
+        stalls: share of the cycles in which a source offers nothing and, independently, a sink takes nothing;
             in HLS, of the stream operations before which a process waits for no reason.
         seed: of the stalls and of the registers' initial noise.
         progress: told what is being done.
@@ -139,15 +120,17 @@ def simulate(
         ToolError: Verilator or the compiler failed, the design broke the stream protocol, or its processes
             wait for each other.
     """
-    golden.check(graph, x)
+    arrays = golden.check(graph, x)
     run = csim.run if design.backend == "hls" else _run_verilated
     with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
         folder = Path(name)
         (folder / "streams").mkdir()
-        design.input.pack(x).tofile(folder / "input")
-        report = run(design, folder, len(x), predicted, round(1000 * stalls), seed, progress)
+        (folder / "inputs").mkdir()
+        for i, stream in enumerate(design.inputs):
+            stream.pack(arrays[stream.name]).tofile(folder / "inputs" / str(i))
+        report = run(design, folder, golden.frames(arrays), predicted, round(1000 * stalls), seed, progress)
         progress(f"comparing {len(design.streams)} streams")
-        return _compare(design, graph, x, folder / "streams", report, predicted, stalled=stalls > 0)
+        return _compare(design, graph, arrays, folder / "streams", report, predicted, stalled=stalls > 0)
 
 
 def _run_verilated(
@@ -164,7 +147,7 @@ def _run_verilated(
     progress(f"simulating {frames} frames")
     write_files(design, folder / "rtl", only=".hex")
     patience = 4 * predicted.interval + predicted.latency + 10_000
-    command = [str(binary), str(folder / "input"), str(folder / "streams"), str(frames), str(patience)]
+    command = [str(binary), str(folder / "inputs"), str(folder / "streams"), str(frames), str(patience)]
     done = subprocess.run(
         [*command, str(stalls), str(stalls), str(seed)],
         cwd=folder / "rtl",
@@ -189,7 +172,7 @@ def _run_verilated(
 def _compare(
     design: Design,
     graph: Graph,
-    x: Array,
+    x: Batch,
     folder: Path,
     report: Mapping[str, Any],
     predicted: Cycles,
@@ -204,9 +187,10 @@ def _compare(
         else np.zeros(0, np.uint8)
         for i, s in enumerate(design.streams)
     }
+    frames = golden.frames(x)
     slice_frames = max(1, 2**26 // sum(s.tensor.size for s in design.streams))
-    for start in range(0, len(x), slice_frames):
-        edges = golden.run(graph, x[start : start + slice_frames])
+    for start in range(0, frames, slice_frames):
+        edges = golden.run(graph, golden.part(x, slice(start, start + slice_frames)))
         for stream in design.streams:
             if mismatches[stream.name] is None:
                 mismatches[stream.name] = _first_difference(
@@ -215,15 +199,12 @@ def _compare(
     for stream in design.streams:
         if (
             mismatches[stream.name] is None
-            and recorded[stream.name].size > len(x) * stream.beats * stream.bytes
+            and recorded[stream.name].size > frames * stream.beats * stream.bytes
         ):
-            mismatches[stream.name] = Mismatch(stream.name, len(x), (), 0, None, 0)
-    out = recorded[design.output.name]
-    whole = min(len(x), out.size // (design.output.beats * design.output.bytes)) * design.output.beats
+            mismatches[stream.name] = Mismatch(stream.name, frames, (), 0, None, 0)
+    files = {s.id: recorded[s.name] for s in design.streams}
     return Run(
-        outputs=design.output.unpack(
-            np.array(out[: whole * design.output.bytes]).reshape(whole, design.output.bytes)
-        ),
+        outputs=golden.batch({s.name: _values(s, files[s.id], frames) for s in design.outputs}),
         mismatches=mismatches,
         predicted=predicted,
         frame_ends=tuple(report.get("frame_ends", ())),
@@ -231,6 +212,12 @@ def _compare(
         cycles=report.get("cycles"),
         stalled=stalled,
     )
+
+
+def _values(stream: Stream, recorded: Array, frames: int) -> Array:
+    """What was recorded of a stream, in whole frames."""
+    whole = min(frames, recorded.size // (stream.beats * stream.bytes)) * stream.beats
+    return stream.unpack(np.array(recorded[: whole * stream.bytes]).reshape(whole, stream.bytes))
 
 
 def _first_difference(stream: Stream, recorded: Array, expected: Array, start: int) -> Mismatch | None:
@@ -263,90 +250,15 @@ def build(design: Design, progress: Progress = lambda _: None) -> Path:
     read when it starts.
     """
     sources = {name: text for name, text in sorted(design.files.items()) if not name.endswith(".hex")}
-    ours = [(data_dir("sim") / n).read_text() for n in ("harness.cpp", "lint.vlt")]
-    ours += [_monitors(design), _design_header(design), *CFLAGS, *VERILATOR_FLAGS]
-    ours += [tools.verilator().release, tools.cxx().command, tools.cxx().release]
-    key = hashlib.sha256(json.dumps([sources, ours]).encode()).hexdigest()[:24]
-    target = tools.cache_dir() / "simulators" / key
-    if not target.exists():
-        progress("compiling the simulator")
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-            made = _compile(design, sources, Path(name))
-            tools.install(made, target)
-    return target
-
-
-def _compile(design: Design, sources: Mapping[str, str], folder: Path) -> Path:
-    for name, text in sources.items():
-        (folder / name).write_text(text)
-    (folder / "monitors.vlt").write_text(_monitors(design))
-    lint = data_dir("sim") / "lint.vlt"
-    command = [tools.verilator().command, *VERILATOR_FLAGS, "--top-module", design.top, "--prefix", "Vtop"]
-    tools.run([*command, "--Mdir", "obj", str(lint), "monitors.vlt", *sources], folder, "Verilator")
-    work = folder / "obj"
-    (work / "design.h").write_text(_design_header(design))
-    runtime = _runtime()
-    units = _units(sorted(work.glob("*.cpp")), data_dir("sim") / "harness.cpp", work)
-    _compile_units(units, [*_flags(), "-I.", "-include", str(runtime / "verilated_pch.h")], work)
-    objects = [u.with_suffix(".o").name for u in units]
-    objects += [str(runtime / Path(n).with_suffix(".o").name) for n in RUNTIME]
-    tools.run([tools.cxx().command, "-o", "simulator", *objects, "-pthread"], work, "linking the simulator")
-    return work / "simulator"
-
-
-def _units(generated: list[Path], harness: Path, folder: Path) -> list[Path]:
-    """Bundle the many small files that Verilator writes, since each alone would pay for the headers again."""
-    bundles: list[list[Path]] = [[harness]]
-    size = 0
-    for path in generated:
-        size += path.stat().st_size
-        if size > UNIT_BYTES:
-            bundles.append([])
-            size = 0
-        bundles[-1].append(path)
-    units = [folder / f"unit{i}.cc" for i in range(len(bundles))]
-    for unit, bundle in zip(units, bundles, strict=True):
-        unit.write_text("".join(f'#include "{p}"\n' for p in bundle))
-    return units
-
-
-def _compile_units(units: list[Path], flags: list[str], folder: Path) -> None:
-    def one(unit: Path) -> None:
-        out = unit.with_suffix(".o").name
-        tools.run([tools.cxx().command, *flags, "-c", str(unit), "-o", out], folder, f"compiling {unit.name}")
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(one, units))
-
-
-def _flags() -> list[str]:
-    include = _include_dir()
-    return [*CFLAGS, f"-I{include}", f"-I{include / 'vltstd'}"]
-
-
-@cache
-def _include_dir() -> Path:
-    """Verilator's own C++ sources."""
-    text = tools.run([tools.verilator().command, "--getenv", "VERILATOR_ROOT"], Path.cwd(), "Verilator")
-    return Path(text.strip()) / "include"
-
-
-@cache
-def _runtime() -> Path:
-    """A folder with Verilator's run-time library and its precompiled header, made once for all designs."""
-    what = json.dumps([tools.verilator().release, tools.cxx().release, tools.cxx().command, _flags()])
-    folder = tools.cache_dir() / "runtime" / hashlib.sha256(what.encode()).hexdigest()[:16]
-    names = [Path(n).with_suffix(".o").name for n in RUNTIME] + ["verilated_pch.h.gch", "verilated_pch.h"]
-    if not all((folder / n).exists() for n in names):
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-            work = Path(name)
-            _compile_units([_include_dir() / n for n in RUNTIME], _flags(), work)
-            (work / "verilated_pch.h").write_text('#include "verilated.h"\n')
-            header = [tools.cxx().command, *_flags(), "-x", "c++-header", "verilated_pch.h"]
-            tools.run([*header, "-o", "verilated_pch.h.gch"], work, "compiling Verilator's header")
-            for n in names:
-                tools.install(work / n, folder / n)
-    return folder
+    return verilate.build(
+        design.top,
+        sources,
+        "harness.cpp",
+        header=_design_header(design),
+        directions=_monitors(design),
+        strict=not design.netlist,
+        progress=progress,
+    )
 
 
 def _monitors(design: Design) -> str:
@@ -355,30 +267,48 @@ def _monitors(design: Design) -> str:
         f'public_flat_rd -module "{design.top}" -var "{s.id}_{part}"'
         for s in design.streams
         for part in ("data", "valid", "ready")
+        if not design.netlist
     ]
     return "\n".join(["`verilator_config", *lines, ""])
 
 
 def _design_header(design: Design) -> str:
     """What the harness needs to know of a design."""
+    inside = f"&top.rootp->{design.top}__DOT__"
     rows = [
-        f'      {{"{s.id}", &r.{design.top}__DOT__{s.id}_data, &r.{design.top}__DOT__{s.id}_valid, '
-        f"&r.{design.top}__DOT__{s.id}_ready, {s.bytes}}},"
+        f'      {{"{s.id}", {inside}{s.id}_data, {inside}{s.id}_valid, {inside}{s.id}_ready, {s.bytes}}},'
         for s in design.streams
     ]
-    return "\n".join(
-        [
-            '#include "Vtop.h"',
-            '#include "Vtop___024root.h"',
-            "using Top = Vtop;",
-            f"constexpr size_t INPUT_BYTES = {design.input.bytes};",
-            f"constexpr uint64_t OUTPUT_BEATS = {design.output.beats};",
-            "inline std::vector<Stream> top_streams(Top& top) {",
-            "  auto& r = *top.rootp;",
+    if design.netlist:
+        rows = [_port_row("s", p) for p in Port.of(design.inputs)] + [
+            _port_row("m", p) for p in Port.of(design.outputs)
+        ]
+    inputs = [
+        f"      {{{_axis('s', p, 'data')}, {p.stream.bytes}, {p.beats}}}," for p in Port.of(design.inputs)
+    ]
+    number = {s.id: i for i, s in enumerate(design.streams)}
+    outputs = [
+        f"      {{{number[p.stream.id]}, {_axis('m', p)}, {p.beats}}}," for p in Port.of(design.outputs)
+    ]
+    lines = ["using Top = Vtop;"]
+    for kind, items in (("Stream", rows), ("Source", inputs), ("Sink", outputs)):
+        lines += [
+            f"inline std::vector<{kind}> top_{kind.lower()}s(Top& top) {{",
             "  return {",
-            *rows,
+            *items,
             "  };",
             "}",
-            "",
         ]
-    )
+    return "\n".join([*lines, ""])
+
+
+def _port_row(side: str, port: Port) -> str:
+    """A stream as its port shows it."""
+    signals = ", ".join(f"&top.{side}_axis{port.suffix}_t{signal}" for signal in ("data", "valid", "ready"))
+    return f'      {{"{port.stream.id}", {signals}, {port.stream.bytes}}},'
+
+
+def _axis(side: str, port: Port, *first: str) -> str:
+    """Addresses of the signals of an AXI4-Stream port."""
+    signals = (*first, "valid", "ready", "last")
+    return ", ".join(f"&top.{side}_axis{port.suffix}_t{signal}" for signal in signals)

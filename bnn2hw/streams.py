@@ -1,80 +1,119 @@
 """Folded graph to streamed graph: width converters where neighbours disagree, FIFOs between ops, and their depths.
 
-Why the depths suffice. Let N be the interval of the slowest op. Schedule every op as late as possible so
-that the output delivers one frame per N cycles; each op alone can keep that pace, so the schedule exists, and
-it is periodic. A FIFO that is as deep as the largest number of beats that ever wait in it under this
-schedule never refuses a beat in it. So the schedule is one that the hardware could follow. The hardware follows
-another: every op fires as soon as it can. Since firing earlier never delays anything (the system is
-max-plus linear), it runs at least as fast as the schedule, thus at N cycles per frame, and cannot deadlock.
+A stream that several ops read is handed over to the FIFOs of all its readers in the same cycle. Their handshakes are
+registered, so waiting for all of them closes no loop.
+
+Why the depths suffice, on branches that meet again too. Let N be the interval of the slowest op. Schedule every op
+as late as possible so that the output delivers one frame per N cycles; each op alone can keep that pace and the
+graph has no circles, so the schedule exists, and it is periodic. A FIFO that is as deep as the largest number of
+beats that ever wait in it under this schedule never refuses a beat in it. So the schedule is one that the hardware
+could follow. The hardware follows another: every op fires as soon as it can. Since firing earlier never delays
+anything (the system is max-plus linear), it runs at least as fast as the schedule, thus at N cycles per frame, and
+cannot deadlock.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import lcm
 
 import numpy as np
 
 from bnn2hw import estimate
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir import Graph, HardwareOp, Node
-from bnn2hw.ir.timing import Times, Timing
+from bnn2hw.ir import Graph, Handshakes, HardwareOp, Node, View
+from bnn2hw.ir.timing import Times, backward
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.source import Source
 from bnn2hw.ops.width import Width
 
 FRAMES = 4
-"""Frames of the schedule from which depths are read: enough that the end of the schedule does not show."""
+"""Frames of the schedule from which depths are read, beside those that are in the design at once: enough that
+neither end of the schedule shows."""
 
 
 def connect(graph: Graph) -> Graph:
     """Insert width converters and FIFOs, each FIFO as deep as the interval needs.
 
     Raises:
-        Bnn2hwError: an edge has more than one reader.
+        Bnn2hwError: a stream is made that nothing reads.
     """
-    for name, readers in graph.consumers.items():
-        if len(readers) + (name in graph.outputs) != 1:
-            raise Bnn2hwError(
-                f"the stream '{name}' has {len(readers)} readers; branches cannot be laid out yet"
-            )
-    return _deepen(_insert(graph))
+    outputs = {graph.wire(name) for name in graph.outputs}
+    for name, readers in graph.readers.items():
+        if not readers and name not in outputs and not isinstance(graph[name].op, View):
+            raise Bnn2hwError(f"the stream '{name}' is read by nothing")
+    return _deepen(_Inserter(graph).run())
 
 
 def _lanes_out(graph: Graph, name: str) -> int:
-    node = graph[name]
+    node = graph[graph.wire(name)]
     if isinstance(node.op, Source):
         return node.op.lanes
     return _hardware(node).lanes(*graph.inputs_of(node))[1]
 
 
-def _hangs_directly(graph: Graph, node: Node) -> bool:
-    """Whether a node needs no FIFO before it: an op that passes each result of a matrix-vector unit on."""
-    source = graph[node.inputs[0]].op
-    return isinstance(node.op, HardwareOp) and node.op.one_to_one and isinstance(source, MatVec)
+class _Inserter:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes: list[Node] = []
 
+    def run(self) -> Graph:
+        for node in self.graph:
+            if isinstance(node.op, HardwareOp):
+                inputs = tuple(self._input(node, port) for port in range(len(node.inputs)))
+                self.nodes.append(replace(node, inputs=inputs))
+            elif isinstance(node.op, Source):
+                self.nodes.append(node)
+        return Graph(tuple(self.nodes), tuple(map(self._output, range(len(self.graph.outputs)))))
 
-def _insert(graph: Graph) -> Graph:
-    nodes: list[Node] = []
-    for node in graph:
-        if not isinstance(node.op, HardwareOp):
-            nodes.append(node)
-            continue
-        [edge] = node.inputs
-        have, want = _lanes_out(graph, edge), node.op.lanes(*graph.inputs_of(node))[0]
+    def _input(self, node: Node, port: int) -> str:
+        """The edge that a node reads, behind a FIFO and converters of its own where it needs them."""
+        edge = self.graph.wire(node.inputs[port])
+        have, want = _lanes_out(self.graph, edge), _hardware(node).lanes(*self.graph.inputs_of(node))[0]
+        shared = len(self.graph.readers[edge]) + len(self._leaving(edge)) > 1
+        stem = f"{edge}.{node.name}{port or ''}" if shared else edge
         feeds = edge
-        direct = have == want and _hangs_directly(graph, node)
-        if not direct and not isinstance(graph[edge].op, Source):
-            nodes.append(Node(f"{edge}.fifo", Fifo(have), (edge,)))
-            feeds = nodes[-1].name
+        if shared or not self._direct(node, edge, have, want):
+            feeds = self._add(f"{stem}.fifo", Fifo(have), feeds)
         for converter in _converters(have, want):
             suffix = f"to{converter.narrow * (converter.ratio if converter.widens else 1)}"
-            nodes.append(Node(f"{edge}.{suffix}", converter, (feeds,)))
-            nodes.append(Node(f"{edge}.{suffix}.fifo", Fifo(converter.lanes()[1]), (nodes[-1].name,)))
-            feeds = nodes[-1].name
-        nodes.append(replace(node, inputs=(feeds,)))
-    return Graph(tuple(nodes), graph.outputs)
+            feeds = self._add(f"{stem}.{suffix}", converter, feeds)
+            feeds = self._add(f"{stem}.{suffix}.fifo", Fifo(converter.lanes()[1]), feeds)
+        return self._viewed(f"{stem}.view", node.inputs[port], edge, feeds)
+
+    def _direct(self, node: Node, edge: str, have: int, want: int) -> bool:
+        """Whether a node needs no FIFO before it: it reads the design's input, or hangs on a matrix-vector unit."""
+        maker = self.graph[edge].op
+        if len(node.inputs) > 1:
+            return False
+        return isinstance(maker, Source) or (
+            _hardware(node).one_to_one and isinstance(maker, MatVec) and have == want
+        )
+
+    def _leaving(self, edge: str) -> list[int]:
+        """The numbers of the outputs that a stream is."""
+        return [i for i, name in enumerate(self.graph.outputs) if self.graph.wire(name) == edge]
+
+    def _output(self, number: int) -> str:
+        """The edge that leaves the design, behind a FIFO of its own where others read it too."""
+        edge = self.graph.wire(self.graph.outputs[number])
+        same = self._leaving(edge)
+        stem = f"{edge}.output{same.index(number) or ''}"
+        feeds = edge
+        if len(same) > 1 or self.graph.readers[edge]:
+            feeds = self._add(f"{stem}.fifo", Fifo(_lanes_out(self.graph, edge)), edge)
+        return self._viewed(f"{stem}.view", self.graph.outputs[number], edge, feeds)
+
+    def _viewed(self, name: str, edge: str, wire: str, feeds: str) -> str:
+        """A stream under the shape that its reader sees."""
+        shape = self.graph.types[edge].shape
+        return feeds if shape == self.graph.types[wire].shape else self._add(name, View(shape), feeds)
+
+    def _add(self, name: str, op: HardwareOp | View, edge: str) -> str:
+        self.nodes.append(Node(name, op, (edge,)))
+        return name
 
 
 def _converters(have: int, want: int) -> list[Width]:
@@ -89,73 +128,139 @@ def _converters(have: int, want: int) -> list[Width]:
     return [*_converters(have, wide), *_converters(wide, want)]
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """The nodes between FIFOs: a head and the one-to-one ops that hang directly on it.
+
+    Attributes:
+        nodes: the head first.
+        inputs: by input of the head, the FIFO in front of it, or None where it reads the design's input itself.
+        before: by input of the head, the name of the stage (its last node) that makes it.
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[str | None, ...] = ()
+    before: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.nodes[-1].name
+
+
+def _stages(graph: Graph) -> list[_Stage]:
+    stages: dict[str, _Stage] = {}  # by the name of the last node
+    for node in graph:
+        if isinstance(node.op, Fifo | View):
+            continue
+        wires = [graph.wire(i) for i in node.inputs]
+        if wires and not isinstance(graph[wires[0]].op, Fifo | Source):
+            head = stages.pop(wires[0])
+            stages[node.name] = replace(head, nodes=(*head.nodes, node))
+            continue
+        fifos = tuple(w if isinstance(graph[w].op, Fifo) else None for w in wires)
+        before = tuple(graph.wire(graph[w].inputs[0]) if f else w for w, f in zip(wires, fifos, strict=True))
+        stages[node.name] = _Stage((node,), fifos, before)
+    return list(stages.values())
+
+
+class _Schedule:
+    """The stages of a streamed graph, and when they take and hand over their beats."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.stages = _stages(graph)
+        self.period = estimate.interval(graph)
+        self.readers: dict[str, list[tuple[_Stage, int]]] = {s.name: [] for s in self.stages}
+        for stage in self.stages:
+            for port, name in enumerate(stage.before):
+                self.readers[name].append((stage, port))
+        self.ends = {
+            graph.wire(graph[w].inputs[0]) if isinstance(graph[w].op, Fifo) else w: w
+            for w in map(graph.wire, graph.outputs)
+        }
+
+    def latest(self, frames: int) -> Mapping[str, Handshakes]:
+        """By stage, the latest cycles in which it takes its inputs and hands over its outputs."""
+        times: dict[str, Handshakes] = {}
+        for stage in reversed(self.stages):
+            deadlines = [times[s.name].taken[port] - 1 for s, port in self.readers[stage.name]]
+            if stage.name in self.ends:
+                beats = self.graph.types[stage.name].size // _lanes_out(self.graph, stage.name)
+                deadlines.append(np.repeat((np.arange(frames, dtype=np.int64) + 1) * self.period, beats))
+            deadline = deadlines[0] if len(deadlines) == 1 else np.minimum.reduce(deadlines)
+            times[stage.name] = self._alap(stage, deadline)
+        return times
+
+    def _alap(self, stage: _Stage, deadline: Times) -> Handshakes:
+        head = stage.nodes[0]
+        if isinstance(head.op, Source):
+            return Handshakes((), backward(deadline))
+        delay = self._delay(stage)
+        late = _hardware(head).timing(*self.graph.inputs_of(head)).alap(deadline - delay)
+        return Handshakes(late.taken, late.written + delay)
+
+    def asap(self, stage: _Stage, written: Sequence[Times]) -> Handshakes:
+        """The earliest cycles for a stage when its inputs were handed over to their FIFOs in these."""
+        head = stage.nodes[0]
+        early = _hardware(head).timing(*self.graph.inputs_of(head)).asap(*(w + 1 for w in written))
+        return Handshakes(early.taken, early.written + self._delay(stage))
+
+    def _delay(self, stage: _Stage) -> int:
+        """Cycles through the ops that hang on the head of a stage."""
+        return sum(_hardware(n).cycles(*self.graph.inputs_of(n)).latency for n in stage.nodes[1:])
+
+    def bits(self, name: str) -> int:
+        """Width of a stage's output."""
+        return _lanes_out(self.graph, name) * self.graph.types[name].ints.bits
+
+
 def _deepen(graph: Graph) -> Graph:
     """Give each FIFO the depth that a schedule needs which keeps the interval.
 
     Two schedules are mixed: everything as late as possible, and, going from the source to the output, each stage
     either at its latest or as soon as its inputs come, whichever stores fewer bits in the FIFOs around it.
     """
-    stages = _stages(graph)
-    latest = _latest(graph, stages)
+    schedule = _Schedule(graph)
+    latest = schedule.latest(FRAMES)
+    # As many frames as lie in the design at once must be looked at together.
+    begins = min(int(t[0]) for h in latest.values() for t in h.taken)
+    inside = -(-(schedule.period - begins) // schedule.period)
+    if inside > 2:
+        latest = schedule.latest(FRAMES + inside - 2)
     depths: dict[str, HardwareOp] = {}
-    written: Times | None = None  # by the stage before, as decided
-    for i, stage in enumerate(stages):
-        options = [latest[i]]
-        if written is not None:
-            taken, done = _timing(graph, stage).asap(written + 1)
-            options.append((taken, done + _delay(graph, stage)))
-        after = latest[i + 1][0] if i + 1 < len(stages) else None
-        sizes = [
-            (_depth(written, o[0]) * _beat_bits(graph, stages[i - 1]) if written is not None else 0)
-            + (_depth(o[1], after) * _beat_bits(graph, stage) if after is not None else 0)
-            for o in options
-        ]
+    written: dict[str, Times] = {}  # by stage, as decided
+    for stage in schedule.stages:
+        options = [latest[stage.name]]
+        if any(stage.inputs):
+            options.append(schedule.asap(stage, [written[b] for b in stage.before]))
+        sizes = [_size(schedule, stage, option, written, latest) for option in options]
         chosen = options[int(np.argmin(sizes))]
-        if written is not None:
-            [edge] = stage[0].inputs
-            depths[edge] = Fifo(_lanes_out(graph, stages[i - 1][-1].name), _depth(written, chosen[0]))
-        written = chosen[1]
+        written[stage.name] = chosen.written
+        for fifo, before, taken in zip(stage.inputs, stage.before, chosen.taken, strict=True):
+            if fifo:
+                depths[fifo] = Fifo(_lanes_out(graph, before), _depth(written[before], taken))
     return graph.map_ops(depths)
 
 
-def _latest(graph: Graph, stages: list[tuple[Node, ...]]) -> list[tuple[Times, Times]]:
-    """By stage, the latest cycles in which it takes its inputs and hands over its outputs."""
-    period = estimate.interval(graph)
-    beats = graph.types[stages[-1][-1].name].size // _lanes_out(graph, stages[-1][-1].name)
-    deadline = np.repeat((np.arange(FRAMES, dtype=np.int64) + 1) * period, beats)
-    times: list[tuple[Times, Times]] = []
-    for stage in reversed(stages):
-        delay = _delay(graph, stage)
-        taken, written = _timing(graph, stage).alap(deadline - delay)
-        times.append((taken, written + delay))
-        deadline = taken - 1
-    return times[::-1]
-
-
-def _timing(graph: Graph, stage: tuple[Node, ...]) -> Timing:
-    return _hardware(stage[0]).timing(*graph.inputs_of(stage[0]))
-
-
-def _delay(graph: Graph, stage: tuple[Node, ...]) -> int:
-    """Cycles through the ops that hang on the head of a stage."""
-    return sum(_hardware(n).cycles(*graph.inputs_of(n)).latency for n in stage[1:])
-
-
-def _beat_bits(graph: Graph, stage: tuple[Node, ...]) -> int:
-    return _lanes_out(graph, stage[-1].name) * graph.types[stage[-1].name].ints.bits
-
-
-def _stages(graph: Graph) -> list[tuple[Node, ...]]:
-    """The nodes between FIFOs: a head and the one-to-one ops that hang directly on it."""
-    stages: list[tuple[Node, ...]] = []
-    for node in graph:
-        if isinstance(node.op, Fifo | Source):
-            continue
-        if isinstance(graph[node.inputs[0]].op, Fifo | Source):
-            stages.append((node,))
-        else:
-            stages[-1] = (*stages[-1], node)
-    return stages
+def _size(
+    schedule: _Schedule,
+    stage: _Stage,
+    option: Handshakes,
+    written: Mapping[str, Times],
+    latest: Mapping[str, Handshakes],
+) -> int:
+    """Bits in the FIFOs around a stage under a schedule of it, its readers at their latest."""
+    before = sum(
+        _depth(written[name], taken) * schedule.bits(name)
+        for name, fifo, taken in zip(stage.before, stage.inputs, option.taken, strict=True)
+        if fifo
+    )
+    behind = sum(
+        _depth(option.written, latest[s.name].taken[port]) * schedule.bits(stage.name)
+        for s, port in schedule.readers[stage.name]
+        if s.inputs[port]
+    )
+    return before + behind
 
 
 def _hardware(node: Node) -> HardwareOp:

@@ -6,7 +6,7 @@
 //   NOISE_IN        bytes in a million before which a random byte is put in
 //
 // Prints the name of the terminal, then runs until it is killed or its input is closed.
-// "design.h" is generated: the type Top and DIVISOR, the cycles per bit.
+// "design.h" is generated: the type Top; DIVISOR, the cycles per bit; PATIENCE, the cycles after which nothing happens inside.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -134,7 +134,7 @@ int main(int argc, char** argv) {
 
   uint64_t quiet = 0;
   for (uint64_t cycle = 0;; ++cycle) {
-    if (to_shell.idle() && waiting.empty() && cycle % 64 == 0) {
+    if (to_shell.idle() && waiting.empty() && cycle % 64 == 63) {  // not in reset
       uint8_t block[256];
       const ssize_t count = read(master, block, sizeof block);
       for (ssize_t i = 0; i < count; ++i) {
@@ -159,7 +159,7 @@ int main(int argc, char** argv) {
     }
     // With nothing on the line for long, time may pass at leisure until the next byte comes.
     quiet = to_shell.idle() && waiting.empty() && !from_shell.busy() ? quiet + 1 : 0;
-    if (quiet > 200000 && cycle % 64 == 63) {
+    if (quiet > PATIENCE && cycle % 64 == 62) {
       pollfd event{master, POLLIN, 0};
       poll(&event, 1, 20);
     }

@@ -1,16 +1,17 @@
 // Drives a verilated design through its AXI4-Stream ports and records every stream of it.
 //
-// Usage: harness INPUT OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED
-//   INPUT       beats of the input stream, back to back, STREAMS[0].bytes each
+// Usage: harness INPUT_DIR OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED
+//   INPUT_DIR   holds a file per input, named by its number: its beats, back to back, Source::bytes each
 //   OUTPUT_DIR  gets one file per stream, named by its number: its beats as they were handed over;
 //               and run.json with the cycle counts
-//   STALL_*     per mille of the cycles in which the source offers nothing, and the sink takes nothing
+//   STALL_*     per mille of the cycles in which a source offers nothing, and a sink takes nothing
 //
 // Exit status: 0 all outputs came; 3 nothing moved for CYCLES_WITHOUT_PROGRESS cycles; 4 a stream broke the
 // protocol (valid fell, or data changed, before ready); 2 usage or files.
 //
-// "design.h" is generated for each design: the type Top, top_streams(), INPUT_BYTES, OUTPUT_BEATS.
+// "design.h" is generated for each design: the type Top, top_streams(), top_sources(), top_sinks().
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -27,6 +28,25 @@ struct Stream {
   const CData* valid;
   const CData* ready;
   size_t bytes;
+};
+
+// The signals of an input, bytes per beat, and beats per frame.
+struct Source {
+  void* data;
+  CData* valid;
+  const CData* ready;
+  CData* last;
+  size_t bytes;
+  uint64_t beats;
+};
+
+// The number of the stream that is an output, its signals, and beats per frame.
+struct Sink {
+  size_t stream;
+  const CData* valid;
+  CData* ready;
+  const CData* last;
+  uint64_t beats;
 };
 
 #include "design.h"
@@ -69,10 +89,8 @@ class Recorder {
     if (waiting_) std::memcpy(held_.data(), stream_.data, stream_.bytes);
     if (!valid || !ready) return false;
     std::fwrite(stream_.data, 1, stream_.bytes, file_);
-    ++beats_;
     return true;
   }
-  uint64_t beats() const { return beats_; }
   bool broken() const { return broken_; }
   const char* name() const { return stream_.name; }
 
@@ -80,15 +98,14 @@ class Recorder {
   Stream stream_;
   std::FILE* file_;
   std::vector<uint8_t> held_;
-  uint64_t beats_ = 0;
   bool waiting_ = false;
   bool broken_ = false;
 };
 
-std::vector<uint8_t> read_file(const char* path) {
-  std::FILE* file = std::fopen(path, "rb");
+std::vector<uint8_t> read_file(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
   if (!file) {
-    std::perror(path);
+    std::perror(path.c_str());
     std::exit(2);
   }
   std::vector<uint8_t> bytes;
@@ -98,15 +115,71 @@ std::vector<uint8_t> read_file(const char* path) {
   return bytes;
 }
 
+// Offers the beats of an input, each until it is taken.
+class Feeder {
+ public:
+  Feeder(const Source& port, const std::string& path, uint64_t seed)
+      : port_(port), bytes_(read_file(path)), random_(seed) {
+    *port_.valid = 0;
+    *port_.last = 0;
+  }
+
+  void offer(unsigned stalls) {
+    if (!offering_ && next_ * port_.bytes < bytes_.size() && !random_.per_mille(stalls)) {
+      offering_ = true;
+      std::memcpy(port_.data, &bytes_[next_ * port_.bytes], port_.bytes);
+      *port_.last = next_ % port_.beats == port_.beats - 1;
+    }
+    *port_.valid = offering_;
+  }
+  // Just before a clock edge.
+  bool taken() const { return offering_ && *port_.ready; }
+  void edge(bool taken) {
+    if (taken) offering_ = false, ++next_;
+  }
+
+ private:
+  Source port_;
+  std::vector<uint8_t> bytes_;
+  Random random_;
+  uint64_t next_ = 0;
+  bool offering_ = false;
+};
+
+// Takes the beats of an output and notes when its frames end.
+class Taker {
+ public:
+  Taker(const Sink& port, uint64_t seed) : port_(port), random_(seed) { *port_.ready = 0; }
+
+  void want(unsigned stalls) { *port_.ready = !random_.per_mille(stalls); }
+  bool offered() const { return *port_.valid; }
+  // Just before a clock edge.
+  void sample(uint64_t cycle) {
+    if (!*port_.valid || !*port_.ready) return;
+    const bool end = ++beats_ % port_.beats == 0;
+    wrong_ |= end != static_cast<bool>(*port_.last);
+    if (end) ends_.push_back(cycle);
+  }
+  bool wrong() const { return wrong_; }
+  const std::vector<uint64_t>& frame_ends() const { return ends_; }
+
+ private:
+  Sink port_;
+  Random random_;
+  uint64_t beats_ = 0;
+  bool wrong_ = false;
+  std::vector<uint64_t> ends_;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 8) {
-    std::fprintf(stderr, "usage: %s INPUT OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED\n", argv[0]);
+    std::fprintf(stderr, "usage: %s INPUT_DIR OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED\n",
+                 argv[0]);
     return 2;
   }
-  const std::vector<uint8_t> input = read_file(argv[1]);
-  const std::string directory = argv[2];
+  const std::string inputs = argv[1], directory = argv[2];
   const uint64_t frames = std::strtoull(argv[3], nullptr, 10);
   const uint64_t patience = std::strtoull(argv[4], nullptr, 10);
   const unsigned stall_in = std::atoi(argv[5]), stall_out = std::atoi(argv[6]);
@@ -116,80 +189,86 @@ int main(int argc, char** argv) {
   context->randReset(2);  // registers without a reset start with noise
   context->randSeed(static_cast<int>(seed % 0x7fffffff) + 1);
   const auto top = std::make_unique<Top>(context.get());
-  Random source(seed), sink(seed + 1);
 
   std::vector<std::unique_ptr<Recorder>> recorders;
   for (const Stream& stream : top_streams(*top))
     recorders.push_back(std::make_unique<Recorder>(stream, directory + "/" + std::to_string(recorders.size())));
-  Recorder& output = *recorders.back();
+  std::vector<Feeder> feeders;
+  for (const Source& port : top_sources(*top))
+    feeders.emplace_back(port, inputs + "/" + std::to_string(feeders.size()), seed + 2 * feeders.size());
+  std::vector<Taker> takers;
+  for (const Sink& port : top_sinks(*top)) takers.emplace_back(port, seed + 1 + 2 * takers.size());
 
   top->aclk = 0;
   top->aresetn = 0;
-  top->s_axis_tvalid = 0;
-  top->s_axis_tlast = 0;
-  top->m_axis_tready = 0;
   for (int edge = 0; edge < 16; ++edge) {
     top->aclk = edge & 1;
     top->eval();
   }
   top->aresetn = 1;
 
-  const uint64_t beats_in = input.size() / INPUT_BYTES, beats_out = frames * OUTPUT_BEATS;
-  const uint64_t beats_per_frame = frames ? beats_in / frames : 1;
-  uint64_t next = 0, cycle = 0, quiet = 0, first_in = 0, first_out = 0, tail = 0;
-  std::vector<uint64_t> frame_ends;
-  bool offering = false, seen_in = false, seen_out = false, broken = false, tlast_wrong = false;
+  // The cycle in which the last of the outputs came to the end of each frame.
+  const auto frame_ends = [&] {
+    std::vector<uint64_t> ends = takers[0].frame_ends();
+    for (const Taker& taker : takers) {
+      const std::vector<uint64_t>& those = taker.frame_ends();
+      if (those.size() < ends.size()) ends.resize(those.size());
+      for (size_t f = 0; f < ends.size(); ++f) ends[f] = std::max(ends[f], those[f]);
+    }
+    return ends;
+  };
+  const auto done = [&] {
+    return std::all_of(takers.begin(), takers.end(), [&](const Taker& t) { return t.frame_ends().size() >= frames; });
+  };
+  uint64_t cycle = 0, quiet = 0, first_in = 0, first_out = 0, tail = 0;
+  bool seen_in = false, seen_out = false, broken = false;
 
   // After the last expected output the clock runs on for a while, to catch beats that should not be there.
   while (tail < 64 && quiet < patience && !broken) {
-    if (!offering && next < beats_in && !source.per_mille(stall_in)) {
-      offering = true;
-      std::memcpy(&top->s_axis_tdata, &input[next * INPUT_BYTES], INPUT_BYTES);
-      top->s_axis_tlast = next % beats_per_frame == beats_per_frame - 1;
-    }
-    top->s_axis_tvalid = offering;
-    top->m_axis_tready = !sink.per_mille(stall_out);
+    for (Feeder& feeder : feeders) feeder.offer(stall_in);
+    for (Taker& taker : takers) taker.want(stall_out);
     top->aclk = 0;
     top->eval();
 
-    const bool taken = offering && top->s_axis_tready;
     bool moved = false;
     for (const auto& recorder : recorders) {
       moved |= recorder->sample();
       broken |= recorder->broken();
     }
-    if (taken && !seen_in) first_in = cycle, seen_in = true;
-    if (top->m_axis_tvalid && !seen_out) first_out = cycle, seen_out = true;
-    if (top->m_axis_tvalid && top->m_axis_tready) {
-      const bool end = output.beats() % OUTPUT_BEATS == 0;
-      tlast_wrong |= end != static_cast<bool>(top->m_axis_tlast);
-      if (end) frame_ends.push_back(cycle);
+    std::vector<bool> taken;
+    for (const Feeder& feeder : feeders) {
+      taken.push_back(feeder.taken());
+      if (taken.back() && !seen_in) first_in = cycle, seen_in = true;
     }
+    if (takers[0].offered() && !seen_out) first_out = cycle, seen_out = true;
+    for (Taker& taker : takers) taker.sample(cycle);
 
     top->aclk = 1;
     top->eval();
-    if (taken) offering = false, ++next;
+    for (size_t i = 0; i < feeders.size(); ++i) feeders[i].edge(taken[i]);
     quiet = moved ? 0 : quiet + 1;
-    tail = output.beats() >= beats_out ? tail + 1 : 0;
+    tail = done() ? tail + 1 : 0;
     ++cycle;
   }
-  const bool frame_error = top->frame_error;
+  bool frame_error = top->frame_error;
+  for (const Taker& taker : takers) frame_error |= taker.wrong();
   top->final();
 
   std::FILE* report = std::fopen((directory + "/run.json").c_str(), "w");
   if (!report) return 2;
   std::fprintf(report, "{\"cycles\": %llu, \"first_in\": %llu, \"first_out\": %llu, \"frame_error\": %s, ",
                static_cast<unsigned long long>(cycle), static_cast<unsigned long long>(first_in),
-               static_cast<unsigned long long>(first_out), frame_error || tlast_wrong ? "true" : "false");
+               static_cast<unsigned long long>(first_out), frame_error ? "true" : "false");
   std::fprintf(report, "\"broken\": [");
   const char* comma = "";
   for (size_t i = 0; i < recorders.size(); ++i)
     if (recorders[i]->broken()) std::fprintf(report, "%s%zu", comma, i), comma = ", ";
   std::fprintf(report, "], \"frame_ends\": [");
-  for (size_t i = 0; i < frame_ends.size(); ++i)
-    std::fprintf(report, "%s%llu", i ? ", " : "", static_cast<unsigned long long>(frame_ends[i]));
+  comma = "";
+  for (const uint64_t end : frame_ends())
+    std::fprintf(report, "%s%llu", comma, static_cast<unsigned long long>(end)), comma = ", ";
   std::fprintf(report, "]}\n");
   std::fclose(report);
   if (broken) return 4;
-  return output.beats() >= beats_out ? 0 : 3;
+  return done() ? 0 : 3;
 }

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bnn2hw import golden
+from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Graph, HardwareOp, Node, Tensor
 from bnn2hw.ops import Source
 
@@ -17,11 +19,21 @@ EXAMPLES = ROOT / "examples"
 
 def alone(op: HardwareOp, *x: Tensor) -> Graph:
     """A streamed graph of one op."""
-    return Graph((Node("x", Source(x[0], op.lanes(*x)[0])), Node("y", op, ("x",))), ("y",))
+    names = [f"x{i or ''}" for i in range(len(x))]
+    sources = [Node(name, Source(tensor, op.lanes(*x)[0])) for name, tensor in zip(names, x, strict=True)]
+    return Graph((*sources, Node("y", op, tuple(names))), ("y",))
 
 
 def random_values(tensor: Tensor, count: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).choice(tensor.ints.values(), (count, *tensor.shape))
+
+
+def random_frames(graph: Graph, count: int, seed: int = 0) -> Batch:
+    """Independent random values for each input of a graph."""
+    sources = [n.name for n in graph if isinstance(n.op, Source)]
+    return golden.batch(
+        {name: random_values(graph.types[name], count, seed + i) for i, name in enumerate(sources)}
+    )
 
 
 def shared(name: str) -> Path:

@@ -11,7 +11,7 @@ from bnn2hw import backends, boards, golden, simulate
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.resources import data_dir
-from tests.support import alone, random_values
+from tests.support import alone, random_frames, random_values
 
 Example = tuple[HardwareOp, tuple[Tensor, ...]]
 EXAMPLES = [
@@ -43,7 +43,7 @@ def test_examples_vary_every_field(kind: type[HardwareOp]) -> None:
 def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
     graph = alone(op, *x)
 
-    out = golden.run(graph, random_values(x[0], 64))["y"]
+    out = golden.run(graph, random_frames(graph, 64))["y"]
 
     assert out.shape == (64, *graph.types["y"].shape)
     assert graph.types["y"].ints.contains(out)
@@ -54,7 +54,7 @@ def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None
 def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...], backend: str) -> None:
     graph = alone(op, *x)
     design, predicted = backends.render(backend, graph), op.cycles(*x)
-    frames = random_values(x[0], FRAMES)
+    frames = random_frames(graph, FRAMES)
 
     smooth = simulate.simulate(design, graph, frames, predicted)
     stalled = simulate.simulate(design, graph, frames, predicted, stalls=0.4, seed=1)
@@ -72,30 +72,33 @@ def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, 
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
 def test_schedules_agree_with_the_interval(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
     timing = op.timing(*x)
-    beats_in = x[0].size // op.lanes(*x)[0]
+    beats_in = [tensor.size // op.lanes(*x)[0] for tensor in x]
     beats_out = op.infer(*x).size // op.lanes(*x)[1]
     deadline = np.repeat(np.arange(1, 4) * op.interval(*x), beats_out)
 
-    taken, written = timing.asap(np.arange(3 * beats_in))
-    taken_late, written_late = timing.alap(deadline)
+    early = timing.asap(*(np.arange(3 * beats) for beats in beats_in))
+    late = timing.alap(deadline)
 
     assert timing.interval == op.interval(*x)
-    assert (taken.size, written.size) == (taken_late.size, written_late.size) == (3 * beats_in, 3 * beats_out)
-    assert np.all(np.diff(taken_late) > 0)
-    assert np.all(written_late <= deadline)
-    replayed = timing.asap(taken_late)
-    assert np.array_equal(replayed[0], taken_late), "the latest schedule cannot be followed"
-    assert np.all(replayed[1] <= written_late)
+    for found in (early, late):
+        assert [t.size for t in found.taken] == [3 * beats for beats in beats_in]
+        assert found.written.size == 3 * beats_out
+    assert all(np.all(np.diff(t) > 0) for t in late.taken)
+    assert np.all(late.written <= deadline)
+    replayed = timing.asap(*late.taken)
+    for again, taken in zip(replayed.taken, late.taken, strict=True):
+        assert np.array_equal(again, taken), "the latest schedule cannot be followed"
+    assert np.all(replayed.written <= late.written)
 
 
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
 def test_every_folding_keeps_the_meaning(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
-    frames = random_values(x[0], 3)
-    expected = op.golden(frames)
+    frames = [random_values(tensor, 3, i) for i, tensor in enumerate(x)]
+    expected = op.golden(*frames)
 
     for folded in op.foldings(*x):
         assert folded.infer(*x) == op.infer(*x)
-        assert np.array_equal(folded.golden(frames), expected)
+        assert np.array_equal(folded.golden(*frames), expected)
         assert folded.interval(*x) >= 1
 
 

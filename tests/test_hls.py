@@ -24,7 +24,7 @@ from bnn2hw.errors import InputError, ToolError
 from bnn2hw.ir import BIPOLAR, Cycles, Graph, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Mac, MatVec, Source, Table, Threshold, Xnor
 from tests import networks as net
-from tests.support import EXAMPLES, ROOT, alone, random_values
+from tests.support import EXAMPLES, ROOT, alone, random_frames, random_values
 
 NO_CLOCK = Cycles(0, 0)
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
@@ -214,7 +214,7 @@ def test_the_emulator_equals_golden(kind: type) -> None:
     """It runs the top function itself, one process after the other, and counts bits by words."""
     op, x = list(kind.examples())[-2]
     graph = alone(op, *x)
-    frames = random_values(x[0], 5)
+    frames = random_frames(graph, 5)
 
     found = csim.emulate(backends.render("hls", graph), frames)
 

@@ -13,7 +13,7 @@ from bnn2hw.backends.design import Design
 from bnn2hw.errors import MissingToolError
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS
-from tests.support import alone, random_values
+from tests.support import alone, random_frames
 
 EXAMPLES = [
     pytest.param(op, x, id=f"{op.kind}-{i}")
@@ -55,6 +55,6 @@ def test_yosys_understands_what_the_simulator_does(
     graph = alone(op, *x)
     netlist = as_yosys_reads(verilog.render(graph), tmp_path)
 
-    run = simulate.simulate(netlist, graph, random_values(x[0], FRAMES), op.cycles(*x), stalls=0.3, seed=1)
+    run = simulate.simulate(netlist, graph, random_frames(graph, FRAMES), op.cycles(*x), stalls=0.3, seed=1)
 
     run.check()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn2hw.ir import Graph, HardwareOp, Tensor
+from bnn2hw.ir import Graph, HardwareOp, Tensor, View
 from bnn2hw.ops.source import Source
 
 
@@ -58,9 +59,20 @@ class Stream:
 
 @dataclass(frozen=True)
 class Port:
-    """The AXI4-Stream port of a stream: a beat is padded to whole bytes."""
+    """The AXI4-Stream port of a stream: a beat is padded to whole bytes.
+
+    Attributes:
+        stream: what it carries.
+        suffix: what its names end in, where the design has several such ports.
+    """
 
     stream: Stream
+    suffix: str = ""
+
+    @classmethod
+    def of(cls, streams: Sequence[Stream]) -> tuple[Self, ...]:
+        """The ports of all inputs, or of all outputs; one alone needs no name of its own."""
+        return tuple(cls(s, f"_{s.id}" if len(streams) > 1 else "") for s in streams)
 
     @property
     def axis_bits(self) -> int:
@@ -93,6 +105,12 @@ class Port:
         return hex_lines(self.stream.pack(values), self.axis_bits)
 
 
+def frame_words(inputs: Sequence[Port], outputs: Sequence[Port]) -> str:
+    """How many beats make a frame, for a reader: of each port, in their order."""
+    sides = (" + ".join(str(p.beats) for p in ports) for ports in (inputs, outputs))
+    return "{} input beats and {} output beats".format(*sides)
+
+
 @dataclass(frozen=True)
 class Design:
     """Sources of an accelerator, by file name; memory files among them end in ".hex".
@@ -100,26 +118,32 @@ class Design:
     Attributes:
         top: the top module or function.
         files: texts by file name.
-        streams: all streams in topological order; the first is the input, the last the output.
+        streams: all streams in topological order.
+        inputs: those that enter the design.
+        outputs: those that leave it, under the names and in the shapes of the graph's outputs.
         backend: who rendered it, which says how it is simulated.
         bench: further sources that only our own simulation needs.
+        netlist: whether it is what synthesis wrote, where only the ports are known by name; `streams` are then these.
     """
 
     top: str
     files: Mapping[str, str]
     streams: tuple[Stream, ...]
+    inputs: tuple[Stream, ...]
+    outputs: tuple[Stream, ...]
     backend: str = "verilog"
     bench: Mapping[str, str] = field(default_factory=dict)
+    netlist: bool = False
 
     @property
     def input(self) -> Stream:
-        """The stream that enters the design."""
-        return self.streams[0]
+        """The stream that enters the design; of several, the first."""
+        return self.inputs[0]
 
     @property
     def output(self) -> Stream:
-        """The stream that leaves the design."""
-        return self.streams[-1]
+        """The stream that leaves the design; of several, the first."""
+        return self.outputs[0]
 
 
 def pack(codes: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
@@ -155,9 +179,10 @@ def unpack(words: NDArray[np.uint8], bits: int, lanes: int) -> NDArray[np.int64]
 
 def streams(graph: Graph) -> tuple[Stream, ...]:
     """The streams of a streamed graph, under identifiers fit for any language."""
-    ids = identifiers(n.name for n in graph)
+    nodes = [n for n in graph if not isinstance(n.op, View)]
+    ids = identifiers(n.name for n in nodes)
     made = []
-    for node in graph:
+    for node in nodes:
         op, inputs = node.op, graph.inputs_of(node)
         if isinstance(op, Source):
             lanes = op.lanes
@@ -169,18 +194,30 @@ def streams(graph: Graph) -> tuple[Stream, ...]:
     return tuple(made)
 
 
-SUFFIXES = ("", "_data", "_valid", "_ready")
+def ends(graph: Graph, all_streams: Sequence[Stream]) -> tuple[tuple[Stream, ...], tuple[Stream, ...]]:
+    """The streams that enter a design and those that leave it, the latter as the graph's outputs see them."""
+    by_name = {s.name: s for s in all_streams}
+    inputs = tuple(by_name[n.name] for n in graph if isinstance(n.op, Source))
+    outputs = tuple(
+        replace(by_name[graph.wire(name)], name=name, tensor=graph.types[name]) for name in graph.outputs
+    )
+    return inputs, outputs
+
+
+PREFIXES = ("u_", "unused_", "input_last_", "input_frame_", "output_frame_")
+SUFFIXES = ("", "_data", "_valid", "_ready", "_taking")
 
 
 def _derived(identifier: str) -> set[str]:
-    """All names that a design makes of an identifier: its signals, and the instance with the prefix "u_"."""
-    return {f"u_{identifier}".lower(), *((identifier + s).lower() for s in SUFFIXES)}
+    """All names that a design makes of an identifier: its signals and instances."""
+    return {*((p + identifier).lower() for p in PREFIXES), *((identifier + s).lower() for s in SUFFIXES)}
 
 
 def identifiers(names: Iterable[str]) -> dict[str, str]:
     """A distinct identifier for each name: letters, digits and single underscores, distinct in any case.
 
-    Identifiers stay distinct when one of `SUFFIXES` is appended, and are no keyword once they carry a prefix.
+    Identifiers stay distinct when one of `SUFFIXES` is appended or one of `PREFIXES` put before them, and are no
+    keyword once they carry a prefix.
     """
     taken: set[str] = set()
     chosen = {}

@@ -1,7 +1,7 @@
 """The one data structure that flows: a graph of ops over integer-typed tensors."""
 
-from bnn2hw.ir.graph import Array, Cost, Cycles, Graph, HardwareOp, Memory, Node, Op, Param
-from bnn2hw.ir.timing import Buffered, Queue, Steps, Timing
+from bnn2hw.ir.graph import Array, Cost, Cycles, Graph, HardwareOp, Memory, Node, Op, Param, View
+from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Timing
 from bnn2hw.ir.types import BIPOLAR, Ints, Tensor
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Cost",
     "Cycles",
     "Graph",
+    "Handshakes",
     "HardwareOp",
     "Ints",
     "Memory",
@@ -21,4 +22,5 @@ __all__ = [
     "Steps",
     "Tensor",
     "Timing",
+    "View",
 ]

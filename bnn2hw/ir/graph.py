@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -119,10 +120,47 @@ class HardwareOp(Op):
 
     def cycles(self, *x: Tensor) -> Cycles:
         """Interval and latency of this op alone, its input always there and its output always taken."""
-        timing = self.timing(*x)
-        beats = x[0].size // self.lanes(*x)[0]
-        _, written = timing.asap(np.arange(2 * beats, dtype=np.int64))
-        return Cycles(self.interval(*x), int(written[0]))
+        lanes = self.lanes(*x)[0]
+        arrive = (np.arange(2 * tensor.size // lanes, dtype=np.int64) for tensor in x)
+        return Cycles(self.interval(*x), int(self.timing(*x).asap(*arrive).written[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class View(Op):
+    """The same values in the same order under another shape: no hardware, only another name of a stream.
+
+    Attributes:
+        shape: of one sample.
+    """
+
+    shape: tuple[int, ...]
+
+    def infer(self, *x: Tensor) -> Tensor:
+        """The same type under the other shape."""
+        if math.prod(self.shape) != x[0].size:
+            raise ValueError(f"{x[0].shape} and {self.shape} do not hold the same number of values")
+        channels = self.shape[-1]
+        scale, offset = (_repeated(v, channels) for v in (x[0].scale, x[0].offset))
+        return Tensor(self.shape, x[0].type, scale, offset)
+
+    def golden(self, *x: Array) -> Array:
+        """The same values."""
+        return x[0].reshape(x[0].shape[0], *self.shape)
+
+
+def _repeated(by_channel: float | tuple[float, ...], channels: int) -> float | tuple[float, ...]:
+    """What holds for each channel, for another number of channels.
+
+    Raises:
+        ValueError: neither number divides the other, or the longer one does not repeat.
+    """
+    if not isinstance(by_channel, tuple) or len(by_channel) == channels:
+        return by_channel
+    period = by_channel[:channels]
+    longer = max(channels, len(by_channel))
+    if longer % len(period) or period * (len(by_channel) // len(period)) != by_channel:
+        raise ValueError(f"scales of {len(by_channel)} channels do not fit {channels} channels")
+    return period * (channels // len(period))
 
 
 @dataclass(frozen=True)
@@ -180,6 +218,22 @@ class Graph:
     def consumers(self) -> Mapping[str, tuple[Node, ...]]:
         """The nodes that read each edge."""
         return {n.name: tuple(c for c in self.nodes if n.name in c.inputs) for n in self.nodes}
+
+    def wire(self, name: str) -> str:
+        """The node that makes the stream which an edge is, seen through views."""
+        while isinstance(self[name].op, View):
+            [name] = self[name].inputs
+        return name
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[tuple[Node, int], ...]]:
+        """By node that makes a stream: the nodes that read it, directly or through views, and at which input."""
+        found: dict[str, list[tuple[Node, int]]] = {n.name: [] for n in self.nodes}
+        for node in self.nodes:
+            if not isinstance(node.op, View):
+                for port, name in enumerate(node.inputs):
+                    found[self.wire(name)].append((node, port))
+        return {name: tuple(nodes) for name, nodes in found.items()}
 
     def map_ops(self, ops: Mapping[str, Op]) -> Graph:
         """The same graph with some nodes' ops replaced."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 from bnn2hw.ir.timing import Buffered, Queue, Steps, Timing
 
 
@@ -17,11 +19,16 @@ class Machine(Protocol):
 
     valid: bool
 
-    def ready(self, taken: bool) -> bool:
-        """Whether it would take an input in this cycle, if its output is taken when offered."""
+    def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
+        """Which inputs it would take in this cycle.
 
-    def tick(self, offered: bool, taken: bool) -> None:
-        """Go to the next cycle, with an input offered or not, and the output taken when offered or not."""
+        Args:
+            taken: whether its output is taken when offered.
+            there: whether a beat is offered, by input.
+        """
+
+    def tick(self, entered: Sequence[bool], taken: bool) -> None:
+        """Go to the next cycle, with a beat handed over or not, by input, and the output taken when offered or not."""
 
 
 class _Pipeline:
@@ -40,16 +47,25 @@ class _Pipeline:
 class _Process(_Pipeline):
     def __init__(self, steps: Steps) -> None:
         super().__init__(steps.latency)
-        self.reads, self.writes = steps.reads.tolist(), steps.writes.tolist()
+        self.reads: list[list[bool]] = np.stack(steps.inputs, axis=1).tolist()
+        self.writes: list[bool] = steps.writes.tolist()
         self.at = 0
 
-    def ready(self, taken: bool) -> bool:
-        return bool((taken or not self.valid) and self.reads[self.at])
+    def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
+        wanted = self.reads[self.at]
+        if not taken and self.valid:
+            return [False] * len(wanted)
+        if len(wanted) == 1:
+            return wanted
+        return [
+            w and all(t or not v for j, (v, t) in enumerate(zip(wanted, there, strict=True)) if j != i)
+            for i, w in enumerate(wanted)
+        ]
 
-    def tick(self, offered: bool, taken: bool) -> None:
+    def tick(self, entered: Sequence[bool], taken: bool) -> None:
         if self.valid and not taken:
             return
-        step = offered or not self.reads[self.at]
+        step = list(entered) == self.reads[self.at]
         self.shift(step and self.writes[self.at])
         if step:
             self.at = (self.at + 1) % len(self.reads)
@@ -66,13 +82,12 @@ class _Ring(_Pipeline):
         self.written = self.frame_start = 0  # kept beats in all, and those of the frames before the reader's
         self.free_for_writer = self.freed = 0
 
-    def ready(self, taken: bool) -> bool:
-        return not self.store[self.position] or self.written - self.free_for_writer < self.capacity
+    def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
+        return (not self.store[self.position] or self.written - self.free_for_writer < self.capacity,)
 
-    def tick(self, offered: bool, taken: bool) -> None:
-        write = offered and self.ready(taken)
+    def tick(self, entered: Sequence[bool], taken: bool) -> None:
         arrived = self.written
-        if write:
+        if entered[0]:
             self.written += self.store[self.position]
             self.position = (self.position + 1) % len(self.store)
         if self.valid and not taken:
@@ -92,11 +107,11 @@ class _Queue:
         self.depth, self.held = queue.depth, 0
         self.valid = False
 
-    def ready(self, taken: bool) -> bool:
-        return self.held < self.depth
+    def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
+        return (self.held < self.depth,)
 
-    def tick(self, offered: bool, taken: bool) -> None:
-        self.held += (offered and self.held < self.depth) - (self.valid and taken)
+    def tick(self, entered: Sequence[bool], taken: bool) -> None:
+        self.held += entered[0] - (self.valid and taken)
         self.valid = self.held > 0
 
 
@@ -111,22 +126,38 @@ def machine(timing: Timing) -> Machine:
     raise TypeError(f"{type(timing).__name__} has no machine")
 
 
-def first_output(machines: Sequence[Machine], limit: int) -> int | None:
-    """Cycles until the last machine of a chain offers its first output, or None after `limit` cycles.
+def first_output(
+    machines: Sequence[Machine], inputs: Sequence[Sequence[int]], last: int, limit: int
+) -> int | None:
+    """Cycles until a machine offers its first output, or None after `limit` cycles.
 
-    The input is always offered, from cycle 0 on; the output is always taken.
+    A machine that several others read hands a beat over when all of them take it.
+
+    Args:
+        machines: each after those that it reads.
+        inputs: by machine, those that it reads; −1, −2, … stand for the inputs of the design, which always offer
+            a beat.
+        last: the machine that makes the design's output.
+        limit: cycles to wait.
     """
-    backwards = range(len(machines) - 1, -1, -1)
-    last = machines[-1]
-    ready = [True] * (
-        len(machines) + 1
-    )  # ready[i]: whether machine i takes an input; the last entry is the sink
+    count, ends = len(machines), -min(s for sources in inputs for s in sources)
+    # Of these lists, the last entries are the design's inputs.
+    readers: list[list[tuple[int, int]]] = [[] for _ in range(count + ends)]
+    for i, sources in enumerate(inputs):
+        for port, source in enumerate(sources):
+            readers[source].append((i, port))
+    ready: list[Sequence[bool]] = [()] * count
+    moves = [False] * (count + ends)  # whether the output is handed over
+    backwards = range(count - 1, -1, -1)
     for cycle in range(limit):
-        if last.valid:
+        if machines[last].valid:
             return cycle
-        offered = [True, *(m.valid for m in machines)]
+        valid = [*(m.valid for m in machines), *[True] * ends]
         for i in backwards:
-            ready[i] = machines[i].ready(ready[i + 1])
-        for i in backwards:
-            machines[i].tick(offered[i] and ready[i], ready[i + 1])
+            moves[i] = all(ready[r][port] for r, port in readers[i])
+            ready[i] = machines[i].ready(moves[i], [valid[s] for s in inputs[i]])
+        for i in range(count, count + ends):
+            moves[i] = all(ready[r][port] for r, port in readers[i])
+        for i, each in enumerate(machines):
+            each.tick([valid[s] and moves[s] for s in inputs[i]], moves[i])
     return None

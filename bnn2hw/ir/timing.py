@@ -27,6 +27,14 @@ NEVER = np.int64(-(2**60))
 ALWAYS = np.int64(2**60)
 
 
+@dataclass(frozen=True)
+class Handshakes:
+    """The cycles in which an op takes its beats, by input, and hands over its output."""
+
+    taken: tuple[Times, ...]
+    written: Times
+
+
 class Timing(Protocol):
     """The behaviour of one op over time."""
 
@@ -34,11 +42,11 @@ class Timing(Protocol):
     def interval(self) -> int:
         """Cycles per frame when frames follow each other and nothing outside the op delays it."""
 
-    def asap(self, arrive: Times) -> tuple[Times, Times]:
-        """From the cycles at which inputs arrive to (taken, written): the op's own handshakes."""
+    def asap(self, *arrive: Times) -> Handshakes:
+        """From the cycles at which the beats of each input arrive to the op's own handshakes."""
 
-    def alap(self, deadline: Times) -> tuple[Times, Times]:
-        """From the last cycle allowed for each output handshake to (taken, written)."""
+    def alap(self, deadline: Times) -> Handshakes:
+        """From the last cycle allowed for each output handshake to the op's own handshakes."""
 
 
 def _forward(bound: Times) -> Times:
@@ -47,7 +55,7 @@ def _forward(bound: Times) -> Times:
     return order + np.maximum.accumulate(bound - order)
 
 
-def _backward(bound: Times) -> Times:
+def backward(bound: Times) -> Times:
     """Latest strictly rising cycles not after `bound`."""
     order = np.arange(bound.size)
     return order + np.minimum.accumulate((bound - order)[::-1])[::-1]
@@ -57,38 +65,44 @@ def _backward(bound: Times) -> Times:
 class Steps:
     """One process that makes one step per cycle: in some it reads a beat, in some it writes one.
 
-    `reads` and `writes` are boolean arrays over the steps of one frame; what a step computes is on the
+    `reads` and `writes` are boolean arrays over the steps of one frame; `others` say the same of a second and
+    further inputs, and a step is made when all beats that it reads are there. What a step computes is on the
     output `latency` cycles later. While the output is not taken, the whole process stands still.
     """
 
     reads: NDArray[np.bool_]
     writes: NDArray[np.bool_]
     latency: int
+    others: tuple[NDArray[np.bool_], ...] = ()
 
     @property
     def interval(self) -> int:
         return int(self.reads.size)
 
-    def _spread(
-        self, beats: Times, mask: NDArray[np.bool_], rest: np.int64
-    ) -> tuple[Times, NDArray[np.bool_]]:
-        frames = beats.size // int(mask.sum())
-        where = np.tile(mask, frames)
-        bound = np.full(where.size, rest)
-        bound[where] = beats
-        return bound, where
+    @property
+    def inputs(self) -> tuple[NDArray[np.bool_], ...]:
+        """Which steps read, by input."""
+        return (self.reads, *self.others)
 
-    def asap(self, arrive: Times) -> tuple[Times, Times]:
-        bound, read = self._spread(arrive, self.reads, NEVER)
+    def asap(self, *arrive: Times) -> Handshakes:
+        frames = arrive[0].size // int(self.reads.sum())
+        reads = [np.tile(mask, frames) for mask in self.inputs]
+        bound = np.full(frames * self.reads.size, NEVER)
+        for where, beats in zip(reads, arrive, strict=True):
+            bound[where] = np.maximum(bound[where], beats)
         steps = _forward(bound)
-        write = np.tile(self.writes, steps.size // self.writes.size)
-        return steps[read], steps[write] + self.latency
+        return Handshakes(
+            tuple(steps[where] for where in reads), steps[np.tile(self.writes, frames)] + self.latency
+        )
 
-    def alap(self, deadline: Times) -> tuple[Times, Times]:
-        bound, write = self._spread(deadline - self.latency, self.writes, ALWAYS)
-        steps = _backward(bound)
-        read = np.tile(self.reads, steps.size // self.reads.size)
-        return steps[read], steps[write] + self.latency
+    def alap(self, deadline: Times) -> Handshakes:
+        frames = deadline.size // int(self.writes.sum())
+        write = np.tile(self.writes, frames)
+        bound = np.full(write.size, ALWAYS)
+        bound[write] = deadline - self.latency
+        steps = backward(bound)
+        taken = tuple(steps[np.tile(mask, frames)] for mask in self.inputs)
+        return Handshakes(taken, steps[write] + self.latency)
 
 
 @dataclass(frozen=True)
@@ -143,12 +157,12 @@ class Buffered:
                 return
         raise Bnn2hwError("the schedule of a buffered op does not settle; please report this")
 
-    def asap(self, arrive: Times) -> tuple[Times, Times]:
-        frames = arrive.size // self.store.size
+    def asap(self, *arrive: Times) -> Handshakes:
+        frames = arrive[0].size // self.store.size
         keep = np.tile(self.store, frames)
         needed, freed = self._needed(frames), self._freed_by(frames)
         waits = freed >= 0
-        bound = arrive.copy()
+        bound = arrive[0].copy()
         taken, read = bound, bound
 
         def update() -> bool:
@@ -163,9 +177,9 @@ class Buffered:
             return False
 
         self._settle(update)
-        return taken, read + self.latency
+        return Handshakes((taken,), read + self.latency)
 
-    def alap(self, deadline: Times) -> tuple[Times, Times]:
+    def alap(self, deadline: Times) -> Handshakes:
         frames = deadline.size // self.need.size
         keep = np.tile(self.store, frames)
         needed, freed = self._needed(frames), self._freed_by(frames)
@@ -175,14 +189,14 @@ class Buffered:
 
         def update() -> bool:
             nonlocal taken, read
-            read = _backward(bound)
+            read = backward(bound)
             kept_bound = np.full(int(keep.sum()), ALWAYS)
             np.minimum.at(kept_bound, needed, read - 1)
             write_bound = np.full(keep.size, ALWAYS)
             write_bound[keep] = kept_bound
             # Beats after the last one that is needed have no deadline: they come at the end of the schedule.
             write_bound[-1] = min(write_bound[-1], read[-1])
-            taken = _backward(write_bound)
+            taken = backward(write_bound)
             limit = np.full(read.size, ALWAYS)
             np.minimum.at(limit, freed[waits], taken[keep][waits] - self.release)
             if not np.any(limit < read):
@@ -191,4 +205,4 @@ class Buffered:
             return False
 
         self._settle(update)
-        return taken, read + self.latency
+        return Handshakes((taken,), read + self.latency)

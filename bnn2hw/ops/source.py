@@ -70,7 +70,7 @@ class Input:
         return Ints(0, 2**bits - 1) if match[1] else Ints(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
     def integers(self, x: Array) -> Array:
-        """A batch as the integers on the wire: integers as they are, floats in the model's own unit as what stands for them.
+        """A batch as the integers on the wire: integers as they are, floats as those that stand for them.
 
         Raises:
             InputError: another dtype, or floats that stand for no integer.

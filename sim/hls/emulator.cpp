@@ -1,6 +1,6 @@
 // A generated HLS design as a function: frames in, classes or scores out. One thread, one frame after the other.
 //
-// Compiled with BNN2HW_TOP set to the top function and the design's header included before.
+// "emulation.hpp" is generated for each design: run_frame.
 
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +13,8 @@
 namespace {
 
 template <int D>
-void send(const std::uint8_t* bytes, int beats, hls::stream<ap_axiu<D, 0, 0, 0> >& out) {
+void send(const std::uint8_t* input, std::size_t frame, int beats, hls::stream<ap_axiu<D, 0, 0, 0> >& out) {
+  const std::uint8_t* bytes = input + frame * beats * (D / 8);
   for (int b = 0; b < beats; ++b) {
     ap_axiu<D, 0, 0, 0> beat;
     for (int i = 0; i < D / 8; ++i) beat.data.range(8 * i + 7, 8 * i) = ap_uint<8>(*bytes++);
@@ -22,7 +23,8 @@ void send(const std::uint8_t* bytes, int beats, hls::stream<ap_axiu<D, 0, 0, 0> 
 }
 
 template <int D>
-void receive(hls::stream<ap_axiu<D, 0, 0, 0> >& in, int beats, std::uint8_t* bytes) {
+void receive(hls::stream<ap_axiu<D, 0, 0, 0> >& in, std::size_t frame, int beats, std::uint8_t* output) {
+  std::uint8_t* bytes = output + frame * beats * (D / 8);
   for (int b = 0; b < beats; ++b) {
     const ap_axiu<D, 0, 0, 0> beat = in.read();
     for (int i = 0; i < D / 8; ++i)
@@ -32,18 +34,14 @@ void receive(hls::stream<ap_axiu<D, 0, 0, 0> >& in, int beats, std::uint8_t* byt
 
 }  // namespace
 
-// Beats of `frames` frames, back to back, each in as many bytes as its port has. Returns 0, or 1 with a message.
-extern "C" int bnn2hw_emulate(const std::uint8_t* input, std::size_t frames, std::uint8_t* output, char* message,
-                              std::size_t message_size) {
-  static hls::stream<input_beat> s_axis("s_axis");
-  static hls::stream<output_beat> m_axis("m_axis");
-  const std::size_t in_bytes = input_beat().data.width / 8, out_bytes = output_beat().data.width / 8;
+#include "emulation.hpp"
+
+// For each input and each output, the beats of `frames` frames, back to back, each in as many bytes as its port has.
+// Returns 0, or 1 with a message.
+extern "C" int bnn2hw_emulate(const std::uint8_t* const* inputs, std::size_t frames, std::uint8_t* const* outputs,
+                              char* message, std::size_t message_size) {
   try {
-    for (std::size_t f = 0; f < frames; ++f) {
-      send(input + f * INPUT_BEATS * in_bytes, INPUT_BEATS, s_axis);
-      BNN2HW_TOP(s_axis, m_axis);
-      receive(m_axis, OUTPUT_BEATS, output + f * OUTPUT_BEATS * out_bytes);
-    }
+    for (std::size_t f = 0; f < frames; ++f) run_frame(inputs, f, outputs);
   } catch (const std::exception& error) {
     std::snprintf(message, message_size, "%s", error.what());
     return 1;

@@ -1,12 +1,13 @@
 // Runs the processes of a generated HLS design side by side on bounded streams and records every stream.
 //
-// Usage: harness INPUT OUTPUT_DIR FRAMES STALLS SEED
-//   INPUT       beats of the input stream, back to back, each in as many bytes as the port has
+// Usage: harness INPUT_DIR OUTPUT_DIR FRAMES STALLS SEED
+//   INPUT_DIR   holds a file per input, named by its number: its beats, back to back, each in as many bytes as the
+//               port has
 //   OUTPUT_DIR  gets one file per stream, named by its number: its beats as they were handed over
 //   STALLS      per mille of the stream operations before which a process gives way to another one
 //
 // Exit status: 0 all processes came to their ends; 3 they wait for each other, which is told on stderr;
-// 4 TLAST or TKEEP are wrong on the output; 2 usage or files.
+// 4 TLAST or TKEEP are wrong on an output; 2 usage or files.
 //
 // "simulation.hpp" is generated for each design: add_processes.
 
@@ -52,10 +53,11 @@ File open(const std::string& path, const char* mode) {
   return file;
 }
 
-// What simulation.hpp fills: processes that run for all frames, and streams that are recorded.
+// What simulation.hpp fills: processes that run for all frames, inputs, outputs, and streams that are recorded.
 class Bench {
  public:
-  Bench(const std::string& directory, std::uint64_t frames) : directory_(directory), frames_(frames) {}
+  Bench(const std::string& inputs, const std::string& directory, std::uint64_t frames)
+      : inputs_(inputs), directory_(directory), frames_(frames) {}
 
   void process(const std::string& name, const std::function<void()>& frame) {
     const std::uint64_t frames = frames_;
@@ -63,6 +65,39 @@ class Bench {
       for (std::uint64_t f = 0; f < frames; ++f) frame();
     });
   }
+
+  // Sends the beats of the input of that number, `beats` per frame.
+  template <int D, int N>
+  void source(const std::string& name, int number, int beats, hls::stream<ap_axiu<D, 0, 0, 0>, N>& out) {
+    files_.push_back(open(inputs_ + "/" + std::to_string(number), "rb"));
+    std::FILE* file = files_.back().get();
+    process(name, [=, &out] {
+      std::uint8_t bytes[D / 8];
+      for (int b = 0; b < beats; ++b) {
+        if (std::fread(bytes, 1, sizeof bytes, file) != sizeof bytes) fail("the input file");
+        ap_axiu<D, 0, 0, 0> beat;
+        beat.data = from_bytes<D>(bytes);
+        beat.keep = ~ap_uint<D / 8>(0);
+        beat.strb = ~ap_uint<D / 8>(0);
+        beat.last = b == beats - 1;
+        out.write(beat);
+      }
+    });
+  }
+
+  // Takes the beats of an output and looks at what stands beside the data.
+  template <int D, int N>
+  void sink(const std::string& name, int beats, hls::stream<ap_axiu<D, 0, 0, 0>, N>& in) {
+    process(name, [=, &in] {
+      for (int b = 0; b < beats; ++b) {
+        const ap_axiu<D, 0, 0, 0> beat = in.read();
+        const bool whole = beat.keep == ~ap_uint<D / 8>(0) && beat.strb == ~ap_uint<D / 8>(0);
+        broken_ |= !whole || (beat.last != 0) != (b == beats - 1);
+      }
+    });
+  }
+
+  bool broken() const { return broken_; }
 
   template <int W>
   void record(std::function<void(const ap_uint<W>&)>& hook, int number) {
@@ -76,58 +111,26 @@ class Bench {
   }
 
  private:
-  std::string directory_;
+  std::string inputs_, directory_;
   std::uint64_t frames_;
   std::vector<File> files_;
+  bool broken_ = false;
 };
 
 }  // namespace
 
 #include "simulation.hpp"
 
-namespace {
-
-template <int D>
-void send(std::FILE* file, int beats, hls::stream<ap_axiu<D, 0, 0, 0> >& out) {
-  std::uint8_t bytes[D / 8];
-  for (int b = 0; b < beats; ++b) {
-    if (std::fread(bytes, 1, sizeof bytes, file) != sizeof bytes) fail("the input file");
-    ap_axiu<D, 0, 0, 0> beat;
-    beat.data = from_bytes<D>(bytes);
-    beat.keep = ~ap_uint<D / 8>(0);
-    beat.strb = ~ap_uint<D / 8>(0);
-    beat.last = b == beats - 1;
-    out.write(beat);
-  }
-}
-
-template <int D>
-void receive(int beats, hls::stream<ap_axiu<D, 0, 0, 0> >& in, bool& broken) {
-  for (int b = 0; b < beats; ++b) {
-    const ap_axiu<D, 0, 0, 0> beat = in.read();
-    const bool whole = beat.keep == ~ap_uint<D / 8>(0) && beat.strb == ~ap_uint<D / 8>(0);
-    broken |= !whole || (beat.last != 0) != (b == beats - 1);
-  }
-}
-
-}  // namespace
-
 int main(int argc, char** argv) {
   if (argc != 6) {
-    std::fprintf(stderr, "usage: %s INPUT OUTPUT_DIR FRAMES STALLS SEED\n", argv[0]);
+    std::fprintf(stderr, "usage: %s INPUT_DIR OUTPUT_DIR FRAMES STALLS SEED\n", argv[0]);
     return 2;
   }
-  const File input = open(argv[1], "rb");
-  Bench bench(argv[2], std::strtoull(argv[3], nullptr, 10));
+  Bench bench(argv[1], argv[2], std::strtoull(argv[3], nullptr, 10));
   bnn2hw_sim::Scheduler& scheduler = bnn2hw_sim::Scheduler::here();
   scheduler.set_stalls(static_cast<unsigned>(std::atoi(argv[4])), std::strtoull(argv[5], nullptr, 10));
 
-  static hls::stream<input_beat, 2> s_axis("s_axis");
-  static hls::stream<output_beat, 2> m_axis("m_axis");
-  bool broken = false;
-  bench.process("source", [&] { send(input.get(), INPUT_BEATS, s_axis); });
-  add_processes(bench, s_axis, m_axis);
-  bench.process("sink", [&] { receive(OUTPUT_BEATS, m_axis, broken); });
+  add_processes(bench);
   if (!scheduler.run()) return 3;
-  return broken ? 4 : 0;
+  return bench.broken() ? 4 : 0;
 }
