@@ -1,4 +1,4 @@
-"""The netlist that synthesis wrote, as a design of its own: what is programmed can be simulated like what was written."""
+"""The netlist that synthesis wrote, as a design: what is programmed can be simulated like what was written."""
 
 from __future__ import annotations
 

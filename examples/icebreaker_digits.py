@@ -1,8 +1,9 @@
 """Train a small network on scikit-learn's 8×8 digits and take it to a bitstream for an iCEBreaker.
 
-python examples/icebreaker_digits.py [--board tangnano9k] [--out build/icebreaker_digits] [--port /dev/ttyUSB1]
+python examples/icebreaker_digits.py [--board tangnano9k] [--out build/icebreaker_digits] [--train]
+python examples/icebreaker_digits.py --port /dev/ttyUSB1      the programmed board there classifies the test images
 
-With --port, the board there (programmed with the bitstream) classifies the test images.
+Without --train it takes digits.keras, which it made: 96.7 % of the test images right, after a minute on one CPU core.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import bnn2hw
-from bnn2hw import nn
+from bnn2hw import boards, nn
 
+HERE = Path(__file__).parent
 FPS = 20_000
 
 
@@ -39,7 +41,9 @@ def load() -> Digits:
     """Three quarters of the images to train with, the others to test."""
     data = load_digits()
     images = data.images.astype(np.uint8)[..., None]
-    return Digits(*train_test_split(images, data.target, test_size=0.25, random_state=1, stratify=data.target))
+    return Digits(
+        *train_test_split(images, data.target, test_size=0.25, random_state=1, stratify=data.target)
+    )
 
 
 def train(digits: Digits, epochs: int = 60) -> keras.Sequential:
@@ -62,7 +66,9 @@ def train(digits: Digits, epochs: int = 60) -> keras.Sequential:
     return network
 
 
-def accelerate(network: keras.Sequential, target: str = "ice40-up5k", fps: float = FPS) -> bnn2hw.Accelerator:
+def accelerate(
+    network: keras.Sequential | Path, target: str = "ice40-up5k", fps: float = FPS
+) -> bnn2hw.Accelerator:
     """The network in hardware; five bits per pixel arrive on the wire."""
     return bnn2hw.compile(network, input=bnn2hw.Input("uint5"), target=target, fps=fps)
 
@@ -73,7 +79,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--board", default="icebreaker", help="see 'bnn2hw boards'")
-    parser.add_argument("--out", type=Path, default=Path("build/icebreaker_digits"), help="folder to write into")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/icebreaker_digits"), help="folder to write into"
+    )
+    parser.add_argument("--train", action="store_true", help="train again, and write digits.keras")
     parser.add_argument("--port", help="serial port of the programmed board")
     options = parser.parse_args()
     digits = load()
@@ -84,13 +93,17 @@ def main() -> None:
             classes = device.predict(digits.x_test)
         print(f"the board is right on {np.mean(classes == digits.y_test):.2%} of {len(classes)} images")
         return
-    accelerator = accelerate(train(digits), bnn2hw.boards.board(options.board).device.name)
+    if options.train:
+        train(digits).save(HERE / "digits.keras")
+    accelerator = accelerate(HERE / "digits.keras", boards.board(options.board).device.name)
     print(accelerator)
     accelerator.simulate(digits.x_test).check()
     right = np.mean(accelerator.golden(digits.x_test) == digits.y_test)
     print(f"bit-exact in Verilator on all {len(digits.x_test)} test images, {right:.2%} of them right")
     used = accelerator.synthesize(options.out, board=options.board, progress=print)
-    print(f"{used.lut} LUT, {used.ff} FF, {used.bram} BRAM; {used.fmax_mhz:.1f} of {used.clock_mhz:g} MHz reached")
+    print(
+        f"{used.lut} LUT, {used.ff} FF, {used.bram} BRAM; {used.fmax_mhz:.1f} of {used.clock_mhz:g} MHz reached"
+    )
     print(f"bitstream: {used.bitstream}")
 
 

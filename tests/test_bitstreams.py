@@ -61,10 +61,12 @@ def test_a_bitstream_in_one_command(tiny: bnn2hw.Accelerator, name: str, tmp_pat
 
 def test_two_clean_runs_give_the_same_bytes(tmp_path: Path) -> None:
     need(BOARDS["icebreaker"])
+    net.chain((8,), net.dense(4, input_quantizer=None), net.norm(), net.dense(3)).save(tmp_path / "m.keras")
     made = []
     for name in ("one", "two"):
-        model = net.chain((8,), net.dense(4, input_quantizer=None), net.norm(), net.dense(3), name="tiny")
-        accelerator = bnn2hw.compile(model, input=bnn2hw.Input("uint4"), output="class", fps=1000)
+        accelerator = bnn2hw.compile(
+            tmp_path / "m.keras", input=bnn2hw.Input("uint4"), output="class", fps=1000
+        )
         used = accelerator.synthesize(tmp_path / name, board="icebreaker")
         made.append(
             {p.name: p.read_bytes() for p in (tmp_path / name).glob("*.sv")}

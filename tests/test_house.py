@@ -15,7 +15,7 @@ FLOORS = (
     {"ir", "boards"},
     {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
-    | {"shell", "implement", "host", "virtual", "images"},
+    | {"netlist", "shell", "implement", "host", "virtual", "images"},
     {"flow"},
     {""},
     {"cli", "hardware_cli"},
