@@ -133,7 +133,7 @@ def windows() -> Iterator[Case]:
         ((30, 30, 64), 3, 1, 64, BIPOLAR),
     ):
         name = f"{h}×{w}×{c} kernel {kernel} stride {stride} simd {simd} of {ints.bits}"
-        yield name, Window((kernel, kernel), (stride, stride), simd), Tensor((h, w, c), ints)
+        yield name, Window((kernel, kernel), (stride, stride), simd=simd), Tensor((h, w, c), ints)
 
 
 def pads() -> Iterator[Case]:
@@ -143,7 +143,7 @@ def pads() -> Iterator[Case]:
         ((32, 32, 3), 2, 0, 1, Ints(0, 255)),
         ((14, 14, 32), 1, 0, 32, BIPOLAR),
     ):
-        op = Pad((border, border), (border, border), value, simd)
+        op = Pad((border, border), (border, border), value, simd=simd)
         yield f"{h}×{w}×{c} by {border} with {value} simd {simd} of {ints.bits}", op, Tensor((h, w, c), ints)
 
 

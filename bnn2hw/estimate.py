@@ -9,8 +9,8 @@ import numpy as np
 
 from bnn2hw.boards import Device
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node, Timing
-from bnn2hw.ir.machine import first_output, machine
+from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node
+from bnn2hw.ir.machine import Machine, first_output, machine
 from bnn2hw.ir.timing import Times
 from bnn2hw.ops.source import Source
 
@@ -84,26 +84,33 @@ def latency(graph: Graph) -> int:
     FIFOs as endless and misses only the few cycles that a pipeline loses when it stands still with a bubble in it.
     """
     written: dict[str, Times] = {}
-    timings: list[Timing] = []
     for node in graph:
         if isinstance(node.op, Source):
             written[node.name] = np.arange(graph.types[node.name].size // node.op.lanes, dtype=np.int64)
         elif isinstance(node.op, HardwareOp):
-            timings.append(node.op.timing(*graph.inputs_of(node)))
-            written[node.name] = timings[-1].asap(*(written[graph.wire(i)] for i in node.inputs)).written
+            timing = node.op.timing(*graph.inputs_of(node))
+            written[node.name] = timing.asap(*(written[graph.wire(i)] for i in node.inputs)).written
     last = graph.wire(graph.outputs[0])
     if isinstance(graph[last].op, Source):
         return 0
     bound = int(written[last][0])
-    if bound * len(timings) > EXACT_STEPS:
+    if bound * len(written) > EXACT_STEPS:
         return bound
-    number = {n.name: i for i, (n, _) in enumerate(hardware_nodes(graph))}
-    number |= {n.name: -1 - i for i, n in enumerate(n for n in graph if isinstance(n.op, Source))}
-    inputs = [[number[graph.wire(i)] for i in n.inputs] for n, _ in hardware_nodes(graph)]
-    exact = first_output([machine(t) for t in timings], inputs, number[last], limit=4 * bound + 1000)
+    stepped, inputs = machines(graph)
+    exact = first_output(list(stepped.values()), inputs, list(stepped).index(last), limit=4 * bound + 1000)
     if exact is None:
         raise Bnn2hwError(f"the design gives no output within {4 * bound + 1000} cycles; please report this")
     return exact
+
+
+def machines(graph: Graph) -> tuple[dict[str, Machine], list[list[int]]]:
+    """The ops of a streamed graph as machines, by name, and which of them each one reads (see `ir.machine.run`)."""
+    nodes = [n for n, _ in hardware_nodes(graph)]
+    number = {n.name: i for i, n in enumerate(nodes)}
+    number |= {n.name: -1 - i for i, n in enumerate(n for n in graph if isinstance(n.op, Source))}
+    inputs = [[number[graph.wire(i)] for i in n.inputs] for n in nodes]
+    made = {n.name: machine(op.timing(*graph.inputs_of(n))) for n, op in hardware_nodes(graph)}
+    return made, inputs
 
 
 def cycles(graph: Graph) -> Cycles:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,14 +22,20 @@ from bnn2hw.fold import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Cycles, Graph, Tensor
 from bnn2hw.lower import simplify
-from bnn2hw.lower.hardware import Fidelity, Lowered, Output, to_hardware
+from bnn2hw.lower.builder import Fidelity, Precision
+from bnn2hw.lower.hardware import Lowered, to_hardware
+from bnn2hw.lower.output import Output
 from bnn2hw.ops.source import Input, Source
 from bnn2hw.simulate import Run
 from bnn2hw.usage import Usage
 
+if TYPE_CHECKING:
+    from bnn2hw.importers.keras import Imported
+
 Progress = Callable[[str], None]
 
 TESTBENCH_FRAMES = 4
+CALIBRATION_BATCH = 64
 
 
 def _quiet(_: str) -> None:
@@ -291,6 +297,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     folding: Folding | None = None,
     output: Output | None = None,
     backend: str = "verilog",
+    bits: int | Mapping[str, int] | None = None,
+    calibration: Array | None = None,
     progress: Progress = _quiet,
 ) -> Accelerator:
     """Compile a Keras model.
@@ -303,6 +311,10 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         folding: PE and SIMD by layer, by hand; the others follow.
         output: "class" or "scores"; the class where the model ends in a softmax, else the scores.
         backend: "verilog" or "hls".
+        bits: of what must be rounded, kernels and streams of real numbers: one number for all, or by layer; 12 and 16
+            where none is given.
+        calibration: some inputs, as for `golden`, on which the ranges of streams of real numbers are seen, where those
+            that are proved for all inputs would waste bits.
         progress: told what is being done.
 
     Raises:
@@ -321,23 +333,55 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         raise InputError(f"fps must be a positive number, not {fps}")
     progress("reading the model")
     imported = importer.read(files.load(Path(model)) if isinstance(model, str | Path) else model)
-    wire = input or imported.input
-    if input and imported.input:
-        wire = Input(
-            input.dtype,
-            imported.input.scale * input.scale,
-            imported.input.offset + imported.input.scale * input.offset,
-        )
+    wires, units = _wires(imported, input)
     progress("lowering to integers")
     real = simplify(imported.graph)
-    lowered = to_hardware(real, wire, output)
+    ranges = _ranges(real, wires, calibration)
+    lowered = to_hardware(real, wires, output, Precision.of(bits), ranges)
     progress("folding")
     graph = _folded(lowered.graph, device, fps, folding)
     progress("laying out streams")
-    units = input or (Input(imported.input.dtype) if imported.input else Input())
     return Accelerator(
         imported.name, streams.connect(graph), device, lowered.fidelity, units, backend, (real, lowered)
     )
+
+
+def _wires(imported: Imported, given: Input | None) -> tuple[dict[str, Input], Input]:
+    """What arrives at each input as its layers see it, and as users see it."""
+    wires = {}
+    for node in imported.graph:
+        if isinstance(node.op, Source):
+            inside = imported.inputs.get(node.name)
+            if given and inside:
+                offset = inside.offset + inside.scale * given.offset
+                wires[node.name] = Input(given.dtype, inside.scale * given.scale, offset)
+            elif given or inside:
+                wires[node.name] = given or inside or Input()
+    first = next(iter(imported.inputs.values()), None)
+    return wires, given or (Input(first.dtype) if first else Input())
+
+
+def _ranges(
+    real: Graph, wires: Mapping[str, Input], calibration: Array | None
+) -> dict[str, tuple[Array, Array]]:
+    """By edge of the real form, the smallest and largest value of each channel on calibration data."""
+    if calibration is None:
+        return {}
+    source = next(n for n in real if isinstance(n.op, Source))
+    wire = wires[source.name].tensor(real.types[source.name].shape)
+    x = np.asarray(calibration)
+    if x.shape[1:] != wire.shape or not len(x):
+        raise InputError(
+            f"calibration data have shape {x.shape}, expected (images, {', '.join(map(str, wire.shape))})"
+        )
+    found: dict[str, tuple[Array, Array]] = {}
+    for start in range(0, len(x), CALIBRATION_BATCH):
+        part = wire.real(x[start : start + CALIBRATION_BATCH]).astype(np.float32)
+        for name, values in golden.run(real, part).items():
+            flat = values.reshape(-1, values.shape[-1])
+            low, high = found.get(name, (flat[0], flat[0]))
+            found[name] = np.minimum(low, flat.min(0)), np.maximum(high, flat.max(0))
+    return found
 
 
 def _folded(graph: Graph, device: Device, fps: float | None, by_hand: Folding | None) -> Graph:

@@ -129,13 +129,14 @@ def _fits(graph: Graph, device: Device) -> bool:
     return use["lut"] <= FILL and use["ff"] <= FILL and use["bram"] <= 1 and use["dsp"] <= 1
 
 
-BRAM_WEIGHT = 0.5
-"""What a block RAM's share of the device counts beside that of LUTs: blocks that hold no weights mostly lie idle."""
+BLOCK_WEIGHT = 0.5
+"""What block RAMs' and DSPs' shares of the device count beside that of LUTs: many blocks of both lie idle."""
 
 
 def _price(cost: Cost, device: Device) -> float:
     """Cost as a weighted share of the device."""
-    return cost.lut / device.lut + cost.ff / (2 * device.ff) + BRAM_WEIGHT * cost.bram / max(device.bram, 1)
+    logic = cost.lut / device.lut + cost.ff / (2 * device.ff)
+    return logic + BLOCK_WEIGHT * (cost.bram / max(device.bram, 1) + cost.dsp / max(device.dsp, 1))
 
 
 def _cheapest(

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from bnn2hw.errors import Bnn2hwError, InputError
-from bnn2hw.ir import Array, Graph, Ints, Node, Op, Tensor
+from bnn2hw.ir import Array, Graph, Ints, Node, Op, Tensor, View
 from bnn2hw.ops import HARDWARE_OPS, Source
 
 MANIFEST = "manifest.json"
 GENERATOR = "bnn2hw"
 FORMAT = 1
 
-OPS: dict[str, type[Op]] = {"Source": Source, **{op.__name__: op for op in HARDWARE_OPS}}
+OPS: dict[str, type[Op]] = {"Source": Source, "View": View, **{op.__name__: op for op in HARDWARE_OPS}}
 
 
 def graph_to_json(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:

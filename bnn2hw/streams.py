@@ -14,7 +14,7 @@ cannot deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import lcm
 
@@ -66,7 +66,8 @@ class _Inserter:
                 self.nodes.append(replace(node, inputs=inputs))
             elif isinstance(node.op, Source):
                 self.nodes.append(node)
-        return Graph(tuple(self.nodes), tuple(map(self._output, range(len(self.graph.outputs)))))
+        outputs = tuple(map(self._output, range(len(self.graph.outputs))))
+        return Graph(tuple(self.nodes), outputs)
 
     def _input(self, node: Node, port: int) -> str:
         """The edge that a node reads, behind a FIFO and converters of its own where it needs them."""
@@ -107,9 +108,11 @@ class _Inserter:
         return self._viewed(f"{stem}.view", self.graph.outputs[number], edge, feeds)
 
     def _viewed(self, name: str, edge: str, wire: str, feeds: str) -> str:
-        """A stream under the shape that its reader sees."""
-        shape = self.graph.types[edge].shape
-        return feeds if shape == self.graph.types[wire].shape else self._add(name, View(shape), feeds)
+        """A stream under the shape and the meaning that its reader sees."""
+        seen = self.graph.types[edge]
+        if seen == self.graph.types[wire]:
+            return feeds
+        return self._add(name, View(seen.shape, seen.scale, seen.offset), feeds)
 
     def _add(self, name: str, op: HardwareOp | View, edge: str) -> str:
         self.nodes.append(Node(name, op, (edge,)))
@@ -163,6 +166,10 @@ def _stages(graph: Graph) -> list[_Stage]:
     return list(stages.values())
 
 
+Plan = Mapping[str, Handshakes]
+"""By stage, the cycles in which it takes its inputs and hands over its outputs."""
+
+
 class _Schedule:
     """The stages of a streamed graph, and when they take and hand over their beats."""
 
@@ -179,17 +186,20 @@ class _Schedule:
             for w in map(graph.wire, graph.outputs)
         }
 
-    def latest(self, frames: int) -> Mapping[str, Handshakes]:
-        """By stage, the latest cycles in which it takes its inputs and hands over its outputs."""
+    def latest(self, frames: int) -> Plan:
+        """Everything as late as possible."""
         times: dict[str, Handshakes] = {}
         for stage in reversed(self.stages):
-            deadlines = [times[s.name].taken[port] - 1 for s, port in self.readers[stage.name]]
-            if stage.name in self.ends:
-                beats = self.graph.types[stage.name].size // _lanes_out(self.graph, stage.name)
-                deadlines.append(np.repeat((np.arange(frames, dtype=np.int64) + 1) * self.period, beats))
-            deadline = deadlines[0] if len(deadlines) == 1 else np.minimum.reduce(deadlines)
-            times[stage.name] = self._alap(stage, deadline)
+            times[stage.name] = self.alap(stage, times, frames)
         return times
+
+    def alap(self, stage: _Stage, times: Plan, frames: int) -> Handshakes:
+        """The latest cycles for a stage when its readers take their inputs in these."""
+        deadlines = [times[s.name].taken[port] - 1 for s, port in self.readers[stage.name]]
+        if stage.name in self.ends:
+            beats = self.graph.types[stage.name].size // _lanes_out(self.graph, stage.name)
+            deadlines.append(np.repeat((np.arange(frames, dtype=np.int64) + 1) * self.period, beats))
+        return self._alap(stage, deadlines[0] if len(deadlines) == 1 else np.minimum.reduce(deadlines))
 
     def _alap(self, stage: _Stage, deadline: Times) -> Handshakes:
         head = stage.nodes[0]
@@ -199,17 +209,31 @@ class _Schedule:
         late = _hardware(head).timing(*self.graph.inputs_of(head)).alap(deadline - delay)
         return Handshakes(late.taken, late.written + delay)
 
-    def asap(self, stage: _Stage, written: Sequence[Times]) -> Handshakes:
-        """The earliest cycles for a stage when its inputs were handed over to their FIFOs in these."""
+    def asap(self, stage: _Stage, times: Plan) -> Handshakes:
+        """The earliest cycles for a stage when its inputs are handed over to their FIFOs in these."""
         head = stage.nodes[0]
-        early = _hardware(head).timing(*self.graph.inputs_of(head)).asap(*(w + 1 for w in written))
+        timing = _hardware(head).timing(*self.graph.inputs_of(head))
+        early = timing.asap(*(times[name].written + 1 for name in stage.before))
         return Handshakes(early.taken, early.written + self._delay(stage))
 
     def _delay(self, stage: _Stage) -> int:
         """Cycles through the ops that hang on the head of a stage."""
         return sum(_hardware(n).cycles(*self.graph.inputs_of(n)).latency for n in stage.nodes[1:])
 
-    def bits(self, name: str) -> int:
+    def before(self, stage: _Stage, option: Handshakes, times: Plan) -> int:
+        """Bits in the FIFOs before a stage under a schedule of it."""
+        fifos = zip(stage.before, stage.inputs, option.taken, strict=True)
+        return sum(
+            _depth(times[name].written, taken) * self._bits(name) for name, fifo, taken in fifos if fifo
+        )
+
+    def around(self, stage: _Stage, option: Handshakes, times: Plan) -> int:
+        """Bits in the FIFOs before and behind a stage under a schedule of it."""
+        behind = [times[s.name].taken[port] for s, port in self.readers[stage.name] if s.inputs[port]]
+        depths = sum(_depth(option.written, taken) for taken in behind)
+        return self.before(stage, option, times) + depths * self._bits(stage.name)
+
+    def _bits(self, name: str) -> int:
         """Width of a stage's output."""
         return _lanes_out(self.graph, name) * self.graph.types[name].ints.bits
 
@@ -217,50 +241,51 @@ class _Schedule:
 def _deepen(graph: Graph) -> Graph:
     """Give each FIFO the depth that a schedule needs which keeps the interval.
 
-    Two schedules are mixed: everything as late as possible, and, going from the source to the output, each stage
-    either at its latest or as soon as its inputs come, whichever stores fewer bits in the FIFOs around it.
+    Of two schedules the one that stores fewer bits is taken. Both mix late and soon, since no FIFO is filled between
+    ops that keep step with each other, and where branches meet, the shorter one has to wait for the longer.
     """
     schedule = _Schedule(graph)
-    latest = schedule.latest(FRAMES)
+    frames = FRAMES
+    latest = schedule.latest(frames)
     # As many frames as lie in the design at once must be looked at together.
     begins = min(int(t[0]) for h in latest.values() for t in h.taken)
     inside = -(-(schedule.period - begins) // schedule.period)
     if inside > 2:
-        latest = schedule.latest(FRAMES + inside - 2)
-    depths: dict[str, HardwareOp] = {}
-    written: dict[str, Times] = {}  # by stage, as decided
+        frames += inside - 2
+        latest = schedule.latest(frames)
+    plans = _from_the_latest(schedule, latest), _from_the_soonest(schedule, latest, frames)
+    stages = schedule.stages
+    plan = min(plans, key=lambda p: sum(schedule.before(s, p[s.name], p) for s in stages))
+    return graph.map_ops(
+        {
+            fifo: Fifo(_lanes_out(graph, before), _depth(plan[before].written, taken))
+            for stage in stages
+            for fifo, before, taken in zip(stage.inputs, stage.before, plan[stage.name].taken, strict=True)
+            if fifo
+        }
+    )
+
+
+def _from_the_latest(schedule: _Schedule, latest: Plan) -> Plan:
+    """Going from the sources to the outputs, each stage at its latest or as soon as its inputs come."""
+    times = dict(latest)
     for stage in schedule.stages:
-        options = [latest[stage.name]]
         if any(stage.inputs):
-            options.append(schedule.asap(stage, [written[b] for b in stage.before]))
-        sizes = [_size(schedule, stage, option, written, latest) for option in options]
-        chosen = options[int(np.argmin(sizes))]
-        written[stage.name] = chosen.written
-        for fifo, before, taken in zip(stage.inputs, stage.before, chosen.taken, strict=True):
-            if fifo:
-                depths[fifo] = Fifo(_lanes_out(graph, before), _depth(written[before], taken))
-    return graph.map_ops(depths)
+            options = times[stage.name], schedule.asap(stage, times)
+            times[stage.name] = min(options, key=lambda o: schedule.around(stage, o, times))
+    return times
 
 
-def _size(
-    schedule: _Schedule,
-    stage: _Stage,
-    option: Handshakes,
-    written: Mapping[str, Times],
-    latest: Mapping[str, Handshakes],
-) -> int:
-    """Bits in the FIFOs around a stage under a schedule of it, its readers at their latest."""
-    before = sum(
-        _depth(written[name], taken) * schedule.bits(name)
-        for name, fifo, taken in zip(stage.before, stage.inputs, option.taken, strict=True)
-        if fifo
-    )
-    behind = sum(
-        _depth(option.written, latest[s.name].taken[port]) * schedule.bits(stage.name)
-        for s, port in schedule.readers[stage.name]
-        if s.inputs[port]
-    )
-    return before + behind
+def _from_the_soonest(schedule: _Schedule, latest: Plan, frames: int) -> Plan:
+    """Each stage as soon as its inputs come; then, going back, at its latest where that stores less."""
+    times = dict(latest)
+    for stage in schedule.stages:
+        if any(stage.inputs):
+            times[stage.name] = schedule.asap(stage, times)
+    for stage in reversed(schedule.stages):
+        options = times[stage.name], schedule.alap(stage, times, frames)
+        times[stage.name] = min(options, key=lambda o: schedule.around(stage, o, times))
+    return times
 
 
 def _hardware(node: Node) -> HardwareOp:

@@ -36,6 +36,7 @@ void pairs() {
       ap_int<W> sum = s;
       sum += t;
       line("xor", W, a, b, 0, number<W>(x ^ y));
+      line("and", W, a, b, 0, number<W>(x & y));
       line("equal", W, a, b, 0, x == y);
       line("unequal", W, a, b, 0, x != y);
       line("less", W, a, b, 0, s < t);
@@ -80,6 +81,7 @@ void wide() {
     line("wide_range", W, low, high, 0, number<20>(ap_uint<20>(x.range(high, low))));
     line("wide_not", W, low, high, 0, number<20>(ap_uint<20>(inverse.range(high, low))));
     line("wide_xor", W, low, high, 0, number<20>(ap_uint<20>(all.range(high, low))));
+    line("wide_and", W, low, high, 0, number<20>(ap_uint<20>((x & all).range(high, low))));
     ap_uint<W> written = x;
     written.range(high, low) = ap_uint<20>(0x5a5a5);
     const ap_uint<W> moved = ap_uint<W>(x.range(W - 1, low));

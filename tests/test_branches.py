@@ -10,13 +10,167 @@ import pytest
 from bnn2hw import backends, csim, estimate, golden, simulate, streams, tools
 from bnn2hw.backends import verilog
 from bnn2hw.errors import InputError
-from bnn2hw.ir import Graph, Ints, Node, Tensor
-from bnn2hw.ops import Source, Threshold
+from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Op, Tensor
+from bnn2hw.ir.machine import run
+from bnn2hw.ops import Add, Concat, Fifo, Multiply, Pad, Source, Threshold, Window, Xnor
 from tests.support import random_frames
 from tests.test_hls import compile_cpp
 from tests.test_testbench import run as run_testbench
 
 FRAMES = 6
+
+
+# ---- networks whose streams fork and meet again
+
+
+def signs(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.choice(np.array([-1, 1], np.int8), shape)
+
+
+def binary(rng: np.random.Generator, tensor: Tensor) -> Threshold:
+    """Thresholds near the middle of a type, at random."""
+    ints = tensor.ints
+    middle = ints.values()[ints.count // 4 : -(ints.count // 4)]
+    return Threshold(rng.choice(middle, (tensor.channels, 1)))
+
+
+class Builder:
+    """A graph that grows node by node, each in any of its foldings."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.graph = Graph((), ())
+
+    def add(self, name: str, op: Op, *inputs: str) -> str:
+        """An op under a random folding with few enough cycles that tests stay short."""
+        x = [self.graph.types[i] for i in inputs]
+        if isinstance(op, HardwareOp):
+            foldings = list(op.foldings(*x))
+            quick = [o for o in foldings if o.interval(*x) <= 1500] or foldings[-1:]
+            op = quick[self.rng.integers(len(quick))]
+        self.graph = Graph((*self.graph.nodes, Node(name, op, inputs)), ())
+        return name
+
+    def source(self, name: str, tensor: Tensor) -> str:
+        lanes = [d for d in range(1, tensor.channels + 1) if tensor.channels % d == 0]
+        return self.add(name, Source(tensor, int(self.rng.choice(lanes))))
+
+    def threshold(self, edge: str) -> str:
+        return self.add(f"{edge}.sign", binary(self.rng, self.graph.types[edge]), edge)
+
+    def conv(self, name: str, edge: str, filters: int, size: int = 3) -> str:
+        """A convolution that keeps rows and columns."""
+        border = ((size - 1) // 2, size // 2)
+        padded = self.add(f"{name}.pad", Pad(border, border, -1), edge) if size > 1 else edge
+        window = self.add(f"{name}.window", Window((size, size)), padded) if size > 1 else padded
+        weights = signs(self.rng, self.graph.types[window].channels, filters)
+        return self.add(name, Xnor(weights), window)
+
+    def dense(self, name: str, edge: str, units: int, axes: int) -> str:
+        size = int(np.prod(self.graph.types[edge].shape[-axes:]))
+        return self.add(name, Xnor(signs(self.rng, size, units), axes=axes), edge)
+
+    def streamed(self, *outputs: str) -> Graph:
+        return streams.connect(Graph(self.graph.nodes, outputs))
+
+
+def residual(seed: int) -> Graph:
+    """Two blocks: signs, convolution, and the block's own input added; the second one adds to some channels only."""
+    b = Builder(seed)
+    x = b.source("x", Tensor((6, 5, 4), Ints(-7, 8)))
+    one = b.add("one", Add(), b.conv("conv1", b.threshold(x), 4), x)
+    two = b.add("two", Add(first=2), one, b.conv("conv2", b.threshold(one), 2, 2))
+    return b.streamed(two)
+
+
+def dense_block(seed: int) -> Graph:
+    """Each layer's output is joined to all that came before."""
+    b = Builder(seed)
+    x = b.source("x", Tensor((5, 6, 2), BIPOLAR))
+    one = b.add("one", Concat(), x, b.threshold(b.conv("conv1", x, 4)))
+    two = b.add("two", Concat(), one, b.threshold(b.conv("conv2", one, 2)))
+    return b.streamed(b.dense("scores", two, 3, axes=3))
+
+
+def gated(seed: int) -> Graph:
+    """Channels weighted by a vector that depends on the whole frame, which must wait for it."""
+    b = Builder(seed)
+    x = b.source("x", Tensor((4, 4, 6), Ints(-3, 4)))
+    vector = b.dense("squeeze", b.threshold(x), 6, axes=3)
+    gate = b.add("gate", Threshold(np.sort(b.rng.integers(-24, 25, (6, 3)) * 4, 1), Ints(0, 3)), vector)
+    weighted = b.add("weighted", Multiply(), x, gate)
+    return b.streamed(b.add("sum", Add(), weighted, x))
+
+
+def two_ends(seed: int) -> Graph:
+    """Two inputs that meet, and two outputs of which one is read on the way to the other."""
+    b = Builder(seed)
+    a, c = b.source("a", Tensor((4, 6, 2), Ints(-2, 1))), b.source("c", Tensor((4, 6, 4), BIPOLAR))
+    joined = b.add("joined", Concat(), b.threshold(a), c)
+    image = b.threshold(b.conv("conv", joined, 3))
+    product = b.add("product", Multiply(), image, b.conv("narrow", c, 3, 1))
+    return b.streamed(image, product)
+
+
+BRANCHED = {f.__name__: f for f in (residual, dense_block, gated, two_ends)}
+
+
+@pytest.mark.parametrize("stalls", [0.0, 0.35])
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", BRANCHED)
+def test_branches_meet_in_time(name: str, seed: int, stalls: float) -> None:
+    """Every stream is exact in any folding, and nothing waits for longer than the slowest op makes it."""
+    graph = BRANCHED[name](seed)
+    predicted = estimate.cycles(graph)
+
+    run = simulate.simulate(
+        backends.render("verilog", graph),
+        graph,
+        random_frames(graph, FRAMES),
+        predicted,
+        stalls=stalls,
+        seed=seed,
+    )
+
+    run.check()
+    assert len(run.frame_ends) == FRAMES
+    if not stalls:
+        assert (run.interval, run.latency) == (predicted.interval, predicted.latency)
+
+
+@pytest.mark.parametrize("name", BRANCHED)
+def test_fifos_are_as_deep_as_they_fill(name: str) -> None:
+    """When everything runs as soon as it can, most of what the FIFOs could hold is held at some time."""
+    held = depths = 0
+    for seed in range(4):
+        graph = BRANCHED[name](seed)
+        machines, inputs = estimate.machines(graph)
+        fifos = {n.name: n.op.depth for n in graph if isinstance(n.op, Fifo) and n.op.depth > 4}
+        most = dict.fromkeys(fifos, 0)
+        period = estimate.interval(graph) + estimate.latency(graph)
+        for _ in zip(range(3 * period), run(list(machines.values()), inputs), strict=False):
+            most = {fifo: max(beats, machines[fifo].held) for fifo, beats in most.items()}
+        held, depths = held + sum(most.values()), depths + sum(fifos.values())
+
+    assert 0.75 * depths <= held <= depths
+
+
+@pytest.mark.parametrize("name", BRANCHED)
+def test_branches_in_cpp(name: str) -> None:
+    graph = BRANCHED[name](2)
+    design, frames = backends.render("hls", graph), random_frames(graph, 4)
+
+    for stalls in (0.0, 0.35):
+        simulate.simulate(design, graph, frames, estimate.cycles(graph), stalls=stalls, seed=1).check()
+
+    found, expected = csim.emulate(design, frames), golden.outputs(graph, frames)
+    assert all(
+        np.array_equal(values, golden.by_name(graph.outputs, expected)[name])
+        for name, values in golden.by_name(graph.outputs, found).items()
+    )
+
+
+# ---- several inputs and outputs
 
 
 def side_by_side() -> Graph:

@@ -21,7 +21,7 @@ EXAMPLES = [
     for i, (op, x) in enumerate(kind.examples())
 ]
 FRAMES = 8
-UNLINTED = ("UNUSEDSIGNAL", "WIDTH", "DECLFILENAME", "UNDRIVEN", "UNSIGNED")
+UNLINTED = ("UNUSEDSIGNAL", "WIDTH", "DECLFILENAME", "UNDRIVEN", "UNSIGNED", "UNOPTFLAT")
 """Rules for source text that a machine's netlist need not keep."""
 
 

@@ -127,20 +127,25 @@ class HardwareOp(Op):
 
 @dataclass(frozen=True, eq=False)
 class View(Op):
-    """The same values in the same order under another shape: no hardware, only another name of a stream.
+    """The same values in the same order under another shape or meaning: no hardware, only another name of a stream.
 
     Attributes:
         shape: of one sample.
+        scale: real meaning of the integers (see Tensor); as it was where None.
+        offset: likewise.
     """
 
     shape: tuple[int, ...]
+    scale: float | tuple[float, ...] | None = None
+    offset: float | tuple[float, ...] | None = None
 
     def infer(self, *x: Tensor) -> Tensor:
         """The same type under the other shape."""
         if math.prod(self.shape) != x[0].size:
             raise ValueError(f"{x[0].shape} and {self.shape} do not hold the same number of values")
         channels = self.shape[-1]
-        scale, offset = (_repeated(v, channels) for v in (x[0].scale, x[0].offset))
+        scale = _repeated(x[0].scale, channels) if self.scale is None else self.scale
+        offset = _repeated(x[0].offset, channels) if self.offset is None else self.offset
         return Tensor(self.shape, x[0].type, scale, offset)
 
     def golden(self, *x: Array) -> Array:

@@ -6,7 +6,7 @@ cycle, and no closed form gives it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -126,19 +126,17 @@ def machine(timing: Timing) -> Machine:
     raise TypeError(f"{type(timing).__name__} has no machine")
 
 
-def first_output(
-    machines: Sequence[Machine], inputs: Sequence[Sequence[int]], last: int, limit: int
-) -> int | None:
-    """Cycles until a machine offers its first output, or None after `limit` cycles.
+def run(machines: Sequence[Machine], inputs: Sequence[Sequence[int]]) -> Iterator[Sequence[bool]]:
+    """Step machines that work together, with the inputs of the design always there and its outputs always taken.
 
     A machine that several others read hands a beat over when all of them take it.
 
     Args:
         machines: each after those that it reads.
-        inputs: by machine, those that it reads; −1, −2, … stand for the inputs of the design, which always offer
-            a beat.
-        last: the machine that makes the design's output.
-        limit: cycles to wait.
+        inputs: by machine, those that it reads; −1, −2, … stand for the inputs of the design.
+
+    Yields:
+        For each cycle, before its end, whether each machine's output is taken when offered.
     """
     count, ends = len(machines), -min(s for sources in inputs for s in sources)
     # Of these lists, the last entries are the design's inputs.
@@ -147,17 +145,32 @@ def first_output(
         for port, source in enumerate(sources):
             readers[source].append((i, port))
     ready: list[Sequence[bool]] = [()] * count
-    moves = [False] * (count + ends)  # whether the output is handed over
+    moves = [False] * (count + ends)
     backwards = range(count - 1, -1, -1)
-    for cycle in range(limit):
-        if machines[last].valid:
-            return cycle
+    while True:
         valid = [*(m.valid for m in machines), *[True] * ends]
         for i in backwards:
             moves[i] = all(ready[r][port] for r, port in readers[i])
             ready[i] = machines[i].ready(moves[i], [valid[s] for s in inputs[i]])
         for i in range(count, count + ends):
             moves[i] = all(ready[r][port] for r, port in readers[i])
+        yield moves[:count]
         for i, each in enumerate(machines):
             each.tick([valid[s] and moves[s] for s in inputs[i]], moves[i])
+
+
+def first_output(
+    machines: Sequence[Machine], inputs: Sequence[Sequence[int]], last: int, limit: int
+) -> int | None:
+    """Cycles until a machine offers its first output, or None after `limit` cycles.
+
+    Args:
+        machines: as for `run`.
+        inputs: likewise.
+        last: the machine that makes the design's output.
+        limit: cycles to wait.
+    """
+    for cycle, _ in zip(range(limit), run(machines, inputs), strict=False):
+        if machines[last].valid:
+            return cycle
     return None

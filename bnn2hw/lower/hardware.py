@@ -4,42 +4,49 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnn2hw.errors import Problem, UnsupportedError
-from bnn2hw.ir import BIPOLAR, Array, Graph, Ints, Node, Op, Tensor
-from bnn2hw.lower.probe import LEVELS, Lattice, Probed, cuts, direction, lattice, per_feature, probe, scores
-from bnn2hw.ops.argmax import Argmax
+from bnn2hw.errors import UnsupportedError
+from bnn2hw.ir import BIPOLAR, Array, Graph, Ints, Node, Tensor, View
+from bnn2hw.lower.builder import Builder, Edge, Fidelity, Precision
+from bnn2hw.lower.output import Output, leave
+from bnn2hw.lower.probe import LEVELS, NotPointwise, lattice
+from bnn2hw.lower.settle import Settler, Wish, fixed_step
+from bnn2hw.ops.add import Add
+from bnn2hw.ops.channels import Meaning, uniform
+from bnn2hw.ops.concat import Concat
+from bnn2hw.ops.depthwise import Depthwise
 from bnn2hw.ops.mac import Mac
 from bnn2hw.ops.matvec import MatVec
+from bnn2hw.ops.multiply import Multiply
 from bnn2hw.ops.pad import Pad
-from bnn2hw.ops.pool import Pool
-from bnn2hw.ops.real import Border, Convolution, Dense, Flatten, MaxPool, RealOp, Softmax
+from bnn2hw.ops.real import (
+    AveragePool,
+    Border,
+    Concatenation,
+    Convolution,
+    Dense,
+    DepthwiseConvolution,
+    MaxPool,
+    Product,
+    RealOp,
+    Reshape,
+    Sum,
+)
 from bnn2hw.ops.source import Input, Source
-from bnn2hw.ops.table import Table
-from bnn2hw.ops.threshold import Threshold
 from bnn2hw.ops.window import Window
 from bnn2hw.ops.xnor import Xnor
 
-TABLE_ENTRIES = 2**22
-"""Largest table that an edge may need."""
+__all__ = ["Fidelity", "Lowered", "Output", "to_hardware"]
 
-Output = Literal["class", "scores"]
+TERNARY = Ints(-1, 1)
+GROWTH = 6
+"""Bits that sums of streams may have beyond a stream's own before they are rounded again."""
 
-
-@dataclass(frozen=True)
-class Fidelity:
-    """How a layer of the hardware relates to the layer in Keras.
-
-    `exact`: given the same inputs, it gives the same outputs, for all inputs. `rounded`: float32 rounding inside
-    Keras can tip a decision; how often is measured on data.
-    """
-
-    kind: Literal["exact", "rounded"]
-    why: str
+FINEST = 8
+"""Bits that a sum may be finer than its own range asks for, to keep the scale of one of its inputs."""
 
 
 @dataclass(frozen=True)
@@ -57,333 +64,369 @@ class Lowered:
     matches: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class _Edge:
-    """An edge of the real graph: integers in the new one, and the real ops that still follow them."""
-
-    name: str
-    real: str
-    chain: tuple[Node, ...] = ()
-
-
-def to_hardware(graph: Graph, wire: Input | None, output: Output | None = None) -> Lowered:
+def to_hardware(
+    graph: Graph,
+    wires: Mapping[str, Input],
+    output: Output | None = None,
+    precision: Precision = Precision(),  # noqa: B008
+    ranges: Mapping[str, tuple[Array, Array]] | None = None,
+) -> Lowered:
     """Lower a simplified real graph.
 
     Args:
         graph: in real form.
-        wire: what arrives at the input.
+        wires: what arrives at the inputs, by name.
         output: "class" or "scores"; None gives the class where the model ends in a softmax.
+        precision: bits of what must be rounded.
+        ranges: by node of the real form, the smallest and largest value of each channel seen on
+            calibration data.
 
     Raises:
-        UnsupportedError: every place where a stream is not integer, at once.
+        UnsupportedError: every place that cannot be made, at once.
     """
-    return _Lowering(graph, wire).run(output)
+    return _Lowering(graph, wires, precision, ranges or {}).run(output)
 
 
-@dataclass
 class _Lowering:
-    graph: Graph
-    wire: Input | None
-    nodes: list[Node] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    fidelity: dict[str, Fidelity] = field(default_factory=dict)
-    matches: dict[str, str] = field(default_factory=dict)
-    types: dict[str, Tensor] = field(default_factory=dict)
-    errors: dict[str, float] = field(
-        default_factory=dict
-    )  # by edge: bound of Keras's rounding of its real value
+    def __init__(
+        self,
+        graph: Graph,
+        wires: Mapping[str, Input],
+        precision: Precision,
+        ranges: Mapping[str, tuple[Array, Array]],
+    ) -> None:
+        self.graph, self.wires = graph, wires
+        self.b = Builder(graph, precision, ranges)
+        self.settler = Settler(self.b)
+        self.edges: dict[str, Edge] = {}
 
     def run(self, output: Output | None) -> Lowered:
-        edges: dict[str, _Edge] = {}
         for node in self.graph:
-            if isinstance(node.op, Source):
-                edges[node.name] = self._source(node, node.op)
-            elif isinstance(node.op, Dense | Convolution):
-                edges[node.name] = self._matvec(node, node.op, edges[node.inputs[0]])
-            elif isinstance(node.op, Border):
-                edges[node.name] = self._border(node, node.op, edges[node.inputs[0]])
-            else:
-                before = edges[node.inputs[0]]
-                edges[node.name] = replace(before, chain=(*before.chain, node))
-        last = self._output(edges[self.graph.outputs[0]], output)
-        if self.problems:
-            raise UnsupportedError(self.problems)
-        return Lowered(Graph(tuple(self.nodes), (last,)), self.fidelity, self.matches)
+            self.edges[node.name] = self._edge(node)
+        last = [leave(self.settler, self.edges[name], output) for name in self.graph.outputs]
+        if self.b.problems:
+            raise UnsupportedError(self.b.problems)
+        return Lowered(_pruned(self.b.nodes, last), self.b.fidelity, self.b.matches)
 
-    # ---- building
+    def _edge(self, node: Node) -> Edge:
+        before = [self.edges[i] for i in node.inputs]
+        match node.op:
+            case Source():
+                return self._source(node, node.op)
+            case Dense() | Convolution():
+                return self._matvec(node, node.op, before[0])
+            case DepthwiseConvolution():
+                return self._depthwise(node, node.op, before[0])
+            case AveragePool():
+                return self._average(node, node.op, before[0])
+            case Border():
+                return self._border(node, node.op, before[0])
+            case Sum():
+                return self._sum(node, node.op, before)
+            case Product():
+                return self._product(node, before)
+            case Concatenation():
+                return self._concatenation(node, before)
+        edge = before[0].then(node)
+        shared = len(self.graph.consumers[node.name]) > 1
+        # Poolings take memories: where several layers read what comes out of one, it is made once.
+        return self._pooled(edge) if shared and any(isinstance(op, MaxPool) for op in edge.ops) else edge
 
-    def _add(self, name: str, op: Op, *inputs: str) -> str:
-        self.nodes.append(Node(name, op, inputs))
-        self.types[name] = op.infer(*(self.types[i] for i in inputs))
-        return name
+    def _pooled(self, edge: Edge) -> Edge:
+        try:
+            return self.settler.pooled(edge)
+        except (FloatingPointError, NotPointwise):
+            return edge
 
-    def _problem(self, layer: str, found: str, supported: str, remedy: str) -> None:
-        self.problems.append(Problem(layer, found, supported, remedy))
+    # ---- where integers come from
 
-    def _source(self, node: Node, op: Source) -> _Edge:
-        if self.wire is None:
-            self._problem(
+    def _source(self, node: Node, op: Source) -> Edge:
+        if node.name not in self.wires and not node.name.endswith(".missing"):
+            self.b.problem(
                 node.name,
                 "nothing says which integers arrive at the input",
                 "a Rescaling layer in front of the model, or input=",
                 "for pixels p that the model sees as p/255, pass input=bnn2hw.Input('uint8', scale=1/255)",
             )
-        wire = self.wire or Input()
-        self._add(node.name, Source(wire.tensor(op.tensor.shape)))
-        return _Edge(node.name, node.name)
+        wire = self.wires.get(node.name, Input())
+        return Edge(self.b.add(node.name, Source(wire.tensor(op.tensor.shape))), node.name)
 
-    def _matvec(self, node: Node, op: Dense | Convolution, before: _Edge) -> _Edge:
-        edge = self._settle(node, before)
+    def _settle(self, reader: Node, edge: Edge, wish: Wish = Wish(), bits: int | None = None) -> str:  # noqa: B008
+        name = self.settler.settle(edge, wish, bits)
+        if name is None:
+            layer = reader.op.layer if isinstance(reader.op, RealOp) else reader.name
+            self.b.problem(
+                layer,
+                f"the layers before it, from '{edge.chain[0].name}' on, cannot be evaluated value by value",
+                "functions of single values, without NaN",
+                "replace those layers",
+            )
+            shape = self.graph.types[edge.last].shape
+            return self.b.add(f"{reader.name}.missing", Source(Tensor(shape, BIPOLAR)))
+        return name
+
+    def _most(self, node: Node) -> int:
+        """Bits that the integers that a node reads have at most: those of streams, and some more for sums of them."""
+        layer = node.op.layer if isinstance(node.op, RealOp) else node.name
+        return self.b.precision.of_stream(layer) + GROWTH
+
+    # ---- matrix-vector units
+
+    def _matvec(self, node: Node, op: Dense | Convolution, before: Edge) -> Edge:
         flat = op.kernel.reshape(-1, op.kernel.shape[-1])
-        weights = lattice(flat)
-        if weights is None or weights.offset:
-            count = np.unique(flat).size
-            self._problem(
-                op.layer,
-                f"its kernel takes {count} distinct values",
-                f"kernels of at most {LEVELS} evenly spaced values, such as those of ste_sign",
-                "give the layer a kernel_quantizer",
-            )
-            weights, flat = Lattice(BIPOLAR, 1.0, 0.0), np.ones_like(flat)
-        integers = weights.index(flat).astype(np.int32)
-        if isinstance(op, Convolution):
-            edge = self._add(f"{node.name}.window", Window(op.kernel.shape[:2], op.stride), edge)
-        x = self.types[edge]
-        binary = x.ints == BIPOLAR and weights.type == BIPOLAR
-        if not binary and x.ints.step != 1:
-            self._problem(
-                op.layer,
-                f"±1 inputs times weights of {weights.type}",
-                "±1 inputs times ±1 weights, or integer inputs",
-                "use kernel_quantizer='ste_sign'",
-            )
-            return _Edge(edge, node.name)
-        # A dense layer takes the last axis of its input, all axes of the stream where a Flatten lies between.
-        axes = 1 if isinstance(op, Convolution) or len(self._shape(node)) > 1 else len(x.shape)
-        unit: MatVec = (
-            Xnor(integers.astype(np.int8), weights.scale, axes)
-            if binary
-            else Mac(integers, weights.scale, axes)
-        )
-        self._add(node.name, unit, edge)
-        self.errors[node.name] = self._rounding(unit, x)
-        return _Edge(node.name, node.name)
-
-    def _border(self, node: Node, op: Border, before: _Edge) -> _Edge:
-        edge = self._settle(node, before)
-        x = self.types[edge]
-        scale, offset = float(np.max(x.scale)), float(np.max(x.offset))
-        value = (op.value - offset) / scale
-        ternary = x.ints == BIPOLAR and op.value == 0
-        if not ternary and (value != round(value) or not x.ints.contains(np.array([round(value)]))):
-            self._problem(
-                op.layer,
-                f"a border of {op.value:g} around values {x.ints} that mean v · {scale:g} + {offset:g}",
-                "borders of a value that the stream can carry, and of 0 around ±1",
-                "use padding='valid', another pad_values, or an input whose 0 is an integer, such as p/255",
-            )
-            return _Edge(self._add(f"{node.name}.missing", Source(Tensor(op.shape, BIPOLAR))), node.name)
-        self._add(node.name, Pad(op.rows, op.columns, 0 if ternary else round(value)), edge)
-        self.matches[node.name] = node.name
-        return _Edge(node.name, node.name)
-
-    def _shape(self, node: Node) -> tuple[int, ...]:
-        """Shape of what a node of the real form reads."""
-        return self.graph.types[node.inputs[0]].shape
-
-    @staticmethod
-    def _rounding(op: MatVec, x: Tensor) -> float:
-        """Bound of the float32 error of Keras's dot product, in any order of summation.
-
-        0 where all partial sums are integers times one power of two, below 2^24. Otherwise
-        γ(n)·Σ|w·x| with γ(n) = n·u / (1 − n·u), u = 2^−24 (Higham, Accuracy and Stability of Numerical Algorithms,
-        2nd ed., section 3.1), n counting two roundings of the input beside the sum's own.
-        """
-        largest = max(abs(x.ints.lo), abs(x.ints.hi))
-        sums = float(np.abs(op.weights.astype(np.int64)).sum(0).max()) * largest
-        powers = all(math.frexp(s)[0] == 0.5 for s in (op.scale, float(np.max(x.scale))))
-        if powers and not np.any(x.offset) and sums < 2**24:
-            return 0.0
-        real = float(np.abs(np.asarray(x.real(np.array([x.ints.lo, x.ints.hi])))).max())
-        n = (op.mw + 4) * 2.0**-24
-        return n / (1 - n) * real * op.scale * float(np.abs(op.weights.astype(np.int64)).sum(0).max())
-
-    # ---- from an accumulator to the next quantizer
-
-    def _settle(self, reader: Node, edge: _Edge) -> str:
-        """Make integers of what a matrix-vector unit reads: thresholds, or a table where they do not rise."""
-        if all(isinstance(n.op, Flatten) for n in edge.chain):
-            accumulator = isinstance(self._node(edge.name).op, MatVec)
-            return self._not_quantized(reader, edge, None) if accumulator else edge.name
-        edge = self._pool_first(edge)
-        settled = self._probe(edge)
-        if settled is None:
-            return self._not_quantized(reader, edge, None)
-        name, probed, others = settled
-        grid = lattice(probed.values)
-        if grid is None:
-            return self._not_quantized(reader, edge, probed.values)
-        levels = grid.index(probed.values)
-        moved = [np.any(grid.index(o.values) != levels) for o in others]
-        self._judge(edge, tips=any(moved))
-        domain = self.types[name].ints
-        if grid.type == domain and np.array_equal(
-            levels, np.broadcast_to(domain.values()[:, None], levels.shape)
-        ):
-            return name
-        last, rising = edge.chain[-1].name, bool(np.all(direction(levels) == 1))
-        if rising:
-            op: Op = Threshold(
-                cuts(levels, domain, grid.type), grid.type, grid.scale, grid.offset, self._axes(edge)
-            )
-            name = self._pool(edge, probed, self._add(f"{edge.real}.threshold", op, name))
+        exact = _whole_kernel(flat)
+        edge = self._settle(node, before, Wish(single=exact is not None, bits=self._most(node)))
+        x = self.b.types[edge]
+        if exact is None:
+            integers, scale = _rounded_kernel(flat, x, self.b.precision.of_kernel(op.layer))
+            x = replace(x, scale=1.0, offset=_in_scale(x))
+            edge = self._meaning(edge, x)
         else:
-            name = self._pool(edge, probed, name)
-            op = Table(levels.T, domain, grid.type, grid.scale, grid.offset, self._axes(edge))
-            name = self._add(f"{edge.real}.table", op, name)
-        self.matches[name] = last
-        return name
+            integers, scale = exact
+        integers, edge = (
+            self._windows(node, op, integers, edge) if isinstance(op, Convolution) else (integers, edge)
+        )
+        unit = _unit(self.b.types[edge], integers, scale)
+        name = self.b.add(node.name, unit, edge)
+        self.b.errors[name] = _rounding(unit, self.b.types[edge])
+        if exact is None:
+            bits = self.b.precision.of_kernel(op.layer)
+            self.b.fidelity[node.name] = Fidelity("rounded", f"a kernel of {bits} bits")
+            self.b.errors[name] = 0.0
+        self.b.matches[name] = node.name
+        return Edge(self.b.view(name, op.shape), node.name)
 
-    def _node(self, name: str) -> Node:
-        return next(n for n in self.nodes if n.name == name)
-
-    def _probe(self, edge: _Edge) -> tuple[str, Probed, list[Probed]] | None:
-        """Probe a chain; where it falls over an accumulator, negate that neuron's weights so that it rises.
-
-        Returns:
-            The edge, the results, and those with Keras's largest rounding error added either way; None where a
-            layer of the chain gives NaN or is no function of single values.
-        """
-        chain = [n.op for n in edge.chain if isinstance(n.op, RealOp)]
-        tensor = self.types[edge.name]
-        features = tensor.size if per_feature(chain) else tensor.channels
-        sign = np.ones(tensor.channels)
-        if features * tensor.ints.count > TABLE_ENTRIES * 16:
-            return None
-        try:
-            probed = probe(chain, tensor, sign)
-            node = self._node(edge.name)
-            if isinstance(node.op, MatVec) and features == tensor.channels:
-                falls = direction(probed.values) == -1
-                self._replace(node, node.op.negated(falls))
-                tensor, sign = self.types[edge.name], np.where(falls, -1.0, 1.0)
-                probed = probe(chain, tensor, sign)
-            error = self.errors.get(edge.name, 0.0)
-            others = [probe(chain, tensor, sign, shift) for shift in (-error, error)] if error else []
-        except (FloatingPointError, TypeError):
-            return None
-        return edge.name, probed, others
-
-    def _axes(self, edge: _Edge) -> int:
-        """Trailing axes that count channels: all where a function behind a Flatten differs between features."""
-        chain = [n.op for n in edge.chain if isinstance(n.op, RealOp)]
-        return len(self.types[edge.name].shape) if per_feature(chain) else 1
-
-    def _replace(self, node: Node, op: Op) -> None:
-        self.nodes[self.nodes.index(node)] = replace(node, op=op)
-        self.types[node.name] = op.infer(*(self.types[i] for i in node.inputs))
-
-    def _pool_first(self, edge: _Edge) -> _Edge:
-        """Pool the integers themselves where what follows differs between the features that come out of the pooling."""
-        chain = [n.op for n in edge.chain if isinstance(n.op, RealOp)]
-        if not per_feature(chain) or not any(isinstance(op, MaxPool) for op in chain):
+    def _meaning(self, edge: str, tensor: Tensor) -> str:
+        """An edge whose integers are read with another meaning."""
+        if (self.b.types[edge].scale, self.b.types[edge].offset) == (tensor.scale, tensor.offset):
             return edge
-        image = chain[: next(i for i, op in enumerate(chain) if isinstance(op, Flatten))]
-        tensor = self.types[edge.name]
-        name = self._pool(edge, probe(image, tensor, np.ones(tensor.channels)), edge.name)
-        self.errors[name] = self.errors.get(edge.name, 0.0)
-        return _Edge(name, edge.real, tuple(n for n in edge.chain if not isinstance(n.op, MaxPool)))
+        return self.b.add(f"{edge}.plain", View(tensor.shape, tensor.scale, tensor.offset), edge)
 
-    def _pool(self, edge: _Edge, probed: Probed, name: str) -> str:
-        """The poolings of a chain, moved behind its thresholds (or before its table)."""
-        pools = [(n, n.op) for n in edge.chain if isinstance(n.op, MaxPool)]
-        for (node, op), way in zip(pools, probed.pools, strict=True):
-            if np.any(way == 0):
-                self._problem(
-                    node.name,
-                    "max pooling over a function that neither rises nor falls",
-                    "pooling over monotone functions",
-                    "put the pooling in front of that function",
-                )
-            name = self._add(node.name, Pool(way == -1, op.size), name)
-        return name
+    def _windows(self, node: Node, op: Convolution, integers: Array, edge: str) -> tuple[Array, str]:
+        """The windows of a convolution; over three axes, planes first, and the kernel in the same order."""
+        if len(op.stride) == 3:
+            depth, height, width, channels = self.b.types[edge].shape
+            planes = self.b.view(edge, (depth, height * width, channels))
+            apart = self.b.add(
+                f"{node.name}.planes",
+                Window((op.kernel.shape[0], 1), (op.stride[0], 1), dilation=(op.dilation[0], 1)),
+                planes,
+            )
+            deep = self.b.types[apart].shape[0]
+            edge = self.b.view(apart, (deep, height, width, op.kernel.shape[0] * channels))
+            integers = (
+                integers.reshape(op.kernel.shape).transpose(1, 2, 0, 3, 4).reshape(-1, op.kernel.shape[-1])
+            )
+        sizes = op.kernel.shape[-4:-2]
+        stride, dilation = (tuple(v[-2:]) for v in (op.stride, op.dilation))
+        if sizes == (1, 1) and stride == (1, 1):
+            return integers, edge
+        window = Window((sizes[0], sizes[1]), (stride[0], stride[1]), dilation=(dilation[0], dilation[1]))
+        return integers, self.b.add(f"{node.name}.window", window, edge)
 
-    def _judge(self, edge: _Edge, *, tips: bool) -> None:
-        layers = [edge.real, *(n.op.layer for n in edge.chain if isinstance(n.op, RealOp))]
-        if tips:
-            fidelity = Fidelity("rounded", "Keras's float32 rounding can tip decisions at a threshold")
-        elif self.errors.get(edge.name, 0.0):
-            fidelity = Fidelity("exact", "no float32 rounding of the real input reaches a threshold")
+    def _depthwise(self, node: Node, op: DepthwiseConvolution, before: Edge) -> Edge:
+        edge = self._settle(node, before, Wish(bits=self._most(node)))
+        flat = op.kernel.reshape(-1, op.kernel.shape[-1])
+        exact = _whole_kernel(flat)
+        bits = self.b.precision.of_kernel(op.layer)
+        integers, scale = exact if exact is not None else _rounded_columns(flat, bits)
+        name = self._by_channel(node, edge, integers, scale, op.kernel.shape[:2], op.stride, op.dilation)
+        if exact is None:
+            self.b.fidelity[node.name] = Fidelity("rounded", f"a kernel of {bits} bits")
+        return Edge(name, node.name)
+
+    def _average(self, node: Node, op: AveragePool, before: Edge) -> Edge:
+        edge = self._settle(node, self._pooled(before), Wish(bits=self._most(node)))
+        count = math.prod(op.size)
+        ones = np.ones((count, op.shape[-1]), np.int64)
+        name = self._by_channel(node, edge, ones, 1.0 / count, op.size, op.stride, (1, 1))
+        return Edge(name, node.name)
+
+    def _by_channel(
+        self,
+        node: Node,
+        edge: str,
+        integers: Array,
+        scale: Meaning,
+        size: tuple[int, ...],
+        stride: tuple[int, int],
+        dilation: tuple[int, int],
+    ) -> str:
+        """Weighted sums of each channel over windows; one window that is the whole image needs no memory."""
+        x = self.b.types[edge]
+        if size == x.shape[:2]:
+            name = self.b.add(node.name, Depthwise(integers, scale, axes=3, domain=_domain(x)), edge)
         else:
-            fidelity = Fidelity("exact", "integers throughout")
-        for layer in dict.fromkeys(layers):
-            self.fidelity.setdefault(layer, fidelity)
-
-    def _not_quantized(self, reader: Node, edge: _Edge, values: Array | None) -> str:
-        """Note the problem; signs of the right shape stand in for the input, so that later problems are found too."""
-        layer = reader.op.layer if isinstance(reader.op, RealOp) else reader.name
-        found = "its input is real-valued"
-        if values is not None:
-            found += f" ({np.unique(values).size} distinct values after '{edge.chain[-1].name}')"
-        elif edge.chain:
-            found = (
-                f"the layers before it, from '{edge.chain[0].name}' on, cannot be evaluated value by value"
+            window = self.b.add(
+                f"{node.name}.window", Window((size[0], size[1]), stride, dilation=dilation), edge
             )
-        self._problem(
-            layer,
-            found,
-            f"inputs of at most {LEVELS} evenly spaced values, such as those of input_quantizer='ste_sign'",
-            "give the layer an input_quantizer",
-        )
-        return self._add(f"{reader.name}.missing", Source(Tensor(self._shape(reader), BIPOLAR)))
+            name = self.b.add(node.name, Depthwise(integers, scale, domain=_domain(x)), window)
+        real = np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max()
+        n = (len(integers) + 4) * 2.0**-24
+        bound = float(np.abs(integers).sum(0).max()) * real * float(np.max(np.abs(np.asarray(scale))))
+        self.b.errors[name] = n / (1 - n) * bound + self.b.errors.get(edge, 0.0)
+        self.b.fidelity.setdefault(node.name, Fidelity("exact", "integers throughout"))
+        self.b.matches[name] = node.name
+        return self.b.view(name, self.graph.types[node.name].shape)
 
-    # ---- the end of the network
+    def _border(self, node: Node, op: Border, before: Edge) -> Edge:
+        edge = self._settle(node, before)
+        x = self.b.types[edge]
+        values = (op.value - np.broadcast_to(np.asarray(x.offset), (x.channels,))) / np.asarray(x.scale)
+        near = np.rint(values)
+        if np.abs(values - near).max() > 1e-6 or np.abs(near).max() > 2**20:
+            edge = self._settle(node, before, Wish(zero=True))
+            x = self.b.types[edge]
+            values = np.broadcast_to(op.value / np.asarray(x.scale), (x.channels,))
+            near = np.rint(values)
+        whole = tuple(int(v) for v in near)
+        value = whole[0] if len(set(whole)) == 1 else whole
+        name = self._bordered(node, op, value, edge)
+        self.b.errors[name] = self.b.errors.get(edge, 0.0)
+        off = float((np.abs(values - near) * np.abs(np.asarray(x.scale))).max())
+        if off > 1e-6 * max(abs(op.value), float(np.max(np.abs(np.asarray(x.scale))))):
+            self.b.fidelity[node.name] = Fidelity("rounded", f"a border that is off by {off:.2g}")
+        self.b.matches[name] = node.name
+        return Edge(name, node.name)
 
-    def _output(self, edge: _Edge, output: Output | None) -> str:
-        softmax = bool(edge.chain) and isinstance(edge.chain[-1].op, Softmax)
-        if softmax:
-            self.fidelity[edge.chain[-1].name] = Fidelity(
-                "exact", "dropped: it keeps the order of the scores"
-            )
-            edge = replace(edge, chain=edge.chain[:-1])
-        name = self._scores(edge)
-        if output == "class" or (output is None and softmax):
-            flat = any(isinstance(n.op, Flatten) for n in edge.chain)
-            name = self._add("class", Argmax(len(self.types[name].shape) if flat else 1), name)
-        return name
+    def _bordered(self, node: Node, op: Border, value: int | tuple[int, ...], edge: str) -> str:
+        if len(op.sides) == 2:
+            return self.b.add(node.name, Pad(op.sides[0], op.sides[1], value, (op.gaps[0], op.gaps[1])), edge)
+        depth, height, width, channels = self.b.types[edge].shape
+        rows, columns = op.sides[1:]
+        if any((*rows, *columns)):
+            edge = self.b.add(f"{node.name}.planes", Pad(rows, columns, value), edge)
+        _, height, width, channels = self.b.types[edge].shape
+        flat = self.b.view(edge, (depth, height * width, channels))
+        return self.b.view(self.b.add(node.name, Pad(op.sides[0], (0, 0), value), flat), op.shape)
 
-    def _scores(self, edge: _Edge) -> str:
-        tensor = self.types[edge.name]
-        chain = [n for n in edge.chain if not isinstance(n.op, Flatten)]
-        last = edge.chain[-1].name if edge.chain else edge.real
-        if not chain and isinstance(tensor.scale, float) and isinstance(tensor.offset, float):
-            self._judge(edge, tips=bool(self.errors.get(edge.name, 0.0)))
-            self.matches[edge.name] = last
-            return edge.name
-        edge = self._pool_first(edge)
-        tensor = self.types[edge.name]
-        settled = self._probe(edge)
-        if settled is None or tensor.channels * tensor.ints.count > TABLE_ENTRIES:
-            self._problem(
-                edge.chain[-1].name,
-                "the scores cannot be evaluated value by value",
-                f"functions of single values, over at most {TABLE_ENTRIES} integers",
-                "end the model with a BatchNormalization, a bias or an activation",
-            )
-            return edge.name
-        name, probed, others = settled
-        grid = lattice(probed.values)
-        if grid is not None:
-            table, scale, offset, kept = grid.index(probed.values), grid.scale, grid.offset, True
-            kind = grid.type
-        else:
-            table, fraction, kept = scores(probed.values)
-            scale, offset, kind = 2.0**-fraction, 0.0, Ints(int(table.min()), int(table.max()))
-        self._judge(edge, tips=bool(others) or not kept)
-        domain = self.types[name].ints
-        name = self._pool(edge, probed, name)
-        name = self._add(
-            f"{edge.real}.scores", Table(table.T, domain, kind, scale, offset, self._axes(edge)), name
-        )
-        self.matches[name] = last
-        return name
+    # ---- branches
+
+    def _sum(self, node: Node, op: Sum, before: list[Edge]) -> Edge:
+        try:
+            scale = self._common(op, before)
+        except (FloatingPointError, NotPointwise):
+            scale = 1.0
+        second: Meaning = scale[op.first :] if isinstance(scale, tuple) else scale
+        a = self._settle(node, before[0], Wish(scale))
+        b = self._settle(node, before[1], Wish(second))
+        try:
+            name = self.b.add(node.name, Add(op.first), a, b)
+        except ValueError as error:
+            self.b.problem(op.layer, str(error), "sums of streams of one scale", "report this model")
+            return Edge(a, node.name)
+        exact = all(math.frexp(s)[0] == 0.5 for s in np.atleast_1d(np.asarray(scale)).tolist())
+        tensor = self.b.types[name]
+        largest = float(np.abs(np.asarray(tensor.real(np.array([[tensor.ints.lo], [tensor.ints.hi]])))).max())
+        rounding = 0.0 if exact and max(-tensor.ints.lo, tensor.ints.hi) < 2**24 else largest * 2.0**-24
+        self.b.errors[name] = self.b.errors.get(a, 0.0) + self.b.errors.get(b, 0.0) + rounding
+        self.b.fidelity.setdefault(node.name, Fidelity("exact", "integers throughout"))
+        self.b.matches[name] = node.name
+        return Edge(name, node.name)
+
+    def _common(self, op: Sum, before: list[Edge]) -> Meaning:
+        """The scale of both inputs of a sum: that of one that needs no rounding, where it is fine enough."""
+        fixed = [e for e in before if all(isinstance(op, Reshape) for op in e.ops)]
+        tensors = [self.b.types[e.name] for e in fixed]
+        if len(tensors) == 2 and not op.first and tensors[0].scale == tensors[1].scale:
+            return tensors[0].scale
+        (low, high), (other_low, other_high) = (self.settler.range(e) for e in before)
+        low, high = low.copy(), high.copy()
+        low[op.first :] = np.minimum(low[op.first :], other_low)
+        high[op.first :] = np.maximum(high[op.first :], other_high)
+        needed = fixed_step(low, high, self.b.precision.of_stream(op.layer))
+        for edge, tensor in zip(fixed, tensors, strict=True):
+            scale = np.abs(np.asarray(tensor.scale))
+            if op.first and edge is not before[0]:
+                continue
+            if np.all(scale <= 4 * needed) and np.all(scale >= needed / 2**FINEST):
+                return tensor.scale
+        return uniform(needed)
+
+    def _product(self, node: Node, before: list[Edge]) -> Edge:
+        a, b = (self._settle(node, e, Wish(zero=True, bits=self._most(node))) for e in before)
+        shapes = [self.b.types[e].shape for e in (a, b)]
+        if shapes[0] != shapes[1]:
+            b = self.b.view(b, (shapes[0][-1],))
+        name = self.b.add(node.name, Multiply(), a, b)
+        self.b.fidelity.setdefault(node.name, Fidelity("exact", "integers throughout"))
+        self.b.matches[name] = node.name
+        return Edge(name, node.name)
+
+    def _concatenation(self, node: Node, before: list[Edge]) -> Edge:
+        a, b = (self._settle(node, e, Wish(bits=self._most(node))) for e in before)
+        name = self.b.add(node.name, Concat(), a, b)
+        self.b.errors[name] = max(self.b.errors.get(a, 0.0), self.b.errors.get(b, 0.0))
+        self.b.fidelity.setdefault(node.name, Fidelity("exact", "integers throughout"))
+        self.b.matches[name] = node.name
+        return Edge(name, node.name)
+
+
+def _whole_kernel(flat: Array) -> tuple[Array, Meaning] | None:
+    """A kernel as integers and their scale, one for all neurons or one each; None where it takes too many values."""
+    grid = lattice(flat)
+    if grid is not None and not grid.offset:
+        return grid.index(flat), grid.scale
+    scales = np.abs(flat).max(0).astype(np.float64)
+    scales[scales == 0] = 1.0
+    grid = lattice(np.round(flat / scales, 6))
+    if grid is None or grid.offset or grid.type.count > 2 * LEVELS:
+        return None
+    return grid.index(flat / scales), tuple((scales * grid.scale).tolist())
+
+
+def _rounded_columns(flat: Array, bits: int) -> tuple[Array, Meaning]:
+    """A real kernel as integers of so many bits, with a scale for each neuron."""
+    top = 2 ** (bits - 1) - 1
+    scales = np.abs(flat).max(0).astype(np.float64) / top
+    scales[scales == 0] = 1.0
+    return np.rint(flat / scales).astype(np.int64), tuple(scales.tolist())
+
+
+def _rounded_kernel(flat: Array, x: Tensor, bits: int) -> tuple[Array, Meaning]:
+    """A real kernel for an input whose channels have scales of their own, which go into the weights."""
+    by_channel = np.broadcast_to(np.asarray(x.scale, np.float64), (x.channels,))
+    return _rounded_columns(flat * np.tile(by_channel, len(flat) // x.channels)[:, None], bits)
+
+
+def _in_scale(x: Tensor) -> Meaning:
+    """The offset of an edge as it is once its scale has gone into the weights."""
+    return uniform(np.broadcast_to(np.asarray(x.offset, np.float64), (x.channels,)) / np.asarray(x.scale))
+
+
+def _domain(x: Tensor) -> Ints | None:
+    return x.ints if x.ints.step > 1 else None
+
+
+def _unit(x: Tensor, integers: Array, scale: Meaning) -> MatVec:
+    """XNOR where inputs are signs, or signs and the zeros of a border, and weights are signs; else multiply."""
+    if x.ints in (BIPOLAR, TERNARY) and np.all(np.abs(integers) == 1):
+        return Xnor(integers.astype(np.int8), scale)
+    return Mac(integers.astype(np.int32), scale, domain=_domain(x))
+
+
+def _rounding(op: MatVec, x: Tensor) -> float:
+    """Bound of the float32 error of Keras's dot product, in any order of summation.
+
+    0 where all partial sums are integers times one power of two, below 2^24. Otherwise
+    γ(n)·Σ|w·x| with γ(n) = n·u / (1 − n·u), u = 2^−24 (Higham, Accuracy and Stability of Numerical Algorithms,
+    2nd ed., section 3.1), n counting two roundings of the input beside the sum's own.
+    """
+    largest = max(abs(x.ints.lo), abs(x.ints.hi))
+    sums = float(np.abs(op.weights.astype(np.int64)).sum(0).max()) * largest
+    scales = np.atleast_1d(np.asarray(op.scale)).tolist()
+    powers = all(math.frexp(s)[0] == 0.5 for s in (*scales, float(np.max(x.scale))))
+    if powers and not np.any(x.offset) and sums < 2**24:
+        return 0.0
+    real = float(np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max())
+    n = (op.mw + 4) * 2.0**-24
+    return float(n / (1 - n) * real * max(scales)) * float(np.abs(op.weights.astype(np.int64)).sum(0).max())
+
+
+def _pruned(nodes: list[Node], outputs: list[str]) -> Graph:
+    """The graph without what nothing reads in the end."""
+    wanted = set(outputs)
+    for node in reversed(nodes):
+        if node.name in wanted:
+            wanted.update(node.inputs)
+    return Graph(tuple(n for n in nodes if n.name in wanted), tuple(outputs))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Ints, Tensor
-from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, RealOp, Softmax
+from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, RealOp, Reshape, Softmax
 
 LEVELS = 256
 """Values that the output of a quantizer takes at most."""
@@ -17,79 +18,118 @@ LEVELS = 256
 CHUNK = 2**22
 """Numbers that are put through the layers at once."""
 
+ENUMERATED = 2**23
+"""Integers times channels up to which every single one is asked for."""
+
+
+class NotPointwise(Exception):  # noqa: N818  (no error of the user's: it says which way lowering cannot go)
+    """What was asked for as a function of single values is none."""
+
 
 @dataclass(frozen=True)
-class Probed:
-    """What a chain of layers makes of each integer.
+class Chain:
+    """Layers behind an edge that carries integers, as one function of each integer and its channel.
 
     Attributes:
-        values: float32 results, shape (integers, channels).
-        pools: for each pooling in the chain, by channel, the direction (+1 or −1) in which the layers before it
-            run over the integers, or 0 where they run in neither.
-    """
-
-    values: Array
-    pools: tuple[Array, ...]
-
-
-def probe(chain: Sequence[RealOp], tensor: Tensor, sign: Array, shift: float = 0.0) -> Probed:
-    """Evaluate a chain over all integers of an edge.
-
-    Args:
-        chain: functions of single values, poolings and Flattens.
+        ops: functions of single values, poolings (which are passed over) and reshapes.
         tensor: the edge that carries the integers.
+        shape: of the edge in the model.
+        low: the smallest integer that occurs, by channel.
+        high: the largest.
         sign: by channel, ±1: what the edge's real meaning is multiplied with.
-        shift: added to the real values, to see whether an error of that size would matter.
-
-    Raises:
-        FloatingPointError: a layer gives NaN.
     """
-    flat = per_feature(chain)
-    shape = tensor.shape if flat else (*(1,) * (len(tensor.shape) - 1), tensor.channels)
-    integers = tensor.ints.values()
-    step = max(1, CHUNK // math.prod(shape))
-    parts = [
-        _evaluate(chain, tensor, sign, shift, shape, integers[i : i + step])
-        for i in range(0, integers.size, step)
-    ]
-    values = np.concatenate([p[0] for p in parts])
-    if np.isnan(values).any():
-        raise FloatingPointError("NaN")
-    pools = tuple(direction(np.concatenate(p)) for p in zip(*(p[1] for p in parts), strict=True))
-    return Probed(values, pools)
 
+    ops: tuple[RealOp, ...]
+    tensor: Tensor
+    shape: tuple[int, ...]
+    low: Array
+    high: Array
+    sign: Array | float = 1.0
 
-def per_feature(chain: Sequence[RealOp]) -> bool:
-    """Whether a function behind a Flatten differs between features, so that channels are not enough."""
-    flattened = False
-    for op in chain:
-        flattened |= isinstance(op, Flatten)
-        if flattened and isinstance(op, Pointwise) and not op.uniform:
-            return True
-    return False
+    @cached_property
+    def flat(self) -> bool:
+        """Whether a function behind a Flatten differs between features, so that channels are not enough."""
+        flattened = False
+        for op in self.ops:
+            flattened |= isinstance(op, Flatten)
+            if flattened and isinstance(op, Pointwise) and not op.uniform:
+                return True
+        return False
 
+    @property
+    def features(self) -> int:
+        """Functions that must be told apart."""
+        return self.tensor.size if self.flat else self.tensor.channels
 
-def _evaluate(
-    chain: Sequence[RealOp],
-    tensor: Tensor,
-    sign: Array,
-    shift: float,
-    shape: tuple[int, ...],
-    integers: Array,
-) -> tuple[Array, list[Array]]:
-    column = integers.reshape(-1, *(1,) * len(shape))
-    x = np.broadcast_to((tensor.real(column) * sign + shift).astype(np.float32), (integers.size, *shape))
-    pools = []
-    for op in chain:
-        if isinstance(op, MaxPool):
-            pools.append(x.reshape(integers.size, -1))
-        elif isinstance(op, Flatten):
-            x = x.reshape(integers.size, -1)
-        elif isinstance(op, Softmax):
-            raise TypeError("softmax is no function of single values")
-        else:
-            x = op.apply(x)
-    return x.reshape(integers.size, -1), pools
+    @property
+    def ints(self) -> Ints:
+        """The integers that are put in."""
+        return self.tensor.ints
+
+    @property
+    def enumerable(self) -> bool:
+        """Whether all integers can be asked for."""
+        return self.features * self.ints.count <= ENUMERATED
+
+    def __call__(self, integers: Array, shift: float = 0.0) -> Array:
+        """Evaluate the layers.
+
+        Args:
+            integers: of the edge, shape (n, features) or (n, 1).
+            shift: added to the real values, to see whether an error of that size would matter.
+
+        Returns:
+            float32, shape (n, features).
+
+        Raises:
+            FloatingPointError: a layer gives NaN.
+            NotPointwise: an op is no function of single values.
+        """
+        step = max(1, CHUNK // self.features)
+        parts = [self._evaluate(integers[i : i + step], shift) for i in range(0, len(integers), step)]
+        values = np.concatenate(parts)
+        if np.isnan(values).any():
+            raise FloatingPointError("NaN")
+        return values
+
+    def _evaluate(self, integers: Array, shift: float) -> Array:
+        inner = self.shape if self.flat else (*(1,) * (len(self.shape) - 1), self.tensor.channels)
+        whole = np.broadcast_to(integers, (len(integers), self.features)).reshape(-1, *inner)
+        x = (self.tensor.real(whole) * self.sign + shift).astype(np.float32)
+        for op in self.ops:
+            if isinstance(op, Reshape):
+                shape = op.shape if self.flat else (*(1,) * (len(op.shape) - 1), self.tensor.channels)
+                x = x.reshape(len(x), *shape)
+            elif isinstance(op, Softmax):
+                raise NotPointwise("softmax is no function of single values")
+            elif not isinstance(op, MaxPool):
+                x = op.apply(x)
+        return x.reshape(len(x), -1)
+
+    def all(self, shift: float = 0.0) -> Array:
+        """Results for all integers, shape (count, features)."""
+        return self(self.ints.values()[:, None], shift)
+
+    def steps(self, count: int) -> Array:
+        """Integers, spread evenly over those that occur, as steps from the type's lowest, shape (count, features)."""
+        repeats = self.features // self.tensor.channels
+        low, high = (np.tile((v - self.ints.lo) // self.ints.step, repeats) for v in (self.low, self.high))
+        shares = np.linspace(0, 1, count)[:, None]
+        steps: Array = low + np.rint((high - low) * shares).astype(np.int64)
+        return steps
+
+    def samples(self, count: int) -> Array:
+        """The same integers themselves."""
+        return self.ints.lo + self.ints.step * self.steps(count)
+
+    def until(self, op: RealOp) -> Chain:
+        """The part of the chain that lies before an op."""
+        return replace(self, ops=self.ops[: self.ops.index(op)])
+
+    def direction(self) -> Array:
+        """By feature: +1 where results never fall over the integers, −1 where they never rise, else 0."""
+        values = self.all() if self.enumerable else self(self.samples(4097))
+        return direction(values)
 
 
 def direction(values: Array) -> Array:
@@ -147,6 +187,96 @@ def cuts(levels: Array, domain: Ints, out: Ints) -> Array:
     steps = (levels - out.lo) // out.step
     firsts = np.stack([(steps < k).sum(0) for k in range(1, out.count)], axis=1)
     return domain.lo + domain.step * firsts
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Where a function of few values changes, found by bisection: by feature, the first integers of each value.
+
+    Attributes:
+        at: by feature, rising integers; the first is the domain's lowest.
+        values: by feature, the values from there on.
+    """
+
+    at: Sequence[Array]
+    values: Sequence[Array]
+
+    @property
+    def distinct(self) -> Array:
+        """All values that occur."""
+        return np.unique(np.concatenate(self.values))
+
+    @property
+    def direction(self) -> Array:
+        """As `direction` gives it."""
+        return np.array([int(direction(v[:, None])[0]) for v in self.values])
+
+    def cuts(self, grid: Lattice, domain: Ints) -> Array:
+        """As `cuts` gives them, for rising functions, and of the mirrored levels for falling ones."""
+        out = grid.type
+        never = domain.hi + domain.step
+        rows = np.full((len(self.at), out.count - 1), never, np.int64)
+        for row, at, values, way in zip(rows, self.at, self.values, self.direction, strict=True):
+            steps = (grid.index(values) - out.lo) // out.step
+            steps = out.count - 1 - steps if way < 0 else steps
+            for first, level in zip(at[::-1], steps[::-1], strict=True):
+                row[:level] = first
+        return rows
+
+
+def changes(chain: Chain, shift: float = 0.0) -> Changes | None:
+    """Find the few changes of a function over too many integers to ask for all.
+
+    Each stretch whose ends differ is halved until its ends are neighbours, so that all changes of a function that only
+    rises or only falls are found; whether it does is seen at the samples.
+
+    Returns:
+        None where the function neither rises nor falls, or has more than LEVELS values.
+    """
+    ints, features = chain.ints, chain.features
+    grid = chain.steps(65)
+    known = chain(ints.lo + ints.step * grid, shift)
+    if np.any(direction(known) == 0):
+        return None
+    channel, start = np.nonzero(known[:-1].T != known[1:].T)
+    low, high = grid[start, channel], grid[start + 1, channel]
+    low_value, high_value = known[start, channel], known[start + 1, channel]
+    ends = [[(0, known[0, c])] for c in range(features)]
+    while channel.size:
+        if np.bincount(channel, minlength=features).max() > LEVELS:
+            return None
+        close = high - low == 1
+        for c, t, v in zip(channel[close], high[close], high_value[close], strict=True):
+            ends[c].append((t, v))
+        channel, low, high = channel[~close], low[~close], high[~close]
+        low_value, high_value = low_value[~close], high_value[~close]
+        middle = (low + high) // 2
+        value = scattered(chain, channel, middle, shift)
+        left, right = value != low_value, value != high_value
+        channel = np.concatenate([channel[left], channel[right]])
+        low, high = np.concatenate([low[left], middle[right]]), np.concatenate([middle[left], high[right]])
+        low_value, high_value = (
+            np.concatenate([low_value[left], value[right]]),
+            np.concatenate([value[left], high_value[right]]),
+        )
+    rows = [sorted(e) for e in ends]
+    at = [ints.lo + ints.step * np.array([t for t, _ in r], np.int64) for r in rows]
+    return Changes(at, [np.array([v for _, v in r], np.float32) for r in rows])
+
+
+def scattered(chain: Chain, channel: Array, steps: Array, shift: float = 0.0) -> Array:
+    """The function at single integers (as steps from the lowest) of single features."""
+    if not channel.size:
+        return np.zeros(0, np.float32)
+    order = np.argsort(channel, kind="stable")
+    counts = np.bincount(channel, minlength=chain.features)
+    place = np.arange(channel.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    matrix = np.zeros((int(counts.max()), chain.features), np.int64)
+    matrix[place, channel[order]] = steps[order]
+    values = chain(chain.ints.lo + chain.ints.step * matrix, shift)
+    found = np.empty(channel.size, np.float32)
+    found[order] = values[place, channel[order]]
+    return found
 
 
 SCORE_BITS = (8, 40)

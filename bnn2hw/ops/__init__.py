@@ -1,10 +1,15 @@
 """What a node can be, one file each."""
 
 from bnn2hw.ir import HardwareOp
+from bnn2hw.ops.add import Add
+from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.argmax import Argmax
+from bnn2hw.ops.concat import Concat
+from bnn2hw.ops.depthwise import Depthwise
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.mac import Mac
 from bnn2hw.ops.matvec import MatVec
+from bnn2hw.ops.multiply import Multiply
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
 from bnn2hw.ops.source import Source
@@ -19,9 +24,14 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
     Window,
     Xnor,
     Mac,
+    Depthwise,
     Threshold,
     Table,
+    Affine,
     Pool,
+    Add,
+    Concat,
+    Multiply,
     Argmax,
     Width,
     Fifo,
@@ -29,10 +39,15 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
 
 __all__ = [
     "HARDWARE_OPS",
+    "Add",
+    "Affine",
     "Argmax",
+    "Concat",
+    "Depthwise",
     "Fifo",
     "Mac",
     "MatVec",
+    "Multiply",
     "Pad",
     "Pool",
     "Source",

@@ -11,22 +11,28 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
+from bnn2hw.ops.channels import coded, codes, uniform
 from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import adder, adder_tree
-
-DSP_FROM_BITS = 9
-"""Products at least as wide as this are made in DSP blocks, where the family has them."""
+from bnn2hw.ops.memories import DSP_FROM_BITS, adder, adder_tree
 
 
 @dataclass(frozen=True, eq=False)
 class Mac(MatVec):
     """Integer inputs times integer weights.
 
+    What is multiplied are wire codes, so that integers in larger steps come as unsigned ones: y = Σ w · code(x).
     The output's range is exact for the given weights. Its real meaning follows from the input's:
-    x = s·v + o gives Σ w·x = s·Σ w·v + o·Σ w, so the offset differs by channel.
+    x = s·v + o gives Σ w·x = s·Σ w·v + Σ w·o, so the offset differs by neuron.
+
+    An offset per channel goes round through the vector, which is positions × channels.
+
+    Attributes:
+        domain: the input's integers, where their step is larger than 1.
     """
 
     kind: ClassVar[str] = "mac"
+
+    domain: Ints | None = None
 
     @property
     def weight_type(self) -> Ints:
@@ -36,15 +42,18 @@ class Mac(MatVec):
         return Ints(min(int(self.weights.min()), -1), max(int(self.weights.max()), 0))
 
     def infer(self, *x: Tensor) -> Tensor:
-        ints, w = x[0].ints, self.weights.astype(np.int64)
-        if ints.step != 1:
-            raise ValueError(f"takes integers in steps of 1, not {ints}")
+        outer, w = self.outer(x[0]), self.weights.astype(np.int64)
+        ints, scale, offset = coded(x[0], self.domain)
+        if scale.ndim or self.mw % offset.size:
+            raise ValueError(f"takes one scale, and offsets of channels that divide {self.mw}")
         lo = int(np.minimum(w * ints.lo, w * ints.hi).sum(0).min())
         hi = int(np.maximum(w * ints.lo, w * ints.hi).sum(0).max())
-        scale = self.meaning(x[0])
-        sums = np.asarray(x[0].offset) * w.sum(0) * self.scale
-        offset = tuple(float(v) for v in sums) if np.any(sums) else 0.0
-        return Tensor((*self.outer(x[0]), self.mh), Ints(lo, hi), scale, offset)
+        sums = offset.reshape(-1) @ w.reshape(-1, offset.size, self.mh).sum(0)
+        meaning = uniform(scale * self.scales()), uniform(sums * self.scales())
+        return Tensor((*outer, self.mh), Ints(lo, hi), *meaning)
+
+    def dot(self, x: Array) -> Array:
+        return super().dot(codes(x, self.domain))
 
     def pipeline(self, x: Tensor) -> int:
         return 4 + (self.simd - 1).bit_length()
@@ -66,7 +75,8 @@ class Mac(MatVec):
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        width = x[0].ints.bits + self.weight_bits
+        takes = x[0].ints.bits == 1 and not x[0].ints.signed and self.weight_bits > 1
+        width = self.weight_bits + (0 if takes else x[0].ints.bits)
         # Where weights are constants, neurons share equal products and equal sums of few of them.
         distinct = 2.0**self.weight_bits if self.synapse_folds * self.neuron_folds == 1 else math.inf
         tree = adder_tree(family, self.simd, width, distinct, self.pe)
@@ -79,6 +89,8 @@ class Mac(MatVec):
             # The negative of an input is made once for all neurons, and each selects by its weight.
             select = self.pe * width if distinct == math.inf else 0
             return registers + Cost(lut=self.simd * (adder(family, width) + select))
+        if x.ints.bits == 1 and not x.ints.signed:  # each product is the weight, or the reset of its register
+            return Cost(ff=self.simd * min(self.pe, distinct) * self.weight_bits)
         if width < DSP_FROM_BITS:
             return registers + Cost(lut=self.simd * self.pe * width * self.weight_bits)
         # The blocks of the larger families hold the registers before and behind the multiplier.
@@ -97,3 +109,11 @@ class Mac(MatVec):
             (Tensor((2, 5), Ints(-7, 5)),),
         )
         yield cls(rng.integers(-8, 8, (4, 3)), pe=3, simd=2), (Tensor((2, 4), pixel),)
+        offsets, scales = (0.5, -1.0, 0.25), (0.5, 1.0, 2.0, 0.125)
+        yield (
+            cls(rng.integers(-3, 4, (6, 4)), scales, pe=2, simd=6, domain=BIPOLAR),
+            (Tensor((2, 6), BIPOLAR, 0.5, offsets),),
+        )
+        odd = Ints(-7, 9, step=4)
+        yield cls(rng.choice(signs, (6, 4)), pe=2, simd=3, domain=odd), (Tensor((6,), odd),)
+        yield cls(rng.integers(-40, 40, (6, 4)), pe=4, simd=2, domain=odd), (Tensor((6,), odd),)

@@ -11,6 +11,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, HardwareOp, Memory, Steps, Tensor
+from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.memories import adder, by_lut, divisors, ram_cost, rom_cost, state_bits
 
 
@@ -26,12 +27,12 @@ class MatVec(HardwareOp):
         weights: integers of shape (MW, MH).
         pe: neurons in parallel; divides MH.
         simd: synapses of one neuron in parallel; divides MW.
-        scale: real meaning of a weight of 1.
+        scale: real meaning of a weight of 1, for all neurons or for each.
         axes: trailing axes of the input that make a vector.
     """
 
     weights: Array
-    scale: float = 1.0
+    scale: Meaning = 1.0
     axes: int = 1
     pe: int = 1
     simd: int = 1
@@ -68,7 +69,7 @@ class MatVec(HardwareOp):
             )
         return x.outer(self.mw, self.axes)
 
-    def meaning(self, x: Tensor) -> float:
+    def meaning(self, x: Tensor) -> Meaning:
         """Real meaning of a dot product of 1.
 
         Raises:
@@ -76,12 +77,28 @@ class MatVec(HardwareOp):
         """
         if not isinstance(x.scale, float) or not isinstance(x.offset, float):
             raise ValueError("takes one scale and offset for all channels")  # noqa: TRY004
-        return x.scale * self.scale
+        return uniform(x.scale * self.scales())
+
+    def scales(self) -> Array:
+        """Real meaning of a weight of 1, shape () or (MH,).
+
+        Raises:
+            ValueError: another number of neurons has one.
+        """
+        scales = np.asarray(self.scale, np.float64)
+        if scales.shape not in ((), (self.mh,)):
+            raise ValueError(f"{scales.size} scales do not fit {self.mh} neurons")
+        return scales
 
     def dot(self, x: Array) -> Array:
-        """Exact products of a batch: float64 holds every integer below 2^53."""
-        vectors = x.reshape(-1, self.mw).astype(np.float64)
-        return (vectors @ self.weights.astype(np.float64)).astype(np.int64)
+        """Exact products of a batch."""
+        vectors = x.reshape(-1, self.mw)
+        largest = float(np.abs(vectors).max(initial=0)) * float(
+            np.abs(self.weights, dtype=np.float64).sum(0).max()
+        )
+        if largest >= 2**53:  # what float64 does not hold takes the slower way
+            return vectors.astype(np.int64) @ self.weights.astype(np.int64)
+        return (vectors.astype(np.float64) @ self.weights.astype(np.float64)).astype(np.int64)
 
     def golden(self, *x: Array) -> Array:
         sample = Tensor(x[0].shape[1:])

@@ -15,6 +15,9 @@ from bnn2hw.ir import Cost
 ROM_WORDS, ROM_BITS = 64, 2048
 """A ROM of more words than this and at least as many bits is a block RAM; the template rom.j2 says the same."""
 
+DSP_FROM_BITS = 9
+"""Products at least as wide as this are made in DSP blocks, where the family has them."""
+
 
 def divisors(n: int) -> Iterator[int]:
     """All divisors of n in rising order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -9,20 +10,23 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.memories import by_lut, divisors, state_bits
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Steps, Tensor
+from bnn2hw.ops.memories import by_lut, divisors, rom_luts, state_bits
 
 
 @dataclass(frozen=True, eq=False)
 class Pad(HardwareOp):
-    """The image with rows and columns of one value around it.
+    """The image with rows and columns of one value around it, and between its pixels where `gaps` say so.
 
-    A border of true zeros around ±1 makes the stream ternary: a third value, not an approximation.
+    The last three axes of the input are an image; those before them count images.
+    A value that the input cannot take widens the type: true zeros around ±1 make the stream ternary, which is a third
+    value and no approximation.
 
     Attributes:
         rows: rows above and below.
         columns: columns to the left and to the right.
-        value: of the border; lies in the input's type, or is 0 around ±1.
+        value: what is put there, in all channels or in each.
+        gaps: rows and columns from one pixel of the image to the next; 2 puts one of `value` between neighbours.
         simd: channels per beat; divides the number of channels.
     """
 
@@ -30,21 +34,49 @@ class Pad(HardwareOp):
 
     rows: tuple[int, int]
     columns: tuple[int, int]
-    value: int = 0
+    value: int | tuple[int, ...] = 0
+    gaps: tuple[int, int] = (1, 1)
     simd: int = 1
 
+    def _border(self, channels: int) -> Array:
+        """The value in each channel."""
+        return np.broadcast_to(np.asarray(self.value, np.int64), channels)
+
+    def _size(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the output."""
+        return (
+            sum(self.rows) + (height - 1) * self.gaps[0] + 1,
+            sum(self.columns) + (width - 1) * self.gaps[1] + 1,
+        )
+
+    def _pixels(self, height: int, width: int) -> tuple[slice, slice]:
+        """The rows and columns of the output that hold the image."""
+        top, left = self.rows[0], self.columns[0]
+        return (
+            slice(top, top + (height - 1) * self.gaps[0] + 1, self.gaps[0]),
+            slice(left, left + (width - 1) * self.gaps[1] + 1, self.gaps[1]),
+        )
+
     def infer(self, *x: Tensor) -> Tensor:
-        if len(x[0].shape) != 3 or x[0].channels % self.simd:
+        if len(x[0].shape) < 3 or x[0].channels % self.simd:
             raise ValueError(f"simd={self.simd} must divide the channels of an image, not {x[0].shape}")
-        ternary = x[0].ints == BIPOLAR and self.value == 0
-        if not ternary and not x[0].ints.contains(np.array([self.value])):
-            raise ValueError(f"cannot pad {x[0].ints} with {self.value}")
-        height, width = x[0].shape[0] + sum(self.rows), x[0].shape[1] + sum(self.columns)
-        kind = Ints(-1, 1) if ternary else x[0].ints
-        return replace(x[0].as_shape(height, width, x[0].channels), type=kind)
+        if isinstance(self.value, tuple) and len(self.value) != x[0].channels:
+            raise ValueError(f"{len(self.value)} values do not fit {x[0].channels} channels")
+        if min(self.gaps) < 1 or min(*self.rows, *self.columns) < 0:
+            raise ValueError(f"cannot pad by {self.rows}, {self.columns} with gaps {self.gaps}")
+        ints, border = x[0].ints, self._border(x[0].channels)
+        if not ints.contains(border):
+            lo, hi = min(ints.lo, int(border.min())), max(ints.hi, int(border.max()))
+            ints = Ints(lo, hi, 1 if np.any((border - ints.lo) % ints.step) else ints.step)
+        *images, height, width, channels = x[0].shape
+        return replace(x[0].as_shape(*images, *self._size(height, width), channels), type=ints)
 
     def golden(self, *x: Array) -> Array:
-        return np.pad(x[0], ((0, 0), self.rows, self.columns, (0, 0)), constant_values=self.value)
+        n, *images, height, width, channels = x[0].shape
+        border = self._border(channels)
+        out = np.broadcast_to(border, (n, *images, *self._size(height, width), channels)).copy()
+        out[..., *self._pixels(height, width), :] = x[0]
+        return out
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd, self.simd
@@ -53,43 +85,55 @@ class Pad(HardwareOp):
         return self.infer(*x).size // self.simd
 
     def timing(self, *x: Tensor) -> Steps:
-        inside = np.zeros(self.infer(*x).shape[:2], bool)
-        top, left = self.rows[0], self.columns[0]
-        inside[top : top + x[0].shape[0], left : left + x[0].shape[1]] = True
-        reads = np.repeat(inside.reshape(-1), x[0].channels // self.simd)
-        if not reads[
-            0
-        ]:  # a border waits for its frame: the first beat is taken at once, each other one a beat early
+        *images, height, width, channels = x[0].shape
+        inside = np.zeros(self._size(height, width), bool)
+        inside[self._pixels(height, width)] = True
+        reads = np.repeat(inside.reshape(-1), channels // self.simd)
+        # A border waits for its frame: the first beat is taken at once, each other one a beat early.
+        if not reads[0]:
             last = np.flatnonzero(reads)[-1]
             reads[0], reads[last] = True, False
+        reads = np.tile(reads, math.prod(images))
         return Steps(reads, np.ones(reads.size, bool), latency=1)
 
-    def params(self, *x: Tensor) -> Mapping[str, int | str]:
-        out = self.infer(*x)
+    def params(self, *x: Tensor) -> Mapping[str, Param]:
+        before, after = x[0].ints, self.infer(*x).ints
+        *_, height, width, channels = x[0].shape
+        one, two = after.encode(np.array([before.lo, before.lo + before.step])).tolist()
+        border = self._border(channels if np.ptp(self._border(channels)) else self.simd)
+        codes = after.encode(border)[:, None] >> np.arange(after.bits) & 1
         return {
             "SIMD": self.simd,
-            "IN_BITS": x[0].ints.bits,
-            "OUT_BITS": out.ints.bits,
-            "TERNARY": int(out.ints != x[0].ints),
-            "FOLDS": x[0].channels // self.simd,
-            "HEIGHT": x[0].shape[0],
-            "WIDTH": x[0].shape[1],
+            "IN_BITS": before.bits,
+            "IN_SIGNED": int(before.signed),
+            "OUT_BITS": after.bits,
+            "FIRST": one - before.first_code if before.step == 1 else one,
+            "STEP": two - one,
+            "FOLDS": channels // self.simd,
+            "HEIGHT": height,
+            "WIDTH": width,
             "TOP": self.rows[0],
             "BOTTOM": self.rows[1],
             "LEFT": self.columns[0],
             "RIGHT": self.columns[1],
-            "BORDER": int(out.ints.encode(np.array(self.value))) % 2**out.ints.bits,
+            "GAP_HEIGHT": self.gaps[0],
+            "GAP_WIDTH": self.gaps[1],
+            "BORDERS": border.size // self.simd,
+            "BORDER": codes.reshape(-1).astype(bool),
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        out, bits = self.infer(*x), self.simd * x[0].ints.bits
-        position = state_bits(out.shape[0] + 1) + state_bits(out.shape[1] + 1)
-        held = bits if self.rows[0] or self.columns[0] else 0
-        # A border is the reset of the output's register, but for the third value beside the inverted sign.
-        ternary = out.ints != x[0].ints
-        counters = position + state_bits(x[0].channels // self.simd) + 3
+        out, bits = self.infer(*x), self.simd * self.infer(*x).ints.bits
+        *_, rows, columns, channels = out.shape
+        folds = channels // self.simd
+        position = state_bits(rows) + state_bits(columns) + sum(map(state_bits, self.gaps))
+        held = self.simd * x[0].ints.bits if self.rows[0] or self.columns[0] else 0
+        # A border is the reset of the output's register where it is one constant, but for codes that are converted.
+        converted = self.simd * out.ints.bits if out.ints != x[0].ints and x[0].ints.step > 1 else 0
+        border = bits * rom_luts(family, folds) if np.ptp(self._border(channels)) and folds > 1 else 0
+        counters = position + state_bits(folds) + 3
         return Cost(
-            lut=by_lut(family, 5.2, 3.6) * position + self.simd * ternary, ff=bits + ternary + held + counters
+            lut=by_lut(family, 2.6, 1.8) * position + converted + border + 4, ff=bits + held + counters
         )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
@@ -99,6 +143,11 @@ class Pad(HardwareOp):
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         yield cls((1, 1), (1, 1), simd=2), (Tensor((3, 4, 4), BIPOLAR),)
-        yield cls((0, 2), (1, 0), -1, simd=1), (Tensor((2, 3, 2), BIPOLAR),)
+        yield cls((0, 2), (1, 0), -1, (1, 2), simd=1), (Tensor((2, 3, 2), BIPOLAR),)
         yield cls((2, 0), (0, 3), 7, simd=3), (Tensor((3, 3, 3), Ints(-8, 7)),)
         yield cls((0, 1), (0, 1), 0, simd=1), (Tensor((3, 2, 1), Ints(0, 3)),)
+        dot = Ints(-4, 4, step=2)
+        yield cls((1, 0), (0, 1), (-6, 4, 0, 2), (2, 2), simd=2), (Tensor((2, 2, 3, 4), dot),)
+        yield cls((0, 1), (0, 0), (-3, 1, 7), (3, 1), simd=3), (Tensor((2, 2, 3), dot),)
+        yield cls((1, 1), (1, 1), -1, (2, 3), simd=2), (Tensor((2, 3, 1, 2, 2), Ints(0, 3)),)
+        yield cls((0, 0), (0, 0), (0, 3), (2, 2), simd=1), (Tensor((2, 3, 2), BIPOLAR),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -21,9 +22,13 @@ class Pool(HardwareOp):
     the pooling turns the maximum into a minimum. On one bit these are OR and AND.
     Rows and columns that fill no window are dropped, as with padding "valid".
 
+    The last three axes of the input are an image; those before them count images. Where `windowed`, the last axis holds
+    a window as `Window` makes it, positions × channels, and all other axes stay.
+
     Attributes:
         minimum: booleans of shape (channels,): where the smallest is taken.
         size: height and width of a window, and its stride.
+        windowed: whether the windows are there already, and may thus have overlapped in the image.
         simd: channels per beat; divides the number of channels.
     """
 
@@ -31,23 +36,44 @@ class Pool(HardwareOp):
 
     minimum: Array
     size: tuple[int, int] = (2, 2)
+    windowed: bool = False
     simd: int = 1
 
+    @property
+    def channels(self) -> int:
+        """Channels of the output."""
+        return int(self.minimum.size)
+
+    @property
+    def _window(self) -> tuple[int, int]:
+        """Height and width of a window as it lies in the stream, where windows that are there already are rows."""
+        return (1, math.prod(self.size)) if self.windowed else self.size
+
+    def _image(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Height and width of an image as it lies in the stream."""
+        return self._window if self.windowed else (shape[-3], shape[-2])
+
     def infer(self, *x: Tensor) -> Tensor:
-        if len(x[0].shape) != 3 or x[0].channels != self.minimum.size or x[0].channels % self.simd:
-            raise ValueError(f"simd={self.simd} and {self.minimum.size} channels do not fit {x[0].shape}")
-        rows, columns = x[0].shape[0] // self.size[0], x[0].shape[1] // self.size[1]
+        shape, channels = x[0].shape, self.channels
+        width = channels * math.prod(self.size) if self.windowed else channels
+        if len(shape) < (1 if self.windowed else 3) or shape[-1] != width or channels % self.simd:
+            raise ValueError(f"simd={self.simd} and {channels} channels do not fit {shape}")
+        if self.windowed:
+            return x[0].as_shape(*shape[:-1], channels)
+        rows, columns = shape[-3] // self.size[0], shape[-2] // self.size[1]
         if not rows or not columns:
-            raise ValueError(f"a window of {self.size} does not fit into {x[0].shape}")
-        return x[0].as_shape(rows, columns, x[0].channels)
+            raise ValueError(f"a window of {self.size} does not fit into {shape}")
+        return x[0].as_shape(*shape[:-3], rows, columns, channels)
 
     def golden(self, *x: Array) -> Array:
-        n, height, width, channels = x[0].shape
-        rows, columns = height // self.size[0], width // self.size[1]
-        cut = x[0][:, : rows * self.size[0], : columns * self.size[1]]
-        windows = cut.reshape(n, rows, self.size[0], columns, self.size[1], channels)
+        out = self.infer(Tensor(x[0].shape[1:])).shape
+        (height, width), size = self._image(x[0].shape), self._window
+        rows, columns = height // size[0], width // size[1]
+        images = x[0].reshape(-1, height, width, self.channels)
+        cut = images[:, : rows * size[0], : columns * size[1]]
+        windows = cut.reshape(-1, rows, size[0], columns, size[1], self.channels)
         pooled: Array = np.where(self.minimum, windows.min((2, 4)), windows.max((2, 4)))
-        return pooled
+        return pooled.reshape(x[0].shape[0], *out)
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd, self.simd
@@ -56,36 +82,36 @@ class Pool(HardwareOp):
         return x[0].size // self.simd
 
     def timing(self, *x: Tensor) -> Steps:
-        height, width, channels = x[0].shape
-        rows, columns, _ = self.infer(*x).shape
+        (height, width), size = self._image(x[0].shape), self._window
+        images = x[0].size // (height * width * self.channels)
 
-        def last(length: int, size: int, count: int) -> Array:
-            at = np.arange(length)
-            ends: Array = (at % size == size - 1) & (at < count * size)
+        def last(length: int, size: int) -> Array:
+            ends: Array = np.arange(length) % size == size - 1
             return ends
 
-        grid = last(height, self.size[0], rows)[:, None] & last(width, self.size[1], columns)[None, :]
-        writes = np.repeat(grid.reshape(-1), channels // self.simd)
+        grid = last(height, size[0])[:, None] & last(width, size[1])[None, :]
+        writes = np.tile(np.repeat(grid.reshape(-1), self.channels // self.simd), images)
         return Steps(np.ones(writes.size, bool), writes, latency=1)
 
     def params(self, *x: Tensor) -> Mapping[str, Param]:
+        (height, width), size = self._image(x[0].shape), self._window
         return {
             "SIMD": self.simd,
             "BITS": x[0].ints.bits,
             "SIGNED": int(x[0].ints.signed),
-            "CHANNELS": x[0].channels,
-            "HEIGHT": x[0].shape[0],
-            "WIDTH": x[0].shape[1],
-            "POOL_HEIGHT": self.size[0],
-            "POOL_WIDTH": self.size[1],
+            "CHANNELS": self.channels,
+            "HEIGHT": height,
+            "WIDTH": width,
+            "POOL_HEIGHT": size[0],
+            "POOL_WIDTH": size[1],
             "MINIMUM": self.minimum,
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        height, width, channels = x[0].shape
-        rows, columns, _ = self.infer(*x).shape
-        folds, bits = channels // self.simd, x[0].ints.bits
-        states = (folds, width + 1, height, rows + 1, columns + 1, *self.size)
+        (height, width), size = self._image(x[0].shape), self._window
+        rows, columns = height // size[0], width // size[1]
+        folds, bits = self.channels // self.simd, x[0].ints.bits
+        states = (folds, width + 1, height, rows + 1, columns + 1, *size)
         counters = sum(map(state_bits, states)) + 1
         compare = self.simd * comparison(family, bits + 1) if bits > 1 else 0
         logic = Cost(
@@ -97,7 +123,7 @@ class Pool(HardwareOp):
         return logic + lutram_cost(family, columns * folds, self.simd * bits, ports=1)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for simd in divisors(x[0].channels):
+        for simd in divisors(self.channels):
             yield replace(self, simd=simd)
 
     @classmethod
@@ -106,3 +132,6 @@ class Pool(HardwareOp):
         yield cls(mixed, simd=2), (Tensor((5, 4, 4), BIPOLAR),)
         yield cls(mixed, (3, 2), simd=4), (Tensor((6, 5, 4), Ints(-3, 3)),)
         yield cls(np.array([True]), (1, 3), simd=1), (Tensor((2, 7, 1), Ints(0, 9)),)
+        yield cls(mixed, (2, 2), simd=2), (Tensor((2, 3, 4, 5, 4), Ints(-3, 3)),)
+        yield cls(mixed, (3, 2), windowed=True, simd=2), (Tensor((2, 3, 24), Ints(0, 9)),)
+        yield cls(mixed[1:], (2, 2), windowed=True, simd=3), (Tensor((12,), BIPOLAR),)

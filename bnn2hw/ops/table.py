@@ -11,6 +11,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
+from bnn2hw.ops.channels import Meaning, channels
 from bnn2hw.ops.memories import block_rams, by_lut, divisors, in_block_ram, rom_luts, state_bits
 
 
@@ -19,7 +20,7 @@ class Table(HardwareOp):
     """y = table[c, index of x in `domain`], with channels as in `Threshold`.
 
     Attributes:
-        table: integers of shape (channels, domain.count).
+        table: integers of shape (channels, domain.count), or (1, domain.count) for all channels alike.
         domain: the input's integers.
         type: the output's integers.
         scale: real meaning of the output (see Tensor).
@@ -34,18 +35,18 @@ class Table(HardwareOp):
     table: Array
     domain: Ints
     type: Ints
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: Meaning = 1.0
+    offset: Meaning = 0.0
     axes: int = 1
     pe: int = 1
 
     def infer(self, *x: Tensor) -> Tensor:
-        channels, entries = self.table.shape
-        x[0].outer(channels, self.axes)
+        rows, entries = self.table.shape
+        count = channels(x[0], rows, self.axes)
         if x[0].ints != self.domain or self.domain.count != entries:
             raise ValueError(f"is for {entries} values {self.domain}, not for {x[0].ints}")
-        if channels % self.pe:
-            raise ValueError(f"pe={self.pe} must divide {channels} channels")
+        if count % self.pe:
+            raise ValueError(f"pe={self.pe} must divide {count} channels")
         if not self.type.contains(self.table):
             raise ValueError(f"holds values outside of {self.type}")
         return Tensor(x[0].shape, self.type, self.scale, self.offset)
@@ -54,8 +55,9 @@ class Table(HardwareOp):
         return self.pe, self.pe
 
     def golden(self, *x: Array) -> Array:
-        index = (x[0].reshape(-1, self.table.shape[0]) - self.domain.lo) // self.domain.step
-        values: Array = self.table[np.arange(self.table.shape[0]), index]
+        rows = self.table.shape[0]
+        index = (x[0].reshape(-1, rows).astype(np.int64) - self.domain.lo) // self.domain.step
+        values: Array = self.table.astype(np.int64)[np.arange(rows), index]
         return values.reshape(x[0].shape)
 
     def interval(self, *x: Tensor) -> int:
@@ -69,23 +71,38 @@ class Table(HardwareOp):
         out, ints = self.type, x[0].ints
         words = np.zeros((self.table.shape[0], 2**ints.bits), np.int64)
         words[:, ints.encode(ints.values()) % 2**ints.bits] = out.encode(self.table)
-        folded = words.reshape(-1, self.pe, words.shape[1]).transpose(0, 2, 1)
-        return {"TABLE": Memory(folded.reshape(-1, self.pe), out.bits)}
+        lanes = 1 if self.shared else self.pe
+        folded = words.reshape(-1, lanes, words.shape[1]).transpose(0, 2, 1)
+        return {"TABLE": Memory(folded.reshape(-1, lanes), out.bits)}
+
+    @property
+    def shared(self) -> bool:
+        """Whether all channels look into one table."""
+        return bool(self.table.shape[0] == 1)
+
+    @property
+    def folds(self) -> int:
+        """Beats until the same tables are looked into again."""
+        return 1 if self.shared else self.table.shape[0] // self.pe
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
         return {
             "PE": self.pe,
-            "FOLDS": self.table.shape[0] // self.pe,
+            "FOLDS": self.folds,
+            "SHARED": int(self.shared),
             "IN_BITS": x[0].ints.bits,
             "OUT_BITS": self.type.bits,
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        folds = self.table.shape[0] // self.pe
+        folds = self.folds
         words, out = folds * 2 ** x[0].ints.bits, self.pe * self.type.bits
         control = Cost(lut=state_bits(folds) + by_lut(family, 2, 0.5), ff=state_bits(folds) + 2 + out)
-        if in_block_ram(words, out):  # two lanes read from the two ports of one copy
-            rom = Cost(bram=block_rams(family, words, out) * math.ceil(self.pe / 2))
+        if in_block_ram(
+            words, self.type.bits if self.shared else out
+        ):  # two lanes read from the two ports of one copy
+            width = self.type.bits if self.shared else out
+            rom = Cost(bram=block_rams(family, words, width) * math.ceil(self.pe / 2))
         else:
             # Nothing but a register hangs on this ROM, so that the wide multiplexers of large LUTs make the rest.
             per_bit = by_lut(family, rom_luts(family, words), math.ceil(words / 64))
@@ -93,7 +110,7 @@ class Table(HardwareOp):
         return rom + control
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for pe in divisors(self.table.shape[0]):
+        for pe in divisors(channels(x[0], self.table.shape[0], self.axes)):
             yield replace(self, pe=pe)
 
     @classmethod
@@ -102,3 +119,7 @@ class Table(HardwareOp):
         dot, signed = Ints(-8, 8, step=2), Ints(-2, 3)
         yield cls(rng.integers(-100, 100, (4, 9)), dot, Ints(-100, 99), 0.25, pe=2), (Tensor((3, 4), dot),)
         yield cls(rng.choice([-1, 1], (3, 6)), signed, BIPOLAR, offset=0.5, axes=2), (Tensor((1, 3), signed),)
+        pixels, real = Ints(0, 15), (0.5, 0.25, 1.0, 2.0)
+        shared = rng.integers(-8, 8, (1, 16))
+        yield cls(shared, pixels, Ints(-8, 7), real, real[::-1], pe=2), (Tensor((3, 4), pixels),)
+        yield cls(rng.integers(0, 9, (1, 9)), dot, Ints(0, 8), axes=2, pe=3), (Tensor((2, 2, 3), dot),)

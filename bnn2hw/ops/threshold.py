@@ -10,8 +10,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.memories import by_lut, comparison, divisors, rom_cost, state_bits
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Param, Steps, Tensor
+from bnn2hw.ops.channels import Meaning, channels
+from bnn2hw.ops.memories import by_lut, comparison, divisors, rom_cost, rom_luts, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,17 +20,19 @@ class Threshold(HardwareOp):
     """The output climbs one step for each threshold that the input reaches.
 
     y = type.lo + type.step · #{k : x ≥ thresholds[c, k]}. A threshold at the input's `lo` always fires,
-    one at `hi + step` never does.
+    one at `hi + step` never does. In the channels that fall, y = type.hi − type.step · #{k : x ≥ thresholds[c, k]}.
 
     Channels run along the last `axes` axes of the input.
 
     Attributes:
-        thresholds: integers of shape (channels, type.count − 1), each row in rising order.
+        thresholds: integers of shape (channels, type.count − 1), each row in rising order; (1, type.count − 1)
+            for all channels alike.
         type: the output's integers.
         scale: real meaning of the output (see Tensor).
         offset: likewise.
         axes: trailing axes of the input that count channels.
         pe: channels per beat; divides the number of channels.
+        falls: booleans, one per row of `thresholds`: where the output falls; None where it never does.
     """
 
     kind: ClassVar[str] = "threshold"
@@ -37,19 +40,21 @@ class Threshold(HardwareOp):
 
     thresholds: Array
     type: Ints = BIPOLAR
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: Meaning = 1.0
+    offset: Meaning = 0.0
     axes: int = 1
     pe: int = 1
+    falls: Array | None = None
 
     def infer(self, *x: Tensor) -> Tensor:
-        channels, levels = self.thresholds.shape
-        ints = x[0].ints
-        x[0].outer(channels, self.axes)
-        if levels != self.type.count - 1 or channels % self.pe:
+        rows, levels = self.thresholds.shape
+        ints, count = x[0].ints, channels(x[0], rows, self.axes)
+        if levels != self.type.count - 1 or count % self.pe:
             raise ValueError(
-                f"{levels} thresholds and pe={self.pe} do not fit {self.type} and {channels} channels"
+                f"{levels} thresholds and pe={self.pe} do not fit {self.type} and {count} channels"
             )
+        if self.falls is not None and self.falls.shape != (rows,):
+            raise ValueError(f"{rows} rows of thresholds need as many directions, not {self.falls.shape}")
         if np.any(np.diff(self.thresholds, axis=1) < 0):
             raise ValueError("thresholds must rise")
         if not Ints(ints.lo, ints.hi + ints.step, ints.step).contains(self.thresholds):
@@ -58,10 +63,27 @@ class Threshold(HardwareOp):
 
     def golden(self, *x: Array) -> Array:
         values = x[0].reshape(-1, self.thresholds.shape[0])
-        fired = np.zeros(values.shape, np.int32)
+        fired = np.zeros(values.shape, np.int64)
         for level in self.thresholds.T:
             fired += values >= level
+        if self.falls is not None:
+            fired = np.where(self.falls, self.type.count - 1 - fired, fired)
         return (self.type.lo + self.type.step * fired).reshape(x[0].shape)
+
+    @property
+    def shared(self) -> bool:
+        """Whether all channels have the same thresholds."""
+        return bool(self.thresholds.shape[0] == 1)
+
+    @property
+    def folds(self) -> int:
+        """Beats until the same thresholds are used again."""
+        return 1 if self.shared else self.thresholds.shape[0] // self.pe
+
+    def _lanes(self, rows: Array) -> Array:
+        """What each row has, for the lanes of each fold; shape (folds, pe, …)."""
+        every = np.repeat(rows, self.pe, axis=0) if self.shared else rows
+        return every.reshape(self.folds, self.pe, *rows.shape[1:])
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.pe, self.pe
@@ -76,22 +98,24 @@ class Threshold(HardwareOp):
     def _rom(self, x: Tensor) -> Memory:
         ints = x.ints
         bits = Ints(ints.first_code, ints.first_code + ints.count).bits
-        codes = ints.encode(self.thresholds)
-        return Memory(codes.reshape(codes.shape[0] // self.pe, -1), bits)
+        codes = self._lanes(ints.encode(self.thresholds))
+        return Memory(codes.reshape(self.folds, -1), bits)
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         return {"THRESHOLDS": self._rom(x[0])}
 
-    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+    def params(self, *x: Tensor) -> Mapping[str, Param]:
+        never = np.zeros(self.thresholds.shape[0], bool)
         return {
             "PE": self.pe,
-            "FOLDS": self.thresholds.shape[0] // self.pe,
+            "FOLDS": self.folds,
             "LEVELS": self.thresholds.shape[1],
             "IN_BITS": x[0].ints.bits,
             "IN_SIGNED": int(x[0].ints.signed),
             "THRESHOLD_BITS": self._rom(x[0]).bits,
             "OUT_BITS": self.type.bits,
             "OUT_FIRST": self.type.first_code,
+            "FALLS": self._lanes(never if self.falls is None else self.falls).reshape(-1),
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
@@ -103,13 +127,16 @@ class Threshold(HardwareOp):
         compare = comparison(family, round(kept)) if folds > 1 else by_lut(family, 0.8, 0.5) * rom.bits
         count = 0.0 if self.type.count == 2 else lanes * by_lut(family, 1.0, 0.7)
         control = state_bits(folds) + 2
+        # Of each direction there is a register; levels are turned where they are counted.
+        turned = self.pe if self.falls is not None and np.any(self.falls) and folds > 1 else 0
         logic = Cost(
-            lut=lanes * compare + count + control, ff=self.pe * (x[0].ints.bits + self.type.bits) + control
+            lut=lanes * compare + count + control + turned * rom_luts(family, folds),
+            ff=self.pe * (x[0].ints.bits + self.type.bits) + control + turned,
         )
         return logic + rom_cost(family, folds, round(lanes * kept))
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for pe in divisors(self.thresholds.shape[0]):
+        for pe in divisors(channels(x[0], self.thresholds.shape[0], self.axes)):
             yield replace(self, pe=pe)
 
     @classmethod
@@ -125,3 +152,12 @@ class Threshold(HardwareOp):
         ternary = np.sort(rng.integers(0, 64, (3, 2)), 1)
         yield cls(ternary, Ints(-1, 1), pe=1, offset=0.5), (Tensor((3,), Ints(0, 63)),)
         yield cls(binary[:4], axes=2, pe=2), (Tensor((2, 2), dot),)
+        falls = np.array([True, False, False, True])
+        yield cls(binary[:4], pe=2, falls=falls), (Tensor((3, 4), dot),)
+        levels = np.sort(rng.integers(-50, 52, (4, 3)), 1)
+        yield (
+            cls(levels, Ints(-2, 1), (0.5, 1.0, 2.0, 0.25), pe=4, falls=falls),
+            (Tensor((4,), Ints(-50, 50)),),
+        )
+        yield cls(levels[:1], Ints(0, 3), pe=2), (Tensor((3, 4), Ints(-50, 50)),)
+        yield cls(levels[:1], Ints(0, 3), axes=2, pe=3, falls=falls[:1]), (Tensor((2, 3), Ints(-50, 50)),)

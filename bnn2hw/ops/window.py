@@ -18,13 +18,15 @@ from bnn2hw.ops.memories import by_lut, divisors, ram_cost, state_bits
 class Window(HardwareOp):
     """Every window of an image as one vector, in the order (kernel row, kernel column, channel).
 
-    The memory holds `2 · kernel rows` image rows in a ring: while the windows of a frame's last rows are read, the
-    next frame's first rows are already written, so frames follow each other without a gap. Writing and
+    The last three axes of the input are an image; those before them count images, which follow each other as frames
+    do. The memory holds twice the rows that a window spans in a ring: while the windows of a frame's last rows are
+    read, the next frame's first rows are already written, so frames follow each other without a gap. Writing and
     reading are independent but for the count of beats that lie in the ring.
 
     Attributes:
         kernel: rows and columns of a window.
         stride: rows and columns from one window to the next.
+        dilation: rows and columns from one tap of a window to the next.
         simd: channels per beat; divides the number of channels.
     """
 
@@ -32,47 +34,64 @@ class Window(HardwareOp):
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
     simd: int = 1
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """Rows and columns from the first tap of a window to the last, both included."""
+        rows, columns = ((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return rows, columns
+
     def _grid(self, x: Tensor) -> tuple[int, int]:
-        rows = (x.shape[0] - self.kernel[0]) // self.stride[0] + 1
-        columns = (x.shape[1] - self.kernel[1]) // self.stride[1] + 1
+        rows = (x.shape[-3] - self.span[0]) // self.stride[0] + 1
+        columns = (x.shape[-2] - self.span[1]) // self.stride[1] + 1
         return rows, columns
 
     def infer(self, *x: Tensor) -> Tensor:
-        if len(x[0].shape) != 3 or x[0].channels % self.simd:
+        if len(x[0].shape) < 3 or x[0].channels % self.simd:
             raise ValueError(f"simd={self.simd} must divide the channels of an image, not {x[0].shape}")
         rows, columns = self._grid(x[0])
         if rows < 1 or columns < 1:
-            raise ValueError(f"a window of {self.kernel} does not fit into {x[0].shape}")
-        return x[0].as_shape(rows, columns, math.prod(self.kernel) * x[0].channels)
+            taps = "" if self.dilation == (1, 1) else f" taps {self.dilation} apart"
+            raise ValueError(f"a window of {self.kernel}{taps} does not fit into {x[0].shape}")
+        return x[0].as_shape(*x[0].shape[:-3], rows, columns, math.prod(self.kernel) * x[0].channels)
 
     def golden(self, *x: Array) -> Array:
-        view = np.lib.stride_tricks.sliding_window_view(x[0], self.kernel, axis=(1, 2))
-        view = view[:, :: self.stride[0], :: self.stride[1]].transpose(0, 1, 2, 4, 5, 3)
-        return view.reshape(*view.shape[:3], -1)
+        images = x[0].reshape(-1, *x[0].shape[-3:])
+        view = np.lib.stride_tricks.sliding_window_view(images, self.span, axis=(1, 2))
+        view = view[:, :: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
+        view = view.transpose(0, 1, 2, 4, 5, 3)
+        return view.reshape(*x[0].shape[:-3], *view.shape[1:3], -1)
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd, self.simd
 
-    def _ring_rows(self) -> int:
-        return 2 * self.kernel[0]
+    def _ring_rows(self, x: Tensor) -> int:
+        """Rows in memory: those of the windows being read and as many again, or what bridges the `release`."""
+        row = x.shape[-2] * (x.channels // self.simd)
+        return self.span[0] + max(self.span[0], -(-3 // row))
 
     def timing(self, *x: Tensor) -> Buffered:
-        height, width, channels = x[0].shape
+        height, width, channels = x[0].shape[-3:]
+        images = math.prod(x[0].shape[:-3])
         rows, columns = self._grid(x[0])
         folds = channels // self.simd
         row = width * folds
-        kept_rows = (rows - 1) * self.stride[0] + self.kernel[0]
+        kept = ((rows - 1) * self.stride[0] + self.span[0]) * row
         r, c, kr, kc, f = np.indices((rows, columns, *self.kernel, folds))
-        need = (r * self.stride[0] + kr) * row + (c * self.stride[1] + kc) * folds + f + 1
+        tap_row = r * self.stride[0] + kr * self.dilation[0]
+        tap_column = c * self.stride[1] + kc * self.dilation[1]
+        need = (tap_row * row + tap_column * folds + f + 1).reshape(-1)
         per_row = need.size // rows
         frees = [((i + 1) * per_row - 1, (i + 1) * self.stride[0] * row) for i in range(rows - 1)]
+        frees.append((need.size - 1, kept))
+        before = np.arange(images)[:, None]
         return Buffered(
-            store=np.arange(height * row) < kept_rows * row,
-            need=need.reshape(-1),
-            frees=(*frees, (need.size - 1, kept_rows * row)),
-            capacity=self._ring_rows() * row,
+            store=np.tile(np.arange(height * row) < kept, images),
+            need=(before * kept + need).reshape(-1),
+            frees=tuple((m * need.size + j, m * kept + n) for m in range(images) for j, n in frees),
+            capacity=self._ring_rows(x[0]) * row,
             latency=3,
             release=2,
         )
@@ -81,7 +100,7 @@ class Window(HardwareOp):
         return max(x[0].size, self.infer(*x).size) // self.simd
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
-        height, width, channels = x[0].shape
+        height, width, channels = x[0].shape[-3:]
         rows, columns = self._grid(x[0])
         return {
             "BEAT_BITS": self.simd * x[0].ints.bits,
@@ -92,22 +111,25 @@ class Window(HardwareOp):
             "KERNEL_WIDTH": self.kernel[1],
             "STRIDE_HEIGHT": self.stride[0],
             "STRIDE_WIDTH": self.stride[1],
+            "DILATION_HEIGHT": self.dilation[0],
+            "DILATION_WIDTH": self.dilation[1],
             "OUT_HEIGHT": rows,
             "OUT_WIDTH": columns,
-            "RING_ROWS": self._ring_rows(),
+            "RING_ROWS": self._ring_rows(x[0]),
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        row = x[0].shape[1] * (x[0].channels // self.simd)
-        words, bits = self._ring_rows() * row, self.simd * x[0].ints.bits
+        row = x[0].shape[-2] * (x[0].channels // self.simd)
+        words, bits = self._ring_rows(x[0]) * row, self.simd * x[0].ints.bits
         address = state_bits(words)
         count = state_bits(words + self.stride[0] * row + 1) + 1
         # The start of a row is a multiple of its length: as many low bits of it are no logic as that has zeros.
         fixed = state_bits(row & -row)
         out_rows, out_columns = self._grid(x[0])
         states = (
-            x[0].shape[0] * row,
-            self.kernel[1] * row // x[0].shape[1],
+            x[0].shape[-3] * row,
+            self.kernel[1] * row // x[0].shape[-2],
+            x[0].channels // self.simd if self.dilation[1] > 1 else 1,
             self.kernel[0],
             out_columns,
             out_rows,
@@ -130,3 +152,8 @@ class Window(HardwareOp):
         yield cls((3, 2), (1, 2), simd=3), (Tensor((4, 7, 3), Ints(-1, 1)),)
         yield cls((1, 1), (3, 3), simd=1), (Tensor((8, 8, 1), Ints(0, 3)),)
         yield cls((4, 4), simd=2), (Tensor((4, 4, 2), BIPOLAR),)
+        yield cls((3, 2), (1, 1), (2, 3), simd=2), (Tensor((6, 7, 4), BIPOLAR),)
+        yield cls((2, 3), (2, 1), (3, 2), simd=3), (Tensor((2, 7, 6, 3), Ints(0, 255)),)
+        yield cls((3, 3), (1, 2), simd=1), (Tensor((2, 2, 4, 5, 2), Ints(0, 3)),)
+        yield cls((1, 1), (3, 2), (2, 2), simd=1), (Tensor((3, 4, 4, 2), Ints(0, 3)),)
+        yield cls((1, 1), (1, 1), simd=2), (Tensor((2, 2, 1, 1, 2), BIPOLAR),)

@@ -12,22 +12,30 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import adder_tree, by_lut
+from bnn2hw.ops.memories import adder, adder_tree, by_lut
 
 LEAF = 6
 """Bits that the first level of the popcount counts at once; the template uses the same."""
 
 
+TERNARY = Ints(-1, 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Xnor(MatVec):
-    """±1 inputs times ±1 weights; the output is the dot product, coded as the number of agreeing signs."""
+    """±1 inputs times ±1 weights; the output is the dot product, coded as the number of agreeing signs.
+
+    Inputs of −1, 0 and +1 are signs of which some do not count, as zero padding leaves them; then any
+    dot product may come out, and it is coded as itself.
+    """
 
     kind: ClassVar[str] = "xnor"
 
     def infer(self, *x: Tensor) -> Tensor:
-        if x[0].ints != BIPOLAR:
-            raise ValueError(f"takes ±1, not {x[0].ints}")
-        return Tensor((*self.outer(x[0]), self.mh), Ints(-self.mw, self.mw, step=2), self.meaning(x[0]))
+        if x[0].ints not in (BIPOLAR, TERNARY):
+            raise ValueError(f"takes ±1 or {TERNARY}, not {x[0].ints}")
+        dot = Ints(-self.mw, self.mw, x[0].ints.step)
+        return Tensor((*self.outer(x[0]), self.mh), dot, self.meaning(x[0]))
 
     def dot(self, x: Array) -> Array:
         if self.mw < 2**24:  # every partial sum is an integer that float32 holds exactly
@@ -41,7 +49,10 @@ class Xnor(MatVec):
         return math.ceil(self.simd / LEAF)
 
     def pipeline(self, x: Tensor) -> int:
-        return 4 + (self.leaves - 1).bit_length()
+        return 4 + (self.leaves - 1).bit_length() + (x.ints == TERNARY)
+
+    def params(self, *x: Tensor) -> dict[str, int | str]:
+        return {**super().params(*x), "MASKED": int(x[0].ints == TERNARY)}
 
     def weight_codes(self) -> Array:
         return (self.weights > 0).astype(np.int64)
@@ -51,8 +62,12 @@ class Xnor(MatVec):
         counts = full * LEAF.bit_length() + rest.bit_length()
         constant = self.synapse_folds * self.neuron_folds == 1
         synapse = by_lut(family, 1.2, 0.5) if constant else by_lut(family, 1.38, 1.27)
-        leaves = Cost(lut=self.simd * synapse, ff=counts) * self.pe
-        tree = adder_tree(family, self.leaves, LEAF.bit_length(), copies=self.pe)
+        masked = x[0].ints == TERNARY
+        leaves = Cost(lut=self.simd * synapse, ff=counts) * (self.pe + masked)
+        tree = adder_tree(family, self.leaves, LEAF.bit_length(), copies=self.pe + masked)
+        if masked:  # the difference of both counts
+            bits = self.simd.bit_length() + 2
+            tree += Cost(lut=adder(family, bits), ff=bits) * self.pe
         return leaves + tree + self.around_cost(family, x[0])
 
     @classmethod
@@ -67,3 +82,6 @@ class Xnor(MatVec):
         yield cls(weights(28, 3), axes=2, pe=3, simd=14), (Tensor((2, 14), BIPOLAR),)
         yield cls(weights(65, 4), pe=1, simd=65), (Tensor((65,), BIPOLAR),)
         yield cls(weights(1, 2), pe=1, simd=1), (Tensor((3, 1), BIPOLAR),)
+        yield cls(weights(18, 6), pe=2, simd=9), (Tensor((4, 18), TERNARY),)
+        yield cls(weights(12, 4), axes=2, pe=4, simd=4), (Tensor((3, 2, 6), TERNARY),)
+        yield cls(weights(1, 2), pe=2, simd=1), (Tensor((3, 1), TERNARY),)

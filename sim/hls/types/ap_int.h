@@ -1,7 +1,7 @@
 // Arbitrary-width integers for C simulation where the vendor's header is not installed.
 //
 // Covers what the generated sources use and no more: ap_int up to 64 bits, ap_uint of any width, `range` and
-// single bits for reading and writing, ~, ^, ==, != and, up to 64 bits, the built-in integer operators by way of a
+// single bits for reading and writing, ~, ^, &, ==, != and, up to 64 bits, the built-in integer operators by way of a
 // conversion. Values wrap at their width, as in the vendor's header.
 #ifndef BNN2HW_AP_INT_H
 #define BNN2HW_AP_INT_H
@@ -166,6 +166,13 @@ template <int W>
 ap_uint<W> operator^(const ap_uint<W>& a, const ap_uint<W>& b) {
   ap_uint<W> result;
   for (int at = 0; at < W; at += 64) result.set_bits_at(at, W - at < 64 ? W - at : 64, a.bits_at(at) ^ b.bits_at(at));
+  return result;
+}
+
+template <int W>
+ap_uint<W> operator&(const ap_uint<W>& a, const ap_uint<W>& b) {
+  ap_uint<W> result;
+  for (int at = 0; at < W; at += 64) result.set_bits_at(at, W - at < 64 ? W - at : 64, a.bits_at(at) & b.bits_at(at));
   return result;
 }
 

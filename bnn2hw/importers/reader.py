@@ -1,0 +1,219 @@
+"""Walks a Keras model and collects nodes and problems; what a layer becomes is said by the handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from bnn2hw.errors import Problem
+from bnn2hw.ir import Array, Node, Op, Tensor
+from bnn2hw.ops import real
+from bnn2hw.ops.source import Input, Source
+
+Layer = Any  # a keras.layers.Layer or an operation: Keras carries no types
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of a layer.
+
+    Attributes:
+        reader: where nodes and problems go.
+        layer: the layer or operation.
+        edges: what it reads.
+        shape: of one sample of its output.
+        node: Keras's own record of the call.
+    """
+
+    reader: Reader
+    layer: Layer
+    edges: tuple[str, ...]
+    shape: tuple[int, ...]
+    node: Any
+
+    @property
+    def edge(self) -> str:
+        """The first edge that it reads."""
+        return self.edges[0]
+
+    @property
+    def before(self) -> tuple[int, ...]:
+        """Shape of what it reads."""
+        return self.reader.shapes[self.edge]
+
+    def problem(self, found: str, supported: str, remedy: str) -> None:
+        """Note what stands in the way."""
+        self.reader.problem(self.layer, found, supported, remedy)
+
+    def options(self, options: Mapping[str, tuple[Any, Any, str]]) -> bool:
+        """Whether options (found, supported, way out) have their one supported value; each other one is a problem."""
+        wrong = {name: o for name, o in options.items() if o[0] != o[1]}
+        for name, (found, supported, remedy) in wrong.items():
+            self.problem(f"{name}={found!r}", f"{name}={supported!r}", remedy)
+        return not wrong
+
+    def add(self, name: str, op: Op, *edges: str) -> str:
+        """Append a node."""
+        return self.reader.add(name, op, *edges)
+
+    def pointwise(self, name: str, fn: Callable[[Array], Array], edge: str, *, uniform: bool) -> str:
+        """Append a function of single values."""
+        shape = self.reader.shapes[edge]
+        return self.add(name, real.Pointwise(fn, shape, self.layer.name, uniform), edge)
+
+    def reshape(self, name: str, shape: tuple[int, ...], edge: str) -> str:
+        """Append a change of shape, where there is one."""
+        if self.reader.shapes[edge] == shape:
+            return edge
+
+        def apply(x: Array) -> Array:
+            return x.reshape(len(x), *shape)
+
+        channels = self.reader.shapes[edge][-1]
+        kind = real.Reshape if shape[-1] == channels else real.Flatten
+        return self.add(name, kind(apply, shape, self.layer.name), edge)
+
+
+Handler = Callable[[Call], str]
+
+
+@dataclass
+class Reader:
+    """Collects nodes, and problems, so that all of them are told at once."""
+
+    handlers: Mapping[str, Handler]
+    joins: Mapping[str, Handler]
+    nodes: list[Node] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    edges: dict[int, str] = field(default_factory=dict)  # by id of the Keras tensor
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    inputs: dict[str, Input] = field(default_factory=dict)  # what leading Rescaling layers say, by source
+
+    def problem(self, layer: Layer, found: str, supported: str, remedy: str) -> None:
+        """Note what stands in the way."""
+        self.problems.append(Problem(layer.name, found, supported, remedy))
+
+    def model(self, model: Layer) -> tuple[str, ...]:
+        """Read all operations of a model whose inputs are known or become sources; returns its output edges."""
+        for operation, result in order(model.outputs, self.edges):
+            self._read(operation, result)
+        return tuple(self.edges[id(t)] for t in model.outputs)
+
+    def _read(self, layer: Layer, result: Layer) -> None:
+        node = layer._inbound_nodes[result._keras_history[1]]
+        shape = tuple(result.shape[1:])
+        if not node.input_tensors:
+            self._source(layer, shape, result)
+            return
+        edges = tuple(self.edges[id(t)] for t in node.input_tensors)
+        if isinstance(layer, keras.Model):
+            self._nested(layer, edges, node)
+            return
+        call = Call(self, layer, edges, shape, node)
+        known = self.joins if len(edges) > 1 else self.handlers
+        handler = known.get(kind(layer, known))
+        edge = edges[0]
+        if handler is None:
+            names = ", ".join(sorted(k for k in known if not k.startswith("_")))
+            self.problem(layer, f"a layer of type {type(layer).__name__}", names, "replace the layer")
+        elif self._finite(layer):
+            problems = len(self.problems)
+            edge = handler(call)
+            if len(self.problems) > problems and self.shapes[edge] != shape:
+                edge = self._stand_in(layer, shape)
+        elif self.shapes[edge] != shape:
+            edge = self._stand_in(layer, shape)
+        if handler is None and self.shapes[edge] != shape:
+            edge = self._stand_in(layer, shape)
+        self.edges[id(result)] = edge
+
+    def _stand_in(self, layer: Layer, shape: tuple[int, ...]) -> str:
+        """A source in place of what cannot be read, so that later problems are found too."""
+        return self.add(f"{layer.name}.missing", Source(Tensor(shape)))
+
+    def _nested(self, model: Layer, edges: Sequence[str], node: Any) -> None:
+        """A model within a model: its own layers, read where it is called."""
+        inner: Mapping[int, str] = dict(zip((id(t) for t in model.inputs), edges, strict=True))
+        kept, self.edges = self.edges, dict(inner)
+        outputs = self.model(model)
+        self.edges = kept
+        for tensor, edge in zip(node.output_tensors, outputs, strict=True):
+            self.edges[id(tensor)] = edge
+
+    def add(self, name: str, op: Op, *edges: str) -> str:
+        """Append a node, under a name of its own where a layer is used more than once."""
+        unique, count = name, 1
+        while unique in self.shapes:
+            count += 1
+            unique = f"{name}#{count}"
+        self.nodes.append(Node(unique, op, edges))
+        self.shapes[unique] = op.infer(*(Tensor(self.shapes[e]) for e in edges)).shape
+        return unique
+
+    def _source(self, layer: Layer, shape: tuple[int, ...], result: Layer) -> None:
+        if None in shape:
+            self.problem(
+                layer, f"the open input shape {shape}", "fixed shapes", "build the model with all sizes given"
+            )
+            shape = tuple(1 if d is None else d for d in shape)
+        self.edges[id(result)] = self.add(layer.name, Source(Tensor(shape)))
+
+    def _finite(self, layer: Layer) -> bool:
+        wrong = [w.name for w in getattr(layer, "weights", []) if not np.all(np.isfinite(array(w)))]
+        if wrong:
+            self.problem(
+                layer, f"NaN or infinite values in {', '.join(wrong)}", "finite weights", "train it again"
+            )
+        return not wrong
+
+
+def order(outputs: Sequence[Layer], known: Mapping[int, str]) -> Iterator[tuple[Layer, Layer]]:
+    """Operations and their result tensors from the inputs to the outputs, each after those that it reads.
+
+    Args:
+        outputs: the tensors that are wanted.
+        known: ids of tensors that are there already.
+    """
+    done: set[int] = set(known)
+    stack: list[tuple[Layer, bool]] = [(t, False) for t in reversed(outputs)]
+    while stack:
+        tensor, ready = stack.pop()
+        if id(tensor) in done:
+            continue
+        operation, index, _ = tensor._keras_history
+        node = operation._inbound_nodes[index]
+        if ready or not node.input_tensors:
+            done.update(id(t) for t in node.output_tensors)
+            yield operation, tensor
+        else:
+            stack.append((tensor, True))
+            stack.extend((s, False) for s in reversed(node.input_tensors))
+
+
+def kind(layer: Layer, known: Mapping[str, Handler]) -> str:
+    """The name under which a layer is handled: its class's, or that of a class it derives from."""
+    for cls in type(layer).__mro__:
+        if cls.__name__ in known:
+            return str(cls.__name__)
+    return type(layer).__name__
+
+
+def array(x: Any) -> Array:
+    """A tensor or variable as a NumPy array."""
+    return np.asarray(keras.ops.convert_to_numpy(x))
+
+
+def function(layer: Layer) -> Callable[..., Array]:
+    """A layer in float32 and inference mode, as a function of NumPy arrays."""
+    takes_training = getattr(layer, "_call_has_training_arg", False)
+
+    def apply(*x: Array) -> Array:
+        tensors = [keras.ops.convert_to_tensor(v.astype(np.float32)) for v in x]
+        argument = tensors if len(tensors) > 1 else tensors[0]
+        return array(layer(argument, training=False) if takes_training else layer(argument))
+
+    return apply

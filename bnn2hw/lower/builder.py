@@ -1,0 +1,198 @@
+"""What lowering has made so far: nodes of the hardware form, their types, problems, and how faithful layers are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from bnn2hw.errors import InputError, Problem
+from bnn2hw.ir import Array, Graph, Node, Op, Tensor, View
+from bnn2hw.lower import bounds
+from bnn2hw.lower.probe import Chain
+from bnn2hw.ops.real import RealOp
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How a layer of the hardware relates to the layer in Keras.
+
+    `exact`: given the same inputs, it gives the same outputs, for all inputs. `rounded`: it computes in fixed point, or
+    float32 rounding inside Keras can tip a decision; how much and how often is measured on data.
+    """
+
+    kind: Literal["exact", "rounded"]
+    why: str
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Bits of what must be rounded.
+
+    Attributes:
+        weights: of kernels that are real numbers.
+        streams: of activations that are real numbers.
+        layers: by layer, bits of both.
+    """
+
+    weights: int = 18
+    streams: int = 18
+    layers: Mapping[str, int] = field(default_factory=dict)
+
+    @staticmethod
+    def of(bits: int | Mapping[str, int] | None) -> Precision:
+        """What a user asks for: one number for all, or one by layer.
+
+        Raises:
+            InputError: fewer than 2 bits or more than 24.
+        """
+        if bits is None:
+            return Precision()
+        chosen = Precision(bits, bits) if isinstance(bits, int) else Precision(layers=dict(bits))
+        for count in (chosen.weights, chosen.streams, *chosen.layers.values()):
+            if not 2 <= count <= 24:
+                raise InputError(f"bits must be from 2 to 24, not {count}")
+        return chosen
+
+    def of_kernel(self, layer: str) -> int:
+        """Bits of a layer's kernel."""
+        return self.layers.get(layer, self.weights)
+
+    def of_stream(self, layer: str) -> int:
+        """Bits of a layer's output."""
+        return self.layers.get(layer, self.streams)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An edge of the real graph: integers in the new one, and the real ops that still follow them.
+
+    Attributes:
+        name: the edge of the hardware form; it has the shape of `real`.
+        real: the node of the real form that it stands for.
+        chain: what follows, up to the edge of the real graph that this is.
+        end: that edge, where a pooling was done before layers that stand before it in the model.
+    """
+
+    name: str
+    real: str
+    chain: tuple[Node, ...] = ()
+    end: str = ""
+
+    def then(self, node: Node) -> Edge:
+        """The edge with a further op behind it."""
+        return Edge(self.name, self.real, (*self.chain, node))
+
+    def until(self, place: int) -> Edge:
+        """The edge with the first ops only."""
+        return Edge(self.name, self.real, self.chain[:place])
+
+    @property
+    def ops(self) -> tuple[RealOp, ...]:
+        """The ops of the chain."""
+        return tuple(n.op for n in self.chain if isinstance(n.op, RealOp))
+
+    @property
+    def last(self) -> str:
+        """The node of the real form whose output this is."""
+        return self.end or (self.chain[-1].name if self.chain else self.real)
+
+
+@dataclass
+class Builder:
+    """Collects the hardware form of a real graph.
+
+    Attributes:
+        real: the graph in real form.
+        precision: bits of what must be rounded.
+        ranges: by node of the real form, the smallest and largest value of each channel seen on calibration data.
+    """
+
+    real: Graph
+    precision: Precision
+    ranges: Mapping[str, tuple[Array, Array]]
+    nodes: list[Node] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    fidelity: dict[str, Fidelity] = field(default_factory=dict)
+    matches: dict[str, str] = field(default_factory=dict)
+    types: dict[str, Tensor] = field(default_factory=dict)
+    bounds: dict[str, bounds.Bounds] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
+    """By edge: bound of Keras's rounding of its real value."""
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, op: Op, *inputs: str) -> str:
+        """Append a node, with a number where its name is taken."""
+        self.numbers[name] = self.numbers.get(name, 0) + 1
+        unique = name if self.numbers[name] == 1 else f"{name}#{self.numbers[name]}"
+        self.nodes.append(Node(unique, op, inputs))
+        self._type(self.nodes[-1])
+        return unique
+
+    def _type(self, node: Node) -> None:
+        out = node.op.infer(*(self.types[i] for i in node.inputs))
+        self.types[node.name] = out
+        self.bounds[node.name] = bounds.after(
+            node.op, [(self.types[i], self.bounds[i]) for i in node.inputs], out
+        )
+
+    def view(self, edge: str, shape: tuple[int, ...]) -> str:
+        """An edge under another shape; the error bound goes with it."""
+        if self.types[edge].shape == shape:
+            return edge
+        seen = self.add(f"{edge}.view", View(shape), edge)
+        self.errors[seen] = self.errors.get(edge, 0.0)
+        return seen
+
+    def wire(self, name: str) -> Node:
+        """The node that makes an edge, seen through views."""
+        node = next(n for n in self.nodes if n.name == name)
+        return self.wire(node.inputs[0]) if isinstance(node.op, View) else node
+
+    def replace(self, node: Node, op: Op) -> None:
+        """Put another op in the place of one, whose readers see at most views of it."""
+        self.nodes[self.nodes.index(node)] = replace(node, op=op)
+        names = {node.name}
+        for each in self.nodes:
+            if each.name in names or names & set(each.inputs):
+                names.add(each.name)
+                self._type(each)
+
+    def problem(self, layer: str, found: str, supported: str, remedy: str) -> None:
+        """Note what stands in the way."""
+        self.problems.append(Problem(layer, found, supported, remedy))
+
+    def chain(self, edge: Edge) -> Chain:
+        """What follows an edge, as a function of its integers."""
+        shape = self.real.types[edge.real].shape
+        low, high = (b.astype(np.int64) for b in self.bounds[edge.name])
+        return Chain(edge.ops, self.types[edge.name], shape, low, high)
+
+    def sole(self, edge: Edge) -> bool:
+        """Whether nothing else reads the edge or what follows it."""
+        names = (edge.real, *(n.name for n in edge.chain))
+        return all(len(self.real.consumers[n]) + (n in self.real.outputs) <= 1 for n in names)
+
+    def judge(self, edge: Edge, *, rounded: str = "", tips: bool = False) -> None:
+        """Say how faithful the layers of an edge are, those that were not judged before."""
+        layers = [edge.real, *(op.layer for op in edge.ops)]
+        if rounded:
+            fidelity = Fidelity("rounded", rounded)
+        elif tips:
+            fidelity = Fidelity("rounded", "Keras's float32 rounding can tip decisions at a threshold")
+        elif self.errors.get(edge.name, 0.0):
+            fidelity = Fidelity("exact", "no float32 rounding of the real input reaches a threshold")
+        else:
+            fidelity = Fidelity("exact", "integers throughout")
+        for layer in dict.fromkeys(layers):
+            self.fidelity.setdefault(layer, fidelity)
+
+    def seen(self, name: str) -> tuple[Array, Array]:
+        """The range of a real edge by channel on calibration data, with an eighth of it to spare."""
+        if name not in self.ranges:
+            return np.array(-np.inf), np.array(np.inf)
+        low, high = self.ranges[name]
+        spare = (high - low) / 8
+        return low - spare, high + spare

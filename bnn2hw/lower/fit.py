@@ -1,0 +1,152 @@
+"""Functions of integers as a few straight pieces: what bias, BatchNorm, relu, PReLU and clipping come down to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn2hw.ir import Array, Ints
+from bnn2hw.lower.probe import Chain, scattered
+
+SEGMENTS = 6
+"""Straight pieces that a function may have."""
+
+POINTS = 2048
+"""Stretches of one function that are looked at before it is taken to be curved."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """By feature, straight pieces: from cut k − 1 on, slope[k] · v + bias[k] for the integer v.
+
+    Attributes:
+        slopes: shape (features, segments).
+        biases: shape (features, segments).
+        cuts: integers that begin the second and further pieces, shape (features, segments − 1).
+        lowest: by feature, the smallest value; likewise `highest`.
+        error: by feature, the largest difference from the function where it was looked at.
+    """
+
+    slopes: Array
+    biases: Array
+    cuts: Array
+    lowest: Array
+    highest: Array
+    error: Array
+
+    @property
+    def straight(self) -> bool:
+        """Whether one piece is all."""
+        return int(self.cuts.shape[1]) == 0
+
+
+def fit(chain: Chain, tolerance: Array) -> Pieces | None:
+    """Straight pieces that follow a chain to within a tolerance, or None where it is curved.
+
+    Stretches between sampled integers are halved until the function is straight on them; then they are put together
+    while one line stays within the tolerance of all their ends.
+
+    Args:
+        chain: the function.
+        tolerance: by feature, in real terms.
+    """
+    ints, features = chain.ints, chain.features
+    grid = chain.steps(17)
+    known = chain(ints.lo + ints.step * grid).astype(np.float64)
+    points: list[tuple[Array, Array, Array]] = [
+        (np.repeat(np.arange(features), len(grid)), grid.T.reshape(-1), known.T.reshape(-1))
+    ]
+    channel = np.repeat(np.arange(features), len(grid) - 1)
+    low, high = grid[:-1].T.reshape(-1), grid[1:].T.reshape(-1)
+    low_value, high_value = known[:-1].T.reshape(-1), known[1:].T.reshape(-1)
+    total = np.bincount(channel, minlength=features)
+    while channel.size:
+        wide = high - low > 1
+        channel, low, high = channel[wide], low[wide], high[wide]
+        low_value, high_value = low_value[wide], high_value[wide]
+        if not channel.size:
+            break
+        bent = np.zeros(channel.size, bool)
+        for share in (0.5, 0.293):
+            probe = low + np.maximum(((high - low) * share).astype(np.int64), 1)
+            value = scattered(chain, channel, probe).astype(np.float64)
+            line = low_value + (high_value - low_value) * ((probe - low) / (high - low))
+            bent |= np.abs(value - line) > tolerance[channel] / 8
+            if share == 0.5:
+                middle, middle_value = probe, value
+        points.append((channel, middle, middle_value))
+        total += np.bincount(channel[bent], minlength=features)
+        if total.max() > POINTS:
+            return None
+        channel, low, middle, high = channel[bent], low[bent], middle[bent], high[bent]
+        low_value, middle_value, high_value = low_value[bent], middle_value[bent], high_value[bent]
+        channel = np.concatenate([channel, channel])
+        low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+        low_value, high_value = (
+            np.concatenate([low_value, middle_value]),
+            np.concatenate([middle_value, high_value]),
+        )
+    return _joined(points, ints, features, tolerance)
+
+
+def _joined(
+    points: list[tuple[Array, Array, Array]], ints: Ints, features: int, tolerance: Array
+) -> Pieces | None:
+    channel, steps, values = (np.concatenate(part) for part in zip(*points, strict=True))
+    order = np.lexsort((steps, channel))
+    channel, steps, values = channel[order], steps[order], values[order]
+    borders = np.searchsorted(channel, np.arange(features + 1))
+    rows = []
+    for c in range(features):
+        own = slice(borders[c], borders[c + 1])
+        row = _lines(steps[own], values[own], float(tolerance[c]))
+        if len(row) > SEGMENTS:
+            return None
+        rows.append(row)
+    most = max(map(len, rows))
+    never = ints.hi + ints.step
+    slopes, biases = np.zeros((features, most)), np.zeros((features, most))
+    cuts = np.full((features, most - 1), never, np.int64)
+    for c, row in enumerate(rows):
+        for k in range(most):
+            start, slope, level = row[min(k, len(row) - 1)]
+            slopes[c, k] = slope / ints.step
+            biases[c, k] = level - slope * start - slopes[c, k] * ints.lo
+            if 0 < k < len(row):
+                cuts[c, k - 1] = ints.lo + ints.step * start
+    at = ints.lo + ints.step * steps
+    piece = (at[:, None] >= cuts[channel]).sum(1)
+    error = np.abs(slopes[channel, piece] * at + biases[channel, piece] - values)
+    largest = np.zeros(features)
+    np.maximum.at(largest, channel, error)
+    lowest, highest = np.full(features, np.inf), np.full(features, -np.inf)
+    np.minimum.at(lowest, channel, values)
+    np.maximum.at(highest, channel, values)
+    return Pieces(slopes, biases, cuts, lowest, highest, largest)
+
+
+def _lines(steps: Array, values: Array, tolerance: float) -> list[tuple[int, float, float]]:
+    """The fewest lines through consecutive points that a single pass finds: (first step, slope, value there)."""
+    lines: list[tuple[int, float, float]] = []
+    start, steepest, flattest = 0, np.inf, -np.inf
+    t, v = steps.tolist(), values.tolist()
+    i = 1
+    while i < len(t):
+        run = t[i] - t[start]
+        if run:
+            high, low = (v[i] - v[start] + tolerance) / run, (v[i] - v[start] - tolerance) / run
+            if low > steepest or high < flattest:
+                lines.append((t[start], _slope(flattest, steepest), v[start]))
+                # Between two neighbours there is no integer: the next piece begins at the second of them.
+                start, steepest, flattest = (i if t[i] - t[i - 1] == 1 else i - 1), np.inf, -np.inf
+                i = start + 1
+                continue
+            steepest, flattest = min(steepest, high), max(flattest, low)
+        i += 1
+    lines.append((t[start], _slope(flattest, steepest), v[start]))
+    return lines
+
+
+def _slope(flattest: float, steepest: float) -> float:
+    return 0.0 if np.isinf(flattest) or np.isinf(steepest) else (flattest + steepest) / 2

@@ -1,0 +1,98 @@
+"""The end of a network: scores or classes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from bnn2hw.ir import Ints
+from bnn2hw.lower.builder import Edge, Fidelity
+from bnn2hw.lower.probe import NotPointwise, lattice, scores
+from bnn2hw.lower.settle import Settler, Wish
+from bnn2hw.ops.argmax import Argmax
+from bnn2hw.ops.real import MaxPool, Pointwise, Softmax
+from bnn2hw.ops.table import Table
+
+Output = Literal["class", "scores"]
+
+TABLE_ENTRIES = 2**22
+"""Largest table that scores may need."""
+
+SCORE_BITS = 24
+"""Bits of scores in fixed point, where a table of all values would be too large."""
+
+
+def leave(settler: Settler, edge: Edge, output: Output | None) -> str:
+    """Integers for an output of the model, or the index of the largest.
+
+    Args:
+        settler: what makes integers.
+        edge: the end of the model.
+        output: "class" or "scores"; None gives the class where the model ends in a softmax.
+    """
+    softmax = bool(edge.chain) and isinstance(edge.chain[-1].op, Softmax)
+    if softmax:
+        settler.b.fidelity[edge.chain[-1].name] = Fidelity(
+            "exact", "dropped: it keeps the order of the scores"
+        )
+        edge = replace(edge, chain=edge.chain[:-1])
+    name = _scores(settler, edge)
+    if output == "class" or (output is None and softmax):
+        name = settler.b.add("class", Argmax(), name)
+    return name
+
+
+def _scores(settler: Settler, edge: Edge) -> str:
+    b = settler.b
+    try:
+        exact = _table(settler, edge)
+        if exact is not None:
+            return b.view(exact, b.real.types[edge.last].shape)
+        name = settler.settle(edge, Wish(single=True, zero=True), SCORE_BITS)
+    except (FloatingPointError, NotPointwise):
+        name = None
+    if name is None:
+        b.problem(
+            edge.last,
+            "the scores cannot be evaluated value by value",
+            "functions of single values, without NaN",
+            "end the model with a BatchNormalization, a bias or an activation",
+        )
+        return edge.name
+    b.matches[name] = edge.last
+    b.judge(edge)
+    return name
+
+
+def _table(settler: Settler, edge: Edge) -> str | None:
+    """Scores that keep every order that Keras's have: the integers themselves, or a table of all values."""
+    b = settler.b
+    tensor = b.types[edge.name]
+    if not any(isinstance(op, Pointwise | MaxPool) for op in edge.ops):
+        if not isinstance(tensor.scale, float) or not isinstance(tensor.offset, float):
+            return None
+        b.judge(edge, tips=bool(b.errors.get(edge.name, 0.0)))
+        b.matches[edge.name] = edge.last
+        return edge.name
+    chain = b.chain(edge)
+    if chain.features * tensor.ints.count > TABLE_ENTRIES:
+        return None
+    if any(isinstance(op, MaxPool) for op in edge.ops):
+        edge = settler.pooled(edge)
+        chain = b.chain(edge)
+    values = chain.all()
+    grid = lattice(values)
+    if grid is not None:
+        table, scale, offset, kept, kind = grid.index(values), grid.scale, grid.offset, True, grid.type
+    else:
+        table, fraction, kept = scores(values)
+        scale, offset, kind = 2.0**-fraction, 0.0, Ints(int(table.min()), int(table.max()))
+    b.judge(edge, tips=bool(b.errors.get(edge.name, 0.0)) or not kept)
+    name = b.view(edge.name, (math.prod(tensor.shape),)) if chain.flat else edge.name
+    rows = table.T[:1] if np.all(table == table[:, :1]) else table.T
+    name = b.add(f"{edge.real}.scores", Table(rows, chain.ints, kind, scale, offset), name)
+    b.matches[name] = edge.last
+    return name

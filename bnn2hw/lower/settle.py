@@ -1,0 +1,488 @@
+"""From integers and the layers that follow them to integers again: thresholds, tables, or fixed point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bnn2hw.ir import Array, Ints, Op, Tensor, View
+from bnn2hw.lower.builder import Builder, Edge
+from bnn2hw.lower.fit import Pieces, fit
+from bnn2hw.lower.probe import Chain, Changes, Lattice, NotPointwise, changes, cuts, direction, lattice
+from bnn2hw.ops.affine import Affine
+from bnn2hw.ops.channels import Meaning, uniform
+from bnn2hw.ops.matvec import MatVec
+from bnn2hw.ops.pad import Pad
+from bnn2hw.ops.pool import Pool
+from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, Reshape
+from bnn2hw.ops.table import Table
+from bnn2hw.ops.threshold import Threshold
+from bnn2hw.ops.window import Window
+
+CURVE_BITS = 12
+"""Bits of the input of a table that stands for a curve."""
+
+NOISE = 2.0**-20
+"""What float32 rounding in the layers may add to a function, as a share of its largest value."""
+
+LINEAR = 2.0**-20
+"""Largest deviation of a function from a line, as a share of its largest value, that Keras's own rounding explains."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the reader of an edge needs.
+
+    Attributes:
+        scale: of each integer step, where it must be a certain one.
+        single: one scale and one offset for all channels.
+        zero: that the integer 0 means 0.
+        bits: that integers have at most.
+    """
+
+    scale: Meaning | None = None
+    single: bool = False
+    zero: bool = False
+    bits: int = 62
+
+    def met(self, tensor: Tensor) -> bool:
+        """Whether an edge is as wished."""
+        if tensor.ints.bits > self.bits or (self.zero and np.any(np.asarray(tensor.offset))):
+            return False
+        if self.single and (isinstance(tensor.scale, tuple) or isinstance(tensor.offset, tuple)):
+            return False
+        return self.scale is None or bool(
+            np.allclose(np.asarray(tensor.scale), np.asarray(self.scale), rtol=1e-9, atol=0)
+        )
+
+
+class Settler:
+    """Makes integers of edges that are followed by layers."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.b = builder
+
+    def settle(self, edge: Edge, wish: Wish = Wish(), bits: int | None = None) -> str | None:
+        """The integers of an edge after the layers that follow it, in the shape of the model.
+
+        Args:
+            edge: integers and layers.
+            wish: what the reader needs.
+            bits: of the result where it must be rounded; by the layer where None.
+
+        Returns:
+            The name of an edge, or None where a layer is no function of single values.
+        """
+        shape = self.b.real.types[edge.last].shape
+        try:
+            name = self._settled(edge, wish, bits)
+        except (FloatingPointError, NotPointwise):
+            return None
+        name = self.b.view(name, shape)
+        if wish.scale is not None and self.b.types[name].scale != wish.scale:
+            # Equal but for the last place of a float: sums ask for the very same.
+            name = self.b.add(f"{name}.scale", View(shape, wish.scale), name)
+        return name
+
+    def _settled(self, edge: Edge, wish: Wish, bits: int | None) -> str:
+        if not any(isinstance(op, Pointwise | MaxPool) for op in edge.ops):
+            return self._meet(edge, wish, bits)
+        chain = self.b.chain(edge)
+        if chain.flat and any(isinstance(op, MaxPool) for op in edge.ops):
+            return self._settled(self.pooled(edge), wish, bits)
+        if not any(isinstance(op, Pointwise) for op in edge.ops):
+            return self._settled(self.pooled(edge), wish, bits)
+        few = self._few(edge, chain)
+        if few is not None and wish.met(self.b.types[few]):
+            return few
+        if any(isinstance(op, MaxPool) for op in edge.ops):
+            return self._settled(self.pooled(edge), wish, bits)
+        return self._affine(edge, wish, bits)
+
+    # ---- few values: thresholds and tables
+
+    def _few(self, edge: Edge, chain: Chain) -> str | None:
+        """Thresholds, or a table, where the layers give few values."""
+        if not chain.enumerable:
+            return self._few_of_many(edge, chain)
+        values = chain.all()
+        if lattice(values) is None:
+            return None
+        edge, chain, values = self._risen(edge, chain, values)
+        grid = lattice(values)
+        if grid is None:
+            return None
+        levels = grid.index(values)
+        error = self.b.errors.get(edge.name, 0.0)
+        moved = [np.any(grid.index(chain.all(s)) != levels) for s in (-error, error)] if error else []
+        ways = self._pool_ways(edge, chain)
+        if ways is None:
+            return None
+        name = self._flat(edge, chain)
+        domain, way = chain.ints, direction(levels)
+        self.b.judge(edge, tips=any(moved))
+        if grid.type == domain and np.array_equal(
+            levels, np.broadcast_to(domain.values()[:, None], levels.shape)
+        ):
+            return self._relabelled(edge, name, grid)
+        if np.all(way != 0):
+            rising = np.where(way < 0, grid.type.lo + grid.type.hi - levels, levels)
+            return self._thresholds(edge, name, grid, cuts(rising, domain, grid.type), way < 0, ways)
+        name = self._poolings(edge, name, [w == -1 for w in ways])
+        op = Table(_shared(levels.T), domain, grid.type, grid.scale, grid.offset)
+        name = self.b.add(f"{edge.real}.table", op, name)
+        self.b.matches[name] = edge.last
+        return name
+
+    def _relabelled(self, edge: Edge, name: str, grid: Lattice) -> str:
+        tensor = self.b.types[name]
+        ways = self._pool_ways(edge, self.b.chain(edge)) or []
+        name = self._poolings(edge, name, [w == -1 for w in ways])
+        if (tensor.scale, tensor.offset) == (grid.scale, grid.offset):
+            return name
+        view = View(self.b.types[name].shape, grid.scale, grid.offset)
+        return self.b.add(f"{edge.real}.same", view, name)
+
+    def _few_of_many(self, edge: Edge, chain: Chain) -> str | None:
+        """Thresholds over more integers than can be asked for, found by bisection."""
+        found = changes(chain)
+        grid = None if found is None else lattice(found.distinct)
+        ways = self._pool_ways(edge, chain)
+        if found is None or grid is None or ways is None:
+            return None
+        error = self.b.errors.get(edge.name, 0.0)
+        thresholds = found.cuts(grid, chain.ints)
+        tips = any(
+            self._moved(chain, shift, grid, thresholds) for shift in ((-error, error) if error else ())
+        )
+        name = self._flat(edge, chain)
+        self.b.judge(edge, tips=tips)
+        return self._thresholds(edge, name, grid, thresholds, found.direction < 0, ways)
+
+    @staticmethod
+    def _moved(chain: Chain, shift: float, grid: Lattice, thresholds: Array) -> bool:
+        other: Changes | None = changes(chain, shift)
+        return other is None or not np.array_equal(other.cuts(grid, chain.ints), thresholds)
+
+    def _risen(self, edge: Edge, chain: Chain, values: Array) -> tuple[Edge, Chain, Array]:
+        """Negate the weights of neurons whose function falls, where nothing else reads them."""
+        falls = direction(values) == -1
+        node = self.b.wire(edge.name)
+        if not falls.any() or chain.flat or not isinstance(node.op, MatVec) or not self.b.sole(edge):
+            return edge, chain, values
+        if node.op.mh != falls.size:
+            return edge, chain, values
+        self.b.replace(node, node.op.negated(falls))
+        self.b.matches.pop(node.name, None)
+        chain = replace(self.b.chain(edge), sign=np.where(falls, -1.0, 1.0))
+        return edge, chain, chain.all()
+
+    def _thresholds(
+        self, edge: Edge, name: str, grid: Lattice, thresholds: Array, falls: Array, ways: list[Array]
+    ) -> str:
+        rows = _shared(np.concatenate([thresholds, falls[:, None]], 1))
+        thresholds, falls = rows[:, :-1], rows[:, -1].astype(bool)
+        op: Op = Threshold(
+            thresholds, grid.type, grid.scale, grid.offset, falls=falls if falls.any() else None
+        )
+        name = self.b.add(f"{edge.real}.threshold", op, name)
+        name = self._poolings(edge, name, [(w == -1) != falls for w in ways])
+        self.b.matches[name] = edge.last
+        return name
+
+    def _flat(self, edge: Edge, chain: Chain) -> str:
+        """The edge with a channel for each function."""
+        if not chain.flat:
+            return edge.name
+        return self.b.view(edge.name, (chain.tensor.size,))
+
+    # ---- pooling
+
+    def _pool_ways(self, edge: Edge, chain: Chain) -> list[Array] | None:
+        """For each pooling of a chain, the direction of what lies before it; None where one has none."""
+        pools = [op for op in edge.ops if isinstance(op, MaxPool)]
+        ways = [chain.until(op).direction() for op in pools]
+        return None if any(np.any(w == 0) for w in ways) else ways
+
+    def _poolings(self, edge: Edge, name: str, minima: list[Array]) -> str:
+        pools = [(n.name, n.op) for n in edge.chain if isinstance(n.op, MaxPool)]
+        for (node, op), minimum in zip(pools, minima, strict=True):
+            name = self._pool(node, op, minimum, name)
+        return name
+
+    def _pool(self, name: str, op: MaxPool, minimum: Array, edge: str) -> str:
+        """The extreme of each window; what lies around the image never is one."""
+        tensor = self.b.types[edge]
+        minimum = np.broadcast_to(minimum, (tensor.channels,)).copy()
+        if any((*op.rows, *op.columns)):
+            ends = tuple(int(v) for v in np.where(minimum, tensor.ints.hi, tensor.ints.lo))
+            value = ends[0] if len(set(ends)) == 1 else ends
+            edge = self.b.add(f"{name}.border", Pad(op.rows, op.columns, value), edge)
+        if op.stride == op.size:
+            return self.b.add(name, Pool(minimum, op.size), edge)
+        edge = self.b.add(f"{name}.window", Window(op.size, op.stride), edge)
+        return self.b.add(name, Pool(minimum, op.size, windowed=True), edge)
+
+    def pooled(self, edge: Edge) -> Edge:
+        """The edge with its poolings done on integers, and the rest of its layers behind them."""
+        while True:
+            pools = [(i, n.name, n.op) for i, n in enumerate(edge.chain) if isinstance(n.op, MaxPool)]
+            if not pools:
+                return edge
+            place, pool, op = pools[0]
+            before = edge.until(place)
+            way = self.b.chain(before).direction()
+            if np.any(way == 0):
+                name = self._settled(before, Wish(), None)
+                edge = Edge(
+                    self.b.view(name, self.b.real.types[before.last].shape), before.last, edge.chain[place:]
+                )
+                continue
+            name = self._pool(pool, op, way == -1, edge.name)
+            self.b.errors[name] = self.b.errors.get(edge.name, 0.0)
+            rest = [n for n in before.chain if not isinstance(n.op, Reshape)]
+            if not rest:
+                self.b.judge(Edge(edge.name, edge.real, edge.chain[: place + 1]))
+                edge = Edge(name, pool, edge.chain[place + 1 :])
+                continue
+            behind = edge.chain[place + 1 :]
+            edge = Edge(name, pool, (*rest, *behind), edge.end if behind else pool)
+
+    # ---- many values: fixed point
+
+    def _meet(self, edge: Edge, wish: Wish, bits: int | None) -> str:
+        """Integers without layers behind them, in the scale that a reader needs."""
+        tensor = self.b.types[edge.name]
+        if wish.met(tensor):
+            return edge.name
+        whole = None if wish.scale is not None or wish.single else _whole(tensor)
+        if whole is not None and whole.type.bits <= wish.bits:
+            name = self.b.add(f"{edge.last}.whole", whole, edge.name)
+            self.b.errors[name] = self.b.errors.get(edge.name, 0.0)
+            return name
+        return self._affine(edge, wish, bits)
+
+    def range(self, edge: Edge) -> tuple[Array, Array]:
+        """Smallest and largest real value by channel, after the layers that follow an edge.
+
+        Proved where functions have their ends at the samples that are asked for, as straight pieces have but for their
+        bends; or seen on calibration data, where that is narrower.
+
+        Raises:
+            FloatingPointError: a layer gives NaN.
+            NotPointwise: a layer is no function of single values.
+        """
+        chain = self.b.chain(edge)
+        values = chain(chain.samples(257)).astype(np.float64)
+        low, high = self.b.seen(edge.last)
+        return np.maximum(values.min(0), low), np.minimum(values.max(0), high)
+
+    def step(self, edge: Edge, bits: int | None = None, *, single: bool = False) -> Array:
+        """The steps, by channel or one for all, with which an edge fits into its bits."""
+        low, high = self.range(edge)
+        steps = fixed_step(low, high, bits or self._bits(edge))
+        return np.full(steps.shape, steps.max()) if single else steps
+
+    def _bits(self, edge: Edge) -> int:
+        ops = edge.ops
+        return self.b.precision.of_stream(ops[-1].layer if ops else edge.last)
+
+    def _affine(self, edge: Edge, wish: Wish, bits: int | None) -> str:
+        """Fixed point: no hardware where the layers only give the integers another meaning, else straight pieces."""
+        chain = self.b.chain(edge)
+        if chain.flat:
+            return self._settled(self._flattened(edge), wish, bits)
+        values = chain(chain.samples(257)).astype(np.float64)
+        largest = np.abs(values).max(0)
+        line = fit(chain, largest * LINEAR + 1e-30)
+        if line is not None and line.straight and np.all(line.slopes != 0):
+            tensor = _meaning(self.b.types[edge.name], line)
+            if wish.met(tensor):
+                return self._absorbed(edge, tensor, float(line.error.max() + largest.max() * 2.0**-23))
+        if wish.scale is not None:
+            step = np.broadcast_to(np.asarray(wish.scale, np.float64), (chain.features,))
+        else:
+            step = self.step(edge, bits, single=wish.single)
+        pieces = fit(chain, np.maximum(np.abs(step) / 8, largest * NOISE))
+        if pieces is None:
+            return self._curve(edge, wish, bits)
+        low, high = self.b.seen(edge.last)
+        kind = _type(np.maximum(pieces.lowest, low), np.minimum(pieces.highest, high), step)
+        op, error = _affine_op(chain.ints, pieces, step, kind)
+        name = self.b.add(f"{edge.last}.fixed", op, edge.name)
+        self.b.judge(edge, rounded=f"fixed point of {kind.bits} bits, off by at most {error:.2g}")
+        self.b.matches[name] = edge.last
+        return name
+
+    def _flattened(self, edge: Edge) -> Edge:
+        """The edge with what lies before its Flatten settled, and the rest behind it."""
+        place = next(i for i, op in enumerate(edge.ops) if isinstance(op, Flatten))
+        name = self._settled(edge.until(place), Wish(), None)
+        flat = self.b.view(name, (self.b.types[name].size,))
+        return Edge(flat, edge.chain[place].name, edge.chain[place + 1 :])
+
+    def _absorbed(self, edge: Edge, tensor: Tensor, error: float) -> str:
+        before = self.b.errors.get(edge.name, 0.0)
+        ratio = np.max(np.abs(np.asarray(tensor.scale) / np.asarray(self.b.types[edge.name].scale)))
+        shape = self.b.types[edge.name].shape
+        name = self.b.add(f"{edge.last}.scaled", View(shape, tensor.scale, tensor.offset), edge.name)
+        self.b.errors[name] = before * float(ratio) + error
+        self.b.judge(edge)
+        self.b.matches[name] = edge.last
+        return name
+
+    def _curve(self, edge: Edge, wish: Wish, bits: int | None) -> str:
+        """A curved function: its input in fixed point where it is not constant, then a table."""
+        place = self._curved(edge)
+        node, before = edge.chain[place], edge.until(place)
+        if not isinstance(node.op, Pointwise):
+            raise NotPointwise("no function of single values")
+        uniform = node.op.uniform
+        low, high = self._active(before, node.op)
+        scale = float(fixed_step(np.array([low]), np.array([high]), CURVE_BITS)[0])
+        grid = Ints(int(np.floor(low / scale)), int(np.ceil(high / scale)))
+        pieces = fit(self.b.chain(before), np.full(self.b.chain(before).features, scale / 8))
+        if pieces is None:
+            raise NotPointwise("curved before the curve")
+        op, _ = _affine_op(self.b.chain(before).ints, pieces, np.full(len(pieces.error), scale), grid)
+        name = self.b.add(f"{before.last}.fixed", op, edge.name)
+        table_edge = Edge(name, before.last, (node,))
+        chain = self.b.chain(table_edge)
+        values = chain.all()
+        table, kind, step, offset = _table(
+            values, wish, bits or self._bits(table_edge), last=place == len(edge.chain) - 1
+        )
+        rows = table.T if not uniform else table.T[:1]
+        name = self.b.add(f"{node.name}.table", Table(rows, grid, kind, step, offset), name)
+        self.b.judge(
+            edge.until(place + 1),
+            rounded=f"a table of {grid.bits} bits in, {kind.bits} bits out",
+        )
+        self.b.matches[name] = node.name
+        return self._settled(Edge(name, node.name, edge.chain[place + 1 :]), wish, bits)
+
+    def _curved(self, edge: Edge) -> int:
+        """Index of the first op of a chain that straight pieces do not follow."""
+        for i in range(len(edge.chain)):
+            part = edge.until(i + 1)
+            if not isinstance(edge.chain[i].op, Pointwise):
+                continue
+            low, high = self.range(part)
+            noise = np.maximum(np.abs(low), np.abs(high)) * NOISE
+            if fit(self.b.chain(part), np.maximum(self.step(part) / 8, noise)) is None:
+                return i
+        return len(edge.chain) - 1
+
+    def _active(self, before: Edge, op: Pointwise) -> tuple[float, float]:
+        """The part of a function's input over which it is not constant, but for half a step."""
+        lows, highs = self.range(before)
+        low, high = float(lows.min()), float(highs.max())
+        shape = self.b.real.types[before.last].shape
+        channels = shape[-1]
+        for _ in range(24):
+            x = np.linspace(low, high, 513, dtype=np.float32)
+            grid = np.broadcast_to(x[:, None], (x.size, channels)).reshape(
+                -1, *(1,) * (len(shape) - 1), channels
+            )
+            y = op.apply(grid).reshape(x.size, -1).astype(np.float64)
+            slack = (y.max() - y.min()) * 2.0**-16
+            same_low = int(np.argmax((np.abs(y - y[0]) > slack).any(1)))
+            same_high = int(np.argmax((np.abs(y - y[-1]) > slack).any(1)[::-1]))
+            new_low = float(x[max(same_low - 1, 0)])
+            new_high = float(x[x.size - 1 - max(same_high - 1, 0)])
+            if new_high - new_low > 0.6 * (high - low) or new_low >= new_high:
+                break
+            low, high = new_low, new_high
+        return low, high
+
+
+def fixed_step(low: Array, high: Array, bits: int) -> Array:
+    """The steps with which values from low to high fit into signed integers; unsigned ones where none is negative."""
+    if np.all(low >= 0):
+        steps = high / (2**bits - 1)
+    else:
+        steps = np.maximum(-low / 2 ** (bits - 1), high / (2 ** (bits - 1) - 1))
+    # A channel that is always 0 needs no step of its own.
+    return np.where(steps > 0, steps, max(float(steps.max()), 1e-30))
+
+
+def _type(low: Array, high: Array, step: Array) -> Ints:
+    """The integers that values from low to high become."""
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    return Ints(min(int(np.floor((low / step).min())), 0), max(int(np.ceil((high / step).max())), 1))
+
+
+def _meaning(tensor: Tensor, line: Pieces) -> Tensor:
+    """What integers mean after a function that is a line in each channel."""
+    return replace(tensor, scale=uniform(line.slopes[:, 0]), offset=uniform(line.biases[:, 0]))
+
+
+def _whole(tensor: Tensor) -> Affine | None:
+    """Integers times a small number plus an integer, by channel, so that 0 means 0.
+
+    Exact where offset / scale is a fraction with a small denominator; None where it is not.
+    """
+    scales = np.broadcast_to(np.asarray(tensor.scale, np.float64), (tensor.channels,))
+    offsets = np.broadcast_to(np.asarray(tensor.offset, np.float64), (tensor.channels,))
+    factors, shifts = np.zeros(tensor.channels, np.int64), np.zeros(tensor.channels, np.int64)
+    for c, ratio in enumerate(offsets / scales):
+        for q in range(1, 129):
+            if abs(ratio * q - np.rint(ratio * q)) <= 1e-6 * max(1.0, abs(ratio)):
+                factors[c], shifts[c] = q, int(np.rint(ratio * q))
+                break
+        else:
+            return None
+    ends = np.stack([tensor.ints.lo * factors + shifts, tensor.ints.hi * factors + shifts])
+    kind = Ints(min(int(ends.min()), 0), max(int(ends.max()), 1))
+    scale = scales / factors
+    rows = _shared(np.stack([factors, shifts], 1))
+    return Affine(rows[:, :1], rows[:, 1:], np.zeros((len(rows), 0), np.int64), 0, kind, uniform(scale), 0.0)
+
+
+def _affine_op(domain: Ints, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affine, float]:
+    """Straight pieces in integers, with as many fraction bits as an eighth of a step asks for.
+
+    Returns:
+        The op, and a bound of its error in real terms.
+    """
+    reach = max(abs(domain.lo), abs(domain.hi), 1)
+    shift = int(np.ceil(np.log2(8 * reach)))
+    slopes = pieces.slopes / step[:, None]
+    biases = pieces.biases / step[:, None]
+    # What golden and the test benches hold in 64 bits must not overflow there.
+    largest = float((np.abs(slopes) * reach + np.abs(biases)).max())
+    shift = max(0, min(shift, 61 - int(np.ceil(np.log2(max(largest, 1.0))))))
+    while shift > 0 and _exact(slopes, shift - 1) and _exact(biases, shift - 1):
+        shift -= 1
+    whole = np.rint(slopes * 2.0**shift).astype(np.int64)
+    half = 2 ** (shift - 1) if shift else 0
+    offsets = np.rint(biases * 2.0**shift).astype(np.int64) + half
+    rows = _shared(np.concatenate([whole, offsets, pieces.cuts], 1))
+    segments = whole.shape[1]
+    first, second = rows[:, :segments], rows[:, segments : 2 * segments]
+    op = Affine(first, second, rows[:, 2 * segments :], shift, kind, uniform(step), 0.0)
+    error = pieces.error + np.abs(step) * (0.5 + reach * 2.0 ** -(shift + 1))
+    return op, float(error.max())
+
+
+def _exact(values: Array, shift: int) -> bool:
+    scaled = values * 2.0**shift
+    return bool(np.all(np.abs(scaled - np.rint(scaled)) < 1e-9))
+
+
+def _shared(rows: Array) -> Array:
+    """One row for all channels, where they are equal."""
+    return rows[:1].copy() if len(rows) > 1 and np.all(rows == rows[:1]) else rows
+
+
+def _table(values: Array, wish: Wish, bits: int, *, last: bool) -> tuple[Array, Ints, float, float]:
+    """A function's values as integers: those of its quantizer where it has few, else fixed point."""
+    grid = lattice(values)
+    if grid is not None:
+        return grid.index(values), grid.type, grid.scale, grid.offset
+    low, high = float(values.min()), float(values.max())
+    free = float(fixed_step(np.array([low]), np.array([high]), bits)[0])
+    step = wish.scale if last and isinstance(wish.scale, float) else free
+    table = np.rint(values.astype(np.float64) / step).astype(np.int64)
+    return table, Ints(min(int(table.min()), 0), max(int(table.max()), 1)), step, 0.0

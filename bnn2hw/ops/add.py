@@ -1,0 +1,113 @@
+"""The sum of two streams."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from bnn2hw.boards import Family
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ops.channels import uniform
+from bnn2hw.ops.join import by_channel, coded, same_places, spanning, zero
+from bnn2hw.ops.memories import adder, by_lut, divisors, state_bits
+
+
+@dataclass(frozen=True, eq=False)
+class Add(HardwareOp):
+    """The second input is added to the last channels of the first, which the other channels pass unchanged.
+
+    Attributes:
+        first: channel of the first input that channel 0 of the second is added to.
+        simd: channels per beat; divides `first` and the number of channels.
+    """
+
+    kind: ClassVar[str] = "add"
+
+    first: int = 0
+    simd: int = 1
+
+    def infer(self, *x: Tensor) -> Tensor:
+        a, b = x
+        same_places(a, b)
+        if not 0 <= self.first < a.channels or b.channels != a.channels - self.first:
+            raise ValueError(
+                f"{b.channels} channels do not fit {a.channels} from channel {self.first} to the last"
+            )
+        if math.gcd(self.first, a.channels) % self.simd:
+            raise ValueError(f"simd={self.simd} must divide {self.first} and {a.channels} channels")
+        if by_channel(a.scale, a.channels)[self.first :] != by_channel(b.scale, b.channels):
+            raise ValueError(f"integers of different scales cannot be added: {a.scale} and {b.scale}")
+        ours, theirs = by_channel(a.offset, a.channels), by_channel(b.offset, b.channels)
+        both = (o + t for o, t in zip(ours[self.first :], theirs, strict=True))
+        return Tensor(
+            a.shape, self._type(a.ints, b.ints), a.scale, uniform(np.array([*ours[: self.first], *both]))
+        )
+
+    def _type(self, a: Ints, b: Ints) -> Ints:
+        total = Ints(a.lo + b.lo, a.hi + b.hi, math.gcd(a.step, b.step))
+        return spanning(total, a) if self.first else total
+
+    def golden(self, *x: Array) -> Array:
+        total = x[0].astype(np.int64)
+        total[..., self.first :] += x[1]
+        return total
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.simd, self.simd
+
+    def interval(self, *x: Tensor) -> int:
+        return x[0].size // self.simd
+
+    def timing(self, *x: Tensor) -> Steps:
+        every = np.ones(self.interval(*x), bool)
+        fold = np.arange(every.size) % (x[0].channels // self.simd)
+        return Steps(every, every, latency=1, others=(fold >= self.first // self.simd,))
+
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        a, b = x[0].ints, x[1].ints
+        y = self._type(a, b)
+        return {
+            "SIMD": self.simd,
+            "FOLDS": x[0].channels // self.simd,
+            "FIRST": self.first // self.simd,
+            **coded("A", a),
+            "A_FACTOR": a.step // y.step,
+            **coded("B", b),
+            "B_FACTOR": b.step // y.step,
+            "Y_BITS": y.bits,
+            "BOTH": (zero(a) + zero(b) - zero(y)) // y.step,
+            "ALONE": (zero(a) - zero(y)) // y.step if self.first else 0,
+        }
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        params, bits = self.params(*x), self._type(x[0].ints, x[1].ints).bits
+        states = state_bits(x[0].channels // self.simd) if self.first else 0
+        constant = int(params["BOTH"] != 0 or params["ALONE"] != 0)
+        # Channels without a second operand mask it, which a large LUT does within the adder.
+        mask = by_lut(family, x[1].ints.bits, 0) if self.first else 0
+        return Cost(
+            lut=self.simd * ((1 + constant) * adder(family, bits) + mask) + by_lut(family, 2, 1) * states + 4,
+            ff=self.simd * bits + states + 1,
+        )
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        for simd in divisors(math.gcd(self.first, x[0].channels)):
+            yield replace(self, simd=simd)
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        yield cls(simd=2), (Tensor((3, 2, 4), BIPOLAR), Tensor((3, 2, 4), Ints(-5, 7, step=4)))
+        yield (
+            cls(first=2, simd=2),
+            (
+                Tensor((3, 6), Ints(-3, 9, step=6), (1.0, 1.0, 0.5, 0.5, 0.5, 2.0), 1.0),
+                Tensor((3, 4), Ints(-8, 4, step=3), (0.5, 0.5, 0.5, 2.0), (0.0, 1.0, 0.0, 0.0)),
+            ),
+        )
+        yield cls(first=3, simd=1), (Tensor((5,), Ints(0, 9)), Tensor((2,), Ints(-200, -50)))
+        yield cls(first=4, simd=4), (Tensor((2, 8), Ints(0, 12, step=4)), Tensor((2, 4), Ints(2, 10, step=8)))
+        yield cls(simd=3), (Tensor((3,), Ints(5, 7)), Tensor((3,), Ints(-5, -5)))

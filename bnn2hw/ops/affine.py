@@ -1,0 +1,253 @@
+"""Multiply, add and shift per channel: scalings that no table is to hold, rounded to fixed point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from bnn2hw.boards import Family
+from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
+from bnn2hw.ops.channels import Meaning, channels
+from bnn2hw.ops.memories import (
+    DSP_FROM_BITS,
+    adder,
+    by_lut,
+    comparison,
+    divisors,
+    rom_cost,
+    state_bits,
+)
+
+MOST = 2**31 - 1
+"""Largest output, which the templates take as a number of 32 bits; sums have 62 bits at most."""
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """The constants as they meet the input's wire codes, each of shape (rows, …), and how wide everything is.
+
+    `lowest` and `highest` are those of all sums, before the shift.
+    """
+
+    slopes: Array
+    biases: Array
+    cuts: Array
+    slope_bits: int
+    bias_bits: int
+    cut_bits: int
+    lowest: int
+    highest: int
+
+    @property
+    def row_bits(self) -> int:
+        """Width of a channel's constants."""
+        segments = int(self.slopes.shape[1])
+        return segments * (self.slope_bits + self.bias_bits) + (segments - 1) * self.cut_bits
+
+
+@dataclass(frozen=True, eq=False)
+class Affine(HardwareOp):
+    """y = clamp((slopes[c, k] · x + biases[c, k]) >> shift), k being the number of cuts[c] that x reaches.
+
+    The shift rounds down; who wants the nearest adds half of 2^shift to the biases. One segment is a plain affine
+    map, more of them a piecewise one.
+
+    Attributes:
+        slopes: integers of shape (channels, segments), or (1, segments) for all channels alike.
+        biases: likewise.
+        cuts: integers of shape (channels or 1, segments − 1), each row in rising order.
+        shift: bits that are dropped.
+        type: the output's integers, in steps of 1, to whose ends results are clamped.
+        scale: real meaning of the output (see Tensor).
+        offset: likewise.
+        axes: trailing axes of the input that count channels.
+        pe: channels per beat; divides the number of channels.
+    """
+
+    kind: ClassVar[str] = "affine"
+    one_to_one: ClassVar[bool] = True
+
+    slopes: Array
+    biases: Array
+    cuts: Array
+    shift: int
+    type: Ints
+    scale: Meaning = 1.0
+    offset: Meaning = 0.0
+    axes: int = 1
+    pe: int = 1
+
+    @property
+    def rows(self) -> int:
+        """Channels that have constants of their own; 1 where all share them."""
+        return int(self.slopes.shape[0])
+
+    @property
+    def segments(self) -> int:
+        """Pieces of the function."""
+        return int(self.slopes.shape[1])
+
+    @property
+    def folds(self) -> int:
+        """Beats until the same constants are used again."""
+        return max(self.rows // self.pe, 1)
+
+    def infer(self, *x: Tensor) -> Tensor:
+        count = channels(x[0], self.rows, self.axes)
+        if self.biases.shape != self.slopes.shape or self.cuts.shape != (self.rows, self.segments - 1):
+            raise ValueError(
+                f"slopes {self.slopes.shape}, biases {self.biases.shape} and cuts {self.cuts.shape}"
+            )
+        if count % self.pe:
+            raise ValueError(f"pe={self.pe} must divide {count} channels")
+        if np.any(np.diff(self.cuts, axis=1) < 0):
+            raise ValueError("cuts must rise")
+        if self.shift < 0 or self.type.step != 1 or max(-self.type.lo, self.type.hi) > MOST:
+            raise ValueError(f"cannot shift by {self.shift} to {self.type}")
+        codes = self._codes(x[0])
+        if max(-codes.lowest, codes.highest) >= 2**62:
+            raise ValueError("sums have more than 62 bits")
+        return Tensor(x[0].shape, self.type, self.scale, self.offset)
+
+    def golden(self, *x: Array) -> Array:
+        values = x[0].reshape(-1, self.rows).astype(np.int64)
+        segment = np.zeros(values.shape, np.int64)
+        for cut in self.cuts.T:
+            segment += values >= cut
+        row = np.arange(self.rows)
+        slopes, biases = (
+            self.slopes.astype(np.int64)[row, segment],
+            self.biases.astype(np.int64)[row, segment],
+        )
+        y: Array = np.clip((slopes * values + biases) >> self.shift, self.type.lo, self.type.hi)
+        return y.reshape(x[0].shape)
+
+    def _codes(self, x: Tensor) -> _Codes:
+        """The constants for wire codes; those of segments that no input is in are 0."""
+        ints = x.ints
+        first, last = ints.first_code, ints.first_code + ints.count - 1
+        start = ints.lo if ints.step > 1 else 0
+        slopes, biases = self.slopes.astype(object), self.biases.astype(object)  # no overflow goes unseen
+        slopes, biases = slopes * ints.step, biases + slopes * start
+        # The first code that reaches a cut; one below the range is always reached, one above it never.
+        cuts = np.clip(-((start - self.cuts.astype(np.int64)) // ints.step), first, last + 1)
+        ends = np.full((self.rows, 1), first), np.full((self.rows, 1), last + 1)
+        bounds = np.concatenate([ends[0], cuts, ends[1]], axis=1).astype(object)
+        low, high = bounds[:, :-1], bounds[:, 1:] - 1
+        used = (low <= high).astype(np.int64)
+        slopes, biases = slopes * used, biases * used
+        sums = np.concatenate([slopes * low + biases, slopes * high + biases])[np.tile(used, (2, 1)) == 1]
+        return _Codes(
+            slopes,
+            biases,
+            cuts,
+            _signed_bits(slopes.min(), slopes.max()),
+            _signed_bits(biases.min(), biases.max()),
+            Ints(first, last + 1).bits,
+            int(sums.min()),
+            int(sums.max()),
+        )
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.pe, self.pe
+
+    def interval(self, *x: Tensor) -> int:
+        return x[0].size // self.pe
+
+    def timing(self, *x: Tensor) -> Steps:
+        every = np.ones(self.interval(*x), bool)
+        return Steps(every, every, latency=5)
+
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        codes = self._codes(x[0])
+        return {
+            "PE": self.pe,
+            "FOLDS": self.folds,
+            "SEGMENTS": self.segments,
+            "IN_BITS": x[0].ints.bits,
+            "IN_SIGNED": int(x[0].ints.signed),
+            "SLOPE_BITS": codes.slope_bits,
+            "BIAS_BITS": codes.bias_bits,
+            "CUT_BITS": codes.cut_bits,
+            "SUM_BITS": self._sum_bits(codes),
+            "SHIFT": self.shift,
+            "OUT_BITS": self.type.bits,
+            "OUT_LO": self.type.lo,
+            "OUT_HI": self.type.hi,
+            "CLAMPS_LO": int(codes.lowest >> self.shift < self.type.lo),
+            "CLAMPS_HI": int(codes.highest >> self.shift > self.type.hi),
+        }
+
+    def _sum_bits(self, codes: _Codes) -> int:
+        """Width of the sums, of which one bit at least is left by the shift."""
+        return max(_signed_bits(codes.lowest, codes.highest), self.shift + 1)
+
+    def memories(self, *x: Tensor) -> Mapping[str, Memory]:
+        # The three kinds of constants differ in width, so that a lane of the ROM is a single bit.
+        codes = self._codes(x[0])
+        kinds = (
+            (codes.slopes, codes.slope_bits),
+            (codes.biases, codes.bias_bits),
+            (codes.cuts, codes.cut_bits),
+        )
+        planes = [
+            (values.astype(np.int64)[:, :, None] >> np.arange(bits) & 1).reshape(self.rows, -1)
+            for values, bits in kinds
+        ]
+        rows = np.concatenate(planes, axis=1)
+        every = np.repeat(rows, self.pe, axis=0) if self.rows == 1 else rows
+        return {"CONSTANTS": Memory(every.reshape(self.folds, -1), 1)}
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        codes, inputs = self._codes(x[0]), x[0].ints.bits
+        total, slope, bias = self._sum_bits(codes), codes.slope_bits, codes.bias_bits
+        sums = Cost(lut=adder(family, total), ff=inputs + total)
+        if inputs + slope < DSP_FROM_BITS:
+            sums += Cost(lut=inputs * slope)
+        elif family.lut_inputs == 4:
+            sums += Cost(dsp=math.ceil(inputs / 17) * math.ceil(slope / 17))
+        else:  # the blocks of the larger families add too, and hold the registers around
+            sums = Cost(dsp=math.ceil(inputs / 17) * math.ceil(slope / 17), ff=-slope)
+        # Where constants lie in no ROM, cuts take half of their comparators, and bits that all segments share no logic.
+        fixed = self.folds == 1
+        compare = by_lut(family, 0.8, 0.5) * inputs if fixed else comparison(family, codes.cut_bits)
+        varying = (0.0 if self.segments == 1 else 0.6) if fixed else 1.0
+        select = varying * by_lut(family, 0.5, 0.4) * (self.segments - 1) * (slope + bias)
+        clamps = (codes.lowest >> self.shift < self.type.lo) + (codes.highest >> self.shift > self.type.hi)
+        clamp = clamps * by_lut(family, 0.5, 0.25) * (total - self.shift) + self.type.bits
+        lane = Cost(
+            lut=(self.segments - 1) * compare + select + clamp,
+            ff=inputs + self.type.bits + slope + varying * 1.5 * bias,
+        )
+        control = Cost(lut=state_bits(self.folds) + 3, ff=state_bits(self.folds) + 5)
+        return (lane + sums) * self.pe + control + rom_cost(family, self.folds, self.pe * codes.row_bits)
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        for pe in divisors(channels(x[0], self.rows, self.axes)):
+            yield replace(self, pe=pe)
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        rng = np.random.default_rng(5)
+
+        def constants(*shape: int) -> tuple[Array, Array, Array]:
+            cuts = np.sort(rng.integers(-40, 60, (shape[0], shape[1] - 1)), 1)
+            return rng.integers(-200, 200, shape), rng.integers(-4000, 4000, shape), cuts
+
+        dot, byte = Ints(-36, 36, step=2), Ints(-128, 127)
+        yield cls(*constants(6, 1), 6, byte, 0.25, pe=2), (Tensor((2, 2, 6), dot),)
+        yield cls(*constants(4, 3), 7, byte, offset=0.5, pe=4), (Tensor((3, 4), Ints(-70, 50)),)
+        yield cls(*constants(1, 2), 5, Ints(0, 255), axes=2, pe=3), (Tensor((2, 3), Ints(0, 63)),)
+        real = (0.5, 0.25, 1.0)
+        yield cls(*constants(3, 8), 0, Ints(-9, 90000), real, real[::-1]), (Tensor((3, 3), Ints(-70, 50)),)
+        ones = np.ones((1, 1), np.int64)
+        yield cls(ones, 0 * ones, ones[:, :0], 20, Ints(-1, 1)), (Tensor((2, 2), Ints(-7, 7)),)
+
+
+def _signed_bits(lo: int, hi: int) -> int:
+    """Width of two's complement integers from lo to hi."""
+    return Ints(min(int(lo), -1), max(int(hi), 0)).bits

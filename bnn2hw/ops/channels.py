@@ -1,0 +1,53 @@
+"""What ops share that treat each channel in its own way: how many channels, and what their integers mean."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bnn2hw.ir import Array, Ints, Tensor
+
+Meaning = float | tuple[float, ...]
+"""A scale or an offset of a tensor: of all channels, or of each."""
+
+
+def channels(x: Tensor, rows: int, axes: int) -> int:
+    """How many channels the last `axes` axes hold: as many as there are rows, or any number that share one row.
+
+    Raises:
+        ValueError: another number than there are rows.
+    """
+    if rows != 1:
+        x.outer(rows, axes)
+    elif axes > len(x.shape):
+        raise ValueError(f"shape {x.shape} has no {axes} axes")
+    return math.prod(x.shape[-axes:])
+
+
+def uniform(values: Array) -> Meaning:
+    """A scale or an offset of each channel, shape (channels,) or (); one number where all are the same."""
+    flat = np.asarray(values, np.float64).reshape(-1) + 0.0  # no negative zero
+    return float(flat[0]) if np.all(flat == flat[0]) else tuple(flat.tolist())
+
+
+def coded(x: Tensor, domain: Ints | None) -> tuple[Ints, Array, Array]:
+    """What a unit sees that multiplies wire codes: their range, and the real meaning (scale, offset) of a code.
+
+    With step 1 values are their own codes; with a larger step a code v stands for the value lo + step · v.
+
+    Raises:
+        ValueError: `domain` is not the input's type, or is missing where the step is larger than 1.
+    """
+    ints, scale, offset = x.ints, np.asarray(x.scale, np.float64), np.asarray(x.offset, np.float64)
+    if (ints if domain is None and ints.step == 1 else domain) != ints:
+        raise ValueError(f"is for {domain or 'integers in steps of 1'}, not for {ints}")
+    if ints.step == 1:
+        return ints, scale, offset
+    return Ints(0, ints.count - 1), scale * ints.step, offset + scale * ints.lo
+
+
+def codes(values: Array, domain: Ints | None) -> Array:
+    """Values as `coded` sees them, as int64."""
+    wide = np.asarray(values, np.int64)
+    return wide if domain is None else domain.encode(wide)

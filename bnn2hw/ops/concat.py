@@ -1,0 +1,92 @@
+"""Two streams joined along their channels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from bnn2hw.boards import Family
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ops.channels import uniform
+from bnn2hw.ops.join import by_channel, coded, same_places, spanning, zero
+from bnn2hw.ops.memories import adder, by_lut, divisors, state_bits
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(HardwareOp):
+    """At each position all channels of the first input, then all of the second.
+
+    Attributes:
+        simd: channels per beat; divides the channels of both.
+    """
+
+    kind: ClassVar[str] = "concat"
+
+    simd: int = 1
+
+    def infer(self, *x: Tensor) -> Tensor:
+        a, b = x
+        same_places(a, b)
+        if math.gcd(a.channels, b.channels) % self.simd:
+            raise ValueError(f"simd={self.simd} must divide {a.channels} and {b.channels} channels")
+        scale, offset = (
+            uniform(np.array([*by_channel(of_a, a.channels), *by_channel(of_b, b.channels)]))
+            for of_a, of_b in ((a.scale, b.scale), (a.offset, b.offset))
+        )
+        shape = (*a.shape[:-1], a.channels + b.channels)
+        return Tensor(shape, spanning(a.ints, b.ints), scale, offset)
+
+    def golden(self, *x: Array) -> Array:
+        return np.concatenate(x, axis=-1, dtype=np.int64)
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.simd, self.simd
+
+    def interval(self, *x: Tensor) -> int:
+        return (x[0].size + x[1].size) // self.simd
+
+    def timing(self, *x: Tensor) -> Steps:
+        every = np.ones(self.interval(*x), bool)
+        ours, theirs = (tensor.channels // self.simd for tensor in x)
+        second = np.arange(every.size) % (ours + theirs) >= ours
+        return Steps(~second, every, latency=1, others=(second,))
+
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        a, b = x[0].ints, x[1].ints
+        y = spanning(a, b)
+        return {
+            "SIMD": self.simd,
+            "A_FOLDS": x[0].channels // self.simd,
+            "B_FOLDS": x[1].channels // self.simd,
+            **coded("A", a),
+            "A_FACTOR": a.step // y.step,
+            "A_OFFSET": (zero(a) - zero(y)) // y.step,
+            **coded("B", b),
+            "B_FACTOR": b.step // y.step,
+            "B_OFFSET": (zero(b) - zero(y)) // y.step,
+            "Y_BITS": y.bits,
+        }
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        y = spanning(x[0].ints, x[1].ints)
+        converts = sum(t.ints.step != y.step or zero(t.ints) != zero(y) for t in x)
+        states = state_bits((x[0].channels + x[1].channels) // self.simd)
+        return Cost(
+            lut=self.simd * (y.bits + converts * adder(family, y.bits)) + by_lut(family, 2, 1) * states + 4,
+            ff=self.simd * y.bits + states + 2,
+        )
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        for simd in divisors(math.gcd(x[0].channels, x[1].channels)):
+            yield replace(self, simd=simd)
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        yield cls(simd=2), (Tensor((3, 2, 4), BIPOLAR), Tensor((3, 2, 2), Ints(-5, 7, step=4)))
+        yield cls(simd=1), (Tensor((3, 1), Ints(0, 9), 0.5), Tensor((3, 2), BIPOLAR, (0.5, 0.25)))
+        yield cls(simd=3), (Tensor((3,), Ints(-9, 3, step=3)), Tensor((6,), Ints(-2, 1), offset=1.0))
+        yield cls(simd=4), (Tensor((2, 2, 4), Ints(0, 3)), Tensor((2, 2, 4), Ints(0, 200)))

@@ -1,0 +1,173 @@
+"""Each channel's own weighted sum over a window: depthwise convolution, and average pooling where all weights are 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from bnn2hw.boards import Family
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
+from bnn2hw.ops.channels import Meaning, coded, codes, uniform
+from bnn2hw.ops.memories import (
+    DSP_FROM_BITS,
+    adder,
+    by_lut,
+    divisors,
+    lutram_cost,
+    rom_cost,
+    state_bits,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Depthwise(HardwareOp):
+    """y[c] = Σ over positions p of weights[p, c] · code(x[p, c]).
+
+    The windows run along the last `axes` axes of the input, positions × channels. As in `Mac`, what is multiplied are
+    wire codes where the step is larger than 1, and the real meaning of the output follows from the input's,
+    whose scales and offsets may differ by channel here.
+
+    Attributes:
+        weights: integers of shape (positions, channels).
+        scale: real meaning of a weight of 1, for all channels or for each.
+        axes: trailing axes of the input that make a window.
+        domain: the input's integers, where their step is larger than 1.
+        simd: channels per beat; divides the number of channels.
+    """
+
+    kind: ClassVar[str] = "depthwise"
+
+    weights: Array
+    scale: Meaning = 1.0
+    axes: int = 1
+    domain: Ints | None = None
+    simd: int = 1
+
+    @property
+    def positions(self) -> int:
+        """Values of one channel in a window."""
+        return int(self.weights.shape[0])
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input and of the output."""
+        return int(self.weights.shape[1])
+
+    @property
+    def folds(self) -> int:
+        """Beats per position."""
+        return self.channels // self.simd
+
+    @property
+    def unit(self) -> bool:
+        """Whether all weights are 1, so that nothing is multiplied."""
+        return bool(np.all(self.weights == 1))
+
+    @property
+    def weight_type(self) -> Ints:
+        """±1 where the weights are, otherwise the smallest signed range that holds them."""
+        if np.all(np.abs(self.weights) == 1):
+            return BIPOLAR
+        return Ints(min(int(self.weights.min()), -1), max(int(self.weights.max()), 0))
+
+    def infer(self, *x: Tensor) -> Tensor:
+        if self.channels % self.simd:
+            raise ValueError(f"simd={self.simd} must divide {self.channels} channels")
+        outer, w = x[0].outer(self.weights.size, self.axes), self.weights.astype(np.int64)
+        ints, scale, offset = coded(x[0], self.domain)
+        own = np.asarray(self.scale, np.float64)
+        for name, values in (("input scales", scale), ("input offsets", offset), ("scales", own)):
+            if values.shape not in ((), (self.channels,)):
+                raise ValueError(f"{values.size} {name} do not fit {self.channels} channels")
+        lo = int(np.minimum(w * ints.lo, w * ints.hi).sum(0).min())
+        hi = int(np.maximum(w * ints.lo, w * ints.hi).sum(0).max())
+        meaning = uniform(scale * own), uniform(offset * w.sum(0) * own)
+        return Tensor((*outer, self.channels), Ints(lo, hi), *meaning)
+
+    def golden(self, *x: Array) -> Array:
+        outer = Tensor(x[0].shape[1:]).outer(self.weights.size, self.axes)
+        windows = codes(x[0], self.domain).reshape(-1, *self.weights.shape)
+        sums: Array = np.einsum("npc,pc->nc", windows, self.weights.astype(np.int64))
+        return sums.reshape(x[0].shape[0], *outer, self.channels)
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.simd, self.simd
+
+    def interval(self, *x: Tensor) -> int:
+        return x[0].size // self.simd
+
+    def timing(self, *x: Tensor) -> Steps:
+        at = np.arange(self.interval(*x)) % (self.positions * self.folds)
+        last = at >= (self.positions - 1) * self.folds
+        return Steps(np.ones(at.size, bool), last, latency=1 if self.unit else 3)
+
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        return {
+            "SIMD": self.simd,
+            "FOLDS": self.folds,
+            "POSITIONS": self.positions,
+            "X_BITS": x[0].ints.bits,
+            "X_SIGNED": int(x[0].ints.signed),
+            "W_BITS": self.weight_type.bits,
+            "BIPOLAR": int(self.weight_type == BIPOLAR),
+            "UNIT": int(self.unit),
+            "ACC_BITS": self.infer(*x).ints.bits,
+        }
+
+    def memories(self, *x: Tensor) -> Mapping[str, Memory]:
+        if self.unit:
+            return {}
+        words = self.weight_type.encode(self.weights).reshape(-1, self.simd)
+        return {"WEIGHTS": Memory(words, self.weight_type.bits)}
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        acc, inputs = self.infer(*x).ints.bits, x[0].ints.bits
+        counters = state_bits(self.folds) + state_bits(self.positions) + 2
+        first = by_lut(family, 1.0, 0.0) * (acc if self.positions > 1 else 0)
+        lane = Cost(lut=adder(family, acc) + first, ff=acc)
+        total = lane * self.simd + Cost(lut=by_lut(family, 1.7, 1.0) * counters + 2, ff=counters + 1)
+        if self.folds > 1:
+            total += lutram_cost(family, self.folds, self.simd * acc, ports=1)
+        if self.unit:
+            return total
+        words, bits = self.positions * self.folds, self.weight_type.bits
+        total += self._products(family, inputs) * self.simd + rom_cost(family, words, self.simd * bits)
+        flags = 2 * (state_bits(self.folds) + 3)
+        return total + Cost(lut=state_bits(words) + 2, ff=flags + state_bits(words) + self.simd * inputs)
+
+    def _products(self, family: Family, inputs: int) -> Cost:
+        """One product with its register."""
+        bits = self.weight_type.bits
+        width = inputs + bits
+        if self.weight_type == BIPOLAR:
+            return Cost(lut=adder(family, width), ff=width)
+        if inputs == 1:
+            return Cost(ff=bits)
+        if width >= DSP_FROM_BITS:
+            return Cost(ff=by_lut(family, width, 0), dsp=math.ceil(inputs / 17) * math.ceil(bits / 17))
+        return Cost(lut=width * min(inputs, bits), ff=width)
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        for simd in divisors(self.channels):
+            yield replace(self, simd=simd)
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        rng = np.random.default_rng(6)
+        signs, byte, odd = np.array([-1, 1], np.int8), Ints(0, 255), Ints(-7, 9, step=4)
+        yield cls(rng.integers(-8, 8, (9, 4)), simd=2), (Tensor((2, 3, 36), byte, 1 / 255),)
+        scales = (0.5, 1.0, 2.0, 0.125)
+        yield (
+            cls(rng.integers(-3, 4, (4, 4)), scales, domain=BIPOLAR),
+            (Tensor((3, 16), BIPOLAR, scales, scales),),
+        )
+        yield cls(rng.choice(signs, (4, 3)), simd=3), (Tensor((3, 12), Ints(-7, 5), offset=0.5),)
+        yield cls(rng.choice(signs, (6, 2)), axes=2, domain=odd), (Tensor((2, 3, 4), odd),)
+        yield cls(np.ones((6, 4), np.int64), 1 / 6, axes=3, simd=2), (Tensor((2, 3, 4), Ints(-3, 3)),)
+        yield cls(np.ones((4, 3), np.int64), 1 / 4, simd=3), (Tensor((2, 2, 12), byte),)
+        yield cls(np.ones((4, 3), np.int64), domain=BIPOLAR), (Tensor((2, 12), BIPOLAR),)
+        yield cls(rng.integers(-8, 8, (1, 4)), simd=4), (Tensor((5, 4), Ints(-3, 3)),)

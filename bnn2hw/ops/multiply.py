@@ -1,0 +1,126 @@
+"""The product of two streams, or of a stream and one vector per frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from bnn2hw.boards import Family
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ops.channels import uniform
+from bnn2hw.ops.join import by_channel, coded, zero
+from bnn2hw.ops.memories import DSP_FROM_BITS, by_lut, divisors, ram_cost, state_bits
+
+
+@dataclass(frozen=True, eq=False)
+class Multiply(HardwareOp):
+    """The second input has the shape of the first, or is one vector of its channels that holds for a whole frame.
+
+    Such a vector is read at the first position of a frame and kept.
+
+    Attributes:
+        simd: channels per beat; divides the number of channels.
+    """
+
+    kind: ClassVar[str] = "multiply"
+
+    simd: int = 1
+
+    def infer(self, *x: Tensor) -> Tensor:
+        a, b = x
+        if b.channels != a.channels or (b.shape != a.shape and math.prod(b.shape[:-1]) != 1):
+            raise ValueError(f"shape {b.shape} is neither {a.shape} nor a vector of {a.channels} channels")
+        if a.channels % self.simd:
+            raise ValueError(f"simd={self.simd} must divide {a.channels} channels")
+        if any(o for tensor in x for o in by_channel(tensor.offset, 1)):
+            raise ValueError("integers that stand for real numbers with an offset cannot be multiplied")
+        scales = zip(by_channel(a.scale, a.channels), by_channel(b.scale, a.channels), strict=True)
+        return Tensor(a.shape, _product(a.ints, b.ints), uniform(np.array([s * t for s, t in scales])))
+
+    def golden(self, *x: Array) -> Array:
+        a, b = x
+        if b.shape != a.shape:
+            b = b.reshape(b.shape[0], *(1,) * (a.ndim - 2), b.shape[-1])
+        product: Array = a.astype(np.int64) * b
+        return product
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.simd, self.simd
+
+    def interval(self, *x: Tensor) -> int:
+        return x[0].size // self.simd
+
+    def timing(self, *x: Tensor) -> Steps:
+        every = np.ones(self.interval(*x), bool)
+        reads = np.arange(every.size) < x[1].size // self.simd
+        return Steps(every, every, latency=3 if _keeps(x) else 2, others=(reads,))
+
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        a, b = x[0].ints, x[1].ints
+        return {
+            "SIMD": self.simd,
+            "FOLDS": x[0].channels // self.simd,
+            "POSITIONS": x[0].size // x[0].channels,
+            "KEEPS": int(_keeps(x)),
+            **coded("A", a),
+            "A_STEP": a.step,
+            "A_ZERO": zero(a),
+            "A_VALUE": _signed_bits(a),
+            **coded("B", b),
+            "B_STEP": b.step,
+            "B_ZERO": zero(b),
+            "B_VALUE": _signed_bits(b),
+            "Y_BITS": _product(a, b).bits,
+        }
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        a, b = x[0].ints, x[1].ints
+        widths = _signed_bits(a), _signed_bits(b)
+        out = self.simd * _product(a, b).bits
+        operands = self.simd * (a.bits + b.bits)
+        total = Cost(lut=4, ff=2)
+        if sum(widths) >= DSP_FROM_BITS:
+            # The blocks of the larger families hold the registers before and behind the multiplier.
+            total += Cost(dsp=self.simd, ff=by_lut(family, operands + out, 0))
+        else:
+            total += Cost(lut=self.simd * widths[0] * widths[1], ff=operands + out)
+        if _keeps(x):
+            folds = x[0].channels // self.simd
+            states = state_bits(folds) + state_bits(x[0].size // x[0].channels)
+            beside = Cost(lut=by_lut(family, 2, 1) * states + 2, ff=2 * states + self.simd * a.bits + 2)
+            total += beside + ram_cost(family, folds, self.simd * b.bits)
+        return total
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        for simd in divisors(x[0].channels):
+            yield replace(self, simd=simd)
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        yield cls(simd=2), (Tensor((3, 2, 4), Ints(-8, 7), 0.5), Tensor((3, 2, 4), Ints(-3, 12), 0.25))
+        yield cls(simd=2), (Tensor((3, 2, 6), Ints(0, 15)), Tensor((6,), Ints(0, 255), 1 / 255))
+        yield (
+            cls(simd=4),
+            (Tensor((5, 4), Ints(-3, 9, step=6)), Tensor((1, 4), BIPOLAR, (1.0, 2.0, 1.0, 1.0))),
+        )
+        yield cls(simd=1), (Tensor((2, 3, 2), BIPOLAR), Tensor((1, 1, 2), Ints(-9, -2)))
+        yield cls(simd=3), (Tensor((3,), Ints(1, 5, step=2)), Tensor((3,), Ints(0, 1)))
+
+
+def _product(a: Ints, b: Ints) -> Ints:
+    ends = [s * t for s in (a.lo, a.hi) for t in (b.lo, b.hi)]
+    return Ints(min(ends), max(ends))
+
+
+def _signed_bits(ints: Ints) -> int:
+    """Width in two's complement of the values themselves."""
+    return Ints(min(ints.lo, -1), max(ints.hi, 0)).bits
+
+
+def _keeps(x: tuple[Tensor, ...]) -> bool:
+    """Whether the second input is a vector that holds for several positions."""
+    return x[1].size < x[0].size
