@@ -20,7 +20,7 @@ from bnn2hw.errors import FoldingError, InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Cycles, Graph, Tensor
+from bnn2hw.ir import Array, Cycles, Graph, Tensor
 from bnn2hw.lower import simplify
 from bnn2hw.lower.builder import Fidelity, Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
@@ -246,14 +246,10 @@ class Accelerator:
         """
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
+        place = implement.place_named(board, target, self.device)
+        tried = range(1, seeds + 1) if isinstance(seeds, int) else seeds
         return implement.implement(
-            self,
-            implement.place_named(board, target, self.device),
-            Path(folder),
-            seeds=range(1, seeds + 1) if isinstance(seeds, int) else seeds,
-            clock_mhz=clock_mhz,
-            baud=baud,
-            progress=progress,
+            self, place, Path(folder), seeds=tried, clock_mhz=clock_mhz, baud=baud, progress=progress
         )
 
     def _testbench(self) -> dict[str, str]:
