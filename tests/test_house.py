@@ -13,11 +13,12 @@ PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
     {"errors", "resources"},
     {"ir", "boards"},
-    {"ops", "golden", "estimate", "backends", "tools"},
-    {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"},
+    {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"},
+    {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
+    | {"netlist", "shell", "implement", "host", "virtual", "images"},
     {"flow"},
     {""},
-    {"cli"},
+    {"cli", "hardware_cli"},
 )
 SAME_FLOOR = {("golden", "ops"), ("estimate", "ops"), ("backends", "ops")}
 """Packages of one floor that may use another of it."""

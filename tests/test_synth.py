@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import pytest
 from bnn2hw import boards, synth, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
-from bnn2hw.errors import FoldingError, InputError, MissingToolError, ToolError
+from bnn2hw.errors import FoldingError, InputError, MissingToolError, TimingError, ToolError
 from bnn2hw.ir import BIPOLAR, Tensor
-from bnn2hw.ops import Fifo, Xnor
+from bnn2hw.ops import Xnor
 from tests.support import alone
 
 ECP5 = boards.device("ecp5-25k")
@@ -40,7 +41,7 @@ def test_a_bitstream_for_ecp5(tiny: Design, tmp_path: Path) -> None:
 
     usage = synth.synthesize(tiny, ECP5, tmp_path, progress=said.append)
 
-    placed = (tmp_path / "nextpnr.log").read_text()
+    placed = (tmp_path / "nextpnr.seed1.log").read_text()
     assert usage.lut == int(re.search(r"Total LUT4s: +(\d+)/", placed)[1])
     assert usage.ff == int(re.search(r"Total DFFs: +(\d+)/", placed)[1])
     assert usage.lut >= usage.cells["LUT4"] > 0
@@ -48,6 +49,32 @@ def test_a_bitstream_for_ecp5(tiny: Design, tmp_path: Path) -> None:
     assert usage.bitstream.stat().st_size > 10_000
     assert (tmp_path / "yosys.log").stat().st_size > 0
     assert len(said) == 3
+    assert usage.carry == usage.cells["CCU2C"] > 0
+    assert usage.placed["TRELLIS_FF"] == (usage.ff, 24288)
+    assert sum(layer.lut for layer in usage.layers.values()) == usage.lut
+    assert usage.layers["y"].lut > usage.lut / 2, "most of the design is its only layer"
+    assert set(usage.seconds) == {"map", "route, seed 1"}
+
+
+@pytest.mark.usefixtures("installed")
+def test_of_several_seeds_the_fastest_is_packed(tiny: Design, tmp_path: Path) -> None:
+    usage = synth.synthesize(tiny, ECP5, tmp_path, seeds=(1, 2, 3))
+    best = max(usage.seeds, key=lambda seed: usage.seeds[seed])
+    alone = synth.synthesize(tiny, ECP5, tmp_path / "alone", seeds=(best,))
+
+    assert list(usage.seeds) == [1, 2, 3]
+    assert usage.fmax_mhz == max(usage.seeds.values())
+    assert usage.bitstream.read_bytes() == alone.bitstream.read_bytes()
+    assert not [p.name for p in tmp_path.glob("seed*")], "no trial is left behind"
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_clock_that_must_be_reached(tiny: Design, tmp_path: Path) -> None:
+    with pytest.raises(
+        TimingError, match=r"^the clock of 2000 MHz is not reached: \d+\.\d MHz is the best of 1"
+    ):
+        synth.synthesize(tiny, ECP5, tmp_path, clock_mhz=2000, clock_must=True)
+    assert not (tmp_path / "design.bit").exists()
 
 
 @pytest.mark.usefixtures("installed")
@@ -81,24 +108,33 @@ def test_a_tool_that_ends_without_its_result_is_found_out(
     tiny: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tools, "yosys", lambda: tools.Tool("true", (0, 70)))
-    (tmp_path / "area.json").write_text("left over from another run")
+    (tmp_path / "netlist.json").write_text("left over from another run")
 
-    with pytest.raises(ToolError, match=r"^Yosys ended without an error but wrote no area\.json; its log is"):
+    with pytest.raises(
+        ToolError, match=r"^Yosys ended without an error but wrote no netlist\.json; its log is"
+    ):
         synth.area(tiny, boards.ECP5, tmp_path)
 
 
-def test_streams_wider_than_the_package_are_refused_at_once(tmp_path: Path) -> None:
-    wide = verilog.render(alone(Fifo(simd=128), Tensor((2, 128), BIPOLAR)))
+@pytest.mark.usefixtures("installed")
+def test_a_netlist_without_cells_is_found_out(
+    tiny: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = """import json; open("netlist.json", "w").write('{"modules": {"t": {"attributes": {"top": 1}, "cells": {}}}}')"""
+    monkeypatch.setattr(tools, "yosys", lambda: tools.Tool(sys.executable, (0, 70), ("-c", empty)))
 
-    with pytest.raises(InputError, match=r"^the streams have 265 wires and ecp5-25k 190 pins"):
-        synth.synthesize(wide, ECP5, tmp_path)
+    with pytest.raises(
+        ToolError, match=r"^Yosys ended without an error but its netlist is empty; its log is"
+    ):
+        synth.area(tiny, boards.ECP5, tmp_path)
 
 
 def test_a_family_without_a_flow_is_refused(tiny: Design, tmp_path: Path) -> None:
+    other = replace(ECP5, name="other", family=replace(boards.ECP5, name="other"))
     with pytest.raises(
-        InputError, match=r"^no synthesis for the family 'gowin'; there is one for ecp5, xilinx$"
+        InputError, match=r"^no synthesis for the family 'other'; there is one for ecp5, ice40,"
     ):
-        synth.synthesize(tiny, boards.device("gw1nr-9"), tmp_path)
+        synth.synthesize(tiny, other, tmp_path)
 
 
 def test_a_missing_yosys_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,3 +154,24 @@ def test_an_old_yosys_on_the_path_is_passed_over(monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(MissingToolError, match=r"^Yosys 0\.70 or newer"):
         tools.yosys.__wrapped__()
+
+
+@pytest.mark.parametrize("architecture", ["ecp5", "ice40", "himbaechel-gowin"])
+def test_an_old_nextpnr_on_the_path_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, architecture: str
+) -> None:
+    monkeypatch.setattr(tools, "_which", lambda name: None if "yowasp" in name else f"/usr/bin/{name}")
+    monkeypatch.setattr(tools, "_version", lambda *_: (0, 4))
+
+    with pytest.raises(
+        MissingToolError,
+        match=rf"^nextpnr-{architecture} 0\.7 or newer is needed .*'pip install bnn2hw\[synth\]'$",
+    ):
+        tools.nextpnr.__wrapped__(architecture)
+
+
+def test_a_new_nextpnr_on_the_path_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "_which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(tools, "_version", lambda *_: (0, 9))
+
+    assert tools.nextpnr.__wrapped__("ecp5") == tools.Tool("/usr/bin/nextpnr-ecp5", (0, 9))

@@ -123,6 +123,7 @@ class Design:
         outputs: those that leave it, under the names and in the shapes of the graph's outputs.
         backend: who rendered it, which says how it is simulated.
         bench: further sources that only our own simulation needs.
+        netlist: whether it is what synthesis wrote, where only the ports are known by name; `streams` are then these.
     """
 
     top: str
@@ -132,6 +133,7 @@ class Design:
     outputs: tuple[Stream, ...]
     backend: str = "verilog"
     bench: Mapping[str, str] = field(default_factory=dict)
+    netlist: bool = False
 
     @property
     def input(self) -> Stream:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import numpy as np
+
 from bnn2hw.errors import InputError
 from bnn2hw.ir import BIPOLAR, Array, Ints, Op, Tensor
 
@@ -66,6 +68,25 @@ class Input:
             )
         bits = int(match[2])
         return Ints(0, 2**bits - 1) if match[1] else Ints(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+    def integers(self, x: Array) -> Array:
+        """A batch as the integers on the wire: integers as they are, floats as those that stand for them.
+
+        Raises:
+            InputError: another dtype, or floats that stand for no integer.
+        """
+        x = np.asarray(x)
+        if x.dtype.kind not in "iufb":
+            raise InputError(f"the input has dtype {x.dtype}, expected integers or floats")
+        if x.dtype.kind != "f":
+            return x.astype(np.int64)
+        steps = (x.astype(np.float64) - self.offset) / self.scale
+        if not np.isfinite(steps).all() or np.abs(steps - np.rint(steps)).max(initial=0) > 1e-3:
+            raise InputError(
+                f"the input holds floats that stand for no {self.dtype}: "
+                f"expected v · {self.scale:g} + {self.offset:g} for integers v"
+            )
+        return np.rint(steps).astype(np.int64)
 
     def tensor(self, shape: tuple[int, ...]) -> Tensor:
         """The type of the stream that enters the design."""

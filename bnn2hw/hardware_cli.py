@@ -1,0 +1,119 @@
+"""The commands of the command line that have to do with boards and bitstreams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+
+import bnn2hw
+from bnn2hw import boards as known
+from bnn2hw import images as image_files
+from bnn2hw import usage
+from bnn2hw.usage import Usage
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """What synthesis takes beside a model."""
+    for option in (
+        click.option("--baud", type=click.IntRange(300), help="Of the board's serial line."),
+        click.option("--clock", type=click.FloatRange(1), help="MHz to run at, or to place and route for."),
+        click.option(
+            "--seeds", type=click.IntRange(1), default=1, help="Placements to try; the fastest is taken."
+        ),
+        click.option("--board", help="Board to make a bitstream for; see 'bnn2hw boards'."),
+        click.option(
+            "-o",
+            "--out",
+            type=click.Path(path_type=Path),
+            default=Path("synth"),
+            help="Folder to write into.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def report(accelerator: bnn2hw.Accelerator, used: Usage, board: str | None, out: Path, as_json: bool) -> None:
+    """Print what synthesis gave."""
+    if as_json:
+        click.echo(json.dumps({"name": accelerator.name, "board": board, **used.facts}, indent=1))
+        return
+    click.echo(usage.table(used))
+    if used.fmax_mhz is None or used.clock_mhz is None:
+        click.echo("area only: place and route for this family is its vendor's")
+        return
+    clocks = ", ".join(f"seed {seed} {mhz:.1f}" for seed, mhz in used.seeds.items())
+    click.echo(f"clock: {used.fmax_mhz:.1f} MHz reached of {used.clock_mhz:g} asked for ({clocks})")
+    click.echo(f"device: {', '.join(f'{name} {n:,} of {most:,}' for name, (n, most) in used.placed.items())}")
+    cycles = accelerator.estimate().cycles
+    click.echo(
+        f"at {used.clock_mhz:g} MHz the accelerator takes {used.clock_mhz * 1e6 / cycles.interval:,.0f} frames/s "
+        f"and answers after {cycles.latency / used.clock_mhz:,.0f} µs"
+    )
+    if used.bitstream:
+        click.echo(f"bitstream: {used.bitstream} ({used.bitstream.stat().st_size:,} bytes)")
+    if board:
+        click.echo(f"program it with: {known.board(board).program} {out / (used.bitstream or out).name}")
+        click.echo(f"then: bnn2hw predict {out} PORT --images FILE")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+def boards(as_json: bool) -> None:
+    """The boards that a bitstream can be made for."""
+    rows = [
+        {
+            "name": b.name,
+            "title": b.title,
+            "device": b.device.name,
+            "oscillator_mhz": b.oscillator_mhz,
+            "clock_mhz": b.clock_mhz,
+            "baud": b.baud,
+            "lut": b.device.lut,
+            "bram": b.device.bram,
+            "memory": b.memory,
+            "program": b.program,
+        }
+        for b in known.BOARDS.values()
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for r in rows:
+        click.echo(
+            f"{r['name']:<12} {r['title']:<34} {r['device']:<11} {r['lut']:>6,} LUT {r['bram']:>4} BRAM  "
+            f"{r['clock_mhz']:>3g} MHz  {r['memory']}"
+        )
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("port")
+@click.option(
+    "--images", type=click.Path(path_type=Path), required=True, help="An .npy or .npz file with images."
+)
+@click.option("--frames", type=click.IntRange(1), help="How many of them.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+def predict(folder: Path, port: str, images: Path, frames: int | None, as_json: bool) -> None:
+    """Send images to the board on PORT, which was programmed with the bitstream in FOLDER."""
+    from bnn2hw import host
+
+    shape = tuple(host.read_link(folder)["input"]["shape"])
+    x, labels = image_files.read(images, shape, frames)
+    with host.Device(port, folder) as device:
+        results = device.predict(x)
+    accuracy = None if labels is None else float(np.mean(results == labels))
+    if as_json:
+        facts = {"results": results.tolist(), "accuracy": accuracy, "line": vars(device.statistics)}
+        click.echo(json.dumps(facts))
+        return
+    for result in results:
+        click.echo(" ".join(map(str, np.ravel(result))))
+    if accuracy is not None:
+        click.echo(f"accuracy on these {len(results)} images: {accuracy:.2%}", err=True)
+    if device.statistics.recoveries:
+        click.echo(f"the line was brought back into step {device.statistics.recoveries} times", err=True)

@@ -1,0 +1,149 @@
+"""Verilog and a harness in C++ to a program, with Verilator; what was built before comes from a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+from bnn2hw import tools
+from bnn2hw.resources import data_dir
+
+CFLAGS = ("-std=c++17", "-O2", "-fno-strict-aliasing", "-DVL_TIME_CONTEXT")
+VERILATOR_FLAGS = (
+    "--cc",
+    "--no-timing",
+    "-O3",
+    "-Wall",
+    "--x-assign",
+    "unique",
+    "--x-initial",
+    "unique",
+    "--output-split",
+    "20000",
+)
+RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+UNIT_BYTES = 400_000
+"""Generated C++ that is compiled as one unit."""
+
+HEAD = '#include "Vtop.h"\n#include "Vtop___024root.h"\n'
+Progress = Callable[[str], None]
+
+
+def build(
+    top: str,
+    sources: Mapping[str, str],
+    harness: str,
+    *,
+    header: str,
+    directions: str = "",
+    strict: bool = True,
+    progress: Progress = lambda _: None,
+) -> Path:
+    """The compiled simulator of some sources.
+
+    Args:
+        top: the top module, which becomes the class Vtop.
+        sources: texts by file name.
+        harness: a file of sim/ with the main program.
+        header: what the harness includes as "design.h", less the headers of Vtop.
+        directions: for Verilator: which signals to keep readable.
+        strict: whether a warning is an error, as it must be for what we write ourselves.
+        progress: told what is being done.
+
+    Raises:
+        MissingToolError: no Verilator or no C++ compiler.
+        ToolError: one of them failed.
+    """
+    flags = [*VERILATOR_FLAGS, *([] if strict else ["-Wno-fatal"])]
+    ours = [(data_dir("sim") / n).read_text() for n in (harness, "lint.vlt")]
+    ours += [top, header, directions, *CFLAGS, *flags]
+    ours += [tools.verilator().release, tools.cxx().command, tools.cxx().release]
+    key = hashlib.sha256(json.dumps([dict(sources), ours]).encode()).hexdigest()[:24]
+    target = tools.cache_dir() / "simulators" / key
+    if not target.exists():
+        progress("compiling the simulator")
+        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
+            folder = Path(name)
+            for source, text in sources.items():
+                (folder / source).write_text(text)
+            (folder / "directions.vlt").write_text(directions or "`verilator_config\n")
+            made = _compile(top, list(sources), flags, HEAD + header, data_dir("sim") / harness, folder)
+            tools.install(made, target)
+    return target
+
+
+def _compile(
+    top: str, sources: list[str], flags: list[str], header: str, harness: Path, folder: Path
+) -> Path:
+    command = [tools.verilator().command, *flags, "--top-module", top, "--prefix", "Vtop", "--Mdir", "obj"]
+    tools.run([*command, str(data_dir("sim") / "lint.vlt"), "directions.vlt", *sources], folder, "Verilator")
+    work = folder / "obj"
+    (work / "design.h").write_text(header)
+    runtime = _runtime()
+    units = _units(sorted(work.glob("*.cpp")), harness, work)
+    _compile_units(units, [*_flags(), "-I.", "-include", str(runtime / "verilated_pch.h")], work)
+    objects = [u.with_suffix(".o").name for u in units]
+    objects += [str(runtime / Path(n).with_suffix(".o").name) for n in RUNTIME]
+    tools.run([tools.cxx().command, "-o", "simulator", *objects, "-pthread"], work, "linking the simulator")
+    return work / "simulator"
+
+
+def _units(generated: list[Path], harness: Path, folder: Path) -> list[Path]:
+    """Bundle the many small files that Verilator writes, since each alone would pay for the headers again."""
+    bundles: list[list[Path]] = [[harness]]
+    size = 0
+    for path in generated:
+        size += path.stat().st_size
+        if size > UNIT_BYTES:
+            bundles.append([])
+            size = 0
+        bundles[-1].append(path)
+    units = [folder / f"unit{i}.cc" for i in range(len(bundles))]
+    for unit, bundle in zip(units, bundles, strict=True):
+        unit.write_text("".join(f'#include "{p}"\n' for p in bundle))
+    return units
+
+
+def _compile_units(units: list[Path], flags: list[str], folder: Path) -> None:
+    def one(unit: Path) -> None:
+        out = unit.with_suffix(".o").name
+        tools.run([tools.cxx().command, *flags, "-c", str(unit), "-o", out], folder, f"compiling {unit.name}")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(one, units))
+
+
+def _flags() -> list[str]:
+    include = _include_dir()
+    return [*CFLAGS, f"-I{include}", f"-I{include / 'vltstd'}"]
+
+
+@cache
+def _include_dir() -> Path:
+    """Verilator's own C++ sources."""
+    text = tools.run([tools.verilator().command, "--getenv", "VERILATOR_ROOT"], Path.cwd(), "Verilator")
+    return Path(text.strip()) / "include"
+
+
+@cache
+def _runtime() -> Path:
+    """A folder with Verilator's run-time library and its precompiled header, made once for all designs."""
+    what = json.dumps([tools.verilator().release, tools.cxx().release, tools.cxx().command, _flags()])
+    folder = tools.cache_dir() / "runtime" / hashlib.sha256(what.encode()).hexdigest()[:16]
+    names = [Path(n).with_suffix(".o").name for n in RUNTIME] + ["verilated_pch.h.gch", "verilated_pch.h"]
+    if not all((folder / n).exists() for n in names):
+        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
+            work = Path(name)
+            _compile_units([_include_dir() / n for n in RUNTIME], _flags(), work)
+            (work / "verilated_pch.h").write_text('#include "verilated.h"\n')
+            header = [tools.cxx().command, *_flags(), "-x", "c++-header", "verilated_pch.h"]
+            tools.run([*header, "-o", "verilated_pch.h.gch"], work, "compiling Verilator's header")
+            for n in names:
+                tools.install(work / n, folder / n)
+    return folder

@@ -1,0 +1,234 @@
+"""From a model to a bitstream for a board of each family, with the real tools; and what is said when it fails."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import bnn2hw
+from bnn2hw import boards, fold, implement, pll, shell, simulate, tools
+from bnn2hw import netlist as gates
+from bnn2hw.backends.design import Design
+from bnn2hw.boards import BOARDS, Board
+from bnn2hw.cli import main
+from bnn2hw.errors import DoesNotFitError, InputError, MissingToolError
+from bnn2hw.flows import ROUTERS
+from tests import networks as net
+from tests.support import EXAMPLES
+
+ONE_OF_EACH = ("icebreaker", "tangnano9k", "ulx3s")
+
+
+@pytest.fixture(scope="module")
+def tiny() -> bnn2hw.Accelerator:
+    model = net.chain((8,), net.dense(4, input_quantizer=None), net.norm(), net.dense(3), name="tiny")
+    return bnn2hw.compile(model, input=bnn2hw.Input("uint4"), output="class", fps=1000)
+
+
+def need(board: Board) -> None:
+    router = ROUTERS[board.device.family.name]
+    try:
+        tools.yosys(), tools.nextpnr(router.architecture), tools.packer(router.packer)
+    except MissingToolError as error:
+        pytest.skip(str(error))
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_a_bitstream_in_one_command(tiny: bnn2hw.Accelerator, name: str, tmp_path: Path) -> None:
+    need(BOARDS[name])
+    tiny.write(tmp_path / "built")
+
+    done = run("synth", tmp_path / "built", "--board", name, "-o", tmp_path / "out", "--json")
+
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert facts["fmax_mhz"] >= facts["clock_mhz"] == pytest.approx(BOARDS[name].clock_mhz)
+    assert facts["lut"] == sum(layer["lut"] for layer in facts["layers"].values()) > 0
+    bitstream = tmp_path / "out" / facts["bitstream"]
+    assert bitstream.stat().st_size > 10_000
+    assert json.loads((tmp_path / "out" / "usage.json").read_text())["state"] == "done"
+    assert json.loads((tmp_path / "out" / "link.json").read_text())["board"] == name
+    assert {p.name for p in (tmp_path / "out").glob("*.log")} >= {"yosys.log", "nextpnr.seed1.log"}
+
+
+def test_two_clean_runs_give_the_same_bytes(tmp_path: Path) -> None:
+    need(BOARDS["icebreaker"])
+    net.chain((8,), net.dense(4, input_quantizer=None), net.norm(), net.dense(3)).save(tmp_path / "m.keras")
+    made = []
+    for name in ("one", "two"):
+        accelerator = bnn2hw.compile(
+            tmp_path / "m.keras", input=bnn2hw.Input("uint4"), output="class", fps=1000
+        )
+        used = accelerator.synthesize(tmp_path / name, board="icebreaker")
+        made.append(
+            {p.name: p.read_bytes() for p in (tmp_path / name).glob("*.sv")}
+            | {"": used.bitstream.read_bytes()}
+        )
+
+    assert made[0] == made[1]
+    assert len(made[0]) > 10
+
+
+def test_a_device_without_a_board_is_measured_through_few_pins(
+    tiny: bnn2hw.Accelerator, tmp_path: Path
+) -> None:
+    need(BOARDS["tangnano9k"])
+
+    used = tiny.synthesize(tmp_path, target="gw1nr-9")
+
+    assert used.fmax_mhz > 20
+    assert used.bitstream.name == "design.fs"
+    assert not (tmp_path / "link.json").exists()
+
+
+def test_xilinx_is_an_area_and_says_so(tiny: bnn2hw.Accelerator, tmp_path: Path) -> None:
+    need(BOARDS["ulx3s"])
+    tiny.write(tmp_path / "built")
+
+    done = run("synth", tmp_path / "built", "--target", "xc7z020", "-o", tmp_path / "out")
+
+    assert done.exit_code == 0, done.output
+    assert "area only: place and route for this family is its vendor's" in done.output
+    assert "MHz" not in done.output
+
+
+def test_what_does_not_fit_names_a_rate_that_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need(BOARDS["icebreaker"])
+    model = net.chain((64,), net.dense(64, input_quantizer=None), net.norm(), net.dense(10))
+    large = bnn2hw.compile(model, input=bnn2hw.Input("uint4"), fps=2_000_000, target="ecp5-85k")
+
+    with pytest.raises(DoesNotFitError) as caught:
+        large.synthesize(tmp_path, target="ice40-up5k")
+
+    told = str(caught.value)
+    found = re.search(
+        r"needs [\d,]+ \w+ of [\d,]+.* of ice40-up5k; a folding for ([\d,]+) fps at 24 MHz is pred", told
+    )
+    assert found, told
+    fps = float(found[1].replace(",", ""))
+    smaller = bnn2hw.compile(model, input=bnn2hw.Input("uint4"), fps=fps, target="ice40-up5k")
+    assert smaller.estimate().cost.lut < large.estimate().cost.lut
+    assert json.loads((tmp_path / "usage.json").read_text())["state"] == "unfinished"
+    assert not list(tmp_path.glob("design.*"))
+
+
+def test_plumbing_comes_off_and_goes_on_again(tiny: bnn2hw.Accelerator) -> None:
+    from bnn2hw import streams
+
+    bare = implement.without_plumbing(tiny.graph)
+
+    assert len(bare.nodes) < len(tiny.graph.nodes)
+    assert fold.of(streams.connect(bare)) == fold.of(tiny.graph)
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda b: b.name)
+def test_every_pin_of_every_board_is_placed(tiny: bnn2hw.Accelerator, board: Board) -> None:
+    made = shell.on_board(tiny.design, board)
+    top = made.design.files["bnn2hw_board.sv"]
+    ports = set(re.findall(r"^    (?:input  logic|output logic) (\w+)", top, re.MULTILINE))
+    constraints = made.design.files[made.constraints]
+
+    placed = dict(re.findall(r'(?:LOCATE COMP|IO_LOC) "(\w+)" (?:SITE )?"?(\w+)"?;', constraints))
+    placed |= dict(re.findall(r"^set_io (?:-pullup yes )?(\w+) (\w+)$", constraints, re.MULTILINE))
+
+    assert set(placed) == ports == {"clk_in", "rx", "tx", "led", *(n for n, _ in board.held_high)}
+    assert len(set(placed.values())) == len(placed)
+    assert (placed["clk_in"], placed["rx"], placed["tx"]) == (board.clock, board.rx, board.tx)
+    assert made.clock_mhz == pytest.approx(board.clock_mhz)
+
+
+@pytest.mark.parametrize("family", [boards.ECP5, boards.ICE40, boards.GOWIN], ids=lambda f: f.name)
+@pytest.mark.parametrize("clock", [20, 24, 33.3, 48, 66])
+def test_pll_settings_make_the_clock_that_they_say(family: boards.Family, clock: float) -> None:
+    found = pll.solve(family, 25, clock)
+    s = found.settings
+    made = {
+        "ecp5": lambda: 25 / s["CLKI_DIV"] * s["CLKFB_DIV"],
+        "ice40": lambda: 25 / (s["DIVR"] + 1) * (s["DIVF"] + 1) / 2 ** s["DIVQ"],
+        "gowin": lambda: 25 / (s["IDIV_SEL"] + 1) * (s["FBDIV_SEL"] + 1),
+    }[family.name]()
+
+    assert made == pytest.approx(found.mhz)
+    assert 0.97 * clock <= found.mhz <= clock + 1e-6
+
+
+def test_a_clock_that_is_the_oscillators_needs_no_pll_and_some_cannot_be_made() -> None:
+    assert pll.solve(boards.ECP5, 25, 25) is None
+    with pytest.raises(InputError, match=r"^no setting of the ice40 PLL makes 5000 MHz of 12 MHz"):
+        pll.solve(boards.ICE40, 12, 5000)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--board", "nexys"), "error: unknown board 'nexys'; known boards: ulx3s, "),
+        (
+            ("--target", "ecp5-25k", "--baud", "9600"),
+            "error: a baud rate is for a board's serial line; name a board",
+        ),
+        (
+            ("--board", "ulx3s", "--baud", "20000000"),
+            "error: 20,000,000 bit/s are too fast for a clock of 75 MHz",
+        ),
+        (("--board", "ulx3s", "--clock", "5"), "error: no setting of the ecp5 PLL makes 5 MHz of 25 MHz"),
+    ],
+)
+def test_options_that_cannot_be(
+    tiny: bnn2hw.Accelerator, options: tuple[str, ...], expected: str, tmp_path: Path
+) -> None:
+    tiny.write(tmp_path / "built")
+
+    done = run("synth", tmp_path / "built", *options, "-o", tmp_path / "out")
+
+    assert done.exit_code == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_a_folder_with_other_files_is_left_alone(tiny: bnn2hw.Accelerator, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+
+    with pytest.raises(
+        InputError, match=r"is not empty and is not one of synthesis; name another or empty it$"
+    ):
+        tiny.synthesize(tmp_path, board="icebreaker")
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_boards_are_listed() -> None:
+    rows = json.loads(run("boards", "--json").stdout)
+
+    assert [r["name"] for r in rows] == list(BOARDS)
+    assert all(name in run("boards").output for name in BOARDS)
+
+
+def test_the_netlist_of_a_digits_network_is_exact_on_the_whole_test_set(tmp_path: Path) -> None:
+    """What is programmed is what was verified: Yosys' netlist for iCE40 with Yosys' own models of its cells."""
+    need(BOARDS["icebreaker"])
+    sklearn = pytest.importorskip("sklearn.datasets")
+    from sklearn.model_selection import train_test_split
+
+    data = sklearn.load_digits()
+    x = data.images.astype("uint8")[..., None]
+    _, x, _, y = train_test_split(x, data.target, test_size=0.25, random_state=1, stratify=data.target)
+    accelerator = bnn2hw.compile(
+        EXAMPLES / "digits.keras", input=bnn2hw.Input("uint5"), target="ice40-up5k", fps=20_000
+    )
+    netlist: Design = gates.of(accelerator.design, boards.ICE40, tmp_path)
+
+    run = simulate.simulate(
+        netlist, accelerator.graph, accelerator.integers(x), accelerator.estimate().cycles, stalls=0.1
+    )
+
+    assert "SB_LUT4" in netlist.files["netlist.sv"]
+    run.check()
+    assert len(x) == 450
+    assert (run.outputs.reshape(-1) == y).mean() > 0.95

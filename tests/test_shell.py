@@ -1,0 +1,227 @@
+"""A simulated board at one end of a pseudo-terminal, the host's driver at the other, and what goes wrong between them."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bnn2hw
+from bnn2hw import host, shell
+from bnn2hw.errors import InputError, LinkError
+from bnn2hw.virtual import Damage, VirtualBoard
+from tests import networks as net
+from tests.support import EXAMPLES
+
+pytest.importorskip("serial", reason="needs the extra 'host'")
+
+PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1)
+
+
+def images(count: int, shape: tuple[int, ...], most: int = 255) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, most + 1, (count, *shape))
+
+
+@pytest.fixture(scope="module")
+def small() -> bnn2hw.Accelerator:
+    return bnn2hw.compile(net.tutorial_like(), input=PIXELS, fps=1000)
+
+
+@pytest.fixture(scope="module")
+def board(small: bnn2hw.Accelerator) -> Iterator[VirtualBoard]:
+    with VirtualBoard(small) as board:
+        yield board
+
+
+def test_real_images_through_the_line() -> None:
+    accelerator = bnn2hw.compile(EXAMPLES / "mnist_small.keras", input=PIXELS, fps=3000)
+    with np.load(EXAMPLES / "mnist_sample.npz") as sample:
+        x, y = sample["x"][:100], sample["y"][:100]
+
+    with VirtualBoard(accelerator) as board, host.Device(board.port, board.folder) as device:
+        classes = device.predict(x)
+
+    assert np.array_equal(classes, accelerator.golden(x))
+    assert np.mean(classes == y) > 0.95
+    assert device.statistics == host.Statistics(images=100, sent=100)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(Damage(flip_in=300), id="bits turned over on the way in"),
+        pytest.param(Damage(flip_out=3000), id="bits turned over on the way out"),
+        pytest.param(Damage(drop_in=300), id="bytes lost on the way in"),
+        pytest.param(Damage(drop_out=3000), id="bytes lost on the way out"),
+        pytest.param(Damage(noise_in=300), id="noise on the way in"),
+        pytest.param(Damage(100, 1000, 100, 1000, 100, seed=2), id="all of it"),
+    ],
+)
+def test_nothing_is_wrong_in_silence_on_a_bad_line(small: bnn2hw.Accelerator, damage: Damage) -> None:
+    x = images(150, (11, 11, 1))
+
+    with VirtualBoard(small, damage=damage) as board, host.Device(board.port, board.folder) as device:
+        device.timeout = 0.3
+        classes = device.predict(x)
+
+    assert np.array_equal(classes, small.golden(x))
+    seen = device.statistics
+    assert seen.sent > seen.images == len(x), "the line was not bad"
+
+
+def test_an_unusable_line_is_given_up(small: bnn2hw.Accelerator) -> None:
+    told = r"^nothing answers on /dev/\S+ at \S+ bit/s: .*is the board on"
+    bad = VirtualBoard(small, damage=Damage(flip_in=300_000))
+    with bad as board, pytest.raises(LinkError, match=told):
+        host.Device(board.port, board.folder, timeout=0.1, attempts=3)
+
+
+def test_scores_of_several_bytes_and_beats_of_several_pixels() -> None:
+    model = net.chain((24,), net.dense(16, input_quantizer=None), net.norm(), net.dense(5))
+    accelerator = bnn2hw.compile(model, input=bnn2hw.Input("int5"), output="scores", fps=10e6)
+    assert accelerator.design.input.bytes > 1
+    assert accelerator.design.output.beats * accelerator.design.output.bytes > 4
+    x = images(20, (24,), most=31) - 16
+
+    with VirtualBoard(accelerator) as board, host.Device(board.port, board.folder) as device:
+        scores = device.predict(x)
+
+    assert np.array_equal(scores, accelerator.golden(x))
+
+
+def test_floats_in_the_models_own_unit(small: bnn2hw.Accelerator, board: VirtualBoard) -> None:
+    x = images(3, (11, 11, 1))
+    with host.Device(board.port, board.folder) as device:
+        assert np.array_equal(device.predict(x / 127.5 - 1), small.golden(x))
+        assert device.predict(x[:0]).shape == (0,)
+
+
+def test_a_host_that_starts_amid_garbage(small: bnn2hw.Accelerator, board: VirtualBoard) -> None:
+    x = images(5, (11, 11, 1))
+    garbage = np.random.default_rng(0).integers(0, 256, 3000, np.uint8).tobytes()
+    line = os.open(board.port, os.O_RDWR | os.O_NOCTTY)
+    os.write(line, garbage + host.frame(host.PREDICT, 7, bytes(121))[:60])  # and a frame that breaks off
+    os.close(line)
+
+    with host.Device(board.port, board.folder) as device:
+        assert np.array_equal(device.predict(x), small.golden(x))
+
+
+def ask(device: host.Device, kind: int, payload: bytes) -> host.Reply | None:
+    device._send(kind, payload)
+    return device._receive()
+
+
+def test_what_the_board_refuses(board: VirtualBoard) -> None:
+    with host.Device(board.port, board.folder) as device:
+        for kind, payload, reason in (
+            (5, b"abc", 4),
+            (host.PREDICT, bytes(120), 2),
+            (host.PREDICT, bytes(122), 2),
+            (host.PREDICT, b"", 2),
+            (host.HELLO, b"x", 2),
+        ):
+            reply = ask(device, kind, payload)
+            assert reply == host.Reply(host.ERROR, device._number, bytes([reason]))
+        whole = host.frame(host.PREDICT, 9, bytes(121))
+        device._serial.write(whole[:40] + bytes([whole[40] ^ 4]) + whole[41:])
+        assert device._receive().payload == bytes([1])
+        sound = ask(device, host.PREDICT, bytes([0x7E, 0x7D]) * 60 + b"\x00")
+        assert (sound.kind, len(sound.payload)) == (host.RESULT, 1)
+
+
+def test_more_images_than_there_is_room_for_are_refused_not_lost() -> None:
+    """A slow accelerator, and a host that does not keep to the window."""
+    slow = bnn2hw.compile(net.tutorial_like(), input=PIXELS, fps=10)
+    with VirtualBoard(slow) as board, host.Device(board.port, board.folder) as device:
+        sent = [device._send(host.PREDICT, bytes(121)) for _ in range(40)]
+        replies = [device._receive() for _ in sent]
+
+    assert {r.number for r in replies} == set(sent)
+    assert all(r.kind == host.RESULT or r.payload == bytes([3]) for r in replies)
+    assert any(r.kind == host.RESULT for r in replies)
+
+
+def test_unplugging(small: bnn2hw.Accelerator) -> None:
+    with VirtualBoard(small) as board, host.Device(board.port, board.folder) as device:
+        device.predict(images(2, (11, 11, 1)))
+        threading.Timer(0.3, board.unplug).start()
+        with pytest.raises(LinkError, match=r"^the port \S+ went away while it was in use"):
+            device.predict(images(50_000, (11, 11, 1)))
+
+
+def test_a_port_that_is_not_there(board: VirtualBoard) -> None:
+    with pytest.raises(LinkError, match=r"^the port /dev/none cannot be opened"):
+        host.Device("/dev/none", board.folder)
+
+
+def test_a_silent_port(board: VirtualBoard) -> None:
+    ours, theirs = os.openpty()
+    started = time.monotonic()
+    with pytest.raises(LinkError, match=r"^nothing answers on \S+ at [\d,]+ bit/s: silence"):
+        host.Device(os.ttyname(theirs), board.folder, timeout=0.1, attempts=2)
+    assert time.monotonic() - started < 5
+    os.close(ours), os.close(theirs)
+
+
+def test_a_board_with_another_design(board: VirtualBoard, tmp_path: Path) -> None:
+    link = json.loads((board.folder / "link.json").read_text())
+    (tmp_path / "link.json").write_text(json.dumps({**link, "id": link["id"] ^ 1}))
+
+    with pytest.raises(LinkError, match=r"runs another design \(id 0x\w+, expected 0x\w+\); program it"):
+        host.Device(board.port, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (
+            np.zeros((2, 10, 11, 1), int),
+            r"^the images have shape \(10, 11, 1\), expected a batch of 11×11×1$",
+        ),
+        (np.full((2, 11, 11, 1), 256), r"^the images hold values that are not among 0…255$"),
+        (np.full((2, 11, 11, 1), 0.123), r"^the input holds floats that stand for no uint8"),
+    ],
+)
+def test_images_that_cannot_be_sent(board: VirtualBoard, x: np.ndarray, message: str) -> None:
+    with host.Device(board.port, board.folder) as device, pytest.raises(InputError, match=message):
+        device.predict(x)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "synthesize for a board first"),
+        ("{", "is not what synthesis wrote"),
+        ("{}", "synthesize again"),
+    ],
+)
+def test_a_folder_without_a_usable_link(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "link.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        host.Device("/dev/none", tmp_path)
+
+
+def test_lines_that_no_clock_makes(small: bnn2hw.Accelerator) -> None:
+    with pytest.raises(InputError, match=r"3,000,000 bit/s are too fast for a clock of 12 MHz"):
+        shell.serial(small.design, 12, 3_000_000)
+    told = r"8\.5 MHz have no whole number of cycles for a bit of 921,600 bit/s \(9\.22\); ask for 944,444"
+    with pytest.raises(InputError, match=told):
+        shell.serial(small.design, 8.5, 921_600)
+
+
+def test_frames_survive_what_is_among_them() -> None:
+    reader = host.Deframer()
+    one, two = host.frame(1, 2, b"\x7e\x7d\x7e"), host.frame(3, 4)
+
+    found = list(reader.feed(b"\x01\x02" + one + b"noise" + two[:5])) + list(reader.feed(two[5:]))
+
+    assert [f for f in found if f] == [host.Reply(1, 2, b"\x7e\x7d\x7e"), host.Reply(3, 4, b"")]
+    assert reader.broken == 2
