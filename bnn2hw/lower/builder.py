@@ -58,7 +58,9 @@ class Precision:
         streams = Precision.streams if calibrated else UNCALIBRATED_BITS
         if bits is None:
             return Precision(streams=streams)
-        chosen = Precision(bits, bits) if isinstance(bits, int) else Precision(streams=streams, layers=dict(bits))
+        chosen = (
+            Precision(bits, bits) if isinstance(bits, int) else Precision(streams=streams, layers=dict(bits))
+        )
         for count in (chosen.weights, chosen.streams, *chosen.layers.values()):
             if not 2 <= count <= 24:
                 raise InputError(f"bits must be from 2 to 24, not {count}")
