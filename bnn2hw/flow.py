@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2hw import backends, boards, csim, fold, golden, implement, report, storage, streams
+from bnn2hw import backends, boards, csim, deviation, fold, golden, implement, report, storage, streams
 from bnn2hw import estimate as estimating
 from bnn2hw import simulate as simulating
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device
+from bnn2hw.deviation import Deviation
 from bnn2hw.errors import FoldingError, InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
@@ -43,15 +44,6 @@ def _quiet(_: str) -> None:
 
 
 @dataclass(frozen=True)
-class Deviation:
-    """How often an edge of the hardware differed from Keras on real data."""
-
-    layer: str
-    different: int
-    values: int
-
-
-@dataclass(frozen=True)
 class Accelerator:
     """A compiled model.
 
@@ -60,6 +52,7 @@ class Accelerator:
         graph: in streamed form; it alone determines the hardware.
         device: what it is planned for.
         fidelity: by layer of the model, how exact it is.
+        measured: by edge, the deviation from Keras on calibration data, where there were any.
         units: the model's own input unit: real = v · scale + offset for the integer v on the wire.
         backend: "verilog" or "hls".
         origin: the real form and its relation to the hardware form, where the model was just compiled.
@@ -72,6 +65,7 @@ class Accelerator:
     units: Input
     backend: str = "verilog"
     origin: tuple[Graph, Lowered] | None = field(default=None, repr=False)
+    measured: Mapping[str, Deviation] = field(default_factory=dict, repr=False)
 
     @property
     def input(self) -> Tensor:
@@ -176,18 +170,7 @@ class Accelerator:
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
         graph, lowered = self.origin
-        arrays = golden.check(lowered.graph, self.integers(x))
-        types = lowered.graph.types
-        ours = golden.run(lowered.graph, arrays)
-        theirs = golden.run(graph, {n: types[n].real(a).astype(np.float32) for n, a in arrays.items()})
-        found = []
-        for edge, real in lowered.matches.items():
-            tensor = lowered.graph.types[edge]
-            near = np.isclose(
-                tensor.real(ours[edge]).reshape(theirs[real].shape), theirs[real], 1e-5, _half(tensor)
-            )
-            found.append(Deviation(edge, int(np.size(near) - near.sum()), int(np.size(near))))
-        return found
+        return deviation.measure(graph, lowered, golden.check(lowered.graph, self.integers(x)))
 
     def write(self, folder: str | Path) -> Path:
         """Write sources, weights, test bench, graph, report and manifest into a folder.
@@ -209,6 +192,7 @@ class Accelerator:
             "top": self.design.top,
             "units": [self.units.dtype, self.units.scale, self.units.offset],
             "fidelity": {layer: [f.kind, f.why] for layer, f in self.fidelity.items()},
+            "measured": [list(astuple(d)) for d in self.measured.values()],
             "input": "; ".join(s.words for s in self.design.inputs),
             "output": "; ".join(s.words for s in self.design.outputs),
             "cycles": {
@@ -279,6 +263,7 @@ def load(folder: str | Path) -> Accelerator:
         graph=graph,
         device=boards.device(facts["device"]),
         fidelity={layer: Fidelity(*f) for layer, f in facts["fidelity"].items()},
+        measured={d[0]: Deviation(*d) for d in facts["measured"]},
         units=Input(*facts["units"]),
         backend=facts["backend"],
     )
@@ -337,9 +322,13 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     progress("folding")
     graph = _folded(lowered.graph, device, fps, folding)
     progress("laying out streams")
-    return Accelerator(
+    made = Accelerator(
         imported.name, streams.connect(graph), device, lowered.fidelity, units, backend, (real, lowered)
     )
+    if calibration is None:
+        return made
+    progress("measuring the deviation from Keras")
+    return replace(made, measured={d.layer: d for d in made.deviation(calibration[:CALIBRATION_BATCH])})
 
 
 def _wires(imported: Imported, given: Input | None) -> tuple[dict[str, Input], Input]:
@@ -393,8 +382,3 @@ def _folded(graph: Graph, device: Device, fps: float | None, by_hand: Folding | 
             "ask for fewer fps, or choose a larger target"
         )
     return chosen
-
-
-def _half(tensor: Tensor) -> float:
-    """Half a step of an edge's integers in real terms: what rounding to them may cost."""
-    return 0.5 * float(np.max(tensor.scale))
