@@ -15,6 +15,7 @@ FLOORS = (
     {"ir", "boards"},
     {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
+    | {"deviation"}
     | {"netlist", "shell", "implement", "host", "virtual", "images"},
     {"flow"},
     {""},
