@@ -328,7 +328,12 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     if calibration is None:
         return made
     progress("measuring the deviation from Keras")
-    return replace(made, measured={d.layer: d for d in made.deviation(calibration[:CALIBRATION_BATCH])})
+    return replace(
+        made,
+        measured={
+            d.layer: d for d in made.deviation(_images(calibration, made.input.shape)[:CALIBRATION_BATCH])
+        },
+    )
 
 
 def _wires(imported: Imported, given: Input | None) -> tuple[dict[str, Input], Input]:
@@ -354,7 +359,7 @@ def _ranges(
         return {}
     source = next(n for n in real if isinstance(n.op, Source))
     wire = wires[source.name].tensor(real.types[source.name].shape)
-    x = np.asarray(calibration)
+    x = _images(calibration, wire.shape)
     if x.shape[1:] != wire.shape or not len(x):
         raise InputError(
             f"calibration data have shape {x.shape}, expected (images, {', '.join(map(str, wire.shape))})"
@@ -367,6 +372,12 @@ def _ranges(
             low, high = found.get(name, (flat[0], flat[0]))
             found[name] = np.minimum(low, flat.min(0)), np.maximum(high, flat.max(0))
     return found
+
+
+def _images(x: Array, shape: tuple[int, ...]) -> Array:
+    """Images; grey ones may come without their channel axis."""
+    x = np.asarray(x)
+    return x[..., None] if (*x.shape[1:], 1) == shape else x
 
 
 def _folded(graph: Graph, device: Device, fps: float | None, by_hand: Folding | None) -> Graph:
