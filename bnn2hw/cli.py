@@ -91,7 +91,7 @@ def _model_options(command: Callable[..., None]) -> Callable[..., None]:
             ),
             click.option("--offset", type=_Number(), default=0.0, help="Real value of an input of 0."),
             click.option(
-                "--output", type=click.Choice(["class", "scores"]), help="What the design gives out."
+                "--output", help="What the design gives out: class, scores, or top3 for the best three."
             ),
             click.option(
                 "--backend", type=click.Choice([*BACKENDS]), default="verilog", help="What is generated."

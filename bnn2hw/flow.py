@@ -25,7 +25,7 @@ from bnn2hw.ir import Array, Cycles, Graph, Tensor
 from bnn2hw.lower import simplify
 from bnn2hw.lower.builder import Fidelity, Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
-from bnn2hw.lower.output import Output
+from bnn2hw.lower.output import Output, best_of
 from bnn2hw.ops.source import Input, Source
 from bnn2hw.simulate import Run
 from bnn2hw.usage import Usage
@@ -290,9 +290,9 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         target: a device, by name; "ecp5-85k" where none is given.
         fps: frames per second to reach at the target's clock; as many as fit where none is given.
         folding: PE and SIMD by layer, by hand; the others follow.
-        output: "class" or "scores"; the class where the model ends in a softmax, else the scores.
+        output: "class", "scores", or "top3" for the three best classes; the class where the model ends in a softmax, else the scores.
         backend: "verilog" or "hls".
-        bits: of what must be rounded, kernels and streams of real numbers: one number for all, or by layer. Where none
+        bits: of what must be rounded, kernels and streams of real numbers: one for all, or by layer. Where none
             is given, 18 for kernels, and for streams 18 with calibration data and 24 without.
         calibration: some inputs, as for `golden`, on which the ranges of streams of real numbers are seen, where those
             that are proved for all inputs would waste bits.
@@ -308,8 +308,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
 
     backends.check(backend)
     device = boards.device(target or boards.DEFAULT_DEVICE)
-    if output not in (None, "class", "scores"):
-        raise InputError(f"unknown output '{output}'; use 'class' or 'scores'")
+    best_of(output or "class")
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"fps must be a positive number, not {fps}")
     progress("reading the model")
