@@ -196,7 +196,8 @@ class Accelerator:
         texts = {f"{sources}/{name}": text for name, text in self.design.files.items()}
         if self.backend == "verilog":
             texts["rtl/files.f"] = "".join(f"{n}\n" for n in self.design.files if n.endswith(".sv"))
-            texts.update({f"tb/{name}": text for name, text in self._testbench().items()})
+            bench = {**self.design.bench, **self._testbench()}
+            texts.update({f"tb/{name}": text for name, text in bench.items()})
         texts["report.txt"] = f"{self}\n"
         facts = {
             "name": self.name,

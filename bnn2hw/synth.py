@@ -12,6 +12,7 @@ from bnn2hw import tools
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device, Family
 from bnn2hw.errors import FoldingError, InputError, ToolError
+from bnn2hw.netlist import absorb_output_registers
 
 Progress = Callable[[str], None]
 Takes = Mapping[str, int]
@@ -206,7 +207,7 @@ def area(design: Design, family: Family, folder: Path, *, only: str | None = Non
     if family.name not in FLOWS:
         raise InputError(f"no synthesis for the family '{family.name}'; there is one for {', '.join(FLOWS)}")
     flow = FLOWS[family.name]
-    passes = [f"hierarchy -check -top {design.top}"]
+    passes = [f"hierarchy -top {design.top}"]
     if only:
         # Its parameters are settled by now; the first root that is left becomes the top.
         passes += [f"delete {design.top} *bnn2hw_frame*", f"select -assert-any *{only}*"]
@@ -218,6 +219,8 @@ def area(design: Design, family: Family, folder: Path, *, only: str | None = Non
         raise ToolError(
             f"Yosys ended without an error but its netlist is empty; its log is {folder / 'yosys.log'}"
         )
+    if family.name == "ecp5":
+        cells[flow.ff] = cells.get(flow.ff, 0) - absorb_output_registers(folder / "netlist.json")
     return _usage(flow, cells)
 
 

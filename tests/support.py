@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _pytest.mark import ParameterSet
 
+from bnn2hw import boards
+from bnn2hw.backends import verilog
 from bnn2hw.ir import Array, Graph, HardwareOp, Node, Tensor
-from bnn2hw.ops import Source
+from bnn2hw.ops import HARDWARE_OPS, Source
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -18,6 +21,19 @@ EXAMPLES = ROOT / "examples"
 def alone(op: HardwareOp, *x: Tensor) -> Graph:
     """A streamed graph of one op."""
     return Graph((Node("x", Source(x[0], op.lanes(*x)[0])), Node("y", op, ("x",))), ("y",))
+
+
+def family_forms() -> list[ParameterSet]:
+    """The ops' examples in every family in which they have forms of their own, as test parameters."""
+    found = []
+    for kind in HARDWARE_OPS:
+        for i, (op, x) in enumerate(kind.examples()):
+            portable = verilog.render(alone(op, *x))
+            for family in (boards.ECP5, boards.XILINX, boards.ICE40):
+                design = verilog.render(alone(op, *x), family=family)
+                if design.files != portable.files:
+                    found.append(pytest.param(op, x, design, id=f"{op.kind}-{i}-{family.name}"))
+    return found
 
 
 def random_values(tensor: Tensor, count: int, seed: int = 0) -> Array:

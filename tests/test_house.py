@@ -11,7 +11,7 @@ from tests.support import ROOT
 
 PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
-    {"errors", "resources"},
+    {"errors", "resources", "netlist"},
     {"ir", "boards"},
     {"ops", "golden", "estimate", "backends", "tools"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -12,10 +11,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import adder, adder_tree, by_lut
-
-LEAF = 6
-"""Bits that the first level of the popcount counts at once; the template uses the same."""
+from bnn2hw.ops.memories import adder
 
 
 TERNARY = Ints(-1, 1)
@@ -44,12 +40,12 @@ class Xnor(MatVec):
         return super().dot(x)
 
     @property
-    def leaves(self) -> int:
-        """Terms that the adder tree sums."""
-        return math.ceil(self.simd / LEAF)
+    def count_bits(self) -> int:
+        """Width of the count of all lanes but one; the tree that counts them has a level less."""
+        return max((self.simd - 1).bit_length(), 1)
 
     def pipeline(self, x: Tensor) -> int:
-        return 4 + (self.leaves - 1).bit_length() + (x.ints == TERNARY)
+        return 2 + self.count_bits + 2 * (x.ints == TERNARY) + (self.synapse_folds > 1)
 
     def params(self, *x: Tensor) -> dict[str, int | str]:
         return {**super().params(*x), "MASKED": int(x[0].ints == TERNARY)}
@@ -58,17 +54,7 @@ class Xnor(MatVec):
         return (self.weights > 0).astype(np.int64)
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        full, rest = divmod(self.simd, LEAF)
-        counts = full * LEAF.bit_length() + rest.bit_length()
-        constant = self.synapse_folds * self.neuron_folds == 1
-        synapse = by_lut(family, 1.2, 0.5) if constant else by_lut(family, 1.38, 1.27)
-        masked = x[0].ints == TERNARY
-        leaves = Cost(lut=self.simd * synapse, ff=counts) * (self.pe + masked)
-        tree = adder_tree(family, self.leaves, LEAF.bit_length(), copies=self.pe + masked)
-        if masked:  # the difference of both counts
-            bits = self.simd.bit_length() + 2
-            tree += Cost(lut=adder(family, bits), ff=bits) * self.pe
-        return leaves + tree + self.around_cost(family, x[0])
+        return Cost(lut=self.simd * self.pe * 1.5) + self.around_cost(family, x[0])
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
@@ -82,6 +68,8 @@ class Xnor(MatVec):
         yield cls(weights(28, 3), axes=2, pe=3, simd=14), (Tensor((2, 14), BIPOLAR),)
         yield cls(weights(65, 4), pe=1, simd=65), (Tensor((65,), BIPOLAR),)
         yield cls(weights(1, 2), pe=1, simd=1), (Tensor((3, 1), BIPOLAR),)
+        yield cls(weights(72, 4), pe=2, simd=36), (Tensor((2, 72), BIPOLAR),)
         yield cls(weights(18, 6), pe=2, simd=9), (Tensor((4, 18), TERNARY),)
+        yield cls(weights(40, 2), pe=2, simd=20), (Tensor((2, 40), TERNARY),)
         yield cls(weights(12, 4), axes=2, pe=4, simd=4), (Tensor((3, 2, 6), TERNARY),)
         yield cls(weights(1, 2), pe=2, simd=1), (Tensor((3, 1), TERNARY),)
