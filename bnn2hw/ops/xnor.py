@@ -12,7 +12,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import in_block_ram, state_bits
+from bnn2hw.ops.memories import by_lut, in_block_ram, state_bits
 
 TERNARY = Ints(-1, 1)
 
@@ -146,10 +146,19 @@ class Xnor(MatVec):
                 lut=self.simd + luts.adders(1, self.count_bits), ff=self.simd + self.count_bits + 1
             )
             shared += tree.cost(luts) + Cost(ff=self.simd + 2)
+        if self.neuron_folds == 1:  # inputs are inverted on their way out of the buffer, and there is none
+            shared += Cost(lut=self.simd)
+        if self.synapse_folds * self.neuron_folds == 1:  # constants need no registers
+            neuron += Cost(ff=-delays)
         if self.far:
             folds = self.synapse_folds * self.neuron_folds
             shared += Cost(ff=self.pe * self.simd + 2 * self.simd * x[0].ints.bits + state_bits(folds))
-        return neuron * self.pe + shared + Cost(lut=5.0, ff=3.0) + self.schedule_cost(family, x[0])
+        return (
+            neuron * self.pe
+            + shared
+            + Cost(lut=by_lut(family, 5.0, 14.0), ff=3.0)
+            + self.schedule_cost(family, x[0])
+        )
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
