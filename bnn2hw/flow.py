@@ -183,7 +183,8 @@ class Accelerator:
         texts = {f"{sources}/{name}": text for name, text in self.design.files.items()}
         if self.backend == "verilog":
             texts["rtl/files.f"] = "".join(f"{n}\n" for n in self.design.files if n.endswith(".sv"))
-            texts.update({f"tb/{name}": text for name, text in self._testbench().items()})
+            bench = {**self.design.bench, **self._testbench()}
+            texts.update({f"tb/{name}": text for name, text in bench.items()})
         texts["report.txt"] = f"{self}\n"
         facts = {
             "name": self.name,
@@ -290,7 +291,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         target: a device, by name; "ecp5-85k" where none is given.
         fps: frames per second to reach at the target's clock; as many as fit where none is given.
         folding: PE and SIMD by layer, by hand; the others follow.
-        output: "class", "scores", or "top3" for the three best classes; the class where the model ends in a softmax, else the scores.
+        output: "class", "scores", or "top3" for the three best classes; the class where none is given and the model ends in
+            a softmax, else the scores.
         backend: "verilog" or "hls".
         bits: of what must be rounded, kernels and streams of real numbers: one for all, or by layer. Where none
             is given, 18 for kernels, and for streams 18 with calibration data and 24 without.
