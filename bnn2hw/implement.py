@@ -155,7 +155,7 @@ def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz
     """The same error with the rate of the fastest folding that is predicted to fit."""
     bare = without_plumbing(graph)
     have = estimate.cost(graph, device)
-    keep = ROOM / error.excess
+    keep = ROOM / max(error.excess, 1.0)
     smaller = replace(
         device,
         lut=int(min(device.lut, have.lut * keep / fold.FILL)),
@@ -172,7 +172,7 @@ def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz
         remedy = "no folding is predicted to fit: choose a larger target"
     except Bnn2hwError:
         remedy = ""
-    return DoesNotFitError(error.device, error.over, remedy)
+    return DoesNotFitError(error.device, error.over, remedy, error.note)
 
 
 def without_plumbing(graph: Graph) -> Graph:
