@@ -12,7 +12,8 @@ class Family:
     """What the cost models need to know of a device family.
 
     `bram_shapes` are the (depth, width) configurations of one block RAM; `lutram_shapes` those of one
-    distributed RAM, none where the family has no such, and `lutram_luts` the LUTs that it takes.
+    distributed RAM, none where the family has no such, and `lutram_luts` the LUTs that it takes. `bram_registers`
+    says whether our flow uses the output registers of its block RAMs.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Family:
     bram_shapes: tuple[tuple[int, int], ...]
     lutram_shapes: tuple[tuple[int, int], ...]
     lutram_luts: int
+    bram_registers: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class Device:
     clock_mhz: float
 
 
-ECP5 = Family("ecp5", 4, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), ((16, 4),), 6)
+ECP5 = Family(
+    "ecp5", 4, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), ((16, 4),), 6, True
+)
 ICE40 = Family("ice40", 4, ((2048, 2), (1024, 4), (512, 8), (256, 16)), (), 0)
 GOWIN = Family(
     "gowin", 4, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), ((16, 4),), 8

@@ -24,6 +24,9 @@ from bnn2hw.errors import Bnn2hwError, InputError, MismatchError
 
 Progress = Callable[[str], None]
 
+CALIBRATION_IMAGES = 512
+"""Images of a calibration file that are looked at."""
+
 
 class _Group(click.Group):
     """Turns errors of ours into a message and exit status 2, a mismatch into 1."""
@@ -88,10 +91,18 @@ def _model_options(command: Callable[..., None]) -> Callable[..., None]:
             ),
             click.option("--offset", type=_Number(), default=0.0, help="Real value of an input of 0."),
             click.option(
-                "--output", type=click.Choice(["class", "scores"]), help="What the design gives out."
+                "--output", help="What the design gives out: class, scores, or top3 for the best three."
             ),
             click.option(
                 "--backend", type=click.Choice([*BACKENDS]), default="verilog", help="What is generated."
+            ),
+            click.option(
+                "--calibration",
+                type=click.Path(path_type=Path),
+                help="Images (.npy or .npz) on which the ranges of real-valued streams are seen.",
+            ),
+            click.option(
+                "--bits", type=int, help="Of what must be rounded: real-valued kernels and streams."
             ),
             click.option("--json", "as_json", is_flag=True, help="Print JSON for machines."),
         ]
@@ -112,6 +123,8 @@ def _compile(
     offset: float,
     output: Any,
     backend: str,
+    calibration: Path | None,
+    bits: int | None,
 ) -> bnn2hw.Accelerator:
     if dtype is None and (scale, offset) != (1.0, 0.0):
         raise InputError(
@@ -125,6 +138,8 @@ def _compile(
         folding=_read_folding(folding) if folding else None,
         output=output,
         backend=backend,
+        bits=bits,
+        calibration=image_files.read(calibration, (), CALIBRATION_IMAGES)[0] if calibration else None,
         progress=progress,
     )
 

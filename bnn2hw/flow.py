@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2hw import backends, boards, csim, fold, golden, implement, report, storage, streams
+from bnn2hw import backends, boards, csim, deviation, fold, golden, implement, report, storage, streams
 from bnn2hw import estimate as estimating
 from bnn2hw import simulate as simulating
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device
+from bnn2hw.deviation import Deviation
 from bnn2hw.errors import FoldingError, InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
@@ -24,7 +25,7 @@ from bnn2hw.ir import Array, Cycles, Graph, Tensor
 from bnn2hw.lower import simplify
 from bnn2hw.lower.builder import Fidelity, Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
-from bnn2hw.lower.output import Output
+from bnn2hw.lower.output import Output, best_of
 from bnn2hw.ops.source import Input, Source
 from bnn2hw.simulate import Run
 from bnn2hw.usage import Usage
@@ -43,15 +44,6 @@ def _quiet(_: str) -> None:
 
 
 @dataclass(frozen=True)
-class Deviation:
-    """How often an edge of the hardware differed from Keras on real data."""
-
-    layer: str
-    different: int
-    values: int
-
-
-@dataclass(frozen=True)
 class Accelerator:
     """A compiled model.
 
@@ -60,6 +52,7 @@ class Accelerator:
         graph: in streamed form; it alone determines the hardware.
         device: what it is planned for.
         fidelity: by layer of the model, how exact it is.
+        measured: by edge, the deviation from Keras on calibration data, where there were any.
         units: the model's own input unit: real = v · scale + offset for the integer v on the wire.
         backend: "verilog" or "hls".
         origin: the real form and its relation to the hardware form, where the model was just compiled.
@@ -72,6 +65,7 @@ class Accelerator:
     units: Input
     backend: str = "verilog"
     origin: tuple[Graph, Lowered] | None = field(default=None, repr=False)
+    measured: Mapping[str, Deviation] = field(default_factory=dict, repr=False)
 
     @property
     def input(self) -> Tensor:
@@ -176,18 +170,7 @@ class Accelerator:
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
         graph, lowered = self.origin
-        arrays = golden.check(lowered.graph, self.integers(x))
-        types = lowered.graph.types
-        ours = golden.run(lowered.graph, arrays)
-        theirs = golden.run(graph, {n: types[n].real(a).astype(np.float32) for n, a in arrays.items()})
-        found = []
-        for edge, real in lowered.matches.items():
-            tensor = lowered.graph.types[edge]
-            near = np.isclose(
-                tensor.real(ours[edge]).reshape(theirs[real].shape), theirs[real], 1e-5, _half(tensor)
-            )
-            found.append(Deviation(edge, int(np.size(near) - near.sum()), int(np.size(near))))
-        return found
+        return deviation.measure(graph, lowered, golden.check(lowered.graph, self.integers(x)))
 
     def write(self, folder: str | Path) -> Path:
         """Write sources, weights, test bench, graph, report and manifest into a folder.
@@ -200,7 +183,8 @@ class Accelerator:
         texts = {f"{sources}/{name}": text for name, text in self.design.files.items()}
         if self.backend == "verilog":
             texts["rtl/files.f"] = "".join(f"{n}\n" for n in self.design.files if n.endswith(".sv"))
-            texts.update({f"tb/{name}": text for name, text in self._testbench().items()})
+            bench = {**self.design.bench, **self._testbench()}
+            texts.update({f"tb/{name}": text for name, text in bench.items()})
         texts["report.txt"] = f"{self}\n"
         facts = {
             "name": self.name,
@@ -209,6 +193,7 @@ class Accelerator:
             "top": self.design.top,
             "units": [self.units.dtype, self.units.scale, self.units.offset],
             "fidelity": {layer: [f.kind, f.why] for layer, f in self.fidelity.items()},
+            "measured": [list(astuple(d)) for d in self.measured.values()],
             "input": "; ".join(s.words for s in self.design.inputs),
             "output": "; ".join(s.words for s in self.design.outputs),
             "cycles": {
@@ -279,6 +264,7 @@ def load(folder: str | Path) -> Accelerator:
         graph=graph,
         device=boards.device(facts["device"]),
         fidelity={layer: Fidelity(*f) for layer, f in facts["fidelity"].items()},
+        measured={d[0]: Deviation(*d) for d in facts["measured"]},
         units=Input(*facts["units"]),
         backend=facts["backend"],
     )
@@ -305,10 +291,11 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         target: a device, by name; "ecp5-85k" where none is given.
         fps: frames per second to reach at the target's clock; as many as fit where none is given.
         folding: PE and SIMD by layer, by hand; the others follow.
-        output: "class" or "scores"; the class where the model ends in a softmax, else the scores.
+        output: "class", "scores", or "top3" for the three best classes; the class where none is given and the model ends in
+            a softmax, else the scores.
         backend: "verilog" or "hls".
-        bits: of what must be rounded, kernels and streams of real numbers: one number for all, or by layer; 12 and 16
-            where none is given.
+        bits: of what must be rounded, kernels and streams of real numbers: one for all, or by layer. Where none
+            is given, 18 for kernels, and for streams 18 with calibration data and 24 without.
         calibration: some inputs, as for `golden`, on which the ranges of streams of real numbers are seen, where those
             that are proved for all inputs would waste bits.
         progress: told what is being done.
@@ -323,8 +310,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
 
     backends.check(backend)
     device = boards.device(target or boards.DEFAULT_DEVICE)
-    if output not in (None, "class", "scores"):
-        raise InputError(f"unknown output '{output}'; use 'class' or 'scores'")
+    best_of(output or "class")
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"fps must be a positive number, not {fps}")
     progress("reading the model")
@@ -333,12 +319,21 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     progress("lowering to integers")
     real = simplify(imported.graph)
     ranges = _ranges(real, wires, calibration)
-    lowered = to_hardware(real, wires, output, Precision.of(bits), ranges)
+    lowered = to_hardware(real, wires, output, Precision.of(bits, calibrated=calibration is not None), ranges)
     progress("folding")
     graph = _folded(lowered.graph, device, fps, folding)
     progress("laying out streams")
-    return Accelerator(
+    made = Accelerator(
         imported.name, streams.connect(graph), device, lowered.fidelity, units, backend, (real, lowered)
+    )
+    if calibration is None:
+        return made
+    progress("measuring the deviation from Keras")
+    return replace(
+        made,
+        measured={
+            d.layer: d for d in made.deviation(_images(calibration, made.input.shape)[:CALIBRATION_BATCH])
+        },
     )
 
 
@@ -365,7 +360,7 @@ def _ranges(
         return {}
     source = next(n for n in real if isinstance(n.op, Source))
     wire = wires[source.name].tensor(real.types[source.name].shape)
-    x = np.asarray(calibration)
+    x = _images(calibration, wire.shape)
     if x.shape[1:] != wire.shape or not len(x):
         raise InputError(
             f"calibration data have shape {x.shape}, expected (images, {', '.join(map(str, wire.shape))})"
@@ -378,6 +373,12 @@ def _ranges(
             low, high = found.get(name, (flat[0], flat[0]))
             found[name] = np.minimum(low, flat.min(0)), np.maximum(high, flat.max(0))
     return found
+
+
+def _images(x: Array, shape: tuple[int, ...]) -> Array:
+    """Images; grey ones may come without their channel axis."""
+    x = np.asarray(x)
+    return x[..., None] if (*x.shape[1:], 1) == shape else x
 
 
 def _folded(graph: Graph, device: Device, fps: float | None, by_hand: Folding | None) -> Graph:
@@ -393,8 +394,3 @@ def _folded(graph: Graph, device: Device, fps: float | None, by_hand: Folding | 
             "ask for fewer fps, or choose a larger target"
         )
     return chosen
-
-
-def _half(tensor: Tensor) -> float:
-    """Half a step of an edge's integers in real terms: what rounding to them may cost."""
-    return 0.5 * float(np.max(tensor.scale))

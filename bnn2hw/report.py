@@ -10,6 +10,7 @@ from rich.table import Table
 
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device
+from bnn2hw.deviation import Deviation
 from bnn2hw.estimate import Estimate, hardware_nodes
 from bnn2hw.ir import Cost, Graph
 from bnn2hw.lower.hardware import Fidelity
@@ -39,6 +40,10 @@ class Accelerator(Protocol):
         """By layer of the model."""
 
     @property
+    def measured(self) -> Mapping[str, Deviation]:
+        """By edge, the deviation from Keras on calibration data."""
+
+    @property
     def backend(self) -> str:
         """What the sources are written in."""
 
@@ -58,7 +63,7 @@ def table(accelerator: Accelerator) -> Table:
     for name in ("op", "out", "values"):
         rows.add_column(name, no_wrap=True)
     rows.add_column("fidelity")
-    for name in ("PE", "SIMD", "cycles", "LUT", "FF", "BRAM"):
+    for name in ("PE", "SIMD", "cycles", "LUT", "FF", "BRAM", "DSP"):
         rows.add_column(name, justify="right")
     plumbing, count = Cost(), 0
     for node, op in hardware_nodes(graph):
@@ -84,13 +89,15 @@ def table(accelerator: Accelerator) -> Table:
     return rows
 
 
-def _figures(cost: Cost) -> tuple[str, str, str]:
-    return f"{cost.lut:,.0f}", f"{cost.ff:,.0f}", f"{cost.bram:,.0f}"
+def _figures(cost: Cost) -> tuple[str, ...]:
+    return tuple(f"{value:,.0f}" for value in (cost.lut, cost.ff, cost.bram, cost.dsp))
 
 
 def _fidelity(accelerator: Accelerator, name: str) -> str:
     layer = name if name in accelerator.fidelity else name.rsplit(".", 1)[0]
-    return accelerator.fidelity[layer].kind if layer in accelerator.fidelity else "exact"
+    kind = accelerator.fidelity[layer].kind if layer in accelerator.fidelity else "exact"
+    off = accelerator.measured.get(name)
+    return f"{kind} ({off.share:.0e})" if off and off.different else kind
 
 
 def summary(accelerator: Accelerator) -> list[str]:
@@ -105,7 +112,20 @@ def summary(accelerator: Accelerator) -> list[str]:
         f"({estimate.latency_us:,.1f} µs)",
         f"predicted share of {accelerator.device.name}: {use}",
         *_caveats(accelerator.backend),
+        *_rounded(accelerator),
     ]
+
+
+def _rounded(accelerator: Accelerator) -> list[str]:
+    """Which layers are not exact, and why; with what was measured, where it was."""
+    rounded = [(layer, f.why) for layer, f in accelerator.fidelity.items() if f.kind == "rounded"]
+    if not rounded:
+        return ["every layer is exact"]
+    lines = [f"{len(rounded)} of {len(accelerator.fidelity)} layers are rounded:"]
+    lines += [f"  {layer}: {why}" for layer, why in rounded]
+    if accelerator.measured:
+        return [*lines, "in brackets: mean difference from Keras on the calibration data, over the mean size"]
+    return [*lines, "give calibration images to see by how much, and to spend fewer bits on ranges"]
 
 
 def _caveats(backend: str) -> list[str]:

@@ -249,7 +249,8 @@ def build(design: Design, progress: Progress = lambda _: None) -> Path:
     Only sources count: the same structure with other weights is the same simulator, since memories are
     read when it starts.
     """
-    sources = {name: text for name, text in sorted(design.files.items()) if not name.endswith(".hex")}
+    texts = {**design.files, **design.bench}
+    sources = {name: text for name, text in sorted(texts.items()) if not name.endswith(".hex")}
     return verilate.build(
         design.top,
         sources,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bnn2hw import tools, usage
+from bnn2hw.absorb import absorb_output_registers
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device, Family
 from bnn2hw.errors import DoesNotFitError, InputError, TimingError, ToolError
@@ -227,4 +228,6 @@ def area(
         passes += [f"delete {design.top} *bnn2hw_frame*", f"select -assert-any *{only}*"]
         passes += ["select -clear"]
     netlist = run_yosys(design, folder, [*passes, *mapper.command.split("; "), *then], "netlist.json")
+    if family.name == "ecp5":
+        absorb_output_registers(netlist)
     return usage.of_netlist(netlist, mapper, {s.id: s.name for s in design.streams})

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _pytest.mark import ParameterSet
 
-from bnn2hw import golden
+from bnn2hw import boards, golden
+from bnn2hw.backends import verilog
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Graph, HardwareOp, Node, Tensor
-from bnn2hw.ops import Source
+from bnn2hw.ops import HARDWARE_OPS, Source
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -22,6 +24,19 @@ def alone(op: HardwareOp, *x: Tensor) -> Graph:
     names = [f"x{i or ''}" for i in range(len(x))]
     sources = [Node(name, Source(tensor, op.lanes(*x)[0])) for name, tensor in zip(names, x, strict=True)]
     return Graph((*sources, Node("y", op, tuple(names))), ("y",))
+
+
+def family_forms() -> list[ParameterSet]:
+    """The ops' examples in every family in which they have forms of their own, as test parameters."""
+    found = []
+    for kind in HARDWARE_OPS:
+        for i, (op, x) in enumerate(kind.examples()):
+            portable = verilog.render(alone(op, *x))
+            for family in (boards.ECP5, boards.XILINX, boards.ICE40):
+                design = verilog.render(alone(op, *x), family=family)
+                if design.files != portable.files:
+                    found.append(pytest.param(op, x, design, id=f"{op.kind}-{i}-{family.name}"))
+    return found
 
 
 def random_values(tensor: Tensor, count: int, seed: int = 0) -> Array:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from bnn2hw import backends, boards, golden, simulate
+from bnn2hw.backends.design import Design
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.resources import data_dir
-from tests.support import alone, random_frames, random_values
+from tests.support import alone, family_forms, random_frames, random_values
 
 Example = tuple[HardwareOp, tuple[Tensor, ...]]
 EXAMPLES = [
@@ -67,6 +68,19 @@ def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, 
         return
     assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
     assert np.diff(smooth.frame_ends).tolist() == [predicted.interval] * (FRAMES - 1)
+
+
+@pytest.mark.parametrize(("op", "x", "design"), family_forms())
+def test_the_forms_of_a_family_equal_golden(op: HardwareOp, x: tuple[Tensor, ...], design: Design) -> None:
+    graph, predicted = alone(op, *x), op.cycles(*x)
+    frames = random_values(x[0], FRAMES)
+
+    smooth = simulate.simulate(design, graph, frames, predicted)
+    stalled = simulate.simulate(design, graph, frames, predicted, stalls=0.4, seed=1)
+
+    smooth.check()
+    stalled.check()
+    assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
 
 
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)

@@ -11,10 +11,11 @@ from tests.support import ROOT
 
 PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
-    {"errors", "resources"},
+    {"errors", "resources", "netlist"},
     {"ir", "boards"},
     {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
+    | {"deviation", "absorb"}
     | {"netlist", "shell", "implement", "host", "virtual", "images"},
     {"flow"},
     {""},

@@ -13,7 +13,7 @@ from bnn2hw.backends.design import Design
 from bnn2hw.errors import MissingToolError
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS
-from tests.support import alone, random_frames
+from tests.support import alone, family_forms, random_frames
 
 EXAMPLES = [
     pytest.param(op, x, id=f"{op.kind}-{i}")
@@ -35,6 +35,7 @@ def yosys() -> tools.Tool:
 
 def as_yosys_reads(design: Design, folder: Path) -> Design:
     """The same design after Yosys has read it and written it out again, module by module."""
+    design = replace(design, files={**design.files, **design.bench})
     passes = [
         f"hierarchy -check -top {design.top}",
         "proc",
@@ -45,7 +46,7 @@ def as_yosys_reads(design: Design, folder: Path) -> Design:
     ]
     netlist = synth.run_yosys(design, folder, passes, "netlist.v").read_text()
     unlinted = "".join(f"/* verilator lint_off {rule} */\n" for rule in UNLINTED)
-    return replace(design, files={"netlist.sv": unlinted + netlist})
+    return replace(design, files={"netlist.sv": unlinted + netlist}, bench={})
 
 
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
@@ -54,6 +55,18 @@ def test_yosys_understands_what_the_simulator_does(
 ) -> None:
     graph = alone(op, *x)
     netlist = as_yosys_reads(verilog.render(graph), tmp_path)
+
+    run = simulate.simulate(netlist, graph, random_frames(graph, FRAMES), op.cycles(*x), stalls=0.3, seed=1)
+
+    run.check()
+
+
+@pytest.mark.parametrize(("op", "x", "design"), family_forms())
+def test_yosys_understands_the_forms_of_a_family(
+    op: HardwareOp, x: tuple[Tensor, ...], design: Design, tmp_path: Path
+) -> None:
+    graph = alone(op, *x)
+    netlist = as_yosys_reads(design, tmp_path)
 
     run = simulate.simulate(netlist, graph, random_frames(graph, FRAMES), op.cycles(*x), stalls=0.3, seed=1)
 

@@ -36,7 +36,7 @@ def render(
         backend: one of `BACKENDS`.
         graph: in streamed form.
         summary: a line for the heads of the sources.
-        device: what the scripts of the backend are for, where it has scripts.
+        device: whose cells the sources may name, and what the scripts of the backend are for.
 
     Raises:
         InputError: an unknown backend.
@@ -44,4 +44,4 @@ def render(
     check(backend)
     if backend == "hls":
         return hls.render(graph, summary=summary, device=device)
-    return verilog.render(graph, summary=summary)
+    return verilog.render(graph, summary=summary, family=device.family)

@@ -76,7 +76,7 @@ def to_hardware(
     Args:
         graph: in real form.
         wires: what arrives at the inputs, by name.
-        output: "class" or "scores"; None gives the class where the model ends in a softmax.
+        output: "scores", "class" or "top3"; None gives the class where the model ends in a softmax.
         precision: bits of what must be rounded.
         ranges: by node of the real form, the smallest and largest value of each channel seen on
             calibration data.

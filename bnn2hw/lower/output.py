@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
+from bnn2hw.errors import InputError
 from bnn2hw.ir import Ints
 from bnn2hw.lower.builder import Edge, Fidelity
 from bnn2hw.lower.probe import NotPointwise, lattice, scores
@@ -15,8 +16,25 @@ from bnn2hw.lower.settle import Settler, Wish
 from bnn2hw.ops.argmax import Argmax
 from bnn2hw.ops.real import MaxPool, Pointwise, Softmax
 from bnn2hw.ops.table import Table
+from bnn2hw.ops.topk import TopK
 
-Output = Literal["class", "scores"]
+Output = str
+"""What a design gives out: "scores", "class", or "top3" for the three best classes from the best on (any number)."""
+
+
+def best_of(output: Output) -> int | None:
+    """The number in "top3"; None for other outputs.
+
+    Raises:
+        InputError: no output of ours.
+    """
+    match = re.fullmatch(r"top([1-9]\d*)", output)
+    if not match and output not in ("class", "scores"):
+        raise InputError(
+            f"unknown output '{output}'; use 'class', 'scores' or 'top3' for the three best classes"
+        )
+    return int(match[1]) if match else None
+
 
 TABLE_ENTRIES = 2**22
 """Largest table that scores may need."""
@@ -31,7 +49,7 @@ def leave(settler: Settler, edge: Edge, output: Output | None) -> str:
     Args:
         settler: what makes integers.
         edge: the end of the model.
-        output: "class" or "scores"; None gives the class where the model ends in a softmax.
+        output: see `Output`; None gives the class where the model ends in a softmax.
     """
     softmax = bool(edge.chain) and isinstance(edge.chain[-1].op, Softmax)
     if softmax:
@@ -40,6 +58,14 @@ def leave(settler: Settler, edge: Edge, output: Output | None) -> str:
         )
         edge = replace(edge, chain=edge.chain[:-1])
     name = _scores(settler, edge)
+    count = best_of(output or "class")
+    if count:
+        classes = settler.b.types[name].channels
+        if count <= classes:
+            return settler.b.add(f"top{count}", TopK(count), name)
+        settler.b.problem(
+            edge.last, f"output 'top{count}' of {classes} classes", f"at most 'top{classes}'", "ask for fewer"
+        )
     if output == "class" or (output is None and softmax):
         name = settler.b.add("class", Argmax(), name)
     return name

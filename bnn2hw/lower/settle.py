@@ -20,7 +20,7 @@ from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
 from bnn2hw.ops.window import Window
 
-CURVE_BITS = 12
+CURVE_BITS = 14
 """Bits of the input of a table that stands for a curve."""
 
 NOISE = 2.0**-20
@@ -342,10 +342,12 @@ class Settler:
         low, high = self._active(before, node.op)
         scale = float(fixed_step(np.array([low]), np.array([high]), CURVE_BITS)[0])
         grid = Ints(int(np.floor(low / scale)), int(np.ceil(high / scale)))
-        pieces = fit(self.b.chain(before), np.full(self.b.chain(before).features, scale / 8))
+        inner = self.b.chain(before)
+        largest = np.abs(inner(inner.samples(257)).astype(np.float64)).max(0)
+        pieces = fit(inner, np.maximum(scale / 8, largest * NOISE))
         if pieces is None:
             raise NotPointwise("curved before the curve")
-        op, _ = _affine_op(self.b.chain(before).ints, pieces, np.full(len(pieces.error), scale), grid)
+        op, _ = _affine_op(inner.ints, pieces, np.full(len(pieces.error), scale), grid)
         name = self.b.add(f"{before.last}.fixed", op, edge.name)
         table_edge = Edge(name, before.last, (node,))
         chain = self.b.chain(table_edge)

@@ -15,6 +15,7 @@ from bnn2hw.ops.pool import Pool
 from bnn2hw.ops.source import Source
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
+from bnn2hw.ops.topk import TopK
 from bnn2hw.ops.width import Width
 from bnn2hw.ops.window import Window
 from bnn2hw.ops.xnor import Xnor
@@ -33,6 +34,7 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
     Concat,
     Multiply,
     Argmax,
+    TopK,
     Width,
     Fifo,
 )
@@ -53,6 +55,7 @@ __all__ = [
     "Source",
     "Table",
     "Threshold",
+    "TopK",
     "Width",
     "Window",
     "Xnor",

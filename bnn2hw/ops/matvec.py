@@ -12,7 +12,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, HardwareOp, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, uniform
-from bnn2hw.ops.memories import adder, by_lut, divisors, ram_cost, rom_cost, state_bits
+from bnn2hw.ops.memories import adder, block_ram_rows, by_lut, divisors, ram_cost, rom_cost, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,18 +150,26 @@ class MatVec(HardwareOp):
 
     def around_cost(self, family: Family, x: Tensor) -> Cost:
         """All but the products and their sum: schedule, weights, vector buffer and accumulators."""
+        acc = self.pe * self.infer(x).ints.bits
+        total = self.schedule_cost(family, x) + Cost(ff=acc)
+        if self.synapse_folds > 1:
+            total += Cost(lut=self.pe * adder(family, self.infer(x).ints.bits) + by_lut(family, 1.3, 0) * acc)
+        return total
+
+    def schedule_cost(self, family: Family, x: Tensor) -> Cost:
+        """Schedule, weights and vector buffer."""
         folds, beat = self.synapse_folds * self.neuron_folds, self.simd * x.ints.bits
-        depth, acc = self.pipeline(x) - 1, self.pe * self.infer(x).ints.bits
+        depth, word = self.pipeline(x) - 1, self.pe * self.simd * self.weight_bits
         counters = state_bits(self.synapse_folds) + state_bits(folds) + 4
         # Of the three flags that travel with the data, two become shift registers where LUTs can be such.
         flags = depth * (by_lut(family, 3, 1) if self.synapse_folds > 1 else 1)
-        total = Cost(lut=by_lut(family, 1.7, 1.0) * counters, ff=counters + flags + 2 * beat + acc)
-        if self.synapse_folds > 1:
-            total += Cost(lut=self.pe * adder(family, self.infer(x).ints.bits) + by_lut(family, 1.3, 0) * acc)
+        total = Cost(lut=by_lut(family, 1.7, 1.0) * counters, ff=counters + flags + 2 * beat)
         if self.neuron_folds > 1:
             total += Cost(lut=beat) + ram_cost(family, self.synapse_folds, beat, ports=1)
-        weights = rom_cost(family, folds, self.pe * self.simd * self.weight_bits)
-        second_register = weights.ff if not weights.bram else self.pe * self.simd * self.weight_bits
+        weights = rom_cost(family, folds, word)
+        second_register = weights.ff
+        if weights.bram and not (family.bram_registers and block_ram_rows(family, folds, word) == 1):
+            second_register = word
         return total + weights + Cost(ff=second_register)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:

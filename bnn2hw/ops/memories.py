@@ -60,6 +60,12 @@ def block_rams(family: Family, words: int, bits: int) -> int:
     return min(math.ceil(words / depth) * math.ceil(bits / width) for depth, width in family.bram_shapes)
 
 
+def block_ram_rows(family: Family, words: int, bits: int) -> int:
+    """Block RAMs one above the other in the shape that `block_rams` counts."""
+    shapes = [(math.ceil(words / depth), math.ceil(bits / width)) for depth, width in family.bram_shapes]
+    return min(shapes, key=lambda s: (s[0] * s[1], s[0]))[0]
+
+
 def in_block_ram(words: int, bits: int) -> bool:
     """Whether a ROM of that shape asks for block RAM."""
     return words > ROM_WORDS and words * bits >= ROM_BITS

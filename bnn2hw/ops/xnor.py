@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -12,13 +12,83 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import adder, adder_tree, by_lut
-
-LEAF = 6
-"""Bits that the first level of the popcount counts at once; the template uses the same."""
-
+from bnn2hw.ops.memories import by_lut, in_block_ram, state_bits
 
 TERNARY = Ints(-1, 1)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The tree that counts lanes: sums of three, then adders that each take one more lane as their carry.
+
+    A node of level l counts 2^(l + 1) − 1 lanes where it is full; at most one node of a level is not.
+    """
+
+    lanes: int
+
+    @property
+    def levels(self) -> int:
+        """Registers from the first lanes to the count."""
+        return max((self.lanes.bit_length()) - 1, 0)
+
+    @cached_property
+    def nodes(self) -> list[tuple[int, int, bool]]:
+        """Of each level: its number, how many sums it makes, and whether it passes a number on besides."""
+        found = []
+        full, rest = 0, self.lanes
+        for level in range(self.levels, 0, -1):
+            capacity = 2 ** (level + 1) - 1
+            full *= 2
+            if rest > capacity:
+                full, rest = full + 1, rest - 1 - capacity
+            if rest == capacity:
+                full, rest = full + 1, 0
+            sums = full + (rest > capacity // 2 or (level == 1 and rest > 0))
+            found.append((level, sums, 0 < rest <= capacity // 2 and level > 1))
+        return found[::-1]
+
+    @property
+    def delays(self) -> int:
+        """Registers that hold lanes until their level."""
+        return sum((level - 1) * sums for level, sums, _ in self.nodes)
+
+    def cost(self, luts: Luts) -> Cost:
+        """Of one tree."""
+        total = Cost()
+        for level, sums, passes in self.nodes:
+            lut = luts.triples(sums) if level == 1 else luts.adders(sums, level)
+            total += Cost(lut=lut, ff=sums * (level + 1) + passes * level)
+        return total
+
+
+@dataclass(frozen=True)
+class Luts:
+    """LUTs of the parts of a neuron in a family: of so many triples, of adders of so many bits, of an accumulator."""
+
+    triples: Callable[[int], float]
+    adders: Callable[[int, int], float]
+    accumulator: Callable[[int], float]
+
+
+def _chains(count: int, step: int, most: int) -> int:
+    """LUTs of ECP5's carry chains: `most` sums of `step` halves in each, one half more, and whole slices."""
+    whole, rest = divmod(count, most)
+    return whole * 2 * ((most * step + 2) // 2) + (2 * ((rest * step + 2) // 2) if rest else 0)
+
+
+LUTS = {
+    "ecp5": Luts(
+        lambda n: _chains(n, 2, 8),
+        lambda n, bits: _chains(n, bits + 1, max(16 // (bits + 1), 1)),
+        lambda bits: _chains(1, bits + 1, 1),
+    ),
+    "xilinx": Luts(lambda n: 2 * n, lambda n, bits: n * (bits + 1), lambda bits: bits + 1),
+}
+PORTABLE = Luts(lambda n: 5 * n, lambda n, bits: n * (bits + 3), lambda bits: 2 * bits + 2)
+
+
+def _luts(family: Family) -> Luts:
+    return LUTS.get(family.name, PORTABLE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +114,18 @@ class Xnor(MatVec):
         return super().dot(x)
 
     @property
-    def leaves(self) -> int:
-        """Terms that the adder tree sums."""
-        return math.ceil(self.simd / LEAF)
+    def count_bits(self) -> int:
+        """Width of the count of all lanes but one; the tree that counts them has a level less."""
+        return max((self.simd - 1).bit_length(), 1)
+
+    @property
+    def far(self) -> bool:
+        """Whether the weights lie in block RAM, to which and from which there is a register more."""
+        return in_block_ram(self.synapse_folds * self.neuron_folds, self.pe * self.simd)
 
     def pipeline(self, x: Tensor) -> int:
-        return 4 + (self.leaves - 1).bit_length() + (x.ints == TERNARY)
+        masked = x.ints == TERNARY
+        return 2 + self.count_bits + 2 * masked + 2 * self.far + (self.synapse_folds > 1)
 
     def params(self, *x: Tensor) -> dict[str, int | str]:
         return {**super().params(*x), "MASKED": int(x[0].ints == TERNARY)}
@@ -58,17 +134,31 @@ class Xnor(MatVec):
         return (self.weights > 0).astype(np.int64)
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        full, rest = divmod(self.simd, LEAF)
-        counts = full * LEAF.bit_length() + rest.bit_length()
-        constant = self.synapse_folds * self.neuron_folds == 1
-        synapse = by_lut(family, 1.2, 0.5) if constant else by_lut(family, 1.38, 1.27)
-        masked = x[0].ints == TERNARY
-        leaves = Cost(lut=self.simd * synapse, ff=counts) * (self.pe + masked)
-        tree = adder_tree(family, self.leaves, LEAF.bit_length(), copies=self.pe + masked)
-        if masked:  # the difference of both counts
-            bits = self.simd.bit_length() + 2
-            tree += Cost(lut=adder(family, bits), ff=bits) * self.pe
-        return leaves + tree + self.around_cost(family, x[0])
+        masked, acc = x[0].ints == TERNARY, self.infer(*x).ints.bits
+        tree, luts = Tree(self.simd - 1), _luts(family)
+        delays = tree.delays + tree.levels
+        neuron = tree.cost(luts) + Cost(
+            lut=luts.accumulator(acc), ff=delays + acc * (1 + (self.synapse_folds > 1))
+        )
+        shared = Cost(ff=delays)
+        if masked:  # what agrees is a register of its own; what is missing is counted too, and added
+            neuron += Cost(
+                lut=self.simd + luts.adders(1, self.count_bits), ff=self.simd + self.count_bits + 1
+            )
+            shared += tree.cost(luts) + Cost(ff=self.simd + 2)
+        if self.neuron_folds == 1:  # inputs are inverted on their way out of the buffer, and there is none
+            shared += Cost(lut=self.simd)
+        if self.synapse_folds * self.neuron_folds == 1:  # constants need no registers
+            neuron += Cost(ff=-delays)
+        if self.far:
+            folds = self.synapse_folds * self.neuron_folds
+            shared += Cost(ff=self.pe * self.simd + 2 * self.simd * x[0].ints.bits + state_bits(folds))
+        return (
+            neuron * self.pe
+            + shared
+            + Cost(lut=by_lut(family, 5.0, 14.0), ff=3.0)
+            + self.schedule_cost(family, x[0])
+        )
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
@@ -82,6 +172,9 @@ class Xnor(MatVec):
         yield cls(weights(28, 3), axes=2, pe=3, simd=14), (Tensor((2, 14), BIPOLAR),)
         yield cls(weights(65, 4), pe=1, simd=65), (Tensor((65,), BIPOLAR),)
         yield cls(weights(1, 2), pe=1, simd=1), (Tensor((3, 1), BIPOLAR),)
+        yield cls(weights(72, 4), pe=2, simd=36), (Tensor((2, 72), BIPOLAR),)
+        yield cls(weights(64, 40), pe=4, simd=8), (Tensor((2, 64), BIPOLAR),)
         yield cls(weights(18, 6), pe=2, simd=9), (Tensor((4, 18), TERNARY),)
+        yield cls(weights(40, 2), pe=2, simd=20), (Tensor((2, 40), TERNARY),)
         yield cls(weights(12, 4), axes=2, pe=4, simd=4), (Tensor((3, 2, 6), TERNARY),)
         yield cls(weights(1, 2), pe=2, simd=1), (Tensor((3, 1), TERNARY),)

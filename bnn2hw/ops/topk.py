@@ -1,0 +1,80 @@
+"""The indices of the largest channels, in falling order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from bnn2hw.boards import Family
+from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ops.memories import by_lut, comparison, state_bits
+
+
+@dataclass(frozen=True, eq=False)
+class TopK(HardwareOp):
+    """The first `k` indices along the last `axes` axes, sorted from the largest value, equal ones in their order.
+
+    One value is looked at per cycle; a vector's indices go out when all its values are in.
+
+    Attributes:
+        k: how many; at most as many as there are values.
+        axes: trailing axes over which values are sorted.
+    """
+
+    kind: ClassVar[str] = "topk"
+
+    k: int
+    axes: int = 1
+
+    def _count(self, x: Tensor) -> int:
+        """Values of a vector."""
+        return math.prod(x.shape[-self.axes :])
+
+    def infer(self, *x: Tensor) -> Tensor:
+        count = self._count(x[0])
+        if not 1 <= self.k <= count:
+            raise ValueError(f"k={self.k} must be from 1 to {count}, the number of values")
+        return Tensor((*x[0].shape[: -self.axes], self.k), Ints(0, max(count - 1, 1)))
+
+    def golden(self, *x: Array) -> Array:
+        values = x[0].reshape(*x[0].shape[: x[0].ndim - self.axes], -1).astype(np.int64)
+        order: Array = np.argsort(-values, axis=-1, kind="stable")
+        return order[..., : self.k]
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return 1, 1
+
+    def interval(self, *x: Tensor) -> int:
+        return x[0].size // self._count(x[0]) * (self._count(x[0]) + self.k)
+
+    def timing(self, *x: Tensor) -> Steps:
+        count = self._count(x[0])
+        reading = np.arange(self.interval(*x)) % (count + self.k) < count
+        return Steps(reading, ~reading, latency=1)
+
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        return {
+            "K": self.k,
+            "BITS": x[0].ints.bits,
+            "SIGNED": int(x[0].ints.signed),
+            "COUNT": self._count(x[0]),
+            "INDEX_BITS": self.infer(*x).ints.bits,
+        }
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        bits, index = x[0].ints.bits, self.infer(*x).ints.bits
+        entry = comparison(family, bits + 1) + by_lut(family, 1.2, 1.0) * (bits + index + 1)
+        counter = state_bits(self._count(x[0]) + self.k)
+        return Cost(
+            lut=self.k * entry + 2 * counter + 4, ff=self.k * (bits + index + 1) + counter + index + 1
+        )
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        yield cls(3), (Tensor((2, 10), Ints(-3, 3)),)
+        yield cls(1, axes=2), (Tensor((3, 2, 4), Ints(0, 7)),)
+        yield cls(4), (Tensor((4,), Ints(-8, 8, step=2)),)
