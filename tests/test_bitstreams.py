@@ -11,8 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import bnn2hw
-from bnn2hw import boards, fold, implement, pll, shell, simulate, synth, tools
-from bnn2hw import netlist as gates
+from bnn2hw import boards, fold, gates, implement, pll, shell, simulate, synth, tools
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import BOARDS, Board
 from bnn2hw.cli import main
