@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from bnn2hw import boards, synth, tools
+from bnn2hw.absorb import absorb_output_registers
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
-from bnn2hw.absorb import absorb_output_registers
 from bnn2hw.ops import Source, Xnor
 
 MW, MH = 1024, 512

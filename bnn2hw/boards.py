@@ -94,6 +94,7 @@ class Board:
         clock, rx, tx, led: pins; rx carries data from the host, tx data to it.
         led_active_low: whether the LED is lit by a 0.
         led_io: electrical standard of the LED's pin; that of all others is LVCMOS33.
+        clock_on_pll: of an iCE40: whether the oscillator's pin is that of the PLL.
         held_high: pins that must be driven to 1, by name.
         memory: what else is on the board, which the shell does not use.
         program: the command that loads a bitstream, whose path follows.
@@ -114,6 +115,7 @@ class Board:
     program: str
     memory: str = ""
     led_io: str = "LVCMOS33"
+    clock_on_pll: bool = True
     held_high: tuple[tuple[str, str], ...] = ()
 
 
@@ -180,6 +182,7 @@ BOARDS: dict[str, Board] = {
             clock_mhz=36,
             baud=1_000_000,
             clock="J3",
+            clock_on_pll=False,
             rx="B10",
             tx="B12",
             led="B5",

@@ -41,14 +41,17 @@ class DoesNotFitError(FoldingError):
     """A synthesized design that is larger than the device.
 
     Attributes:
-        over: by resource, what the design needs and what is there, where that is less.
+        over: by resource, what the design needs and what is there.
+        note: why it does not fit where that alone does not tell.
     """
 
-    def __init__(self, device: str, over: Mapping[str, tuple[int, int]], remedy: str = "") -> None:
-        self.device, self.over = device, dict(over)
+    def __init__(
+        self, device: str, over: Mapping[str, tuple[int, int]], remedy: str = "", note: str = ""
+    ) -> None:
+        self.device, self.over, self.note = device, dict(over), note
         needs = " and ".join(f"{need:,} {name} of {there:,}" for name, (need, there) in over.items())
         way_out = remedy or "ask for fewer fps, or choose a larger target"
-        super().__init__(f"the design needs {needs} of {device}; {way_out}")
+        super().__init__(f"the design needs {needs} of {device}{note}; {way_out}")
 
     @property
     def excess(self) -> float:

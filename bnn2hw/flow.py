@@ -291,8 +291,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         target: a device, by name; "ecp5-85k" where none is given.
         fps: frames per second to reach at the target's clock; as many as fit where none is given.
         folding: PE and SIMD by layer, by hand; the others follow.
-        output: "class", "scores", or "top3" for the three best classes; the class where none is given and the model ends in
-            a softmax, else the scores.
+        output: "class", "scores", or "top3" for the three best classes; where none is given the class if the model
+            ends in a softmax, else the scores.
         backend: "verilog" or "hls".
         bits: of what must be rounded, kernels and streams of real numbers: one for all, or by layer. Where none
             is given, 18 for kernels, and for streams 18 with calibration data and 24 without.

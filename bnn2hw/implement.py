@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bnn2hw import boards, estimate, fold, shell, storage, synth
+from bnn2hw import backends, boards, estimate, fold, shell, storage, synth
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Board, Device
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
@@ -39,6 +39,10 @@ class Accelerator(Protocol):
     @property
     def design(self) -> Design:
         """What the Verilog backend rendered of it."""
+
+    @property
+    def device(self) -> Device:
+        """What it is planned for."""
 
     @property
     def units(self) -> Input:
@@ -77,7 +81,7 @@ def implement(
         ToolError: a tool failed, or ended without its result; logs are in the folder.
     """
     device = place.device if isinstance(place, Board) else place
-    prepare = _options(accelerator.design, place, clock_mhz, baud)
+    prepare = _options(_design(accelerator, device), place, clock_mhz, baud)
     facts: dict[str, Any] = {"generator": storage.GENERATOR, "name": accelerator.name, "device": device.name}
     facts["board"] = place.name if isinstance(place, Board) else None
     _claim(folder)
@@ -92,6 +96,13 @@ def implement(
         _write(folder / LINK, {**prepare["link"], **for_host(accelerator, prepare["clock_mhz"])})
     _write(folder / FACTS, {**facts, "state": "done", **used.facts})
     return used
+
+
+def _design(accelerator: Accelerator, device: Device) -> Design:
+    """The sources, with cells of the family that they are synthesized for."""
+    if device.family == accelerator.device.family:
+        return accelerator.design
+    return backends.render("verilog", accelerator.graph, summary=accelerator.name, device=device)
 
 
 def _options(
@@ -155,7 +166,7 @@ def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz
     """The same error with the rate of the fastest folding that is predicted to fit."""
     bare = without_plumbing(graph)
     have = estimate.cost(graph, device)
-    keep = ROOM / error.excess
+    keep = ROOM / max(error.excess, 1.0)
     smaller = replace(
         device,
         lut=int(min(device.lut, have.lut * keep / fold.FILL)),
@@ -172,7 +183,7 @@ def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz
         remedy = "no folding is predicted to fit: choose a larger target"
     except Bnn2hwError:
         remedy = ""
-    return DoesNotFitError(error.device, error.over, remedy)
+    return DoesNotFitError(error.device, error.over, remedy, error.note)
 
 
 def without_plumbing(graph: Graph) -> Graph:

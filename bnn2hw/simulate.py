@@ -277,7 +277,8 @@ def _design_header(design: Design) -> str:
     """What the harness needs to know of a design."""
     inside = f"&top.rootp->{design.top}__DOT__"
     rows = [
-        f'      {{"{s.id}", {inside}{s.id}_data, {inside}{s.id}_valid, {inside}{s.id}_ready, {s.bytes}}},'
+        f'      {{"{s.id}", {inside}{s.id}_data, {inside}{s.id}_valid, {inside}{s.id}_ready, '
+        f"{s.bytes}, {s.beats}}},"
         for s in design.streams
     ]
     if design.netlist:
@@ -306,7 +307,7 @@ def _design_header(design: Design) -> str:
 def _port_row(side: str, port: Port) -> str:
     """A stream as its port shows it."""
     signals = ", ".join(f"&top.{side}_axis{port.suffix}_t{signal}" for signal in ("data", "valid", "ready"))
-    return f'      {{"{port.stream.id}", {signals}, {port.stream.bytes}}},'
+    return f'      {{"{port.stream.id}", {signals}, {port.stream.bytes}, {port.beats}}},'
 
 
 def _axis(side: str, port: Port, *first: str) -> str:

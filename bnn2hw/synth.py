@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -131,9 +132,18 @@ def _place(
 
 def _check_placed(log: Path, device: Device) -> None:
     """Tell why nextpnr failed where it did for want of space: packing takes more cells than the netlist has LUTs."""
-    over = usage.overfull(log.read_text()) if log.is_file() else {}
+    said = log.read_text() if log.is_file() else ""
+    cells = usage.packed(said)
+    over = {name: pair for name, pair in cells.items() if pair[0] > pair[1]}
     if over:
         raise DoesNotFitError(device.name, over)
+    logic = ROUTERS[device.family.name].logic
+    if logic in cells and re.search(
+        r"ERROR: (Unable to (find legal placement|place cell)|Failed to expand)", said
+    ):
+        raise DoesNotFitError(
+            device.name, {logic: cells[logic]}, note=", and nextpnr found no place for all of them"
+        )
 
 
 def _pack(device: Device, folder: Path) -> Path:

@@ -65,7 +65,7 @@ class VirtualBoard:
         patience = 4 * accelerator.estimate().cycles.latency + 200_000
         header = f"using Top = Vtop;\nconstexpr unsigned DIVISOR = {DIVISOR};\n"
         header += f"constexpr unsigned long long PATIENCE = {patience};\n"
-        files = made.design.files
+        files = {**made.design.files, **made.design.bench}
         sources = {name: text for name, text in sorted(files.items()) if not name.endswith(".hex")}
         self._binary = verilate.build(made.design.top, sources, "board.cpp", header=header, progress=progress)
         self._memories = {name: text for name, text in files.items() if name.endswith(".hex")}

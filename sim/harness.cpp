@@ -28,6 +28,7 @@ struct Stream {
   const CData* valid;
   const CData* ready;
   size_t bytes;
+  uint64_t beats;  // per frame
 };
 
 // The signals of an input, bytes per beat, and beats per frame.
@@ -89,8 +90,10 @@ class Recorder {
     if (waiting_) std::memcpy(held_.data(), stream_.data, stream_.bytes);
     if (!valid || !ready) return false;
     std::fwrite(stream_.data, 1, stream_.bytes, file_);
+    ++beats_;
     return true;
   }
+  bool whole(uint64_t frames) const { return beats_ >= frames * stream_.beats; }
   bool broken() const { return broken_; }
   const char* name() const { return stream_.name; }
 
@@ -98,6 +101,7 @@ class Recorder {
   Stream stream_;
   std::FILE* file_;
   std::vector<uint8_t> held_;
+  uint64_t beats_ = 0;
   bool waiting_ = false;
   bool broken_ = false;
 };
@@ -220,10 +224,14 @@ int main(int argc, char** argv) {
   const auto done = [&] {
     return std::all_of(takers.begin(), takers.end(), [&](const Taker& t) { return t.frame_ends().size() >= frames; });
   };
+  // What a pool leaves out at an image's end may still be under way when the last output has come.
+  const auto settled = [&] {
+    return done() && std::all_of(recorders.begin(), recorders.end(), [&](const auto& r) { return r->whole(frames); });
+  };
   uint64_t cycle = 0, quiet = 0, first_in = 0, first_out = 0, tail = 0;
   bool seen_in = false, seen_out = false, broken = false;
 
-  // After the last expected output the clock runs on for a while, to catch beats that should not be there.
+  // After the last expected beat the clock runs on for a while, to catch beats that should not be there.
   while (tail < 64 && quiet < patience && !broken) {
     for (Feeder& feeder : feeders) feeder.offer(stall_in);
     for (Taker& taker : takers) taker.want(stall_out);
@@ -247,7 +255,7 @@ int main(int argc, char** argv) {
     top->eval();
     for (size_t i = 0; i < feeders.size(); ++i) feeders[i].edge(taken[i]);
     quiet = moved ? 0 : quiet + 1;
-    tail = done() ? tail + 1 : 0;
+    tail = settled() ? tail + 1 : 0;
     ++cycle;
   }
   bool frame_error = top->frame_error;

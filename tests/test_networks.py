@@ -258,3 +258,19 @@ def test_functional_models_and_shared_layers() -> None:
 
     accelerator.simulate(x[:4]).check()
     assert np.array_equal(accelerator.golden(x), model.predict(x.astype(np.float32), verbose=0))
+
+
+def test_what_a_pool_leaves_out_is_waited_for() -> None:
+    """The rows that no pooling window covers are still computed when the last result is out."""
+    layers = (
+        net.conv(3, (5, 3), input_quantizer=None),
+        keras.layers.MaxPooling2D(4),
+        net.norm(),
+        net.dense(2),
+    )
+    model = net.chain((11, 9, 1), *layers[:3], keras.layers.Flatten(), layers[3], seed=20)
+    accelerator = bnn2hw.compile(model, input=PIXELS, fps=1)
+
+    run = accelerator.simulate(np.random.default_rng(0).integers(0, 256, (3, 11, 9, 1)))
+
+    run.check()

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import bnn2hw
 from bnn2hw import host, shell
+from bnn2hw.cli import main
 from bnn2hw.errors import InputError, LinkError
 from bnn2hw.virtual import Damage, VirtualBoard
 from tests import networks as net
@@ -154,6 +156,21 @@ def test_unplugging(small: bnn2hw.Accelerator) -> None:
         threading.Timer(0.3, board.unplug).start()
         with pytest.raises(LinkError, match=r"^the port \S+ went away while it was in use"):
             device.predict(images(50_000, (11, 11, 1)))
+
+
+def test_predict_on_the_command_line(small: bnn2hw.Accelerator, board: VirtualBoard, tmp_path: Path) -> None:
+    x = images(4, (11, 11, 1))
+    np.savez(tmp_path / "images.npz", x=x[..., 0], y=small.golden(x))
+    arguments = ["predict", str(board.folder), board.port, "--images", str(tmp_path / "images.npz")]
+
+    done = CliRunner().invoke(main, arguments)
+    facts = json.loads(CliRunner().invoke(main, [*arguments, "--frames", "2", "--json"]).stdout)
+    lost = CliRunner().invoke(main, ["predict", str(board.folder), "/dev/none", *arguments[3:]])
+
+    assert done.stdout.split() == [str(c) for c in small.golden(x)]
+    assert "accuracy on these 4 images: 100.00%" in done.stderr
+    assert (facts["results"], facts["accuracy"]) == (small.golden(x[:2]).tolist(), 1.0)
+    assert (lost.exit_code, lost.stderr[:38]) == (2, "error: the port /dev/none cannot be op")
 
 
 def test_a_port_that_is_not_there(board: VirtualBoard) -> None:
