@@ -18,7 +18,7 @@ from bnn2hw.ops.table import Table
 
 Output = Literal["class", "scores"]
 
-TABLE_ENTRIES = 2**22
+TABLE_ENTRIES = 2**16
 """Largest table that scores may need."""
 
 SCORE_BITS = 24
