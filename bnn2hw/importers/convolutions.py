@@ -126,6 +126,9 @@ def border(
 
 
 def _zero_padding(call: Call) -> str:
+    form = getattr(call.layer, "data_format", None) or "channels_last"
+    if not call.options({"data_format": (form, *CHANNELS_LAST)}):
+        return call.edge
     padding = call.layer.padding
     rows = isinstance(padding[0], int)
     sides = [tuple(padding)] if rows else [tuple(side) for side in padding]

@@ -7,7 +7,7 @@ asked of the layer itself, in float32 and inference mode, one layer at a time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ from bnn2hw.errors import InputError, UnsupportedError
 from bnn2hw.importers.layers import HANDLERS, JOINS
 from bnn2hw.importers.reader import Reader
 from bnn2hw.ir import Graph
-from bnn2hw.ops.source import Input
+from bnn2hw.ops.source import Input, Source
 
 
 @dataclass(frozen=True)
@@ -56,4 +56,20 @@ def read(model: Any) -> Imported:
     edges = reader.model(model)
     if reader.problems:
         raise UnsupportedError(reader.problems)
-    return Imported(Graph(tuple(reader.nodes), edges), reader.inputs, model.name)
+    graph, inputs = _at_the_inputs(Graph(tuple(reader.nodes), edges), reader.scalings)
+    return Imported(graph, inputs, model.name)
+
+
+def _at_the_inputs(graph: Graph, scalings: Mapping[str, Input]) -> tuple[Graph, dict[str, Input]]:
+    """Take Rescaling layers that alone read an input out of the graph: they say what arrives on its wires."""
+    inputs: dict[str, Input] = {}
+    gone: dict[str, str] = {}
+    for name, meaning in scalings.items():
+        [source] = graph[name].inputs
+        sole = graph.consumers[source] == (graph[name],) and source not in graph.outputs
+        if sole and name not in graph.outputs and isinstance(graph[source].op, Source):
+            inputs[source], gone[name] = meaning, source
+    nodes = [
+        replace(n, inputs=tuple(gone.get(i, i) for i in n.inputs)) for n in graph if n.name not in gone
+    ]
+    return Graph(tuple(nodes), graph.outputs), inputs

@@ -9,11 +9,12 @@ import keras
 import numpy as np
 
 from bnn2hw.importers import convolutions, pooling
+from bnn2hw.importers.convolutions import CHANNELS_LAST
 from bnn2hw.importers.reader import Call, Handler, array, function
 from bnn2hw.importers.weights import after, kernel, quantized
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
-from bnn2hw.ops.source import Input, Source
+from bnn2hw.ops.source import Input
 
 
 def _dense(call: Call) -> str:
@@ -59,47 +60,51 @@ def _prelu(call: Call) -> str:
             "slopes by channel",
             f"use shared_axes={list(range(1, len(alpha)))}",
         )
+        return call.edge
     return _per_channel(call)
 
 
 def _operation(call: Call) -> str:
     """An operation of keras.ops on one tensor, whose constants are numbers, or vectors along the last axis."""
-    arguments = call.node.arguments
+    arguments, layer = call.node.arguments, call.layer
+    values = {**dict(enumerate(arguments.args)), **arguments.kwargs}
+    places = [k for k, v in values.items() if isinstance(v, keras.KerasTensor)]
     constants = [
         np.asarray(v)
-        for v in (*arguments.args, *arguments.kwargs.values())
-        if not isinstance(v, keras.KerasTensor | str | bool) and v is not None
+        for k, v in values.items()
+        if k not in places and not isinstance(v, str | bool) and v is not None
     ]
-    if any(c.ndim and (c.size not in (1, call.shape[-1]) or c.shape[-1] != c.size) for c in constants):
+    differ = any(c.ndim and (c.size not in (1, call.shape[-1]) or c.shape[-1] != c.size) for c in constants)
+    if len(places) != 1 or differ or call.shape != call.before:
         call.problem(
-            f"{type(call.layer).__name__} with a constant that differs between positions",
+            f"{type(layer).__name__} with a constant that differs between positions",
             "constants by channel",
             "use numbers or vectors of the length of the last axis",
         )
         return call.edge
-    [place] = [i for i, v in enumerate(arguments.args) if isinstance(v, keras.KerasTensor)]
 
     def apply(x: Array) -> Array:
-        args: list[Any] = list(arguments.args)
-        args[place] = keras.ops.convert_to_tensor(x.astype(np.float32))
-        return array(call.layer.call(*args, **arguments.kwargs))
+        given = {**values, places[0]: keras.ops.convert_to_tensor(x.astype(np.float32))}
+        args = [given[i] for i in range(len(arguments.args))]
+        return array(layer.call(*args, **{k: v for k, v in given.items() if isinstance(k, str)}))
 
-    return call.pointwise(call.layer.name, apply, call.edge, uniform=all(c.size == 1 for c in constants))
+    return call.pointwise(layer.name, apply, call.edge, uniform=all(c.size == 1 for c in constants))
 
 
 def _reshape(call: Call) -> str:
-    name = call.layer.name
-    if call.shape[-1] not in (call.before[-1], math.prod(call.shape)):
-        call.problem(
-            f"a change of shape from {call.before} to {call.shape}",
-            "shapes that keep the last axis, or put all values on it",
-            "flatten the whole, or keep the channels",
-        )
+    return call.reshape(call.layer.name, call.shape, call.edge)
+
+
+def _flatten(call: Call) -> str:
+    if len(call.before) > 1 and not call.options({"data_format": (call.layer.data_format, *CHANNELS_LAST)}):
         return call.edge
-    return call.reshape(name, call.shape, call.edge)
+    return _reshape(call)
 
 
 def _softmax(call: Call) -> str:
+    if call.layer.axis not in (-1, len(call.shape)):
+        call.problem(f"axis={call.layer.axis}", "the last axis", "use axis=-1")
+        return call.edge
     return call.add(
         call.layer.name, real.Softmax(function(call.layer), call.shape, call.layer.name), call.edge
     )
@@ -110,15 +115,11 @@ def _activation(call: Call) -> str:
 
 
 def _rescaling(call: Call) -> str:
-    scale, offset = np.asarray(call.layer.scale, np.float64), np.asarray(call.layer.offset, np.float64)
-    reader = call.reader
-    source = next(n for n in reader.nodes if n.name == call.edge)
-    if scale.size == 1 and offset.size == 1 and isinstance(source.op, Source) and scale > 0:
-        first = source.name not in reader.inputs and not any(source.name in n.inputs for n in reader.nodes)
-        if first:
-            reader.inputs[source.name] = Input("uint8", float(scale), float(offset))
-            return call.edge
-    return _per_channel(call) if scale.size > 1 or offset.size > 1 else _uniform(call)
+    scale, offset = (np.asarray(v, np.float64) for v in (call.layer.scale, call.layer.offset))
+    edge = call.pointwise(call.layer.name, function(call.layer), call.edge, uniform=True)
+    if scale.size == 1 and offset.size == 1 and scale > 0 and edge != call.edge:
+        call.reader.scalings[edge] = Input("uint8", float(scale), float(offset))
+    return edge
 
 
 def _nothing(call: Call) -> str:
@@ -193,7 +194,7 @@ HANDLERS: dict[str, Handler] = {
     "Dense": _dense,
     "BatchNormalization": _batch_normalization,
     "Normalization": _normalization,
-    "Flatten": _reshape,
+    "Flatten": _flatten,
     "Reshape": _reshape,
     "Softmax": _softmax,
     "Activation": _activation,
@@ -213,22 +214,15 @@ HANDLERS: dict[str, Handler] = {
     "ActivityRegularization": _nothing,
     "Identity": _nothing,
     # operations of keras.ops, as `x * 2` or keras.ops.relu(x) leave them in a functional model
-    "Relu": _operation,
-    "Relu6": _operation,
-    "Sigmoid": _operation,
-    "HardTanh": _operation,
-    "Tanh": _operation,
-    "Sign": _operation,
-    "Absolute": _operation,
-    "Negative": _operation,
-    "Clip": _operation,
-    "Add": _operation,
-    "Subtract": _operation,
-    "Multiply": _operation,
-    "TrueDivide": _operation,
-    "Divide": _operation,
-    "Maximum": _operation,
-    "Minimum": _operation,
+    **dict.fromkeys(
+        (
+            *("Relu", "Relu6", "LeakyRelu", "Elu", "Celu", "Selu", "Gelu", "Silu", "Softplus", "Softsign"),
+            *("Sigmoid", "HardSigmoid", "HardSilu", "HardTanh", "Tanh", "SoftShrink", "HardShrink", "Threshold"),
+            *("Sign", "Abs", "Absolute", "Negative", "Clip", "Round", "Floor", "Ceil", "Square", "Sqrt", "Exp"),
+            *("Add", "Subtract", "Multiply", "TrueDivide", "Divide", "Maximum", "Minimum", "Power"),
+        ),
+        _operation,
+    ),
 }
 """By class name, what becomes of a layer with one input."""
 

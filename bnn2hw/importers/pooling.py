@@ -95,6 +95,9 @@ def _upsampling(call: Call) -> str:
     if getattr(layer, "interpolation", "nearest") != "nearest":
         call.problem(f"interpolation={layer.interpolation!r}", "interpolation='nearest'", "use nearest")
         return call.edge
+    form = getattr(layer, "data_format", None) or "channels_last"
+    if not call.options({"data_format": (form, *CHANNELS_LAST)}):
+        return call.edge
     size = layer.size
     factors = (1, size) if isinstance(size, int) else tuple(size)
     edge = _image(call)

@@ -63,6 +63,14 @@ class Call:
     def pointwise(self, name: str, fn: Callable[[Array], Array], edge: str, *, uniform: bool) -> str:
         """Append a function of single values, which then takes any number of axes."""
         shape = self.reader.shapes[edge]
+        same = pointwise(fn, shape)
+        if same is None:
+            self.problem(
+                f"'{name}' gives values that depend on other values of its input, or on chance",
+                "functions of single values",
+                "use one that looks at each value alone",
+            )
+            return edge
 
         def apply(x: Array) -> Array:
             if x.ndim == len(shape) + 1:
@@ -70,18 +78,22 @@ class Call:
             inner = (*(1,) * (len(shape) - 1), x.shape[-1])
             return fn(x.reshape(-1, *inner)).reshape(x.shape)
 
-        return self.add(name, real.Pointwise(apply, shape, self.layer.name, uniform), edge)
+        return self.add(name, real.Pointwise(apply, shape, self.layer.name, uniform and same), edge)
 
     def reshape(self, name: str, shape: tuple[int, ...], edge: str) -> str:
         """Append a change of shape, where there is one."""
-        if self.reader.shapes[edge] == shape:
+        before = self.reader.shapes[edge]
+        if before == shape:
             return edge
 
         def apply(x: Array) -> Array:
             return x.reshape(len(x), *shape)
 
-        channels = self.reader.shapes[edge][-1]
-        kind = real.Reshape if shape[-1] == channels else real.Flatten
+        kind: type[real.RealOp] = real.Refold
+        if shape[-1] == before[-1]:
+            kind = real.Reshape
+        elif len(shape) == 1:
+            kind = real.Flatten
         return self.add(name, kind(apply, shape, self.layer.name), edge)
 
 
@@ -98,7 +110,7 @@ class Reader:
     problems: list[Problem] = field(default_factory=list)
     edges: dict[int, str] = field(default_factory=dict)  # by id of the Keras tensor
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    inputs: dict[str, Input] = field(default_factory=dict)  # what leading Rescaling layers say, by source
+    scalings: dict[str, Input] = field(default_factory=dict)  # what Rescaling layers say, by their nodes
 
     def problem(self, layer: Layer, found: str, supported: str, remedy: str) -> None:
         """Note what stands in the way."""
@@ -122,21 +134,35 @@ class Reader:
             return
         call = Call(self, layer, edges, shape, node)
         known = self.joins if len(edges) > 1 else self.handlers
-        handler = known.get(kind(layer, known))
+        handler = known.get(kind(layer, known) or "")
+        problems = len(self.problems)
         edge = edges[0]
         if handler is None:
-            names = ", ".join(sorted(k for k in known if not k.startswith("_")))
-            self.problem(layer, f"a layer of type {type(layer).__name__}", names, "replace the layer")
+            self._unknown(layer, several=len(edges) > 1)
         elif self._finite(layer):
-            problems = len(self.problems)
             edge = handler(call)
-            if len(self.problems) > problems and self.shapes[edge] != shape:
-                edge = self._stand_in(layer, shape)
-        elif self.shapes[edge] != shape:
-            edge = self._stand_in(layer, shape)
-        if handler is None and self.shapes[edge] != shape:
-            edge = self._stand_in(layer, shape)
-        self.edges[id(result)] = edge
+        if len(self.problems) > problems:
+            for tensor in node.output_tensors:
+                own = tuple(tensor.shape[1:])
+                self.edges[id(tensor)] = edge if self.shapes[edge] == own else self._stand_in(layer, own)
+        else:
+            self.edges[id(result)] = edge
+
+    def _unknown(self, layer: Layer, *, several: bool) -> None:
+        name = type(layer).__name__
+        known = self.joins if several else self.handlers
+        if any(cls.__name__ in known for cls in type(layer).__mro__):
+            self.problem(
+                layer,
+                f"a class {name} of your own, whose computation is not known",
+                "the layers of Keras and bnn2hw.nn themselves",
+                "replace the layer; for a function of single values use Activation or a quantizer",
+            )
+            return
+        joined = "several inputs of " if several else ""
+        self.problem(
+            layer, f"{joined}a layer of type {name}", "the layers in docs/coverage.md", "replace the layer"
+        )
 
     def _stand_in(self, layer: Layer, shape: tuple[int, ...]) -> str:
         """A source in place of what cannot be read, so that later problems are found too."""
@@ -144,6 +170,13 @@ class Reader:
 
     def _nested(self, model: Layer, edges: Sequence[str], node: Any) -> None:
         """A model within a model: its own layers, read where it is called."""
+        if not isinstance(model, keras.Sequential) and not _functional(model):
+            self.problem(
+                model, "a subclass of keras.Model", "Sequential and functional models", "use one of those"
+            )
+            for tensor in node.output_tensors:
+                self.edges[id(tensor)] = self._stand_in(model, tuple(tensor.shape[1:]))
+            return
         inner: Mapping[int, str] = dict(zip((id(t) for t in model.inputs), edges, strict=True))
         kept, self.edges = self.edges, dict(inner)
         outputs = self.model(model)
@@ -201,12 +234,45 @@ def order(outputs: Sequence[Layer], known: Mapping[int, str]) -> Iterator[tuple[
             stack.extend((s, False) for s in reversed(node.input_tensors))
 
 
-def kind(layer: Layer, known: Mapping[str, Handler]) -> str:
-    """The name under which a layer is handled: its class's, or that of a class it derives from."""
+def _functional(model: Layer) -> bool:
+    """Whether a model is a graph of layers, by Keras's own class for those."""
+    return any(c.__name__ == "Functional" for c in type(model).__mro__) and type(model).__module__.split(".")[0] in FAMILIES
+
+
+FAMILIES = ("keras", "bnn2hw", "larq", "tf_keras")
+"""Packages whose classes are known by their names."""
+
+OPEN = ("Quantizer",)
+"""Classes of which everything that derives is a function of single values, or else is told apart by trying."""
+
+
+def kind(layer: Layer, known: Mapping[str, Handler]) -> str | None:
+    """The name under which a layer is handled: its class's, or that of a class whose `call` it has.
+
+    None where there is none: a class of the user's own that happens to have the name, or that computes something else
+    than the class that it derives from.
+    """
     for cls in type(layer).__mro__:
-        if cls.__name__ in known:
-            return str(cls.__name__)
-    return type(layer).__name__
+        if cls.__name__ in known and cls.__module__.split(".")[0] in FAMILIES:
+            same = cls.__name__ in OPEN or type(layer).call is cls.call
+            return str(cls.__name__) if same else None
+    return None
+
+
+def pointwise(fn: Callable[[Array], Array], shape: tuple[int, ...]) -> bool | None:
+    """Whether a function of single values is the same for all channels; None where it is none.
+
+    Half of some random values are exchanged: a function of single values gives the same for the others.
+    """
+    rng = np.random.default_rng(0)
+    whole = (2, *(min(n, 3) for n in shape[:-1]), shape[-1])
+    x, other = (rng.normal(0, 2, whole).astype(np.float32) for _ in range(2))
+    kept = rng.random(whole) < 0.5
+    first, second = fn(x), fn(np.where(kept, x, other))
+    if first.shape != whole or not np.allclose(first[kept], second[kept], 1e-5, 1e-6, equal_nan=True):
+        return None
+    rolled = np.roll(fn(np.roll(x, 1, -1)), -1, -1)
+    return bool(np.allclose(first, rolled, 1e-5, 1e-6, equal_nan=True))
 
 
 def array(x: Any) -> Array:

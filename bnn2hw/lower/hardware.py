@@ -32,6 +32,7 @@ from bnn2hw.ops.real import (
     MaxPool,
     Product,
     RealOp,
+    Refold,
     Reshape,
     Sum,
 )
@@ -121,6 +122,8 @@ class _Lowering:
                 return self._average(node, node.op, before[0])
             case Border():
                 return self._border(node, node.op, before[0])
+            case Refold():
+                return self._refolded(node, node.op, before[0])
             case Sum():
                 return self._sum(node, node.op, before)
             case Product():
@@ -169,6 +172,12 @@ class _Lowering:
         """Bits that the integers that a node reads have at most: those of streams, and some more for sums of them."""
         layer = node.op.layer if isinstance(node.op, RealOp) else node.name
         return self.b.precision.of_stream(layer) + GROWTH
+
+    def _refolded(self, node: Node, op: Refold, before: Edge) -> Edge:
+        """Channels that mean something else need one meaning for all."""
+        edge = self._settle(node, before, Wish(single=True))
+        self.b.mark(op.layer, Fidelity("exact", "integers throughout"))
+        return Edge(self.b.view(edge, op.shape), node.name)
 
     # ---- matrix-vector units
 
@@ -349,9 +358,20 @@ class _Lowering:
         if shapes[0] != shapes[1]:
             b = self.b.view(b, (shapes[0][-1],))
         name = self.b.add(node.name, Multiply(), a, b)
+        self.b.errors[name] = self._product_error(a, b)
         self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
         self.b.matches[name] = node.name
         return Edge(name, node.name)
+
+    def _product_error(self, a: str, b: str) -> float:
+        """Bound of Keras's rounding of a product: none where both factors are integers times a power of two."""
+        tensors = [self.b.types[e] for e in (a, b)]
+        reach = [float(np.max(np.abs(t.real(np.array([[t.ints.lo], [t.ints.hi]]))))) for t in tensors]
+        scales = [s for t in tensors for s in np.atleast_1d(np.asarray(t.scale)).tolist()]
+        largest = np.prod([float(max(-t.ints.lo, t.ints.hi)) for t in tensors])
+        whole = all(abs(math.frexp(s)[0]) == 0.5 for s in scales) and largest < 2**24
+        own = 0.0 if whole else reach[0] * reach[1] * 2.0**-24
+        return self.b.errors.get(a, 0.0) * reach[1] + self.b.errors.get(b, 0.0) * reach[0] + own
 
     def _concatenation(self, node: Node, before: list[Edge]) -> Edge:
         a, b = (self._settle(node, e, Wish(bits=self._most(node))) for e in before)

@@ -114,6 +114,11 @@ class Flatten(Reshape):
 
 
 @dataclass(frozen=True, eq=False)
+class Refold(RealOp):
+    """The same values in the same order under a shape whose last axis is neither the old one nor all there is."""
+
+
+@dataclass(frozen=True, eq=False)
 class Softmax(RealOp):
     """Softmax along the last axis."""
 
