@@ -34,6 +34,11 @@ FRAMES = 4
 """Frames of the schedule from which depths are read, beside those that are in the design at once: enough that
 neither end of the schedule shows."""
 
+_GONE = np.zeros(0, np.int64)
+
+HUGE = 60_000_000
+"""Cycles times stages from which on a single schedule is looked at, a few stages at a time."""
+
 
 def connect(graph: Graph) -> Graph:
     """Insert width converters and FIFOs, each FIFO as deep as the interval needs.
@@ -246,6 +251,8 @@ def _deepen(graph: Graph) -> Graph:
     ops that keep step with each other, and where branches meet, the shorter one has to wait for the longer.
     """
     schedule = _Schedule(graph)
+    if schedule.period * len(schedule.stages) > HUGE:
+        return _with_depths(graph, _of_the_latest(schedule))
     frames = FRAMES
     latest = schedule.latest(frames)
     # As many frames as lie in the design at once must be looked at together.
@@ -257,14 +264,44 @@ def _deepen(graph: Graph) -> Graph:
     plans = _from_the_latest(schedule, latest), _from_the_soonest(schedule, latest, frames)
     stages = schedule.stages
     plan = min(plans, key=lambda p: sum(schedule.before(s, p[s.name], p) for s in stages))
-    return graph.map_ops(
-        {
-            fifo: Fifo(_lanes_out(graph, before), _depth(plan[before].written, taken))
-            for stage in stages
-            for fifo, before, taken in zip(stage.inputs, stage.before, plan[stage.name].taken, strict=True)
-            if fifo
-        }
-    )
+    depths = {
+        fifo: _depth(plan[before].written, taken)
+        for stage in stages
+        for fifo, before, taken in zip(stage.inputs, stage.before, plan[stage.name].taken, strict=True)
+        if fifo
+    }
+    return _with_depths(graph, depths)
+
+
+def _with_depths(graph: Graph, depths: Mapping[str, int]) -> Graph:
+    """The graph with FIFOs of these depths."""
+    lanes = {name: _lanes_out(graph, graph.wire(graph[name].inputs[0])) for name in depths}
+    return graph.map_ops({name: Fifo(lanes[name], depth) for name, depth in depths.items()})
+
+
+def _of_the_latest(schedule: _Schedule) -> dict[str, int]:
+    """The depths with everything as late as possible, forgetting what all its readers have been held against."""
+    frames = FRAMES
+    while True:
+        depths: dict[str, int] = {}
+        times: dict[str, Handshakes] = {}
+        longest = 0
+        for stage in reversed(schedule.stages):
+            made = schedule.alap(stage, times, frames)
+            for reader, port in schedule.readers[stage.name]:
+                taken = times[reader.name].taken[port]
+                longest = max(longest, int((taken - made.written).max()))
+                fifo = reader.inputs[port]
+                if fifo:
+                    depths[fifo] = _depth(made.written, taken)
+                rest = times[reader.name].taken
+                times[reader.name] = Handshakes((*rest[:port], _GONE, *rest[port + 1 :]), _GONE)
+            times[stage.name] = Handshakes(made.taken, _GONE)
+        # As many frames as wait in one FIFO at once must be looked at together.
+        inside = -(-longest // schedule.period)
+        if inside + 2 <= frames:
+            return depths
+        frames = inside + 2
 
 
 def _from_the_latest(schedule: _Schedule, latest: Plan) -> Plan:

@@ -52,13 +52,20 @@ class Timing(Protocol):
 def _forward(bound: Times) -> Times:
     """Earliest strictly rising cycles not before `bound`."""
     order = np.arange(bound.size)
-    return order + np.maximum.accumulate(bound - order)
+    slack = bound - order
+    np.maximum.accumulate(slack, out=slack)
+    slack += order
+    return slack
 
 
 def backward(bound: Times) -> Times:
     """Latest strictly rising cycles not after `bound`."""
     order = np.arange(bound.size)
-    return order + np.minimum.accumulate((bound - order)[::-1])[::-1]
+    slack = (bound - order)[::-1]
+    np.minimum.accumulate(slack, out=slack)
+    slack = slack[::-1]
+    slack += order
+    return slack
 
 
 @dataclass(frozen=True)

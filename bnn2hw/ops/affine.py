@@ -183,8 +183,10 @@ class Affine(HardwareOp):
         }
 
     def _sum_bits(self, codes: _Codes) -> int:
-        """Width of the sums, of which one bit at least is left by the shift."""
-        return max(_signed_bits(codes.lowest, codes.highest), self.shift + 1)
+        """Width of the sums: no term is wider, and one bit at least is left by the shift."""
+        return max(
+            _signed_bits(codes.lowest, codes.highest), codes.slope_bits, codes.bias_bits, self.shift + 1
+        )
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         # The three kinds of constants differ in width, so that a lane of the ROM is a single bit.

@@ -37,20 +37,37 @@ class Mac(MatVec):
     @property
     def weight_type(self) -> Ints:
         """±1 where the weights are, otherwise the smallest signed range that holds them."""
+        return self.known("type", self._weight_type)
+
+    def _weight_type(self) -> Ints:
         if np.all(np.abs(self.weights) == 1):
             return BIPOLAR
         return Ints(min(int(self.weights.min()), -1), max(int(self.weights.max()), 0))
 
     def infer(self, *x: Tensor) -> Tensor:
-        outer, w = self.outer(x[0]), self.weights.astype(np.int64)
+        outer = self.outer(x[0])
         ints, scale, offset = coded(x[0], self.domain)
         if scale.ndim or self.mw % offset.size:
             raise ValueError(f"takes one scale, and offsets of channels that divide {self.mw}")
-        lo = int(np.minimum(w * ints.lo, w * ints.hi).sum(0).min())
-        hi = int(np.maximum(w * ints.lo, w * ints.hi).sum(0).max())
-        sums = offset.reshape(-1) @ w.reshape(-1, offset.size, self.mh).sum(0)
+        lo, hi = self.known((ints.lo, ints.hi), lambda: self._range(ints))
+        by_offset = self.known(
+            offset.size, lambda: self.weights.reshape(-1, offset.size, self.mh).sum(0, dtype=np.int64)
+        )
+        sums = offset.reshape(-1) @ by_offset
         meaning = uniform(scale * self.scales()), uniform(sums * self.scales())
         return Tensor((*outer, self.mh), Ints(lo, hi), *meaning)
+
+    def _range(self, ints: Ints) -> tuple[int, int]:
+        """The smallest and the largest sum of a neuron."""
+        positive, negative = self.known(
+            "parts",
+            lambda: (
+                np.maximum(self.weights, 0).sum(0, dtype=np.int64),
+                np.minimum(self.weights, 0).sum(0, dtype=np.int64),
+            ),
+        )
+        low, high = positive * ints.lo + negative * ints.hi, positive * ints.hi + negative * ints.lo
+        return int(low.min()), int(high.max())
 
     def dot(self, x: Array) -> Array:
         return super().dot(codes(x, self.domain))

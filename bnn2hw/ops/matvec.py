@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -13,6 +14,12 @@ from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, HardwareOp, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.memories import adder, block_ram_rows, by_lut, divisors, ram_cost, rom_cost, state_bits
+
+
+T = TypeVar("T")
+
+_KNOWN: dict[int, dict[object, Any]] = {}
+"""By identity of an array of weights, which ops make read-only, what was found out about it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +43,18 @@ class MatVec(HardwareOp):
     axes: int = 1
     pe: int = 1
     simd: int = 1
+
+    def known(self, what: object, find: Callable[[], T]) -> T:
+        """What holds for these very weights in all foldings, found once."""
+        key = id(self.weights)
+        if key not in _KNOWN:
+            _KNOWN[key] = {}
+            weakref.finalize(self.weights, _KNOWN.pop, key, None)
+        facts = _KNOWN[key]
+        if what not in facts:
+            facts[what] = find()
+        found: T = facts[what]
+        return found
 
     @property
     def mw(self) -> int:
@@ -150,10 +169,11 @@ class MatVec(HardwareOp):
 
     def around_cost(self, family: Family, x: Tensor) -> Cost:
         """All but the products and their sum: schedule, weights, vector buffer and accumulators."""
-        acc = self.pe * self.infer(x).ints.bits
+        sum_bits = self.infer(x).ints.bits
+        acc = self.pe * sum_bits
         total = self.schedule_cost(family, x) + Cost(ff=acc)
         if self.synapse_folds > 1:
-            total += Cost(lut=self.pe * adder(family, self.infer(x).ints.bits) + by_lut(family, 1.3, 0) * acc)
+            total += Cost(lut=self.pe * adder(family, sum_bits) + by_lut(family, 1.3, 0) * acc)
         return total
 
     def schedule_cost(self, family: Family, x: Tensor) -> Cost:
