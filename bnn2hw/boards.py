@@ -49,7 +49,7 @@ XILINX = Family(
 )
 
 # Capacities from the vendors' product tables: Lattice FPGA-DS-02012 (ECP5) and FPGA-DS-02008 (iCE40 UltraPlus),
-# Gowin DS117 (GW1NR) and DS226 (GW2AR), AMD DS180 (7 series) and DS891 (Zynq UltraScale+). Block RAMs of 18 kbit.
+# Gowin DS117 (GW1NR) and DS226 (GW2AR), AMD DS180 (7 series) and DS891 (Zynq UltraScale+), DS962 (Alveo). Block RAMs of 18 kbit.
 DEVICES: dict[str, Device] = {
     d.name: d
     for d in (
@@ -63,6 +63,7 @@ DEVICES: dict[str, Device] = {
         Device("xc7z020", XILINX, 53200, 106400, 280, 220, 100.0),
         Device("xc7z045", XILINX, 218600, 437200, 1090, 900, 200.0),
         Device("xczu5ev", XILINX, 117120, 234240, 288, 1248, 200.0),
+        Device("xcu250", XILINX, 1728000, 3456000, 5376, 12288, 200.0),
     )
 }
 DEFAULT_DEVICE = "ecp5-85k"

@@ -17,7 +17,7 @@ from bnn2hw.lower.hardware import Fidelity
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width import Width
 
-WIDTH = 130
+WIDTH = 150
 
 
 class Accelerator(Protocol):
@@ -62,7 +62,7 @@ def table(accelerator: Accelerator) -> Table:
     rows.add_column("layer", no_wrap=True)
     for name in ("op", "out", "values"):
         rows.add_column(name, no_wrap=True)
-    rows.add_column("fidelity")
+    rows.add_column("fidelity", no_wrap=True)
     for name in ("PE", "SIMD", "cycles", "LUT", "FF", "BRAM", "DSP"):
         rows.add_column(name, justify="right")
     plumbing, count = Cost(), 0
@@ -97,7 +97,7 @@ def _fidelity(accelerator: Accelerator, name: str) -> str:
     layer = name if name in accelerator.fidelity else name.rsplit(".", 1)[0]
     kind = accelerator.fidelity[layer].kind if layer in accelerator.fidelity else "exact"
     off = accelerator.measured.get(name)
-    return f"{kind} ({off.share:.0e})" if off and off.different else kind
+    return f"{kind} {off.share:.0e}" if off and off.different else kind
 
 
 def summary(accelerator: Accelerator) -> list[str]:
@@ -124,7 +124,7 @@ def _rounded(accelerator: Accelerator) -> list[str]:
     lines = [f"{len(rounded)} of {len(accelerator.fidelity)} layers are rounded:"]
     lines += [f"  {layer}: {why}" for layer, why in rounded]
     if accelerator.measured:
-        return [*lines, "in brackets: mean difference from Keras on the calibration data, over the mean size"]
+        return [*lines, "figures beside the fidelity: mean difference from Keras on the calibration data, over the mean size"]
     return [*lines, "give calibration images to see by how much, and to spend fewer bits on ranges"]
 
 

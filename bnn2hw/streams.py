@@ -14,6 +14,7 @@ cannot deadlock.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import lcm
@@ -294,7 +295,20 @@ def _hardware(node: Node) -> HardwareOp:
     return node.op
 
 
+_SAMPLE = 256
+"""Beats of long streams of which one is looked at first."""
+
+
 def _depth(arrives: Times, leaves: Times) -> int:
     """Largest number of beats that wait at once; each from the cycle after it arrives to that in which it leaves."""
-    gone = np.searchsorted(leaves, arrives)
-    return max(2, int((np.arange(arrives.size) - gone).max()) + 1)
+    step = _SAMPLE if arrives.size > 16 * _SAMPLE else 1
+    some = arrives[::step]
+    waiting = np.arange(0, arrives.size, step) - np.searchsorted(leaves, some)
+    least = max(2, int(waiting.max()) + 1)
+    # Between two beats that were looked at, no more than a step of them can have come and none have gone.
+    return bisect_left(range(least, least + step - 1), True, key=lambda depth: _holds(depth, arrives, leaves)) + least
+
+
+def _holds(depth: int, arrives: Times, leaves: Times) -> bool:
+    """Whether a FIFO of that depth never refuses a beat."""
+    return bool(np.all(leaves[:-depth] < arrives[depth:]))

@@ -61,9 +61,16 @@ class Call:
         return self.reader.add(name, op, *edges)
 
     def pointwise(self, name: str, fn: Callable[[Array], Array], edge: str, *, uniform: bool) -> str:
-        """Append a function of single values."""
+        """Append a function of single values, which then takes any number of axes."""
         shape = self.reader.shapes[edge]
-        return self.add(name, real.Pointwise(fn, shape, self.layer.name, uniform), edge)
+
+        def apply(x: Array) -> Array:
+            if x.ndim == len(shape) + 1:
+                return fn(x)
+            inner = (*(1,) * (len(shape) - 1), x.shape[-1])
+            return fn(x.reshape(-1, *inner)).reshape(x.shape)
+
+        return self.add(name, real.Pointwise(apply, shape, self.layer.name, uniform), edge)
 
     def reshape(self, name: str, shape: tuple[int, ...], edge: str) -> str:
         """Append a change of shape, where there is one."""

@@ -186,18 +186,34 @@ class Builder:
         return all(len(self.real.consumers[n]) + (n in self.real.outputs) <= 1 for n in names)
 
     def judge(self, edge: Edge, *, rounded: str = "", tips: bool = False) -> None:
-        """Say how faithful the layers of an edge are, those that were not judged before."""
-        layers = [edge.real, *(op.layer for op in edge.ops)]
+        """Say how faithful the layers of an edge are; what is rounded for one reader stays so."""
+        exact = (
+            Fidelity("exact", "no float32 rounding of the real input reaches a threshold")
+            if self.errors.get(edge.name, 0.0)
+            else Fidelity("exact", "integers throughout")
+        )
+        fidelity = exact
         if rounded:
             fidelity = Fidelity("rounded", rounded)
         elif tips:
             fidelity = Fidelity("rounded", "Keras's float32 rounding can tip decisions at a threshold")
-        elif self.errors.get(edge.name, 0.0):
-            fidelity = Fidelity("exact", "no float32 rounding of the real input reaches a threshold")
+        layers = [op.layer for op in edge.ops]
+        if rounded and layers:  # not what makes the integers, which are rounded behind it
+            self.mark(self.layer(edge.real), exact)
         else:
-            fidelity = Fidelity("exact", "integers throughout")
-        for layer in dict.fromkeys(layers):
-            self.fidelity.setdefault(layer, fidelity)
+            self.mark(self.layer(edge.real), fidelity)
+        for layer in layers:
+            self.mark(layer, fidelity)
+
+    def mark(self, layer: str, fidelity: Fidelity) -> None:
+        """Note how faithful a layer is, unless something worse is known of it."""
+        if layer not in self.fidelity or (fidelity.kind, self.fidelity[layer].kind) == ("rounded", "exact"):
+            self.fidelity[layer] = fidelity
+
+    def layer(self, name: str) -> str:
+        """The layer of the model that a node of the real form was read from."""
+        op = self.real[name].op
+        return op.layer if isinstance(op, RealOp) else name
 
     def seen(self, name: str) -> tuple[Array, Array]:
         """The range of a real edge by channel on calibration data, with an eighth of it to spare."""

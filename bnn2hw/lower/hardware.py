@@ -191,7 +191,7 @@ class _Lowering:
         self.b.errors[name] = _rounding(unit, self.b.types[edge])
         if exact is None:
             bits = self.b.precision.of_kernel(op.layer)
-            self.b.fidelity[node.name] = Fidelity("rounded", f"a kernel of {bits} bits")
+            self.b.mark(op.layer, Fidelity("rounded", f"a kernel of {bits} bits"))
             self.b.errors[name] = 0.0
         self.b.matches[name] = node.name
         return Edge(self.b.view(name, op.shape), node.name)
@@ -232,7 +232,7 @@ class _Lowering:
         integers, scale = exact if exact is not None else _rounded_columns(flat, bits)
         name = self._by_channel(node, edge, integers, scale, op.kernel.shape[:2], op.stride, op.dilation)
         if exact is None:
-            self.b.fidelity[node.name] = Fidelity("rounded", f"a kernel of {bits} bits")
+            self.b.mark(op.layer, Fidelity("rounded", f"a kernel of {bits} bits"))
         return Edge(name, node.name)
 
     def _average(self, node: Node, op: AveragePool, before: Edge) -> Edge:
@@ -265,7 +265,7 @@ class _Lowering:
         n = (len(integers) + 4) * 2.0**-24
         bound = float(np.abs(integers).sum(0).max()) * real * float(np.max(np.abs(np.asarray(scale))))
         self.b.errors[name] = n / (1 - n) * bound + self.b.errors.get(edge, 0.0)
-        self.b.fidelity.setdefault(node.name, Fidelity("exact", "integers throughout"))
+        self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
         self.b.matches[name] = node.name
         return self.b.view(name, self.graph.types[node.name].shape)
 
@@ -285,7 +285,7 @@ class _Lowering:
         self.b.errors[name] = self.b.errors.get(edge, 0.0)
         off = float((np.abs(values - near) * np.abs(np.asarray(x.scale))).max())
         if off > 1e-6 * max(abs(op.value), float(np.max(np.abs(np.asarray(x.scale))))):
-            self.b.fidelity[node.name] = Fidelity("rounded", f"a border that is off by {off:.2g}")
+            self.b.mark(op.layer, Fidelity("rounded", f"a border that is off by {off:.2g}"))
         self.b.matches[name] = node.name
         return Edge(name, node.name)
 
@@ -320,7 +320,7 @@ class _Lowering:
         largest = float(np.abs(np.asarray(tensor.real(np.array([[tensor.ints.lo], [tensor.ints.hi]])))).max())
         rounding = 0.0 if exact and max(-tensor.ints.lo, tensor.ints.hi) < 2**24 else largest * 2.0**-24
         self.b.errors[name] = self.b.errors.get(a, 0.0) + self.b.errors.get(b, 0.0) + rounding
-        self.b.fidelity.setdefault(node.name, Fidelity("exact", "integers throughout"))
+        self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
         self.b.matches[name] = node.name
         return Edge(name, node.name)
 
@@ -349,7 +349,7 @@ class _Lowering:
         if shapes[0] != shapes[1]:
             b = self.b.view(b, (shapes[0][-1],))
         name = self.b.add(node.name, Multiply(), a, b)
-        self.b.fidelity.setdefault(node.name, Fidelity("exact", "integers throughout"))
+        self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
         self.b.matches[name] = node.name
         return Edge(name, node.name)
 
@@ -357,7 +357,7 @@ class _Lowering:
         a, b = (self._settle(node, e, Wish(bits=self._most(node))) for e in before)
         name = self.b.add(node.name, Concat(), a, b)
         self.b.errors[name] = max(self.b.errors.get(a, 0.0), self.b.errors.get(b, 0.0))
-        self.b.fidelity.setdefault(node.name, Fidelity("exact", "integers throughout"))
+        self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
         self.b.matches[name] = node.name
         return Edge(name, node.name)
 

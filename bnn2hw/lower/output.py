@@ -36,7 +36,7 @@ def best_of(output: Output) -> int | None:
     return int(match[1]) if match else None
 
 
-TABLE_ENTRIES = 2**22
+TABLE_ENTRIES = 2**16
 """Largest table that scores may need."""
 
 SCORE_BITS = 24

@@ -23,6 +23,9 @@ from bnn2hw.ops.window import Window
 CURVE_BITS = 14
 """Bits of the input of a table that stands for a curve."""
 
+TABLE_ENTRIES = 2**16
+"""Largest table that stands for a function of few values that neither rises nor falls."""
+
 NOISE = 2.0**-20
 """What float32 rounding in the layers may add to a function, as a share of its largest value."""
 
@@ -94,8 +97,9 @@ class Settler:
         if not any(isinstance(op, Pointwise) for op in edge.ops):
             return self._settled(self.pooled(edge), wish, bits)
         few = self._few(edge, chain)
-        if few is not None and wish.met(self.b.types[few]):
-            return few
+        if few is not None:
+            few = self.b.view(few, self.b.real.types[edge.last].shape)
+            return self._meet(Edge(few, edge.last), wish, bits)
         if any(isinstance(op, MaxPool) for op in edge.ops):
             return self._settled(self.pooled(edge), wish, bits)
         return self._affine(edge, wish, bits)
@@ -107,18 +111,18 @@ class Settler:
         if not chain.enumerable:
             return self._few_of_many(edge, chain)
         values = chain.all()
-        if lattice(values) is None:
-            return None
-        edge, chain, values = self._risen(edge, chain, values)
         grid = lattice(values)
-        if grid is None:
+        if grid is None or self._pool_ways(edge, chain) is None:
             return None
+        if np.any(direction(values) == 0):
+            if _shared(values.T).size > TABLE_ENTRIES:
+                return None
+        else:
+            edge, chain, values = self._risen(edge, chain, values)
+        ways = self._pool_ways(edge, chain) or []
         levels = grid.index(values)
         error = self.b.errors.get(edge.name, 0.0)
         moved = [np.any(grid.index(chain.all(s)) != levels) for s in (-error, error)] if error else []
-        ways = self._pool_ways(edge, chain)
-        if ways is None:
-            return None
         name = self._flat(edge, chain)
         domain, way = chain.ints, direction(levels)
         self.b.judge(edge, tips=any(moved))

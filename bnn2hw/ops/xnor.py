@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,9 @@ from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.memories import by_lut, in_block_ram, state_bits
 
 TERNARY = Ints(-1, 1)
+
+GROUP = 8
+"""Neurons that share registers for their inputs; the template says the same."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,8 @@ class Xnor(MatVec):
         neuron = tree.cost(luts) + Cost(
             lut=luts.accumulator(acc), ff=delays + acc * (1 + (self.synapse_folds > 1))
         )
-        shared = Cost(ff=delays)
+        groups = 1 if masked else math.ceil(self.pe / GROUP)
+        shared = Cost(ff=groups * (delays + (self.synapse_folds > 1)))
         if masked:  # what agrees is a register of its own; what is missing is counted too, and added
             neuron += Cost(
                 lut=self.simd + luts.adders(1, self.count_bits), ff=self.simd + self.count_bits + 1
@@ -152,7 +157,8 @@ class Xnor(MatVec):
             neuron += Cost(ff=-delays)
         if self.far:
             folds = self.synapse_folds * self.neuron_folds
-            shared += Cost(ff=self.pe * self.simd + 2 * self.simd * x[0].ints.bits + state_bits(folds))
+            inputs = (groups + 1) * self.simd * x[0].ints.bits
+            shared += Cost(ff=self.pe * self.simd + inputs + state_bits(folds))
         return (
             neuron * self.pe
             + shared

@@ -1,0 +1,308 @@
+"""All fourteen architectures of the zoo: miniatures that are bit-exact in Verilog and in HLS C++, and full size.
+
+    python benchmarks/zoo.py [NETWORK ...] [--data mnist.npz] [--models folder]
+    python benchmarks/zoo.py --full [NETWORK ...]
+
+Without --full, each network is trained for a few epochs on MNIST at an eighth of its width (or taken from the folder
+where that was done before), compiled, and compared: golden with Keras, Verilator and the HLS sources with golden on
+every stream. With --full, each is taken at its ImageNet size with random weights as far as its estimate, in a process of
+its own, whose peak memory is reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+import bnn2hw
+from bnn2hw import estimate
+from bnn2hw.errors import Bnn2hwError
+from bnn2hw.nn import zoo
+from bnn2hw.simulate import Run
+
+HERE = Path(__file__).parent
+PIXELS = bnn2hw.Input("uint8", scale=1 / 255)
+
+DEVICE, FPS = "xczu5ev", 2000
+WIDTH = 0.125
+TRAINING_IMAGES = 12_000
+CALIBRATION_IMAGES = 64
+FRAMES = 3
+STALLED_FRAMES = 2
+STALLS = 0.3
+
+FULL_DEVICE, FULL_FPS = "xcu250", 500
+
+
+@dataclass(frozen=True)
+class Miniature:
+    """How a network is made small and trained.
+
+    Attributes:
+        size: height and width of its images.
+        phases: learning rates, and for how many epochs each.
+        momentum: of all batch normalizations, where the network's own is too slow for so little training.
+    """
+
+    size: int = 32
+    phases: tuple[tuple[float, int], ...] = ((3e-3, 2), (5e-4, 1))
+    momentum: float | None = None
+
+
+LONGER = Miniature(32, ((2e-3, 2), (1e-3, 2), (1e-4, 1)), 0.9)
+
+NETWORKS = {
+    "BinaryAlexNet": Miniature(64),
+    "XNORNet": Miniature(64),
+    "DoReFaNet": Miniature(64),
+    "BiRealNet": LONGER,
+    "BinaryResNetE18": Miniature(),
+    "BinaryDenseNet28": Miniature(),
+    "BinaryDenseNet37": Miniature(16),
+    "BinaryDenseNet37Dilated": Miniature(16),
+    "BinaryDenseNet45": Miniature(16),
+    "MeliusNet22": Miniature(),
+    "RealToBinaryNet": LONGER,
+    "QuickNetSmall": LONGER,
+    "QuickNet": LONGER,
+    "QuickNetLarge": LONGER,
+}
+
+
+def mnist(path: Path | None) -> dict[str, np.ndarray]:
+    """Training and test images and labels."""
+    if path is None:
+        (x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+        return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+    with np.load(path) as data:
+        return dict(data)
+
+
+def images(x: np.ndarray, size: int) -> np.ndarray:
+    """Digits as uint8 images of 32x32 with a black border, or twice or half as large."""
+    x = np.pad(x, ((0, 0), (2, 2), (2, 2)))
+    if size == 64:
+        x = x.repeat(2, 1).repeat(2, 2)
+    if size == 16:
+        x = x.reshape(-1, 16, 2, 16, 2).mean((2, 4)).astype(np.uint8)
+    return x[..., None]
+
+
+def trained(name: str, data: dict[str, np.ndarray], folder: Path) -> keras.Model:
+    """A miniature from the folder, or trained now and put there."""
+    path = folder / f"{name}.keras"
+    if path.exists():
+        return keras.models.load_model(path, compile=False)
+    plan = NETWORKS[name]
+    keras.utils.set_random_seed(1)
+    model = getattr(zoo, name)(input_shape=(plan.size, plan.size, 1), num_classes=10, width=WIDTH)
+    for layer in model.layers:
+        if plan.momentum and isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = plan.momentum
+    x = images(data["x_train"][:TRAINING_IMAGES], plan.size).astype(np.float32) / 255
+    model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy")
+    for rate, epochs in plan.phases:
+        model.optimizer.learning_rate = rate
+        model.fit(x, data["y_train"][:TRAINING_IMAGES], epochs=epochs, batch_size=64, verbose=0)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save(path)
+    return model
+
+
+def miniature_row(name: str, data: dict[str, np.ndarray], folder: Path, count: int) -> list[str]:
+    """Train, compile, compare; a row of the table."""
+    model = trained(name, data, folder)
+    start = time.perf_counter()
+    size = NETWORKS[name].size
+    calibration = images(data["x_train"][:CALIBRATION_IMAGES], size)
+    accelerator = bnn2hw.compile(model, input=PIXELS, target=DEVICE, fps=FPS, calibration=calibration)
+    compiled = time.perf_counter() - start
+
+    x, y = images(data["x_test"][:count], size), data["y_test"][:count]
+    ours = accelerator.golden(x)
+    theirs = model.predict(x / np.float32(255), verbose=0).argmax(1)
+    kinds = Counter(f.kind for f in accelerator.fidelity.values())
+
+    smooth = accelerator.simulate(x[:FRAMES])
+    stalled = accelerator.simulate(x[:STALLED_FRAMES], stalls=STALLS, seed=1)
+    hls = bnn2hw.compile(
+        model, input=PIXELS, target=DEVICE, fps=FPS, calibration=calibration, backend="hls"
+    ).simulate(x[:STALLED_FRAMES])
+    return [
+        name,
+        f"{size}×{size}",
+        f"{np.mean(theirs == y):.1%}",
+        f"{np.mean(ours == y):.1%}",
+        f"{np.sum(ours == theirs):,} of {count:,}",
+        f"{kinds['exact']} / {kinds['rounded']}",
+        f"{len(smooth.mismatches)}",
+        *map(verdict, (smooth, stalled, hls)),
+        f"{smooth.interval:,} ({smooth.predicted.interval:,})",
+        f"{smooth.latency:,} ({'≥ ' * bounded(accelerator)}{smooth.predicted.latency:,})",
+        f"{compiled:.0f}",
+    ]
+
+
+def verdict(run: Run) -> str:
+    """Whether all streams of a run equal golden, or the first that does not."""
+    return "equal" if run.exact else str(next(m for m in run.mismatches.values() if m))
+
+
+def bounded(accelerator: bnn2hw.Accelerator) -> bool:
+    """Whether the predicted latency is a lower bound only, for it would take too long to step."""
+    ops = sum(1 for _ in estimate.hardware_nodes(accelerator.graph)) + 1
+    return accelerator.estimate().cycles.latency * ops > estimate.EXACT_STEPS
+
+
+MINIATURE_HEAD = [
+    "network",
+    "images",
+    "accuracy, Keras",
+    "accuracy, golden",
+    "same class",
+    "layers exact / rounded",
+    "streams",
+    "Verilog, smooth",
+    "Verilog, stalled",
+    "HLS C++",
+    "interval (predicted)",
+    "latency (predicted)",
+    "compiled in s",
+]
+
+
+def full_row(name: str) -> list[str]:
+    """Take a network of full size to its estimate; a row of the table."""
+    keras.utils.set_random_seed(1)
+    model = getattr(zoo, name)()
+    before = peak()
+    start, used = time.perf_counter(), time.process_time()
+    accelerator = bnn2hw.compile(model, input=PIXELS, target=FULL_DEVICE, fps=FULL_FPS)
+    made = accelerator.estimate()
+    seconds, used, most = time.perf_counter() - start, time.process_time() - used, peak()
+    bits = sum(
+        m.bits * m.codes.size
+        for node, op in estimate.hardware_nodes(accelerator.graph)
+        for m in op.memories(*accelerator.graph.inputs_of(node)).values()
+    )
+    return [
+        name,
+        f"{model.count_params() / 1e6:.2f} M",
+        f"{sum(1 for _ in estimate.hardware_nodes(accelerator.graph)):,}",
+        f"{made.cycles.interval:,}",
+        f"{'≥ ' * bounded(accelerator)}{made.cycles.latency:,}",
+        f"{made.fps:,.0f}",
+        f"{made.cost.bram:,.0f}",
+        f"{made.cost.bram * 18 / 1024:.1f}",
+        f"{bits / 2**20:.1f}",
+        f"{made.cost.lut:,.0f}",
+        f"{made.cost.dsp:,.0f}",
+        f"{seconds:.0f}",
+        f"{used:.0f}",
+        f"{most:.1f} ({before:.1f})",
+    ]
+
+
+def peak() -> float:
+    """Most memory that this process has had, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+FULL_HEAD = [
+    "network",
+    "parameters",
+    "ops",
+    "interval",
+    "latency",
+    "fps",
+    "block RAMs of 18 kbit",
+    "their Mbit",
+    "weights and tables, Mbit",
+    "LUTs",
+    "DSPs",
+    "s",
+    "processor s",
+    "peak GiB (before)",
+]
+
+
+def alone(name: str) -> list[str]:
+    """The row of a network of full size, from a process of its own."""
+    command = [sys.executable, __file__, "--full", "--row", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    last = done.stdout.strip().split("\n")[-1]
+    return last.split("\t") if done.returncode == 0 else [name, f"exit status {done.returncode}: {last}"]
+
+
+def guarded(row: Callable[[], list[str]], name: str) -> list[str]:
+    """A row, or the error in its place."""
+    try:
+        return row()
+    except Bnn2hwError as error:
+        return [name, f"{type(error).__name__}: {error}".replace("\n", " ").replace("|", "/")]
+
+
+def line(cells: list[str]) -> str:
+    """A row of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def machine() -> str:
+    """What the figures were taken on."""
+    names = [
+        text.split(":")[1].strip()
+        for text in Path("/proc/cpuinfo").read_text().splitlines()
+        if "model name" in text
+    ]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, Keras {keras.__version__}"
+
+
+def main() -> None:
+    """Print a table, row by row."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="by default all fourteen")
+    parser.add_argument("--data", type=Path, help="an .npz in the format of keras.datasets.mnist")
+    parser.add_argument(
+        "--models", type=Path, default=Path("build/zoo"), help="where trained miniatures are kept"
+    )
+    parser.add_argument("--images", type=int, default=1000, help="test images compared with Keras")
+    parser.add_argument("--full", action="store_true", help="ImageNet size, as far as the estimate")
+    parser.add_argument("--row", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    names = options.networks or list(NETWORKS)
+    unknown = set(names) - set(NETWORKS)
+    if unknown:
+        parser.error(f"unknown network {sorted(unknown)[0]}; known: {', '.join(NETWORKS)}")
+    if options.row:
+        print("\t".join(guarded(lambda: full_row(names[0]), names[0])))
+        return
+    head = FULL_HEAD if options.full else MINIATURE_HEAD
+    print(f"machine: {machine()}\n\n{line(head)}\n{line(['---', *['---:'] * (len(head) - 1)])}", flush=True)
+    data = None if options.full else mnist(options.data)
+    for name in names:
+        cells = (
+            alone(name)
+            if data is None
+            else guarded(lambda n=name: miniature_row(n, data, options.models, options.images), name)
+        )
+        print(line(cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()
