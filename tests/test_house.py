@@ -11,7 +11,7 @@ from tests.support import ROOT
 
 PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
-    {"errors", "resources", "netlist"},
+    {"errors", "resources"},
     {"ir", "boards"},
     {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}

@@ -120,7 +120,7 @@ def test_a_tool_that_ends_without_its_result_is_found_out(
 def test_a_netlist_without_cells_is_found_out(
     tiny: Design, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    empty = """import json; open("netlist.json", "w").write('{"modules": {"t": {"attributes": {"top": 1}, "cells": {}}}}')"""
+    empty = """import json; open("netlist.json", "w").write('{"modules": {"t": {"attributes": {"top": 1}, "cells": {}, "ports": {}, "netnames": {}}}}')"""
     monkeypatch.setattr(tools, "yosys", lambda: tools.Tool(sys.executable, (0, 70), ("-c", empty)))
 
     with pytest.raises(
