@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import boards, synth, tools
+from bnn2hw import boards, flows, synth, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import BIPOLAR, Array, Cost, Graph, HardwareOp, Ints, Node, Tensor
@@ -224,15 +224,16 @@ def cases() -> Iterator[Case]:
     yield from unseen()
 
 
-def render(op: HardwareOp, x: Tensor) -> Design:
-    return verilog.render(Graph((Node("x", Source(x, op.lanes(x)[0])), Node("y", op, ("x",))), ("y",)))
+def render(op: HardwareOp, x: Tensor, family: boards.Family) -> Design:
+    nodes = (Node("x", Source(x, op.lanes(x)[0])), Node("y", op, ("x",)))
+    return verilog.render(Graph(nodes, ("y",)), family=family)
 
 
 def key(op: HardwareOp, x: Tensor, design: Design, family: str) -> str:
     """Changes with whatever synthesis would see of the op."""
     files = {n: text for n, text in design.files.items() if n not in (f"{design.top}.sv", "bnn2hw_frame.sv")}
     params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(x).items())]
-    what = json.dumps([sorted(files.items()), params, synth.FLOWS[family].command])
+    what = json.dumps([sorted(files.items()), params, flows.MAPPERS[family].command])
     return hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
@@ -242,7 +243,7 @@ def measure(kept: dict[str, Any]) -> None:
     old, new = kept.get("designs", {}), {}
     kept["designs"] = new
     for family, (name, op, x) in product(FAMILIES, cases()):
-        design = render(op, x)
+        design = render(op, x, family)
         label, digest = f"{family.name} {op.kind} {name}", key(op, x, design, family.name)
         if old.get(label, {}).get("key") != digest:
             print("synthesizing", label, flush=True)
@@ -280,12 +281,11 @@ def results(kept: dict[str, Any]) -> Iterator[Result]:
 def stale(kept: dict[str, Any]) -> list[str]:
     """Designs whose kept figures belong to other sources, or are missing."""
     labels = []
-    for name, op, x in cases():
-        design = render(op, x)
-        for family in FAMILIES:
-            label = f"{family.name} {op.kind} {name}"
-            if kept["designs"].get(label, {}).get("key") != key(op, x, design, family.name):
-                labels.append(label)
+    for family, (name, op, x) in product(FAMILIES, cases()):
+        label = f"{family.name} {op.kind} {name}"
+        digest = key(op, x, render(op, x, family), family.name)
+        if kept["designs"].get(label, {}).get("key") != digest:
+            labels.append(label)
     return labels
 
 
