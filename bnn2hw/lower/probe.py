@@ -234,7 +234,7 @@ def changes(chain: Chain, shift: float = 0.0) -> Changes | None:
         None where the function neither rises nor falls, or has more than LEVELS values.
     """
     ints, features = chain.ints, chain.features
-    grid = chain.steps(65)
+    grid = chain.steps(1025)
     known = chain(ints.lo + ints.step * grid, shift)
     if np.any(direction(known) == 0):
         return None
