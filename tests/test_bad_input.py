@@ -38,7 +38,7 @@ def test_all_problems_of_a_model_at_once() -> None:
         (8, 8, 2),
         net.conv(4, name="convolution"),
         keras.layers.GroupNormalization(2, name="groups"),
-        keras.layers.AveragePooling2D(3, padding="same", name="means"),
+        keras.layers.AveragePooling2D(4, padding="same", name="means"),
         keras.layers.UpSampling2D(2, interpolation="bilinear", name="larger"),
         keras.layers.PReLU(name="slopes"),
         keras.layers.Flatten(),
@@ -49,7 +49,7 @@ def test_all_problems_of_a_model_at_once() -> None:
         "this model cannot be compiled (4 problems):\n"
         "  - layer 'groups': a layer of type GroupNormalization. Supported: the layers in docs/coverage.md. "
         "Way out: replace the layer.\n"
-        "  - layer 'means': padding='same' where windows of (3, 3), (3, 3) apart, do not fill (6, 6). "
+        "  - layer 'means': padding='same' where windows of (4, 4), (4, 4) apart, do not fill (6, 6). "
         "Supported: means over whole windows. Way out: use padding='valid' or sizes that fit.\n"
         "  - layer 'larger': interpolation='bilinear'. Supported: interpolation='nearest'. Way out: use nearest.\n"
         "  - layer 'slopes': a slope for each of 4×4 positions. Supported: slopes by channel. "
