@@ -98,7 +98,9 @@ def both(section: str, shape: tuple[int, ...], layer: layers.Layer, option: str 
     yield Case(section, name, f"{option}{place}among real numbers", ends(shape, layer, real=True))
 
 
-def alone(section: str, shape: tuple[int, ...], layer: layers.Layer, option: str = "", **options: object) -> Case:
+def alone(
+    section: str, shape: tuple[int, ...], layer: layers.Layer, option: str = "", **options: object
+) -> Case:
     """The layer right behind the input, and nothing behind it."""
 
     def build() -> keras.Model:
@@ -118,7 +120,9 @@ def kernels() -> Iterator[Case]:
     q, plain = nn.layers, {"use_bias": False}
     yield alone(at, (6,), q.QuantDense(3, **BINARY), "±1 × ±1")
     yield alone(at, (6,), q.QuantDense(3, input_quantizer="ste_sign"), "±1 × real kernel")
-    yield alone(at, (6,), q.QuantDense(3, kernel_quantizer="ste_sign", use_bias=False), "pixels × ±1", input=PIXELS)
+    yield alone(
+        at, (6,), q.QuantDense(3, kernel_quantizer="ste_sign", use_bias=False), "pixels × ±1", input=PIXELS
+    )
     yield alone(at, (6,), layers.Dense(3), "pixels × real kernel", input=PIXELS)
     yield alone(at, (6,), layers.Dense(3, activation="softmax"), "activation='softmax'", input=PIXELS)
     yield alone(at, (5, 6), q.QuantDense(3, **BINARY), "along the last axis of several")
@@ -133,16 +137,22 @@ def kernels() -> Iterator[Case]:
         yield alone(at, shape, kind(4, 2, groups=2, **BINARY), "groups=2")
         yield alone(at, shape, kind(4, 2, kernel_quantizer=None), "real kernel")
         if kind is q.QuantConv1D:
-            yield alone(at, shape, kind(4, 2, padding="causal", dilation_rate=2, **BINARY), "padding='causal'")
+            yield alone(
+                at, shape, kind(4, 2, padding="causal", dilation_rate=2, **BINARY), "padding='causal'"
+            )
         else:
             first = {"data_format": "channels_first"}
             yield alone(at, shape, kind(4, 1, **first, **BINARY), "data_format='channels_first'")
-    yield alone(at, (9, 12, 2), q.QuantConv2D(2, (5, 11), strides=(1, 2), **BINARY), "kernel 5×11, strides (1, 2)")
+    yield alone(
+        at, (9, 12, 2), q.QuantConv2D(2, (5, 11), strides=(1, 2), **BINARY), "kernel 5×11, strides (1, 2)"
+    )
     for plain_kind, shape in ((layers.Conv1D, ROW), (layers.Conv2D, IMAGE), (layers.Conv3D, VOLUME)):
         yield alone(at, shape, plain_kind(4, 2, padding="same", **plain), "", input=PIXELS)
     depthwise = {"input_quantizer": "ste_sign", "depthwise_quantizer": "ste_sign", "use_bias": False}
     for padding in ("valid", "same"):
-        yield alone(at, IMAGE, q.QuantDepthwiseConv2D(3, padding=padding, **depthwise), f"padding='{padding}'")
+        yield alone(
+            at, IMAGE, q.QuantDepthwiseConv2D(3, padding=padding, **depthwise), f"padding='{padding}'"
+        )
     yield alone(
         at, IMAGE, q.QuantDepthwiseConv2D(3, padding="same", pad_values=1.0, **depthwise), "pad_values=1"
     )
@@ -158,8 +168,15 @@ def kernels() -> Iterator[Case]:
     yield alone(at, ROW, layers.SeparableConv1D(3, 2), "", input=PIXELS)
     yield alone(at, IMAGE, layers.SeparableConv2D(3, 2), "", input=PIXELS)
     for padding in ("valid", "same"):
-        yield alone(at, IMAGE, q.QuantConv2DTranspose(3, 3, strides=2, padding=padding, **BINARY), f"padding='{padding}', strides=2")
-    yield alone(at, IMAGE, q.QuantConv2DTranspose(3, 3, strides=2, output_padding=1, **BINARY), "output_padding=1")
+        yield alone(
+            at,
+            IMAGE,
+            q.QuantConv2DTranspose(3, 3, strides=2, padding=padding, **BINARY),
+            f"padding='{padding}', strides=2",
+        )
+    yield alone(
+        at, IMAGE, q.QuantConv2DTranspose(3, 3, strides=2, output_padding=1, **BINARY), "output_padding=1"
+    )
     yield alone(at, IMAGE, q.QuantConv2DTranspose(3, 2, dilation_rate=2, **BINARY), "dilation_rate=2")
     yield alone(at, IMAGE, layers.Conv2DTranspose(3, 2), "", input=PIXELS)
 
@@ -171,9 +188,12 @@ def quantizers() -> Iterator[Case]:
         def build() -> keras.Model:
             chosen = {"kernel_quantizer": quantizer} if kernel else {"input_quantizer": quantizer}
             first = net.dense(5, name="first")
-            return net.chain((6,), first, net.norm(), nn.layers.QuantDense(3, **{**BINARY, **chosen}, name="it"))
+            layer = nn.layers.QuantDense(4, **{**BINARY, **chosen}, name="it")
+            return net.chain((6,), first, net.norm(), layer, net.norm(), net.dense(3))
 
-        return Case(at, name, f"{'kernel' if kernel else 'activations'}{', ' if option else ''}{option}", build)
+        return Case(
+            at, name, f"{'kernel' if kernel else 'activations'}{', ' if option else ''}{option}", build
+        )
 
     q = nn.quantizers
     for make in (q.SteSign, q.ApproxSign, q.SwishSign, q.SteHeaviside):
@@ -183,7 +203,9 @@ def quantizers() -> Iterator[Case]:
     yield case("MagnitudeAwareSign", "", q.MagnitudeAwareSign(), kernel=False)
     for kernel in (False, True):
         yield case("SteTern", "", q.SteTern(threshold_value=0.3), kernel=kernel)
-    yield case("SteTern", "ternary_weight_networks=True", q.SteTern(ternary_weight_networks=True), kernel=True)
+    yield case(
+        "SteTern", "ternary_weight_networks=True", q.SteTern(ternary_weight_networks=True), kernel=True
+    )
     for k in range(1, 9):
         yield case("DoReFa", f"k_bit={k}", q.DoReFa(k), kernel=False)
     for k in range(1, 9):
@@ -219,7 +241,12 @@ def around() -> Iterator[Case]:
     for name in ("log_softmax", "sparsemax", "glu"):
         yield alone(at, (6,), layers.Activation(name), f"'{name}'")
     yield from both(at, (6,), layers.ReLU())
-    yield from both(at, (6,), layers.ReLU(max_value=6, negative_slope=0.1, threshold=0.5), "max_value=6, negative_slope=0.1, threshold=0.5")
+    yield from both(
+        at,
+        (6,),
+        layers.ReLU(max_value=6, negative_slope=0.1, threshold=0.5),
+        "max_value=6, negative_slope=0.1, threshold=0.5",
+    )
     yield from both(at, (6,), layers.LeakyReLU())
     yield from both(at, (6,), layers.ELU())
     yield from both(at, IMAGE, layers.PReLU(shared_axes=[1, 2]), "shared_axes=[1, 2]")
@@ -229,29 +256,55 @@ def around() -> Iterator[Case]:
     yield from both(at, (6,), layers.Softmax(), "not at the end")
     yield alone(at, IMAGE, layers.Softmax(axis=1), "axis=1")
     for layer in (
-        *(layers.Dropout(0.5), layers.AlphaDropout(0.5), layers.GaussianDropout(0.5), layers.GaussianNoise(0.1)),
+        *(
+            layers.Dropout(0.5),
+            layers.AlphaDropout(0.5),
+            layers.GaussianDropout(0.5),
+            layers.GaussianNoise(0.1),
+        ),
         *(layers.ActivityRegularization(), layers.Identity(), layers.SpatialDropout2D(0.5)),
     ):
-        yield alone(at, IMAGE, layer)
-    yield alone(at, ROW, layers.SpatialDropout1D(0.5))
-    yield alone(at, VOLUME, layers.SpatialDropout3D(0.5))
+        yield next(both(at, IMAGE, layer))
+    yield next(both(at, ROW, layers.SpatialDropout1D(0.5)))
+    yield next(both(at, VOLUME, layers.SpatialDropout3D(0.5)))
 
 
 ACTIVATIONS = (
-    *("linear", "relu", "relu6", "leaky_relu", "hard_tanh", "hard_sigmoid", "tanh", "sigmoid", "elu", "selu", "gelu"),
+    *(
+        "linear",
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "hard_tanh",
+        "hard_sigmoid",
+        "tanh",
+        "sigmoid",
+        "elu",
+        "selu",
+        "gelu",
+    ),
     *("silu", "softplus", "softsign", "exponential", "mish"),
 )
 
 
 def shapes() -> Iterator[Case]:
     at = "Pooling and shapes"
-    pools = ((layers.MaxPooling1D, ROW), (layers.MaxPooling2D, IMAGE), (layers.AveragePooling1D, ROW), (layers.AveragePooling2D, IMAGE))
+    pools = (
+        (layers.MaxPooling1D, ROW),
+        (layers.MaxPooling2D, IMAGE),
+        (layers.AveragePooling1D, ROW),
+        (layers.AveragePooling2D, IMAGE),
+    )
     for kind, shape in pools:
         yield from both(at, shape, kind(2))
         yield from both(at, shape, kind(3, strides=2), "pool_size=3, strides=2 (overlapping)")
-        yield from both(at, shape, kind(3, strides=1, padding="same"), "pool_size=3, strides=1, padding='same'")
+        yield from both(
+            at, shape, kind(3, strides=1, padding="same"), "pool_size=3, strides=1, padding='same'"
+        )
         yield from both(at, shape, kind(2, padding="same"), "pool_size=2, padding='same' that fits")
-    yield alone(at, IMAGE, layers.MaxPooling2D(2, data_format="channels_first"), "data_format='channels_first'")
+    yield alone(
+        at, IMAGE, layers.MaxPooling2D(2, data_format="channels_first"), "data_format='channels_first'"
+    )
     yield alone(at, VOLUME, layers.MaxPooling3D(2))
     yield alone(at, VOLUME, layers.AveragePooling3D(2))
     for kind, shape in (
@@ -276,7 +329,9 @@ def shapes() -> Iterator[Case]:
     yield alone(at, VOLUME, layers.ZeroPadding3D(1))
 
 
-def joined(name: str, join: Callable, option: str = "", *, real: bool = False, shape: tuple[int, ...] = IMAGE) -> Case:
+def joined(
+    name: str, join: Callable, option: str = "", *, real: bool = False, shape: tuple[int, ...] = IMAGE
+) -> Case:
     def build() -> keras.Model:
         inputs = keras.Input(shape, name="image")
         quantizer = None if real else "ste_sign"
@@ -295,7 +350,11 @@ def branches() -> Iterator[Case]:
     for kind in (layers.Maximum, layers.Minimum):
         yield joined(kind.__name__, lambda a, b, kind=kind: kind(name="it")([a, b]))
     yield joined("Dot", lambda a, b: layers.Dot(-1, name="it")([a, b]), shape=ROW)
-    yield joined("Add", lambda a, b: layers.Add(name="it")([a, layers.GlobalMaxPooling2D(keepdims=True)(b)]), "of different shapes")
+    yield joined(
+        "Add",
+        lambda a, b: layers.Add(name="it")([a, layers.GlobalMaxPooling2D(keepdims=True)(b)]),
+        "of different shapes",
+    )
     yield joined("Add", lambda a, b: layers.Add(name="it")([a, b, a]), "of three inputs")
     yield joined("Concatenate", lambda a, b: layers.Concatenate(1, name="it")([a, b]), "axis=1")
     yield joined(
@@ -303,7 +362,10 @@ def branches() -> Iterator[Case]:
         lambda a, b: layers.Multiply(name="it")([a, layers.GlobalMaxPooling2D(keepdims=True)(b)]),
         "by a factor per channel",
     )
-    yield joined("AddToLastChannels", lambda a, b: nn.zoo.parts.AddToLastChannels(name="it")([a, layers.Concatenate()([a, b])][::-1]))
+    yield joined(
+        "AddToLastChannels",
+        lambda a, b: nn.zoo.parts.AddToLastChannels(name="it")([a, layers.Concatenate()([a, b])][::-1]),
+    )
 
 
 def graphs() -> Iterator[Case]:
@@ -335,7 +397,9 @@ def graphs() -> Iterator[Case]:
         return net.chain((6,), net.dense(3, input_quantizer=None, name="it"))
 
     def colours(*first: layers.Layer) -> Build:
-        return lambda: net.chain((6, 6, 3), *first, net.conv(4, input_quantizer=None, padding="same", name="it"))
+        return lambda: net.chain(
+            (6, 6, 3), *first, net.conv(4, input_quantizer=None, padding="same", name="it")
+        )
 
     def ending(*last: layers.Layer) -> Build:
         return lambda: net.chain(IMAGE, net.conv(4, name="it"), *last)
@@ -351,8 +415,12 @@ def graphs() -> Iterator[Case]:
     for dtype in ("bipolar", "bit", "int4", "uint8", "uint16"):
         yield Case(at, "input", f"Input('{dtype}')", one, {"input": bnn2hw.Input(dtype)})
     yield Case(at, "input", "not said", one, {"input": None})
-    yield Case(at, "input", "a leading Rescaling", colours(layers.Rescaling(1 / 127.5, -1.0)), {"input": None})
-    yield Case(at, "input", "RGB, a leading Normalization, zeros around", colours(normed()), {"input": PIXELS})
+    yield Case(
+        at, "input", "a leading Rescaling", colours(layers.Rescaling(1 / 127.5, -1.0)), {"input": None}
+    )
+    yield Case(
+        at, "input", "RGB, a leading Normalization, zeros around", colours(normed()), {"input": PIXELS}
+    )
     yield Case(at, "output", "scores", ending(layers.GlobalMaxPooling2D()))
     yield Case(at, "output", "class", ending(layers.GlobalMaxPooling2D()), {"output": "class"})
     yield Case(at, "output", "class of each position of a feature map", ending(), {"output": "class"})

@@ -60,7 +60,9 @@ def test_all_problems_of_a_model_at_once() -> None:
 def test_streams_that_do_not_fit_each_other() -> None:
     inputs = keras.Input((4, 4, 2))
     hidden = net.conv(2, 1, name="a")(inputs)
-    wide = keras.layers.Add(name="broadcast")([hidden, keras.layers.GlobalMaxPooling2D(keepdims=True)(hidden)])
+    wide = keras.layers.Add(name="broadcast")(
+        [hidden, keras.layers.GlobalMaxPooling2D(keepdims=True)(hidden)]
+    )
     model = keras.Model(inputs, keras.layers.Maximum(name="larger")([wide, hidden]))
 
     assert message(UnsupportedError, model) == (
@@ -106,6 +108,18 @@ def test_classes_of_the_users_own(layer: keras.layers.Layer) -> None:
         f"  - layer 'own': a class {type(layer).__name__} of your own, whose computation is not known. "
         "Supported: the layers of Keras and bnn2hw.nn themselves. "
         "Way out: replace the layer; for a function of single values use Activation or a quantizer."
+    )
+
+
+@pytest.mark.parametrize("quantizer", ["ste_sign", None])
+def test_a_softmax_on_the_way(quantizer: str | None) -> None:
+    softmax = keras.layers.Softmax(name="early")
+    model = net.chain((6,), net.dense(4), softmax, net.dense(3, input_quantizer=quantizer, name="last"))
+
+    assert message(UnsupportedError, model) == (
+        "this model cannot be compiled (1 problem):\n"
+        "  - layer 'last': the layers before it, from 'early' on, cannot be evaluated value by value. "
+        "Supported: functions of single values, without NaN. Way out: replace those layers."
     )
 
 

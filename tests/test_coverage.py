@@ -14,7 +14,9 @@ from tests import coverage
 
 TABLE = {
     tuple(row[:2]): row[2:4]
-    for row in re.findall(r"^\| (.*?) \| (.*?) \| (exact|rounded|refused) \| (.*) \|$", coverage.PAGE.read_text(), re.M)
+    for row in re.findall(
+        r"^\| (.*?) \| (.*?) \| (exact|rounded|refused) \| (.*) \|$", coverage.PAGE.read_text(), re.M
+    )
 }
 
 

@@ -108,7 +108,9 @@ def dorefa(k: int) -> Callable[[], keras.Model]:
         first = {"kernel_quantizer": q(k, mode="weights"), "use_bias": False}
         y = net.norm()(Q.QuantConv2D(4, 2, **first)(x := image(6, 6, 2)))
         y = layers.MaxPooling2D(2)(layers.Activation(q(k))(y))
-        y = net.norm()(Q.QuantConv2D(3, 2, input_quantizer=q(k), kernel_quantizer="ste_sign", use_bias=False)(y))
+        y = net.norm()(
+            Q.QuantConv2D(3, 2, input_quantizer=q(k), kernel_quantizer="ste_sign", use_bias=False)(y)
+        )
         return made(x, net.dense(3)(layers.Flatten()(y)), k)
 
     return build
@@ -122,7 +124,9 @@ def ternary_heaviside_and_sign_with_zero() -> keras.Model:
     x = image(14)
     y = net.norm()(Q.QuantDense(9, kernel_quantizer=TERN, use_bias=False)(x))
     y = Q.QuantDense(8, input_quantizer=TERN, kernel_quantizer="ste_sign", use_bias=False)(y)
-    y = net.norm()(Q.QuantDense(7, input_quantizer="ste_heaviside", kernel_quantizer="ste_sign", use_bias=False)(y))
+    y = net.norm()(
+        Q.QuantDense(7, input_quantizer="ste_heaviside", kernel_quantizer="ste_sign", use_bias=False)(y)
+    )
     y = Q.QuantDense(6, input_quantizer=keras.ops.sign, kernel_quantizer=TERN, use_bias=False)(y)
     return made(x, net.dense(3)(y), 7)
 
@@ -150,7 +154,9 @@ def real_ends() -> keras.Model:
 def colours_and_overlapping_pools() -> keras.Model:
     x = image(8, 8, 3)
     y = layers.Normalization(mean=[0.48, 0.45, 0.4], variance=[0.05, 0.06, 0.07])(x)
-    y = layers.MaxPooling2D(3, strides=2, padding="same")(net.conv(4, input_quantizer=None, padding="same")(y))
+    y = layers.MaxPooling2D(3, strides=2, padding="same")(
+        net.conv(4, input_quantizer=None, padding="same")(y)
+    )
     y = layers.MaxPooling2D(2, strides=1)(net.norm()(y))
     return made(x, net.dense(3)(layers.Flatten()(y)), 10)
 
@@ -228,8 +234,10 @@ def test_outputs_of_a_feature_map(output: str) -> None:
 
     ours = accelerator.golden(x)
 
-    assert np.array_equal(ours.reshape(50, 3, 4, -1)[..., 0], expected.argmax(-1)) if output == "class" else (
-        np.array_equal(ours, expected)
+    assert (
+        np.array_equal(ours.reshape(50, 3, 4, -1)[..., 0], expected.argmax(-1))
+        if output == "class"
+        else (np.array_equal(ours, expected))
     )
 
 

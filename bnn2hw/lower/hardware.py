@@ -295,6 +295,17 @@ class _Lowering:
             x = self.b.types[edge]
             values = np.broadcast_to(op.value / np.asarray(x.scale), (x.channels,))
             near = np.rint(values)
+        if np.abs((values - near) * np.asarray(x.scale)).max() > 1e-3 * abs(op.value):
+            # Steps of which a whole number makes the border.
+            fine = float(np.abs(self.settler.step(before, single=True)).max())
+            edge = self._settle(
+                node,
+                before,
+                Wish(scale=abs(op.value) * 2.0 ** math.floor(math.log2(fine / abs(op.value))), zero=True),
+            )
+            x = self.b.types[edge]
+            values = np.broadcast_to(op.value / np.asarray(x.scale), (x.channels,))
+            near = np.rint(values)
         whole = tuple(int(v) for v in near)
         value = whole[0] if len(set(whole)) == 1 else whole
         name = self._bordered(node, op, value, edge)
@@ -394,6 +405,10 @@ def _whole_kernel(flat: Array) -> tuple[Array, Meaning] | None:
     grid = lattice(flat)
     if grid is not None and not grid.offset:
         return grid.index(flat), grid.scale
+    if grid is not None and abs(2 * grid.offset / grid.scale - round(2 * grid.offset / grid.scale)) < 1e-3:
+        return np.rint(2 * flat / grid.scale).astype(
+            np.int64
+        ), grid.scale / 2  # odd numbers, such as DoReFa's
     scales = np.abs(flat).max(0).astype(np.float64)
     scales[scales == 0] = 1.0
     grid = lattice(np.round(flat / scales, 6))

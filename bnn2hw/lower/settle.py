@@ -15,7 +15,7 @@ from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
-from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, Reshape
+from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, Reshape, Softmax
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
 from bnn2hw.ops.window import Window
@@ -89,6 +89,8 @@ class Settler:
         return name
 
     def _settled(self, edge: Edge, wish: Wish, bits: int | None) -> str:
+        if any(isinstance(op, Softmax) for op in edge.ops):
+            raise NotPointwise("softmax is no function of single values")
         if not any(isinstance(op, Pointwise | MaxPool) for op in edge.ops):
             return self._meet(edge, wish, bits)
         chain = self.b.chain(edge)
