@@ -84,4 +84,6 @@ def imported_equals_keras(model: keras.Model, accelerator: Accelerator, floats: 
         found = values[name].reshape(theirs.shape)
         scale = max(float(np.abs(theirs).max()), 1e-3)
         same = np.isclose(found, theirs, 1e-3, scale * 1e-3).reshape(len(theirs), -1).all(1)
-        assert same.mean() > 0.7, f"{name}: the real form differs from Keras in {1 - same.mean():.0%} of the images"
+        assert same.mean() > 0.7, (
+            f"{name}: the real form differs from Keras in {1 - same.mean():.0%} of the images"
+        )

@@ -19,10 +19,10 @@ BINARY = {
 def shake(model: keras.Model, seed: int = 0) -> keras.Model:
     """Random weights; BatchNorms with gammas of both signs and zero, and means far out for some channels."""
     rng = np.random.default_rng(seed)
-    for layer in model.layers:
+    for layer in model._flatten_layers(include_self=False):
         if isinstance(layer, keras.layers.BatchNormalization):
             _shake_norm(layer, rng)
-        elif layer.weights:
+        elif layer.weights and not isinstance(layer, keras.Model):
             layer.set_weights([rng.uniform(-1, 1, w.shape).astype(np.float32) for w in layer.weights])
     return model
 

@@ -91,19 +91,27 @@ class Random:
 
     # ---- layers that change the shape
 
-    def convolution(self, x: KerasTensor, first: bool = False, channels: int | None = None, keep: bool = False):
+    def convolution(
+        self, x: KerasTensor, first: bool = False, channels: int | None = None, keep: bool = False
+    ):
         """A convolution of any kind; `keep` asks for the same height and width."""
         height, width, before = x.shape[1:]
         size = (self.between(1, min(3, height)), self.between(1, min(3, width)))
         padding = {"padding": "same", "pad_values": self.pick(0.0, 1.0)} if keep else self.padding()
         stride: object = 1 if keep else self.pick(1, 1, 2, (1, 2))
-        kind = "conv" if keep else self.pick("conv", "conv", "dilated", "groups", "depthwise", "separable", "transposed")
+        kind = (
+            "conv"
+            if keep
+            else self.pick("conv", "conv", "dilated", "groups", "depthwise", "separable", "transposed")
+        )
         filters = channels or self.between(1, 6)
         common = self.quantizers(first)
         if kind == "dilated" and min(height, width) > 4:
             return nn.layers.QuantConv2D(filters, 2, dilation_rate=2, **padding, **common)(x)
         if kind == "groups" and before > 1:
-            return nn.layers.QuantConv2D(before * self.between(1, 2), size, groups=before, **padding, **common)(x)
+            return nn.layers.QuantConv2D(
+                before * self.between(1, 2), size, groups=before, **padding, **common
+            )(x)
         if kind in ("depthwise", "separable"):
             common["depthwise_quantizer"] = common.pop("kernel_quantizer")
             stride = self.pick(1, 2)
@@ -114,7 +122,12 @@ class Random:
             )(x)
         if kind == "separable":
             return nn.layers.QuantSeparableConv2D(
-                filters, size, strides=stride, pointwise_quantizer=self.kernel_quantizer(), **padding, **common
+                filters,
+                size,
+                strides=stride,
+                pointwise_quantizer=self.kernel_quantizer(),
+                **padding,
+                **common,
             )(x)
         if kind == "transposed" and height * width < 40:
             return nn.layers.QuantConv2DTranspose(
@@ -147,7 +160,7 @@ class Random:
     # ---- branches
 
     def branches(self, x: KerasTensor):
-        height, width, channels = x.shape[1:]
+        channels = x.shape[-1]
         kind = self.pick("add", "concatenate", "gate", "subtract", "average", "dense")
         if kind == "gate":
             pool = self.pick(layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)

@@ -35,54 +35,96 @@ def message(error: type[Bnn2hwError], model: object, **options: object) -> str:
 
 def test_all_problems_of_a_model_at_once() -> None:
     model = net.chain(
-        (8, 8, 1),
-        net.conv(4, dilation_rate=2, name="dilated"),
+        (8, 8, 2),
+        net.conv(4, name="convolution"),
         keras.layers.GroupNormalization(2, name="groups"),
-        keras.layers.MaxPooling2D(3, strides=2, name="overlapping"),
+        keras.layers.AveragePooling2D(4, padding="same", name="means"),
+        keras.layers.UpSampling2D(2, interpolation="bilinear", name="larger"),
+        keras.layers.PReLU(name="slopes"),
         keras.layers.Flatten(),
         net.dense(2, name="last"),
     )
 
     assert message(UnsupportedError, model) == (
-        "this model cannot be compiled (3 problems):\n"
-        "  - layer 'dilated': dilation_rate=(2, 2). Supported: dilation_rate=(1, 1). Way out: use dilation_rate=1.\n"
-        "  - layer 'groups': a layer of type GroupNormalization. Supported: Activation, ActivityRegularization, "
-        "BatchNormalization, Conv2D, Dense, Dropout, ELU, Flatten, GaussianDropout, GaussianNoise, Identity, LeakyReLU, "
-        "MaxPooling2D, QuantConv2D, QuantDense, Quantizer, ReLU, Rescaling, Softmax, SpatialDropout2D, "
-        "ZeroPadding2D. "
+        "this model cannot be compiled (4 problems):\n"
+        "  - layer 'groups': a layer of type GroupNormalization. Supported: the layers in docs/coverage.md. "
         "Way out: replace the layer.\n"
-        "  - layer 'overlapping': strides=(2, 2). Supported: strides=(3, 3). Way out: use strides equal to pool_size."
+        "  - layer 'means': padding='same' where windows of (4, 4), (4, 4) apart, do not fill (6, 6). "
+        "Supported: means over whole windows. Way out: use padding='valid' or sizes that fit.\n"
+        "  - layer 'larger': interpolation='bilinear'. Supported: interpolation='nearest'. Way out: use nearest.\n"
+        "  - layer 'slopes': a slope for each of 4×4 positions. Supported: slopes by channel. "
+        "Way out: use shared_axes=[1, 2]."
     )
 
 
-def test_a_branch() -> None:
-    inputs = keras.Input((4,))
-    hidden = net.dense(4, name="a")(inputs)
-    model = keras.Model(inputs, keras.layers.Add(name="shortcut")([hidden, inputs]))
+def test_streams_that_do_not_fit_each_other() -> None:
+    inputs = keras.Input((4, 4, 2))
+    hidden = net.conv(2, 1, name="a")(inputs)
+    wide = keras.layers.Add(name="broadcast")(
+        [hidden, keras.layers.GlobalMaxPooling2D(keepdims=True)(hidden)]
+    )
+    model = keras.Model(inputs, keras.layers.Maximum(name="larger")([wide, hidden]))
+
+    assert message(UnsupportedError, model) == (
+        "this model cannot be compiled (2 problems):\n"
+        "  - layer 'broadcast': a sum of (4, 4, 2) and (1, 1, 2). Supported: inputs of one shape. "
+        "Way out: reshape the inputs.\n"
+        "  - layer 'larger': several inputs of a layer of type Maximum. Supported: the layers in docs/coverage.md. "
+        "Way out: replace the layer."
+    )
+
+
+def test_functions_of_several_values() -> None:
+    def centred(x):
+        return keras.ops.sign(x - keras.ops.mean(x))
+
+    model = net.chain((6,), net.dense(4, name="first"), net.dense(2, input_quantizer=centred, name="last"))
 
     assert message(UnsupportedError, model) == (
         "this model cannot be compiled (1 problem):\n"
-        "  - layer 'shortcut': Add joins streams. Supported: chains of layers. Way out: use a model without branches."
+        "  - layer 'last': 'last.input' gives values that depend on other values of its input, or on chance. "
+        "Supported: functions of single values. Way out: use one that looks at each value alone."
     )
 
 
-def test_real_valued_activations_and_weights() -> None:
-    model = net.chain(
-        (6,),
-        net.dense(4, name="first"),
-        net.norm(name="norm"),
-        net.dense(300, input_quantizer=None, name="real"),
-        net.dense(2, kernel_quantizer=None, kernel_constraint=None, name="weights"),
+class Identity(keras.layers.Layer):
+    """Named as one of Keras's layers, and another function."""
+
+    def call(self, x):
+        return 2 * x
+
+
+class Doubled(keras.layers.Dense):
+    def call(self, x):
+        return 2 * super().call(x)
+
+
+@pytest.mark.parametrize("layer", [Identity(name="own"), Doubled(3, name="own")])
+def test_classes_of_the_users_own(layer: keras.layers.Layer) -> None:
+    text = message(UnsupportedError, net.chain((6,), layer, net.dense(2)))
+
+    assert text == (
+        "this model cannot be compiled (1 problem):\n"
+        f"  - layer 'own': a class {type(layer).__name__} of your own, whose computation is not known. "
+        "Supported: the layers of Keras and bnn2hw.nn themselves. "
+        "Way out: replace the layer; for a function of single values use Activation or a quantizer."
     )
 
-    text = message(UnsupportedError, model)
 
-    assert "2 problems" in text
-    assert "layer 'real': its input is real-valued (" in text
-    assert (
-        "layer 'weights': its kernel takes 600 distinct values. Supported: kernels of at most 256 evenly spaced values, "
-        "such as those of ste_sign. Way out: give the layer a kernel_quantizer." in text
+@pytest.mark.parametrize("quantizer", ["ste_sign", None])
+def test_a_softmax_on_the_way(quantizer: str | None) -> None:
+    softmax = keras.layers.Softmax(name="early")
+    model = net.chain((6,), net.dense(4), softmax, net.dense(3, input_quantizer=quantizer, name="last"))
+
+    assert message(UnsupportedError, model) == (
+        "this model cannot be compiled (1 problem):\n"
+        "  - layer 'last': the layers before it, from 'early' on, cannot be evaluated value by value. "
+        "Supported: functions of single values, without NaN. Way out: replace those layers."
     )
+
+
+def test_a_model_that_computes_nothing() -> None:
+    assert "nothing to compute" in message(UnsupportedError, net.chain((2, 2), keras.layers.Flatten()))
 
 
 def test_nothing_says_what_arrives() -> None:

@@ -13,7 +13,9 @@ from bnn2hw.errors import UnsupportedError
 from bnn2hw.flow import Accelerator
 from bnn2hw.ir import Graph
 from bnn2hw.simulate import simulate
+from tests import layerwise
 from tests import networks as net
+from tests.random_networks import Random
 
 WIRES = (
     bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0),
@@ -168,3 +170,66 @@ def test_every_rate_that_is_promised_is_kept(fps: float) -> None:
     folded = fold.for_rate(graph, period, accelerator.device)
 
     assert estimate.interval(folded) <= period
+
+
+# ---- networks over everything that compiles
+
+
+def compiled_network(seed: int) -> tuple[Accelerator, np.ndarray]:
+    """A random network that golden computes as Keras does, layer by layer."""
+    draw = Random(seed)
+    model, wire = draw.network()
+    accelerator = bnn2hw.compile(model, input=wire, target="xc7z045")
+    x = draw.rng.choice(wire.ints.values(), (60, *accelerator.input.shape))
+    layerwise.check(model, accelerator, x)
+    return accelerator, x
+
+
+def run_network(seed: int) -> None:
+    accelerator, x = compiled_network(seed)
+    graph = streams.connect(random_folding(accelerator.origin[1].graph, np.random.default_rng(seed)))
+    design, predicted = verilog.render(graph), estimate.cycles(graph)
+
+    smooth = simulate(design, graph, x[:5], predicted)
+    stalled = simulate(design, graph, x[:5], predicted, stalls=0.35, seed=seed)
+
+    smooth.check()
+    stalled.check()
+    assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
+
+
+@pytest.mark.parametrize("seed", range(14))
+def test_any_network_equals_keras(seed: int) -> None:
+    compiled_network(seed)
+
+
+@pytest.mark.parametrize("seed", range(1000, 1006))
+def test_any_hardware_equals_golden(seed: int) -> None:
+    run_network(seed)
+
+
+FOUND = {
+    "a quantizer's sign that a sum reads in its own scale": 9,
+    "a BatchNorm over rows behind a pooling of them": 28,
+    "an activation that was put behind a pooling": 324,
+    "a hump that is narrow beside the range": 122,
+    "a concatenation of coarse and fine streams": 15,
+    "scores of more values than a table may hold": 5,
+}
+
+
+@pytest.mark.parametrize("seed", FOUND.values(), ids=FOUND)
+def test_what_was_found_once(seed: int) -> None:
+    compiled_network(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(5000, 5500))
+def test_any_network_equals_keras_for_many(seed: int) -> None:
+    compiled_network(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(6000, 6050))
+def test_any_hardware_equals_golden_for_many(seed: int) -> None:
+    run_network(seed)

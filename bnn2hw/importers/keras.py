@@ -69,7 +69,5 @@ def _at_the_inputs(graph: Graph, scalings: Mapping[str, Input]) -> tuple[Graph, 
         sole = graph.consumers[source] == (graph[name],) and source not in graph.outputs
         if sole and name not in graph.outputs and isinstance(graph[source].op, Source):
             inputs[source], gone[name] = meaning, source
-    nodes = [
-        replace(n, inputs=tuple(gone.get(i, i) for i in n.inputs)) for n in graph if n.name not in gone
-    ]
+    nodes = [replace(n, inputs=tuple(gone.get(i, i) for i in n.inputs)) for n in graph if n.name not in gone]
     return Graph(tuple(nodes), graph.outputs), inputs

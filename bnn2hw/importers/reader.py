@@ -236,7 +236,10 @@ def order(outputs: Sequence[Layer], known: Mapping[int, str]) -> Iterator[tuple[
 
 def _functional(model: Layer) -> bool:
     """Whether a model is a graph of layers, by Keras's own class for those."""
-    return any(c.__name__ == "Functional" for c in type(model).__mro__) and type(model).__module__.split(".")[0] in FAMILIES
+    return (
+        any(c.__name__ == "Functional" for c in type(model).__mro__)
+        and type(model).__module__.split(".")[0] in FAMILIES
+    )
 
 
 FAMILIES = ("keras", "bnn2hw", "larq", "tf_keras")

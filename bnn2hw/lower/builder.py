@@ -131,6 +131,8 @@ class Builder:
     bounds: dict[str, bounds.Bounds] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     """By edge: bound of Keras's rounding of its real value."""
+    moved: set[str] = field(default_factory=set)
+    """Nodes of the real form that were put behind a pooling that follows them, so that no edge is theirs."""
     numbers: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, op: Op, *inputs: str) -> str:
@@ -147,6 +149,11 @@ class Builder:
         self.bounds[node.name] = bounds.after(
             node.op, [(self.types[i], self.bounds[i]) for i in node.inputs], out
         )
+
+    def match(self, edge: str, node: str) -> None:
+        """Note which node of the real form an edge stands for."""
+        if node not in self.moved:
+            self.matches[edge] = node
 
     def view(self, edge: str, shape: tuple[int, ...]) -> str:
         """An edge under another shape; the error bound goes with it."""

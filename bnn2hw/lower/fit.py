@@ -12,6 +12,9 @@ from bnn2hw.lower.probe import Chain, scattered
 SEGMENTS = 6
 """Straight pieces that a function may have."""
 
+SAMPLES = 1025
+"""Integers, spread evenly, at which a function is looked at in any case: narrower humps are not seen."""
+
 POINTS = 2048
 """Stretches of one function that are looked at before it is taken to be curved."""
 
@@ -52,14 +55,14 @@ def fit(chain: Chain, tolerance: Array) -> Pieces | None:
         tolerance: by feature, in real terms.
     """
     ints, features = chain.ints, chain.features
-    grid = chain.steps(17)
+    grid = chain.steps(SAMPLES)
     known = chain(ints.lo + ints.step * grid).astype(np.float64)
-    points: list[tuple[Array, Array, Array]] = [
-        (np.repeat(np.arange(features), len(grid)), grid.T.reshape(-1), known.T.reshape(-1))
-    ]
-    channel = np.repeat(np.arange(features), len(grid) - 1)
-    low, high = grid[:-1].T.reshape(-1), grid[1:].T.reshape(-1)
-    low_value, high_value = known[:-1].T.reshape(-1), known[1:].T.reshape(-1)
+    column, at = np.nonzero(_corners(grid, known, tolerance).T)
+    steps, values = grid[at, column], known[at, column]
+    points: list[tuple[Array, Array, Array]] = [(column, steps, values)]
+    inner = np.flatnonzero(column[1:] == column[:-1])
+    channel, low, high = column[inner], steps[inner], steps[inner + 1]
+    low_value, high_value = values[inner], values[inner + 1]
     total = np.bincount(channel, minlength=features)
     while channel.size:
         wide = high - low > 1
@@ -88,6 +91,18 @@ def fit(chain: Chain, tolerance: Array) -> Pieces | None:
             np.concatenate([middle_value, high_value]),
         )
     return _joined(points, ints, features, tolerance)
+
+
+def _corners(grid: Array, known: Array, tolerance: Array) -> Array:
+    """Which samples are wanted: some all along, and those at which the function bends."""
+    run = np.maximum(grid[2:] - grid[:-2], 1)
+    line = known[:-2] + (known[2:] - known[:-2]) * ((grid[1:-1] - grid[:-2]) / run)
+    wanted = np.zeros(known.shape, bool)
+    wanted[:: SAMPLES // 16] = True
+    bent = np.abs(known[1:-1] - line) > tolerance / 8
+    for part in (wanted[:-2], wanted[1:-1], wanted[2:]):
+        part |= bent
+    return wanted
 
 
 def _joined(

@@ -46,7 +46,7 @@ TERNARY = Ints(-1, 1)
 GROWTH = 6
 """Bits that sums of streams may have beyond a stream's own before they are rounded again."""
 
-FINEST = 8
+FINEST = 5
 """Bits that a sum may be finer than its own range asks for, to keep the scale of one of its inputs."""
 
 
@@ -107,7 +107,13 @@ class _Lowering:
         last = [leave(self.settler, self.edges[name], output) for name in self.graph.outputs]
         if self.b.problems:
             raise UnsupportedError(self.b.problems)
-        return Lowered(_pruned(self.b.nodes, last), self.b.fidelity, self.b.matches)
+        pruned = _pruned(self.b.nodes, last)
+        if all(isinstance(n.op, Source | View) for n in pruned):
+            self.b.problem(
+                self.graph.outputs[0], "nothing to compute", "models with layers that compute", "add one"
+            )
+            raise UnsupportedError(self.b.problems)
+        return Lowered(pruned, self.b.fidelity, self.b.matches)
 
     def _edge(self, node: Node) -> Edge:
         before = [self.edges[i] for i in node.inputs]
@@ -202,7 +208,7 @@ class _Lowering:
             bits = self.b.precision.of_kernel(op.layer)
             self.b.mark(op.layer, Fidelity("rounded", f"a kernel of {bits} bits"))
             self.b.errors[name] = 0.0
-        self.b.matches[name] = node.name
+        self.b.match(name, node.name)
         return Edge(self.b.view(name, op.shape), node.name)
 
     def _meaning(self, edge: str, tensor: Tensor) -> str:
@@ -271,11 +277,12 @@ class _Lowering:
             )
             name = self.b.add(node.name, Depthwise(integers, scale, domain=_domain(x)), window)
         real = np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max()
-        n = (len(integers) + 4) * 2.0**-24
-        bound = float(np.abs(integers).sum(0).max()) * real * float(np.max(np.abs(np.asarray(scale))))
-        self.b.errors[name] = n / (1 - n) * bound + self.b.errors.get(edge, 0.0)
+        gain = float(np.abs(integers).sum(0).max()) * float(np.max(np.abs(np.asarray(scale))))
+        sums = float(np.abs(integers).sum(0).max()) * max(abs(x.ints.lo), abs(x.ints.hi))
+        n = 0.0 if _powers(scale, x) and sums < 2**24 else (len(integers) + 4) * 2.0**-24
+        self.b.errors[name] = n / (1 - n) * gain * real + gain * self.b.errors.get(edge, 0.0)
         self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
-        self.b.matches[name] = node.name
+        self.b.match(name, node.name)
         return self.b.view(name, self.graph.types[node.name].shape)
 
     def _border(self, node: Node, op: Border, before: Edge) -> Edge:
@@ -288,6 +295,17 @@ class _Lowering:
             x = self.b.types[edge]
             values = np.broadcast_to(op.value / np.asarray(x.scale), (x.channels,))
             near = np.rint(values)
+        if np.abs((values - near) * np.asarray(x.scale)).max() > 1e-3 * abs(op.value):
+            # Steps of which a whole number makes the border.
+            fine = float(np.abs(self.settler.step(before, single=True)).max())
+            edge = self._settle(
+                node,
+                before,
+                Wish(scale=abs(op.value) * 2.0 ** math.floor(math.log2(fine / abs(op.value))), zero=True),
+            )
+            x = self.b.types[edge]
+            values = np.broadcast_to(op.value / np.asarray(x.scale), (x.channels,))
+            near = np.rint(values)
         whole = tuple(int(v) for v in near)
         value = whole[0] if len(set(whole)) == 1 else whole
         name = self._bordered(node, op, value, edge)
@@ -295,7 +313,7 @@ class _Lowering:
         off = float((np.abs(values - near) * np.abs(np.asarray(x.scale))).max())
         if off > 1e-6 * max(abs(op.value), float(np.max(np.abs(np.asarray(x.scale))))):
             self.b.mark(op.layer, Fidelity("rounded", f"a border that is off by {off:.2g}"))
-        self.b.matches[name] = node.name
+        self.b.match(name, node.name)
         return Edge(name, node.name)
 
     def _bordered(self, node: Node, op: Border, value: int | tuple[int, ...], edge: str) -> str:
@@ -330,7 +348,7 @@ class _Lowering:
         rounding = 0.0 if exact and max(-tensor.ints.lo, tensor.ints.hi) < 2**24 else largest * 2.0**-24
         self.b.errors[name] = self.b.errors.get(a, 0.0) + self.b.errors.get(b, 0.0) + rounding
         self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
-        self.b.matches[name] = node.name
+        self.b.match(name, node.name)
         return Edge(name, node.name)
 
     def _common(self, op: Sum, before: list[Edge]) -> Meaning:
@@ -360,7 +378,7 @@ class _Lowering:
         name = self.b.add(node.name, Multiply(), a, b)
         self.b.errors[name] = self._product_error(a, b)
         self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
-        self.b.matches[name] = node.name
+        self.b.match(name, node.name)
         return Edge(name, node.name)
 
     def _product_error(self, a: str, b: str) -> float:
@@ -378,7 +396,7 @@ class _Lowering:
         name = self.b.add(node.name, Concat(), a, b)
         self.b.errors[name] = max(self.b.errors.get(a, 0.0), self.b.errors.get(b, 0.0))
         self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
-        self.b.matches[name] = node.name
+        self.b.match(name, node.name)
         return Edge(name, node.name)
 
 
@@ -387,6 +405,10 @@ def _whole_kernel(flat: Array) -> tuple[Array, Meaning] | None:
     grid = lattice(flat)
     if grid is not None and not grid.offset:
         return grid.index(flat), grid.scale
+    if grid is not None and abs(2 * grid.offset / grid.scale - round(2 * grid.offset / grid.scale)) < 1e-3:
+        return np.rint(2 * flat / grid.scale).astype(
+            np.int64
+        ), grid.scale / 2  # odd numbers, such as DoReFa's
     scales = np.abs(flat).max(0).astype(np.float64)
     scales[scales == 0] = 1.0
     grid = lattice(np.round(flat / scales, 6))
@@ -434,13 +456,18 @@ def _rounding(op: MatVec, x: Tensor) -> float:
     """
     largest = max(abs(x.ints.lo), abs(x.ints.hi))
     sums = float(np.abs(op.weights.astype(np.int64)).sum(0).max()) * largest
-    scales = np.atleast_1d(np.asarray(op.scale)).tolist()
-    powers = all(math.frexp(s)[0] == 0.5 for s in (*scales, float(np.max(x.scale))))
-    if powers and not np.any(x.offset) and sums < 2**24:
+    if _powers(op.scale, x) and sums < 2**24:
         return 0.0
+    scales = np.atleast_1d(np.asarray(op.scale)).tolist()
     real = float(np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max())
     n = (op.mw + 4) * 2.0**-24
     return float(n / (1 - n) * real * max(scales)) * float(np.abs(op.weights.astype(np.int64)).sum(0).max())
+
+
+def _powers(scale: Meaning, x: Tensor) -> bool:
+    """Whether products of integers in these scales are integers times one power of two each."""
+    scales = [*np.atleast_1d(np.asarray(scale)).tolist(), *np.atleast_1d(np.asarray(x.scale)).tolist()]
+    return all(abs(math.frexp(s)[0]) == 0.5 for s in scales) and not np.any(x.offset)
 
 
 def _pruned(nodes: list[Node], outputs: list[str]) -> Graph:

@@ -88,7 +88,7 @@ def _scores(settler: Settler, edge: Edge) -> str:
             "end the model with a BatchNormalization, a bias or an activation",
         )
         return edge.name
-    b.matches[name] = edge.last
+    b.match(name, edge.last)
     b.judge(edge)
     return name
 
@@ -101,7 +101,7 @@ def _table(settler: Settler, edge: Edge) -> str | None:
         if not isinstance(tensor.scale, float) or not isinstance(tensor.offset, float):
             return None
         b.judge(edge, tips=bool(b.errors.get(edge.name, 0.0)))
-        b.matches[edge.name] = edge.last
+        b.match(edge.name, edge.last)
         return edge.name
     chain = b.chain(edge)
     if chain.features * tensor.ints.count > TABLE_ENTRIES:
@@ -120,5 +120,5 @@ def _table(settler: Settler, edge: Edge) -> str | None:
     name = b.view(edge.name, (math.prod(tensor.shape),)) if chain.flat else edge.name
     rows = table.T[:1] if np.all(table == table[:, :1]) else table.T
     name = b.add(f"{edge.real}.scores", Table(rows, chain.ints, kind, scale, offset), name)
-    b.matches[name] = edge.last
+    b.match(name, edge.last)
     return name

@@ -15,6 +15,9 @@ from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, RealOp, Reshape, Softma
 LEVELS = 256
 """Values that the output of a quantizer takes at most."""
 
+PARTS = 32
+"""Levels of a quantizer of which only a few occur lie at most so many steps apart where they are closest."""
+
 CHUNK = 2**22
 """Numbers that are put through the layers at once."""
 
@@ -161,9 +164,15 @@ def lattice(values: Array) -> Lattice | None:
         return Lattice(BIPOLAR, float(abs(distinct[0])), 0.0)
     if distinct.size == 1:
         return Lattice(Ints(0, 1), 1.0, float(distinct[0]))
-    scale = float(np.diff(distinct).min())
-    steps = (distinct - distinct[0]) / scale
-    if np.abs(steps - np.rint(steps)).max() > 1e-4 or steps[-1] > LEVELS:
+    least = float(np.diff(distinct).min())
+    # Levels that do not occur may leave no two neighbours: then the step is a part of the least distance.
+    for part in range(1, PARTS + 1):
+        steps = (distinct - distinct[0]) * part / least
+        if steps[-1] > LEVELS:
+            return None
+        if np.abs(steps - np.rint(steps)).max() <= (1e-4 if part == 1 else 2e-5):
+            break
+    else:
         return None
     scale = float((distinct[-1] - distinct[0]) / np.rint(steps[-1]))
     first = distinct[0] / scale
@@ -234,7 +243,7 @@ def changes(chain: Chain, shift: float = 0.0) -> Changes | None:
         None where the function neither rises nor falls, or has more than LEVELS values.
     """
     ints, features = chain.ints, chain.features
-    grid = chain.steps(65)
+    grid = chain.steps(1025)
     known = chain(ints.lo + ints.step * grid, shift)
     if np.any(direction(known) == 0):
         return None

@@ -10,12 +10,12 @@ from bnn2hw.ir import Array, Ints, Op, Tensor, View
 from bnn2hw.lower.builder import Builder, Edge
 from bnn2hw.lower.fit import Pieces, fit
 from bnn2hw.lower.probe import Chain, Changes, Lattice, NotPointwise, changes, cuts, direction, lattice
-from bnn2hw.ops.affine import Affine
+from bnn2hw.ops.affine import MOST, Affine
 from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
-from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, Reshape
+from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, Reshape, Softmax
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
 from bnn2hw.ops.window import Window
@@ -89,6 +89,8 @@ class Settler:
         return name
 
     def _settled(self, edge: Edge, wish: Wish, bits: int | None) -> str:
+        if any(isinstance(op, Softmax) for op in edge.ops):
+            raise NotPointwise("softmax is no function of single values")
         if not any(isinstance(op, Pointwise | MaxPool) for op in edge.ops):
             return self._meet(edge, wish, bits)
         chain = self.b.chain(edge)
@@ -136,7 +138,7 @@ class Settler:
         name = self._poolings(edge, name, [w == -1 for w in ways])
         op = Table(_shared(levels.T), domain, grid.type, grid.scale, grid.offset)
         name = self.b.add(f"{edge.real}.table", op, name)
-        self.b.matches[name] = edge.last
+        self.b.match(name, edge.last)
         return name
 
     def _relabelled(self, edge: Edge, name: str, grid: Lattice) -> str:
@@ -192,7 +194,7 @@ class Settler:
         )
         name = self.b.add(f"{edge.real}.threshold", op, name)
         name = self._poolings(edge, name, [(w == -1) != falls for w in ways])
-        self.b.matches[name] = edge.last
+        self.b.match(name, edge.last)
         return name
 
     def _flat(self, edge: Edge, chain: Chain) -> str:
@@ -217,6 +219,7 @@ class Settler:
 
     def _pool(self, name: str, op: MaxPool, minimum: Array, edge: str) -> str:
         """The extreme of each window; what lies around the image never is one."""
+        edge = self.b.view(edge, self.b.real.types[self.b.real[name].inputs[0]].shape)
         tensor = self.b.types[edge]
         minimum = np.broadcast_to(minimum, (tensor.channels,)).copy()
         if any((*op.rows, *op.columns)):
@@ -250,6 +253,7 @@ class Settler:
                 self.b.judge(Edge(edge.name, edge.real, edge.chain[: place + 1]))
                 edge = Edge(name, pool, edge.chain[place + 1 :])
                 continue
+            self.b.moved.update(n.name for n in rest)
             behind = edge.chain[place + 1 :]
             edge = Edge(name, pool, (*rest, *behind), edge.end if behind else pool)
 
@@ -260,8 +264,8 @@ class Settler:
         tensor = self.b.types[edge.name]
         if wish.met(tensor):
             return edge.name
-        whole = None if wish.scale is not None or wish.single else _whole(tensor)
-        if whole is not None and whole.type.bits <= wish.bits:
+        whole = None if wish.scale is not None else _whole(tensor, single=wish.single)
+        if whole is not None and wish.met(whole.infer(tensor)):
             name = self.b.add(f"{edge.last}.whole", whole, edge.name)
             self.b.errors[name] = self.b.errors.get(edge.name, 0.0)
             return name
@@ -316,7 +320,7 @@ class Settler:
         op, error = _affine_op(chain.ints, pieces, step, kind)
         name = self.b.add(f"{edge.last}.fixed", op, edge.name)
         self.b.judge(edge, rounded=f"fixed point of {kind.bits} bits, off by at most {error:.2g}")
-        self.b.matches[name] = edge.last
+        self.b.match(name, edge.last)
         return name
 
     def _flattened(self, edge: Edge) -> Edge:
@@ -333,7 +337,7 @@ class Settler:
         name = self.b.add(f"{edge.last}.scaled", View(shape, tensor.scale, tensor.offset), edge.name)
         self.b.errors[name] = before * float(ratio) + error
         self.b.judge(edge)
-        self.b.matches[name] = edge.last
+        self.b.match(name, edge.last)
         return name
 
     def _curve(self, edge: Edge, wish: Wish, bits: int | None) -> str:
@@ -365,7 +369,7 @@ class Settler:
             edge.until(place + 1),
             rounded=f"a table of {grid.bits} bits in, {kind.bits} bits out",
         )
-        self.b.matches[name] = node.name
+        self.b.match(name, node.name)
         return self._settled(Edge(name, node.name, edge.chain[place + 1 :]), wish, bits)
 
     def _curved(self, edge: Edge) -> int:
@@ -420,26 +424,34 @@ def _type(low: Array, high: Array, step: Array) -> Ints:
 
 
 def _meaning(tensor: Tensor, line: Pieces) -> Tensor:
-    """What integers mean after a function that is a line in each channel."""
-    return replace(tensor, scale=uniform(line.slopes[:, 0]), offset=uniform(line.biases[:, 0]))
+    """What integers mean after a function that is a line in each channel; 0 stays 0 where only rounding moved it."""
+    slopes, biases = line.slopes[:, 0], line.biases[:, 0]
+    biases = np.where(np.abs(biases) < np.abs(slopes) * 2.0**-10, 0.0, biases)
+    return replace(tensor, scale=uniform(slopes), offset=uniform(biases))
 
 
-def _whole(tensor: Tensor) -> Affine | None:
-    """Integers times a small number plus an integer, by channel, so that 0 means 0.
+def _whole(tensor: Tensor, *, single: bool) -> Affine | None:
+    """Integers times a small number plus an integer, by channel or the same for all, so that 0 means 0.
 
     Exact where offset / scale is a fraction with a small denominator; None where it is not.
     """
     scales = np.broadcast_to(np.asarray(tensor.scale, np.float64), (tensor.channels,))
     offsets = np.broadcast_to(np.asarray(tensor.offset, np.float64), (tensor.channels,))
-    factors, shifts = np.zeros(tensor.channels, np.int64), np.zeros(tensor.channels, np.int64)
-    for c, ratio in enumerate(offsets / scales):
-        for q in range(1, 129):
-            if abs(ratio * q - np.rint(ratio * q)) <= 1e-6 * max(1.0, abs(ratio)):
-                factors[c], shifts[c] = q, int(np.rint(ratio * q))
-                break
-        else:
-            return None
+    ratios = offsets / scales
+    factors = np.ones(tensor.channels, np.int64)
+    for c, ratio in enumerate(ratios):
+        small = (
+            q for q in range(1, 129) if abs(ratio * q - np.rint(ratio * q)) <= 1e-6 * max(1.0, abs(ratio))
+        )
+        factors[c] = next(small, 0)
+    if single:
+        factors[:] = np.lcm.reduce(factors) if np.all(scales == scales[0]) else 0
+    if not np.all((factors > 0) & (factors < 129)):
+        return None
+    shifts = np.rint(ratios * factors).astype(np.int64)
     ends = np.stack([tensor.ints.lo * factors + shifts, tensor.ints.hi * factors + shifts])
+    if np.abs(ends).max() > MOST:
+        return None
     kind = Ints(min(int(ends.min()), 0), max(int(ends.max()), 1))
     scale = scales / factors
     rows = _shared(np.stack([factors, shifts], 1))
