@@ -49,7 +49,8 @@ XILINX = Family(
 )
 
 # Capacities from the vendors' product tables: Lattice FPGA-DS-02012 (ECP5) and FPGA-DS-02008 (iCE40 UltraPlus),
-# Gowin DS117 (GW1NR) and DS226 (GW2AR), AMD DS180 (7 series) and DS891 (Zynq UltraScale+), DS962 (Alveo). Block RAMs of 18 kbit.
+# Gowin DS117 (GW1NR) and DS226 (GW2AR), AMD DS180 (7 series), DS891 (Zynq UltraScale+) and DS962 (Alveo U250, without
+# its UltraRAM). Block RAMs of 18 kbit.
 DEVICES: dict[str, Device] = {
     d.name: d
     for d in (

@@ -211,7 +211,7 @@ def test_a_device_that_is_too_small() -> None:
 def test_unknown_names() -> None:
     assert message(InputError, small(), target="ecp6") == (
         "unknown target 'ecp6'; known targets: ecp5-25k, ecp5-45k, ecp5-85k, ice40-up5k, ice40-hx8k, gw1nr-9, gw2ar-18, "
-        "xc7z020, xc7z045, xczu5ev"
+        "xc7z020, xc7z045, xczu5ev, xcu250"
     )
     assert message(InputError, small(), output="logits") == "unknown output 'logits'; use 'class' or 'scores'"
     with pytest.raises(InputError) as caught:

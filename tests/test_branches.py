@@ -156,6 +156,25 @@ def test_fifos_are_as_deep_as_they_fill(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BRANCHED)
+def test_depths_of_huge_designs_keep_the_interval(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only one schedule is looked at, FIFOs may be deeper, but nothing waits for longer."""
+    monkeypatch.setattr(streams, "HUGE", 0)
+    graph = BRANCHED[name](0)
+    machines, inputs = estimate.machines(graph)
+    last = graph.wire(graph.outputs[0])
+    beats = graph.types[last].size // graph[last].op.lanes(*graph.inputs_of(graph[last]))[1]
+    ends = []
+    for cycle, moves in enumerate(run(list(machines.values()), inputs)):
+        if machines[last].valid and moves[list(machines).index(last)]:
+            ends.append(cycle)
+        if len(ends) == 3 * beats:
+            break
+        assert cycle < 10 * (estimate.interval(graph) + estimate.latency(graph)), "a deadlock"
+
+    assert ends[-1] - ends[2 * beats - 1] == estimate.interval(graph)
+
+
+@pytest.mark.parametrize("name", BRANCHED)
 def test_branches_in_cpp(name: str) -> None:
     graph = BRANCHED[name](2)
     design, frames = backends.render("hls", graph), random_frames(graph, 4)

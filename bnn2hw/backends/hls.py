@@ -17,7 +17,12 @@ from bnn2hw.ir import Graph, HardwareOp, Memory, Node, View
 from bnn2hw.ops.memories import in_block_ram
 from bnn2hw.resources import data_dir
 
-PARTS = {"xc7z020": "xc7z020clg400-1", "xc7z045": "xc7z045ffg900-2", "xczu5ev": "xczu5ev-sfvc784-1-e"}
+PARTS = {
+    "xc7z020": "xc7z020clg400-1",
+    "xc7z045": "xc7z045ffg900-2",
+    "xczu5ev": "xczu5ev-sfvc784-1-e",
+    "xcu250": "xcu250-figd2104-2L-e",
+}
 """Full part numbers of the devices that Vitis HLS knows; for others the scripts name the first."""
 
 CHUNK = 64

@@ -248,6 +248,11 @@ class Affine(HardwareOp):
         yield cls(*constants(3, 8), 0, Ints(-9, 90000), real, real[::-1]), (Tensor((3, 3), Ints(-70, 50)),)
         ones = np.ones((1, 1), np.int64)
         yield cls(ones, 0 * ones, ones[:, :0], 20, Ints(-1, 1)), (Tensor((2, 2), Ints(-7, 7)),)
+        # Terms and inputs that are wider than their sums; products and sums of all that 64 bits hold.
+        steep, far = np.array([[0, 300, 0]]), np.array([[-50, -300 * 4000, 50]])
+        yield cls(steep, far, np.array([[4000, 4001]]), 1, byte), (Tensor((2, 3), Ints(-5000, 5000)),)
+        large = Ints(-(2**21), 2**21)
+        yield cls(2**45 * ones, 2**39 * ones, ones[:, :0], 40, large), (Tensor((3,), Ints(-40000, 65535)),)
 
 
 def _signed_bits(lo: int, hi: int) -> int:
