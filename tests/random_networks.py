@@ -145,13 +145,13 @@ class Random:
 
     def around(self, x: KerasTensor):
         """Layers of single values."""
+        inner = list(range(1, len(x.shape) - 1))
         for _ in range(self.between(0, 3)):
-            axes = list(range(1, len(x.shape) - 1))
             x = self.pick(
                 lambda: net.norm(scale=self.chance(0.6), center=self.chance(0.7)),
                 lambda: net.norm(scale=self.chance(0.6), center=self.chance(0.7)),
                 lambda: layers.ReLU(max_value=self.pick(None, 6.0), negative_slope=self.pick(0.0, 0.1)),
-                lambda: layers.PReLU(shared_axes=axes or None),
+                lambda: layers.PReLU(shared_axes=inner or None),
                 lambda: layers.Activation(self.pick("hard_tanh", "leaky_tanh", "tanh", "relu6", "sigmoid")),
                 lambda: layers.Dropout(0.3),
             )()(x)

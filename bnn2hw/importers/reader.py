@@ -257,7 +257,7 @@ def kind(layer: Layer, known: Mapping[str, Handler]) -> str | None:
     """
     for cls in type(layer).__mro__:
         if cls.__name__ in known and cls.__module__.split(".")[0] in FAMILIES:
-            same = cls.__name__ in OPEN or type(layer).call is cls.call
+            same = cls.__name__ in OPEN or getattr(type(layer), "call", None) is getattr(cls, "call", None)
             return str(cls.__name__) if same else None
     return None
 

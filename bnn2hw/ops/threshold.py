@@ -122,7 +122,7 @@ class Threshold(HardwareOp):
         rom = self._rom(x[0])
         folds, lanes = rom.codes.shape
         # Levels rise, so the upper bits of each are known in part.
-        kept = rom.bits - 0.5 * math.log2(self.type.count - 1)
+        kept = max(1.0, rom.bits - 0.5 * math.log2(self.type.count - 1))
         # A comparison with a constant keeps only the half of its chain that the constant's ones make.
         compare = comparison(family, round(kept)) if folds > 1 else by_lut(family, 0.8, 0.5) * rom.bits
         count = 0.0 if self.type.count == 2 else lanes * by_lut(family, 1.0, 0.7)
