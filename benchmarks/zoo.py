@@ -5,8 +5,8 @@
 
 Without --full, each network is trained for a few epochs on MNIST at an eighth of its width (or taken from the folder
 where that was done before), compiled, and compared: golden with Keras, Verilator and the HLS sources with golden on
-every stream. With --full, each is taken at its ImageNet size with random weights as far as its estimate, in a process of
-its own, whose peak memory is reported.
+every stream. With --full, each is taken at its ImageNet size with random weights as far as its estimate, in a process
+of its own, whose peak memory is reported.
 """
 
 from __future__ import annotations
@@ -288,7 +288,8 @@ def machine() -> str:
         for text in Path("/proc/cpuinfo").read_text().splitlines()
         if "model name" in text
     ]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, Keras {keras.__version__}"
+    processor = names[0] if names else platform.processor()
+    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, Keras {keras.__version__}"
 
 
 def main() -> None:

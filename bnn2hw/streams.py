@@ -343,7 +343,10 @@ def _depth(arrives: Times, leaves: Times) -> int:
     waiting = np.arange(0, arrives.size, step) - np.searchsorted(leaves, some)
     least = max(2, int(waiting.max()) + 1)
     # Between two beats that were looked at, no more than a step of them can have come and none have gone.
-    return bisect_left(range(least, least + step - 1), True, key=lambda depth: _holds(depth, arrives, leaves)) + least
+    return (
+        bisect_left(range(least, least + step - 1), True, key=lambda depth: _holds(depth, arrives, leaves))
+        + least
+    )
 
 
 def _holds(depth: int, arrives: Times, leaves: Times) -> bool:

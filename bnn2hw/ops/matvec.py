@@ -15,7 +15,6 @@ from bnn2hw.ir import Array, Cost, HardwareOp, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.memories import adder, block_ram_rows, by_lut, divisors, ram_cost, rom_cost, state_bits
 
-
 T = TypeVar("T")
 
 _KNOWN: dict[int, dict[object, Any]] = {}
