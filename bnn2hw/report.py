@@ -124,7 +124,10 @@ def _rounded(accelerator: Accelerator) -> list[str]:
     lines = [f"{len(rounded)} of {len(accelerator.fidelity)} layers are rounded:"]
     lines += [f"  {layer}: {why}" for layer, why in rounded]
     if accelerator.measured:
-        return [*lines, "figures beside the fidelity: mean difference from Keras on the calibration data, over the mean size"]
+        return [
+            *lines,
+            "figures beside the fidelity: mean difference from Keras on the calibration data, over the mean size",
+        ]
     return [*lines, "give calibration images to see by how much, and to spend fewer bits on ranges"]
 
 

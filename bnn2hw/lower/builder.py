@@ -177,6 +177,14 @@ class Builder:
                 names.add(each.name)
                 self._type(each)
 
+    def graph(self, outputs: list[str]) -> Graph:
+        """What was made, without what nothing reads in the end."""
+        wanted = set(outputs)
+        for node in reversed(self.nodes):
+            if node.name in wanted:
+                wanted.update(node.inputs)
+        return Graph(tuple(n for n in self.nodes if n.name in wanted), tuple(outputs))
+
     def problem(self, layer: str, found: str, supported: str, remedy: str) -> None:
         """Note what stands in the way."""
         self.problems.append(Problem(layer, found, supported, remedy))

@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnn2hw.errors import UnsupportedError
-from bnn2hw.ir import BIPOLAR, Array, Graph, Ints, Node, Tensor, View
+from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Tensor, View
+from bnn2hw.lower import kernels
 from bnn2hw.lower.builder import Builder, Edge, Fidelity, Precision
+from bnn2hw.lower.fixed import ANY, Wish, fixed_step
 from bnn2hw.lower.output import Output, leave
-from bnn2hw.lower.probe import LEVELS, NotPointwise, lattice
-from bnn2hw.lower.settle import Settler, Wish, fixed_step
+from bnn2hw.lower.probe import NotPointwise
+from bnn2hw.lower.settle import Settler
 from bnn2hw.ops.add import Add
 from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.concat import Concat
 from bnn2hw.ops.depthwise import Depthwise
-from bnn2hw.ops.mac import Mac
-from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.multiply import Multiply
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.real import (
@@ -38,11 +38,9 @@ from bnn2hw.ops.real import (
 )
 from bnn2hw.ops.source import Input, Source
 from bnn2hw.ops.window import Window
-from bnn2hw.ops.xnor import Xnor
 
 __all__ = ["Fidelity", "Lowered", "Output", "to_hardware"]
 
-TERNARY = Ints(-1, 1)
 GROWTH = 6
 """Bits that sums of streams may have beyond a stream's own before they are rounded again."""
 
@@ -107,7 +105,7 @@ class _Lowering:
         last = [leave(self.settler, self.edges[name], output) for name in self.graph.outputs]
         if self.b.problems:
             raise UnsupportedError(self.b.problems)
-        pruned = _pruned(self.b.nodes, last)
+        pruned = self.b.graph(last)
         if all(isinstance(n.op, Source | View) for n in pruned):
             self.b.problem(
                 self.graph.outputs[0], "nothing to compute", "models with layers that compute", "add one"
@@ -160,7 +158,7 @@ class _Lowering:
         wire = self.wires.get(node.name, Input())
         return Edge(self.b.add(node.name, Source(wire.tensor(op.tensor.shape))), node.name)
 
-    def _settle(self, reader: Node, edge: Edge, wish: Wish = Wish(), bits: int | None = None) -> str:  # noqa: B008
+    def _settle(self, reader: Node, edge: Edge, wish: Wish = ANY, bits: int | None = None) -> str:
         name = self.settler.settle(edge, wish, bits)
         if name is None:
             layer = reader.op.layer if isinstance(reader.op, RealOp) else reader.name
@@ -189,21 +187,21 @@ class _Lowering:
 
     def _matvec(self, node: Node, op: Dense | Convolution, before: Edge) -> Edge:
         flat = op.kernel.reshape(-1, op.kernel.shape[-1])
-        exact = _whole_kernel(flat)
+        exact = kernels.whole_kernel(flat)
         edge = self._settle(node, before, Wish(single=exact is not None, bits=self._most(node)))
         x = self.b.types[edge]
         if exact is None:
-            integers, scale = _rounded_kernel(flat, x, self.b.precision.of_kernel(op.layer))
-            x = replace(x, scale=1.0, offset=_in_scale(x))
+            integers, scale = kernels.rounded_kernel(flat, x, self.b.precision.of_kernel(op.layer))
+            x = replace(x, scale=1.0, offset=kernels.in_scale(x))
             edge = self._meaning(edge, x)
         else:
             integers, scale = exact
         integers, edge = (
             self._windows(node, op, integers, edge) if isinstance(op, Convolution) else (integers, edge)
         )
-        unit = _unit(self.b.types[edge], integers, scale)
+        unit = kernels.unit(self.b.types[edge], integers, scale)
         name = self.b.add(node.name, unit, edge)
-        self.b.errors[name] = _rounding(unit, self.b.types[edge])
+        self.b.errors[name] = kernels.rounding(unit, self.b.types[edge])
         if exact is None:
             bits = self.b.precision.of_kernel(op.layer)
             self.b.mark(op.layer, Fidelity("rounded", f"a kernel of {bits} bits"))
@@ -242,9 +240,9 @@ class _Lowering:
     def _depthwise(self, node: Node, op: DepthwiseConvolution, before: Edge) -> Edge:
         edge = self._settle(node, before, Wish(bits=self._most(node)))
         flat = op.kernel.reshape(-1, op.kernel.shape[-1])
-        exact = _whole_kernel(flat)
+        exact = kernels.whole_kernel(flat)
         bits = self.b.precision.of_kernel(op.layer)
-        integers, scale = exact if exact is not None else _rounded_columns(flat, bits)
+        integers, scale = exact if exact is not None else kernels.rounded_columns(flat, bits)
         name = self._by_channel(node, edge, integers, scale, op.kernel.shape[:2], op.stride, op.dilation)
         if exact is None:
             self.b.mark(op.layer, Fidelity("rounded", f"a kernel of {bits} bits"))
@@ -270,16 +268,16 @@ class _Lowering:
         """Weighted sums of each channel over windows; one window that is the whole image needs no memory."""
         x = self.b.types[edge]
         if size == x.shape[:2]:
-            name = self.b.add(node.name, Depthwise(integers, scale, axes=3, domain=_domain(x)), edge)
+            name = self.b.add(node.name, Depthwise(integers, scale, axes=3, domain=kernels.domain(x)), edge)
         else:
             window = self.b.add(
                 f"{node.name}.window", Window((size[0], size[1]), stride, dilation=dilation), edge
             )
-            name = self.b.add(node.name, Depthwise(integers, scale, domain=_domain(x)), window)
+            name = self.b.add(node.name, Depthwise(integers, scale, domain=kernels.domain(x)), window)
         real = np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max()
         gain = float(np.abs(integers).sum(0).max()) * float(np.max(np.abs(np.asarray(scale))))
         sums = float(np.abs(integers).sum(0).max()) * max(abs(x.ints.lo), abs(x.ints.hi))
-        n = 0.0 if _powers(scale, x) and sums < 2**24 else (len(integers) + 4) * 2.0**-24
+        n = 0.0 if kernels._powers(scale, x) and sums < 2**24 else (len(integers) + 4) * 2.0**-24
         self.b.errors[name] = n / (1 - n) * gain * real + gain * self.b.errors.get(edge, 0.0)
         self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
         self.b.match(name, node.name)
@@ -398,82 +396,3 @@ class _Lowering:
         self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
         self.b.match(name, node.name)
         return Edge(name, node.name)
-
-
-def _whole_kernel(flat: Array) -> tuple[Array, Meaning] | None:
-    """A kernel as integers and their scale, one for all neurons or one each; None where it takes too many values."""
-    grid = lattice(flat)
-    if grid is not None and not grid.offset:
-        return grid.index(flat), grid.scale
-    if grid is not None and abs(2 * grid.offset / grid.scale - round(2 * grid.offset / grid.scale)) < 1e-3:
-        return np.rint(2 * flat / grid.scale).astype(
-            np.int64
-        ), grid.scale / 2  # odd numbers, such as DoReFa's
-    scales = np.abs(flat).max(0).astype(np.float64)
-    scales[scales == 0] = 1.0
-    grid = lattice(np.round(flat / scales, 6))
-    if grid is None or grid.offset or grid.type.count > 2 * LEVELS:
-        return None
-    return grid.index(flat / scales), tuple((scales * grid.scale).tolist())
-
-
-def _rounded_columns(flat: Array, bits: int) -> tuple[Array, Meaning]:
-    """A real kernel as integers of so many bits, with a scale for each neuron."""
-    top = 2 ** (bits - 1) - 1
-    scales = np.abs(flat).max(0).astype(np.float64) / top
-    scales[scales == 0] = 1.0
-    return np.rint(flat / scales).astype(np.int64), tuple(scales.tolist())
-
-
-def _rounded_kernel(flat: Array, x: Tensor, bits: int) -> tuple[Array, Meaning]:
-    """A real kernel for an input whose channels have scales of their own, which go into the weights."""
-    by_channel = np.broadcast_to(np.asarray(x.scale, np.float64), (x.channels,))
-    return _rounded_columns(flat * np.tile(by_channel, len(flat) // x.channels)[:, None], bits)
-
-
-def _in_scale(x: Tensor) -> Meaning:
-    """The offset of an edge as it is once its scale has gone into the weights."""
-    return uniform(np.broadcast_to(np.asarray(x.offset, np.float64), (x.channels,)) / np.asarray(x.scale))
-
-
-def _domain(x: Tensor) -> Ints | None:
-    return x.ints if x.ints.step > 1 else None
-
-
-def _unit(x: Tensor, integers: Array, scale: Meaning) -> MatVec:
-    """XNOR where inputs are signs, or signs and the zeros of a border, and weights are signs; else multiply."""
-    if x.ints in (BIPOLAR, TERNARY) and np.all(np.abs(integers) == 1):
-        return Xnor(integers.astype(np.int8), scale)
-    return Mac(integers.astype(np.int32), scale, domain=_domain(x))
-
-
-def _rounding(op: MatVec, x: Tensor) -> float:
-    """Bound of the float32 error of Keras's dot product, in any order of summation.
-
-    0 where all partial sums are integers times one power of two, below 2^24. Otherwise
-    γ(n)·Σ|w·x| with γ(n) = n·u / (1 − n·u), u = 2^−24 (Higham, Accuracy and Stability of Numerical Algorithms,
-    2nd ed., section 3.1), n counting two roundings of the input beside the sum's own.
-    """
-    largest = max(abs(x.ints.lo), abs(x.ints.hi))
-    sums = float(np.abs(op.weights.astype(np.int64)).sum(0).max()) * largest
-    if _powers(op.scale, x) and sums < 2**24:
-        return 0.0
-    scales = np.atleast_1d(np.asarray(op.scale)).tolist()
-    real = float(np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max())
-    n = (op.mw + 4) * 2.0**-24
-    return float(n / (1 - n) * real * max(scales)) * float(np.abs(op.weights.astype(np.int64)).sum(0).max())
-
-
-def _powers(scale: Meaning, x: Tensor) -> bool:
-    """Whether products of integers in these scales are integers times one power of two each."""
-    scales = [*np.atleast_1d(np.asarray(scale)).tolist(), *np.atleast_1d(np.asarray(x.scale)).tolist()]
-    return all(abs(math.frexp(s)[0]) == 0.5 for s in scales) and not np.any(x.offset)
-
-
-def _pruned(nodes: list[Node], outputs: list[str]) -> Graph:
-    """The graph without what nothing reads in the end."""
-    wanted = set(outputs)
-    for node in reversed(nodes):
-        if node.name in wanted:
-            wanted.update(node.inputs)
-    return Graph(tuple(n for n in nodes if n.name in wanted), tuple(outputs))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from bnn2hw.ir import Array, Ints, Op, Tensor, View
 from bnn2hw.lower.builder import Builder, Edge
-from bnn2hw.lower.fit import Pieces, fit
+from bnn2hw.lower.fit import fit
+from bnn2hw.lower.fixed import ANY, Wish, affine, entries, fixed_step, kind_of, meaning, shared, whole
 from bnn2hw.lower.probe import Chain, Changes, Lattice, NotPointwise, changes, cuts, direction, lattice
-from bnn2hw.ops.affine import MOST, Affine
-from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
@@ -33,40 +32,13 @@ LINEAR = 2.0**-20
 """Largest deviation of a function from a line, as a share of its largest value, that Keras's own rounding explains."""
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What the reader of an edge needs.
-
-    Attributes:
-        scale: of each integer step, where it must be a certain one.
-        single: one scale and one offset for all channels.
-        zero: that the integer 0 means 0.
-        bits: that integers have at most.
-    """
-
-    scale: Meaning | None = None
-    single: bool = False
-    zero: bool = False
-    bits: int = 62
-
-    def met(self, tensor: Tensor) -> bool:
-        """Whether an edge is as wished."""
-        if tensor.ints.bits > self.bits or (self.zero and np.any(np.asarray(tensor.offset))):
-            return False
-        if self.single and (isinstance(tensor.scale, tuple) or isinstance(tensor.offset, tuple)):
-            return False
-        return self.scale is None or bool(
-            np.allclose(np.asarray(tensor.scale), np.asarray(self.scale), rtol=1e-9, atol=0)
-        )
-
-
 class Settler:
     """Makes integers of edges that are followed by layers."""
 
     def __init__(self, builder: Builder) -> None:
         self.b = builder
 
-    def settle(self, edge: Edge, wish: Wish = Wish(), bits: int | None = None) -> str | None:
+    def settle(self, edge: Edge, wish: Wish = ANY, bits: int | None = None) -> str | None:
         """The integers of an edge after the layers that follow it, in the shape of the model.
 
         Args:
@@ -117,7 +89,7 @@ class Settler:
         if grid is None or self._pool_ways(edge, chain) is None:
             return None
         if np.any(direction(values) == 0):
-            if _shared(values.T).size > TABLE_ENTRIES:
+            if shared(values.T).size > TABLE_ENTRIES:
                 return None
         else:
             edge, chain, values = self._risen(edge, chain, values)
@@ -136,7 +108,7 @@ class Settler:
             rising = np.where(way < 0, grid.type.lo + grid.type.hi - levels, levels)
             return self._thresholds(edge, name, grid, cuts(rising, domain, grid.type), way < 0, ways)
         name = self._poolings(edge, name, [w == -1 for w in ways])
-        op = Table(_shared(levels.T), domain, grid.type, grid.scale, grid.offset)
+        op = Table(shared(levels.T), domain, grid.type, grid.scale, grid.offset)
         name = self.b.add(f"{edge.real}.table", op, name)
         self.b.match(name, edge.last)
         return name
@@ -187,7 +159,7 @@ class Settler:
     def _thresholds(
         self, edge: Edge, name: str, grid: Lattice, thresholds: Array, falls: Array, ways: list[Array]
     ) -> str:
-        rows = _shared(np.concatenate([thresholds, falls[:, None]], 1))
+        rows = shared(np.concatenate([thresholds, falls[:, None]], 1))
         thresholds, falls = rows[:, :-1], rows[:, -1].astype(bool)
         op: Op = Threshold(
             thresholds, grid.type, grid.scale, grid.offset, falls=falls if falls.any() else None
@@ -264,9 +236,9 @@ class Settler:
         tensor = self.b.types[edge.name]
         if wish.met(tensor):
             return edge.name
-        whole = None if wish.scale is not None else _whole(tensor, single=wish.single)
-        if whole is not None and wish.met(whole.infer(tensor)):
-            name = self.b.add(f"{edge.last}.whole", whole, edge.name)
+        op = None if wish.scale is not None else whole(tensor, single=wish.single)
+        if op is not None and wish.met(op.infer(tensor)):
+            name = self.b.add(f"{edge.last}.whole", op, edge.name)
             self.b.errors[name] = self.b.errors.get(edge.name, 0.0)
             return name
         return self._affine(edge, wish, bits)
@@ -305,7 +277,7 @@ class Settler:
         largest = np.abs(values).max(0)
         line = fit(chain, largest * LINEAR + 1e-30)
         if line is not None and line.straight and np.all(line.slopes != 0):
-            tensor = _meaning(self.b.types[edge.name], line)
+            tensor = meaning(self.b.types[edge.name], line)
             if wish.met(tensor):
                 return self._absorbed(edge, tensor, float(line.error.max() + largest.max() * 2.0**-23))
         if wish.scale is not None:
@@ -316,8 +288,8 @@ class Settler:
         if pieces is None:
             return self._curve(edge, wish, bits)
         low, high = self.b.seen(edge.last)
-        kind = _type(np.maximum(pieces.lowest, low), np.minimum(pieces.highest, high), step)
-        op, error = _affine_op(chain.ints, pieces, step, kind)
+        kind = kind_of(np.maximum(pieces.lowest, low), np.minimum(pieces.highest, high), step)
+        op, error = affine(chain.ints, pieces, step, kind)
         name = self.b.add(f"{edge.last}.fixed", op, edge.name)
         self.b.judge(edge, rounded=f"fixed point of {kind.bits} bits, off by at most {error:.2g}")
         self.b.match(name, edge.last)
@@ -355,15 +327,15 @@ class Settler:
         pieces = fit(inner, np.maximum(scale / 8, largest * NOISE))
         if pieces is None:
             raise NotPointwise("curved before the curve")
-        op, _ = _affine_op(inner.ints, pieces, np.full(len(pieces.error), scale), grid)
+        op, _ = affine(inner.ints, pieces, np.full(len(pieces.error), scale), grid)
         name = self.b.add(f"{before.last}.fixed", op, edge.name)
         table_edge = Edge(name, before.last, (node,))
         chain = self.b.chain(table_edge)
         values = chain.all()
-        table, kind, step, offset = _table(
+        rows, kind, step, offset = entries(
             values, wish, bits or self._bits(table_edge), last=place == len(edge.chain) - 1
         )
-        rows = table.T if not uniform else table.T[:1]
+        rows = rows.T[:1] if uniform else rows.T
         name = self.b.add(f"{node.name}.table", Table(rows, grid, kind, step, offset), name)
         self.b.judge(
             edge.until(place + 1),
@@ -405,102 +377,3 @@ class Settler:
                 break
             low, high = new_low, new_high
         return low, high
-
-
-def fixed_step(low: Array, high: Array, bits: int) -> Array:
-    """The steps with which values from low to high fit into signed integers; unsigned ones where none is negative."""
-    if np.all(low >= 0):
-        steps = high / (2**bits - 1)
-    else:
-        steps = np.maximum(-low / 2 ** (bits - 1), high / (2 ** (bits - 1) - 1))
-    # A channel that is always 0 needs no step of its own.
-    return np.where(steps > 0, steps, max(float(steps.max()), 1e-30))
-
-
-def _type(low: Array, high: Array, step: Array) -> Ints:
-    """The integers that values from low to high become."""
-    low, high = np.minimum(low, high), np.maximum(low, high)
-    return Ints(min(int(np.floor((low / step).min())), 0), max(int(np.ceil((high / step).max())), 1))
-
-
-def _meaning(tensor: Tensor, line: Pieces) -> Tensor:
-    """What integers mean after a function that is a line in each channel; 0 stays 0 where only rounding moved it."""
-    slopes, biases = line.slopes[:, 0], line.biases[:, 0]
-    biases = np.where(np.abs(biases) < np.abs(slopes) * 2.0**-10, 0.0, biases)
-    return replace(tensor, scale=uniform(slopes), offset=uniform(biases))
-
-
-def _whole(tensor: Tensor, *, single: bool) -> Affine | None:
-    """Integers times a small number plus an integer, by channel or the same for all, so that 0 means 0.
-
-    Exact where offset / scale is a fraction with a small denominator; None where it is not.
-    """
-    scales = np.broadcast_to(np.asarray(tensor.scale, np.float64), (tensor.channels,))
-    offsets = np.broadcast_to(np.asarray(tensor.offset, np.float64), (tensor.channels,))
-    ratios = offsets / scales
-    factors = np.ones(tensor.channels, np.int64)
-    for c, ratio in enumerate(ratios):
-        small = (
-            q for q in range(1, 129) if abs(ratio * q - np.rint(ratio * q)) <= 1e-6 * max(1.0, abs(ratio))
-        )
-        factors[c] = next(small, 0)
-    if single:
-        factors[:] = np.lcm.reduce(factors) if np.all(scales == scales[0]) else 0
-    if not np.all((factors > 0) & (factors < 129)):
-        return None
-    shifts = np.rint(ratios * factors).astype(np.int64)
-    ends = np.stack([tensor.ints.lo * factors + shifts, tensor.ints.hi * factors + shifts])
-    if np.abs(ends).max() > MOST:
-        return None
-    kind = Ints(min(int(ends.min()), 0), max(int(ends.max()), 1))
-    scale = scales / factors
-    rows = _shared(np.stack([factors, shifts], 1))
-    return Affine(rows[:, :1], rows[:, 1:], np.zeros((len(rows), 0), np.int64), 0, kind, uniform(scale), 0.0)
-
-
-def _affine_op(domain: Ints, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affine, float]:
-    """Straight pieces in integers, with as many fraction bits as an eighth of a step asks for.
-
-    Returns:
-        The op, and a bound of its error in real terms.
-    """
-    reach = max(abs(domain.lo), abs(domain.hi), 1)
-    shift = int(np.ceil(np.log2(8 * reach)))
-    slopes = pieces.slopes / step[:, None]
-    biases = pieces.biases / step[:, None]
-    # What golden and the test benches hold in 64 bits must not overflow there.
-    largest = float((np.abs(slopes) * reach + np.abs(biases)).max())
-    shift = max(0, min(shift, 61 - int(np.ceil(np.log2(max(largest, 1.0))))))
-    while shift > 0 and _exact(slopes, shift - 1) and _exact(biases, shift - 1):
-        shift -= 1
-    whole = np.rint(slopes * 2.0**shift).astype(np.int64)
-    half = 2 ** (shift - 1) if shift else 0
-    offsets = np.rint(biases * 2.0**shift).astype(np.int64) + half
-    rows = _shared(np.concatenate([whole, offsets, pieces.cuts], 1))
-    segments = whole.shape[1]
-    first, second = rows[:, :segments], rows[:, segments : 2 * segments]
-    op = Affine(first, second, rows[:, 2 * segments :], shift, kind, uniform(step), 0.0)
-    error = pieces.error + np.abs(step) * (0.5 + reach * 2.0 ** -(shift + 1))
-    return op, float(error.max())
-
-
-def _exact(values: Array, shift: int) -> bool:
-    scaled = values * 2.0**shift
-    return bool(np.all(np.abs(scaled - np.rint(scaled)) < 1e-9))
-
-
-def _shared(rows: Array) -> Array:
-    """One row for all channels, where they are equal."""
-    return rows[:1].copy() if len(rows) > 1 and np.all(rows == rows[:1]) else rows
-
-
-def _table(values: Array, wish: Wish, bits: int, *, last: bool) -> tuple[Array, Ints, float, float]:
-    """A function's values as integers: those of its quantizer where it has few, else fixed point."""
-    grid = lattice(values)
-    if grid is not None:
-        return grid.index(values), grid.type, grid.scale, grid.offset
-    low, high = float(values.min()), float(values.max())
-    free = float(fixed_step(np.array([low]), np.array([high]), bits)[0])
-    step = wish.scale if last and isinstance(wish.scale, float) else free
-    table = np.rint(values.astype(np.float64) / step).astype(np.int64)
-    return table, Ints(min(int(table.min()), 0), max(int(table.max()), 1)), step, 0.0

@@ -1,0 +1,143 @@
+"""Real numbers as integers: steps, types, and the constants of straight pieces and tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bnn2hw.ir import Array, Ints, Tensor
+from bnn2hw.lower.fit import Pieces
+from bnn2hw.lower.probe import lattice
+from bnn2hw.ops.affine import MOST, Affine
+from bnn2hw.ops.channels import Meaning, uniform
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the reader of an edge needs.
+
+    Attributes:
+        scale: of each integer step, where it must be a certain one.
+        single: one scale and one offset for all channels.
+        zero: that the integer 0 means 0.
+        bits: that integers have at most.
+    """
+
+    scale: Meaning | None = None
+    single: bool = False
+    zero: bool = False
+    bits: int = 62
+
+    def met(self, tensor: Tensor) -> bool:
+        """Whether an edge is as wished."""
+        if tensor.ints.bits > self.bits or (self.zero and np.any(np.asarray(tensor.offset))):
+            return False
+        if self.single and (isinstance(tensor.scale, tuple) or isinstance(tensor.offset, tuple)):
+            return False
+        return self.scale is None or bool(
+            np.allclose(np.asarray(tensor.scale), np.asarray(self.scale), rtol=1e-9, atol=0)
+        )
+
+
+ANY = Wish()
+"""Whatever is there."""
+
+
+def fixed_step(low: Array, high: Array, bits: int) -> Array:
+    """The steps with which values from low to high fit into signed integers; unsigned ones where none is negative."""
+    if np.all(low >= 0):
+        steps = high / (2**bits - 1)
+    else:
+        steps = np.maximum(-low / 2 ** (bits - 1), high / (2 ** (bits - 1) - 1))
+    # A channel that is always 0 needs no step of its own.
+    return np.where(steps > 0, steps, max(float(steps.max()), 1e-30))
+
+
+def kind_of(low: Array, high: Array, step: Array) -> Ints:
+    """The integers that values from low to high become."""
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    return Ints(min(int(np.floor((low / step).min())), 0), max(int(np.ceil((high / step).max())), 1))
+
+
+def meaning(tensor: Tensor, line: Pieces) -> Tensor:
+    """What integers mean after a function that is a line in each channel; 0 stays 0 where only rounding moved it."""
+    slopes, biases = line.slopes[:, 0], line.biases[:, 0]
+    biases = np.where(np.abs(biases) < np.abs(slopes) * 2.0**-10, 0.0, biases)
+    return replace(tensor, scale=uniform(slopes), offset=uniform(biases))
+
+
+def whole(tensor: Tensor, *, single: bool) -> Affine | None:
+    """Integers times a small number plus an integer, by channel or the same for all, so that 0 means 0.
+
+    Exact where offset / scale is a fraction with a small denominator; None where it is not.
+    """
+    scales = np.broadcast_to(np.asarray(tensor.scale, np.float64), (tensor.channels,))
+    offsets = np.broadcast_to(np.asarray(tensor.offset, np.float64), (tensor.channels,))
+    ratios = offsets / scales
+    factors = np.ones(tensor.channels, np.int64)
+    for c, ratio in enumerate(ratios):
+        small = (
+            q for q in range(1, 129) if abs(ratio * q - np.rint(ratio * q)) <= 1e-6 * max(1.0, abs(ratio))
+        )
+        factors[c] = next(small, 0)
+    if single:
+        factors[:] = np.lcm.reduce(factors) if np.all(scales == scales[0]) else 0
+    if not np.all((factors > 0) & (factors < 129)):
+        return None
+    shifts = np.rint(ratios * factors).astype(np.int64)
+    ends = np.stack([tensor.ints.lo * factors + shifts, tensor.ints.hi * factors + shifts])
+    if np.abs(ends).max() > MOST:
+        return None
+    kind = Ints(min(int(ends.min()), 0), max(int(ends.max()), 1))
+    scale = scales / factors
+    rows = shared(np.stack([factors, shifts], 1))
+    return Affine(rows[:, :1], rows[:, 1:], np.zeros((len(rows), 0), np.int64), 0, kind, uniform(scale), 0.0)
+
+
+def affine(domain: Ints, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affine, float]:
+    """Straight pieces in integers, with as many fraction bits as an eighth of a step asks for.
+
+    Returns:
+        The op, and a bound of its error in real terms.
+    """
+    reach = max(abs(domain.lo), abs(domain.hi), 1)
+    shift = int(np.ceil(np.log2(8 * reach)))
+    slopes = pieces.slopes / step[:, None]
+    biases = pieces.biases / step[:, None]
+    # What golden and the test benches hold in 64 bits must not overflow there.
+    largest = float((np.abs(slopes) * reach + np.abs(biases)).max())
+    shift = max(0, min(shift, 61 - int(np.ceil(np.log2(max(largest, 1.0))))))
+    while shift > 0 and _exact(slopes, shift - 1) and _exact(biases, shift - 1):
+        shift -= 1
+    rounded = np.rint(slopes * 2.0**shift).astype(np.int64)
+    half = 2 ** (shift - 1) if shift else 0
+    offsets = np.rint(biases * 2.0**shift).astype(np.int64) + half
+    rows = shared(np.concatenate([rounded, offsets, pieces.cuts], 1))
+    segments = rounded.shape[1]
+    first, second = rows[:, :segments], rows[:, segments : 2 * segments]
+    op = Affine(first, second, rows[:, 2 * segments :], shift, kind, uniform(step), 0.0)
+    error = pieces.error + np.abs(step) * (0.5 + reach * 2.0 ** -(shift + 1))
+    return op, float(error.max())
+
+
+def _exact(values: Array, shift: int) -> bool:
+    scaled = values * 2.0**shift
+    return bool(np.all(np.abs(scaled - np.rint(scaled)) < 1e-9))
+
+
+def shared(rows: Array) -> Array:
+    """One row for all channels, where they are equal."""
+    return rows[:1].copy() if len(rows) > 1 and np.all(rows == rows[:1]) else rows
+
+
+def entries(values: Array, wish: Wish, bits: int, *, last: bool) -> tuple[Array, Ints, float, float]:
+    """A function's values as integers: those of its quantizer where it has few, else fixed point."""
+    grid = lattice(values)
+    if grid is not None:
+        return grid.index(values), grid.type, grid.scale, grid.offset
+    low, high = float(values.min()), float(values.max())
+    free = float(fixed_step(np.array([low]), np.array([high]), bits)[0])
+    step = wish.scale if last and isinstance(wish.scale, float) else free
+    rounded = np.rint(values.astype(np.float64) / step).astype(np.int64)
+    return rounded, Ints(min(int(rounded.min()), 0), max(int(rounded.max()), 1)), step, 0.0
