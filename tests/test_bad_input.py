@@ -213,7 +213,10 @@ def test_unknown_names() -> None:
         "unknown target 'ecp6'; known targets: ecp5-25k, ecp5-45k, ecp5-85k, ice40-up5k, ice40-hx8k, gw1nr-9, gw2ar-18, "
         "xc7z020, xc7z045, xczu5ev, xcu250"
     )
-    assert message(InputError, small(), output="logits") == "unknown output 'logits'; use 'class' or 'scores'"
+    assert (
+        message(InputError, small(), output="logits")
+        == "unknown output 'logits'; use 'class', 'scores' or 'top3' for the three best classes"
+    )
     with pytest.raises(InputError) as caught:
         bnn2hw.Input("float32")
     assert (
