@@ -215,6 +215,8 @@ FOUND = {
     "a hump that is narrow beside the range": 122,
     "a concatenation of coarse and fine streams": 15,
     "scores of more values than a table may hold": 5,
+    "a sum of a curve in a channel that hardly moves": 320,
+    "a curve whose channels have steps far apart": 593,
 }
 
 

@@ -14,6 +14,8 @@ from bnn2hw.ops.depthwise import Depthwise
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.multiply import Multiply
 from bnn2hw.ops.pad import Pad
+from bnn2hw.ops.table import Table
+from bnn2hw.ops.threshold import Threshold
 
 Bounds = tuple[Array, Array]
 """Smallest and largest integer of each channel, as float64, which holds all of them."""
@@ -34,6 +36,10 @@ def after(op: Op, inputs: Sequence[tuple[Tensor, Bounds]], out: Tensor) -> Bound
             return _by_channel(op, *inputs[0])
         case Affine():
             return _pieces(op, *inputs[0], out)
+        case Table():
+            return _entries(op, *inputs[0], out)
+        case Threshold():
+            return _ends(op, *inputs[0], out)
         case Add():
             (low, high), (other_low, other_high) = inputs[0][1], inputs[1][1]
             low, high = low.copy(), high.copy()
@@ -98,3 +104,19 @@ def _pieces(op: Affine, x: Tensor, bounds: Bounds, out: Tensor) -> Bounds:
         len(at), -1
     )
     return values.min(0).astype(np.float64), values.max(0).astype(np.float64)
+
+
+def _entries(op: Table, x: Tensor, bounds: Bounds, out: Tensor) -> Bounds:
+    """The extremes of the entries that a channel can reach."""
+    low, high = fitted(bounds, out.channels)
+    first, last = (((v - op.domain.lo) // op.domain.step).astype(np.int64) for v in (low, high))
+    rows = [op.table[c % len(op.table), a : b + 1] for c, (a, b) in enumerate(zip(first, last, strict=True))]
+    return np.array([r.min() for r in rows], float), np.array([r.max() for r in rows], float)
+
+
+def _ends(op: Threshold, x: Tensor, bounds: Bounds, out: Tensor) -> Bounds:
+    """What a function that only rises or only falls gives at the ends of its range."""
+    shape = (1,) * (len(out.shape) - 1)
+    ends = np.stack(fitted(bounds, out.channels)).astype(np.int64).reshape(2, *shape, out.channels)
+    values = op.golden(ends).reshape(2, -1).astype(np.float64)
+    return values.min(0), values.max(0)

@@ -11,6 +11,7 @@ from bnn2hw.lower.builder import Builder, Edge
 from bnn2hw.lower.fit import fit
 from bnn2hw.lower.fixed import ANY, Wish, affine, entries, fixed_step, kind_of, meaning, shared, whole
 from bnn2hw.lower.probe import Chain, Changes, Lattice, NotPointwise, changes, cuts, direction, lattice
+from bnn2hw.ops.affine import MOST
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
@@ -289,9 +290,11 @@ class Settler:
             return self._curve(edge, wish, bits)
         low, high = self.b.seen(edge.last)
         kind = kind_of(np.maximum(pieces.lowest, low), np.minimum(pieces.highest, high), step)
-        op, error = affine(chain.ints, pieces, step, kind)
+        held = Ints(max(kind.lo, -MOST), min(kind.hi, MOST))
+        op, error = affine(chain.ints, pieces, step, held)
         name = self.b.add(f"{edge.last}.fixed", op, edge.name)
-        self.b.judge(edge, rounded=f"fixed point of {kind.bits} bits, off by at most {error:.2g}")
+        off = f"off by at most {error:.2g}" if held == kind else "its largest values clamped"
+        self.b.judge(edge, rounded=f"fixed point of {held.bits} bits, {off}")
         self.b.match(name, edge.last)
         return name
 
