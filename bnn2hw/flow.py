@@ -186,7 +186,7 @@ class Accelerator:
             texts["rtl/files.f"] = "".join(f"{n}\n" for n in self.design.files if n.endswith(".sv"))
             bench = {**self.design.bench, **self._testbench()}
             texts.update({f"tb/{name}": text for name, text in bench.items()})
-            texts.update(amd.files(self.design, self.device, self.name, self.units))
+            texts.update(amd.files(self.design, self.graph, self.device, self.name, self.units))
         texts["report.txt"] = f"{self}\n"
         facts = {
             "name": self.name,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import jinja2
+import numpy as np
 
-from bnn2hw import boards
+from bnn2hw import boards, golden
 from bnn2hw.backends.design import Design, Port, ascii_only, identifiers
 from bnn2hw.boards import Device
+from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.ops.source import Input
 from bnn2hw.resources import data_dir
 
@@ -21,6 +24,9 @@ DMA_BYTES = (8, 4, 2, 1)
 
 CONVERTER_BYTES = 512
 """The widest stream of AMD's width converter, inside of it too."""
+
+CHECK_FRAMES = 4
+"""Frames of `sample` that the driver sends first, to see whether it speaks to the accelerator that it was made for."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +100,12 @@ class Channel:
         return self.dma_bytes != self.beat_bytes
 
 
-def files(design: Design, device: Device, name: str, units: Input) -> dict[str, str]:
+def files(design: Design, graph: Graph, device: Device, name: str, units: Input) -> dict[str, str]:
     """The hand-over of a design, by path in the build folder; nothing where it is for another maker's device.
 
     Args:
         design: from the Verilog backend.
+        graph: of which it was made.
         device: what it is planned for.
         name: of the model.
         units: the model's own input unit.
@@ -119,12 +126,26 @@ def files(design: Design, device: Device, name: str, units: Input) -> dict[str, 
         "boards": BOARDS,
         "board": next((b for b in BOARDS if b.device == device.name), BOARDS[0]),
         "units": units,
+        "check": (CHECK_FRAMES, checksum(graph, inputs)),
     }
     made = ["ip/component.xml", "package_ip.tcl"]
     if all(c.beat_bytes <= CONVERTER_BYTES for c in (*inputs, *outputs)):
         made += ["project.tcl", "driver.py"]
     texts = {f"amd/{n}": _render(n, facts) for n in made}
     return texts | {f"amd/ip/rtl/{n}": text for n, text in design.files.items()}
+
+
+def sample(tensor: Tensor, frames: int) -> Array:
+    """Frames of values that look random and that the driver makes by the same rule."""
+    codes = (np.arange(frames * tensor.size, dtype=np.int64) * 2654435761 >> 16) % tensor.ints.count
+    return (tensor.ints.lo + tensor.ints.step * codes).reshape(frames, *tensor.shape)
+
+
+def checksum(graph: Graph, inputs: Sequence[Channel]) -> int:
+    """The CRC-32 of what comes out for the sample: all values of the outputs, in 8 bytes each."""
+    x = golden.batch({c.port.stream.name: sample(c.port.stream.tensor, CHECK_FRAMES) for c in inputs})
+    results = golden.by_name(graph.outputs, golden.outputs(graph, x), "output")
+    return zlib.crc32(b"".join(np.asarray(results[n]).astype("<i8").tobytes() for n in graph.outputs))
 
 
 def _channels(ports: Sequence[Port], stem: str) -> tuple[Channel, ...]:

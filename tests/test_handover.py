@@ -65,7 +65,11 @@ GRAPHS = {
 def made(name: str) -> tuple[Graph, Design, dict[str, str]]:
     graph = GRAPHS[name]
     design = verilog.render(graph, family=boards.XILINX)
-    return graph, design, handover.files(design, boards.device("xc7z020"), "my <net> & 2", bnn2hw.Input())
+    return (
+        graph,
+        design,
+        handover.files(design, graph, boards.device("xc7z020"), "my <net> & 2", bnn2hw.Input()),
+    )
 
 
 @cache
@@ -94,13 +98,14 @@ def test_written_for_amd_only(tmp_path: Path) -> None:
     for path in (tmp_path / "amd" / "rtl").iterdir():
         copy = tmp_path / "amd" / "amd" / "ip" / "rtl" / path.name
         assert path.name == "files.f" or copy.read_text() == path.read_text()
-    assert handover.files(other, boards.device("ecp5-85k"), "x", bnn2hw.Input()) == {}
+    assert handover.files(other, GRAPHS["bytes"], boards.device("ecp5-85k"), "x", bnn2hw.Input()) == {}
 
 
 def test_beats_wider_than_any_converter_leave_the_ip() -> None:
-    design = verilog.render(wire(Ints(0, 255), (600,), 600), family=boards.XILINX)
+    graph = wire(Ints(0, 255), (600,), 600)
+    design = verilog.render(graph, family=boards.XILINX)
 
-    files = handover.files(design, boards.device("xc7z020"), "x", bnn2hw.Input())
+    files = handover.files(design, graph, boards.device("xc7z020"), "x", bnn2hw.Input())
 
     assert {n for n in files if "rtl" not in n} == {"amd/ip/component.xml", "amd/package_ip.tcl"}
 
@@ -181,7 +186,7 @@ def parameter(bus: ET.Element, name: str) -> str:
 
 STUBS = r"""
 proc note {name words} { puts stderr [join [concat [list $name] [regsub -all {\s+} $words { }]] \x1f] }
-foreach name {create_project update_ip_catalog create_bd_design apply_bd_automation assign_bd_address set_property
+foreach name {create_project set_msg_config update_ip_catalog create_bd_design apply_bd_automation assign_bd_address set_property
               validate_bd_design save_bd_design connect_bd_intf_net connect_bd_net launch_runs wait_on_run
               update_compile_order ipx::package_project ipx::associate_bus_interfaces ipx::create_xgui_files
               ipx::update_checksums ipx::check_integrity ipx::save_core} {
@@ -453,7 +458,7 @@ class Board:
         self.graph, self.inputs, self.outputs = graph, Port.of(design.inputs), Port.of(design.outputs)
         self.arrived: dict[int, bytes] = {}
         self.waiting: dict[int, np.ndarray] = {}
-        self.frames, self.dead, self.error, self.short = 0, False, 0, 0
+        self.frames, self.dead, self.error, self.short, self.wrong = 0, False, 0, 0, 0
 
     def overlay(self, bitfile: str) -> types.SimpleNamespace:
         assert bitfile == "some.bit"
@@ -487,7 +492,9 @@ class Board:
         }
         results = golden.by_name(self.graph.outputs, golden.outputs(self.graph, golden.batch(x)), "output")
         for i, port in enumerate(self.outputs):
-            self.waiting[i][:] = np.frombuffer(on_the_wire(port, results[port.stream.name]), np.uint8)
+            self.waiting[i][:] = (
+                np.frombuffer(on_the_wire(port, results[port.stream.name]), np.uint8) ^ self.wrong
+            )
         self.arrived, self.waiting, self.frames = {}, {}, self.frames + 1
 
 
@@ -587,12 +594,12 @@ def test_driver_predicts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     if not isinstance(expected, dict) and expected[0].size == 1:
         expected = expected.reshape(len(expected))
     assert_same(got, expected)
-    assert board.frames == 5
+    assert board.frames == 5 + handover.CHECK_FRAMES
 
 
 def test_driver_of_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     acc = network()
-    files = handover.files(acc.design, acc.device, acc.name, acc.units)
+    files = handover.files(acc.design, acc.graph, acc.device, acc.name, acc.units)
     module = driver(files, Board(acc.graph, acc.design), tmp_path, monkeypatch)
     x = np.asarray(random_frames(acc.graph, 4))
 
@@ -638,3 +645,17 @@ def test_driver_notices(
     vars(board).update(dead=False, error=0, short=0)
     with pytest.raises(module.LinkError, match="out of step"):
         device.predict(x)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_driver_refuses_another_accelerator(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, design, files = made(name)
+    board = Board(graph, design)
+    board.wrong = 1
+
+    module = driver(files, board, tmp_path, monkeypatch)
+
+    with pytest.raises(module.LinkError, match="computes something else"):
+        module.Device("some.bit")
