@@ -55,7 +55,7 @@ class Board:
         return boards.device(self.device).clock_mhz
 
 
-# Part numbers: TUL's PYNQ-Z2 reference manual; AMD DS987 (K26 SOM), whose device is a ZU5EV.
+# Part numbers and names of board files: as in public Vivado scripts for these boards. The K26's device is a ZU5EV.
 BOARDS = (
     Board("pynq-z2", "TUL PYNQ-Z2", "xc7z020clg400-1", "*:pynq-z2:*", "zynq7", "xc7z020"),
     Board("kv260", "AMD Kria KV260", "xck26-sfvc784-2LV-c", "*:kv260_som:*", "zynqmp", "xczu5ev"),

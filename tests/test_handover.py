@@ -251,7 +251,7 @@ PINS = {
         "pl_resetn0",
     },
 }
-"""What must be connected of each IP, by the vendor's product guides; DMAs and interconnects have more, below."""
+"""What must be connected of each IP, as public block designs have it; DMAs and interconnects have more, below."""
 
 
 class Drawn:
