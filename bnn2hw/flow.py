@@ -12,6 +12,7 @@ import numpy as np
 
 from bnn2hw import backends, boards, csim, deviation, fold, golden, implement, report, storage, streams
 from bnn2hw import estimate as estimating
+from bnn2hw import handover as amd
 from bnn2hw import simulate as simulating
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
@@ -185,6 +186,7 @@ class Accelerator:
             texts["rtl/files.f"] = "".join(f"{n}\n" for n in self.design.files if n.endswith(".sv"))
             bench = {**self.design.bench, **self._testbench()}
             texts.update({f"tb/{name}": text for name, text in bench.items()})
+            texts.update(amd.files(self.design, self.graph, self.device, self.name, self.units))
         texts["report.txt"] = f"{self}\n"
         facts = {
             "name": self.name,

@@ -16,7 +16,7 @@ FLOORS = (
     {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
     | {"deviation", "absorb"}
-    | {"gates", "shell", "implement", "host", "virtual", "images"},
+    | {"gates", "shell", "implement", "handover", "host", "virtual", "images"},
     {"flow"},
     {""},
     {"cli", "hardware_cli"},

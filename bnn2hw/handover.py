@@ -1,0 +1,165 @@
+"""What AMD's tools and boards take over: an IP, Vivado scripts that build a system around it, and a PYNQ driver."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import jinja2
+import numpy as np
+
+from bnn2hw import boards, golden
+from bnn2hw.backends.design import Design, Port, ascii_only, identifiers
+from bnn2hw.boards import Device
+from bnn2hw.ir import Array, Graph, Tensor
+from bnn2hw.ops.source import Input
+from bnn2hw.resources import data_dir
+
+VENDOR, LIBRARY, VERSION = "bnn2hw", "accelerators", "1.0"
+DMA_BYTES = (8, 4, 2, 1)
+"""Widths of a DMA's streams; a memory port of the processors has 64 bit at least."""
+
+CONVERTER_BYTES = 512
+"""The widest stream of AMD's width converter, inside of it too."""
+
+CHECK_FRAMES = 4
+"""Frames of `sample` that the driver sends first, to see whether it speaks to the accelerator that it was made for."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board whose processors feed the accelerator.
+
+    Attributes:
+        name: by which users ask for it.
+        title: what its maker calls it.
+        part: the full part number.
+        files: pattern of the names of its board files, which Vivado may have or not.
+        processors: "zynq7" or "zynqmp".
+        device: the device that it is, by our name.
+    """
+
+    name: str
+    title: str
+    part: str
+    files: str
+    processors: Literal["zynq7", "zynqmp"]
+    device: str
+
+    @property
+    def clock_mhz(self) -> float:
+        """What designs are planned for there."""
+        return boards.device(self.device).clock_mhz
+
+
+# Part numbers and names of board files: as in public Vivado scripts for these boards. The K26's device is a ZU5EV.
+BOARDS = (
+    Board("pynq-z2", "TUL PYNQ-Z2", "xc7z020clg400-1", "*:pynq-z2:*", "zynq7", "xc7z020"),
+    Board("kv260", "AMD Kria KV260", "xck26-sfvc784-2LV-c", "*:kv260_som:*", "zynqmp", "xczu5ev"),
+)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A port of the accelerator and the channel of a DMA behind it.
+
+    Attributes:
+        port: which carries the beats.
+        axis: the name of its bus interface.
+        dma: the cell with the channel.
+    """
+
+    port: Port
+    axis: str
+    dma: str
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes of a beat."""
+        return self.port.stream.bytes
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of a frame in memory."""
+        return self.beat_bytes * self.port.beats
+
+    @property
+    def dma_bytes(self) -> int:
+        """Width of the DMA's stream: the widest from which a converter makes beats without a part of a word left."""
+        return next(w for w in DMA_BYTES if w == 1 or self._whole(math.lcm(w, self.beat_bytes)))
+
+    def _whole(self, inside: int) -> bool:
+        return inside <= CONVERTER_BYTES and self.frame_bytes % inside == 0
+
+    @property
+    def converted(self) -> bool:
+        """Whether a width converter stands between."""
+        return self.dma_bytes != self.beat_bytes
+
+
+def files(design: Design, graph: Graph, device: Device, name: str, units: Input) -> dict[str, str]:
+    """The hand-over of a design, by path in the build folder; nothing where it is for another maker's device.
+
+    Args:
+        design: from the Verilog backend.
+        graph: of which it was made.
+        device: what it is planned for.
+        name: of the model.
+        units: the model's own input unit.
+    """
+    if device.family != boards.XILINX or design.backend != "verilog":
+        return {}
+    inputs = _channels(Port.of(design.inputs), "s_axis")
+    outputs = _channels(Port.of(design.outputs), "m_axis")
+    facts = {
+        "top": design.top,
+        "title": " ".join(name.split()),
+        "vlnv": (VENDOR, LIBRARY, identifiers([name])[name], VERSION),
+        "sources": [f"rtl/{n}" for n in design.files if n.endswith(".sv")],
+        "memories": [f"rtl/{n}" for n in design.files if n.endswith(".hex")],
+        "inputs": inputs,
+        "outputs": outputs,
+        "dmas": [f"dma_{i}" for i in range(max(len(inputs), len(outputs)))],
+        "boards": BOARDS,
+        "board": next((b for b in BOARDS if b.device == device.name), BOARDS[0]),
+        "units": units,
+        "check": (CHECK_FRAMES, checksum(graph, inputs)),
+    }
+    made = ["ip/component.xml", "package_ip.tcl"]
+    if all(c.beat_bytes <= CONVERTER_BYTES for c in (*inputs, *outputs)):
+        made += ["project.tcl", "driver.py"]
+    texts = {f"amd/{n}": _render(n, facts) for n in made}
+    return texts | {f"amd/ip/rtl/{n}": text for n, text in design.files.items()}
+
+
+def sample(tensor: Tensor, frames: int) -> Array:
+    """Frames of values that look random and that the driver makes by the same rule."""
+    codes = (np.arange(frames * tensor.size, dtype=np.int64) * 2654435761 >> 16) % tensor.ints.count
+    return (tensor.ints.lo + tensor.ints.step * codes).reshape(frames, *tensor.shape)
+
+
+def checksum(graph: Graph, inputs: Sequence[Channel]) -> int:
+    """The CRC-32 of what comes out for the sample: all values of the outputs, in 8 bytes each."""
+    x = golden.batch({c.port.stream.name: sample(c.port.stream.tensor, CHECK_FRAMES) for c in inputs})
+    results = golden.by_name(graph.outputs, golden.outputs(graph, x), "output")
+    return zlib.crc32(b"".join(np.asarray(results[n]).astype("<i8").tobytes() for n in graph.outputs))
+
+
+def _channels(ports: Sequence[Port], stem: str) -> tuple[Channel, ...]:
+    return tuple(Channel(p, f"{stem}{p.suffix}", f"dma_{i}") for i, p in enumerate(ports))
+
+
+def _render(name: str, facts: dict[str, object]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(data_dir("templates") / "amd"),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=name.endswith(".xml"),
+    )
+    text = environment.get_template(f"{name.rpartition('/')[2]}.j2").render(facts)
+    return text if name.endswith((".py", ".xml")) else ascii_only(text)
