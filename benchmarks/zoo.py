@@ -289,7 +289,9 @@ def machine() -> str:
         if "model name" in text
     ]
     processor = names[0] if names else platform.processor()
-    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, Keras {keras.__version__}"
+    return (
+        f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, Keras {keras.__version__}"
+    )
 
 
 def main() -> None:
