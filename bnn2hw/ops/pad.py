@@ -130,10 +130,13 @@ class Pad(HardwareOp):
         held = self.simd * x[0].ints.bits if self.rows[0] or self.columns[0] else 0
         # A border is the reset of the output's register where it is one constant, but for codes that are converted.
         converted = self.simd * out.ints.bits if out.ints != x[0].ints and x[0].ints.step > 1 else 0
+        if x[0].ints == BIPOLAR and converted:
+            # A sign becomes one bit beside the one that all lanes share, which says whether they lie in the image.
+            converted, bits = self.simd, self.simd + 1
         border = bits * rom_luts(family, folds) if np.ptp(self._border(channels)) and folds > 1 else 0
         counters = position + state_bits(folds) + 3
         return Cost(
-            lut=by_lut(family, 2.6, 1.8) * position + converted + border + 4, ff=bits + held + counters
+            lut=by_lut(family, 3.4, 2.2) * position + converted + border + 4, ff=bits + held + counters
         )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:

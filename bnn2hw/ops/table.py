@@ -102,7 +102,9 @@ class Table(HardwareOp):
             words, self.type.bits if self.shared else out
         ):  # two lanes read from the two ports of one copy
             width = self.type.bits if self.shared else out
-            rom = Cost(bram=block_rams(family, words, width) * math.ceil(self.pe / 2))
+            # Some families' block RAMs hold the register behind them.
+            own = out if family.bram_registers else 0
+            rom = Cost(ff=-own, bram=block_rams(family, words, width) * math.ceil(self.pe / 2))
         else:
             # Nothing but a register hangs on this ROM, so that the wide multiplexers of large LUTs make the rest.
             per_bit = by_lut(family, rom_luts(family, words), math.ceil(words / 64))

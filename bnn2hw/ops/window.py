@@ -139,7 +139,9 @@ class Window(HardwareOp):
             lut=by_lut(family, 3.4, 1.8) * control - by_lut(family, 88, 30),
             ff=5 * address + 2 * count + sum(map(state_bits, states)) + 5 + bits - fixed,
         )
-        return logic + ram_cost(family, words, bits)
+        ring = ram_cost(family, words, bits)
+        # Some families' block RAMs hold the register behind them.
+        return logic + ring + Cost(ff=-bits if ring.bram and family.bram_registers else 0)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for simd in divisors(x[0].channels):
