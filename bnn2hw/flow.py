@@ -183,8 +183,10 @@ class Accelerator:
         sources = backends.BACKENDS[self.backend]
         texts = {f"{sources}/{name}": text for name, text in self.design.files.items()}
         if self.backend == "verilog":
-            texts["rtl/files.f"] = "".join(f"{n}\n" for n in self.design.files if n.endswith(".sv"))
             bench = {**self.design.bench, **self._testbench()}
+            modules = "".join(f"{n}\n" for n in self.design.files if n.endswith(".sv"))
+            texts["rtl/files.f"] = modules
+            texts["tb/files.f"] = modules + "".join(f"../tb/{n}\n" for n in bench if n.endswith(".sv"))
             texts.update({f"tb/{name}": text for name, text in bench.items()})
             texts.update(amd.files(self.design, self.graph, self.device, self.name, self.units))
         texts["report.txt"] = f"{self}\n"

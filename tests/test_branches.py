@@ -233,8 +233,8 @@ def test_the_test_benches_of_several_inputs_and_outputs(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         for name, text in files.items():
             (tmp_path / folder / name).write_text(text)
-    sources = " ".join(name for name in rtl.files if name.endswith(".sv"))
-    (tmp_path / "rtl" / "files.f").write_text(sources)
+    sources = [*(name for name in rtl.files if name.endswith(".sv")), "../tb/testbench.sv"]
+    (tmp_path / "tb" / "files.f").write_text("\n".join(sources))
 
     assert "PASS: 21 beats equal the golden model" in run_testbench(tmp_path)
 

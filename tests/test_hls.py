@@ -367,7 +367,7 @@ def test_the_tutorial_network_is_exact_on_every_stream(network: bnn2hw.Accelerat
     run = network.simulate(digits()[:4], stalls=stalls, seed=2)
 
     run.check()
-    assert len(run.mismatches) == len(network.graph.nodes)
+    assert len(run.mismatches) == len(network.design.streams)
     assert np.array_equal(run.outputs.reshape(-1), network.golden(digits()[:4]))
 
 
@@ -399,7 +399,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert compiled.exit_code == 0, compiled.output
     assert f"written to {out}: hls/, report.txt" in compiled.output
     assert simulated.exit_code == 0, simulated.output
-    streams = len(bnn2hw.load(out).graph.nodes)
+    streams = len(bnn2hw.load(out).design.streams)
     assert f"smooth: 2 random frames, no clock, {streams} streams bit-exact" in simulated.output
     assert "interval: not measured, predicted" in simulated.output
 

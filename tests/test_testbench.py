@@ -15,8 +15,7 @@ from tests import networks as net
 
 def run(folder: Path) -> str:
     work = folder / "rtl"
-    sources = (work / "files.f").read_text().split()
-    command = [tools.verilator().command, "--binary", "-Wno-fatal", *sources, "../tb/testbench.sv"]
+    command = [tools.verilator().command, "--binary", "-Wno-fatal", "-f", "../tb/files.f"]
     tools.run([*command, "--top-module", "testbench"], work, "Verilator")
     done = subprocess.run(
         [work / "obj_dir" / "Vtestbench"], cwd=work, capture_output=True, text=True, check=False
