@@ -21,6 +21,7 @@ from bnn2hw import boards, hardware_cli
 from bnn2hw import images as image_files
 from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import Bnn2hwError, InputError, MismatchError
+from bnn2hw.ops.channels import Meaning
 
 Progress = Callable[[str], None]
 
@@ -40,19 +41,24 @@ class _Group(click.Group):
             ctx.exit(1 if isinstance(error, MismatchError) else 2)
 
 
-class _Number(click.ParamType[float]):
-    """A number, or a fraction of two such as 1/127.5."""
+class _Numbers(click.ParamType[Meaning]):
+    """A number, or a fraction of two such as 1/127.5; or several with commas, one for each channel."""
 
     name = "number"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Meaning:
         if isinstance(value, int | float):
             return float(value)
         try:
-            parts = [Fraction(p) for p in str(value).split("/")]
-            return float(parts[0] / parts[1] if len(parts) == 2 else Fraction(str(value)))
+            numbers = tuple(_number(part) for part in str(value).split(","))
         except (ValueError, ZeroDivisionError, IndexError):
             self.fail(f"'{value}' is no number", param, ctx)
+        return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _number(text: str) -> float:
+    parts = [Fraction(p) for p in text.split("/")]
+    return float(parts[0] / parts[1] if len(parts) == 2 else Fraction(text))
 
 
 @contextmanager
@@ -76,7 +82,7 @@ def _model_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         [
             click.option("--target", help="Device to plan for, such as ecp5-85k."),
-            click.option("--fps", type=_Number(), help="Frames per second to reach at the target's clock."),
+            click.option("--fps", type=_Numbers(), help="Frames per second to reach at the target's clock."),
             click.option(
                 "--folding",
                 type=click.Path(path_type=Path),
@@ -85,11 +91,13 @@ def _model_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--input", "dtype", help="What arrives on the wire: uint8, int4, bit, bipolar, …"),
             click.option(
                 "--scale",
-                type=_Number(),
+                type=_Numbers(),
                 default=1.0,
-                help="Real value of one step of the input, such as 1/127.5.",
+                help="Real value of one step of the input, such as 1/127.5; with commas, of each channel.",
             ),
-            click.option("--offset", type=_Number(), default=0.0, help="Real value of an input of 0."),
+            click.option(
+                "--offset", type=_Numbers(), default=0.0, help="Real value of an input of 0, likewise."
+            ),
             click.option(
                 "--output", help="What the design gives out: class, scores, or top3 for the best three."
             ),
@@ -119,8 +127,8 @@ def _compile(
     fps: float | None,
     folding: Path | None,
     dtype: str | None,
-    scale: float,
-    offset: float,
+    scale: Meaning,
+    offset: Meaning,
     output: Any,
     backend: str,
     calibration: Path | None,

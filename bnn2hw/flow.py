@@ -348,8 +348,7 @@ def _wires(imported: Imported, given: Input | None) -> tuple[dict[str, Input], I
         if isinstance(node.op, Source):
             inside = imported.inputs.get(node.name)
             if given and inside:
-                offset = inside.offset + inside.scale * given.offset
-                wires[node.name] = Input(given.dtype, inside.scale * given.scale, offset)
+                wires[node.name] = inside.within(given)
             elif given or inside:
                 wires[node.name] = given or inside or Input()
     first = next(iter(imported.inputs.values()), None)

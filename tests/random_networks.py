@@ -224,7 +224,7 @@ class Random:
     def vectors(self, x: KerasTensor) -> KerasTensor:
         for _ in range(self.between(1, 2)):
             x = self.around(nn.layers.QuantDense(self.between(1, 8), **self.quantizers(False))(x))
-        return layers.Softmax()(x) if self.chance(0.3) else x
+        return layers.Softmax()(x) if self.chance(0.3) and x.shape[-1] > 1 else x
 
     def finished(self, inputs: KerasTensor, outputs: KerasTensor) -> keras.Model:
         return net.shake(keras.Model(inputs, outputs), seed=self.between(0, 2**31 - 1))

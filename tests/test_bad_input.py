@@ -123,6 +123,19 @@ def test_a_softmax_on_the_way(quantizer: str | None) -> None:
     )
 
 
+@pytest.mark.parametrize(("end", "output"), [([keras.layers.Softmax()], None), ([], "class")])
+def test_the_class_of_a_single_score(end: list[keras.layers.Layer], output: str | None) -> None:
+    model = net.chain((6,), net.dense(1, name="one"), *end)
+
+    text = message(UnsupportedError, model, output=output)
+
+    assert text == (
+        "this model cannot be compiled (1 problem):\n"
+        "  - layer 'one': the class of a single score, which is 0 whatever comes in. Supported: two classes or more. "
+        "Way out: end a model of one score without softmax, and compile it with output='scores'."
+    )
+
+
 def test_a_model_that_computes_nothing() -> None:
     assert "nothing to compute" in message(UnsupportedError, net.chain((2, 2), keras.layers.Flatten()))
 
@@ -134,6 +147,15 @@ def test_nothing_says_what_arrives() -> None:
         "Supported: a Rescaling layer in front of the model, or input=. "
         "Way out: for pixels p that the model sees as p/255, pass input=bnn2hw.Input('uint8', scale=1/255)."
     )
+
+
+def test_channels_that_do_not_fit_the_input() -> None:
+    with pytest.raises(InputError, match="scale is given for 2 channels, but what comes in has shape"):
+        bnn2hw.compile(small(), input=bnn2hw.Input("uint8", scale=(0.5, 0.25)))
+    with pytest.raises(InputError, match="numbers, or one for each channel"):
+        bnn2hw.Input("uint8", scale=(0.5, 0.25), offset=(0.0, 1.0, 2.0))
+    with pytest.raises(InputError, match="scale must be positive"):
+        bnn2hw.Input("uint8", scale=(0.5, -0.25))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

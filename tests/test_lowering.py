@@ -269,3 +269,46 @@ def test_a_rescaling_that_is_not_the_inputs_only_reader() -> None:
     accelerator = bnn2hw.compile(model, input=bnn2hw.Input("uint8"))
 
     layerwise.check(model, accelerator, frames(accelerator, 100))
+
+
+MEANS, SPREADS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+COLOURS = bnn2hw.Input(
+    "uint8",
+    scale=[1 / 255 / s for s in SPREADS],
+    offset=[-m / s for m, s in zip(MEANS, SPREADS, strict=True)],
+)
+"""Each colour with a mean and a standard deviation of its own, as photographs are normalized."""
+
+
+@pytest.mark.parametrize("kernel", ["ste_sign", None])
+def test_colours_that_are_normalized_one_by_one(kernel: str | None, tmp_path: object) -> None:
+    model = net.chain(
+        (5, 5, 3),
+        net.conv(4, input_quantizer=None, kernel_quantizer=kernel),
+        net.norm(),
+        layers.Flatten(),
+        net.dense(3),
+    )
+    accelerator = bnn2hw.compile(model, input=COLOURS)
+    x = frames(accelerator, 60)
+    floats = ((x / 255 - np.array(MEANS)) / np.array(SPREADS)).astype(np.float32)
+
+    assert layerwise.check(model, accelerator, x) == "rounded"
+    assert np.array_equal(accelerator.golden(floats), accelerator.golden(x))
+    accelerator.simulate(x[:4]).check()
+    accelerator.write(f"{tmp_path}/build")
+    assert bnn2hw.load(f"{tmp_path}/build").units == COLOURS
+
+
+def test_the_same_normalization_as_a_layer() -> None:
+    rest = (net.conv(4, input_quantizer=None, kernel_quantizer=None), layers.Flatten(), net.dense(3))
+    inside = net.chain((5, 5, 3), layers.Rescaling(COLOURS.scale, COLOURS.offset), *rest, seed=4)
+    outside = net.chain(
+        (5, 5, 3), *(keras.layers.deserialize(keras.layers.serialize(i)) for i in rest), seed=4
+    )
+    outside.set_weights(inside.get_weights())
+    first, second = bnn2hw.compile(inside), bnn2hw.compile(outside, input=COLOURS)
+
+    x = frames(first, 40)
+
+    assert np.array_equal(first.golden(x), second.golden(x))

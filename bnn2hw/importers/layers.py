@@ -14,6 +14,7 @@ from bnn2hw.importers.reader import Call, Handler, array, function
 from bnn2hw.importers.weights import after, kernel, quantized
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
+from bnn2hw.ops.channels import uniform
 from bnn2hw.ops.source import Input
 
 
@@ -116,9 +117,16 @@ def _activation(call: Call) -> str:
 
 def _rescaling(call: Call) -> str:
     scale, offset = (np.asarray(v, np.float64) for v in (call.layer.scale, call.layer.offset))
-    edge = call.pointwise(call.layer.name, function(call.layer), call.edge, uniform=True)
-    if scale.size == 1 and offset.size == 1 and scale > 0 and edge != call.edge:
-        call.reader.scalings[edge] = Input("uint8", float(scale), float(offset))
+    ends = tuple({v.shape for v in (scale, offset)} - {(), (1,), call.shape[-1:]})
+    if ends:
+        call.problem(
+            f"a scale or an offset of shape {ends[0]}", "numbers, or one for each channel", "use such"
+        )
+        return call.edge
+    same = scale.size == 1 and offset.size == 1
+    edge = call.pointwise(call.layer.name, function(call.layer), call.edge, uniform=same)
+    if np.all(scale > 0) and edge != call.edge:
+        call.reader.scalings[edge] = Input("uint8", uniform(scale), uniform(offset))
     return edge
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnn2hw.ir import Array, Ints, Tensor
-from bnn2hw.lower.fit import Pieces
-from bnn2hw.lower.probe import lattice
+from bnn2hw.lower.fit import SEGMENTS, Pieces
+from bnn2hw.lower.probe import Lattice, lattice
 from bnn2hw.ops.affine import MOST, Affine
 from bnn2hw.ops.channels import Meaning, uniform
 
@@ -93,6 +93,32 @@ def whole(tensor: Tensor, *, single: bool) -> Affine | None:
     scale = scales / factors
     rows = shared(np.stack([factors, shifts], 1))
     return Affine(rows[:, :1], rows[:, 1:], np.zeros((len(rows), 0), np.int64), 0, kind, uniform(scale), 0.0)
+
+
+def stairs(levels: Array, domain: Ints, grid: Lattice) -> Affine | None:
+    """A function of few steps, up or down, as the number of the level it stands on; None where they are too many.
+
+    Args:
+        levels: integers of `grid`, shape (domain.count, channels).
+        domain: the integers that come in.
+        grid: what comes out.
+    """
+    rows, features = levels.shape
+    numbers = ((levels - grid.type.lo) // grid.type.step).T
+    at, channel = np.nonzero(np.diff(levels, axis=0))
+    counts = np.bincount(channel, minlength=features)
+    if counts.max(initial=0) >= SEGMENTS:
+        return None
+    order = np.lexsort((at, channel))
+    place = np.arange(at.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    firsts = np.full((features, int(counts.max(initial=0))), rows, np.int64)
+    firsts[channel[order], place] = at[order] + 1
+    begins = np.concatenate([np.zeros((features, 1), np.int64), firsts], 1)
+    biases = np.take_along_axis(numbers, np.minimum(begins, rows - 1), 1)
+    joined = shared(np.concatenate([biases, domain.lo + domain.step * firsts], 1))
+    segments = begins.shape[1]
+    biases, cuts = joined[:, :segments], joined[:, segments:]
+    return Affine(np.zeros_like(biases), biases, cuts, 0, Ints(0, grid.type.count - 1))
 
 
 def affine(domain: Ints, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affine, float]:

@@ -68,6 +68,13 @@ def leave(settler: Settler, edge: Edge, output: Output | None) -> str:
             edge.last, f"output 'top{count}' of {classes} classes", f"at most 'top{classes}'", "ask for fewer"
         )
     if output == "class" or (output is None and softmax):
+        if settler.b.types[name].channels == 1:
+            settler.b.problem(
+                edge.last,
+                "the class of a single score, which is 0 whatever comes in",
+                "two classes or more",
+                "end a model of one score without softmax, and compile it with output='scores'",
+            )
         name = settler.b.add("class", Argmax(), name)
     return name
 

@@ -9,7 +9,18 @@ import numpy as np
 from bnn2hw.ir import Array, Ints, Op, Tensor, View
 from bnn2hw.lower.builder import Builder, Edge
 from bnn2hw.lower.fit import fit
-from bnn2hw.lower.fixed import ANY, Wish, affine, entries, fixed_step, kind_of, meaning, shared, whole
+from bnn2hw.lower.fixed import (
+    ANY,
+    Wish,
+    affine,
+    entries,
+    fixed_step,
+    kind_of,
+    meaning,
+    shared,
+    stairs,
+    whole,
+)
 from bnn2hw.lower.probe import Chain, Changes, Lattice, NotPointwise, changes, cuts, direction, lattice
 from bnn2hw.ops.affine import MOST
 from bnn2hw.ops.matvec import MatVec
@@ -89,11 +100,13 @@ class Settler:
         grid = lattice(values)
         if grid is None or self._pool_ways(edge, chain) is None:
             return None
-        if np.any(direction(values) == 0):
-            if shared(values.T).size > TABLE_ENTRIES:
-                return None
-        else:
+        steps = None
+        if np.all(direction(values) != 0):
             edge, chain, values = self._risen(edge, chain, values)
+        elif shared(values.T).size > TABLE_ENTRIES:
+            steps = stairs(grid.index(values), chain.ints, grid)
+            if steps is None:
+                return None
         ways = self._pool_ways(edge, chain) or []
         levels = grid.index(values)
         error = self.b.errors.get(edge.name, 0.0)
@@ -109,7 +122,11 @@ class Settler:
             rising = np.where(way < 0, grid.type.lo + grid.type.hi - levels, levels)
             return self._thresholds(edge, name, grid, cuts(rising, domain, grid.type), way < 0, ways)
         name = self._poolings(edge, name, [w == -1 for w in ways])
-        op = Table(shared(levels.T), domain, grid.type, grid.scale, grid.offset)
+        rows = shared(levels.T)
+        if steps is not None:
+            name = self.b.add(f"{edge.real}.stairs", steps, name)
+            rows, domain = grid.type.values()[None], steps.type
+        op = Table(rows, domain, grid.type, grid.scale, grid.offset)
         name = self.b.add(f"{edge.real}.table", op, name)
         self.b.match(name, edge.last)
         return name
@@ -293,7 +310,8 @@ class Settler:
         held = Ints(max(kind.lo, -MOST), min(kind.hi, MOST))
         op, error = affine(chain.ints, pieces, step, held)
         name = self.b.add(f"{edge.last}.fixed", op, edge.name)
-        off = f"off by at most {error:.2g}" if held == kind else "its largest values clamped"
+        tried = "" if pieces.straight else " where tried"
+        off = f"off by at most {error:.2g}{tried}" if held == kind else "its largest values clamped"
         self.b.judge(edge, rounded=f"fixed point of {held.bits} bits, {off}")
         self.b.match(name, edge.last)
         return name

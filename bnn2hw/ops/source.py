@@ -9,6 +9,7 @@ import numpy as np
 
 from bnn2hw.errors import InputError
 from bnn2hw.ir import BIPOLAR, Array, Ints, Op, Tensor
+from bnn2hw.ops.channels import Meaning, uniform
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,22 +39,30 @@ class Input:
 
     Attributes:
         dtype: "uint8", "int4", … for any number of bits up to 16, "bit" for {0, 1}, "bipolar" for {−1, +1}.
-        scale: real value of one step.
-        offset: real value of 0.
+        scale: real value of one step: of all channels, or a sequence of those of each.
+        offset: real value of 0, likewise.
 
     Raises:
-        InputError: an unknown dtype, or a scale that is not a positive number.
+        InputError: an unknown dtype, a scale that is not a positive number, or two sequences of different lengths.
     """
 
     dtype: str = "uint8"
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: Meaning = 1.0
+    offset: Meaning = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale < float("inf") or abs(self.offset) == float("inf"):
+        scale, offset = (np.asarray(v, np.float64) for v in (self.scale, self.offset))
+        if not (np.all(scale > 0) and np.isfinite(scale).all() and np.isfinite(offset).all()):
             raise InputError(
                 f"the input's scale must be positive and its offset finite, not {self.scale}, {self.offset}"
             )
+        if max(scale.ndim, offset.ndim) > 1 or len({v.size for v in (scale, offset) if v.ndim}) > 1:
+            raise InputError(
+                "the input's scale and offset must be numbers, or one for each channel, "
+                f"not {self.scale}, {self.offset}"
+            )
+        object.__setattr__(self, "scale", uniform(scale))
+        object.__setattr__(self, "offset", uniform(offset))
         _ = self.ints
 
     @property
@@ -69,6 +78,13 @@ class Input:
         bits = int(match[2])
         return Ints(0, 2**bits - 1) if match[1] else Ints(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
+    def within(self, outer: Input) -> Input:
+        """What arrives where `outer` says what the wire carries, and this what the model makes of that."""
+        scale, offset, steps, base = (
+            np.asarray(v) for v in (self.scale, self.offset, outer.scale, outer.offset)
+        )
+        return Input(outer.dtype, uniform(scale * steps), uniform(offset + scale * base))
+
     def integers(self, x: Array) -> Array:
         """A batch as the integers on the wire: integers as they are, floats as those that stand for them.
 
@@ -80,14 +96,32 @@ class Input:
             raise InputError(f"the input has dtype {x.dtype}, expected integers or floats")
         if x.dtype.kind != "f":
             return x.astype(np.int64)
-        steps = (x.astype(np.float64) - self.offset) / self.scale
+        self._check(x.shape[1:])
+        steps: Array = (x.astype(np.float64) - np.asarray(self.offset)) / np.asarray(self.scale)
         if not np.isfinite(steps).all() or np.abs(steps - np.rint(steps)).max(initial=0) > 1e-3:
             raise InputError(
                 f"the input holds floats that stand for no {self.dtype}: "
-                f"expected v · {self.scale:g} + {self.offset:g} for integers v"
+                f"expected v · {_words(self.scale)} + {_words(self.offset)} for integers v"
             )
-        return np.rint(steps).astype(np.int64)
+        whole: Array = np.rint(steps).astype(np.int64)
+        return whole
 
     def tensor(self, shape: tuple[int, ...]) -> Tensor:
-        """The type of the stream that enters the design."""
-        return Tensor(shape, self.ints, float(self.scale), float(self.offset))
+        """The type of the stream that enters the design.
+
+        Raises:
+            InputError: as many scales or offsets as there are no channels.
+        """
+        self._check(shape)
+        return Tensor(shape, self.ints, self.scale, self.offset)
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        for name, values in (("scale", self.scale), ("offset", self.offset)):
+            if isinstance(values, tuple) and shape[-1:] != (len(values),):
+                raise InputError(
+                    f"the input's {name} is given for {len(values)} channels, but what comes in has shape {shape}"
+                )
+
+
+def _words(values: Meaning) -> str:
+    return f"{values:g}" if isinstance(values, float) else f"({', '.join(f'{v:g}' for v in values)})"
