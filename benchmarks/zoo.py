@@ -56,7 +56,7 @@ class Miniature:
     Attributes:
         size: height and width of its images.
         phases: learning rates, and for how many epochs each.
-        momentum: of all batch normalizations, where the network's own is too slow for so little training.
+        momentum: of all batch normalizations, where the network's own follows single batches too closely.
     """
 
     size: int = 32
@@ -64,20 +64,20 @@ class Miniature:
     momentum: float | None = None
 
 
-LONGER = Miniature(32, ((2e-3, 2), (1e-3, 2), (1e-4, 1)), 0.9)
+LONGER = Miniature(32, ((1e-2, 2), (3e-3, 2), (5e-4, 1)), 0.99)
 
 NETWORKS = {
     "BinaryAlexNet": Miniature(64),
     "XNORNet": Miniature(64),
     "DoReFaNet": Miniature(64),
-    "BiRealNet": Miniature(),
+    "BiRealNet": LONGER,
     "BinaryResNetE18": Miniature(),
     "BinaryDenseNet28": Miniature(),
     "BinaryDenseNet37": Miniature(16),
     "BinaryDenseNet37Dilated": Miniature(16),
     "BinaryDenseNet45": Miniature(16),
     "MeliusNet22": Miniature(),
-    "RealToBinaryNet": Miniature(),
+    "RealToBinaryNet": LONGER,
     "QuickNetSmall": LONGER,
     "QuickNet": LONGER,
     "QuickNetLarge": LONGER,
