@@ -421,8 +421,14 @@ def graphs() -> Iterator[Case]:
     yield Case(
         at, "input", "RGB, a leading Normalization, zeros around", colours(normed()), {"input": PIXELS}
     )
+    by_channel = layers.Rescaling((0.017, 0.018, 0.017), (-2.1, -2.0, -1.8))
+    wire = bnn2hw.Input("uint8", by_channel.scale, by_channel.offset)
+    yield Case(at, "input", "RGB, a leading Rescaling by channel", colours(by_channel), {"input": None})
+    yield Case(at, "input", "RGB, scale and offset by channel", colours(), {"input": wire})
     yield Case(at, "output", "scores", ending(layers.GlobalMaxPooling2D()))
     yield Case(at, "output", "class", ending(layers.GlobalMaxPooling2D()), {"output": "class"})
+    yield Case(at, "output", "the best two classes", ending(layers.GlobalMaxPooling2D()), {"output": "top2"})
+    yield Case(at, "output", "class of one score", lambda: net.chain((6,), net.dense(1)), {"output": "class"})
     yield Case(at, "output", "class of each position of a feature map", ending(), {"output": "class"})
     yield Case(at, "output", "a feature map", ending())
     yield Case(at, "output", "a feature map behind BatchNormalization", ending(net.norm()))
