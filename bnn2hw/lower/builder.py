@@ -42,7 +42,7 @@ class Precision:
     """
 
     weights: int = 18
-    streams: int = 18
+    streams: int = 20
     layers: Mapping[str, int] = field(default_factory=dict)
 
     @staticmethod

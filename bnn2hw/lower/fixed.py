@@ -124,13 +124,20 @@ def stairs(levels: Array, domain: Ints, grid: Lattice) -> Affine | None:
 def affine(domain: Ints, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affine, float]:
     """Straight pieces in integers, with as many fraction bits as an eighth of a step asks for.
 
+    Low bits of the input that move the output by less than an eighth of a step are dropped.
+
     Returns:
         The op, and a bound of its error in real terms.
     """
-    reach = max(abs(domain.lo), abs(domain.hi), 1)
-    shift = int(np.ceil(np.log2(8 * reach)))
     slopes = pieces.slopes / step[:, None]
     biases = pieces.biases / step[:, None]
+    reach, steepest = max(abs(domain.lo), abs(domain.hi), 1), float(np.abs(slopes).max())
+    drop = 0
+    if domain.step == 1 and steepest > 0:
+        drop = max(0, min(int(np.floor(-np.log2(8 * steepest))), domain.bits - 1))
+    lost = (2**drop - 1) / 2  # of the input, on average
+    biases, slopes, reach = biases + slopes * lost, slopes * 2.0**drop, -(-reach >> drop) + 1
+    shift = int(np.ceil(np.log2(8 * reach)))
     # What golden and the test benches hold in 64 bits must not overflow there.
     largest = float((np.abs(slopes) * reach + np.abs(biases)).max())
     shift = max(0, min(shift, 61 - int(np.ceil(np.log2(max(largest, 1.0))))))
@@ -142,8 +149,10 @@ def affine(domain: Ints, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affin
     rows = shared(np.concatenate([rounded, offsets, pieces.cuts], 1))
     segments = rounded.shape[1]
     first, second = rows[:, :segments], rows[:, segments : 2 * segments]
-    op = Affine(first, second, rows[:, 2 * segments :], shift, kind, uniform(step), 0.0)
-    error = pieces.error + np.abs(step) * (0.5 + reach * 2.0 ** -(shift + 1))
+    op = Affine(first, second, rows[:, 2 * segments :], shift, kind, uniform(step), 0.0, drop=drop)
+    error = pieces.error + np.abs(step) * (
+        0.5 + reach * 2.0 ** -(shift + 1) + lost * 2.0**-drop * np.abs(slopes).max()
+    )
     return op, float(error.max())
 
 

@@ -51,9 +51,9 @@ class _Codes:
 
 @dataclass(frozen=True, eq=False)
 class Affine(HardwareOp):
-    """y = clamp((slopes[c, k] · x + biases[c, k]) >> shift), k being the number of cuts[c] that x reaches.
+    """y = clamp((slopes[c, k] · (x >> drop) + biases[c, k]) >> shift), k being the number of cuts[c] that x reaches.
 
-    The shift rounds down; who wants the nearest adds half of 2^shift to the biases. One segment is a plain affine
+    The shifts round down; who wants the nearest adds half of 2^shift to the biases. One segment is a plain affine
     map, more of them a piecewise one.
 
     Attributes:
@@ -66,6 +66,7 @@ class Affine(HardwareOp):
         offset: likewise.
         axes: trailing axes of the input that count channels.
         pe: channels per beat; divides the number of channels.
+        drop: low bits of the input that do not reach the multiplier, where it comes in steps of 1.
     """
 
     kind: ClassVar[str] = "affine"
@@ -80,6 +81,7 @@ class Affine(HardwareOp):
     offset: Meaning = 0.0
     axes: int = 1
     pe: int = 1
+    drop: int = 0
 
     @property
     def rows(self) -> int:
@@ -108,6 +110,8 @@ class Affine(HardwareOp):
             raise ValueError("cuts must rise")
         if self.shift < 0 or self.type.step != 1 or max(-self.type.lo, self.type.hi) > MOST:
             raise ValueError(f"cannot shift by {self.shift} to {self.type}")
+        if not 0 <= self.drop < x[0].ints.bits or (self.drop and x[0].ints.step != 1):
+            raise ValueError(f"cannot drop {self.drop} bits of {x[0].ints}")
         codes = self._codes(x[0])
         if max(-codes.lowest, codes.highest) >= 2**62:
             raise ValueError("sums have more than 62 bits")
@@ -123,7 +127,8 @@ class Affine(HardwareOp):
             self.slopes.astype(np.int64)[row, segment],
             self.biases.astype(np.int64)[row, segment],
         )
-        y: Array = np.clip((slopes * values + biases) >> self.shift, self.type.lo, self.type.hi)
+        sums = slopes * (values >> self.drop) + biases
+        y: Array = np.clip(sums >> self.shift, self.type.lo, self.type.hi)
         return y.reshape(x[0].shape)
 
     def _codes(self, x: Tensor) -> _Codes:
@@ -135,12 +140,13 @@ class Affine(HardwareOp):
         slopes, biases = slopes * ints.step, biases + slopes * start
         # The first code that reaches a cut; one below the range is always reached, one above it never.
         cuts = np.clip(-((start - self.cuts.astype(np.int64)) // ints.step), first, last + 1)
-        ends = np.full((self.rows, 1), first), np.full((self.rows, 1), last + 1)
-        bounds = np.concatenate([ends[0], cuts, ends[1]], axis=1).astype(object)
+        outer = np.full((self.rows, 1), first), np.full((self.rows, 1), last + 1)
+        bounds = np.concatenate([outer[0], cuts, outer[1]], axis=1).astype(object)
         low, high = bounds[:, :-1], bounds[:, 1:] - 1
         used = (low <= high).astype(np.int64)
         slopes, biases = slopes * used, biases * used
-        sums = np.concatenate([slopes * low + biases, slopes * high + biases])[np.tile(used, (2, 1)) == 1]
+        ends = (slopes * (end >> self.drop) + biases for end in (low, high))
+        sums = np.concatenate([*ends])[np.tile(used, (2, 1)) == 1]
         return _Codes(
             slopes,
             biases,
@@ -175,6 +181,7 @@ class Affine(HardwareOp):
             "CUT_BITS": codes.cut_bits,
             "SUM_BITS": self._sum_bits(codes),
             "SHIFT": self.shift,
+            "DROP": self.drop,
             "OUT_BITS": self.type.bits,
             "OUT_LO": self.type.lo,
             "OUT_HI": self.type.hi,
@@ -205,7 +212,8 @@ class Affine(HardwareOp):
         return {"CONSTANTS": Memory(every.reshape(self.folds, -1), 1)}
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        codes, inputs = self._codes(x[0]), x[0].ints.bits
+        codes, width = self._codes(x[0]), x[0].ints.bits
+        inputs = width - self.drop  # of the multiplier
         total, slope, bias = self._sum_bits(codes), codes.slope_bits, codes.bias_bits
         sums = Cost(lut=adder(family, total), ff=inputs + total)
         if inputs + slope < DSP_FROM_BITS:
@@ -216,14 +224,14 @@ class Affine(HardwareOp):
             sums = Cost(dsp=math.ceil(inputs / 17) * math.ceil(slope / 17), ff=-slope)
         # Where constants lie in no ROM, cuts take half of their comparators, and bits that all segments share no logic.
         fixed = self.folds == 1
-        compare = by_lut(family, 0.8, 0.5) * inputs if fixed else comparison(family, codes.cut_bits)
+        compare = by_lut(family, 0.8, 0.5) * width if fixed else comparison(family, codes.cut_bits)
         varying = (0.0 if self.segments == 1 else 0.6) if fixed else 1.0
         select = varying * by_lut(family, 0.5, 0.4) * (self.segments - 1) * (slope + bias)
         clamps = (codes.lowest >> self.shift < self.type.lo) + (codes.highest >> self.shift > self.type.hi)
         clamp = clamps * by_lut(family, 0.5, 0.25) * (total - self.shift) + self.type.bits
         lane = Cost(
             lut=(self.segments - 1) * compare + select + clamp,
-            ff=inputs + self.type.bits + slope + varying * 1.5 * bias,
+            ff=width + self.type.bits + slope + varying * 1.5 * bias,
         )
         control = Cost(lut=state_bits(self.folds) + 3, ff=state_bits(self.folds) + 5)
         return (lane + sums) * self.pe + control + rom_cost(family, self.folds, self.pe * codes.row_bits)
@@ -251,6 +259,9 @@ class Affine(HardwareOp):
         # Terms and inputs that are wider than their sums; products and sums of all that 64 bits hold.
         steep, far = np.array([[0, 300, 0]]), np.array([[-50, -300 * 4000, 50]])
         yield cls(steep, far, np.array([[4000, 4001]]), 1, byte), (Tensor((2, 3), Ints(-5000, 5000)),)
+        coarse = (Tensor((2, 4), Ints(-(2**20), 2**20)), Tensor((3,), Ints(0, 2**30)))
+        yield cls(*constants(4, 2), 3, byte, pe=2, drop=14), coarse[:1]
+        yield cls(*constants(1, 3), 9, byte, drop=23), coarse[1:]
         large = Ints(-(2**21), 2**21)
         yield cls(2**45 * ones, 2**39 * ones, ones[:, :0], 40, large), (Tensor((3,), Ints(-40000, 65535)),)
 
