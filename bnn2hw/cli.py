@@ -340,6 +340,7 @@ def synth(
 main.add_command(hardware_cli.boards)
 main.add_command(hardware_cli.predict)
 main.add_command(hardware_cli.image)
+main.add_command(hardware_cli.load_command)
 
 
 @main.command()

@@ -138,3 +138,25 @@ def image(folder: Path, model: Path, out: Path) -> None:
     except OSError as error:
         raise InputError(f"'{out}' cannot be written: {error.strerror}") from error
     click.echo(f"image {loading.numbered(made)[1]:08x}: {len(made):,} words, written to {out}")
+
+
+@click.command("load")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("port")
+@click.argument("image_file", metavar="IMAGE", type=click.Path(path_type=Path))
+def load_command(folder: Path, port: str, image_file: Path) -> None:
+    """Replace the weights of the board on PORT by those in IMAGE, which 'bnn2hw image' wrote.
+
+    The board was programmed with the bitstream in FOLDER.
+    """
+    from bnn2hw import host
+
+    try:
+        raw = image_file.read_bytes()
+    except OSError as error:
+        raise InputError(f"the image '{image_file}' cannot be read: {error.strerror}") from error
+    if not raw or len(raw) % 4:
+        raise InputError(f"'{image_file}' is no image: it has {len(raw)} bytes, expected words of 4 bytes")
+    with host.Device(port, folder) as device:
+        device.load(np.frombuffer(raw, "<u4"))
+    click.echo(f"the board computes image {device.image:08x}")
