@@ -121,9 +121,9 @@ class Board:
     held_high: tuple[tuple[str, str], ...] = ()
 
 
-# Pins and oscillators: LiteX-Boards' radiona_ulx3s.py, lambdaconcept_ecpix5.py, gsd_orangecrab.py, sipeed_tang_nano_9k.py
-# and sipeed_tang_nano_20k.py; the makers' ulx3s_v20.lpf (also for wifi_gpio0) and icebreaker.pcf; for the HX8K board
-# PicoSoC's hx8kdemo.pcf (clock, LED), and for its FTDI's serial line several public .pcf files, which agree.
+# Pins and oscillators: LiteX-Boards' radiona_ulx3s.py, lambdaconcept_ecpix5.py, gsd_orangecrab.py,
+# sipeed_tang_nano_9k.py, sipeed_tang_nano_20k.py; the makers' ulx3s_v20.lpf (also wifi_gpio0) and icebreaker.pcf;
+# for the HX8K board PicoSoC's hx8kdemo.pcf (clock, LED), and for its FTDI's serial line public .pcf files that agree.
 BOARDS: dict[str, Board] = {
     b.name: b
     for b in (

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import bnn2hw
-from bnn2hw import golden, simulate
+from bnn2hw import golden, nn, simulate
 from bnn2hw.backends import loading, verilog
 from bnn2hw.cli import main
 from bnn2hw.errors import InputError, ToolError, UnsupportedError
@@ -160,6 +160,25 @@ def test_fixed_point_cannot_be_loadable() -> None:
     ]
     with pytest.raises(UnsupportedError, match="fixed point, whose widths follow from the weights"):
         compiled(net.chain((16,), *layers))
+
+
+def two_inputs(seed: int) -> keras.Model:
+    a, b = keras.Input((12,), name="a"), keras.Input((20,), name="load")
+    sides = [net.norm(name=f"n{i}")(net.dense(8, name=f"d{i}")(x)) for i, x in enumerate((a, b))]
+    sides = [keras.layers.Activation(nn.quantizers.ste_sign, name=f"s{i}")(y) for i, y in enumerate(sides)]
+    joined = keras.layers.Concatenate(name="both")(sides)
+    return net.shake(keras.Model([a, b], net.dense(4, name="last")(joined), name="two"), seed)
+
+
+def test_two_inputs_that_come_apart() -> None:
+    """One input's frames may be ahead of the other's when an image comes: what has begun is let in."""
+    accelerator = compiled(two_inputs(0))
+    others = {3: accelerator.reload(two_inputs(1)), 6: accelerator.reload(two_inputs(2))}
+    rng = np.random.default_rng(0)
+    x = {"a": rng.choice([-1, 1], (9, 12)), "load": rng.choice([-1, 1], (9, 20))}
+
+    for seed in range(3):
+        accelerator.simulate(x, stalls=0.5, seed=seed, reloads=others).check()
 
 
 def test_hardware_that_cannot_be_written() -> None:
