@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 import bnn2hw
-from bnn2hw import golden, nn, simulate
+from bnn2hw import boards, gates, golden, nn, simulate, tools
 from bnn2hw.backends import loading, verilog
 from bnn2hw.cli import main
-from bnn2hw.errors import InputError, ToolError, UnsupportedError
+from bnn2hw.errors import InputError, MissingToolError, ToolError, UnsupportedError
 from bnn2hw.ir import HardwareOp, Tensor
-from bnn2hw.ops import HARDWARE_OPS
+from bnn2hw.ops import HARDWARE_OPS, Xnor
 from tests import networks as net
 from tests.support import alone, random_frames
 
@@ -58,6 +58,26 @@ def test_frames_meet_the_weights_of_their_time(op: HardwareOp, x: tuple[Tensor, 
         simulate.simulate(
             design, graphs[0], frames, op.cycles(*x), stalls=stalls, seed=2, reloads=reloads
         ).check()
+
+
+@pytest.mark.soak
+def test_the_cells_that_synthesis_made_are_reloaded(tmp_path: Path) -> None:
+    """Block RAMs, flip-flops and LUTs of an iCE40, on new weights in the middle of a run."""
+    try:
+        tools.yosys()
+    except MissingToolError as error:
+        pytest.skip(str(error))
+    [(op, x)] = [(op, x) for op, x in Xnor.examples() if op.writable and op.far]
+    graphs = [alone(o, *x) for o in (op, another(op, 1))]
+    design = verilog.render(graphs[0], family=boards.ICE40)
+    netlist = gates.of(design, boards.ICE40, tmp_path)
+    reload = simulate.Reload(2, loading.image(graphs[1], design.load), graphs[1])
+
+    run = simulate.simulate(
+        netlist, graphs[0], random_frames(graphs[0], 4), op.cycles(*x), stalls=0.2, reloads=[reload]
+    )
+
+    run.check()
 
 
 def images(count: int, shape: tuple[int, ...], most: int = 255) -> np.ndarray:
