@@ -121,8 +121,9 @@ class Board:
     held_high: tuple[tuple[str, str], ...] = ()
 
 
-# Pins and oscillators: LiteX-Boards' radiona_ulx3s.py, lambdaconcept_ecpix5.py, sipeed_tang_nano_9k.py and
-# sipeed_tang_nano_20k.py; the makers' ulx3s_v20.lpf (also for wifi_gpio0) and icebreaker.pcf; PicoSoC's hx8kdemo.pcf.
+# Pins and oscillators: LiteX-Boards' radiona_ulx3s.py, lambdaconcept_ecpix5.py, gsd_orangecrab.py,
+# sipeed_tang_nano_9k.py, sipeed_tang_nano_20k.py; the makers' ulx3s_v20.lpf (also wifi_gpio0) and icebreaker.pcf;
+# for the HX8K board PicoSoC's hx8kdemo.pcf (clock, LED), and for its FTDI's serial line public .pcf files that agree.
 BOARDS: dict[str, Board] = {
     b.name: b
     for b in (
@@ -158,6 +159,22 @@ BOARDS: dict[str, Board] = {
             led_active_low=True,
             memory="512 MB DDR3, 32 MB flash",
             program="openFPGALoader -b ecpix5",
+        ),
+        Board(
+            "orangecrab",
+            "OrangeCrab r0.2 25F",
+            DEVICES["ecp5-25k"],
+            ("--package", "CSFBGA285", "--speed", "8"),
+            oscillator_mhz=48,
+            clock_mhz=48,
+            baud=1_000_000,
+            clock="A9",
+            rx="N17",  # pins 0 and 1 of the header, for a USB bridge of one's own
+            tx="M18",
+            led="M3",
+            led_active_low=True,
+            memory="128 MB DDR3, 16 MB flash",
+            program="openFPGALoader -b orangeCrab",
         ),
         Board(
             "icebreaker",

@@ -112,6 +112,10 @@ def _model_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--bits", type=int, help="Of what must be rounded: real-valued kernels and streams."
             ),
+            click.option(
+                "--loadable", is_flag=True, help="Let weights and thresholds be replaced at run time."
+            ),
+            click.option("--loadable-layer", multiple=True, help="The same for this layer; may be repeated."),
             click.option("--json", "as_json", is_flag=True, help="Print JSON for machines."),
         ]
     ):
@@ -133,6 +137,8 @@ def _compile(
     backend: str,
     calibration: Path | None,
     bits: int | None,
+    loadable: bool,
+    loadable_layer: tuple[str, ...],
 ) -> bnn2hw.Accelerator:
     if dtype is None and (scale, offset) != (1.0, 0.0):
         raise InputError(
@@ -148,6 +154,7 @@ def _compile(
         backend=backend,
         bits=bits,
         calibration=image_files.read(calibration, (), CALIBRATION_IMAGES)[0] if calibration else None,
+        loadable=loadable or loadable_layer,
         progress=progress,
     )
 
@@ -332,6 +339,8 @@ def synth(
 
 main.add_command(hardware_cli.boards)
 main.add_command(hardware_cli.predict)
+main.add_command(hardware_cli.image)
+main.add_command(hardware_cli.load_command)
 
 
 @main.command()

@@ -84,8 +84,8 @@ class Problem:
 class UnsupportedError(Bnn2hwError):
     """A model that cannot be compiled exactly, with all its problems at once."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], refused: str = "this model cannot be compiled") -> None:
         self.problems = tuple(problems)
         head = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         lines = "\n".join(f"  - {p}" for p in self.problems)
-        super().__init__(f"this model cannot be compiled ({head}):\n{lines}")
+        super().__init__(f"{refused} ({head}):\n{lines}")

@@ -6,38 +6,47 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from bnn2hw import backends, boards, csim, deviation, fold, golden, implement, report, storage, streams
+from bnn2hw import (
+    backends,
+    boards,
+    csim,
+    deviation,
+    fold,
+    front,
+    golden,
+    implement,
+    report,
+    retrain,
+    storage,
+    streams,
+)
 from bnn2hw import estimate as estimating
 from bnn2hw import handover as amd
 from bnn2hw import simulate as simulating
-from bnn2hw.backends import verilog
+from bnn2hw.backends import loading, verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device
 from bnn2hw.deviation import Deviation
-from bnn2hw.errors import FoldingError, InputError
+from bnn2hw.errors import InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
+from bnn2hw.front import CALIBRATION_BATCH, Loadable, Recipe, images
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Cycles, Graph, Tensor
-from bnn2hw.lower import simplify
-from bnn2hw.lower.builder import Fidelity, Precision
-from bnn2hw.lower.hardware import Lowered, to_hardware
+from bnn2hw.ir import Array, Graph, Tensor
+from bnn2hw.lower.builder import Fidelity
+from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.output import Output, best_of
 from bnn2hw.ops.source import Input, Source
 from bnn2hw.simulate import Run
 from bnn2hw.usage import Usage
 
-if TYPE_CHECKING:
-    from bnn2hw.importers.keras import Imported
-
 Progress = Callable[[str], None]
 
 TESTBENCH_FRAMES = 4
-CALIBRATION_BATCH = 64
 
 
 def _quiet(_: str) -> None:
@@ -56,6 +65,7 @@ class Accelerator:
         measured: by edge, the deviation from Keras on calibration data, where there were any.
         units: the model's own input unit: real = v · scale + offset for the integer v on the wire.
         backend: "verilog" or "hls".
+        recipe: how the model was lowered, where other weights can be loaded.
         origin: the real form and its relation to the hardware form, where the model was just compiled.
     """
 
@@ -65,6 +75,7 @@ class Accelerator:
     fidelity: Mapping[str, Fidelity]
     units: Input
     backend: str = "verilog"
+    recipe: Recipe | None = None
     origin: tuple[Graph, Lowered] | None = field(default=None, repr=False)
     measured: Mapping[str, Deviation] = field(default_factory=dict, repr=False)
 
@@ -127,7 +138,39 @@ class Accelerator:
         """
         return self._shaped(csim.emulate(self._emulated, self.integers(x), progress))
 
-    def simulate(self, x: Batch, *, stalls: float = 0.0, seed: int = 0, progress: Progress = _quiet) -> Run:
+    def image(self) -> Array:
+        """What is sent to a loadable design so that its memories hold this model's weights: words of 32 bits.
+
+        Raises:
+            InputError: the accelerator was not compiled with loadable memories.
+        """
+        return loading.image(self.graph, self.design.load)
+
+    def reload(self, model: Any, *, progress: Progress = _quiet) -> Accelerator:
+        """The same hardware with the weights of another model, retrained for example; its `image` is what to send.
+
+        Args:
+            model: a built Keras model of the same architecture, or the path of one.
+            progress: told what is being done.
+
+        Raises:
+            InputError: no usable model, or memories that cannot be written.
+            UnsupportedError: a model whose hardware is another: by layer, why, and the way out.
+        """
+        weights = retrain.weights(self, model, progress)
+        other = replace(self, measured={}, **weights)
+        retrain.compare(self.design, other.design)
+        return other
+
+    def simulate(
+        self,
+        x: Batch,
+        *,
+        stalls: float = 0.0,
+        seed: int = 0,
+        reloads: Mapping[int, Accelerator] | None = None,
+        progress: Progress = _quiet,
+    ) -> Run:
         """Run a batch through the design and compare every stream with golden.
 
         Verilog runs in Verilator, cycle by cycle; HLS C++ runs concurrently, without cycles.
@@ -136,6 +179,8 @@ class Accelerator:
             x: as for `golden`.
             stalls: share of the cycles in which source and sink pause at random.
             seed: of the pauses.
+            reloads: by frame, from which on the weights of another accelerator hold (see `reload`); they are sent while
+                earlier frames are still under way.
             progress: told what is being done.
         """
         if not 0 <= stalls < 1:
@@ -147,6 +192,10 @@ class Accelerator:
             self.estimate().cycles,
             stalls=stalls,
             seed=seed,
+            reloads=[
+                simulating.Reload(frame, other.image(), other.graph)
+                for frame, other in sorted((reloads or {}).items())
+            ],
             progress=progress,
         )
 
@@ -205,6 +254,8 @@ class Accelerator:
                 "latency": self.estimate().cycles.latency,
             },
         }
+        if self.recipe:
+            facts["recipe"] = self.recipe.facts()
         storage.write(folder, texts, self.graph, facts)
         return folder
 
@@ -271,6 +322,7 @@ def load(folder: str | Path) -> Accelerator:
         measured={d[0]: Deviation(*d) for d in facts["measured"]},
         units=Input(*facts["units"]),
         backend=facts["backend"],
+        recipe=Recipe.of(facts["recipe"]) if "recipe" in facts else None,
     )
 
 
@@ -285,6 +337,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     backend: str = "verilog",
     bits: int | Mapping[str, int] | None = None,
     calibration: Array | None = None,
+    loadable: Loadable = False,
     progress: Progress = _quiet,
 ) -> Accelerator:
     """Compile a Keras model.
@@ -302,98 +355,44 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             is given, 18 for kernels, and for streams 20 with calibration data and 24 without.
         calibration: some inputs, as for `golden`, on which the ranges of streams of real numbers are seen, where those
             that are proved for all inputs would waste bits.
+        loadable: whether weights and thresholds can be replaced at run time (see `Accelerator.reload`): those of all
+            layers, or of those that are named. The hardware is then one for all weights, and a little larger.
         progress: told what is being done.
 
     Raises:
         InputError: no usable model, an unknown target, or an impossible option.
-        UnsupportedError: layers that cannot be compiled, all at once.
+        UnsupportedError: layers that cannot be compiled, or not be loadable, all at once.
         FoldingError: a rate that no folding reaches or that does not fit, or a folding that does not divide.
     """
-    from bnn2hw.importers import files
-    from bnn2hw.importers import keras as importer
-
     backends.check(backend)
+    if loadable and backend != "verilog":
+        raise InputError("memories can be loadable with the Verilog backend only")
     device = boards.device(target or boards.DEFAULT_DEVICE)
     best_of(output or "class")
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"fps must be a positive number, not {fps}")
     progress("reading the model")
-    imported = importer.read(files.load(Path(model)) if isinstance(model, str | Path) else model)
-    wires, units = _wires(imported, input)
+    imported = front.read(model)
+    recipe = front.recipe(imported, output, bits, loadable)
     progress("lowering to integers")
-    real = simplify(imported.graph)
-    ranges = _ranges(real, wires, calibration)
-    lowered = to_hardware(real, wires, output, Precision.of(bits, calibrated=calibration is not None), ranges)
+    integers = front.lower(imported, input, recipe, calibration)
+    lowered = integers.lowered
+    retrain.check(lowered.graph, recipe)
     progress("folding")
-    graph = _folded(lowered.graph, device, fps, folding)
+    graph = front.fold(lowered.graph, device, fps, folding)
     progress("laying out streams")
     made = Accelerator(
-        imported.name, streams.connect(graph), device, lowered.fidelity, units, backend, (real, lowered)
+        name=imported.name,
+        graph=streams.connect(graph),
+        device=device,
+        fidelity=lowered.fidelity,
+        units=integers.units,
+        backend=backend,
+        recipe=recipe if loadable else None,
+        origin=(integers.real, lowered),
     )
     if calibration is None:
         return made
     progress("measuring the deviation from Keras")
-    return replace(
-        made,
-        measured={
-            d.layer: d for d in made.deviation(_images(calibration, made.input.shape)[:CALIBRATION_BATCH])
-        },
-    )
-
-
-def _wires(imported: Imported, given: Input | None) -> tuple[dict[str, Input], Input]:
-    """What arrives at each input as its layers see it, and as users see it."""
-    wires = {}
-    for node in imported.graph:
-        if isinstance(node.op, Source):
-            inside = imported.inputs.get(node.name)
-            if given and inside:
-                wires[node.name] = inside.within(given)
-            elif given or inside:
-                wires[node.name] = given or inside or Input()
-    first = next(iter(imported.inputs.values()), None)
-    return wires, given or (Input(first.dtype) if first else Input())
-
-
-def _ranges(
-    real: Graph, wires: Mapping[str, Input], calibration: Array | None
-) -> dict[str, tuple[Array, Array]]:
-    """By edge of the real form, the smallest and largest value of each channel on calibration data."""
-    if calibration is None:
-        return {}
-    source = next(n for n in real if isinstance(n.op, Source))
-    wire = wires[source.name].tensor(real.types[source.name].shape)
-    x = _images(calibration, wire.shape)
-    if x.shape[1:] != wire.shape or not len(x):
-        raise InputError(
-            f"calibration data have shape {x.shape}, expected (images, {', '.join(map(str, wire.shape))})"
-        )
-    found: dict[str, tuple[Array, Array]] = {}
-    for start in range(0, len(x), CALIBRATION_BATCH):
-        part = wire.real(x[start : start + CALIBRATION_BATCH]).astype(np.float32)
-        for name, values in golden.run(real, part).items():
-            flat = values.reshape(-1, values.shape[-1])
-            low, high = found.get(name, (flat[0], flat[0]))
-            found[name] = np.minimum(low, flat.min(0)), np.maximum(high, flat.max(0))
-    return found
-
-
-def _images(x: Array, shape: tuple[int, ...]) -> Array:
-    """Images; grey ones may come without their channel axis."""
-    x = np.asarray(x)
-    return x[..., None] if (*x.shape[1:], 1) == shape else x
-
-
-def _folded(graph: Graph, device: Device, fps: float | None, by_hand: Folding | None) -> Graph:
-    if fps is None and not by_hand:
-        return fold.for_device(graph, device)
-    period = int(device.clock_mhz * 1e6 / fps) if fps else fold.slowest(graph, by_hand or {})
-    chosen = fold.for_rate(graph, period, device, by_hand)
-    use = Estimate(Cycles(period, 0), estimating.cost(chosen, device), device)
-    if not use.fits:
-        worst = max(use.use, key=lambda k: use.use[k])
-        raise FoldingError(
-            f"the design is predicted to need {use.use[worst]:.0%} of the {worst.upper()}s of {device.name}; "
-            "ask for fewer fps, or choose a larger target"
-        )
-    return chosen
+    shown = images(calibration, made.input.shape)[:CALIBRATION_BATCH]
+    return replace(made, measured={d.layer: d for d in made.deviation(shown)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from bnn2hw import boards, golden
 from bnn2hw.backends.design import Design, Port, ascii_only, identifiers
+from bnn2hw.backends.loading import HEAD
 from bnn2hw.boards import Device
 from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.ops.source import Input
@@ -24,6 +25,43 @@ DMA_BYTES = (8, 4, 2, 1)
 
 CONVERTER_BYTES = 512
 """The widest stream of AMD's width converter, inside of it too."""
+
+CONTROL = tuple(
+    (f"s_axi_{name.lower()}", way, bits, name)
+    for name, way, bits in (
+        ("AWADDR", "in", 12),
+        ("AWPROT", "in", 3),
+        ("AWVALID", "in", 0),
+        ("AWREADY", "out", 0),
+        ("WDATA", "in", 32),
+        ("WSTRB", "in", 4),
+        ("WVALID", "in", 0),
+        ("WREADY", "out", 0),
+        ("BRESP", "out", 2),
+        ("BVALID", "out", 0),
+        ("BREADY", "in", 0),
+        ("ARADDR", "in", 12),
+        ("ARPROT", "in", 3),
+        ("ARVALID", "in", 0),
+        ("ARREADY", "out", 0),
+        ("RDATA", "out", 32),
+        ("RRESP", "out", 2),
+        ("RVALID", "out", 0),
+        ("RREADY", "in", 0),
+    )
+)
+"""The port of a loadable accelerator's registers: name, direction, width (0 for a single wire), the standard's name."""
+
+REGISTERS = (
+    ("DESIGN", "0x00", "read-only"),
+    ("STATUS", "0x04", "read-only"),
+    ("FRAMES", "0x08", "read-only"),
+    ("IMAGE", "0x0c", "read-only"),
+    ("WORDS", "0x10", "read-only"),
+    ("LOAD", "0x14", "write-only"),
+    ("CONTROL", "0x18", "write-only"),
+)
+"""Names, offsets and access, as in bnn2hw_control."""
 
 CHECK_FRAMES = 4
 """Frames of `sample` that the driver sends first, to see whether it speaks to the accelerator that it was made for."""
@@ -114,11 +152,19 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: Input)
         return {}
     inputs = _channels(Port.of(design.inputs), "s_axis")
     outputs = _channels(Port.of(design.outputs), "m_axis")
+    control = CONTROL if design.load else ()
+    wrapper = _wrapper(design, inputs, outputs) if design.load else {}
     facts = {
-        "top": design.top,
+        "top": "bnn2hw_axi" if control else design.top,
+        "control": control,
+        "control_map": [(logical, name) for name, _, _, logical in control],
+        "registers": REGISTERS,
+        "buses": [c.axis for c in (*inputs, *outputs)] + ["s_axi"] * bool(control),
+        "load": design.load,
+        "words": design.load.slices + HEAD if design.load else 0,
         "title": " ".join(name.split()),
         "vlnv": (VENDOR, LIBRARY, identifiers([name])[name], VERSION),
-        "sources": [f"rtl/{n}" for n in design.files if n.endswith(".sv")],
+        "sources": [f"rtl/{n}" for n in (*design.files, *wrapper) if n.endswith(".sv")],
         "memories": [f"rtl/{n}" for n in design.files if n.endswith(".hex")],
         "inputs": inputs,
         "outputs": outputs,
@@ -132,7 +178,16 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: Input)
     if all(c.beat_bytes <= CONVERTER_BYTES for c in (*inputs, *outputs)):
         made += ["project.tcl", "driver.py"]
     texts = {f"amd/{n}": _render(n, facts) for n in made}
-    return texts | {f"amd/ip/rtl/{n}": text for n, text in design.files.items()}
+    return texts | {f"amd/ip/rtl/{n}": text for n, text in {**design.files, **wrapper}.items()}
+
+
+def _wrapper(design: Design, inputs: Sequence[Channel], outputs: Sequence[Channel]) -> dict[str, str]:
+    """The modules that put registers around a loadable design."""
+    if design.load is None:
+        return {}
+    facts = {"design": design, "inputs": inputs, "outputs": outputs, "control": CONTROL}
+    facts["words"] = design.load.slices + HEAD
+    return {f"bnn2hw_{n}.sv": _render(f"{n}.sv", facts) for n in ("axi", "control")}
 
 
 def sample(tensor: Tensor, frames: int) -> Array:
@@ -152,7 +207,7 @@ def _channels(ports: Sequence[Port], stem: str) -> tuple[Channel, ...]:
     return tuple(Channel(p, f"{stem}{p.suffix}", f"dma_{i}") for i, p in enumerate(ports))
 
 
-def _render(name: str, facts: dict[str, object]) -> str:
+def _render(name: str, facts: Mapping[str, object]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(data_dir("templates") / "amd"),
         undefined=jinja2.StrictUndefined,

@@ -13,6 +13,8 @@ import bnn2hw
 from bnn2hw import boards as known
 from bnn2hw import images as image_files
 from bnn2hw import usage
+from bnn2hw.backends import loading
+from bnn2hw.errors import InputError
 from bnn2hw.usage import Usage
 
 
@@ -117,3 +119,44 @@ def predict(folder: Path, port: str, images: Path, frames: int | None, as_json: 
         click.echo(f"accuracy on these {len(results)} images: {accuracy:.2%}", err=True)
     if device.statistics.recoveries:
         click.echo(f"the line was brought back into step {device.statistics.recoveries} times", err=True)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=Path("image.bin"), help="File to write."
+)
+def image(folder: Path, model: Path, out: Path) -> None:
+    """What to send to the hardware in FOLDER, compiled with --loadable, so that it computes MODEL.
+
+    MODEL has the architecture of the one that was compiled. The file holds words of 32 bits, the lowest byte first.
+    """
+    made = bnn2hw.load(folder).reload(model).image()
+    try:
+        out.write_bytes(made.astype("<u4").tobytes())
+    except OSError as error:
+        raise InputError(f"'{out}' cannot be written: {error.strerror}") from error
+    click.echo(f"image {loading.numbered(made)[1]:08x}: {len(made):,} words, written to {out}")
+
+
+@click.command("load")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("port")
+@click.argument("image_file", metavar="IMAGE", type=click.Path(path_type=Path))
+def load_command(folder: Path, port: str, image_file: Path) -> None:
+    """Replace the weights of the board on PORT by those in IMAGE, which 'bnn2hw image' wrote.
+
+    The board was programmed with the bitstream in FOLDER.
+    """
+    from bnn2hw import host
+
+    try:
+        raw = image_file.read_bytes()
+    except OSError as error:
+        raise InputError(f"the image '{image_file}' cannot be read: {error.strerror}") from error
+    if not raw or len(raw) % 4:
+        raise InputError(f"'{image_file}' is no image: it has {len(raw)} bytes, expected words of 4 bytes")
+    with host.Device(port, folder) as device:
+        device.load(np.frombuffer(raw, "<u4"))
+    click.echo(f"the board computes image {device.image:08x}")

@@ -18,14 +18,15 @@ from typing import Any
 
 import numpy as np
 
+from bnn2hw.backends import loading
 from bnn2hw.backends.design import Stream
 from bnn2hw.errors import InputError, LinkError, MissingToolError
 from bnn2hw.ir import Array, Ints, Tensor
 from bnn2hw.ops.source import Input
 
 FLAG, ESCAPE = 0x7E, 0x7D
-HELLO, PREDICT = 1, 2
-GREETING, RESULT, ERROR = 0x81, 0x82, 0xFF
+HELLO, PREDICT, LOAD = 1, 2, 3
+GREETING, RESULT, LOADED, ERROR = 0x81, 0x82, 0x83, 0xFF
 PROTOCOL = 1
 REASONS = {1: "a checksum was wrong", 2: "a length was wrong", 3: "there was no room", 4: "a kind is unknown"}
 
@@ -122,6 +123,8 @@ class Device:
         wire = 10 * (self.link["image_bytes"] + self.link["result_bytes"] + 32) / self.link["baud"]
         self.timeout = timeout or 0.5 + 4 * (wire + self.link["seconds_per_image"])
         self.window = max(1, min(self.link["window"], self.link["buffer"] // self.link["image_bytes"]))
+        self.image: int | None = None
+        """The number of the image that was loaded; 0 where the weights are those of the bitstream."""
         self._number = 0
         self._frames: deque[Reply | None] = deque()
         self._deframer = Deframer()
@@ -184,6 +187,43 @@ class Device:
             self.statistics.recoveries += 1
             self._greet()
         return self._decode(results)
+
+    def load(self, image: Array) -> None:
+        """Replace the accelerator's weights and thresholds; from then on it computes the image's model.
+
+        The accelerator answers no image before all of it has arrived.
+
+        Args:
+            image: as `Accelerator.image` gives it.
+
+        Raises:
+            InputError: the board's memories cannot be written, or the image is for another design.
+            LinkError: the board went away, or the line is too bad to be brought back.
+        """
+        facts = self.link.get("load")
+        if facts is None:
+            raise InputError("the board's memories cannot be written; compile with loadable=True")
+        words = np.asarray(image)
+        if words.shape != (facts["words"],) or loading.numbered(words)[0] != facts["design"]:
+            raise InputError(
+                f"the image is not for this design: {words.size} words for {loading.numbered(words)[0]:#x}, "
+                f"expected {facts['words']} for {facts['design']:#x}; make it with Accelerator.reload"
+            )
+        parts = _parts(words, facts["part"])
+        self._greet()
+        failures, number = 0, 0
+        while self.image != loading.numbered(words)[1]:
+            self._send(LOAD, parts[min(number, len(parts) - 1)])
+            reply = self._receive()
+            if reply and reply.kind == LOADED and len(reply.payload) == 7:
+                fresh = int.from_bytes(reply.payload[:2], "little")
+                failures = 0 if fresh > number else failures
+                number, self.image = fresh, int.from_bytes(reply.payload[3:], "little")
+            failures += 1
+            if failures > self.attempts:
+                raise LinkError(f"no image of the memories gets through on {self.name}: {self._state()}")
+            if number == len(parts) or (reply and reply.kind == ERROR):
+                time.sleep(self.timeout / 8)  # the accelerator finishes what it is at
 
     @staticmethod
     def _before(number: int, under_way: dict[int, int]) -> list[int]:
@@ -283,6 +323,9 @@ class Device:
                     f"{self.link[name]:#x}); program it with the bitstream beside this link.json"
                 )
 
+        if "load" in self.link:
+            self.image = int.from_bytes(said[21:25], "little")
+
     def _state(self) -> str:
         """What was heard, for messages."""
         refused = [f"{n} refused because {reason}" for reason, n in self.statistics.refused.items()]
@@ -314,6 +357,14 @@ def read_link(path: Path) -> dict[str, Any]:
     if not isinstance(link, dict) or link.get("protocol") != PROTOCOL:
         raise InputError(f"'{path}' is not a link.json of protocol {PROTOCOL}; synthesize again")
     return link
+
+
+def _parts(words: Array, most: int) -> list[bytes]:
+    """An image of the memories in parts of equal size, with their numbers: words of 3 bytes, the lowest first."""
+    padded = np.zeros(-(-len(words) // most) * most, "<u4")
+    padded[: len(words)] = words
+    rows = np.ascontiguousarray(padded.view(np.uint8).reshape(-1, 4)[:, :3]).reshape(-1, 3 * most)
+    return [i.to_bytes(2, "little") + row.tobytes() for i, row in enumerate(rows)]
 
 
 def _stream(facts: Mapping[str, Any], name: str) -> Stream:

@@ -11,6 +11,7 @@ import jinja2
 
 from bnn2hw import pll
 from bnn2hw.backends.design import Design, Stream, ascii_only
+from bnn2hw.backends.loading import HEAD
 from bnn2hw.boards import Board, Device
 from bnn2hw.errors import InputError
 from bnn2hw.flows import PARTS, ROUTERS
@@ -24,6 +25,9 @@ LARGEST_BUFFER = 65536
 
 WINDOW = 4
 """Images that may be under way at once."""
+
+PART_WORDS = 170
+"""Words of the part of an image of the memories that travels in one frame; two parts fit into 1 KiB."""
 
 MODULES = ("uart_rx", "uart_tx", "crc32", "requests", "packets", "replies")
 
@@ -102,6 +106,9 @@ def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> S
         "input": _stream(design.input),
         "output": _stream(design.output),
     }
+    load = _load(design)
+    if load:
+        link["load"] = load
     environment = _environment("shell")
     text = environment.get_template("shell.sv.j2").render(
         design=design,
@@ -109,10 +116,10 @@ def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> S
         in_bytes=design.input.bytes,
         out_bytes=design.output.bytes,
         id_literal=f"32'h{link['id']:08x}",
-        **link,
+        **{"load": None, **link},
     )
     files = {**design.files, "bnn2hw_shell.sv": ascii_only(text)}
-    files |= {f"bnn2hw_{m}.sv": environment.get_template(f"{m}.sv.j2").render() for m in MODULES}
+    files |= {f"bnn2hw_{m}.sv": environment.get_template(f"{m}.sv.j2").render(load=load) for m in MODULES}
     return Shell(replace(design, top="bnn2hw_shell", files=files), "", clock_mhz, link)
 
 
@@ -122,10 +129,17 @@ def scan(design: Design, device: Device) -> tuple[Design, str | None]:
         raise InputError(
             "designs with several inputs or outputs cannot be placed yet; ask for a Xilinx target"
         )
+    data, more = (8 * design.input.bytes, 8 * design.output.bytes), 34 if design.load else 0
     text = (
         _environment("shell")
         .get_template("scan.sv.j2")
-        .render(design=design, in_bits=8 * design.input.bytes + 4, out_bits=8 * design.output.bytes + 4)
+        .render(
+            design=design,
+            data_in=data[0],
+            data_out=data[1],
+            in_bits=data[0] + 4 + more,
+            out_bits=data[1] + 4 + more,
+        )
     )
     files = {**design.files, "bnn2hw_scan.sv": ascii_only(text)}
     pins = PARTS[device.name].pins
@@ -182,6 +196,15 @@ def _identity(design: Design) -> int:
     """A number that tells designs apart, so that a host notices a bitstream of another one."""
     text = json.dumps(sorted(design.files.items()))
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+
+
+def _load(design: Design) -> dict[str, int] | None:
+    """How images of the memories travel: the number of the design, words of an image, and words of a part of it."""
+    if design.load is None:
+        return None
+    words = design.load.slices + HEAD
+    buffer = 1 << (2 * 3 * PART_WORDS - 1).bit_length()
+    return {"design": design.load.design, "words": words, "part": PART_WORDS, "buffer": buffer}
 
 
 def _stream(stream: Stream) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 
 from bnn2hw import csim, golden, verilate
 from bnn2hw.backends.design import Design, Port, Stream
-from bnn2hw.errors import MismatchError, ToolError
+from bnn2hw.errors import InputError, MismatchError, ToolError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 
@@ -92,6 +92,21 @@ class Run:
                 raise MismatchError(f"hardware and golden model differ: {mismatch}")
 
 
+@dataclass(frozen=True)
+class Reload:
+    """Memories that are written between frames.
+
+    Attributes:
+        frame: the first that meets them.
+        image: what is sent (see `backends.loading`).
+        graph: streamed, whose weights they are.
+    """
+
+    frame: int
+    image: Array
+    graph: Graph
+
+
 def simulate(
     design: Design,
     graph: Graph,
@@ -100,6 +115,7 @@ def simulate(
     *,
     stalls: float = 0.0,
     seed: int = 0,
+    reloads: Sequence[Reload] = (),
     progress: Progress = lambda _: None,
 ) -> Run:
     """Run frames through the design and compare every stream with golden.
@@ -112,6 +128,7 @@ def simulate(
         stalls: share of the cycles in which a source offers nothing and, independently, a sink takes nothing;
             in HLS, of the stream operations before which a process waits for no reason.
         seed: of the stalls and of the registers' initial noise.
+        reloads: images of the memories that are sent while earlier frames are still under way, in rising order.
         progress: told what is being done.
 
     Raises:
@@ -121,16 +138,32 @@ def simulate(
             wait for each other.
     """
     arrays = golden.check(graph, x)
-    run = csim.run if design.backend == "hls" else _run_verilated
+    if reloads and not design.load:
+        raise InputError("the memories of this design cannot be written; compile it with loadable=True")
     with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
         folder = Path(name)
         (folder / "streams").mkdir()
         (folder / "inputs").mkdir()
         for i, stream in enumerate(design.inputs):
             stream.pack(arrays[stream.name]).tofile(folder / "inputs" / str(i))
-        report = run(design, folder, golden.frames(arrays), predicted, round(1000 * stalls), seed, progress)
+        frames, share = golden.frames(arrays), round(1000 * stalls)
+        if design.backend == "hls":
+            report = csim.run(design, folder, frames, predicted, share, seed, progress)
+        else:
+            loads = _write_images(folder, reloads)
+            report = _run_verilated(design, folder, frames, predicted, share, seed, progress, loads)
         progress(f"comparing {len(design.streams)} streams")
-        return _compare(design, graph, arrays, folder / "streams", report, predicted, stalled=stalls > 0)
+        parts = [(0, graph), *((r.frame, r.graph) for r in reloads)]
+        return _compare(design, parts, arrays, folder / "streams", report, predicted, stalled=stalls > 0)
+
+
+def _write_images(folder: Path, reloads: Sequence[Reload]) -> list[str]:
+    """The images as files, in the words of the harness's command line."""
+    words: list[str] = []
+    for i, reload in enumerate(reloads):
+        reload.image.astype("<u4").tofile(folder / f"image{i}")
+        words += [str(reload.frame), str(folder / f"image{i}")]
+    return words
 
 
 def _run_verilated(
@@ -141,6 +174,7 @@ def _run_verilated(
     stalls: int,
     seed: int,
     progress: Progress,
+    loads: Sequence[str] = (),
 ) -> Mapping[str, Any]:
     """Record the streams of a verilated design in `folder`/streams and return the harness's report."""
     binary = build(design, progress)
@@ -149,7 +183,7 @@ def _run_verilated(
     patience = 4 * predicted.interval + predicted.latency + 10_000
     command = [str(binary), str(folder / "inputs"), str(folder / "streams"), str(frames), str(patience)]
     done = subprocess.run(
-        [*command, str(stalls), str(stalls), str(seed)],
+        [*command, str(stalls), str(stalls), str(seed), *loads],
         cwd=folder / "rtl",
         capture_output=True,
         text=True,
@@ -165,13 +199,15 @@ def _run_verilated(
         raise ToolError(f"valid fell or data changed before ready on the streams {names}")
     if report["frame_error"]:
         raise ToolError("tlast does not mark the ends of the frames")
+    if report["load_failed"]:
+        raise ToolError("the design refused an image of its memories")
     latency = report["first_out"] - report["first_in"]
     return {"frame_ends": report["frame_ends"], "latency": latency, "cycles": report["cycles"]}
 
 
 def _compare(
     design: Design,
-    graph: Graph,
+    graphs: Sequence[tuple[int, Graph]],
     x: Batch,
     folder: Path,
     report: Mapping[str, Any],
@@ -179,7 +215,10 @@ def _compare(
     *,
     stalled: bool,
 ) -> Run:
-    """Hold the recorded streams against golden, in slices of frames that fit in memory."""
+    """Hold the recorded streams against golden, in slices of frames that fit in memory.
+
+    `graphs` are those whose weights hold, each from some frame on.
+    """
     mismatches: dict[str, Mismatch | None] = {s.name: None for s in design.streams}
     recorded = {
         s.name: np.memmap(folder / str(i), np.uint8, "r")
@@ -189,8 +228,14 @@ def _compare(
     }
     frames = golden.frames(x)
     slice_frames = max(1, 2**26 // sum(s.tensor.size for s in design.streams))
-    for start in range(0, frames, slice_frames):
-        edges = golden.run(graph, golden.part(x, slice(start, start + slice_frames)))
+    ends = [first for first, _ in graphs[1:]] + [frames]
+    pieces = [
+        (start, min(start + slice_frames, end), graph)
+        for (first, graph), end in zip(graphs, ends, strict=True)
+        for start in range(first, end, slice_frames)
+    ]
+    for start, end, graph in pieces:
+        edges = golden.run(graph, golden.part(x, slice(start, end)))
         for stream in design.streams:
             if mismatches[stream.name] is None:
                 mismatches[stream.name] = _first_difference(
@@ -292,10 +337,20 @@ def _design_header(design: Design) -> str:
     outputs = [
         f"      {{{number[p.stream.id]}, {_axis('m', p)}, {p.beats}}}," for p in Port.of(design.outputs)
     ]
-    lines = ["using Top = Vtop;"]
-    for kind, items in (("Stream", rows), ("Source", inputs), ("Sink", outputs)):
+    loads = ["      {&top.s_load_tdata, &top.s_load_tvalid, &top.s_load_tready, &top.s_load_tlast, 4, 1},"]
+    failed = "top.load_failed" if design.load else "false"
+    lines = [
+        "using Top = Vtop;",
+        f"inline bool top_load_failed([[maybe_unused]] Top& top) {{ return {failed}; }}",
+    ]
+    for kind, name, items in (
+        ("Stream", "stream", rows),
+        ("Source", "source", inputs),
+        ("Source", "load", loads if design.load else []),
+        ("Sink", "sink", outputs),
+    ):
         lines += [
-            f"inline std::vector<{kind}> top_{kind.lower()}s(Top& top) {{",
+            f"inline std::vector<{kind}> top_{name}s([[maybe_unused]] Top& top) {{",
             "  return {",
             *items,
             "  };",

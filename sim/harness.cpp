@@ -1,15 +1,17 @@
 // Drives a verilated design through its AXI4-Stream ports and records every stream of it.
 //
-// Usage: harness INPUT_DIR OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED
+// Usage: harness INPUT_DIR OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED [FRAME IMAGE]...
 //   INPUT_DIR   holds a file per input, named by its number: its beats, back to back, Source::bytes each
 //   OUTPUT_DIR  gets one file per stream, named by its number: its beats as they were handed over;
 //               and run.json with the cycle counts
+//   FRAME IMAGE the file IMAGE is sent to the memories when FRAME frames have gone in, which are still under way then;
+//               the next ones are offered two cycles later
 //   STALL_*     per mille of the cycles in which a source offers nothing, and a sink takes nothing
 //
 // Exit status: 0 all outputs came; 3 nothing moved for CYCLES_WITHOUT_PROGRESS cycles; 4 a stream broke the
 // protocol (valid fell, or data changed, before ready); 2 usage or files.
 //
-// "design.h" is generated for each design: the type Top, top_streams(), top_sources(), top_sinks().
+// "design.h" is generated for each design: the type Top, top_streams(), top_sources(), top_loads(), top_sinks().
 
 #include <algorithm>
 #include <cstdint>
@@ -128,8 +130,10 @@ class Feeder {
     *port_.last = 0;
   }
 
-  void offer(unsigned stalls) {
-    if (!offering_ && next_ * port_.bytes < bytes_.size() && !random_.per_mille(stalls)) {
+  // Offers no beat from `frames` on, if it did not before.
+  void offer(unsigned stalls, uint64_t frames) {
+    if (!offering_ && next_ / port_.beats < frames && next_ * port_.bytes < bytes_.size() &&
+        !random_.per_mille(stalls)) {
       offering_ = true;
       std::memcpy(port_.data, &bytes_[next_ * port_.bytes], port_.bytes);
       *port_.last = next_ % port_.beats == port_.beats - 1;
@@ -141,6 +145,8 @@ class Feeder {
   void edge(bool taken) {
     if (taken) offering_ = false, ++next_;
   }
+  bool offering() const { return offering_; }
+  bool done(uint64_t frames) const { return next_ / port_.beats >= frames; }
 
  private:
   Source port_;
@@ -178,8 +184,10 @@ class Taker {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 8) {
-    std::fprintf(stderr, "usage: %s INPUT_DIR OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED\n",
+  if (argc < 8 || argc % 2) {
+    std::fprintf(stderr,
+                 "usage: %s INPUT_DIR OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED "
+                 "[FRAME IMAGE]...\n",
                  argv[0]);
     return 2;
   }
@@ -200,6 +208,22 @@ int main(int argc, char** argv) {
   std::vector<Feeder> feeders;
   for (const Source& port : top_sources(*top))
     feeders.emplace_back(port, inputs + "/" + std::to_string(feeders.size()), seed + 2 * feeders.size());
+  // Images of the memories, in their order: none is offered before the frames that precede it have gone in.
+  struct Load {
+    uint64_t frame;
+    Feeder feeder;
+    int offered;
+  };
+  std::vector<Load> loads;
+  for (const Source& port : top_loads(*top)) {
+    *port.valid = 0;
+    for (int i = 8; i + 1 < argc; i += 2) {
+      Source image = port;
+      image.beats = read_file(argv[i + 1]).size() / port.bytes;
+      loads.push_back({std::strtoull(argv[i], nullptr, 10), Feeder(image, argv[i + 1], seed + 1000 + i), 0});
+    }
+  }
+  size_t load = 0;
   std::vector<Taker> takers;
   for (const Sink& port : top_sinks(*top)) takers.emplace_back(port, seed + 1 + 2 * takers.size());
 
@@ -233,7 +257,21 @@ int main(int argc, char** argv) {
 
   // After the last expected beat the clock runs on for a while, to catch beats that should not be there.
   while (tail < 64 && quiet < patience && !broken) {
-    for (Feeder& feeder : feeders) feeder.offer(stall_in);
+    uint64_t limit = UINT64_MAX;
+    bool loading = false;
+    if (load < loads.size()) {
+      Load& next = loads[load];
+      if (std::all_of(feeders.begin(), feeders.end(), [&](const Feeder& f) { return f.done(next.frame); })) {
+        next.feeder.offer(stall_in, 1);
+        loading = true;
+      }
+      if (next.feeder.offering() || next.offered) ++next.offered;
+      if (next.offered <= 2)
+        limit = next.frame;
+      else if (load + 1 < loads.size())
+        limit = loads[load + 1].frame;
+    }
+    for (Feeder& feeder : feeders) feeder.offer(stall_in, limit);
     for (Taker& taker : takers) taker.want(stall_out);
     top->aclk = 0;
     top->eval();
@@ -248,17 +286,27 @@ int main(int argc, char** argv) {
       taken.push_back(feeder.taken());
       if (taken.back() && !seen_in) first_in = cycle, seen_in = true;
     }
+    const bool load_taken = loading && loads[load].feeder.taken();
+    moved |= load_taken;
     if (takers[0].offered() && !seen_out) first_out = cycle, seen_out = true;
     for (Taker& taker : takers) taker.sample(cycle);
 
     top->aclk = 1;
     top->eval();
     for (size_t i = 0; i < feeders.size(); ++i) feeders[i].edge(taken[i]);
+    if (loading) {
+      loads[load].feeder.edge(load_taken);
+      if (loads[load].feeder.done(1)) {
+        for (const Source& port : top_loads(*top)) *port.valid = 0;
+        ++load;
+      }
+    }
     quiet = moved ? 0 : quiet + 1;
-    tail = settled() ? tail + 1 : 0;
+    tail = settled() && load == loads.size() ? tail + 1 : 0;
     ++cycle;
   }
   bool frame_error = top->frame_error;
+  const bool load_failed = top_load_failed(*top);
   for (const Taker& taker : takers) frame_error |= taker.wrong();
   top->final();
 
@@ -267,7 +315,7 @@ int main(int argc, char** argv) {
   std::fprintf(report, "{\"cycles\": %llu, \"first_in\": %llu, \"first_out\": %llu, \"frame_error\": %s, ",
                static_cast<unsigned long long>(cycle), static_cast<unsigned long long>(first_in),
                static_cast<unsigned long long>(first_out), frame_error ? "true" : "false");
-  std::fprintf(report, "\"broken\": [");
+  std::fprintf(report, "\"load_failed\": %s, \"broken\": [", load_failed ? "true" : "false");
   const char* comma = "";
   for (size_t i = 0; i < recorders.size(); ++i)
     if (recorders[i]->broken()) std::fprintf(report, "%s%zu", comma, i), comma = ", ";

@@ -53,6 +53,8 @@ def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None
 @pytest.mark.parametrize("backend", backends.BACKENDS)
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
 def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...], backend: str) -> None:
+    if backend == "hls" and op.writable:
+        pytest.skip("C++ has no loadable form: this would be the same op once more")
     graph = alone(op, *x)
     design, predicted = backends.render(backend, graph), op.cycles(*x)
     frames = random_frames(graph, FRAMES)

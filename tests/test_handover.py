@@ -9,6 +9,7 @@ import sys
 import types
 import xml.etree.ElementTree as ET
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -19,11 +20,11 @@ import pytest
 
 import bnn2hw
 from bnn2hw import boards, golden, handover, tools
-from bnn2hw.backends import verilog
+from bnn2hw.backends import loading, verilog
 from bnn2hw.backends.design import Design, Port
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Graph, Ints, Node, Tensor
-from bnn2hw.ops import HARDWARE_OPS, Fifo, Source
+from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold
 from tests import networks as net
 from tests.support import alone, random_frames
 
@@ -58,6 +59,7 @@ GRAPHS = {
     "one": wire(Ints(0, 9), (1,), 1),
     "two results": two_results(),
     **{kind.kind: alone(op, *x) for kind in HARDWARE_OPS for op, x in list(kind.examples())[:1]},
+    "loadable": next(alone(op, *x) for op, x in Threshold.examples() if op.writable),
 }
 
 
@@ -138,7 +140,7 @@ def test_component_is_valid(name: str) -> None:
 
 def module_ports(text: str) -> dict[str, tuple[str, int]]:
     """Direction and width of each port of the top module."""
-    head = text[text.index("module bnn2hw_top") : text.index(");")]
+    head = text[text.index("\nmodule bnn2hw_") : text.index("\n);")]
     found = re.findall(r"^ +(input|output) +logic (?:\[(\d+):0\] )?(\w+)", head, re.MULTILINE)
     return {name: (way.removesuffix("put"), int(high or 0) + 1) for way, high, name in found}
 
@@ -153,14 +155,16 @@ def test_component_describes_the_module(name: str) -> None:
         high = port.findtext("s:wire/s:vector/s:left", "0", SPIRIT)
         way = port.findtext("s:wire/s:direction", "", SPIRIT)
         ports[port.findtext("s:name", "", SPIRIT)] = (way, int(high) + 1)
-    assert ports == module_ports(design.files["bnn2hw_top.sv"])
+    top = files["amd/ip/rtl/bnn2hw_axi.sv"] if design.load else design.files["bnn2hw_top.sv"]
+    assert ports == module_ports(top)
     assert {root.findtext(f"s:{k}", "", SPIRIT) for k in ("vendor", "name")} == {"bnn2hw", "my_net_2"}
     buses = {
         b.findtext("s:name", "", SPIRIT): b for b in root.iterfind("s:busInterfaces/s:busInterface", SPIRIT)
     }
     mapped = [p.text for b in buses.values() for p in b.iterfind(".//s:physicalPort/s:name", SPIRIT)]
     assert sorted([*mapped, "frame_error"]) == sorted(ports)
-    for bus in set(buses) - {"aclk", "aresetn"}:
+    assert ("s_axi" in buses) == bool(design.load)
+    for bus in set(buses) - {"aclk", "aresetn", "s_axi"}:
         assert int(parameter(buses[bus], "TDATA_NUM_BYTES")) * 8 == ports[f"{bus}_tdata"][1]
         assert (buses[bus].find("s:slave", SPIRIT) is None) == bus.startswith("m_axis")
     assert set(parameter(buses["aclk"], "ASSOCIATED_BUSIF").split(":")) == set(buses) - {"aclk", "aresetn"}
@@ -171,7 +175,8 @@ def test_component_describes_the_module(name: str) -> None:
         assert sorted(f"amd/ip/{n}" for n in listed) == sorted(
             n for n in files if n.startswith("amd/ip/rtl/")
         )
-        assert {Path(n).name for n in listed} == set(design.files)
+        own = {"bnn2hw_axi.sv", "bnn2hw_control.sv"} if design.load else set()
+        assert {Path(n).name for n in listed} == {*design.files, *own}
 
 
 def parameter(bus: ET.Element, name: str) -> str:
@@ -291,7 +296,9 @@ class Drawn:
 
 
 @pytest.mark.parametrize("board", ["pynq-z2", "kv260"])
-@pytest.mark.parametrize("name", ["bytes", "rgb", "odd", "word", "one", "two results", "add", "xnor"])
+@pytest.mark.parametrize(
+    "name", ["bytes", "rgb", "odd", "word", "one", "two results", "add", "xnor", "loadable"]
+)
 def test_block_design(name: str, board: str, tmp_path: Path) -> None:
     _, design, files = made(name)
 
@@ -304,6 +311,7 @@ def test_block_design(name: str, board: str, tmp_path: Path) -> None:
     expected = {f"{cell}/{pin}" for cell in drawn.cells for pin in drawn.needed(cell)}
     inputs, outputs = Port.of(design.inputs), Port.of(design.outputs)
     buses = [f"s_axis{p.suffix}" for p in inputs] + [f"m_axis{p.suffix}" for p in outputs]
+    buses += ["s_axi"] if design.load else []
     expected |= {f"accelerator/{p}" for p in [*buses, "aclk", "aresetn", "frame_error"]}
     assert set(drawn.ends) == expected
     assert set(drawn.ends.values()) == {1}
@@ -427,7 +435,7 @@ def test_project_fails_aloud(
     assert not list(script.parent.glob("*/accelerator.bit"))
 
 
-@pytest.mark.parametrize("name", ["bytes", "xnor", "two results"])
+@pytest.mark.parametrize("name", ["bytes", "xnor", "two results", "loadable"])
 def test_packaging(name: str, tmp_path: Path) -> None:
     _, design, files = made(name)
 
@@ -440,12 +448,13 @@ def test_packaging(name: str, tmp_path: Path) -> None:
         "ipx::save_core",
     ]
     added = {Path(f).name for c in calls if c[0] == "add_files" for f in c[-1].split()}
-    assert added == set(design.files)
-    assert ["set_property", "TOP", "bnn2hw_top", "current_fileset"] in calls
+    assert added == {Path(n).name for n in files if n.startswith("amd/ip/rtl/")}
+    top = "bnn2hw_axi" if design.load else "bnn2hw_top"
+    assert ["set_property", "TOP", top, "current_fileset"] in calls
     buses = {c[2] for c in calls if c[0].startswith("ipx::associate") and c[1] == "-busif"}
-    assert buses == {f"s_axis{p.suffix}" for p in Port.of(design.inputs)} | {
-        f"m_axis{p.suffix}" for p in Port.of(design.outputs)
-    }
+    expected = {f"s_axis{p.suffix}" for p in Port.of(design.inputs)}
+    expected |= {f"m_axis{p.suffix}" for p in Port.of(design.outputs)}
+    assert buses == expected | ({"s_axi"} if design.load else set())
 
 
 # ---- the driver
@@ -455,15 +464,35 @@ class Board:
     """What pynq shows of a board: DMAs with the graph's golden behind them."""
 
     def __init__(self, graph: Graph, design: Design) -> None:
+        self.words = design.load.slices + loading.HEAD if design.load else 0
         self.graph, self.inputs, self.outputs = graph, Port.of(design.inputs), Port.of(design.outputs)
         self.arrived: dict[int, bytes] = {}
         self.waiting: dict[int, np.ndarray] = {}
+        self.others: dict[int, Graph] = {}  # by number of an image, whose weights it holds
+        self.image: list[int] = []
+        self.number, self.stuck = 0, False
         self.frames, self.dead, self.error, self.short, self.wrong = 0, False, 0, 0, 0
 
     def overlay(self, bitfile: str) -> types.SimpleNamespace:
         assert bitfile == "some.bit"
         dmas = {f"dma_{i}": self.dma(i) for i in range(max(len(self.inputs), len(self.outputs)))}
-        return types.SimpleNamespace(status=types.SimpleNamespace(read=lambda offset: self.error), **dmas)
+        registers = types.SimpleNamespace(read=self.read, write=self.write)
+        status = types.SimpleNamespace(read=lambda offset: self.error)
+        return types.SimpleNamespace(status=status, accelerator=registers, **dmas)
+
+    def read(self, offset: int) -> int:
+        return {4: 4 * self.stuck + 8 * bool(self.image), 12: self.number}[offset]
+
+    def write(self, offset: int, value: int) -> None:
+        assert offset in (0x14, 0x18)
+        if self.stuck:
+            return
+        self.image = [*self.image, value] if offset == 0x14 else []
+        if offset == 0x18:
+            self.number = 2**32 - 1
+        if len(self.image) == self.words:
+            self.number = loading.numbered(np.array(self.image))[1]
+            self.graph, self.image = self.others[self.number], []
 
     def dma(self, number: int) -> types.SimpleNamespace:
         ends = types.SimpleNamespace()
@@ -619,6 +648,33 @@ def test_driver_of_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert np.array_equal(device.predict(x), acc.golden(x))
     with pytest.raises(module.LinkError, match="closed"):
         device.predict(x)
+
+
+def test_driver_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, design, files = made("loadable")
+    op = graph["y"].op
+    assert isinstance(op, Threshold)
+    assert op.falls is not None
+    other = graph.map_ops({"y": replace(op, falls=~op.falls)})
+    image = loading.image(other, design.load)
+    board = Board(graph, design)
+    board.others[loading.numbered(image)[1]] = other
+    module = driver(files, board, tmp_path, monkeypatch)
+    x = np.asarray(random_frames(graph, 3))
+
+    with module.Device("some.bit", timeout=0.05) as device:
+        assert_same(device.predict(x), golden.outputs(graph, x))
+        device.load(image)
+        assert_same(device.predict(x), golden.outputs(other, x))
+        for wrong in (image[:-1], np.concatenate([image[:1] ^ 1, image[1:]])):
+            with pytest.raises(module.InputError, match="not for this design"):
+                device.load(wrong)
+        board.image = [1, 2, 3]  # a driver that came before left off here
+        device.load(image)
+        assert_same(device.predict(x), golden.outputs(other, x))
+        board.stuck = True
+        with pytest.raises(module.LinkError, match=r"did not take the image in 0\.05 s"):
+            device.load(image)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ FLOORS = (
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
     | {"deviation", "absorb"}
     | {"gates", "shell", "implement", "handover", "host", "virtual", "images"},
-    {"flow"},
+    {"flow", "front", "retrain"},
     {""},
     {"cli", "hardware_cli"},
 )

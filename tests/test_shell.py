@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 import bnn2hw
 from bnn2hw import host, shell
+from bnn2hw.backends import loading
 from bnn2hw.cli import main
 from bnn2hw.errors import InputError, LinkError
 from bnn2hw.virtual import Damage, VirtualBoard
@@ -242,3 +243,71 @@ def test_frames_survive_what_is_among_them() -> None:
 
     assert [f for f in found if f] == [host.Reply(1, 2, b"\x7e\x7d\x7e"), host.Reply(3, 4, b"")]
     assert reader.broken == 2
+
+
+@pytest.fixture(scope="module")
+def loadable() -> bnn2hw.Accelerator:
+    return bnn2hw.compile(net.tutorial_like(), input=PIXELS, fps=1000, loadable=True)
+
+
+@pytest.mark.parametrize(
+    "damage", [Damage(), Damage(300, 3000, 300, 3000, 300, seed=3)], ids=["clean", "bad"]
+)
+def test_new_weights_over_the_line(loadable: bnn2hw.Accelerator, damage: Damage) -> None:
+    x = images(20, (11, 11, 1))
+    others = [loadable.reload(net.tutorial_like(seed=s)) for s in (1, 2)]
+
+    with VirtualBoard(loadable, damage=damage) as board, host.Device(board.port, board.folder) as device:
+        device.timeout = 0.3
+        assert device.image == 0
+        assert np.array_equal(device.predict(x), loadable.golden(x))
+        for other in others:
+            device.load(other.image())
+            assert device.image == loading.numbered(other.image())[1]
+            assert np.array_equal(device.predict(x), other.golden(x))
+
+
+def test_images_of_memories_that_cannot_be_sent(
+    small: bnn2hw.Accelerator, loadable: bnn2hw.Accelerator, board: VirtualBoard
+) -> None:
+    image = loadable.image()
+    with (
+        host.Device(board.port, board.folder) as device,
+        pytest.raises(InputError, match="cannot be written"),
+    ):
+        device.load(image)
+    told = r"^the image is not for this design: \d+ words for 0x\w+, expected \d+ for 0x\w+; make it with"
+    with VirtualBoard(loadable) as other, host.Device(other.port, other.folder) as device:
+        for wrong in (image[:-1], np.concatenate([image[:1] ^ 1, image[1:]])):
+            with pytest.raises(InputError, match=told):
+                device.load(wrong)
+
+
+def test_load_on_the_command_line(loadable: bnn2hw.Accelerator, tmp_path: Path) -> None:
+    image = loadable.reload(net.tutorial_like(seed=1)).image()
+    image.tofile(tmp_path / "image.bin")
+    (tmp_path / "no.bin").write_bytes(b"abc")
+    with VirtualBoard(loadable) as board:
+        start = ["load", str(board.folder), board.port]
+        done = CliRunner().invoke(main, [*start, str(tmp_path / "image.bin")])
+        bad = [CliRunner().invoke(main, [*start, str(tmp_path / name)]) for name in ("no.bin", "none")]
+
+    assert done.stdout == f"the board computes image {loading.numbered(image)[1]:08x}\n"
+    assert [(b.exit_code, b.stderr[:6]) for b in bad] == [(2, "error:")] * 2
+
+
+def test_parts_of_an_image_out_of_turn(loadable: bnn2hw.Accelerator) -> None:
+    """A part that is not the next one is answered and leaves no trace, and a board amid an image answers nothing else."""
+    other = loadable.reload(net.tutorial_like(seed=1))
+    x = images(3, (11, 11, 1))
+    with VirtualBoard(loadable) as board, host.Device(board.port, board.folder) as device:
+        parts = host._parts(other.image(), device.link["load"]["part"])
+        assert len(parts) > 2
+        for part, expected in ((parts[1], 0), (parts[0], 1), (parts[0], 1), (parts[2], 1)):
+            reply = ask(device, host.LOAD, part)
+            assert (reply.kind, reply.payload[:2]) == (host.LOADED, expected.to_bytes(2, "little"))
+        assert ask(device, host.LOAD, parts[1][:-1]).payload == bytes([2])
+        device.timeout = 0.2
+        assert ask(device, host.PREDICT, bytes(121)) is None, "half of the weights are another model's"
+        device.load(other.image())
+        assert np.array_equal(device.predict(x), other.golden(x))

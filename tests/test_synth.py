@@ -15,7 +15,7 @@ from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import FoldingError, InputError, MissingToolError, TimingError, ToolError
 from bnn2hw.ir import BIPOLAR, Tensor
-from bnn2hw.ops import Xnor
+from bnn2hw.ops import Xnor, memories
 from tests.support import alone
 
 ECP5 = boards.device("ecp5-25k")
@@ -54,6 +54,22 @@ def test_a_bitstream_for_ecp5(tiny: Design, tmp_path: Path) -> None:
     assert sum(layer.lut for layer in usage.layers.values()) == usage.lut
     assert usage.layers["y"].lut > usage.lut / 2, "most of the design is its only layer"
     assert set(usage.seconds) == {"map", "route, seed 1"}
+
+
+@pytest.mark.parametrize("family", [boards.ECP5, boards.XILINX, boards.ICE40], ids=lambda f: f.name)
+@pytest.mark.usefixtures("installed")
+def test_loadable_weights_lie_in_block_ram(family: boards.Family, tmp_path: Path) -> None:
+    """As many of them as fixed ones take, and no multiplexers beside."""
+    weights = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (128, 32))
+    used = {}
+    for loadable in (False, True):
+        op = Xnor(weights, pe=4, simd=8, loadable=loadable)
+        design = verilog.render(alone(op, Tensor((128,), BIPOLAR)), family=family)
+        used[loadable] = synth.area(design, family, tmp_path / str(loadable))
+
+    words, bits = 16 * 8, 4 * 8
+    assert used[True].bram == used[False].bram >= memories.block_rams(family, words, bits)
+    assert used[True].lut < used[False].lut + 250
 
 
 @pytest.mark.usefixtures("installed")

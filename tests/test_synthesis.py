@@ -19,6 +19,7 @@ EXAMPLES = [
     pytest.param(op, x, id=f"{op.kind}-{i}")
     for kind in HARDWARE_OPS
     for i, (op, x) in enumerate(kind.examples())
+    if not op.writable or op.kind in ("xnor", "threshold")  # the memories of the others are written alike
 ]
 FRAMES = 8
 UNLINTED = ("UNUSEDSIGNAL", "WIDTH", "DECLFILENAME", "UNDRIVEN", "UNSIGNED", "UNOPTFLAT")

@@ -112,6 +112,25 @@ def frame_words(inputs: Sequence[Port], outputs: Sequence[Port]) -> str:
 
 
 @dataclass(frozen=True)
+class Load:
+    """What the loadable memories of a design are like, whatever lies in them.
+
+    Attributes:
+        design: a number that tells designs apart whose images have another layout.
+        slices: of an image, without its head.
+        stages: ops on the load chain.
+        memories: the memories in them.
+        settle: cycles without frames after which nothing moves any more.
+    """
+
+    design: int
+    slices: int
+    stages: int
+    memories: int
+    settle: int
+
+
+@dataclass(frozen=True)
 class Design:
     """Sources of an accelerator, by file name; memory files among them end in ".hex".
 
@@ -124,6 +143,7 @@ class Design:
         backend: who rendered it, which says how it is simulated.
         bench: further sources that only our own simulation needs.
         netlist: whether it is what synthesis wrote, where only the ports are known by name; `streams` are then these.
+        load: what its port for images of memories takes, where it has one.
     """
 
     top: str
@@ -134,6 +154,7 @@ class Design:
     backend: str = "verilog"
     bench: Mapping[str, str] = field(default_factory=dict)
     netlist: bool = False
+    load: Load | None = None
 
     @property
     def input(self) -> Stream:

@@ -109,6 +109,22 @@ class HardwareOp(Op):
         """ROM contents by the name of the parameter that takes the file's name."""
         return {}
 
+    @property
+    def writable(self) -> bool:
+        """Whether its memories can be written at run time: the field `loadable`, where it has one."""
+        return bool(getattr(self, "loadable", False))
+
+    def loading(self, *x: Tensor) -> Self:
+        """This op with memories that can be written at run time, and types that hold for any contents of them.
+
+        Itself where nothing in it depends on a model's weights, or where it cannot be loaded.
+        """
+        return self
+
+    def loads(self, *x: Tensor) -> Mapping[str, Memory]:
+        """What can be written at run time, by the parameter that takes the file's name; empty where nothing can."""
+        return self.memories(*x) if self.writable else {}
+
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         """All legal foldings of this op, itself among them."""
         yield self

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from bnn2hw.errors import InputError, Problem
-from bnn2hw.ir import Array, Graph, Node, Op, Tensor, View
+from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Tensor, View
 from bnn2hw.lower import bounds
 from bnn2hw.lower.probe import Chain
 from bnn2hw.ops.real import RealOp
@@ -118,11 +118,13 @@ class Builder:
         real: the graph in real form.
         precision: bits of what must be rounded.
         ranges: by node of the real form, the smallest and largest value of each channel seen on calibration data.
+        loadable: whether memories can be written at run time: all, none, or those of some nodes of the real form.
     """
 
     real: Graph
     precision: Precision
     ranges: Mapping[str, tuple[Array, Array]]
+    loadable: bool | frozenset[str] = False
     nodes: list[Node] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     fidelity: dict[str, Fidelity] = field(default_factory=dict)
@@ -139,6 +141,8 @@ class Builder:
         """Append a node, with a number where its name is taken."""
         self.numbers[name] = self.numbers.get(name, 0) + 1
         unique = name if self.numbers[name] == 1 else f"{name}#{self.numbers[name]}"
+        if isinstance(op, HardwareOp) and self.loads(name):
+            op = op.loading(*(self.types[i] for i in inputs))
         self.nodes.append(Node(unique, op, inputs))
         self._type(self.nodes[-1])
         return unique
@@ -149,6 +153,12 @@ class Builder:
         self.bounds[node.name] = bounds.after(
             node.op, [(self.types[i], self.bounds[i]) for i in node.inputs], out
         )
+
+    def loads(self, name: str) -> bool:
+        """Whether the memories of a node can be written at run time."""
+        if isinstance(self.loadable, bool):
+            return self.loadable
+        return any(name == n or name.startswith(f"{n}.") for n in self.loadable)
 
     def match(self, edge: str, node: str) -> None:
         """Note which node of the real form an edge stands for."""

@@ -69,6 +69,8 @@ def to_hardware(
     output: Output | None = None,
     precision: Precision = Precision(),  # noqa: B008
     ranges: Mapping[str, tuple[Array, Array]] | None = None,
+    *,
+    loadable: bool | frozenset[str] = False,
 ) -> Lowered:
     """Lower a simplified real graph.
 
@@ -79,23 +81,18 @@ def to_hardware(
         precision: bits of what must be rounded.
         ranges: by node of the real form, the smallest and largest value of each channel seen on
             calibration data.
+        loadable: whether memories can be written at run time: all, none, or those of some nodes of the real form.
 
     Raises:
         UnsupportedError: every place that cannot be made, at once.
     """
-    return _Lowering(graph, wires, precision, ranges or {}).run(output)
+    return _Lowering(wires, Builder(graph, precision, ranges or {}, loadable)).run(output)
 
 
 class _Lowering:
-    def __init__(
-        self,
-        graph: Graph,
-        wires: Mapping[str, Input],
-        precision: Precision,
-        ranges: Mapping[str, tuple[Array, Array]],
-    ) -> None:
-        self.graph, self.wires = graph, wires
-        self.b = Builder(graph, precision, ranges)
+    def __init__(self, wires: Mapping[str, Input], builder: Builder) -> None:
+        self.graph, self.wires = builder.real, wires
+        self.b = builder
         self.settler = Settler(self.b)
         self.edges: dict[str, Edge] = {}
 
@@ -374,20 +371,11 @@ class _Lowering:
         if shapes[0] != shapes[1]:
             b = self.b.view(b, (shapes[0][-1],))
         name = self.b.add(node.name, Multiply(), a, b)
-        self.b.errors[name] = self._product_error(a, b)
+        errors = [self.b.errors.get(e, 0.0) for e in (a, b)]
+        self.b.errors[name] = kernels.product_rounding([self.b.types[e] for e in (a, b)], errors)
         self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
         self.b.match(name, node.name)
         return Edge(name, node.name)
-
-    def _product_error(self, a: str, b: str) -> float:
-        """Bound of Keras's rounding of a product: none where both factors are integers times a power of two."""
-        tensors = [self.b.types[e] for e in (a, b)]
-        reach = [float(np.max(np.abs(t.real(np.array([[t.ints.lo], [t.ints.hi]]))))) for t in tensors]
-        scales = [s for t in tensors for s in np.atleast_1d(np.asarray(t.scale)).tolist()]
-        largest = np.prod([float(max(-t.ints.lo, t.ints.hi)) for t in tensors])
-        whole = all(abs(math.frexp(s)[0]) == 0.5 for s in scales) and largest < 2**24
-        own = 0.0 if whole else reach[0] * reach[1] * 2.0**-24
-        return self.b.errors.get(a, 0.0) * reach[1] + self.b.errors.get(b, 0.0) * reach[0] + own
 
     def _concatenation(self, node: Node, before: list[Edge]) -> Edge:
         a, b = (self._settle(node, e, Wish(bits=self._most(node))) for e in before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -79,6 +80,21 @@ def rounding(op: MatVec, x: Tensor) -> float:
     real = float(np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max())
     n = (op.mw + 4) * 2.0**-24
     return float(n / (1 - n) * real * max(scales)) * float(np.abs(op.weights.astype(np.int64)).sum(0).max())
+
+
+def product_rounding(factors: Sequence[Tensor], errors: Sequence[float]) -> float:
+    """Bound of Keras's rounding of a product: none where both factors are integers times a power of two.
+
+    Args:
+        factors: the two edges.
+        errors: the bounds of their own errors.
+    """
+    reach = [float(np.max(np.abs(t.real(np.array([[t.ints.lo], [t.ints.hi]]))))) for t in factors]
+    scales = [s for t in factors for s in np.atleast_1d(np.asarray(t.scale)).tolist()]
+    largest = np.prod([float(max(-t.ints.lo, t.ints.hi)) for t in factors])
+    whole = all(abs(math.frexp(s)[0]) == 0.5 for s in scales) and largest < 2**24
+    own = 0.0 if whole else reach[0] * reach[1] * 2.0**-24
+    return errors[0] * reach[1] + errors[1] * reach[0] + own
 
 
 def _powers(scale: Meaning, x: Tensor) -> bool:

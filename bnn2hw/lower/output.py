@@ -44,6 +44,10 @@ SCORE_BITS = 24
 """Bits of scores in fixed point, where a table of all values would be too large."""
 
 
+LOADED_BITS = 32
+"""Bits of scores in tables that can be written at run time, whatever the scores of the model at hand need."""
+
+
 def leave(settler: Settler, edge: Edge, output: Output | None) -> str:
     """Integers for an output of the model, or the index of the largest.
 
@@ -122,8 +126,11 @@ def _table(settler: Settler, edge: Edge) -> str | None:
     if grid is not None:
         table, scale, offset, kept, kind = grid.index(values), grid.scale, grid.offset, True, grid.type
     else:
-        table, fraction, kept = scores(values)
+        fixed = LOADED_BITS if b.loads(edge.real) else None
+        table, fraction, kept = scores(values, fixed)
         scale, offset, kind = 2.0**-fraction, 0.0, Ints(int(table.min()), int(table.max()))
+        if fixed:
+            kind = Ints(-(2 ** (fixed - 1)), 2 ** (fixed - 1) - 1)
     b.judge(edge, tips=bool(b.errors.get(edge.name, 0.0)) or not kept)
     name = b.view(edge.name, (math.prod(tensor.shape),)) if chain.flat else edge.name
     rows = table.T[:1] if np.all(table == table[:, :1]) else table.T

@@ -292,15 +292,20 @@ SCORE_BITS = (8, 40)
 """Bits that scores get at least, whatever their order needs, and at most."""
 
 
-def scores(values: Array) -> tuple[Array, int, bool]:
+def scores(values: Array, bits: int | None = None) -> tuple[Array, int, bool]:
     """Real scores as integers, with the fewest fraction bits that keep every order and every tie.
+
+    Args:
+        values: the scores.
+        bits: of the integers, where they are to fill so many.
 
     Returns:
         round(values · 2^f), f, and whether all orders and ties are kept.
     """
     distinct = np.unique(values).astype(np.float64)
     top = max(float(np.abs(distinct).max()), 2.0**-100)
-    first, last = (bits - 2 - math.floor(math.log2(top)) for bits in SCORE_BITS)
+    least, most = SCORE_BITS if bits is None else (bits, bits)
+    first, last = (b - 2 - math.floor(math.log2(top)) for b in (least, most))
     for fraction in range(first, last + 1):
         kept = bool(np.all(np.diff(np.rint(distinct * 2.0**fraction)) > 0))
         if kept:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from bnn2hw.ir import Array, Ints, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Ints, Tensor
 
 Meaning = float | tuple[float, ...]
 """A scale or an offset of a tensor: of all channels, or of each."""
@@ -45,6 +45,20 @@ def coded(x: Tensor, domain: Ints | None) -> tuple[Ints, Array, Array]:
     if ints.step == 1:
         return ints, scale, offset
     return Ints(0, ints.count - 1), scale * ints.step, offset + scale * ints.lo
+
+
+def any_weights(ints: Ints, *, loadable: bool) -> Ints:
+    """The type of weights that may be replaced by others: the symmetric range of as many bits; ±1 stays ±1."""
+    if not loadable or ints == BIPOLAR:
+        return ints
+    top = 2 ** (Ints(-max(-ints.lo, ints.hi), max(-ints.lo, ints.hi)).bits - 1) - 1
+    return Ints(-top, top)
+
+
+def any_sums(weights: Ints, x: Ints, terms: int) -> tuple[int, int]:
+    """The range of sums of so many products, whatever the weights and the inputs."""
+    reach = terms * max(-weights.lo, weights.hi) * max(abs(x.lo), abs(x.hi))
+    return -reach, reach
 
 
 def codes(values: Array, domain: Ints | None) -> Array:

@@ -11,15 +11,15 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.channels import Meaning, coded, codes, uniform
+from bnn2hw.ops.channels import Meaning, any_sums, any_weights, coded, codes, uniform
 from bnn2hw.ops.memories import (
     DSP_FROM_BITS,
     adder,
     by_lut,
     divisors,
     lutram_cost,
-    rom_cost,
     state_bits,
+    store_cost,
 )
 
 
@@ -37,6 +37,7 @@ class Depthwise(HardwareOp):
         axes: trailing axes of the input that make a window.
         domain: the input's integers, where their step is larger than 1.
         simd: channels per beat; divides the number of channels.
+        loadable: whether the weights can be written at run time; then the output's range is that of any weights.
     """
 
     kind: ClassVar[str] = "depthwise"
@@ -46,6 +47,10 @@ class Depthwise(HardwareOp):
     axes: int = 1
     domain: Ints | None = None
     simd: int = 1
+    loadable: bool = False
+
+    def loading(self, *x: Tensor) -> Self:
+        return self if self.unit else replace(self, loadable=True)
 
     @property
     def positions(self) -> int:
@@ -64,15 +69,19 @@ class Depthwise(HardwareOp):
 
     @property
     def unit(self) -> bool:
-        """Whether all weights are 1, so that nothing is multiplied."""
-        return bool(np.all(self.weights == 1))
+        """Whether all weights are 1 and stay so, so that nothing is multiplied."""
+        return not self.loadable and bool(np.all(self.weights == 1))
 
     @property
     def weight_type(self) -> Ints:
-        """±1 where the weights are, otherwise the smallest signed range that holds them."""
+        """±1 where the weights are, otherwise the smallest signed range that holds them.
+
+        Where they can be loaded, the symmetric range of as many bits.
+        """
         if np.all(np.abs(self.weights) == 1):
             return BIPOLAR
-        return Ints(min(int(self.weights.min()), -1), max(int(self.weights.max()), 0))
+        smallest = Ints(min(int(self.weights.min()), -1), max(int(self.weights.max()), 0))
+        return any_weights(smallest, loadable=self.loadable)
 
     def infer(self, *x: Tensor) -> Tensor:
         if self.channels % self.simd:
@@ -85,6 +94,8 @@ class Depthwise(HardwareOp):
                 raise ValueError(f"{values.size} {name} do not fit {self.channels} channels")
         lo = int(np.minimum(w * ints.lo, w * ints.hi).sum(0).min())
         hi = int(np.maximum(w * ints.lo, w * ints.hi).sum(0).max())
+        if self.loadable:
+            lo, hi = any_sums(self.weight_type, ints, self.positions)
         meaning = uniform(scale * own), uniform(offset * w.sum(0) * own)
         return Tensor((*outer, self.channels), Ints(lo, hi), *meaning)
 
@@ -135,7 +146,9 @@ class Depthwise(HardwareOp):
         if self.unit:
             return total
         words, bits = self.positions * self.folds, self.weight_type.bits
-        total += self._products(family, inputs) * self.simd + rom_cost(family, words, self.simd * bits)
+        total += self._products(family, inputs) * self.simd + store_cost(
+            family, words, self.simd * bits, loadable=self.loadable
+        )
         flags = 2 * (state_bits(self.folds) + 3)
         return total + Cost(lut=state_bits(words) + 2, ff=flags + state_bits(words) + self.simd * inputs)
 
@@ -171,3 +184,4 @@ class Depthwise(HardwareOp):
         yield cls(np.ones((4, 3), np.int64), 1 / 4, simd=3), (Tensor((2, 2, 12), byte),)
         yield cls(np.ones((4, 3), np.int64), domain=BIPOLAR), (Tensor((2, 12), BIPOLAR),)
         yield cls(rng.integers(-8, 8, (1, 4)), simd=4), (Tensor((5, 4), Ints(-3, 3)),)
+        yield cls(rng.integers(-8, 8, (9, 4)), simd=2, loadable=True), (Tensor((2, 36), byte),)

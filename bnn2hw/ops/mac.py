@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
-from bnn2hw.ops.channels import coded, codes, uniform
+from bnn2hw.ops.channels import any_sums, any_weights, coded, codes, uniform
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.memories import DSP_FROM_BITS, adder, adder_tree
 
@@ -21,7 +21,8 @@ class Mac(MatVec):
     """Integer inputs times integer weights.
 
     What is multiplied are wire codes, so that integers in larger steps come as unsigned ones: y = Σ w · code(x).
-    The output's range is exact for the given weights. Its real meaning follows from the input's:
+    The output's range is exact for the given weights; where these can be loaded, it is that of all weights of
+    `weight_type`. Its real meaning follows from the input's:
     x = s·v + o gives Σ w·x = s·Σ w·v + Σ w·o, so the offset differs by neuron.
 
     An offset per channel goes round through the vector, which is positions × channels.
@@ -36,8 +37,11 @@ class Mac(MatVec):
 
     @property
     def weight_type(self) -> Ints:
-        """±1 where the weights are, otherwise the smallest signed range that holds them."""
-        return self.known("type", self._weight_type)
+        """±1 where the weights are, otherwise the smallest signed range that holds them.
+
+        Where they can be loaded, the symmetric range of as many bits.
+        """
+        return any_weights(self.known("type", self._weight_type), loadable=self.loadable)
 
     def _weight_type(self) -> Ints:
         if np.all(np.abs(self.weights) == 1):
@@ -50,6 +54,8 @@ class Mac(MatVec):
         if scale.ndim or self.mw % offset.size:
             raise ValueError(f"takes one scale, and offsets of channels that divide {self.mw}")
         lo, hi = self.known((ints.lo, ints.hi), lambda: self._range(ints))
+        if self.loadable:
+            lo, hi = any_sums(self.weight_type, ints, self.mw)
         by_offset = self.known(
             offset.size, lambda: self.weights.reshape(-1, offset.size, self.mh).sum(0, dtype=np.int64)
         )
@@ -134,3 +140,4 @@ class Mac(MatVec):
         odd = Ints(-7, 9, step=4)
         yield cls(rng.choice(signs, (6, 4)), pe=2, simd=3, domain=odd), (Tensor((6,), odd),)
         yield cls(rng.integers(-40, 40, (6, 4)), pe=4, simd=2, domain=odd), (Tensor((6,), odd),)
+        yield cls(rng.integers(-1, 2, (40, 4)), pe=2, simd=20, loadable=True), (Tensor((40,), Ints(-7, 5)),)

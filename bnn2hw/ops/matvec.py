@@ -13,7 +13,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, HardwareOp, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, uniform
-from bnn2hw.ops.memories import adder, block_ram_rows, by_lut, divisors, ram_cost, rom_cost, state_bits
+from bnn2hw.ops.memories import adder, block_ram_rows, by_lut, divisors, ram_cost, state_bits, store_cost
 
 T = TypeVar("T")
 
@@ -33,6 +33,7 @@ class MatVec(HardwareOp):
         weights: integers of shape (MW, MH).
         pe: neurons in parallel; divides MH.
         simd: synapses of one neuron in parallel; divides MW.
+        loadable: whether the weights can be written at run time; then the output's range is that of any weights.
         scale: real meaning of a weight of 1, for all neurons or for each.
         axes: trailing axes of the input that make a vector.
     """
@@ -42,6 +43,10 @@ class MatVec(HardwareOp):
     axes: int = 1
     pe: int = 1
     simd: int = 1
+    loadable: bool = False
+
+    def loading(self, *x: Tensor) -> Self:
+        return replace(self, loadable=True)
 
     def known(self, what: object, find: Callable[[], T]) -> T:
         """What holds for these very weights in all foldings, found once."""
@@ -185,7 +190,7 @@ class MatVec(HardwareOp):
         total = Cost(lut=by_lut(family, 1.7, 1.0) * counters, ff=counters + flags + 2 * beat)
         if self.neuron_folds > 1:
             total += Cost(lut=beat) + ram_cost(family, self.synapse_folds, beat, ports=1)
-        weights = rom_cost(family, folds, word)
+        weights = store_cost(family, folds, word, loadable=self.loadable)
         second_register = weights.ff
         if weights.bram and not (family.bram_registers and block_ram_rows(family, folds, word) == 1):
             second_register = word

@@ -81,6 +81,30 @@ def rom_cost(family: Family, words: int, bits: int) -> Cost:
     return Cost(lut=columns * rom_luts(family, words), ff=columns)
 
 
+SLICE = 18
+"""Bits of a loadable memory that are written at once; the template rom.j2 says the same."""
+
+
+def slices(bits: int) -> int:
+    """Parts in which a word of so many bits is written."""
+    return math.ceil(bits / SLICE)
+
+
+def load_cost(family: Family, words: int, bits: int) -> Cost:
+    """What writes a loadable memory: a stage of the chain, a position, and an enable for each slice."""
+    position = state_bits(words) + (slices(bits) if bits > SLICE else 0)
+    return Cost(lut=by_lut(family, 2, 1) * state_bits(words) + slices(bits) + 6, ff=SLICE + 2 + position + 1)
+
+
+def store_cost(family: Family, words: int, bits: int, *, loadable: bool) -> Cost:
+    """A ROM with a registered output, or what takes its place where it can be written at run time."""
+    if not loadable:
+        return rom_cost(family, words, bits)
+    if in_block_ram(words, bits):
+        return load_cost(family, words, bits) + Cost(bram=block_rams(family, words, bits))
+    return load_cost(family, words, bits) + ram_cost(family, words, bits)
+
+
 def rom_luts(family: Family, words: int) -> float:
     """LUTs per bit of a ROM in logic: one up to the words that a LUT holds, and more with each LUT's fill beyond."""
     beyond = max(words / 2**family.lut_inputs - 1, 0.0)

@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Steps, Tensor
-from bnn2hw.ops.memories import by_lut, comparison, divisors, lutram_cost, state_bits
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Param, Steps, Tensor
+from bnn2hw.ops.memories import by_lut, comparison, divisors, load_cost, lutram_cost, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,7 @@ class Pool(HardwareOp):
         size: height and width of a window, and its stride.
         windowed: whether the windows are there already, and may thus have overlapped in the image.
         simd: channels per beat; divides the number of channels.
+        loadable: whether `minimum` can be written at run time.
     """
 
     kind: ClassVar[str] = "pool"
@@ -38,6 +39,14 @@ class Pool(HardwareOp):
     size: tuple[int, int] = (2, 2)
     windowed: bool = False
     simd: int = 1
+    loadable: bool = False
+
+    def loading(self, *x: Tensor) -> Self:
+        return replace(self, loadable=True)
+
+    def loads(self, *x: Tensor) -> Mapping[str, Memory]:
+        minima = self.minimum.reshape(-1, self.simd).astype(np.int64)
+        return {"MINIMUM": Memory(minima, 1)} if self.loadable else {}
 
     @property
     def channels(self) -> int:
@@ -120,6 +129,8 @@ class Pool(HardwareOp):
             + by_lut(family, 2.1, 1.5) * counters,
             ff=self.simd * bits + counters,
         )
+        if self.loadable:
+            logic += lutram_cost(family, folds, self.simd) + load_cost(family, folds, self.simd)
         return logic + lutram_cost(family, columns * folds, self.simd * bits, ports=1)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
@@ -135,3 +146,4 @@ class Pool(HardwareOp):
         yield cls(mixed, (2, 2), simd=2), (Tensor((2, 3, 4, 5, 4), Ints(-3, 3)),)
         yield cls(mixed, (3, 2), windowed=True, simd=2), (Tensor((2, 3, 24), Ints(0, 9)),)
         yield cls(mixed[1:], (2, 2), windowed=True, simd=3), (Tensor((12,), BIPOLAR),)
+        yield cls(mixed, simd=2, loadable=True), (Tensor((5, 4, 4), BIPOLAR),)

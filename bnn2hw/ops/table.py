@@ -12,7 +12,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, channels
-from bnn2hw.ops.memories import block_rams, by_lut, divisors, in_block_ram, rom_luts, state_bits
+from bnn2hw.ops.memories import block_rams, by_lut, divisors, in_block_ram, load_cost, rom_luts, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,7 @@ class Table(HardwareOp):
         offset: likewise.
         axes: trailing axes of the input that count channels.
         pe: channels per beat; each beyond the first needs a copy of the table.
+        loadable: whether the table can be written at run time.
     """
 
     kind: ClassVar[str] = "table"
@@ -39,6 +40,12 @@ class Table(HardwareOp):
     offset: Meaning = 0.0
     axes: int = 1
     pe: int = 1
+    loadable: bool = False
+
+    def loading(self, *x: Tensor) -> Self:
+        rows = self.table.shape[0]
+        each = channels(x[0], rows, self.axes) // rows
+        return replace(self, table=np.repeat(self.table, each, axis=0), loadable=True)
 
     def infer(self, *x: Tensor) -> Tensor:
         rows, entries = self.table.shape
@@ -109,7 +116,7 @@ class Table(HardwareOp):
             # Nothing but a register hangs on this ROM, so that the wide multiplexers of large LUTs make the rest.
             per_bit = by_lut(family, rom_luts(family, words), math.ceil(words / 64))
             rom = Cost(lut=out * per_bit, ff=out)
-        return rom + control
+        return rom + control + (load_cost(family, words, out) if self.loadable else Cost())
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for pe in divisors(channels(x[0], self.table.shape[0], self.axes)):
@@ -125,3 +132,5 @@ class Table(HardwareOp):
         shared = rng.integers(-8, 8, (1, 16))
         yield cls(shared, pixels, Ints(-8, 7), real, real[::-1], pe=2), (Tensor((3, 4), pixels),)
         yield cls(rng.integers(0, 9, (1, 9)), dot, Ints(0, 8), axes=2, pe=3), (Tensor((2, 2, 3), dot),)
+        wide = rng.integers(-(2**31), 2**31, (4, 9))
+        yield cls(wide, dot, Ints(-(2**31), 2**31 - 1), pe=2, loadable=True), (Tensor((3, 4), dot),)

@@ -12,7 +12,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Param, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, channels
-from bnn2hw.ops.memories import by_lut, comparison, divisors, rom_cost, rom_luts, state_bits
+from bnn2hw.ops.memories import by_lut, comparison, divisors, rom_cost, rom_luts, state_bits, store_cost
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,7 @@ class Threshold(HardwareOp):
         axes: trailing axes of the input that count channels.
         pe: channels per beat; divides the number of channels.
         falls: booleans, one per row of `thresholds`: where the output falls; None where it never does.
+        loadable: whether thresholds and directions can be written at run time.
     """
 
     kind: ClassVar[str] = "threshold"
@@ -45,6 +46,18 @@ class Threshold(HardwareOp):
     axes: int = 1
     pe: int = 1
     falls: Array | None = None
+    loadable: bool = False
+
+    def loading(self, *x: Tensor) -> Self:
+        rows = self.thresholds.shape[0]
+        each = channels(x[0], rows, self.axes) // rows
+        falls = np.zeros(rows, bool) if self.falls is None else self.falls
+        return replace(
+            self,
+            thresholds=np.repeat(self.thresholds, each, axis=0),
+            falls=np.repeat(falls, each),
+            loadable=True,
+        )
 
     def infer(self, *x: Tensor) -> Tensor:
         rows, levels = self.thresholds.shape
@@ -104,8 +117,19 @@ class Threshold(HardwareOp):
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         return {"THRESHOLDS": self._rom(x[0])}
 
-    def params(self, *x: Tensor) -> Mapping[str, Param]:
+    @property
+    def _directions(self) -> Array:
+        """Where the output falls, lane by lane within fold by fold."""
         never = np.zeros(self.thresholds.shape[0], bool)
+        return self._lanes(never if self.falls is None else self.falls).reshape(-1)
+
+    def loads(self, *x: Tensor) -> Mapping[str, Memory]:
+        if not self.loadable:
+            return {}
+        falls = self._directions.reshape(self.folds, -1).astype(np.int64)
+        return {"THRESHOLDS": self._rom(x[0]), "FALLS": Memory(falls, 1)}
+
+    def params(self, *x: Tensor) -> Mapping[str, Param]:
         return {
             "PE": self.pe,
             "FOLDS": self.folds,
@@ -115,7 +139,7 @@ class Threshold(HardwareOp):
             "THRESHOLD_BITS": self._rom(x[0]).bits,
             "OUT_BITS": self.type.bits,
             "OUT_FIRST": self.type.first_code,
-            "FALLS": self._lanes(never if self.falls is None else self.falls).reshape(-1),
+            "FALLS": self._directions,
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
@@ -133,6 +157,9 @@ class Threshold(HardwareOp):
             lut=lanes * compare + count + control + turned * rom_luts(family, folds),
             ff=self.pe * (x[0].ints.bits + self.type.bits) + control + turned,
         )
+        if self.loadable:
+            directions = store_cost(family, folds, self.pe, loadable=True)
+            return logic + store_cost(family, folds, lanes * rom.bits, loadable=True) + directions
         return logic + rom_cost(family, folds, round(lanes * kept))
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
@@ -161,3 +188,4 @@ class Threshold(HardwareOp):
         )
         yield cls(levels[:1], Ints(0, 3), pe=2), (Tensor((3, 4), Ints(-50, 50)),)
         yield cls(levels[:1], Ints(0, 3), axes=2, pe=3, falls=falls[:1]), (Tensor((2, 3), Ints(-50, 50)),)
+        yield cls(binary[:4], pe=2, falls=falls, loadable=True), (Tensor((3, 4), dot),)

@@ -1,0 +1,203 @@
+"""From a model to integers: what compiling a model shares with loading another one into the same hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bnn2hw import estimate as estimating
+from bnn2hw import fold as folding
+from bnn2hw import golden
+from bnn2hw.boards import Device
+from bnn2hw.errors import FoldingError, InputError
+from bnn2hw.estimate import Estimate
+from bnn2hw.fold import Folding
+from bnn2hw.ir import Array, Cycles, Graph
+from bnn2hw.lower import simplify
+from bnn2hw.lower.builder import Precision
+from bnn2hw.lower.hardware import Lowered, to_hardware
+from bnn2hw.lower.output import Output
+from bnn2hw.ops.source import Input, Source
+
+if TYPE_CHECKING:
+    from bnn2hw.importers.keras import Imported
+
+CALIBRATION_BATCH = 64
+
+Loadable = bool | Collection[str]
+"""Whether memories can be written at run time: all, none, or those of some layers."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model was lowered whose weights can be replaced by those of another one.
+
+    Attributes:
+        output: see `compile`.
+        bits: likewise.
+        loadable: likewise, the layers by name.
+        nodes: of the real form before any pass: name, layer, kind and shape.
+    """
+
+    output: Output | None
+    bits: int | Mapping[str, int] | None
+    loadable: bool | tuple[str, ...]
+    nodes: tuple[tuple[str, str, str, tuple[int, ...]], ...]
+
+    @property
+    def wanted(self) -> bool | frozenset[str]:
+        """`loadable` as lowering takes it: by node of the real form."""
+        if isinstance(self.loadable, bool):
+            return self.loadable
+        return frozenset(name for name, layer, _, _ in self.nodes if layer in self.loadable)
+
+    def facts(self) -> list[Any]:
+        """As plain data."""
+        return [self.output, self.bits, self.loadable, self.nodes]
+
+    @staticmethod
+    def of(facts: list[Any]) -> Recipe:
+        """The inverse of `facts`."""
+        output, bits, loadable, nodes = facts
+        named = loadable if isinstance(loadable, bool) else tuple(loadable)
+        return Recipe(output, bits, named, tuple((n, y, k, tuple(shape)) for n, y, k, shape in nodes))
+
+
+@dataclass(frozen=True)
+class Front:
+    """A model in real form, and in hardware form.
+
+    Attributes:
+        real: in real form.
+        lowered: in hardware form.
+        units: the model's own input unit.
+    """
+
+    real: Graph
+    lowered: Lowered
+    units: Input
+
+
+def read(model: Any) -> Imported:
+    """A Keras model, or the path of one, in real form.
+
+    Raises:
+        InputError: no usable model.
+        UnsupportedError: layers that cannot be compiled, all at once.
+    """
+    from bnn2hw.importers import files
+    from bnn2hw.importers import keras as importer
+
+    return importer.read(files.load(Path(model)) if isinstance(model, str | Path) else model)
+
+
+def recipe(
+    imported: Imported, output: Output | None, bits: int | Mapping[str, int] | None, loadable: Loadable
+) -> Recipe:
+    """How a model is lowered.
+
+    Raises:
+        InputError: `loadable` names what is no layer.
+    """
+    nodes = tuple(
+        (n.name, getattr(n.op, "layer", n.name), type(n.op).__name__, imported.graph.types[n.name].shape)
+        for n in imported.graph
+    )
+    if not isinstance(loadable, bool):
+        layers = {layer for _, layer, _, _ in nodes}
+        names = [loadable] if isinstance(loadable, str) else loadable
+        unknown = [name for name in names if name not in layers]
+        if unknown or isinstance(loadable, str):
+            raise InputError(
+                f"loadable must be True, False or a list of layers, not '{[*unknown, *names][0]}'; "
+                f"layers: {', '.join(sorted(layers))}"
+            )
+        loadable = tuple(loadable)
+    return Recipe(output, bits, loadable, nodes)
+
+
+def lower(imported: Imported, given: Input | None, how: Recipe, calibration: Array | None = None) -> Front:
+    """The hardware form of a model.
+
+    Args:
+        imported: the model in real form.
+        given: what arrives on the wire, where a user says so.
+        how: its recipe.
+        calibration: some inputs, on which the ranges of streams of real numbers are seen.
+
+    Raises:
+        InputError: unusable calibration data.
+        UnsupportedError: layers that cannot be compiled, all at once.
+    """
+    wires, units = _wires(imported, given)
+    real = simplify(imported.graph)
+    ranges = _ranges(real, wires, calibration)
+    precision = Precision.of(how.bits, calibrated=calibration is not None)
+    return Front(real, to_hardware(real, wires, how.output, precision, ranges, loadable=how.wanted), units)
+
+
+def _wires(imported: Imported, given: Input | None) -> tuple[dict[str, Input], Input]:
+    """What arrives at each input as its layers see it, and as users see it."""
+    wires = {}
+    for node in imported.graph:
+        if isinstance(node.op, Source):
+            inside = imported.inputs.get(node.name)
+            if given and inside:
+                wires[node.name] = inside.within(given)
+            elif given or inside:
+                wires[node.name] = given or inside or Input()
+    first = next(iter(imported.inputs.values()), None)
+    return wires, given or (Input(first.dtype) if first else Input())
+
+
+def _ranges(
+    real: Graph, wires: Mapping[str, Input], calibration: Array | None
+) -> dict[str, tuple[Array, Array]]:
+    """By edge of the real form, the smallest and largest value of each channel on calibration data."""
+    if calibration is None:
+        return {}
+    source = next(n for n in real if isinstance(n.op, Source))
+    wire = wires[source.name].tensor(real.types[source.name].shape)
+    x = images(calibration, wire.shape)
+    if x.shape[1:] != wire.shape or not len(x):
+        raise InputError(
+            f"calibration data have shape {x.shape}, expected (images, {', '.join(map(str, wire.shape))})"
+        )
+    found: dict[str, tuple[Array, Array]] = {}
+    for start in range(0, len(x), CALIBRATION_BATCH):
+        part = wire.real(x[start : start + CALIBRATION_BATCH]).astype(np.float32)
+        for name, values in golden.run(real, part).items():
+            flat = values.reshape(-1, values.shape[-1])
+            low, high = found.get(name, (flat[0], flat[0]))
+            found[name] = np.minimum(low, flat.min(0)), np.maximum(high, flat.max(0))
+    return found
+
+
+def images(x: Array, shape: tuple[int, ...]) -> Array:
+    """Images; grey ones may come without their channel axis."""
+    x = np.asarray(x)
+    return x[..., None] if (*x.shape[1:], 1) == shape else x
+
+
+def fold(graph: Graph, device: Device, fps: float | None, by_hand: Folding | None) -> Graph:
+    """The folded form of a graph: for a rate, or by hand, or as fast as fits.
+
+    Raises:
+        FoldingError: a rate that no folding reaches or that does not fit, or a folding that does not divide.
+    """
+    if fps is None and not by_hand:
+        return folding.for_device(graph, device)
+    period = int(device.clock_mhz * 1e6 / fps) if fps else folding.slowest(graph, by_hand or {})
+    chosen = folding.for_rate(graph, period, device, by_hand)
+    use = Estimate(Cycles(period, 0), estimating.cost(chosen, device), device)
+    if not use.fits:
+        worst = max(use.use, key=lambda k: use.use[k])
+        raise FoldingError(
+            f"the design is predicted to need {use.use[worst]:.0%} of the {worst.upper()}s of {device.name}; "
+            "ask for fewer fps, or choose a larger target"
+        )
+    return chosen

@@ -1,0 +1,222 @@
+"""Another model's weights in the hardware of a compiled one: what must be the same, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from bnn2hw import front, streams
+from bnn2hw.backends.design import Design
+from bnn2hw.errors import InputError, Problem, UnsupportedError
+from bnn2hw.front import Recipe
+from bnn2hw.implement import without_plumbing
+from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
+from bnn2hw.ops.affine import Affine
+from bnn2hw.ops.real import RealOp
+from bnn2hw.ops.source import Input, Source
+
+if TYPE_CHECKING:
+    from bnn2hw.importers.keras import Imported
+
+Progress = Callable[[str], None]
+
+FOLDED = ("pe", "simd", "lanes")
+"""Fields of ops that say how they are folded."""
+
+REFUSED = "this model cannot be loaded into that hardware"
+SAME = "the same layers, shapes, types and ranges as the model that was compiled"
+ANEW = "compile the new model, and program its bitstream"
+
+
+def check(graph: Graph, how: Recipe) -> None:
+    """Refuse what could never be loaded, before any hardware is made of it.
+
+    Args:
+        graph: in hardware form.
+        how: its recipe.
+
+    Raises:
+        InputError: nothing in the graph can be written at run time.
+        UnsupportedError: constants of fixed point behind what can: their widths follow from the weights.
+    """
+    if not how.loadable:
+        return
+    if not any(n.op.writable for n in graph if isinstance(n.op, HardwareOp)):
+        raise InputError("nothing in this model can be loaded: no layer asked for has weights or thresholds")
+    if how.loadable is not True:
+        return
+    behind: set[str] = set()
+    problems = []
+    for node in graph:
+        if (isinstance(node.op, HardwareOp) and node.op.writable) or behind & set(node.inputs):
+            behind.add(node.name)
+        if isinstance(node.op, Affine) and node.name in behind and node.op.shift:
+            problems.append(
+                Problem(
+                    node.name.removesuffix(".fixed"),
+                    "scales real numbers in fixed point, whose widths follow from the weights before it",
+                    "loadable layers whose activations are quantized",
+                    "quantize the activation there, or name the layers that are to be loadable",
+                )
+            )
+    if problems:
+        raise UnsupportedError(problems)
+
+
+class Accelerator(Protocol):
+    """What other weights are made for; `bnn2hw.Accelerator` has it."""
+
+    @property
+    def graph(self) -> Graph:
+        """In streamed form."""
+
+    @property
+    def units(self) -> Input:
+        """The model's own input unit."""
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How the model was lowered, where other weights can be loaded."""
+
+
+def weights(accelerator: Accelerator, model: Any, progress: Progress) -> dict[str, Any]:
+    """What differs in an accelerator that has another model's weights: graph, fidelity and origin.
+
+    Args:
+        accelerator: whose hardware it is.
+        model: a built Keras model, or the path of one.
+        progress: told what is being done.
+
+    Raises:
+        InputError: no usable model, or memories that cannot be written.
+        UnsupportedError: the model's hardware is another.
+    """
+    if accelerator.recipe is None:
+        raise InputError("the memories of this design cannot be written; compile it with loadable=True")
+    progress("reading the model")
+    imported = front.read(model)
+    progress("lowering to integers")
+    made = front.lower(_renamed(imported, accelerator.recipe), accelerator.units, accelerator.recipe)
+    return {
+        "graph": _streamed(accelerator.graph, made.lowered.graph),
+        "fidelity": made.lowered.fidelity,
+        "origin": (made.real, made.lowered),
+    }
+
+
+def compare(old: Design, new: Design) -> None:
+    """Make sure that two designs differ in the contents of memories at most.
+
+    Raises:
+        InputError: they do.
+    """
+    names = {n for n in (*old.files, *new.files) if not n.endswith(".hex")}
+    other = sorted(n for n in names if old.files.get(n) != new.files.get(n))
+    if other:
+        raise InputError(f"the model's hardware is another: {', '.join(other)} differ; report this, please")
+
+
+def _renamed(imported: Imported, how: Recipe) -> Imported:
+    """The nodes of a model under the names of those of another one of the same layers."""
+    nodes = list(imported.graph)
+    problems = []
+    for node, (_, layer, kind, shape) in zip(nodes, how.nodes, strict=False):
+        is_kind, is_shape = type(node.op).__name__, imported.graph.types[node.name].shape
+        if (is_kind, is_shape) != (kind, shape):
+            found = f"{is_kind} of shape {is_shape} where the compiled model has {kind} of shape {shape}"
+            problems.append(Problem(layer, found, SAME, ANEW))
+            break
+    if not problems and len(nodes) != len(how.nodes):
+        found = f"{len(nodes)} steps where the compiled model has {len(how.nodes)}"
+        problems.append(Problem(imported.name, found, SAME, ANEW))
+    if problems:
+        raise UnsupportedError(problems, REFUSED)
+    names = {n.name: name for n, (name, _, _, _) in zip(nodes, how.nodes, strict=True)}
+    made = []
+    for node, (name, layer, _, _) in zip(nodes, how.nodes, strict=True):
+        op = replace(node.op, layer=layer) if isinstance(node.op, RealOp) else node.op
+        made.append(Node(name, op, tuple(names[i] for i in node.inputs)))
+    graph = Graph(tuple(made), tuple(names[o] for o in imported.graph.outputs))
+    inputs = {names[n]: wire for n, wire in imported.inputs.items()}
+    return replace(imported, graph=graph, inputs=inputs)
+
+
+def _streamed(old: Graph, new: Graph) -> Graph:
+    """The streamed graph of a model that takes the place of another one.
+
+    Args:
+        old: the streamed graph of the compiled model.
+        new: the other model's, in hardware form.
+
+    Raises:
+        UnsupportedError: its hardware is another, or weights differ that cannot be loaded.
+    """
+    bare = without_plumbing(old)
+    problems = list(_other_nodes(bare, new))
+    if problems:
+        raise UnsupportedError(problems, REFUSED)
+    ops: dict[str, Op] = {}
+    for node in _makers(new):
+        there = bare[node.name].op
+        known = {f.name for f in fields(node.op)} & set(FOLDED)
+        ops[node.name] = replace(node.op, **{name: getattr(there, name) for name in known})
+    folded = new.map_ops(ops)
+    problems = [p for node in _makers(folded) for p in _differences(bare, folded, node)]
+    if problems:
+        raise UnsupportedError(problems, REFUSED)
+    return streams.connect(folded)
+
+
+def _makers(graph: Graph) -> list[Node]:
+    """The nodes that make streams."""
+    return [n for n in graph if isinstance(n.op, HardwareOp | Source)]
+
+
+def _other_nodes(old: Graph, new: Graph) -> Iterator[Problem]:
+    """The first op that is another one, or reads another."""
+    before, after = _makers(old), _makers(new)
+    for a, b in zip(before, after, strict=False):
+        same = a.name == b.name and type(a.op) is type(b.op)
+        if not same or [old.wire(i) for i in a.inputs] != [new.wire(i) for i in b.inputs]:
+            kinds = f"{type(b.op).__name__} '{b.name}' where there is {type(a.op).__name__} '{a.name}'"
+            yield Problem(a.name, f"its weights ask for other hardware: {kinds}", SAME, ANEW)
+            return
+    if len(before) != len(after):
+        yield Problem(before[-1].name, f"{len(after)} units where there are {len(before)}", SAME, ANEW)
+
+
+def _differences(old: Graph, new: Graph, node: Node) -> Iterator[Problem]:
+    """What of an op is not as it was, and cannot be loaded."""
+    there = old[node.name]
+    x, before = new.inputs_of(node), old.inputs_of(there)
+    found = ""
+    was, now = old.types[there.name], new.types[node.name]
+    if (was.shape, was.type) != (now.shape, now.type):
+        found = f"gives {now.type} of shape {now.shape} where {was.type} of shape {was.shape} is wired"
+    elif isinstance(node.op, HardwareOp) and isinstance(there.op, HardwareOp):
+        found = _other_constants(there.op.params(*before), node.op.params(*x), set(there.op.loads(*before)))
+        if not found and not there.op.writable:
+            constants = {n: m.codes for n, m in there.op.memories(*before).items()}
+            changed = {n: m.codes for n, m in node.op.memories(*x).items()}
+            if not all(np.array_equal(constants[n], changed[n]) for n in constants):
+                name = node.name.split(".")[0]
+                yield Problem(
+                    node.name,
+                    "its constants have changed, and they are not loadable",
+                    "new weights and thresholds of loadable layers",
+                    f"compile with loadable=True or with '{name}' among the loadable layers",
+                )
+    if found:
+        yield Problem(node.name, found, SAME, ANEW)
+
+
+def _other_constants(old: Mapping[str, Param], new: Mapping[str, Param], loaded: set[str]) -> str:
+    """Which parameter that is wired has another value, in words."""
+    for name, value in old.items():
+        if name not in loaded and not np.array_equal(value, new[name]):
+            shown = f" ({new[name]} where {value} is wired)" if np.ndim(value) == 0 else ""
+            return f"needs another {name}{shown}"
+    return ""
