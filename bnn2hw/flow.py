@@ -34,13 +34,14 @@ from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
-from bnn2hw.front import CALIBRATION_BATCH, Loadable, Recipe, images
+from bnn2hw.front import Loadable, Recipe
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.lower.builder import Fidelity
 from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.output import Output, best_of
-from bnn2hw.ops.source import Input, Source
+from bnn2hw.ops import source
+from bnn2hw.ops.source import Source, Units
 from bnn2hw.simulate import Run
 from bnn2hw.usage import Usage
 
@@ -63,7 +64,7 @@ class Accelerator:
         device: what it is planned for.
         fidelity: by layer of the model, how exact it is.
         measured: by edge, the deviation from Keras on calibration data, where there were any.
-        units: the model's own input unit: real = v · scale + offset for the integer v on the wire.
+        units: the model's own input unit, or by input: real = v · scale + offset for the integer v on the wire.
         backend: "verilog" or "hls".
         recipe: how the model was lowered, where other weights can be loaded.
         origin: the real form and its relation to the hardware form, where the model was just compiled.
@@ -73,7 +74,7 @@ class Accelerator:
     graph: Graph
     device: Device
     fidelity: Mapping[str, Fidelity]
-    units: Input
+    units: Units
     backend: str = "verilog"
     recipe: Recipe | None = None
     origin: tuple[Graph, Lowered] | None = field(default=None, repr=False)
@@ -109,10 +110,11 @@ class Accelerator:
         Raises:
             InputError: a wrong shape, or values that no integer on the wire stands for.
         """
-        known = self.units.integers
-        integers: Batch = {n: known(a) for n, a in x.items()} if isinstance(x, Mapping) else known(x)
-        golden.check(self.graph, integers)
-        return integers
+        sources = tuple(n.name for n in self.graph if isinstance(n.op, Source))
+        given = golden.by_name(sources, x)
+        made: Batch = {n: source.unit(self.units, n).integers(a) for n, a in given.items()}
+        golden.check(self.graph, made)
+        return made if isinstance(x, Mapping) else made[sources[0]]
 
     def golden(self, x: Batch) -> Batch:
         """Exact outputs for a batch: classes of shape (batch,), or the integers of the output stream.
@@ -244,7 +246,7 @@ class Accelerator:
             "backend": self.backend,
             "device": self.device.name,
             "top": self.design.top,
-            "units": [self.units.dtype, self.units.scale, self.units.offset],
+            "units": source.facts(self.units),
             "fidelity": {layer: [f.kind, f.why] for layer, f in self.fidelity.items()},
             "measured": [list(astuple(d)) for d in self.measured.values()],
             "input": "; ".join(s.words for s in self.design.inputs),
@@ -320,7 +322,7 @@ def load(folder: str | Path) -> Accelerator:
         device=boards.device(facts["device"]),
         fidelity={layer: Fidelity(*f) for layer, f in facts["fidelity"].items()},
         measured={d[0]: Deviation(*d) for d in facts["measured"]},
-        units=Input(*facts["units"]),
+        units=source.from_facts(facts["units"]),
         backend=facts["backend"],
         recipe=Recipe.of(facts["recipe"]) if "recipe" in facts else None,
     )
@@ -329,14 +331,14 @@ def load(folder: str | Path) -> Accelerator:
 def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile)
     model: Any,
     *,
-    input: Input | None = None,  # noqa: A002
+    input: Units | None = None,  # noqa: A002
     target: str | None = None,
     fps: float | None = None,
     folding: Folding | None = None,
     output: Output | None = None,
     backend: str = "verilog",
     bits: int | Mapping[str, int] | None = None,
-    calibration: Array | None = None,
+    calibration: Batch | None = None,
     loadable: Loadable = False,
     progress: Progress = _quiet,
 ) -> Accelerator:
@@ -344,7 +346,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
 
     Args:
         model: a built Keras model, or the path of one.
-        input: what arrives on the wire; where the model begins with a Rescaling layer it is known from that.
+        input: what arrives on the wire, or by input; known from a Rescaling layer where the model begins with one.
         target: a device, by name; "ecp5-85k" where none is given.
         fps: frames per second to reach at the target's clock; as many as fit where none is given.
         folding: PE and SIMD by layer, by hand; the others follow.
@@ -394,5 +396,5 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     if calibration is None:
         return made
     progress("measuring the deviation from Keras")
-    shown = images(calibration, made.input.shape)[:CALIBRATION_BATCH]
-    return replace(made, measured={d.layer: d for d in made.deviation(shown)})
+    deviations = made.deviation(front.shown(calibration, made.input.shape))
+    return replace(made, measured={d.layer: d for d in deviations})

@@ -16,12 +16,13 @@ from bnn2hw.boards import Device
 from bnn2hw.errors import FoldingError, InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
+from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.lower import simplify
 from bnn2hw.lower.builder import Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.output import Output
-from bnn2hw.ops.source import Input, Source
+from bnn2hw.ops.source import Input, Source, Units
 
 if TYPE_CHECKING:
     from bnn2hw.importers.keras import Imported
@@ -74,12 +75,12 @@ class Front:
     Attributes:
         real: in real form.
         lowered: in hardware form.
-        units: the model's own input unit.
+        units: the model's own input units.
     """
 
     real: Graph
     lowered: Lowered
-    units: Input
+    units: Units
 
 
 def read(model: Any) -> Imported:
@@ -120,7 +121,7 @@ def recipe(
     return Recipe(output, bits, loadable, nodes)
 
 
-def lower(imported: Imported, given: Input | None, how: Recipe, calibration: Array | None = None) -> Front:
+def lower(imported: Imported, given: Units | None, how: Recipe, calibration: Batch | None = None) -> Front:
     """The hardware form of a model.
 
     Args:
@@ -130,7 +131,7 @@ def lower(imported: Imported, given: Input | None, how: Recipe, calibration: Arr
         calibration: some inputs, on which the ranges of streams of real numbers are seen.
 
     Raises:
-        InputError: unusable calibration data.
+        InputError: unusable calibration data, or a name of an input that there is none of.
         UnsupportedError: layers that cannot be compiled, all at once.
     """
     wires, units = _wires(imported, given)
@@ -140,36 +141,46 @@ def lower(imported: Imported, given: Input | None, how: Recipe, calibration: Arr
     return Front(real, to_hardware(real, wires, how.output, precision, ranges, loadable=how.wanted), units)
 
 
-def _wires(imported: Imported, given: Input | None) -> tuple[dict[str, Input], Input]:
+def _wires(imported: Imported, given: Units | None) -> tuple[dict[str, Input], Units]:
     """What arrives at each input as its layers see it, and as users see it."""
-    wires = {}
-    for node in imported.graph:
-        if isinstance(node.op, Source):
-            inside = imported.inputs.get(node.name)
-            if given and inside:
-                wires[node.name] = inside.within(given)
-            elif given or inside:
-                wires[node.name] = given or inside or Input()
-    first = next(iter(imported.inputs.values()), None)
-    return wires, given or (Input(first.dtype) if first else Input())
+    sources = [n.name for n in imported.graph if isinstance(n.op, Source)]
+    if isinstance(given, Mapping) and not set(given) <= set(sources):
+        unknown = sorted(set(given) - set(sources))[0]
+        raise InputError(f"input= names '{unknown}', which is no input; inputs: {', '.join(sources)}")
+    wires, units = {}, {}
+    for name in sources:
+        inside = imported.inputs.get(name)
+        outside = given.get(name) if isinstance(given, Mapping) else given
+        if outside or inside:
+            wires[name] = inside.within(outside) if outside and inside else outside or inside or Input()
+        units[name] = outside or (Input(inside.dtype) if inside else Input())
+    same = all(u == units[sources[0]] for u in units.values())
+    return wires, units[sources[0]] if same else units
 
 
 def _ranges(
-    real: Graph, wires: Mapping[str, Input], calibration: Array | None
+    real: Graph, wires: Mapping[str, Input], calibration: Batch | None
 ) -> dict[str, tuple[Array, Array]]:
     """By edge of the real form, the smallest and largest value of each channel on calibration data."""
     if calibration is None:
         return {}
-    source = next(n for n in real if isinstance(n.op, Source))
-    wire = wires[source.name].tensor(real.types[source.name].shape)
-    x = images(calibration, wire.shape)
-    if x.shape[1:] != wire.shape or not len(x):
-        raise InputError(
-            f"calibration data have shape {x.shape}, expected (images, {', '.join(map(str, wire.shape))})"
-        )
+    sources = {
+        n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real if isinstance(n.op, Source)
+    }
+    given = golden.by_name(tuple(sources), calibration)
+    for name, wire in sources.items():
+        given[name] = images(given[name], wire.shape)
+        if given[name].shape[1:] != wire.shape or not len(given[name]):
+            raise InputError(
+                f"calibration data have shape {given[name].shape}, "
+                f"expected (images, {', '.join(map(str, wire.shape))})"
+            )
     found: dict[str, tuple[Array, Array]] = {}
-    for start in range(0, len(x), CALIBRATION_BATCH):
-        part = wire.real(x[start : start + CALIBRATION_BATCH]).astype(np.float32)
+    for start in range(0, golden.frames(given), CALIBRATION_BATCH):
+        part = {
+            name: sources[name].real(x[start : start + CALIBRATION_BATCH]).astype(np.float32)
+            for name, x in given.items()
+        }
         for name, values in golden.run(real, part).items():
             flat = values.reshape(-1, values.shape[-1])
             low, high = found.get(name, (flat[0], flat[0]))
@@ -181,6 +192,13 @@ def images(x: Array, shape: tuple[int, ...]) -> Array:
     """Images; grey ones may come without their channel axis."""
     x = np.asarray(x)
     return x[..., None] if (*x.shape[1:], 1) == shape else x
+
+
+def shown(calibration: Batch, shape: tuple[int, ...]) -> Batch:
+    """The first calibration data, as `Accelerator.deviation` takes them."""
+    if isinstance(calibration, Mapping):
+        return {name: x[:CALIBRATION_BATCH] for name, x in calibration.items()}
+    return images(calibration, shape)[:CALIBRATION_BATCH]
 
 
 def fold(graph: Graph, device: Device, fps: float | None, by_hand: Folding | None) -> Graph:

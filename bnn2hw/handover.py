@@ -16,7 +16,7 @@ from bnn2hw.backends.design import Design, Port, ascii_only, identifiers
 from bnn2hw.backends.loading import HEAD
 from bnn2hw.boards import Device
 from bnn2hw.ir import Array, Graph, Tensor
-from bnn2hw.ops.source import Input
+from bnn2hw.ops.source import Units, unit
 from bnn2hw.resources import data_dir
 
 VENDOR, LIBRARY, VERSION = "bnn2hw", "accelerators", "1.0"
@@ -138,7 +138,7 @@ class Channel:
         return self.dma_bytes != self.beat_bytes
 
 
-def files(design: Design, graph: Graph, device: Device, name: str, units: Input) -> dict[str, str]:
+def files(design: Design, graph: Graph, device: Device, name: str, units: Units) -> dict[str, str]:
     """The hand-over of a design, by path in the build folder; nothing where it is for another maker's device.
 
     Args:
@@ -146,7 +146,7 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: Input)
         graph: of which it was made.
         device: what it is planned for.
         name: of the model.
-        units: the model's own input unit.
+        units: the model's own input unit, or those of its inputs.
     """
     if device.family != boards.XILINX or design.backend != "verilog":
         return {}
@@ -171,7 +171,7 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: Input)
         "dmas": [f"dma_{i}" for i in range(max(len(inputs), len(outputs)))],
         "boards": BOARDS,
         "board": next((b for b in BOARDS if b.device == device.name), BOARDS[0]),
-        "units": units,
+        "units": {c.port.stream.name: unit(units, c.port.stream.name) for c in inputs},
         "check": (CHECK_FRAMES, checksum(graph, inputs)),
     }
     made = ["ip/component.xml", "package_ip.tcl"]

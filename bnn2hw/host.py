@@ -22,6 +22,7 @@ from bnn2hw.backends import loading
 from bnn2hw.backends.design import Stream
 from bnn2hw.errors import InputError, LinkError, MissingToolError
 from bnn2hw.ir import Array, Ints, Tensor
+from bnn2hw.ops import source
 from bnn2hw.ops.source import Input
 
 FLAG, ESCAPE = 0x7E, 0x7D
@@ -259,7 +260,7 @@ class Device:
     @property
     def units(self) -> Input:
         """The model's own input unit."""
-        return Input(*self.link["units"])
+        return source.unit(source.from_facts(self.link["units"]), self.input.name)
 
     # ---- the line
 

@@ -15,8 +15,9 @@ from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.flows import routable
 from bnn2hw.ir import Graph, Node
+from bnn2hw.ops import source
 from bnn2hw.ops.fifo import Fifo
-from bnn2hw.ops.source import Input
+from bnn2hw.ops.source import Units
 from bnn2hw.ops.width import Width
 from bnn2hw.usage import Usage
 
@@ -45,7 +46,7 @@ class Accelerator(Protocol):
         """What it is planned for."""
 
     @property
-    def units(self) -> Input:
+    def units(self) -> Units:
         """The model's own input unit."""
 
     def estimate(self) -> Estimate:
@@ -124,11 +125,11 @@ def _options(
 
 def for_host(accelerator: Accelerator, clock_mhz: float) -> dict[str, Any]:
     """What a host needs to know of a model, beside what the shell says of itself."""
-    cycles, units = accelerator.estimate().cycles, accelerator.units
+    cycles = accelerator.estimate().cycles
     seconds = (cycles.interval + cycles.latency) / clock_mhz / 1e6
     return {
         "name": accelerator.name,
-        "units": [units.dtype, units.scale, units.offset],
+        "units": source.facts(accelerator.units),
         "seconds_per_image": seconds,
     }
 

@@ -16,7 +16,7 @@ from bnn2hw.implement import without_plumbing
 from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
 from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.real import RealOp
-from bnn2hw.ops.source import Input, Source
+from bnn2hw.ops.source import Source, Units
 
 if TYPE_CHECKING:
     from bnn2hw.importers.keras import Imported
@@ -74,7 +74,7 @@ class Accelerator(Protocol):
         """In streamed form."""
 
     @property
-    def units(self) -> Input:
+    def units(self) -> Units:
         """The model's own input unit."""
 
     @property

@@ -13,6 +13,7 @@ from keras import layers
 
 import bnn2hw
 from bnn2hw import golden, nn
+from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
 from bnn2hw.ops import Source
 from tests import layerwise
@@ -312,3 +313,26 @@ def test_the_same_normalization_as_a_layer() -> None:
     x = frames(first, 40)
 
     assert np.array_equal(first.golden(x), second.golden(x))
+
+
+def test_inputs_of_several_kinds(tmp_path: object) -> None:
+    picture, facts = keras.Input((4, 4, 1), name="picture"), keras.Input((6,), name="facts")
+    y = layers.Flatten()(net.conv(4, input_quantizer=None)(picture))
+    model = made([picture, facts], net.dense(3)(layers.Concatenate()([net.norm()(y), net.dense(5)(facts)])))
+    units = {"picture": PIXELS, "facts": SIGNS}
+    plain = bnn2hw.compile(model, input=units)
+    x = {
+        n.name: np.random.default_rng(7).choice(n.op.tensor.ints.values(), (40, *n.op.tensor.shape))
+        for n in plain.graph
+        if isinstance(n.op, Source)
+    }
+    accelerator = bnn2hw.compile(model, input=units, calibration=x)
+
+    layerwise.check(model, accelerator, x)
+    floats = {"picture": (x["picture"] / 255).astype(np.float32), "facts": x["facts"].astype(np.float32)}
+    assert np.array_equal(accelerator.golden(floats), accelerator.golden(x))
+    accelerator.simulate({n: a[:4] for n, a in x.items()}, stalls=0.2, seed=3).check()
+    accelerator.write(f"{tmp_path}/build")
+    assert bnn2hw.load(f"{tmp_path}/build").units == units
+    with pytest.raises(InputError, match="names 'sound', which is no input; inputs: picture, facts"):
+        bnn2hw.compile(model, input={"sound": PIXELS})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -121,6 +123,27 @@ class Input:
                 raise InputError(
                     f"the input's {name} is given for {len(values)} channels, but what comes in has shape {shape}"
                 )
+
+
+Units = Input | Mapping[str, Input]
+"""What arrives on the wires: on all of them, or by the name of the model's input."""
+
+
+def unit(units: Units, name: str) -> Input:
+    """What arrives at one input."""
+    return units if isinstance(units, Input) else units.get(name, Input())
+
+
+def facts(units: Units) -> list[Any] | dict[str, Any]:
+    """As plain data."""
+    if isinstance(units, Input):
+        return [units.dtype, units.scale, units.offset]
+    return {name: facts(each) for name, each in units.items()}
+
+
+def from_facts(plain: list[Any] | dict[str, Any]) -> Units:
+    """The inverse of `facts`."""
+    return {n: Input(*f) for n, f in plain.items()} if isinstance(plain, dict) else Input(*plain)
 
 
 def _words(values: Meaning) -> str:
