@@ -86,7 +86,7 @@ def _model_options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--folding",
                 type=click.Path(path_type=Path),
-                help="PE and SIMD by layer: a TOML or JSON file.",
+                help="PE and SIMD, or the style, by layer: a TOML or JSON file.",
             ),
             click.option("--input", "dtype", help="What arrives on the wire: uint8, int4, bit, bipolar, …"),
             click.option(
@@ -159,7 +159,7 @@ def _compile(
     )
 
 
-def _read_folding(path: Path) -> dict[str, dict[str, int]]:
+def _read_folding(path: Path) -> dict[str, dict[str, int | str]]:
     try:
         data = tomllib.loads(path.read_text()) if path.suffix == ".toml" else json.loads(path.read_text())
     except OSError as error:

@@ -15,7 +15,6 @@ from bnn2hw import (
     boards,
     csim,
     deviation,
-    fold,
     front,
     golden,
     implement,
@@ -23,6 +22,7 @@ from bnn2hw import (
     retrain,
     storage,
     streams,
+    unroll,
 )
 from bnn2hw import estimate as estimating
 from bnn2hw import handover as amd
@@ -209,9 +209,9 @@ class Accelerator:
         """Cycles, exactly, and predicted resources."""
         return self._estimate
 
-    def folding(self) -> dict[str, dict[str, int]]:
-        """PE and SIMD by layer, in the form that `compile` takes."""
-        return fold.of(self.graph)
+    def folding(self) -> dict[str, dict[str, int | str]]:
+        """PE and SIMD by layer, or its style, in the form that `compile` takes."""
+        return unroll.folding(self.graph)
 
     def deviation(self, x: Batch) -> list[Deviation]:
         """Compare the hardware form with the model's own layers on a batch, edge by edge.
@@ -349,7 +349,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         input: what arrives on the wire, or by input; known from a Rescaling layer where the model begins with one.
         target: a device, by name; "ecp5-85k" where none is given.
         fps: frames per second to reach at the target's clock; as many as fit where none is given.
-        folding: PE and SIMD by layer, by hand; the others follow.
+        folding: PE and SIMD by layer, or {"style": "unrolled"} for one whose weights become logic; the others follow.
         output: "class", "scores", or "top3" for the three best classes; where none is given the class if the model
             ends in a softmax, else the scores.
         backend: "verilog" or "hls".

@@ -14,8 +14,10 @@ from bnn2hw.ops.memories import divisors
 from bnn2hw.ops.source import Source
 from bnn2hw.ops.window import Window
 
-Folding = Mapping[str, Mapping[str, int]]
-"""By layer, the values of `pe` and `simd` of its matrix-vector unit (or of its other op, where it has none)."""
+Folding = Mapping[str, Mapping[str, int | str]]
+"""By layer, the values of `pe` and `simd` of its matrix-vector unit (or of its other op, where it has none).
+
+A `style` is what `bnn2hw.unroll` has taken out before."""
 
 FILL = 0.7
 """Share of a device's LUTs that a folding chosen for the device may use: what lies above is hard to route."""
@@ -107,7 +109,7 @@ def slowest(graph: Graph, by_hand: Folding) -> int:
     return max([fastest(graph), *given])
 
 
-def of(graph: Graph) -> dict[str, dict[str, int]]:
+def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     """The folding of a graph, in the form that `by_hand` takes."""
     return {
         n.name: {f: getattr(op, f) for f in _knobs(op)}

@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw import estimate as estimating
 from bnn2hw import fold as folding
-from bnn2hw import golden
+from bnn2hw import golden, unroll
 from bnn2hw.boards import Device
 from bnn2hw.errors import FoldingError, InputError
 from bnn2hw.estimate import Estimate
@@ -205,8 +205,10 @@ def fold(graph: Graph, device: Device, fps: float | None, by_hand: Folding | Non
     """The folded form of a graph: for a rate, or by hand, or as fast as fits.
 
     Raises:
-        FoldingError: a rate that no folding reaches or that does not fit, or a folding that does not divide.
+        FoldingError: a rate that no folding reaches or that does not fit, a folding that does not divide, or a
+            layer that cannot be unrolled.
     """
+    graph, by_hand = unroll.apply(graph, by_hand, device)
     if fps is None and not by_hand:
         return folding.for_device(graph, device)
     period = int(device.clock_mhz * 1e6 / fps) if fps else folding.slowest(graph, by_hand or {})

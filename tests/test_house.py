@@ -15,7 +15,7 @@ FLOORS = (
     {"ir", "boards"},
     {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
-    | {"deviation", "absorb"}
+    | {"deviation", "absorb", "unroll"}
     | {"gates", "shell", "implement", "handover", "host", "virtual", "images"},
     {"flow", "front", "retrain"},
     {""},

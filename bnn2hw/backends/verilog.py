@@ -1,4 +1,4 @@
-"""Streamed graph to SystemVerilog: one module per kind of op, one instance per node, weights as memory files."""
+"""Streamed graph to SystemVerilog: a module per kind of op, or per node with its own text; weights as memory files."""
 
 from __future__ import annotations
 
@@ -40,9 +40,13 @@ class Connection:
 
 @dataclass(frozen=True)
 class Instance:
-    """What the top level prints for one node; `stage` is its place on the load chain, where it is there."""
+    """What the top level prints for one node.
 
-    kind: str
+    `module` is its kind, with a name behind it where it has its own text; `stage` its place on the load chain, where it
+    is there.
+    """
+
+    module: str
     id: str
     sources: tuple[Connection, ...]
     stream: Stream
@@ -86,18 +90,24 @@ def render(graph: Graph, name: str = "bnn2hw_top", summary: str = "", family: Fa
     readers = {by_name[name].id: len(nodes) for name, nodes in graph.readers.items() if name in by_name}
     files: dict[str, str] = {}
     instances: list[Instance] = []
+    modules: dict[str, str] = {}
     for node in graph:
         if not isinstance(node.op, HardwareOp):
             continue
-        instance, memories = _instance(graph, node, node.op, by_name)
+        kind, body = node.op.kind, node.op.body(*graph.inputs_of(node))
+        module = kind
+        if body is not None:
+            module = f"{kind}_{by_name[node.name].id}"
+            modules[module] = environment.get_template(f"{kind}.sv.j2").render(module=module, body=body)
+        instance, memories = _instance(graph, node, node.op, module, by_name)
         if node.op.writable:
             stage = sum(i.stage is not None for i in instances)
-            instance = replace(instance, kind=f"{LOADABLE}{instance.kind}", stage=stage)
+            instance = replace(instance, module=f"{LOADABLE}{instance.module}", stage=stage)
         instances.append(instance)
         files.update(memories)
     load = loading.of(graph)
     own = {"frame", "counted", "load"} if load else {"frame"}
-    modules = _modules(environment, own | {i.kind for i in instances}, family)
+    modules = _modules(environment, own | {i.module for i in instances}, modules, family)
     files.update(modules)
     top = environment.get_template("top.sv.j2")
     inputs, outputs = map(VerilogPort.of, ends(graph, all_streams))
@@ -163,17 +173,17 @@ def _environment() -> jinja2.Environment:
 
 
 def _modules(
-    environment: jinja2.Environment, names: set[str], family: Family | None = None
+    environment: jinja2.Environment, names: set[str], own: Mapping[str, str], family: Family | None = None
 ) -> dict[str, str]:
-    """The files of modules and of those that they instantiate, in a stable order."""
+    """The files of modules and of those that they instantiate, in a stable order; `own` texts are there already."""
     texts: dict[str, str] = {}
     missing = set(names)
     while missing:
         name = missing.pop()
         stem = name.removeprefix(LOADABLE)
         forms = [f"{family.name}/{stem}.sv.j2"] if family else []
-        template = environment.select_template([*forms, f"{stem}.sv.j2"])
-        texts[name] = template.render(loadable=name != stem)
+        template = environment.select_template([*forms, f"{stem}.sv.j2"]) if name not in own else None
+        texts[name] = template.render(loadable=name != stem) if template else own[name]
         missing |= set(re.findall(r"^ +bnn2hw_(\w+) #\(", texts[name], re.MULTILINE)) - set(texts)
     return {f"bnn2hw_{name}.sv": texts[name] for name in sorted(texts)}
 
@@ -188,7 +198,7 @@ def _models(
 
 
 def _instance(
-    graph: Graph, node: Node, op: HardwareOp, by_name: Mapping[str, Stream]
+    graph: Graph, node: Node, op: HardwareOp, module: str, by_name: Mapping[str, Stream]
 ) -> tuple[Instance, dict[str, str]]:
     inputs, stream = graph.inputs_of(node), by_name[node.name]
     params = {name: _literal(value) for name, value in op.params(*inputs).items()}
@@ -197,7 +207,7 @@ def _instance(
         file = f"{stream.id}.{parameter.lower()}.hex"
         files[file] = hex_words(memory)
         params[parameter] = f'"{file}"'
-    return Instance(op.kind, f"u_{stream.id}", _connections(graph, node, by_name), stream, params), files
+    return Instance(module, f"u_{stream.id}", _connections(graph, node, by_name), stream, params), files
 
 
 def _connections(graph: Graph, node: Node, by_name: Mapping[str, Stream]) -> tuple[Connection, ...]:

@@ -105,6 +105,10 @@ class HardwareOp(Op):
     def params(self, *x: Tensor) -> Mapping[str, Param]:
         """What the templates print, beside the widths of the streams: numbers, or vectors of bits (booleans)."""
 
+    def body(self, *x: Tensor) -> object | None:
+        """What the templates print anew for each instance; None where all instances share one text."""
+        return None
+
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         """ROM contents by the name of the parameter that takes the file's name."""
         return {}

@@ -16,6 +16,7 @@ from bnn2hw.ops.source import Source
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
 from bnn2hw.ops.topk import TopK
+from bnn2hw.ops.unrolled import Unrolled
 from bnn2hw.ops.width import Width
 from bnn2hw.ops.window import Window
 from bnn2hw.ops.xnor import Xnor
@@ -24,6 +25,7 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
     Pad,
     Window,
     Xnor,
+    Unrolled,
     Mac,
     Depthwise,
     Threshold,
@@ -56,6 +58,7 @@ __all__ = [
     "Table",
     "Threshold",
     "TopK",
+    "Unrolled",
     "Width",
     "Window",
     "Xnor",

@@ -1,0 +1,228 @@
+"""Constant matrices of signs as logic, thresholds included: LUTs beside da4ml's and a plain loop's, and clocks.
+
+    python benchmarks/unrolled.py                 64×64, 256×64 and 256×256 on 7 series; hours on two cores
+    python benchmarks/unrolled.py 64x64 --naive   these only, and the plain loop too
+    python benchmarks/unrolled.py 64x64 --clock   what nextpnr reaches on ECP5, instead
+
+Matrices and thresholds are random and the same for all. da4ml (PyPI, LGPL-3) is solved in both encodings of a sign, as
+a bit and as ±1; without registers, where it is smallest, and with one behind each of its adders. All are mapped by the
+same commands of Yosys. For the clock nextpnr places each in a shell of registers, so that pins do not matter.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bnn2hw import boards, flows, synth, tools
+from bnn2hw.backends import verilog
+from bnn2hw.backends.design import Design
+from bnn2hw.boards import Family
+from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Tensor
+from bnn2hw.ops import Source, Unrolled, Xnor
+from bnn2hw.usage import Usage, of_netlist
+
+SIZES = ("64x64", "256x64", "256x256")
+GRADES = {"6": 300, "8": 350}
+"""Speed grades of ECP5, and the clocks in MHz that are asked for."""
+
+SHELL = """module shell(input clk, input in, output out);
+  reg [{inputs}+2:0] feed;
+  wire [{outputs}-1:0] y;
+  reg [{outputs}-1:0] seen;
+  reg [{outputs}-1:0] folded;
+  always @(posedge clk) begin
+    feed <= {{feed[{inputs}+1:0], in}};
+    seen <= y;
+    folded <= {{folded[{outputs}-2:0], 1'b0}} ^ seen;
+  end
+  assign out = folded[{outputs}-1];
+  {instance}
+endmodule
+"""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Verilog of one form of a matrix.
+
+    Attributes:
+        name: of the form.
+        files: texts by name.
+        top: the module.
+        instance: how it is used in the shell.
+        registers: from the input to the output.
+        seconds: of solving.
+    """
+
+    name: str
+    files: dict[str, str]
+    top: str
+    instance: str
+    registers: int
+    seconds: float
+
+
+def matrix(inputs: int, neurons: int) -> tuple[Array, Array]:
+    """Random signs, and thresholds on the dot product near its middle."""
+    rng = np.random.default_rng(1)
+    weights = rng.choice(np.array([-1, 1], np.int8), (inputs, neurons))
+    near = np.round(rng.normal(0, math.sqrt(inputs) / 2, neurons) / 2).astype(np.int64)
+    return weights, 2 * near + inputs % 2
+
+
+def ours(weights: Array, thresholds: Array, family: Family) -> Sources:
+    """The unrolled op, its handshake included."""
+    began = time.perf_counter()
+    op = Unrolled.of(Xnor(weights), thresholds, table=family.lut_inputs)
+    seconds = time.perf_counter() - began
+    x = Tensor(weights.shape[:1], BIPOLAR)
+    graph = Graph((Node("x", Source(x, x.size)), Node("y", op, ("x",))), ("y",))
+    files = dict(verilog.render(graph, family=family).files)
+    files = {n: t for n, t in files.items() if n not in ("bnn2hw_top.sv", "bnn2hw_frame.sv")}
+    instance = (
+        f"bnn2hw_unrolled_y dut (.clk(clk), .rst(1'b0), .s_data(feed[{x.size}-1:0]), .s_valid(feed[{x.size}]), "
+        f".s_ready(), .m_data(y), .m_valid(), .m_ready(feed[{x.size}+1]));"
+    )
+    return Sources("ours", files, "bnn2hw_unrolled_y", instance, op.stages, seconds)
+
+
+def da4ml(weights: Array, thresholds: Array, *, bits: bool, registers: bool) -> Sources:
+    """What da4ml makes of it, checked on random vectors."""
+    from da4ml.codegen import VerilogModel
+    from da4ml.trace import FixedVariableArray, HWConfig, comb_trace
+
+    inputs, neurons = weights.shape
+    began = time.perf_counter()
+    cutoff = 1 if registers else -1
+    hardware = HWConfig(1 if registers else -1, -1, cutoff)
+    low = np.full(inputs, 0.0 if bits else -1.0)
+    x = FixedVariableArray.from_lhs(low, np.ones(inputs), np.ones(inputs), hwconf=hardware)
+    limits = (thresholds + weights.astype(np.int64).sum(0)) / 2 if bits else thresholds
+    logic = comb_trace(x, (x @ weights.astype(np.float32)) >= limits.astype(np.float64))
+    seconds = time.perf_counter() - began
+    signs = np.random.default_rng(2).choice([-1, 1], (20, inputs))
+    for vector in signs:
+        found = np.asarray(logic((vector + 1) // 2 if bits else vector), np.float64)
+        if not np.array_equal(found, vector @ weights.astype(np.int64) >= thresholds):
+            raise SystemExit("da4ml computes something else")
+    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
+        VerilogModel(logic, "da4ml_top", folder, latency_cutoff=cutoff).write()
+        made = {p.name: p.read_text() for p in Path(folder).rglob("*.v")}
+    files = {n: t for n, t in made.items() if "wrapper" not in n and n != "lookup_table.v"}
+    depth = (
+        max((int(d) for n in files for d in re.findall(r"stage(\d+)\.v", n)), default=-1) + 2
+        if registers
+        else 0
+    )
+    name = f"da4ml, {'bits' if bits else '±1'}{', pipelined' if registers else ''}"
+    # −1 and +1 take two bits of two's complement, of which synthesis is to know that the lower one is always 1.
+    lanes = "x" if bits else "{" + ", ".join(f"~x[{i}], 1'b1" for i in reversed(range(inputs))) + "}"
+    files["signs.sv"] = f"""module signs(input clk, input [{inputs - 1}:0] x, output [{neurons - 1}:0] y);
+  da4ml_top logic_of_it ({".clk(clk), " if registers else ""}.model_inp({lanes}), .model_out(y));
+endmodule
+"""
+    instance = f"signs dut (.clk(clk), .x(feed[{inputs}-1:0]), .y(y));"
+    return Sources(name, files, "signs", instance, depth, seconds)
+
+
+def naive(weights: Array, thresholds: Array) -> Sources:
+    """The constants in a plain loop, registered before and behind."""
+    inputs, neurons = weights.shape
+    ones = sum(1 << int(i) for i in np.flatnonzero(weights.T.reshape(-1) > 0))
+    limits = ((thresholds + inputs) // 2).tolist()
+    bits = inputs.bit_length()
+    packed = sum(int(limit) << (n * bits) for n, limit in enumerate(limits))
+    text = f"""module naive(input logic clk, input logic [{inputs - 1}:0] x, output logic [{neurons - 1}:0] y);
+  localparam logic [{inputs * neurons - 1}:0] W = {inputs * neurons}'h{ones:x};
+  localparam logic [{bits * neurons - 1}:0] T = {bits * neurons}'h{packed:x};
+  for (genvar n = 0; n < {neurons}; n++) begin : g
+    always_ff @(posedge clk) y[n] <= {bits}'($countones(~(x ^ W[n*{inputs}+:{inputs}]))) >= T[n*{bits}+:{bits}];
+  end
+endmodule
+"""
+    instance = f"naive dut (.clk(clk), .x(feed[{inputs}-1:0]), .y(y));"
+    return Sources("plain loop", {"naive.sv": text}, "naive", instance, 1, 0.0)
+
+
+def design(sources: Sources, top: str, files: dict[str, str]) -> Design:
+    """Sources in the form that synthesis takes; all of them are read as SystemVerilog."""
+    return Design(top, {Path(n).stem + ".sv": t for n, t in {**sources.files, **files}.items()}, (), (), ())
+
+
+def area(sources: Sources, folder: Path) -> tuple[Usage, int]:
+    """Cells on 7 series, and Yosys' estimate of the physical LUTs into which two small ones go together."""
+    mapper = flows.MAPPERS["xilinx"]
+    passes = [
+        f"hierarchy -top {sources.top}",
+        *mapper.command.split("; "),
+        "tee -q -o packed.txt stat -tech xilinx",
+    ]
+    netlist = synth.run_yosys(design(sources, sources.top, {}), folder, passes, "netlist.json")
+    estimate = re.findall(r"Estimated number of LCs: +(\d+)", (folder / "packed.txt").read_text())[-1]
+    return of_netlist(netlist, mapper, {}), int(estimate)
+
+
+def clocks(sources: Sources, inputs: int, neurons: int, folder: Path) -> Iterator[str]:
+    """LUTs on ECP5, and what nextpnr reaches in each speed grade, in MHz."""
+    shell = SHELL.format(inputs=inputs, outputs=neurons, instance=sources.instance)
+    mapper = flows.MAPPERS["ecp5"]
+    passes = ["hierarchy -top shell", *mapper.command.split("; ")]
+    netlist = synth.run_yosys(design(sources, "shell", {"shell.sv": shell}), folder, passes, "netlist.json")
+    yield f"{of_netlist(netlist, mapper, {}).lut:,}"
+    for grade, goal in GRADES.items():
+        report = f"timing{grade}.json"
+        command = [*tools.nextpnr("ecp5").start, "--85k", "--package", "CABGA381", "--speed", grade]
+        command += ["--json", "netlist.json", "--report", report, "--freq", str(goal), "--seed", "1"]
+        tools.run([*command, "--timing-allow-fail", "--lpf-allow-unconstrained"], folder, "nextpnr")
+        fmax = json.loads((folder / report).read_text())["fmax"].values()
+        yield f"{min(float(c['achieved']) for c in fmax):.0f}"
+
+
+def forms(weights: Array, thresholds: Array, *, clock: bool) -> Iterator[Sources]:
+    """All that are compared, the larger ones later."""
+    yield ours(weights, thresholds, boards.ECP5 if clock else boards.XILINX)
+    for bits in (True, False):
+        for registers in (True,) if clock else (False, True):
+            yield da4ml(weights, thresholds, bits=bits, registers=registers)
+    if "--naive" in sys.argv:
+        yield naive(weights, thresholds)
+
+
+def main() -> None:
+    clock = "--clock" in sys.argv
+    only = [a[7:] for a in sys.argv if a.startswith("--only=")]
+    print(f"Yosys {tools.yosys().release}", end="\n\n")
+    if clock:
+        print("| matrix | form | registers | LUT4 with shell | MHz grade 6 | MHz grade 8 |")
+        print("| --- | --- |" + " ---: |" * 4)
+    else:
+        print("| matrix | form | LUT cells | packed | CARRY4 | FF | registers | seconds of solving |")
+        print("| --- | --- |" + " ---: |" * 6)
+    for size in [a for a in sys.argv if a in SIZES] or SIZES:
+        inputs, neurons = map(int, size.split("x"))
+        for sources in forms(*matrix(inputs, neurons), clock=clock):
+            if only and not sources.name.startswith(tuple(only)):
+                continue
+            with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
+                cells = [f"{inputs}×{neurons}", sources.name]
+                if clock:
+                    cells += [str(sources.registers), *clocks(sources, inputs, neurons, Path(name))]
+                else:
+                    used, packed = area(sources, Path(name))
+                    cells += [f"{used.lut:,}", f"{packed:,}", f"{used.carry:,}", f"{used.ff:,}"]
+                    cells += [str(sources.registers), f"{sources.seconds:.0f}"]
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

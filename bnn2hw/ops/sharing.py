@@ -1,0 +1,386 @@
+"""How the neurons of a constant matrix of signs share their sums.
+
+Neurons are taken in groups. To two neurons every input contributes either with equal or with opposite signs: if A is
+the sum of the ones and B of the others, the neurons are A + B and A − B, so that two sums over all inputs become two
+sums over half of them, and two additions. A group of k neurons has 2^(k−1) such classes of inputs, and is halved: the
+butterflies u = A + B and v = A − B, of classes that differ in nothing but the signs of the second half, serve the two
+halves, each of which goes on with its own, fewer classes. The classes themselves are counted by tables of as many
+inputs as a LUT has. Each adder takes one input more at its carry for nothing: an input that its class leaves out goes
+there, in the halves or at the very end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+
+import numpy as np
+
+from bnn2hw.ir import Array
+from bnn2hw.ops.sums import Count, Lane, Sums, Value
+
+Signs = tuple[int, ...]
+"""By neuron."""
+
+Halves = tuple[Signs, Signs]
+"""Of a pair of classes, the signs in both halves of a group, but for the common sign of each."""
+
+
+def table_luts(lanes: int) -> int:
+    """LUTs of a count by table: one per bit of the count."""
+    return lanes.bit_length() if lanes > 1 else 0
+
+
+def adder_luts(bits: int, carry: bool, table: int) -> int:
+    """LUTs of a carry chain: one per bit of the longer operand where LUTs are large.
+
+    Small ones come in pairs, and of them one reads the carry out, and one takes a carry in.
+    """
+    return bits if table > 4 else 2 * math.ceil((bits + 1 + carry) / 2)
+
+
+def node_luts(sums: Sums, node: int, table: int) -> int:
+    """LUTs of a node, with tables that fit into single LUTs."""
+    made = sums.nodes[node]
+    if isinstance(made, Count):
+        return table_luts(len(made.lanes))
+    longer = max(sums.width(made.left), sums.width(made.right))
+    return adder_luts(longer, made.carry is not None, table) + made.inverted
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How some lanes are counted: by a table, or as two counts and perhaps a lane that is their carry.
+
+    Attributes:
+        luts: what it takes.
+        carries: how many lanes are carries.
+        parts: lanes of the two counts, where it is no table.
+        carry: whether their sum takes a lane as its carry.
+    """
+
+    luts: int
+    carries: int = 0
+    parts: tuple[int, int] | None = None
+    carry: bool = False
+
+
+@cache
+def plan(lanes: int, table: int) -> Plan:
+    """The cheapest way to count so many lanes, 1 or more, with tables of at most `table`."""
+    if lanes <= table:
+        return Plan(table_luts(lanes))
+
+    def made(left: int, right: int, carry: int) -> Plan:
+        a, b = plan(left, table), plan(right, table)
+        return Plan(
+            a.luts + b.luts + adder_luts(left.bit_length(), bool(carry), table),
+            a.carries + b.carries + carry,
+            (left, right),
+            bool(carry),
+        )
+
+    pairs = [(a, lanes - c - a, c) for c in (1, 0) for a in range((lanes - c + 1) // 2, lanes - c)]
+    return min((made(*p) for p in pairs), key=lambda p: p.luts)
+
+
+@dataclass(frozen=True)
+class Class:
+    """Where an input, or a sum, belongs in two halves of a group.
+
+    Attributes:
+        first: its signs in the first half, but for their common sign.
+        second: the same of the second half.
+        sign: the common sign of the first half.
+        opposite: whether that of the second half is another.
+    """
+
+    first: Signs
+    second: Signs
+    sign: int
+    opposite: bool
+
+
+@cache
+def class_of(signs: Signs) -> Class:
+    """The class of signs of a whole group of two neurons or more, the larger half of which is the first."""
+    half = (len(signs) + 1) // 2
+    p, q = signs[:half], signs[half:]
+    return Class(tuple(s * p[0] for s in p), tuple(s * q[0] for s in q), p[0], p[0] != q[0])
+
+
+@dataclass
+class Pair:
+    """What belongs to one pair of classes: sums and lanes with equal common signs in both halves, and opposite ones.
+
+    `carry` is a lane that is added behind both, and whether its signs are opposite.
+    """
+
+    values: tuple[list[Value], list[Value]] = field(default_factory=lambda: ([], []))
+    lanes: tuple[list[Lane], list[Lane]] = field(default_factory=lambda: ([], []))
+    carry: tuple[Lane, bool] | None = None
+
+
+@dataclass
+class Group:
+    """Some neurons that are summed together, with inputs that are left to the carries of later adders.
+
+    Attributes:
+        weights: of the neurons, shape (inputs, neurons).
+        table: inputs of a table at most.
+        sums: takes the nodes.
+    """
+
+    weights: Array
+    table: int
+    sums: Sums
+    _known: dict[tuple[Halves, frozenset[int]], tuple[Value, Value]] = field(default_factory=dict)
+    _luts: list[int] = field(default_factory=list)
+
+    @cached_property
+    def signs(self) -> list[Signs]:
+        """By input."""
+        return [tuple(row) for row in self.weights.tolist()]
+
+    @cached_property
+    def members(self) -> dict[Halves, tuple[list[Lane], list[Lane]]]:
+        """By pair of classes, the inputs with equal common signs in both halves, and those with opposite ones."""
+        found: dict[Halves, tuple[list[Lane], list[Lane]]] = {}
+        for i, signs in enumerate(self.signs):
+            where = class_of(signs)
+            found.setdefault((where.first, where.second), ([], []))[where.opposite].append((i, where.sign))
+        return found
+
+    def outputs(self, late: frozenset[int]) -> list[Value]:
+        """The sums of all neurons, with some inputs left for later."""
+        neurons = range(self.weights.shape[1])
+        if len(neurons) == 1:
+            return [self._count([(i, s[0]) for i, s in enumerate(self.signs)])]
+        missing: dict[Halves, set[int]] = {}
+        for i in late:
+            where = class_of(self.signs[i])
+            missing.setdefault((where.first, where.second), set()).add(i)
+        made = {}
+        for halves, (equal, opposite) in self.members.items():
+            without = frozenset(missing.get(halves, ()))
+            if len(without) == len(equal) + len(opposite):
+                continue
+            if (halves, without) not in self._known:
+                lanes = ([x for x in part if x[0] not in without] for part in (equal, opposite))
+                self._known[halves, without] = self._of_lanes(*lanes)
+            made[halves] = self._known[halves, without]
+        return self._halves(made, neurons, sorted(late))
+
+    def luts(self, late: frozenset[int]) -> int:
+        """LUTs of all neurons."""
+        outputs = self.outputs(late)
+        self._luts += [
+            node_luts(self.sums, n, self.table) for n in range(len(self._luts), len(self.sums.nodes))
+        ]
+        return sum(self._luts[n] for n in self.sums.reached(v.node for v in outputs))
+
+    def _halves(
+        self, pairs: dict[Halves, tuple[Value, Value]], neurons: Sequence[int], late: Sequence[int]
+    ) -> list[Value]:
+        first = [(u, halves[0]) for halves, (u, _) in pairs.items()]
+        second = [(v, halves[1]) for halves, (_, v) in pairs.items()]
+        half = (len(neurons) + 1) // 2
+        return self._later(neurons[:half], first, late) + self._later(neurons[half:], second, late)
+
+    def _later(
+        self, neurons: Sequence[int], values: Sequence[tuple[Value, Signs]], late: Sequence[int]
+    ) -> list[Value]:
+        """The sums of neurons from sums over classes and some inputs, which find their places here or further on."""
+        rows = {i: tuple(self.signs[i][n] for n in neurons) for i in late}
+        if len(neurons) == 1:
+            return [self._merge([v.times(s[0]) for v, s in values], [(i, s[0]) for i, s in rows.items()])]
+        pairs: dict[Halves, Pair] = {}
+        for value, signs in values:
+            where = class_of(signs)
+            pair = pairs.setdefault((where.first, where.second), Pair())
+            pair.values[where.opposite].append(value.times(where.sign))
+        further = []
+        for i, signs in rows.items():
+            where = class_of(signs)
+            found = pairs.get((where.first, where.second))
+            lane = i, where.sign
+            if found and len(found.values[where.opposite]) - 1 > len(found.lanes[where.opposite]):
+                found.lanes[where.opposite].append(lane)
+            elif found and all(found.values) and not found.carry:
+                found.carry = lane, where.opposite
+            else:
+                further.append(i)
+        made = {halves: self._butterfly(pair) for halves, pair in pairs.items()}
+        return self._halves(made, neurons, further)
+
+    def _butterfly(self, pair: Pair) -> tuple[Value, Value]:
+        """A + B and A − B."""
+        a, b = (
+            self._merge(values, lanes) if values else None
+            for values, lanes in zip(pair.values, pair.lanes, strict=True)
+        )
+        return self._both(a, b, pair.carry)
+
+    def _both(
+        self, a: Value | None, b: Value | None, carry: tuple[Lane, bool] | None = None
+    ) -> tuple[Value, Value]:
+        """A ± b where both are there, and a lane that belongs to one of them."""
+        if a is None or b is None:
+            one = a or b
+            if one is None:
+                raise ValueError("there is nothing to be summed")
+            return one, one.times(1 if a else -1)
+        if carry is None:
+            return self.sums.add(a, b), self.sums.add(a, b.times(-1))
+        lane, opposite = carry
+        other = (lane[0], -lane[1]) if opposite else lane
+        return self.sums.add(a, b, lane), self.sums.add(a, b.times(-1), other)
+
+    def _of_lanes(self, equal: list[Lane], opposite: list[Lane]) -> tuple[Value, Value]:
+        """Σ equal ± Σ opposite: each by a table, or as a butterfly of two counts that perhaps takes a lane as carry."""
+        if not equal or not opposite:
+            return self._both(
+                self._count(equal) if equal else None, self._count(opposite) if opposite else None
+            )
+        sizes = len(equal), len(opposite)
+
+        def price(less: tuple[int, int]) -> int:
+            rest = [s - l for s, l in zip(sizes, less, strict=True)]
+            adders = 2 * adder_luts(max(rest).bit_length(), any(less), self.table)
+            return sum(plan(r, self.table).luts for r in rest) + adders
+
+        ways = [w for w in ((0, 0), (1, 0), (0, 1)) if w[0] < sizes[0] and w[1] < sizes[1]]
+        less = min(ways, key=price)
+        if sum(sizes) <= self.table and 2 * table_luts(sum(sizes)) <= price(less):
+            return self.sums.count([*equal, *opposite]), self.sums.count(
+                [*equal, *((i, -s) for i, s in opposite)]
+            )
+        if less == (0, 0):
+            return self._both(self._count(equal), self._count(opposite))
+        side = [equal, opposite][less[1]]
+        lane = next((x for x in reversed(side) if x[1] > 0), side[-1])
+        a, b = (self._count([x for x in lanes if x != lane]) for lanes in (equal, opposite))
+        return self._both(a, b, (lane, bool(less[1])))
+
+    def _count(self, lanes: Sequence[Lane]) -> Value:
+        """Σ sign · bit, as planned."""
+        rising = sorted(lanes, key=lambda x: x[1])
+        if sum(sign for _, sign in lanes) < 0:
+            rising.reverse()
+        carries = plan(len(lanes), self.table).carries  # all of the commoner sign, as far as there are such
+        rest, spare = rising[: len(rising) - carries], rising[len(rising) - carries :]
+        return self._planned(len(lanes), iter(sorted(rest)), iter(spare))
+
+    def _planned(self, size: int, lanes: Iterable[Lane], carries: Iterable[Lane]) -> Value:
+        how = plan(size, self.table)
+        if how.parts is None:
+            return self.sums.count([next(iter(lanes)) for _ in range(size)])
+        a, b = (self._planned(part, lanes, carries) for part in how.parts)
+        return self.sums.add(a, b, next(iter(carries)) if how.carry else None)
+
+    def _merge(self, values: Sequence[Value], lanes: Sequence[Lane]) -> Value:
+        """The sum of values and lanes, in a tree that adds narrow ones first; lanes are carries as far as there are."""
+        waiting, carries = list(values), list(lanes)
+        over = len(carries) - (len(waiting) - 1)
+        if over > 0:  # those that are counted make a number more, and so a carry
+            counted = max(over - 1, 1)
+            waiting.append(self._count(carries[:counted]))
+            carries = carries[counted:]
+        while len(waiting) > 1:
+            waiting.sort(key=lambda v: (self.sums.width(v.node), self.sums.stages[v.node]), reverse=True)
+            a, b = waiting.pop(), waiting.pop()
+            # The carry's sign is free where a and b differ in theirs, else it is better theirs.
+            lane = next((x for x in carries if a.sign != b.sign or x[1] == a.sign), None)
+            if lane is None and len(carries) > len(waiting):
+                lane = carries[0]
+            if lane:
+                carries.remove(lane)
+            waiting.append(self.sums.add(a, b, lane))
+        return waiting[0]
+
+
+def settle(weights: Array, table: int) -> tuple[int, frozenset[int]]:
+    """LUTs of a group of neurons, and which inputs it leaves for later: one by one, as long as that saves any."""
+    group = Group(weights, table, Sums())
+    members: dict[Signs, list[int]] = {}
+    for i, signs in enumerate(group.signs):
+        members.setdefault(signs, []).append(i)
+    best, late = group.luts(frozenset()), frozenset[int]()
+    while True:
+        candidates = [m[0] for m in members.values() if m]
+        found = min(((group.luts(late | {i}), i) for i in candidates), default=(best, -1))
+        if found[0] >= best:
+            return best, late
+        best, late = found[0], late | {found[1]}
+        members[group.signs[found[1]]].remove(found[1])
+
+
+MOST_NEURONS = 6
+"""Of a group."""
+
+EXCHANGES = 8
+"""Per neuron, exchanges that are tried between groups."""
+
+SAMPLES = 3
+"""Groups of each size that are looked at before one is chosen."""
+
+
+def share(weights: Array, table: int = 6) -> tuple[Sums, list[Value]]:
+    """A program for the sums of all neurons over bits, Σ weight · bit, and where each neuron stands in it.
+
+    Args:
+        weights: ±1, shape (inputs, neurons).
+        table: inputs of a table at most; those of the family's LUTs, which say what carry chains take too.
+    """
+    columns, numbers, flips = _distinct(np.asarray(weights, np.int64))
+    sums, found = Sums(), dict[int, Value]()
+    for neurons in _grouped(columns, table):
+        part = columns[:, neurons]
+        group = Group(part, table, sums)
+        found.update(zip(neurons, group.outputs(settle(part, table)[1]), strict=True))
+    return sums.needed([found[n].times(s) for n, s in zip(numbers, flips, strict=True)])
+
+
+def _distinct(weights: Array) -> tuple[Array, list[int], list[int]]:
+    """Columns that differ in more than their sign; and for each neuron its column and sign."""
+    flips = weights[0].copy()
+    columns, numbers = np.unique(weights * flips, axis=1, return_inverse=True)
+    return columns, numbers.reshape(-1).tolist(), flips.tolist()
+
+
+def _grouped(columns: Array, table: int) -> list[list[int]]:
+    """Neurons in groups: of the two sizes that samples find best, that which turns out better."""
+    neurons = columns.shape[1]
+    worth = max(len(columns).bit_length() - 3, 2)  # classes double with every neuron, and should not be empty
+    sizes = range(1, min(MOST_NEURONS, neurons, worth) + 1)
+
+    def sampled(size: int) -> float:
+        starts = range(0, neurons - size + 1, max(neurons // SAMPLES, size))
+        return float(np.mean([settle(columns[:, i : i + size], table)[0] for i in starts])) / size
+
+    found = [_exchanged(columns, table, size) for size in sorted(sizes, key=sampled)[:2]]
+    return min(found, key=lambda f: f[0])[1]
+
+
+def _exchanged(columns: Array, table: int, size: int) -> tuple[int, list[list[int]]]:
+    """Groups of about that many neurons, exchanged between them while that saves LUTs; and these."""
+    neurons = columns.shape[1]
+    groups = [list(map(int, part)) for part in np.array_split(np.arange(neurons), -(-neurons // size))]
+
+    def price(neurons: Sequence[int]) -> int:
+        return Group(columns[:, neurons], table, Sums()).luts(frozenset())
+
+    prices = [price(g) for g in groups]
+    rng = np.random.default_rng(0)
+    for _ in range(EXCHANGES * neurons if len(groups) > 1 else 0):
+        a, b = rng.choice(len(groups), 2, replace=False).tolist()
+        one, other = list(groups[a]), list(groups[b])
+        i, j = int(rng.integers(len(one))), int(rng.integers(len(other)))
+        one[i], other[j] = other[j], one[i]
+        tried = price(one), price(other)
+        if sum(tried) <= prices[a] + prices[b]:
+            groups[a], groups[b] = one, other
+            prices[a], prices[b] = tried
+    return sum(settle(columns[:, g], table)[0] for g in groups), groups

@@ -1,0 +1,123 @@
+"""Style `unrolled`: layers whose weights become logic that answers in every cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bnn2hw import fold
+from bnn2hw.boards import Device
+from bnn2hw.errors import FoldingError
+from bnn2hw.fold import Folding
+from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, View
+from bnn2hw.ops import MatVec, Threshold, Unrolled, Xnor
+
+STYLES = ("folded", "unrolled")
+
+MOST_WEIGHTS = 2**18
+"""Of an unrolled layer: about as many LUTs as a large device has, and minutes of solving."""
+
+
+def apply(graph: Graph, by_hand: Folding | None, device: Device) -> tuple[Graph, Folding | None]:
+    """Unroll the layers whose style says so, with the binary thresholds behind them.
+
+    Args:
+        graph: in hardware form.
+        by_hand: by layer its `style`, or what `fold` takes.
+        device: whose LUTs the logic is made for.
+
+    Returns:
+        The graph, and the folding without styles; where a threshold went into its layer a view keeps its name.
+
+    Raises:
+        FoldingError: an unknown layer or style, a layer that cannot be unrolled, or one with PE or SIMD besides.
+    """
+    ops: dict[str, Op] = {}
+    rest: dict[str, Mapping[str, int | str]] = {}
+    for name, knobs in (by_hand or {}).items():
+        style = knobs.get("style", "folded")
+        if style not in STYLES:
+            raise FoldingError(f"layer '{name}' has no style {style!r}; it is one of {', '.join(STYLES)}")
+        others = {k: v for k, v in knobs.items() if k != "style"}
+        if style == "folded":
+            if others:
+                rest[name] = others
+            continue
+        if others:
+            raise FoldingError(
+                f"layer '{name}' is unrolled and answers in every cycle, so it has no {' and '.join(others)}"
+            )
+        ops |= _unrolled(graph, *_unit(graph, name), device)
+    return graph.map_ops(ops), rest or None
+
+
+def folding(graph: Graph) -> dict[str, dict[str, int | str]]:
+    """The folding of a graph, styles among it, in the form that `apply` takes."""
+    styles: dict[str, dict[str, int | str]] = {
+        n.name: {"style": "unrolled"} for n in graph if isinstance(n.op, Unrolled)
+    }
+    return {**fold.of(graph), **styles}
+
+
+def _unit(graph: Graph, name: str) -> tuple[Node, Xnor]:
+    """The node that a folding names, which can be unrolled.
+
+    Raises:
+        FoldingError: there is none, or it cannot.
+    """
+    units = [n.name for n in graph if isinstance(n.op, MatVec)]
+    node = next((n for n in graph if n.name == name), None)
+    if node is None:
+        raise FoldingError(
+            f"the folding names a layer '{name}' that is not there; layers: {', '.join(units)}"
+        )
+    if not isinstance(node.op, Xnor):
+        can = [n.name for n in graph if isinstance(n.op, Xnor)]
+        raise FoldingError(
+            f"layer '{name}' cannot be unrolled, as only layers with ±1 inputs and weights can: "
+            f"{', '.join(can) or 'this model has none'}"
+        )
+    [x] = graph.inputs_of(node)
+    if x.ints != BIPOLAR:
+        raise FoldingError(
+            f"layer '{name}' cannot be unrolled, as its inputs are {x.ints} and not only ±1: "
+            "zero padding puts zeros among them; padding with pad_values=1.0 does not"
+        )
+    if node.op.writable:
+        raise FoldingError(
+            f"layer '{name}' cannot be unrolled, as its weights are to be loadable: logic cannot be written"
+        )
+    if node.op.weights.size > MOST_WEIGHTS:
+        raise FoldingError(
+            f"layer '{name}' has {node.op.weights.size:,} weights; at most {MOST_WEIGHTS:,} can be unrolled"
+        )
+    return node, node.op
+
+
+def _unrolled(graph: Graph, node: Node, unit: Xnor, device: Device) -> dict[str, Op]:
+    """The ops that take the place of a unit, and of the binary threshold that alone reads it."""
+    table = device.family.lut_inputs
+    readers = graph.consumers[node.name]
+    reader = readers[0] if len(readers) == 1 and node.name not in graph.outputs else None
+    if reader is None or not isinstance(reader.op, Threshold) or not _fits(reader.op, unit):
+        return {node.name: Unrolled.of(unit, table=table)}
+    threshold = reader.op
+    op = Unrolled.of(unit, _each(threshold.thresholds[:, 0], unit), _each(threshold.falls, unit), table)
+    shape = graph.types[reader.name].shape
+    return {node.name: op, reader.name: View(shape, threshold.scale, threshold.offset)}
+
+
+def _fits(threshold: Threshold, unit: Xnor) -> bool:
+    """Whether a threshold tells signs of a unit's own neurons."""
+    return (
+        not threshold.writable
+        and threshold.type == BIPOLAR
+        and threshold.axes == 1
+        and len(threshold.thresholds) in (1, unit.mh)
+    )
+
+
+def _each(rows: Array | None, unit: Xnor) -> Array | None:
+    """What holds for each neuron, where one row may stand for all."""
+    return None if rows is None else np.broadcast_to(rows, (unit.mh,)).copy()
