@@ -9,10 +9,11 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from bnn2hw.flow import Accelerator, compile, load  # noqa: A004
     from bnn2hw.ops.source import Input
+    from bnn2hw.rates import pareto
 
-_FACE = {"Accelerator": "flow", "compile": "flow", "load": "flow", "Input": "ops.source"}
+_FACE = {"Accelerator": "flow", "compile": "flow", "load": "flow", "pareto": "rates", "Input": "ops.source"}
 
-__all__ = ["Accelerator", "Input", "__version__", "compile", "load"]
+__all__ = ["Accelerator", "Input", "__version__", "compile", "load", "pareto"]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ from bnn2hw import images as image_files
 from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import Bnn2hwError, InputError, MismatchError
 from bnn2hw.ops.channels import Meaning
+from bnn2hw.rates import Point
 
 Progress = Callable[[str], None]
 
@@ -221,6 +222,30 @@ def estimate(model: Path, as_json: bool, **options: Any) -> None:
     with _progress(as_json) as progress:
         accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
     _show(accelerator, as_json)
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--ratio", type=float, default=1.1, help="At least by how much each is faster than the one before."
+)
+@_model_options
+def pareto(model: Path, ratio: float, as_json: bool, **options: Any) -> None:
+    """What rate costs what: the cheapest foldings of MODEL, from the slowest to the fastest that fits the target.
+
+    MODEL is a file, or a folder that compile wrote.
+    """
+    with _progress(as_json) as progress:
+        accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
+        progress("searching all foldings")
+        front = bnn2hw.pareto(accelerator, ratio)
+    click.echo(json.dumps([_point(p) for p in front], indent=1) if as_json else str(front))
+
+
+def _point(point: Point) -> dict[str, Any]:
+    cost = point.cost
+    used = {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp}
+    return {**point.__dict__, "cost": used}
 
 
 @main.command()

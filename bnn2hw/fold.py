@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
 from dataclasses import fields, replace
 
-from bnn2hw import estimate
+from bnn2hw import estimate, streams
 from bnn2hw.boards import Device
+from bnn2hw.choices import Choices, Chosen
 from bnn2hw.errors import FoldingError
-from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node, Op, Tensor
-from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import divisors
-from bnn2hw.ops.source import Source
-from bnn2hw.ops.window import Window
+from bnn2hw.estimate import Estimate
+from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
 
 Folding = Mapping[str, Mapping[str, int | str]]
 """By layer, the values of `pe` and `simd` of its matrix-vector unit (or of its other op, where it has none).
@@ -23,8 +22,31 @@ FILL = 0.7
 """Share of a device's LUTs that a folding chosen for the device may use: what lies above is hard to route."""
 
 
+def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Folding | None = None) -> Graph:
+    """The folding that a user asks for: for a rate, as fast as layers folded by hand, or as fast as the device holds.
+
+    Raises:
+        FoldingError: as for `for_rate` and `for_device`, or the device does not hold what the rate needs.
+    """
+    if fps is None and not by_hand:
+        return for_device(graph, device)
+    period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {})
+    found = _for_rate(graph, period, device, by_hand)
+    use = Estimate(Cycles(period, 0), found.cost, device)
+    if not use.fits:
+        worst = max(use.use, key=lambda k: use.use[k])
+        raise FoldingError(
+            f"the design is predicted to need {use.use[worst]:.0%} of the {worst.upper()}s of {device.name}; "
+            "ask for fewer fps, or choose a larger target"
+        )
+    return graph.map_ops(found.ops)
+
+
 def for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None = None) -> Graph:
     """The cheapest folding in which every op needs at most `period` cycles per frame.
+
+    It is proved the cheapest in the model of `choices`, which counts what lies between neighbours. Where that one does
+    not fit the device but others for the rate do, it is the cheapest of those.
 
     Args:
         graph: a graph in hardware form.
@@ -35,63 +57,76 @@ def for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None 
     Raises:
         FoldingError: an op is slower in every folding, or a folding by hand names no layer or does not divide.
     """
-    fixed = _by_hand(graph, by_hand or {})
-    ops: dict[str, Op] = {}
-    slow = []
-    for node in graph:
-        inputs = graph.inputs_of(node)
-        if node.name in fixed:
-            ops[node.name] = fixed[node.name]
-        elif isinstance(node.op, Source):
-            ops[node.name] = replace(node.op, lanes=_source_lanes(node.op.tensor, period))
-        elif isinstance(node.op, MatVec):
-            pixel = _pixel(graph, node)
-            chosen = _cheapest(node.op.foldings(*inputs), inputs, period, device, pixel)
-            ops[node.name] = chosen or node.op
-            if not chosen:
-                slow.append((node, min(o.interval(*inputs) for o in node.op.foldings(*inputs))))
-    for node, op in estimate.hardware_nodes(graph):
-        inputs = graph.inputs_of(node)
-        if node.name in ops:
-            continue
-        wish = _neighbour_lanes(graph, node, ops)
-        legal = [o for o in op.foldings(*inputs) if o.interval(*inputs) <= period]
-        ops[node.name] = _fitting(legal, inputs, wish, device) or op
-        if not legal:
-            slow.append((node, min(o.interval(*inputs) for o in op.foldings(*inputs))))
+    return graph.map_ops(_for_rate(graph, period, device, by_hand).ops)
+
+
+def _for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None) -> Chosen:
+    choices = Choices(graph, device, _by_hand(graph, by_hand or {}))
+    slow = choices.slow(period)
     if slow:
-        node, best = max(slow, key=lambda s: s[1])
+        name, best = max(slow, key=lambda s: s[1])
         clock = device.clock_mhz
         raise FoldingError(
-            f"no folding reaches {period} cycles per frame: layer '{node.name}' needs at least {best}; "
+            f"no folding reaches {period} cycles per frame: layer '{name}' needs at least {best}; "
             f"ask for at most {clock * 1e6 / best:.0f} fps at the {clock:g} MHz of {device.name}"
         )
-    return graph.map_ops(ops)
+    return choices.least(period, _room(device, 1.0)) or choices.cheapest(period)
 
 
 def for_device(graph: Graph, device: Device, by_hand: Folding | None = None) -> Graph:
-    """The fastest folding that the device is predicted to hold.
+    """The fastest folding that the device is predicted to hold, and the cheapest of those.
 
     Raises:
         FoldingError: even the slowest does not fit, or a folding by hand does not divide.
     """
-    slow, fast = 2**40, fastest(graph)
-    best = for_rate(graph, slow, device, by_hand)
-    if not _fits(best, device):
-        use = {name: f"{share:.0%}" for name, share in _use(best, device).items()}
+    choices = Choices(graph, device, _by_hand(graph, by_hand or {}))
+    room, periods = _room(device, FILL), choices.periods
+    best = choices.least(periods[-1], room)
+    if best is None:
+        needs = Estimate(Cycles(1, 1), choices.cheapest(periods[-1]).cost, device).use
+        use = {name: f"{share:.0%}" for name, share in needs.items()}
         raise FoldingError(
             f"the design does not fit {device.name} in any folding: the smallest needs {use['lut']} of the LUTs, "
             f"{use['ff']} of the flip-flops and {use['bram']} of the block RAMs; choose a larger target"
         )
-    slow = estimate.interval(best)
-    while fast < slow:
-        middle = (fast + slow) // 2
-        tried = for_rate(graph, middle, device, by_hand)
-        if _fits(tried, device):
-            best, slow = tried, min(middle, max(fast, estimate.interval(tried)))
+    low, high = 0, bisect_left(periods, best.interval)
+    while low < high:
+        middle = (low + high) // 2
+        tried = choices.least(periods[middle], room)
+        if tried:
+            best, high = tried, min(middle, bisect_left(periods, tried.interval))
         else:
-            fast = middle + 1
-    return best
+            low = middle + 1
+    return graph.map_ops(best.ops)
+
+
+def pareto(graph: Graph, device: Device, by_hand: Folding | None = None, ratio: float = 1.0) -> list[Chosen]:
+    """The foldings that no other beats in both rate and price, from the slowest to the fastest that fits the device.
+
+    Args:
+        graph: a graph in hardware form.
+        device: what must hold them, and whose scarcity weighs its resources against each other.
+        by_hand: layers whose folding is given.
+        ratio: at least by how much each is faster than the one before; 1 for all there are.
+
+    Raises:
+        FoldingError: as for `for_device`.
+    """
+    fastest = estimate.interval(for_device(graph, device, by_hand))
+    choices, room = Choices(graph, device, _by_hand(graph, by_hand or {})), _room(device, FILL)
+    periods = [p for p in choices.periods if p >= fastest]
+    found: list[Chosen] = []
+    last = len(periods) - 1
+    while last >= 0:
+        point = choices.least(periods[last], room)
+        if point is None:
+            break
+        while found and found[-1].price >= point.price:
+            found.pop()
+        found.append(point)
+        below = bisect_left(periods, point.interval) - 1
+        last = min(below, max(bisect_right(periods, point.interval / ratio) - 1, 0)) if below >= 0 else -1
+    return found
 
 
 def fastest(graph: Graph) -> int:
@@ -110,10 +145,11 @@ def slowest(graph: Graph, by_hand: Folding) -> int:
 
 
 def of(graph: Graph) -> dict[str, dict[str, int | str]]:
-    """The folding of a graph, in the form that `by_hand` takes."""
+    """The folding of a graph, streamed or not, in the form that `by_hand` takes."""
+    bare = streams.without_plumbing(graph)
     return {
         n.name: {f: getattr(op, f) for f in _knobs(op)}
-        for n, op in estimate.hardware_nodes(graph)
+        for n, op in estimate.hardware_nodes(bare)
         if _knobs(op)
     }
 
@@ -122,88 +158,9 @@ def _knobs(op: Op) -> list[str]:
     return [f.name for f in fields(op) if f.name in ("pe", "simd")]
 
 
-def _use(graph: Graph, device: Device) -> dict[str, float]:
-    return estimate.Estimate(Cycles(1, 1), estimate.cost(graph, device), device).use
-
-
-def _fits(graph: Graph, device: Device) -> bool:
-    use = _use(graph, device)
-    return use["lut"] <= FILL and use["ff"] <= FILL and use["bram"] <= 1 and use["dsp"] <= 1
-
-
-BLOCK_WEIGHT = 0.5
-"""What block RAMs' and DSPs' shares of the device count beside that of LUTs: many blocks of both lie idle."""
-
-
-def _price(cost: Cost, device: Device) -> float:
-    """Cost as a weighted share of the device."""
-    logic = cost.lut / device.lut + cost.ff / (2 * device.ff)
-    return logic + BLOCK_WEIGHT * (cost.bram / max(device.bram, 1) + cost.dsp / max(device.dsp, 1))
-
-
-def _cheapest(
-    foldings: Iterable[HardwareOp], inputs: tuple[Tensor, ...], period: int, device: Device, pixel: int
-) -> HardwareOp | None:
-    """The cheapest op that keeps the pace, preferring beats that are a part or a multiple of a pixel."""
-    legal = [o for o in foldings if o.interval(*inputs) <= period]
-
-    def price(op: HardwareOp) -> tuple[float, int]:
-        lanes, out = op.lanes(*inputs)
-        awkward = pixel % lanes and lanes % pixel
-        return _price(op.cost(device.family, *inputs), device) * (1.5 if awkward else 1.0), out
-
-    return min(legal, key=price, default=None)
-
-
-def _pixel(graph: Graph, node: Node) -> int:
-    """Channels of a pixel where a window feeds the node, otherwise all that a vector holds."""
-    feeder = graph[graph.wire(node.inputs[0])]
-    return (
-        graph.inputs_of(feeder)[0].channels
-        if isinstance(feeder.op, Window)
-        else graph.types[feeder.name].size
-    )
-
-
-def _source_lanes(tensor: Tensor, period: int) -> int:
-    """Fewest values per beat with which a frame arrives in time."""
-    enough = (d for d in divisors(tensor.size) if tensor.size // d <= period)
-    return next(enough, tensor.size)
-
-
-def _neighbour_lanes(graph: Graph, node: Node, ops: Mapping[str, Op]) -> int:
-    """Lanes that suit the neighbours: those of the matrix-vector unit that a window feeds, else the producer's."""
-    if isinstance(node.op, Window):
-        reader = graph.readers[node.name][0][0]
-        chosen = ops.get(reader.name, reader.op)
-        return chosen.lanes(*graph.inputs_of(reader))[0] if isinstance(chosen, HardwareOp) else 1
-    producer = graph[graph.wire(node.inputs[0])]
-    made_by = ops.get(producer.name, producer.op)
-    if isinstance(made_by, Source):
-        return made_by.lanes
-    return made_by.lanes(*graph.inputs_of(producer))[1] if isinstance(made_by, HardwareOp) else 1
-
-
-WORTH = 0.002
-"""Share of a device that must be saved for an op to take other lanes than its neighbours have."""
-
-
-def _fitting(
-    legal: Sequence[HardwareOp], inputs: tuple[Tensor, ...], wish: int, device: Device
-) -> HardwareOp | None:
-    """The op with the lanes that its neighbours have, else the fewest; unless others save much, as for tables."""
-
-    def price(op: HardwareOp) -> float:
-        return _price(op.cost(device.family, *inputs), device)
-
-    def distance(op: HardwareOp) -> tuple[bool, int]:
-        lanes = op.lanes(*inputs)[0]
-        return lanes != wish, lanes
-
-    if not legal:
-        return None
-    bound = 1.5 * min(map(price, legal)) + WORTH
-    return min((o for o in legal if price(o) <= bound), key=distance)
+def _room(device: Device, fill: float) -> Cost:
+    """What a design may need, where that share of the logic may be used."""
+    return Cost(fill * device.lut, fill * device.ff, device.bram, device.dsp)
 
 
 def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:

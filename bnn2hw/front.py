@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2hw import estimate as estimating
 from bnn2hw import fold as folding
 from bnn2hw import golden, unroll
 from bnn2hw.boards import Device
-from bnn2hw.errors import FoldingError, InputError
-from bnn2hw.estimate import Estimate
+from bnn2hw.errors import InputError
 from bnn2hw.fold import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Cycles, Graph
+from bnn2hw.ir import Array, Graph
 from bnn2hw.lower import simplify
 from bnn2hw.lower.builder import Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
@@ -209,15 +207,4 @@ def fold(graph: Graph, device: Device, fps: float | None, by_hand: Folding | Non
             layer that cannot be unrolled.
     """
     graph, by_hand = unroll.apply(graph, by_hand, device)
-    if fps is None and not by_hand:
-        return folding.for_device(graph, device)
-    period = int(device.clock_mhz * 1e6 / fps) if fps else folding.slowest(graph, by_hand or {})
-    chosen = folding.for_rate(graph, period, device, by_hand)
-    use = Estimate(Cycles(period, 0), estimating.cost(chosen, device), device)
-    if not use.fits:
-        worst = max(use.use, key=lambda k: use.use[k])
-        raise FoldingError(
-            f"the design is predicted to need {use.use[worst]:.0%} of the {worst.upper()}s of {device.name}; "
-            "ask for fewer fps, or choose a larger target"
-        )
-    return chosen
+    return folding.chosen(graph, device, fps, by_hand)

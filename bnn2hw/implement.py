@@ -8,17 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bnn2hw import backends, boards, estimate, fold, shell, storage, synth
+from bnn2hw import backends, boards, estimate, fold, shell, storage, streams, synth
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Board, Device
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.flows import routable
-from bnn2hw.ir import Graph, Node
+from bnn2hw.ir import Graph
 from bnn2hw.ops import source
-from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.source import Units
-from bnn2hw.ops.width import Width
 from bnn2hw.usage import Usage
 
 FACTS = "usage.json"
@@ -165,7 +163,7 @@ ROOM = 0.9
 
 def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz: float) -> DoesNotFitError:
     """The same error with the rate of the fastest folding that is predicted to fit."""
-    bare = without_plumbing(graph)
+    bare = streams.without_plumbing(graph)
     have = estimate.cost(graph, device)
     keep = ROOM / max(error.excess, 1.0)
     smaller = replace(
@@ -185,19 +183,6 @@ def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz
     except Bnn2hwError:
         remedy = ""
     return DoesNotFitError(error.device, error.over, remedy, error.note)
-
-
-def without_plumbing(graph: Graph) -> Graph:
-    """A streamed graph before its streams were laid out."""
-    stands_for: dict[str, str] = {}
-    nodes = []
-    for node in graph:
-        inputs = tuple(stands_for.get(i, i) for i in node.inputs)
-        if isinstance(node.op, Fifo | Width):
-            stands_for[node.name] = inputs[0]
-        else:
-            nodes.append(Node(node.name, node.op, inputs))
-    return Graph(tuple(nodes), tuple(stands_for.get(o, o) for o in graph.outputs))
 
 
 def place_named(board: str | None, target: str | None, default: Device) -> Board | Device:

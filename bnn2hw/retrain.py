@@ -12,7 +12,6 @@ from bnn2hw import front, streams
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.front import Recipe
-from bnn2hw.implement import without_plumbing
 from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
 from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.real import RealOp
@@ -154,7 +153,7 @@ def _streamed(old: Graph, new: Graph) -> Graph:
     Raises:
         UnsupportedError: its hardware is another, or weights differ that cannot be loaded.
     """
-    bare = without_plumbing(old)
+    bare = streams.without_plumbing(old)
     problems = list(_other_nodes(bare, new))
     if problems:
         raise UnsupportedError(problems, REFUSED)

@@ -50,7 +50,12 @@ def connect(graph: Graph) -> Graph:
     for name, readers in graph.readers.items():
         if not readers and name not in outputs and not isinstance(graph[name].op, View):
             raise Bnn2hwError(f"the stream '{name}' is read by nothing")
-    return _deepen(_Inserter(graph).run())
+    return _deepen(inserted(graph))
+
+
+def inserted(graph: Graph) -> Graph:
+    """The same with FIFOs that are as deep as neighbours in step need."""
+    return _Inserter(graph).run()
 
 
 def _lanes_out(graph: Graph, name: str) -> int:
@@ -79,34 +84,17 @@ class _Inserter:
         """The edge that a node reads, behind a FIFO and converters of its own where it needs them."""
         edge = self.graph.wire(node.inputs[port])
         have, want = _lanes_out(self.graph, edge), _hardware(node).lanes(*self.graph.inputs_of(node))[0]
-        shared = len(self.graph.readers[edge]) + len(self._leaving(edge)) > 1
-        stem = f"{edge}.{node.name}{port or ''}" if shared else edge
-        feeds = edge
-        if shared or not self._direct(node, edge, have, want):
-            feeds = self._add(f"{stem}.fifo", Fifo(have), feeds)
-        for converter in _converters(have, want):
-            suffix = f"to{converter.narrow * (converter.ratio if converter.widens else 1)}"
-            feeds = self._add(f"{stem}.{suffix}", converter, feeds)
-            feeds = self._add(f"{stem}.{suffix}.fifo", Fifo(converter.lanes()[1]), feeds)
+        stem = f"{edge}.{node.name}{port or ''}" if shared(self.graph, edge) else edge
+        name, feeds = stem, edge
+        for op in plumbing(have, want, queued=queued(self.graph, node, port, same=have == want)):
+            name = f"{name}.fifo" if isinstance(op, Fifo) else f"{stem}.to{op.lanes()[1]}"
+            feeds = self._add(name, op, feeds)
         return self._viewed(f"{stem}.view", node.inputs[port], edge, feeds)
-
-    def _direct(self, node: Node, edge: str, have: int, want: int) -> bool:
-        """Whether a node needs no FIFO before it: it reads the design's input, or hangs on a matrix-vector unit."""
-        maker = self.graph[edge].op
-        if len(node.inputs) > 1:
-            return False
-        return isinstance(maker, Source) or (
-            _hardware(node).one_to_one and isinstance(maker, MatVec) and have == want
-        )
-
-    def _leaving(self, edge: str) -> list[int]:
-        """The numbers of the outputs that a stream is."""
-        return [i for i, name in enumerate(self.graph.outputs) if self.graph.wire(name) == edge]
 
     def _output(self, number: int) -> str:
         """The edge that leaves the design, behind a FIFO of its own where others read it too."""
         edge = self.graph.wire(self.graph.outputs[number])
-        same = self._leaving(edge)
+        same = leaving(self.graph, edge)
         stem = f"{edge}.output{same.index(number) or ''}"
         feeds = edge
         if len(same) > 1 or self.graph.readers[edge]:
@@ -123,6 +111,51 @@ class _Inserter:
     def _add(self, name: str, op: HardwareOp | View, edge: str) -> str:
         self.nodes.append(Node(name, op, (edge,)))
         return name
+
+
+def without_plumbing(graph: Graph) -> Graph:
+    """A streamed graph before its streams were laid out."""
+    stands_for: dict[str, str] = {}
+    nodes = []
+    for node in graph:
+        inputs = tuple(stands_for.get(i, i) for i in node.inputs)
+        if isinstance(node.op, Fifo | Width):
+            stands_for[node.name] = inputs[0]
+        else:
+            nodes.append(Node(node.name, node.op, inputs))
+    return Graph(tuple(nodes), tuple(stands_for.get(o, o) for o in graph.outputs))
+
+
+def leaving(graph: Graph, edge: str) -> list[int]:
+    """The numbers of the outputs that a stream is."""
+    return [i for i, name in enumerate(graph.outputs) if graph.wire(name) == edge]
+
+
+def shared(graph: Graph, edge: str) -> bool:
+    """Whether a stream is read more than once, so that each reader has a FIFO of its own."""
+    return len(graph.readers[edge]) + len(leaving(graph, edge)) > 1
+
+
+def queued(graph: Graph, node: Node, port: int, *, same: bool) -> bool:
+    """Whether a node has a FIFO at an input, given whether it has as many lanes there as its producer.
+
+    It needs none where it alone reads the design's input, or hangs on a matrix-vector unit.
+    """
+    edge = graph.wire(node.inputs[port])
+    if len(node.inputs) > 1 or shared(graph, edge):
+        return True
+    maker = graph[edge].op
+    return not (
+        isinstance(maker, Source) or (_hardware(node).one_to_one and isinstance(maker, MatVec) and same)
+    )
+
+
+def plumbing(have: int, want: int, *, queued: bool) -> list[Fifo | Width]:
+    """What lies between ops of so many lanes: a FIFO, and converters, each with a FIFO behind it."""
+    ops: list[Fifo | Width] = [Fifo(have)] if queued else []
+    for converter in _converters(have, want):
+        ops += [converter, Fifo(converter.lanes()[1])]
+    return ops
 
 
 def _converters(have: int, want: int) -> list[Width]:

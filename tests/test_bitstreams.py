@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import bnn2hw
-from bnn2hw import boards, fold, gates, implement, pll, shell, simulate, synth, tools
+from bnn2hw import boards, fold, gates, implement, pll, shell, simulate, streams, synth, tools
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import BOARDS, Board
 from bnn2hw.cli import main
@@ -145,9 +145,7 @@ def test_what_the_placer_finds_too_large_is_told_from_its_log(tmp_path: Path) ->
 
 
 def test_plumbing_comes_off_and_goes_on_again(tiny: bnn2hw.Accelerator) -> None:
-    from bnn2hw import streams
-
-    bare = implement.without_plumbing(tiny.graph)
+    bare = streams.without_plumbing(tiny.graph)
 
     assert len(bare.nodes) < len(tiny.graph.nodes)
     assert fold.of(streams.connect(bare)) == fold.of(tiny.graph)

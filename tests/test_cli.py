@@ -58,6 +58,24 @@ def test_estimate_of_a_model_and_of_a_folder(model: Path, tmp_path: Path) -> Non
     assert of_model["fps"] >= 100e3
 
 
+def test_the_front_of_a_model_and_of_a_folder(model: Path, tmp_path: Path) -> None:
+    run("compile", model, *PIXELS, "-o", tmp_path / "out")
+
+    table = run("pareto", tmp_path / "out", "--ratio", "2").stdout
+    front = json.loads(run("pareto", model, *PIXELS, "--ratio", "2", "--json").stdout)
+    wrong = run("pareto", tmp_path / "out", "--ratio", "0.5")
+
+    assert "foldings on ecp5-85k at 100 MHz" in table
+    assert "no folding is cheaper at these rates" in table
+    intervals = [p["interval"] for p in front]
+    assert intervals == sorted(intervals, reverse=True)
+    assert all(f"{i:,}" in table for i in intervals)
+    assert all(p["gap"] == 0 for p in front)
+    assert front[-1]["folding"] == json.loads(run("estimate", tmp_path / "out", "--json").stdout)["folding"]
+    assert wrong.exit_code == 2
+    assert wrong.stderr.startswith("error: the ratio of rates from one point to the next must be at least 1")
+
+
 def test_folding_files(model: Path, tmp_path: Path) -> None:
     names = list(json.loads(run("estimate", model, *PIXELS, "--json").stdout)["folding"])
     layer = next(n for n in names if "dense" in n)

@@ -13,9 +13,9 @@ PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
     {"errors", "resources"},
     {"ir", "boards"},
-    {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"},
+    {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"} | {"minimize"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
-    | {"deviation", "absorb", "unroll"}
+    | {"deviation", "absorb", "unroll", "choices", "rates"}
     | {"gates", "shell", "implement", "handover", "host", "virtual", "images"},
     {"flow", "front", "retrain"},
     {""},

@@ -27,8 +27,12 @@ class Machine(Protocol):
             there: whether a beat is offered, by input.
         """
 
-    def tick(self, entered: Sequence[bool], taken: bool) -> None:
-        """Go to the next cycle, with a beat handed over or not, by input, and the output taken when offered or not."""
+    def tick(self, entered: Sequence[bool], taken: bool) -> bool:
+        """Go to the next cycle, with a beat handed over or not, by input, and the output taken when offered or not.
+
+        Returns:
+            Whether anything changed; if not, the same will not change it in the next cycle either.
+        """
 
 
 class _Pipeline:
@@ -62,13 +66,16 @@ class _Process(_Pipeline):
             for i, w in enumerate(wanted)
         ]
 
-    def tick(self, entered: Sequence[bool], taken: bool) -> None:
+    def tick(self, entered: Sequence[bool], taken: bool) -> bool:
         if self.valid and not taken:
-            return
-        step = list(entered) == self.reads[self.at]
+            return False
+        step = entered == self.reads[self.at]
+        if not step and not self.bits:
+            return False
         self.shift(step and self.writes[self.at])
         if step:
             self.at = (self.at + 1) % len(self.reads)
+        return True
 
 
 class _Ring(_Pipeline):
@@ -85,21 +92,24 @@ class _Ring(_Pipeline):
     def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
         return (not self.store[self.position] or self.written - self.free_for_writer < self.capacity,)
 
-    def tick(self, entered: Sequence[bool], taken: bool) -> None:
+    def tick(self, entered: Sequence[bool], taken: bool) -> bool:
         arrived = self.written
         if entered[0]:
             self.written += self.store[self.position]
             self.position = (self.position + 1) % len(self.store)
         if self.valid and not taken:
-            return
-        self.free_for_writer = self.freed
+            return entered[0]
         step = arrived >= self.frame_start + self.need[self.output]
+        if not step and not self.bits and self.free_for_writer == self.freed:
+            return entered[0]
+        self.free_for_writer = self.freed
         self.shift(step)
         if step:
             self.freed = self.frame_start + self.frees.get(self.output, self.freed - self.frame_start)
             self.output += 1
             if self.output == len(self.need):
                 self.output, self.frame_start = 0, self.frame_start + self.kept
+        return True
 
 
 class _Queue:
@@ -110,9 +120,11 @@ class _Queue:
     def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
         return (self.held < self.depth,)
 
-    def tick(self, entered: Sequence[bool], taken: bool) -> None:
-        self.held += entered[0] - (self.valid and taken)
+    def tick(self, entered: Sequence[bool], taken: bool) -> bool:
+        left = self.valid and taken
+        self.held += entered[0] - left
         self.valid = self.held > 0
+        return left or entered[0]
 
 
 def machine(timing: Timing) -> Machine:
@@ -129,7 +141,8 @@ def machine(timing: Timing) -> Machine:
 def run(machines: Sequence[Machine], inputs: Sequence[Sequence[int]]) -> Iterator[Sequence[bool]]:
     """Step machines that work together, with the inputs of the design always there and its outputs always taken.
 
-    A machine that several others read hands a beat over when all of them take it.
+    A machine that several others read hands a beat over when all of them take it. Those that wait are passed over until
+    something around them changes.
 
     Args:
         machines: each after those that it reads.
@@ -146,17 +159,37 @@ def run(machines: Sequence[Machine], inputs: Sequence[Sequence[int]]) -> Iterato
             readers[source].append((i, port))
     ready: list[Sequence[bool]] = [()] * count
     moves = [False] * (count + ends)
-    backwards = range(count - 1, -1, -1)
+    valid = [*(m.valid for m in machines), *[True] * ends]
+    # Whether it must be asked again what a machine would take, and whether it must be ticked.
+    asked, awake = [True] * (count + ends), [True] * (count + ends)
+    backwards = [*range(count - 1, -1, -1), *range(count, count + ends)]
     while True:
-        valid = [*(m.valid for m in machines), *[True] * ends]
         for i in backwards:
-            moves[i] = all(ready[r][port] for r, port in readers[i])
-            ready[i] = machines[i].ready(moves[i], [valid[s] for s in inputs[i]])
-        for i in range(count, count + ends):
-            moves[i] = all(ready[r][port] for r, port in readers[i])
+            if not asked[i]:
+                continue
+            asked[i] = False
+            moved = all(ready[r][port] for r, port in readers[i])
+            if moved != moves[i]:
+                moves[i], awake[i] = moved, True
+                for r, _ in readers[i]:
+                    awake[r] = True
+            if i < count:
+                takes = machines[i].ready(moved, [valid[s] for s in inputs[i]])
+                if takes != ready[i]:
+                    ready[i] = takes
+                    for s in inputs[i]:
+                        asked[s] = True
         yield moves[:count]
         for i, each in enumerate(machines):
-            each.tick([valid[s] and moves[s] for s in inputs[i]], moves[i])
+            if awake[i]:
+                entered = [valid[s] and moves[s] for s in inputs[i]]
+                awake[i] = asked[i] = each.tick(entered, moves[i])
+        for i, each in enumerate(machines):
+            if asked[i] and each.valid != valid[i]:
+                valid[i] = each.valid
+                for r, _ in readers[i]:
+                    awake[r] = True
+                    asked[r] = asked[r] or len(inputs[r]) > 1
 
 
 def first_output(

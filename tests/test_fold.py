@@ -1,0 +1,249 @@
+"""Foldings against all there are: nothing cheaper keeps the pace, and nothing faster fits."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from bnn2hw import boards, choices, estimate, fold, minimize, streams
+from bnn2hw.boards import Device
+from bnn2hw.choices import Choices
+from bnn2hw.errors import FoldingError
+from bnn2hw.ir import BIPOLAR, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor
+from bnn2hw.ops import Add, Argmax, Concat, Mac, Multiply, Pool, Source, Threshold, Window, Xnor
+
+DEVICES = [boards.device(name) for name in ("ecp5-85k", "xc7z020", "ice40-up5k")]
+MOST = 500
+"""Foldings of a graph that is compared with all of its own."""
+
+
+class Grower:
+    """A random graph in hardware form, of few foldings."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.graph = Graph((), ())
+
+    def add(self, op: Op, *inputs: str) -> str:
+        name = f"n{len(self.graph.nodes)}"
+        self.graph = Graph((*self.graph.nodes, Node(name, op, inputs)), ())
+        return name
+
+    def sign(self, edge: str) -> str:
+        x = self.graph.types[edge]
+        return self.add(Threshold(self.rng.choice(x.ints.values(), (x.channels, 1))), edge)
+
+    def conv(self, edge: str, filters: int, size: int) -> str:
+        window = self.add(Window((size, size)), edge) if size > 1 else edge
+        x = self.graph.types[window]
+        weights = self.rng.choice(np.array([-1, 1], np.int8), (x.channels, filters))
+        return self.add(Xnor(weights) if x.ints == BIPOLAR else Mac(weights), window)
+
+    def grow(self) -> Graph:
+        """A convolution, a branch that meets again or a pool, a dense layer, and perhaps its class."""
+        draw = self.rng.integers
+        pixel = BIPOLAR if draw(2) else Ints(0, 15)
+        x = self.add(Source(Tensor((4, 4, int(draw(1, 4))), pixel)))
+        x = self.sign(self.conv(x, int(draw(2, 5)), int(draw(1, 3))))
+        kind, channels = draw(5), self.graph.types[x].channels
+        if kind == 0:
+            x = self.sign(self.add(Add(), self.conv(x, channels, 1), x))
+        elif kind == 1:
+            x = self.add(Concat(), self.sign(self.conv(x, 2, 1)), x)
+        elif kind == 2:
+            x = self.sign(self.add(Multiply(), x, x))
+        elif kind == 3:
+            x = self.add(Pool(self.rng.random(channels) < 0.5), x)
+        axes = 3
+        size = math.prod(self.graph.types[x].shape)
+        out = self.add(
+            Xnor(self.rng.choice(np.array([-1, 1], np.int8), (size, int(draw(1, 4)))), axes=axes), x
+        )
+        outputs = [self.add(Argmax(), out)] if draw(2) else [out]
+        if draw(3) == 0:
+            outputs.append(x)
+        return Graph(self.graph.nodes, tuple(outputs))
+
+
+@dataclass(frozen=True)
+class Folded:
+    """One folding of a graph, its cost counted on the graph with FIFOs and converters in it."""
+
+    graph: Graph
+    lanes: int
+    interval: int
+    cost: Cost
+    price: float
+
+
+def all_foldings(graph: Graph, device: Device) -> list[Folded]:
+    found = []
+    names, options = [], []
+    for node in graph:
+        names.append(node.name)
+        if isinstance(node.op, HardwareOp):
+            options.append(list(node.op.foldings(*graph.inputs_of(node))))
+        else:
+            size = node.op.tensor.size
+            options.append([replace(node.op, lanes=d) for d in range(1, size + 1) if size % d == 0])
+    for ops in itertools.product(*options):
+        folded = graph.map_ops(dict(zip(names, ops, strict=True)))
+        cost = estimate.cost(streams.inserted(folded), device)
+        price = choices.price(cost, device)
+        found.append(Folded(folded, ops[0].lanes, estimate.interval(folded), cost, price))
+    return found
+
+
+def count(graph: Graph) -> int:
+    sizes = [
+        len(list(n.op.foldings(*graph.inputs_of(n))))
+        if isinstance(n.op, HardwareOp)
+        else sum(n.op.tensor.size % d == 0 for d in range(1, n.op.tensor.size + 1))
+        for n in graph
+    ]
+    return math.prod(sizes)
+
+
+def in_time(found: list[Folded], period: int) -> list[Folded]:
+    """The foldings that keep a pace, their input as narrow as it allows."""
+    quick = [f for f in found if f.interval <= period]
+    fewest = min((f.lanes for f in quick), default=0)
+    return [f for f in quick if f.lanes == fewest]
+
+
+def fits(cost: Cost, room: Cost) -> bool:
+    return all(getattr(cost, r) <= getattr(room, r) for r in ("lut", "ff", "bram", "dsp"))
+
+
+def check_against_all(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = next(g for s in itertools.count(1000 * seed) if count(g := Grower(s).grow()) <= MOST)
+    device = DEVICES[seed % len(DEVICES)]
+    found, tried = all_foldings(graph, device), Choices(graph, device)
+    for period in [tried.periods[0], *rng.choice(tried.periods, 4), tried.periods[-1] + 5]:
+        quick = in_time(found, int(period))
+        best = min(quick, key=lambda f: f.price)
+
+        free = tried.least(int(period))
+
+        assert free.proved
+        assert free.price == pytest.approx(best.price, rel=1e-9)
+        assert free.interval == estimate.interval(graph.map_ops(free.ops)) <= period
+        other = quick[rng.integers(len(quick))].cost
+        room = replace(other, lut=other.lut * rng.uniform(0.9, 1.1))
+        within = tried.least(int(period), room)
+        least = min((f.price for f in quick if fits(f.cost, room)), default=None)
+        assert (within and within.price) == (least and pytest.approx(least, rel=1e-9))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_folding_is_cheaper(seed: int) -> None:
+    check_against_all(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100, 400))
+def test_no_folding_is_cheaper_in_many_graphs(seed: int) -> None:
+    check_against_all(seed)
+
+
+@pytest.mark.parametrize("seed", range(20, 24))
+def test_the_front_and_its_end_are_those_of_all_foldings(seed: int) -> None:
+    graph = next(g for s in itertools.count(1000 * seed) if count(g := Grower(s).grow()) <= MOST)
+    device = boards.device("xc7z020")
+    found = all_foldings(graph, device)
+    # A device that holds about half of them.
+    middle = np.median([f.cost.lut for f in found])
+    device = replace(device, lut=int(middle / fold.FILL))
+    room = Cost(fold.FILL * device.lut, fold.FILL * device.ff, device.bram, device.dsp)
+    prices = {}
+    for period in sorted({f.interval for f in found}):
+        held = [choices.price(f.cost, device) for f in in_time(found, period) if fits(f.cost, room)]
+        if held and min(held) < min(prices.values(), default=math.inf) - 1e-12:
+            prices[period] = min(held)
+
+    front = fold.pareto(graph, device)
+
+    assert [p.interval for p in front] == sorted(prices, reverse=True)
+    assert [p.price for p in front] == pytest.approx([prices[p.interval] for p in front])
+    assert estimate.interval(fold.for_device(graph, device)) == front[-1].interval
+    thinned = [p.interval for p in fold.pareto(graph, device, ratio=1.5)]
+    assert set(thinned) <= set(prices)
+    assert thinned[-1] == front[-1].interval
+
+
+def mlp(*widths: int) -> Graph:
+    """Dense layers with a threshold after each but the last."""
+    rng = np.random.default_rng(0)
+    nodes = [Node("x", Source(Tensor((widths[0],), BIPOLAR)))]
+    for i, (mw, mh) in enumerate(itertools.pairwise(widths)):
+        nodes.append(
+            Node(f"fc{i}", Xnor(rng.choice(np.array([-1, 1], np.int8), (mw, mh))), (nodes[-1].name,))
+        )
+        if i < len(widths) - 2:
+            cuts = rng.choice(Ints(-mw, mw, 2).values(), (mh, 1))
+            nodes.append(Node(f"sign{i}", Threshold(cuts), (f"fc{i}",)))
+    return Graph(tuple(nodes), (nodes[-1].name,))
+
+
+@pytest.mark.parametrize("device", ["ecp5-85k", "xc7z020"])
+def test_no_more_lanes_than_the_rate_needs(device: str) -> None:
+    folded = fold.for_rate(mlp(784, 64, 64, 64, 10), 100, boards.device(device))
+
+    lanes = {n: f["pe"] * f["simd"] for n, f in fold.of(folded).items() if "simd" in f}
+    assert lanes == {"fc0": 512, "fc1": 64, "fc2": 64, "fc3": 8}
+
+
+def test_a_rate_may_need_another_folding_than_the_cheapest() -> None:
+    """Block RAMs are cheaper than LUTs where there are many, but here there are too few."""
+    graph, device = mlp(256, 64, 10), boards.device("xc7z020")
+    free = Choices(graph, device).least(256)
+    assert free.cost.bram > 0
+    scarce = replace(device, bram=int(free.cost.bram) - 1)
+    # The scarcer a block, the more it counts; the price stays that of the device.
+    folded = fold.for_rate(graph, 256, scarce)
+
+    assert estimate.interval(folded) <= 256
+    assert estimate.cost(streams.inserted(folded), scarce).bram <= scarce.bram
+
+
+def test_folded_by_hand_beside_others() -> None:
+    graph = mlp(784, 64, 10)
+
+    folded = fold.for_rate(graph, 100, boards.device("xc7z020"), {"fc0": {"pe": 2, "simd": 4}})
+
+    assert fold.of(folded)["fc0"] == {"pe": 2, "simd": 4}
+    assert estimate.interval(folded) == 784 * 64 // 8
+    assert folded["fc1"].op.interval(*folded.inputs_of(folded["fc1"])) <= 100
+
+
+def test_a_streamed_graph_says_its_folding_by_hand() -> None:
+    graph, device = mlp(96, 24, 10), boards.device("xc7z020")
+    folded = fold.for_rate(graph, 30, device)
+
+    by_hand = fold.of(streams.connect(folded))
+
+    assert fold.of(fold.for_rate(graph, 2000, device, by_hand)) == by_hand == fold.of(folded)
+
+
+def test_nothing_is_found_where_nothing_fits() -> None:
+    device = replace(boards.device("xc7z020"), lut=200)
+
+    with pytest.raises(FoldingError, match="does not fit xc7z020 in any folding"):
+        fold.for_device(mlp(784, 64, 10), device)
+
+
+def test_wide_graphs_are_solved_as_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, device = mlp(24, 8, 4), boards.device("xc7z020")
+    expected = Choices(graph, device).least(20)
+    monkeypatch.setattr(minimize, "MOST", 1)
+
+    found = Choices(graph, device).least(20)
+
+    assert found.proved
+    assert found.price == pytest.approx(expected.price)
+    assert found.interval <= 20
