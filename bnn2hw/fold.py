@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 
 from bnn2hw import estimate, streams
 from bnn2hw.boards import Device
@@ -185,5 +185,7 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
                 raise FoldingError(
                     f"layer '{name}': {knob}={value!r} does not divide; use one of {', '.join(map(str, legal))}"
                 )
-        ops[name] = replace(op, **dict(knobs))
+        wanted = {knob: getattr(op, knob) for knob in _knobs(op)} | dict(knobs)
+        options = op.foldings(*graph.inputs_of(node))
+        ops[name] = next(o for o in options if all(getattr(o, k) == v for k, v in wanted.items()))
     return ops

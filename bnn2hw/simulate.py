@@ -61,6 +61,8 @@ class Run:
             without a clock.
         cycles: clock cycles simulated; None without a clock.
         stalled: whether the source and the sink paused at random.
+        seconds: that the simulated clock ran; None without a clock.
+        overhead: about which share of them was spent on feeding and recording, not on the design.
     """
 
     outputs: Batch
@@ -70,6 +72,8 @@ class Run:
     latency: int | None
     cycles: int | None
     stalled: bool
+    seconds: float | None = None
+    overhead: float | None = None
 
     @property
     def exact(self) -> bool:
@@ -202,7 +206,10 @@ def _run_verilated(
     if report["load_failed"]:
         raise ToolError("the design refused an image of its memories")
     latency = report["first_out"] - report["first_in"]
-    return {"frame_ends": report["frame_ends"], "latency": latency, "cycles": report["cycles"]}
+    seconds = report["seconds"]
+    overhead = max(1 - report["design_seconds"] / seconds, 0.0)
+    counts = {"frame_ends": report["frame_ends"], "latency": latency, "cycles": report["cycles"]}
+    return {**counts, "seconds": seconds, "overhead": overhead}
 
 
 def _compare(
@@ -256,6 +263,8 @@ def _compare(
         latency=report.get("latency"),
         cycles=report.get("cycles"),
         stalled=stalled,
+        seconds=report.get("seconds"),
+        overhead=report.get("overhead"),
     )
 
 

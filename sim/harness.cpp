@@ -3,7 +3,7 @@
 // Usage: harness INPUT_DIR OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED [FRAME IMAGE]...
 //   INPUT_DIR   holds a file per input, named by its number: its beats, back to back, Source::bytes each
 //   OUTPUT_DIR  gets one file per stream, named by its number: its beats as they were handed over;
-//               and run.json with the cycle counts
+//               and run.json with the cycle counts, and the seconds of the run and of the design's share in it
 //   FRAME IMAGE the file IMAGE is sent to the memories when FRAME frames have gone in, which are still under way then;
 //               the next ones are offered two cycles later
 //   STALL_*     per mille of the cycles in which a source offers nothing, and a sink takes nothing
@@ -14,6 +14,7 @@
 // "design.h" is generated for each design: the type Top, top_streams(), top_sources(), top_loads(), top_sinks().
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -255,6 +256,17 @@ int main(int argc, char** argv) {
   uint64_t cycle = 0, quiet = 0, first_in = 0, first_out = 0, tail = 0;
   bool seen_in = false, seen_out = false, broken = false;
 
+  // The design is timed in one cycle of sixteen, since asking for the time takes long beside small designs.
+  using Clock = std::chrono::steady_clock;
+  Clock::duration inside{};
+  const auto eval = [&] {
+    if (cycle % 16) return top->eval();
+    const auto begin = Clock::now();
+    top->eval();
+    inside += 16 * (Clock::now() - begin);
+  };
+  const auto started = Clock::now();
+
   // After the last expected beat the clock runs on for a while, to catch beats that should not be there.
   while (tail < 64 && quiet < patience && !broken) {
     uint64_t limit = UINT64_MAX;
@@ -274,7 +286,7 @@ int main(int argc, char** argv) {
     for (Feeder& feeder : feeders) feeder.offer(stall_in, limit);
     for (Taker& taker : takers) taker.want(stall_out);
     top->aclk = 0;
-    top->eval();
+    eval();
 
     bool moved = false;
     for (const auto& recorder : recorders) {
@@ -292,7 +304,7 @@ int main(int argc, char** argv) {
     for (Taker& taker : takers) taker.sample(cycle);
 
     top->aclk = 1;
-    top->eval();
+    eval();
     for (size_t i = 0; i < feeders.size(); ++i) feeders[i].edge(taken[i]);
     if (loading) {
       loads[load].feeder.edge(load_taken);
@@ -305,6 +317,7 @@ int main(int argc, char** argv) {
     tail = settled() && load == loads.size() ? tail + 1 : 0;
     ++cycle;
   }
+  const std::chrono::duration<double> whole = Clock::now() - started, design = inside;
   bool frame_error = top->frame_error;
   const bool load_failed = top_load_failed(*top);
   for (const Taker& taker : takers) frame_error |= taker.wrong();
@@ -315,6 +328,7 @@ int main(int argc, char** argv) {
   std::fprintf(report, "{\"cycles\": %llu, \"first_in\": %llu, \"first_out\": %llu, \"frame_error\": %s, ",
                static_cast<unsigned long long>(cycle), static_cast<unsigned long long>(first_in),
                static_cast<unsigned long long>(first_out), frame_error ? "true" : "false");
+  std::fprintf(report, "\"seconds\": %.6f, \"design_seconds\": %.6f, ", whole.count(), design.count());
   std::fprintf(report, "\"load_failed\": %s, \"broken\": [", load_failed ? "true" : "false");
   const char* comma = "";
   for (size_t i = 0; i < recorders.size(); ++i)

@@ -18,12 +18,13 @@ from bnn2hw.ops.threshold import Threshold
 from bnn2hw.ops.topk import TopK
 from bnn2hw.ops.unrolled import Unrolled
 from bnn2hw.ops.width import Width
-from bnn2hw.ops.window import Window
+from bnn2hw.ops.window import Patch, Window
 from bnn2hw.ops.xnor import Xnor
 
 HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
     Pad,
     Window,
+    Patch,
     Xnor,
     Unrolled,
     Mac,
@@ -53,6 +54,7 @@ __all__ = [
     "MatVec",
     "Multiply",
     "Pad",
+    "Patch",
     "Pool",
     "Source",
     "Table",

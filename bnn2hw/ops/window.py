@@ -1,36 +1,32 @@
-"""Sliding windows over an image: the line buffer in front of a convolution."""
+"""Sliding windows over an image: the line buffer in front of a convolution, in two forms."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Steps, Tensor
 from bnn2hw.ops.memories import by_lut, divisors, ram_cost, state_bits
 
 
 @dataclass(frozen=True, eq=False)
-class Window(HardwareOp):
+class Windows(HardwareOp):
     """Every window of an image as one vector, in the order (kernel row, kernel column, channel).
 
     The last three axes of the input are an image; those before them count images, which follow each other as frames
-    do. The memory holds twice the rows that a window spans in a ring: while the windows of a frame's last rows are
-    read, the next frame's first rows are already written, so frames follow each other without a gap. Writing and
-    reading are independent but for the count of beats that lie in the ring.
+    do.
 
     Attributes:
         kernel: rows and columns of a window.
         stride: rows and columns from one window to the next.
         dilation: rows and columns from one tap of a window to the next.
-        simd: channels per beat; divides the number of channels.
+        simd: values per beat of the output.
     """
-
-    kind: ClassVar[str] = "window"
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
@@ -48,8 +44,12 @@ class Window(HardwareOp):
         columns = (x.shape[-2] - self.span[1]) // self.stride[1] + 1
         return rows, columns
 
+    def _fits(self, x: Tensor) -> bool:
+        """Whether `simd` fits the channels."""
+        raise NotImplementedError
+
     def infer(self, *x: Tensor) -> Tensor:
-        if len(x[0].shape) < 3 or x[0].channels % self.simd:
+        if len(x[0].shape) < 3 or not self._fits(x[0]):
             raise ValueError(f"simd={self.simd} must divide the channels of an image, not {x[0].shape}")
         rows, columns = self._grid(x[0])
         if rows < 1 or columns < 1:
@@ -63,6 +63,40 @@ class Window(HardwareOp):
         view = view[:, :: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
         view = view.transpose(0, 1, 2, 4, 5, 3)
         return view.reshape(*x[0].shape[:-3], *view.shape[1:3], -1)
+
+    def params(self, *x: Tensor) -> dict[str, int | str]:
+        return {
+            "HEIGHT": x[0].shape[-3],
+            "WIDTH": x[0].shape[-2],
+            "KERNEL_HEIGHT": self.kernel[0],
+            "KERNEL_WIDTH": self.kernel[1],
+            "STRIDE_HEIGHT": self.stride[0],
+            "STRIDE_WIDTH": self.stride[1],
+            "DILATION_HEIGHT": self.dilation[0],
+            "DILATION_WIDTH": self.dilation[1],
+        }
+
+    def foldings(self, *x: Tensor) -> Iterator[Windows]:
+        for simd in divisors(x[0].channels):
+            yield Window(self.kernel, self.stride, self.dilation, simd)
+        taps = math.prod(self.kernel)
+        if taps > 1:
+            yield Patch(self.kernel, self.stride, self.dilation, taps * x[0].channels)
+
+
+@dataclass(frozen=True, eq=False)
+class Window(Windows):
+    """Windows as many beats, of some or all channels of a tap each.
+
+    The memory holds twice the rows that a window spans in a ring: while the windows of a frame's last rows are
+    read, the next frame's first rows are already written, so frames follow each other without a gap. Writing and
+    reading are independent but for the count of beats that lie in the ring. `simd` divides the number of channels.
+    """
+
+    kind: ClassVar[str] = "window"
+
+    def _fits(self, x: Tensor) -> bool:
+        return x.channels % self.simd == 0
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd, self.simd
@@ -99,20 +133,12 @@ class Window(HardwareOp):
     def interval(self, *x: Tensor) -> int:
         return max(x[0].size, self.infer(*x).size) // self.simd
 
-    def params(self, *x: Tensor) -> Mapping[str, int | str]:
-        height, width, channels = x[0].shape[-3:]
+    def params(self, *x: Tensor) -> dict[str, int | str]:
         rows, columns = self._grid(x[0])
         return {
             "BEAT_BITS": self.simd * x[0].ints.bits,
-            "FOLDS": channels // self.simd,
-            "HEIGHT": height,
-            "WIDTH": width,
-            "KERNEL_HEIGHT": self.kernel[0],
-            "KERNEL_WIDTH": self.kernel[1],
-            "STRIDE_HEIGHT": self.stride[0],
-            "STRIDE_WIDTH": self.stride[1],
-            "DILATION_HEIGHT": self.dilation[0],
-            "DILATION_WIDTH": self.dilation[1],
+            "FOLDS": x[0].channels // self.simd,
+            **super().params(*x),
             "OUT_HEIGHT": rows,
             "OUT_WIDTH": columns,
             "RING_ROWS": self._ring_rows(x[0]),
@@ -143,10 +169,6 @@ class Window(HardwareOp):
         # Some families' block RAMs hold the register behind them.
         return logic + ring + Cost(ff=-bits if ring.bram and family.bram_registers else 0)
 
-    def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for simd in divisors(x[0].channels):
-            yield replace(self, simd=simd)
-
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         yield cls((3, 3), simd=2), (Tensor((5, 6, 4), BIPOLAR),)
@@ -159,3 +181,60 @@ class Window(HardwareOp):
         yield cls((3, 3), (1, 2), simd=1), (Tensor((2, 2, 4, 5, 2), Ints(0, 3)),)
         yield cls((1, 1), (3, 2), (2, 2), simd=1), (Tensor((3, 4, 4, 2), Ints(0, 3)),)
         yield cls((1, 1), (1, 1), simd=2), (Tensor((2, 2, 1, 1, 2), BIPOLAR),)
+
+
+@dataclass(frozen=True, eq=False)
+class Patch(Windows):
+    """Windows as one beat each, while an image comes in pixel by pixel.
+
+    A memory holds the last rows, a word per column; of what comes out of it with each pixel, registers hold as many
+    columns as a window spans. `simd` is the size of a window.
+    """
+
+    kind: ClassVar[str] = "patch"
+
+    def _fits(self, x: Tensor) -> bool:
+        return self.simd == math.prod(self.kernel) * x.channels
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return x[0].channels, self.simd
+
+    def interval(self, *x: Tensor) -> int:
+        return x[0].size // x[0].channels
+
+    def timing(self, *x: Tensor) -> Steps:
+        height, width, _ = x[0].shape[-3:]
+
+        def ends(length: int, span: int, stride: int) -> Array:
+            last = np.arange(length) - (span - 1)
+            full: Array = (last >= 0) & (last % stride == 0)
+            return full
+
+        (span_rows, span_columns), (down, right) = self.span, self.stride
+        grid = ends(height, span_rows, down)[:, None] & ends(width, span_columns, right)[None, :]
+        writes = np.tile(grid.reshape(-1), math.prod(x[0].shape[:-3]))
+        return Steps(np.ones(writes.size, bool), writes, latency=2)
+
+    def params(self, *x: Tensor) -> dict[str, int | str]:
+        return {"PIXEL_BITS": x[0].channels * x[0].ints.bits, **super().params(*x)}
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        height, width, channels = x[0].shape[-3:]
+        pixel, (rows, columns) = channels * x[0].ints.bits, self.span
+        counters = state_bits(height) + state_bits(width) + sum(map(state_bits, self.stride))
+        logic = Cost(
+            lut=by_lut(family, 1.7, 1.0) * counters + 6, ff=counters + 2 + pixel * (rows * columns + 1)
+        )
+        if rows == 1:
+            return logic
+        memory = ram_cost(family, width, (rows - 1) * pixel)
+        return logic + memory + Cost(ff=state_bits(width))
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        yield cls((3, 3), simd=18), (Tensor((5, 6, 2), BIPOLAR),)
+        yield cls((2, 3), (2, 1), simd=30), (Tensor((2, 7, 5, 5), Ints(0, 255)),)
+        yield cls((1, 3), (1, 2), (1, 2), simd=9), (Tensor((2, 9, 3), Ints(-3, 4)),)
+        yield cls((3, 2), (1, 1), (2, 3), simd=12), (Tensor((6, 7, 2), BIPOLAR),)
+        yield cls((3, 1), (2, 1), simd=6), (Tensor((2, 6, 1, 2), Ints(0, 3)),)
+        yield cls((2, 2), (3, 3), simd=4), (Tensor((2, 2, 1), Ints(0, 3)),)
