@@ -79,7 +79,11 @@ def for_device(graph: Graph, device: Device, by_hand: Folding | None = None) -> 
     Raises:
         FoldingError: even the slowest does not fit, or a folding by hand does not divide.
     """
-    choices = Choices(graph, device, _by_hand(graph, by_hand or {}))
+    return graph.map_ops(_fastest(Choices(graph, device, _by_hand(graph, by_hand or {}))).ops)
+
+
+def _fastest(choices: Choices) -> Chosen:
+    device = choices.device
     room, periods = _room(device, FILL), choices.periods
     best = choices.least(periods[-1], room)
     if best is None:
@@ -97,7 +101,7 @@ def for_device(graph: Graph, device: Device, by_hand: Folding | None = None) -> 
             best, high = tried, min(middle, bisect_left(periods, tried.interval))
         else:
             low = middle + 1
-    return graph.map_ops(best.ops)
+    return best
 
 
 def pareto(graph: Graph, device: Device, by_hand: Folding | None = None, ratio: float = 1.0) -> list[Chosen]:
@@ -112,9 +116,9 @@ def pareto(graph: Graph, device: Device, by_hand: Folding | None = None, ratio: 
     Raises:
         FoldingError: as for `for_device`.
     """
-    fastest = estimate.interval(for_device(graph, device, by_hand))
     choices, room = Choices(graph, device, _by_hand(graph, by_hand or {})), _room(device, FILL)
-    periods = [p for p in choices.periods if p >= fastest]
+    end = _fastest(choices).interval
+    periods = [p for p in choices.periods if p >= end]
     found: list[Chosen] = []
     last = len(periods) - 1
     while last >= 0:
