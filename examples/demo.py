@@ -35,7 +35,10 @@ def main() -> None:
 
     with Console(stderr=True).status("compiling …") as status:
         accelerator = bnn2hw.compile(
-            HERE / "mnist.keras", input=bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0), target="ecp5-85k"
+            HERE / "mnist.keras",
+            input=bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0),
+            target="ecp5-85k",
+            fps=15_000,
         )
         accelerator.write(options.out)
     print(accelerator, end="\n\n")
