@@ -22,7 +22,16 @@ EXAMPLES = [
     if not op.writable or op.kind in ("xnor", "threshold")  # the memories of the others are written alike
 ]
 FRAMES = 8
-UNLINTED = ("UNUSEDSIGNAL", "WIDTH", "DECLFILENAME", "UNDRIVEN", "UNSIGNED", "UNOPTFLAT")
+UNLINTED = (
+    "UNUSEDSIGNAL",
+    "WIDTH",
+    "DECLFILENAME",
+    "UNDRIVEN",
+    "UNSIGNED",
+    "UNOPTFLAT",
+    "CASEOVERLAP",
+    "PROCASSINIT",
+)
 """Rules for source text that a machine's netlist need not keep."""
 
 
