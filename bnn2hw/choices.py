@@ -260,7 +260,7 @@ class Choices:
             return replace(best, bound=bound)
         exact = self._program(which, capacity, bound)
         if exact is not None:
-            # The program has missed a cheaper folding once (soak case 151 of tests/test_fold.py): no proof rests on it.
+            # Its solver has missed a cheaper folding once, so no proof rests on it.
             exact = replace(exact, bound=bound)
         options = [c for c in (best, exact) if c is not None]
         return min(options, key=lambda c: (c.price, -c.bound), default=None)

@@ -172,7 +172,8 @@ class Program:
             integrality=np.concatenate(self.whole),
             bounds=optimize.Bounds(0, 1),
             constraints=constraints,
-            options={"time_limit": SECONDS, "mip_rel_gap": 0.0},
+            # HiGHS' presolve has lost the best solution of a feasible program (soak case 151 of tests/test_fold.py).
+            options={"time_limit": SECONDS, "mip_rel_gap": 0.0, "presolve": False},
         )
         return found.x, found.status in (0, 2)
 
