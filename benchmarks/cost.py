@@ -26,13 +26,31 @@ from bnn2hw import boards, flows, synth, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import BIPOLAR, Array, Cost, Graph, HardwareOp, Ints, Node, Tensor
-from bnn2hw.ops import Argmax, Fifo, Mac, Pad, Pool, Source, Table, Threshold, Width, Window, Xnor
+from bnn2hw.ops import (
+    Add,
+    Affine,
+    Argmax,
+    Concat,
+    Depthwise,
+    Fifo,
+    Mac,
+    Multiply,
+    Pad,
+    Pool,
+    Source,
+    Table,
+    Threshold,
+    TopK,
+    Width,
+    Window,
+    Xnor,
+)
 
 KEPT = Path(__file__).with_suffix(".json")
 FAMILIES = (boards.ECP5, boards.XILINX)
 TOTALS = ("all fitted", "unseen")
 RESOURCES = ("lut", "ff", "bram", "dsp")
-Case = tuple[str, HardwareOp, Tensor]
+Case = tuple[str, HardwareOp, *tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -195,9 +213,85 @@ def plumbing() -> Iterator[Case]:
         yield f"{simd} bits depth {depth}", Fifo(simd, depth), Tensor((2, simd), BIPOLAR)
 
 
+def affines() -> Iterator[Case]:
+    """Batch normalizations in fixed point, and functions of several straight pieces."""
+    rng = np.random.default_rng(5)
+    for rows, segments, pe, ints, slope, out in (
+        (16, 1, 1, dot(288), 9, 12),
+        (64, 1, 4, dot(576), 10, 16),
+        (32, 1, 32, dot(144), 8, 12),
+        (64, 1, 1, Ints(-(2**15), 2**15 - 1), 17, 18),
+        (64, 1, 2, Ints(-(2**17), 2**17 - 1), 17, 18),
+        (32, 3, 2, dot(288), 9, 12),
+        (1, 4, 2, Ints(-128, 127), 8, 8),
+        (16, 1, 4, BIPOLAR, 7, 8),
+    ):
+        slopes = rng.integers(-(2 ** (slope - 1)), 2 ** (slope - 1), (rows, segments))
+        biases = rng.integers(-(2 ** (slope + 3)), 2 ** (slope + 3), (rows, segments))
+        cuts = np.sort(rng.choice(ints.values(), (rows, segments - 1)), 1)
+        op = Affine(slopes, biases, cuts, slope - 2, Ints(-(2 ** (out - 1)), 2 ** (out - 1) - 1), pe=pe)
+        yield f"{rows} rows {segments} segments {ints} pe {pe}", op, Tensor((2, max(rows, 8)), ints)
+
+
+def depthwises() -> Iterator[Case]:
+    rng = np.random.default_rng(6)
+    for positions, channels, simd, weights, ints in (
+        (9, 16, 4, 1, BIPOLAR),
+        (9, 32, 1, 4, Ints(0, 15)),
+        (9, 64, 8, 8, Ints(-128, 127)),
+        (9, 16, 16, 8, Ints(0, 255)),
+        (4, 32, 2, 0, Ints(-512, 511)),
+        (49, 64, 4, 0, Ints(0, 255)),
+    ):
+        reach = 2 ** max(weights - 1, 0)
+        values = (
+            rng.integers(-reach, reach, (positions, channels))
+            if weights > 1
+            else rng.choice([-1, 1], (positions, channels))
+        )
+        domain = ints if ints.step > 1 else None
+        op = Depthwise(
+            values if weights else np.ones((positions, channels), np.int64), domain=domain, simd=simd
+        )
+        name = f"{positions} positions {channels} channels simd {simd} of {ints} weights {weights}"
+        yield name, op, Tensor((2, positions * channels), ints)
+
+
+def meetings() -> Iterator[Case]:
+    """Ops of two inputs, and the best of many classes."""
+    wide, byte = Ints(-(2**15), 2**15 - 1), Ints(-128, 127)
+    for channels, simd, first, a, b in (
+        (64, 4, 0, wide, wide),
+        (64, 64, 0, byte, byte),
+        (32, 2, 16, wide, byte),
+        (16, 1, 0, dot(64), BIPOLAR),
+    ):
+        name = f"add {channels} channels from {first} simd {simd} {a} and {b}"
+        yield name, Add(first, simd=simd), Tensor((3, channels), a), Tensor((3, channels - first), b)
+    for ours, theirs, simd, a, b in (
+        (64, 64, 8, BIPOLAR, BIPOLAR),
+        (96, 32, 32, wide, wide),
+        (16, 8, 4, BIPOLAR, Ints(-5, 7, step=4)),
+        (48, 16, 1, byte, wide),
+    ):
+        name = f"concat {ours} and {theirs} channels simd {simd} {a} and {b}"
+        yield name, Concat(simd=simd), Tensor((3, ours), a), Tensor((3, theirs), b)
+    for shape, simd, a, b in (
+        ((16, 64), 4, wide, Ints(0, 255)),
+        ((16, 32), 32, Ints(0, 15), Ints(0, 15)),
+        ((9, 16), 2, BIPOLAR, byte),
+        ((49, 128), 1, byte, byte),
+    ):
+        name = f"multiply {shape} simd {simd} {a} and {b}"
+        yield name, Multiply(simd=simd), Tensor(shape, a), Tensor(shape[1:], b)
+    for channels, k, ints in ((10, 3, dot(64)), (100, 5, Ints(-500, 500)), (1000, 3, wide), (10, 1, byte)):
+        yield f"the {k} best of {channels} {ints}", TopK(k), Tensor((2, channels), ints)
+
+
 def fitted() -> Iterator[Case]:
     """The designs to which the models' factors were fitted."""
-    for family in (xnors, macs, thresholds, tables, pads, windows, pools, argmaxes, plumbing):
+    single = (xnors, macs, thresholds, tables, pads, windows, pools, argmaxes, affines, depthwises)
+    for family in (*single, meetings, plumbing):
         yield from family()
 
 
@@ -224,15 +318,16 @@ def cases() -> Iterator[Case]:
     yield from unseen()
 
 
-def render(op: HardwareOp, x: Tensor, family: boards.Family) -> Design:
-    nodes = (Node("x", Source(x, op.lanes(x)[0])), Node("y", op, ("x",)))
-    return verilog.render(Graph(nodes, ("y",)), family=family)
+def render(op: HardwareOp, x: tuple[Tensor, ...], family: boards.Family) -> Design:
+    lanes, names = op.lanes(*x)[0], [f"x{i or ''}" for i in range(len(x))]
+    sources = [Node(name, Source(tensor, lanes)) for name, tensor in zip(names, x, strict=True)]
+    return verilog.render(Graph((*sources, Node("y", op, tuple(names))), ("y",)), family=family)
 
 
-def key(op: HardwareOp, x: Tensor, design: Design, family: str) -> str:
+def key(op: HardwareOp, x: tuple[Tensor, ...], design: Design, family: str) -> str:
     """Changes with whatever synthesis would see of the op."""
     files = {n: text for n, text in design.files.items() if n not in (f"{design.top}.sv", "bnn2hw_frame.sv")}
-    params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(x).items())]
+    params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(*x).items())]
     what = json.dumps([sorted(files.items()), params, flows.MAPPERS[family].command])
     return hashlib.sha256(what.encode()).hexdigest()[:16]
 
@@ -242,9 +337,9 @@ def measure(kept: dict[str, Any]) -> None:
     kept["machine"] = {"cpu": cpu(), "yosys": tools.yosys().release}
     old, new = kept.get("designs", {}), {}
     kept["designs"] = new
-    for family, (name, op, x) in product(FAMILIES, cases()):
-        design = render(op, x, family)
-        label, digest = f"{family.name} {op.kind} {name}", key(op, x, design, family.name)
+    for family, (name, op, *x) in product(FAMILIES, cases()):
+        design = render(op, tuple(x), family)
+        label, digest = f"{family.name} {op.kind} {name}", key(op, tuple(x), design, family.name)
         if old.get(label, {}).get("key") != digest:
             print("synthesizing", label, flush=True)
             with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
@@ -270,7 +365,7 @@ def cpu() -> str:
 
 def results(kept: dict[str, Any]) -> Iterator[Result]:
     """What the models predict now, beside the figures that were kept."""
-    for name, op, x in cases():
+    for name, op, *x in cases():
         for family in FAMILIES:
             figures = kept["designs"].get(f"{family.name} {op.kind} {name}")
             if figures:
@@ -281,9 +376,9 @@ def results(kept: dict[str, Any]) -> Iterator[Result]:
 def stale(kept: dict[str, Any]) -> list[str]:
     """Designs whose kept figures belong to other sources, or are missing."""
     labels = []
-    for family, (name, op, x) in product(FAMILIES, cases()):
+    for family, (name, op, *x) in product(FAMILIES, cases()):
         label = f"{family.name} {op.kind} {name}"
-        digest = key(op, x, render(op, x, family), family.name)
+        digest = key(op, tuple(x), render(op, tuple(x), family), family.name)
         if kept["designs"].get(label, {}).get("key") != digest:
             labels.append(label)
     return labels
@@ -312,7 +407,7 @@ def table(found: list[Result]) -> str:
 def summary(found: list[Result]) -> str:
     """Mean and worst error by family and op, as a Markdown table."""
     groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
-    new = {name for name, _, _ in unseen()}
+    new = {name for name, *_ in unseen()}
     for r in found:
         for group in ("unseen",) if r.name in new else (r.kind, "all fitted"):
             groups[r.family, group].append(r)

@@ -6,18 +6,15 @@ import json
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-from rich.console import Console
 
 import bnn2hw
-from bnn2hw import boards, hardware_cli
+from bnn2hw import boards, console, hardware_cli, simulate_cli
 from bnn2hw import images as image_files
 from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import Bnn2hwError, InputError, MismatchError
@@ -60,17 +57,6 @@ class _Numbers(click.ParamType[Meaning]):
 def _number(text: str) -> float:
     parts = [Fraction(p) for p in text.split("/")]
     return float(parts[0] / parts[1] if len(parts) == 2 else Fraction(text))
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress]:
-    """A spinner on the terminal's error stream that says what is being done."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield lambda _: None
-        return
-    with console.status("starting") as status:
-        yield lambda text: status.update(f"{text} …")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -204,7 +190,7 @@ def _show(accelerator: bnn2hw.Accelerator, as_json: bool) -> None:
 @_model_options
 def compile_command(model: Path, out: Path, as_json: bool, **options: Any) -> None:
     """Compile MODEL (a .keras or .h5 file) and write RTL or HLS sources, weights and a report."""
-    with _progress(as_json) as progress:
+    with console.progress(as_json) as progress:
         accelerator = _compile(model, progress, **options)
         progress("writing")
         accelerator.write(out)
@@ -219,7 +205,7 @@ def compile_command(model: Path, out: Path, as_json: bool, **options: Any) -> No
 @_model_options
 def estimate(model: Path, as_json: bool, **options: Any) -> None:
     """Cycles and predicted resources of MODEL: a file, or a folder that compile wrote."""
-    with _progress(as_json) as progress:
+    with console.progress(as_json) as progress:
         accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
     _show(accelerator, as_json)
 
@@ -235,7 +221,7 @@ def pareto(model: Path, ratio: float, as_json: bool, **options: Any) -> None:
 
     MODEL is a file, or a folder that compile wrote.
     """
-    with _progress(as_json) as progress:
+    with console.progress(as_json) as progress:
         accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
         progress("searching all foldings")
         front = bnn2hw.pareto(accelerator, ratio)
@@ -246,82 +232,6 @@ def _point(point: Point) -> dict[str, Any]:
     cost = point.cost
     used = {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp}
     return {**point.__dict__, "cost": used}
-
-
-@main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--images", type=click.Path(path_type=Path), help="An .npy or .npz file with images (x) and labels (y)."
-)
-@click.option(
-    "--frames", type=click.IntRange(1), help="How many of them; without images, how many random frames."
-)
-@click.option(
-    "--stalls", type=click.FloatRange(0, 1, max_open=True), default=0.25, help="Share of stalled cycles."
-)
-@click.option("--seed", type=int, default=0, help="Of random stalls and frames.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-def simulate(
-    folder: Path, images: Path | None, frames: int | None, stalls: float, seed: int, as_json: bool
-) -> None:
-    """Run the design in FOLDER, with stalls and without, and compare every stream with golden.
-
-    Verilog runs in Verilator, HLS C++ as it is.
-    """
-    accelerator = bnn2hw.load(folder)
-    x, labels = _images(images, accelerator, frames, seed)
-    runs = {}
-    with _progress(as_json) as progress:
-        for name, share in (("smooth", 0.0), ("stalled", stalls)):
-            runs[name] = accelerator.simulate(x, stalls=share, seed=seed, progress=progress)
-    report = {name: _run_facts(run) for name, run in runs.items()}
-    smooth = runs["smooth"]
-    classes = accelerator.output.size == 1 and labels is not None
-    accuracy = float(np.mean(np.asarray(smooth.outputs).reshape(-1) == labels)) if classes else None
-    kind = "real" if images else "random"
-    if as_json:
-        click.echo(json.dumps({"frames": len(x), "images": kind, "accuracy": accuracy, **report}, indent=1))
-    else:
-        _print_runs(report, len(x), kind, accuracy)
-    for run in runs.values():
-        run.check()
-
-
-def _run_facts(run: Any) -> dict[str, Any]:
-    return {
-        "exact": run.exact,
-        "streams": len(run.mismatches),
-        "mismatches": [str(m) for m in run.mismatches.values() if m],
-        "interval": run.interval,
-        "latency": run.latency,
-        "predicted": {"interval": run.predicted.interval, "latency": run.predicted.latency},
-        "cycles": run.cycles,
-    }
-
-
-def _print_runs(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: float | None) -> None:
-    for name, run in report.items():
-        verdict = "bit-exact" if run["exact"] else "NOT EXACT"
-        cycles = "no clock" if run["cycles"] is None else f"{run['cycles']:,} cycles"
-        click.echo(f"{name}: {frames} {kind} frames, {cycles}, {run['streams']} streams {verdict}")
-        for mismatch in run["mismatches"]:
-            click.echo(f"  {mismatch}")
-    smooth = report["smooth"]
-    for figure in ("interval", "latency"):
-        measured = "not measured" if smooth[figure] is None else f"measured {smooth[figure]:,} cycles"
-        click.echo(f"{figure}: {measured}, predicted {smooth['predicted'][figure]:,}")
-    if accuracy is not None:
-        click.echo(f"accuracy of the hardware on these frames: {accuracy:.2%}")
-
-
-def _images(
-    path: Path | None, accelerator: bnn2hw.Accelerator, frames: int | None, seed: int
-) -> tuple[Any, Any]:
-    """Images and labels from a file, or random frames."""
-    if path is None:
-        values = accelerator.input.ints.values()
-        return np.random.default_rng(seed).choice(values, (frames or 16, *accelerator.input.shape)), None
-    return image_files.read(path, accelerator.input.shape, frames)
 
 
 @main.command()
@@ -348,7 +258,7 @@ def synth(
         options["target"] = target or there.device.name
         if options["fps"]:  # asked for at the board's clock, and planned at the device's
             options["fps"] *= there.device.clock_mhz / (clock or there.clock_mhz)
-    with _progress(as_json) as progress:
+    with console.progress(as_json) as progress:
         accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
         used = accelerator.synthesize(
             out,
@@ -362,6 +272,7 @@ def synth(
     hardware_cli.report(accelerator, used, board, out, as_json)
 
 
+main.add_command(simulate_cli.simulate)
 main.add_command(hardware_cli.boards)
 main.add_command(hardware_cli.predict)
 main.add_command(hardware_cli.image)

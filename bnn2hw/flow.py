@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from bnn2hw import (
     backends,
@@ -23,11 +21,11 @@ from bnn2hw import (
     storage,
     streams,
     unroll,
+    written,
 )
 from bnn2hw import estimate as estimating
-from bnn2hw import handover as amd
 from bnn2hw import simulate as simulating
-from bnn2hw.backends import loading, verilog
+from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device
 from bnn2hw.deviation import Deviation
@@ -46,8 +44,6 @@ from bnn2hw.simulate import Run
 from bnn2hw.usage import Usage
 
 Progress = Callable[[str], None]
-
-TESTBENCH_FRAMES = 4
 
 
 def _quiet(_: str) -> None:
@@ -171,6 +167,7 @@ class Accelerator:
         stalls: float = 0.0,
         seed: int = 0,
         reloads: Mapping[int, Accelerator] | None = None,
+        cells: bool = False,
         progress: Progress = _quiet,
     ) -> Run:
         """Run a batch through the design and compare every stream with golden.
@@ -183,6 +180,8 @@ class Accelerator:
             seed: of the pauses.
             reloads: by frame, from which on the weights of another accelerator hold (see `reload`); they are sent while
                 earlier frames are still under way.
+            cells: whether every carry cell of the family is simulated, instead of portable adders that equal them;
+                much slower to compile.
             progress: told what is being done.
         """
         if not 0 <= stalls < 1:
@@ -198,6 +197,7 @@ class Accelerator:
                 simulating.Reload(frame, other.image(), other.graph)
                 for frame, other in sorted((reloads or {}).items())
             ],
+            cells=cells,
             progress=progress,
         )
 
@@ -230,36 +230,7 @@ class Accelerator:
         Raises:
             InputError: the folder holds something that bnn2hw did not write.
         """
-        folder = Path(folder)
-        sources = backends.BACKENDS[self.backend]
-        texts = {f"{sources}/{name}": text for name, text in self.design.files.items()}
-        if self.backend == "verilog":
-            bench = {**self.design.bench, **self._testbench()}
-            modules = "".join(f"{n}\n" for n in self.design.files if n.endswith(".sv"))
-            texts["rtl/files.f"] = modules
-            texts["tb/files.f"] = modules + "".join(f"../tb/{n}\n" for n in bench if n.endswith(".sv"))
-            texts.update({f"tb/{name}": text for name, text in bench.items()})
-            texts.update(amd.files(self.design, self.graph, self.device, self.name, self.units))
-        texts["report.txt"] = f"{self}\n"
-        facts = {
-            "name": self.name,
-            "backend": self.backend,
-            "device": self.device.name,
-            "top": self.design.top,
-            "units": source.facts(self.units),
-            "fidelity": {layer: [f.kind, f.why] for layer, f in self.fidelity.items()},
-            "measured": [list(astuple(d)) for d in self.measured.values()],
-            "input": "; ".join(s.words for s in self.design.inputs),
-            "output": "; ".join(s.words for s in self.design.outputs),
-            "cycles": {
-                "interval": self.estimate().cycles.interval,
-                "latency": self.estimate().cycles.latency,
-            },
-        }
-        if self.recipe:
-            facts["recipe"] = self.recipe.facts()
-        storage.write(folder, texts, self.graph, facts)
-        return folder
+        return written.write(self, Path(folder))
 
     def synthesize(
         self,
@@ -292,17 +263,6 @@ class Accelerator:
         tried = range(1, seeds + 1) if isinstance(seeds, int) else seeds
         return implement.implement(
             self, place, Path(folder), seeds=tried, clock_mhz=clock_mhz, baud=baud, progress=progress
-        )
-
-    def _testbench(self) -> dict[str, str]:
-        """A test bench with a few random frames."""
-        rng = np.random.default_rng(0)
-        x = {
-            s.name: rng.choice(s.tensor.ints.values(), (TESTBENCH_FRAMES, *s.tensor.shape))
-            for s in self.design.inputs
-        }
-        return verilog.bench(
-            self.graph, x, golden.outputs(self.graph, x), self.estimate().cycles, self.design.top
         )
 
     def __str__(self) -> str:

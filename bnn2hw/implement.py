@@ -6,49 +6,23 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from bnn2hw import backends, boards, estimate, fold, shell, storage, streams, synth
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Board, Device
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
-from bnn2hw.estimate import Estimate
 from bnn2hw.flows import routable
 from bnn2hw.ir import Graph
 from bnn2hw.ops import source
-from bnn2hw.ops.source import Units
 from bnn2hw.usage import Usage
+
+if TYPE_CHECKING:
+    from bnn2hw.flow import Accelerator
 
 FACTS = "usage.json"
 LINK = "link.json"
 Progress = Callable[[str], None]
-
-
-class Accelerator(Protocol):
-    """What is synthesized; `bnn2hw.Accelerator` has it."""
-
-    @property
-    def name(self) -> str:
-        """Of the model."""
-
-    @property
-    def graph(self) -> Graph:
-        """In streamed form."""
-
-    @property
-    def design(self) -> Design:
-        """What the Verilog backend rendered of it."""
-
-    @property
-    def device(self) -> Device:
-        """What it is planned for."""
-
-    @property
-    def units(self) -> Units:
-        """The model's own input unit."""
-
-    def estimate(self) -> Estimate:
-        """Cycles and resources."""
 
 
 def implement(

@@ -2,57 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from bnn2hw.backends.design import Design
-from bnn2hw.boards import Device
-from bnn2hw.deviation import Deviation
-from bnn2hw.estimate import Estimate, hardware_nodes
-from bnn2hw.ir import Cost, Graph
-from bnn2hw.lower.hardware import Fidelity
+from bnn2hw.estimate import hardware_nodes
+from bnn2hw.ir import Cost
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width import Width
 
+if TYPE_CHECKING:
+    from bnn2hw.flow import Accelerator
+
 WIDTH = 150
-
-
-class Accelerator(Protocol):
-    """What a report needs to know; `bnn2hw.Accelerator` has it."""
-
-    @property
-    def name(self) -> str:
-        """Of the model."""
-
-    @property
-    def graph(self) -> Graph:
-        """In streamed form."""
-
-    @property
-    def device(self) -> Device:
-        """What it is planned for."""
-
-    @property
-    def fidelity(self) -> Mapping[str, Fidelity]:
-        """By layer of the model."""
-
-    @property
-    def measured(self) -> Mapping[str, Deviation]:
-        """By edge, the deviation from Keras on calibration data."""
-
-    @property
-    def backend(self) -> str:
-        """What the sources are written in."""
-
-    @property
-    def design(self) -> Design:
-        """The sources."""
-
-    def estimate(self) -> Estimate:
-        """Cycles and resources."""
 
 
 def table(accelerator: Accelerator) -> Table:

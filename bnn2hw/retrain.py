@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,10 @@ from bnn2hw.front import Recipe
 from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
 from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.real import RealOp
-from bnn2hw.ops.source import Source, Units
+from bnn2hw.ops.source import Source
 
 if TYPE_CHECKING:
+    from bnn2hw.flow import Accelerator
     from bnn2hw.importers.keras import Imported
 
 Progress = Callable[[str], None]
@@ -63,22 +64,6 @@ def check(graph: Graph, how: Recipe) -> None:
             )
     if problems:
         raise UnsupportedError(problems)
-
-
-class Accelerator(Protocol):
-    """What other weights are made for; `bnn2hw.Accelerator` has it."""
-
-    @property
-    def graph(self) -> Graph:
-        """In streamed form."""
-
-    @property
-    def units(self) -> Units:
-        """The model's own input unit."""
-
-    @property
-    def recipe(self) -> Recipe | None:
-        """How the model was lowered, where other weights can be loaded."""
 
 
 def weights(accelerator: Accelerator, model: Any, progress: Progress) -> dict[str, Any]:

@@ -120,6 +120,7 @@ def simulate(
     stalls: float = 0.0,
     seed: int = 0,
     reloads: Sequence[Reload] = (),
+    cells: bool = False,
     progress: Progress = lambda _: None,
 ) -> Run:
     """Run frames through the design and compare every stream with golden.
@@ -133,6 +134,7 @@ def simulate(
             in HLS, of the stream operations before which a process waits for no reason.
         seed: of the stalls and of the registers' initial noise.
         reloads: images of the memories that are sent while earlier frames are still under way, in rising order.
+        cells: of Verilog, whether every cell of the family is simulated (see `Design.simulated`).
         progress: told what is being done.
 
     Raises:
@@ -155,7 +157,8 @@ def simulate(
             report = csim.run(design, folder, frames, predicted, share, seed, progress)
         else:
             loads = _write_images(folder, reloads)
-            report = _run_verilated(design, folder, frames, predicted, share, seed, progress, loads)
+            binary = build(design, progress, cells=cells)
+            report = _run_verilated(design, binary, folder, frames, predicted, share, seed, progress, loads)
         progress(f"comparing {len(design.streams)} streams")
         parts = [(0, graph), *((r.frame, r.graph) for r in reloads)]
         return _compare(design, parts, arrays, folder / "streams", report, predicted, stalled=stalls > 0)
@@ -172,6 +175,7 @@ def _write_images(folder: Path, reloads: Sequence[Reload]) -> list[str]:
 
 def _run_verilated(
     design: Design,
+    binary: Path,
     folder: Path,
     frames: int,
     predicted: Cycles,
@@ -181,7 +185,6 @@ def _run_verilated(
     loads: Sequence[str] = (),
 ) -> Mapping[str, Any]:
     """Record the streams of a verilated design in `folder`/streams and return the harness's report."""
-    binary = build(design, progress)
     progress(f"simulating {frames} frames")
     write_files(design, folder / "rtl", only=".hex")
     patience = 4 * predicted.interval + predicted.latency + 10_000
@@ -297,13 +300,13 @@ def write_files(design: Design, folder: Path, only: str = "") -> None:
             (folder / name).write_text(text)
 
 
-def build(design: Design, progress: Progress = lambda _: None) -> Path:
+def build(design: Design, progress: Progress = lambda _: None, *, cells: bool = False) -> Path:
     """The compiled simulator of a design, from the cache where it was built before.
 
     Only sources count: the same structure with other weights is the same simulator, since memories are
     read when it starts.
     """
-    texts = {**design.files, **design.bench}
+    texts = design.simulated(cells=cells)
     sources = {name: text for name, text in sorted(texts.items()) if not name.endswith(".hex")}
     return verilate.build(
         design.top,

@@ -26,6 +26,8 @@ VERILATOR_FLAGS = (
     "unique",
     "--output-split",
     "20000",
+    "--unroll-count",
+    "8",
 )
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 UNIT_BYTES = 400_000

@@ -9,9 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from bnn2hw import implement, shell, verilate
 from bnn2hw.errors import ToolError
+
+if TYPE_CHECKING:
+    from bnn2hw.flow import Accelerator
 
 DIVISOR = 4
 """Cycles per bit: as few as the shell can do with where both sides have one clock, since all of them are simulated."""
@@ -54,7 +58,7 @@ class VirtualBoard:
 
     def __init__(
         self,
-        accelerator: implement.Accelerator,
+        accelerator: Accelerator,
         *,
         clock_mhz: float = 10,
         damage: Damage = Damage(),
@@ -65,7 +69,7 @@ class VirtualBoard:
         patience = 4 * accelerator.estimate().cycles.latency + 200_000
         header = f"using Top = Vtop;\nconstexpr unsigned DIVISOR = {DIVISOR};\n"
         header += f"constexpr unsigned long long PATIENCE = {patience};\n"
-        files = {**made.design.files, **made.design.bench}
+        files = made.design.simulated()
         sources = {name: text for name, text in sorted(files.items()) if not name.endswith(".hex")}
         self._binary = verilate.build(made.design.top, sources, "board.cpp", header=header, progress=progress)
         self._memories = {name: text for name, text in files.items() if name.endswith(".hex")}

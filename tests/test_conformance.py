@@ -77,8 +77,8 @@ def test_the_forms_of_a_family_equal_golden(op: HardwareOp, x: tuple[Tensor, ...
     graph, predicted = alone(op, *x), op.cycles(*x)
     frames = random_values(x[0], FRAMES)
 
-    smooth = simulate.simulate(design, graph, frames, predicted)
-    stalled = simulate.simulate(design, graph, frames, predicted, stalls=0.4, seed=1)
+    smooth = simulate.simulate(design, graph, frames, predicted, cells=True)
+    stalled = simulate.simulate(design, graph, frames, predicted, stalls=0.4, seed=1, cells=True)
 
     smooth.check()
     stalled.check()

@@ -11,15 +11,15 @@ from tests.support import ROOT
 
 PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
-    {"errors", "resources"},
+    {"errors", "resources", "console"},
     {"ir", "boards"},
     {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"} | {"minimize"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
     | {"deviation", "absorb", "unroll", "choices", "rates"}
-    | {"gates", "shell", "implement", "handover", "host", "virtual", "images"},
+    | {"gates", "shell", "implement", "handover", "host", "virtual", "images", "written"},
     {"flow", "front", "retrain"},
     {""},
-    {"cli", "hardware_cli"},
+    {"cli", "hardware_cli", "simulate_cli"},
 )
 SAME_FLOOR = {("golden", "ops"), ("estimate", "ops"), ("backends", "ops")}
 """Packages of one floor that may use another of it."""

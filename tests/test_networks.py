@@ -226,6 +226,20 @@ def test_a_rate_is_reached_and_held(fps: float) -> None:
     assert run.interval == estimate.interval(accelerator.graph)
 
 
+@pytest.mark.parametrize(("target", "cell"), [("ecp5-85k", "CCU2C"), ("xc7z020", "CARRY4")])
+def test_carry_cells_give_what_the_portable_adders_give(target: str, cell: str) -> None:
+    accelerator = bnn2hw.compile(net.tutorial_like(), input=PIXELS, target=target, fps=200_000)
+    x = np.random.default_rng(2).integers(0, 256, (4, 11, 11))
+
+    portable, cells = accelerator.simulate(x), accelerator.simulate(x, cells=True)
+
+    for run in (portable, cells):
+        run.check()
+    assert f"{cell}.sv" in accelerator.design.simulated(cells=True)
+    assert not any(cell in text for text in accelerator.design.simulated().values())
+    assert portable.frame_ends == cells.frame_ends
+
+
 def test_folding_by_hand() -> None:
     model, _ = compiled("tutorial")
     names = [layer.name for layer in model.layers if "quant" in layer.name]

@@ -141,7 +141,8 @@ class Design:
         inputs: those that enter the design.
         outputs: those that leave it, under the names and in the shapes of the graph's outputs.
         backend: who rendered it, which says how it is simulated.
-        bench: further sources that only our own simulation needs.
+        bench: further sources that only our own simulation needs: of Verilog, models of the cells that it names.
+        portable: the modules among `files` that name cells of a family, in the form that names none.
         netlist: whether it is what synthesis wrote, where only the ports are known by name; `streams` are then these.
         load: what its port for images of memories takes, where it has one.
     """
@@ -153,6 +154,7 @@ class Design:
     outputs: tuple[Stream, ...]
     backend: str = "verilog"
     bench: Mapping[str, str] = field(default_factory=dict)
+    portable: Mapping[str, str] = field(default_factory=dict)
     netlist: bool = False
     load: Load | None = None
 
@@ -165,6 +167,16 @@ class Design:
     def output(self) -> Stream:
         """The stream that leaves the design; of several, the first."""
         return self.outputs[0]
+
+    def simulated(self, *, cells: bool = False) -> dict[str, str]:
+        """The texts that a Verilog simulator compiles and reads.
+
+        Args:
+            cells: whether every cell that a family's modules name is simulated. By default these few adders stand there
+                in their portable form, which compiles many times faster; that both are one function is proved with
+                Yosys (tests/test_forms.py).
+        """
+        return {**self.files, **(self.bench if cells else self.portable)}
 
 
 def pack(codes: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:

@@ -125,8 +125,10 @@ def render(graph: Graph, name: str = "bnn2hw_top", summary: str = "", family: Fa
         load = replace(load, design=loading.number(text, *modules.values()))
         text = ascii_only(top.render(load=load, **facts))
     files[f"{name}.sv"] = text
-    models = _models(environment, modules, family)
-    return Design(name, files, all_streams, *ends(graph, all_streams), bench=models, load=load)
+    models, portable = _models(environment, modules, family)
+    return Design(
+        name, files, all_streams, *ends(graph, all_streams), bench=models, portable=portable, load=load
+    )
 
 
 def bench(graph: Graph, x: Batch, expected: Batch, cycles: Cycles, top: str) -> dict[str, str]:
@@ -180,21 +182,31 @@ def _modules(
     missing = set(names)
     while missing:
         name = missing.pop()
-        stem = name.removeprefix(LOADABLE)
-        forms = [f"{family.name}/{stem}.sv.j2"] if family else []
-        template = environment.select_template([*forms, f"{stem}.sv.j2"]) if name not in own else None
-        texts[name] = template.render(loadable=name != stem) if template else own[name]
+        texts[name] = own[name] if name in own else _module(environment, name, family)
         missing |= set(re.findall(r"^ +bnn2hw_(\w+) #\(", texts[name], re.MULTILINE)) - set(texts)
     return {f"bnn2hw_{name}.sv": texts[name] for name in sorted(texts)}
 
 
+def _module(environment: jinja2.Environment, name: str, family: Family | None) -> str:
+    """The text of a module, in the family's form where there is one."""
+    stem = name.removeprefix(LOADABLE)
+    forms = [f"{family.name}/{stem}.sv.j2"] if family else []
+    return environment.select_template([*forms, f"{stem}.sv.j2"]).render(loadable=name != stem)
+
+
 def _models(
     environment: jinja2.Environment, modules: Mapping[str, str], family: Family | None
-) -> dict[str, str]:
-    """Behavioural models of the family's cells that the modules name."""
-    known = CELLS.get(family.name, ()) if family else ()
-    cells = [c for c in known if any(f" {c} " in text for text in modules.values())]
-    return {f"{c}.sv": environment.get_template(f"cells/{c}.sv.j2").render() for c in cells}
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Behavioural models of the family's cells that the modules name, and the portable forms of these modules."""
+    models, portable = {}, {}
+    for cell in CELLS.get(family.name, ()) if family else ():
+        users = [file for file, text in modules.items() if f" {cell} " in text]
+        if users:
+            models[f"{cell}.sv"] = environment.get_template(f"cells/{cell}.sv.j2").render()
+        for file in users:
+            name = file.removeprefix("bnn2hw_").removesuffix(".sv")
+            portable[file] = _module(environment, name, None)
+    return models, portable
 
 
 def _instance(

@@ -1,0 +1,21 @@
+"""What the commands of the command line share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+Progress = Callable[[str], None]
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Progress]:
+    """A spinner on the terminal's error stream that says what is being done."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("starting") as status:
+        yield lambda text: status.update(f"{text} …")

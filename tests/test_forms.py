@@ -1,0 +1,111 @@
+"""A family's own forms of modules and the portable ones are one function: proved by Yosys, with its models of the cells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+import pytest
+
+from bnn2hw import boards, synth, tools
+from bnn2hw.backends import verilog
+from bnn2hw.backends.design import Design
+from bnn2hw.errors import MissingToolError, ToolError
+from bnn2hw.resources import data_dir
+
+TEMPLATES = data_dir("templates") / "verilog"
+PARAMETERS: dict[str, list[Mapping[str, int]]] = {
+    "triples": [{"COUNT": n} for n in (1, 2, 8, 9, 19)],
+    "adders": [
+        {"COUNT": n, "BITS": b} for n, b in ((1, 1), (1, 2), (5, 2), (9, 3), (3, 7), (2, 11), (1, 17), (7, 4))
+    ],
+    "accumulator": [
+        {"BITS": b, "START": s} for b, s in ((1, 0), (2, 1), (4, 0), (5, 9), (8, 200), (12, 1365), (17, 1))
+    ],
+    "sum": [
+        {"LEFT": a, "RIGHT": b, "BITS": max(a, b) + grows, "MINUS": minus, "CARRIES": carries}
+        for a, b, grows in ((1, 1, 1), (3, 2, 1), (2, 5, 1), (4, 4, 0), (8, 3, 1), (9, 9, 1))
+        for minus in (0, 1)
+        for carries in (0, 1)
+    ],
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def yosys() -> tools.Tool:
+    try:
+        return tools.yosys()
+    except MissingToolError as error:
+        pytest.skip(str(error))
+
+
+def own(family: boards.Family) -> set[str]:
+    """The modules of which a family has a form."""
+    return {p.name.removesuffix(".sv.j2") for p in (TEMPLATES / family.name).glob("*.sv.j2")}
+
+
+def text(path: str) -> str:
+    return jinja2.Template((TEMPLATES / path).read_text()).render(loadable=False)
+
+
+def proof(parameters: Mapping[str, int]) -> list[str]:
+    """Passes that fail unless the outputs are equal in all cycles, from equal registers on."""
+    chosen = " ".join(f"-chparam {name} {value}" for name, value in parameters.items())
+    passes = []
+    for side in ("portable", "own"):
+        passes += [
+            f"design -load read; hierarchy -check -top {side} {chosen}; proc; flatten; opt_clean",
+            f"rename -top {side}; design -stash {side}",
+        ]
+    return [
+        *passes,
+        *(f"design -copy-from {side} -as {side} {side}" for side in ("portable", "own")),
+        "miter -equiv -flatten -make_assert portable own miter; hierarchy -top miter; opt -full",
+        "sat -verify -tempinduct -prove-asserts -set-init-zero -maxsteps 4 miter",
+    ]
+
+
+def prove(module: str, family: boards.Family, forms: Mapping[str, str], folder: Path) -> None:
+    """Run the proofs for all parameters; `forms` are the texts of both.
+
+    Raises:
+        ToolError: a proof failed.
+    """
+    share = tools.yosys_share() / family.name
+    folder.mkdir()
+    for path in share.glob("*.vh"):
+        (folder / path.name).write_text(path.read_text())
+    cells = (share / "cells_sim.v").read_text()
+    (folder / "cells.v").write_text(re.sub(r'`include "[^"]*/', '`include "', cells))
+    files = {f"{side}.sv": form.replace(f"bnn2hw_{module}", side) for side, form in forms.items()}
+    passes = [p for parameters in PARAMETERS[module] for p in proof(parameters)]
+    passes = [
+        "read_verilog -overwrite -I. cells.v",
+        "design -save read",
+        *passes,
+        "tee -o proved.txt log proved",
+    ]
+    synth.run_yosys(Design("", files, (), (), ()), folder, passes, "proved.txt")
+
+
+@pytest.mark.parametrize("family", [boards.ECP5, boards.XILINX], ids=lambda f: f.name)
+@pytest.mark.parametrize("module", PARAMETERS)
+def test_both_forms_are_one_function(module: str, family: boards.Family, tmp_path: Path) -> None:
+    forms = {"portable": text(f"{module}.sv.j2"), "own": text(f"{family.name}/{module}.sv.j2")}
+
+    prove(module, family, forms, tmp_path / "proof")
+
+
+def test_a_wrong_form_is_found(tmp_path: Path) -> None:
+    form = text("ecp5/triples.sv.j2").replace("6996", "6997")
+
+    with pytest.raises(ToolError, match="proof did fail"):
+        prove("triples", boards.ECP5, {"portable": text("triples.sv.j2"), "own": form}, tmp_path / "proof")
+
+
+def test_every_form_is_proved() -> None:
+    for family in (boards.ECP5, boards.XILINX):
+        assert own(family) == set(PARAMETERS)
+    assert {p.name for p in TEMPLATES.iterdir() if p.is_dir()} == {"cells", *verilog.CELLS}
