@@ -229,7 +229,7 @@ def test_a_rate_is_reached_and_held(fps: float) -> None:
 @pytest.mark.parametrize(("target", "cell"), [("ecp5-85k", "CCU2C"), ("xc7z020", "CARRY4")])
 def test_carry_cells_give_what_the_portable_adders_give(target: str, cell: str) -> None:
     accelerator = bnn2hw.compile(net.tutorial_like(), input=PIXELS, target=target, fps=200_000)
-    x = np.random.default_rng(2).integers(0, 256, (4, 11, 11))
+    x = frames(accelerator, 4)
 
     portable, cells = accelerator.simulate(x), accelerator.simulate(x, cells=True)
 
