@@ -36,6 +36,7 @@ from bnn2hw.ops import (
     Mac,
     Multiply,
     Pad,
+    Patch,
     Pool,
     Source,
     Table,
@@ -48,7 +49,8 @@ from bnn2hw.ops import (
 
 KEPT = Path(__file__).with_suffix(".json")
 FAMILIES = (boards.ECP5, boards.XILINX)
-TOTALS = ("all fitted", "unseen")
+TOTALS = ("all fitted", "of 50 LUTs and more", "unseen")
+SIZEABLE = 50
 RESOURCES = ("lut", "ff", "bram", "dsp")
 Case = tuple[str, HardwareOp, *tuple[Tensor, ...]]
 
@@ -257,6 +259,13 @@ def depthwises() -> Iterator[Case]:
         yield name, op, Tensor((2, positions * channels), ints)
 
 
+def patches() -> Iterator[Case]:
+    for size, channels, kernel, bits in ((28, 1, 3, 8), (13, 16, 3, 1), (32, 3, 5, 8), (10, 64, 2, 1)):
+        ints = BIPOLAR if bits == 1 else Ints(0, 255)
+        op = Patch((kernel, kernel), simd=kernel * kernel * channels)
+        yield f"{size}×{size}×{channels} kernel {kernel} of {bits}", op, Tensor((size, size, channels), ints)
+
+
 def meetings() -> Iterator[Case]:
     """Ops of two inputs, and the best of many classes."""
     wide, byte = Ints(-(2**15), 2**15 - 1), Ints(-128, 127)
@@ -290,7 +299,7 @@ def meetings() -> Iterator[Case]:
 
 def fitted() -> Iterator[Case]:
     """The designs to which the models' factors were fitted."""
-    single = (xnors, macs, thresholds, tables, pads, windows, pools, argmaxes, affines, depthwises)
+    single = (xnors, macs, thresholds, tables, pads, windows, patches, pools, argmaxes, affines, depthwises)
     for family in (*single, meetings, plumbing):
         yield from family()
 
@@ -370,7 +379,7 @@ def results(kept: dict[str, Any]) -> Iterator[Result]:
             figures = kept["designs"].get(f"{family.name} {op.kind} {name}")
             if figures:
                 measured = Cost(*(figures[r] for r in RESOURCES))
-                yield Result(op.kind, name, family.name, op.cost(family, x), measured)
+                yield Result(op.kind, name, family.name, op.cost(family, *x), measured)
 
 
 def stale(kept: dict[str, Any]) -> list[str]:
@@ -409,7 +418,8 @@ def summary(found: list[Result]) -> str:
     groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
     new = {name for name, *_ in unseen()}
     for r in found:
-        for group in ("unseen",) if r.name in new else (r.kind, "all fitted"):
+        sizeable = ("of 50 LUTs and more",) * (r.measured.lut >= SIZEABLE)
+        for group in ("unseen",) if r.name in new else (r.kind, "all fitted", *sizeable):
             groups[r.family, group].append(r)
     lines = [
         "| family | op | designs | LUT mean | LUT worst | FF mean | FF worst | BRAM exact | DSP exact |",

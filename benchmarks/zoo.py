@@ -40,7 +40,6 @@ PIXELS = bnn2hw.Input("uint8", scale=1 / 255)
 
 DEVICE, FPS = "xczu5ev", 2000
 WIDTH = 0.125
-TRAINING_IMAGES = 12_000
 CALIBRATION_IMAGES = 64
 FRAMES = 3
 STALLED_FRAMES = 2
@@ -57,14 +56,17 @@ class Miniature:
         size: height and width of its images.
         phases: learning rates, and for how many epochs each.
         momentum: of all batch normalizations, where the network's own follows single batches too closely.
+        images: on which it is trained.
     """
 
     size: int = 32
     phases: tuple[tuple[float, int], ...] = ((3e-3, 2), (5e-4, 1))
     momentum: float | None = None
+    images: int = 12_000
 
 
 LONGER = Miniature(32, ((1e-2, 2), (3e-3, 2), (5e-4, 1)), 0.99)
+SMALL = replace(LONGER, size=16, images=4_000)
 
 NETWORKS = {
     "BinaryAlexNet": Miniature(64),
@@ -74,10 +76,10 @@ NETWORKS = {
     "BinaryResNetE18": Miniature(),
     "BinaryDenseNet28": Miniature(),
     "BinaryDenseNet37": Miniature(16),
-    "BinaryDenseNet37Dilated": Miniature(16),
-    "BinaryDenseNet45": Miniature(16),
+    "BinaryDenseNet37Dilated": SMALL,
+    "BinaryDenseNet45": SMALL,
     "MeliusNet22": Miniature(),
-    "RealToBinaryNet": LONGER,
+    "RealToBinaryNet": replace(LONGER, images=8_000),
     "QuickNetSmall": LONGER,
     "QuickNet": LONGER,
     "QuickNetLarge": LONGER,
@@ -114,11 +116,11 @@ def trained(name: str, data: dict[str, np.ndarray], folder: Path) -> keras.Model
     for layer in model.layers:
         if plan.momentum and isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = plan.momentum
-    x = images(data["x_train"][:TRAINING_IMAGES], plan.size).astype(np.float32) / 255
+    x = images(data["x_train"][: plan.images], plan.size).astype(np.float32) / 255
     model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy")
     for rate, epochs in plan.phases:
         model.optimizer.learning_rate = rate
-        model.fit(x, data["y_train"][:TRAINING_IMAGES], epochs=epochs, batch_size=64, verbose=0)
+        model.fit(x, data["y_train"][: plan.images], epochs=epochs, batch_size=64, verbose=0)
     folder.mkdir(parents=True, exist_ok=True)
     model.save(path)
     return model

@@ -8,6 +8,7 @@ import numpy as np
 
 from bnn2hw.ir import Array, Ints
 from bnn2hw.lower.probe import Chain, scattered
+from bnn2hw.ops.real import Pointwise
 
 SEGMENTS = 6
 """Straight pieces that a function may have."""
@@ -165,3 +166,28 @@ def _lines(steps: Array, values: Array, tolerance: float) -> list[tuple[int, flo
 
 def _slope(flattest: float, steepest: float) -> float:
     return 0.0 if np.isinf(flattest) or np.isinf(steepest) else (flattest + steepest) / 2
+
+
+def active(op: Pointwise, shape: tuple[int, ...], low: float, high: float) -> tuple[float, float]:
+    """The part of the range of a function's input over which it is not constant, but for half a step.
+
+    Args:
+        op: the function.
+        shape: of its input.
+        low: where the range begins.
+        high: where it ends.
+    """
+    channels = shape[-1]
+    for _ in range(24):
+        x = np.linspace(low, high, 513, dtype=np.float32)
+        grid = np.broadcast_to(x[:, None], (x.size, channels)).reshape(-1, *(1,) * (len(shape) - 1), channels)
+        y = op.apply(grid).reshape(x.size, -1).astype(np.float64)
+        slack = (y.max() - y.min()) * 2.0**-16
+        same_low = int(np.argmax((np.abs(y - y[0]) > slack).any(1)))
+        same_high = int(np.argmax((np.abs(y - y[-1]) > slack).any(1)[::-1]))
+        new_low = float(x[max(same_low - 1, 0)])
+        new_high = float(x[x.size - 1 - max(same_high - 1, 0)])
+        if new_high - new_low > 0.6 * (high - low) or new_low >= new_high:
+            break
+        low, high = new_low, new_high
+    return low, high

@@ -8,7 +8,7 @@ import numpy as np
 
 from bnn2hw.ir import Array, Ints, Op, Tensor, View
 from bnn2hw.lower.builder import Builder, Edge
-from bnn2hw.lower.fit import fit
+from bnn2hw.lower.fit import active, fit
 from bnn2hw.lower.fixed import (
     ANY,
     Wish,
@@ -282,6 +282,15 @@ class Settler:
         steps = fixed_step(low, high, bits or self._bits(edge))
         return np.full(steps.shape, steps.max()) if single else steps
 
+    def _noise(self, edge: Edge) -> Array:
+        """By channel, what may be rounding within the layers: a share of the largest value that any of them gives."""
+        largest = np.zeros(self.b.chain(edge).features)
+        for part in (edge, *(edge.until(i) for i in range(1, len(edge.chain)))):
+            chain = self.b.chain(part)
+            values = np.abs(chain(chain.samples(257)).astype(np.float64)).max(0)
+            largest = np.maximum(largest, values if values.size == largest.size else values.max())
+        return largest * NOISE
+
     def _bits(self, edge: Edge) -> int:
         ops = edge.ops
         return self.b.precision.of_stream(ops[-1].layer if ops else edge.last)
@@ -302,7 +311,7 @@ class Settler:
             step = np.broadcast_to(np.asarray(wish.scale, np.float64), (chain.features,))
         else:
             step = self.step(edge, bits, single=wish.single)
-        pieces = fit(chain, np.maximum(np.abs(step) / 8, largest * NOISE))
+        pieces = fit(chain, np.maximum(np.abs(step) / 8, self._noise(edge)))
         if pieces is None:
             return self._curve(edge, wish, bits)
         low, high = self.b.seen(edge.last)
@@ -340,12 +349,13 @@ class Settler:
         if not isinstance(node.op, Pointwise):
             raise NotPointwise("no function of single values")
         uniform = node.op.uniform
-        low, high = self._active(before, node.op)
+        lows, highs = self.range(before)
+        shape = self.b.real.types[before.last].shape
+        low, high = active(node.op, shape, *map(float, (lows.min(), highs.max())))
         scale = float(fixed_step(np.array([low]), np.array([high]), CURVE_BITS)[0])
         grid = Ints(int(np.floor(low / scale)), int(np.ceil(high / scale)))
         inner = self.b.chain(before)
-        largest = np.abs(inner(inner.samples(257)).astype(np.float64)).max(0)
-        pieces = fit(inner, np.maximum(scale / 8, largest * NOISE))
+        pieces = fit(inner, np.maximum(scale / 8, self._noise(before)))
         if pieces is None:
             raise NotPointwise("curved before the curve")
         op, _ = affine(inner.ints, pieces, np.full(len(pieces.error), scale), grid)
@@ -371,30 +381,6 @@ class Settler:
             part = edge.until(i + 1)
             if not isinstance(edge.chain[i].op, Pointwise):
                 continue
-            low, high = self.range(part)
-            noise = np.maximum(np.abs(low), np.abs(high)) * NOISE
-            if fit(self.b.chain(part), np.maximum(self.step(part) / 8, noise)) is None:
+            if fit(self.b.chain(part), np.maximum(self.step(part) / 8, self._noise(part))) is None:
                 return i
         return len(edge.chain) - 1
-
-    def _active(self, before: Edge, op: Pointwise) -> tuple[float, float]:
-        """The part of a function's input over which it is not constant, but for half a step."""
-        lows, highs = self.range(before)
-        low, high = float(lows.min()), float(highs.max())
-        shape = self.b.real.types[before.last].shape
-        channels = shape[-1]
-        for _ in range(24):
-            x = np.linspace(low, high, 513, dtype=np.float32)
-            grid = np.broadcast_to(x[:, None], (x.size, channels)).reshape(
-                -1, *(1,) * (len(shape) - 1), channels
-            )
-            y = op.apply(grid).reshape(x.size, -1).astype(np.float64)
-            slack = (y.max() - y.min()) * 2.0**-16
-            same_low = int(np.argmax((np.abs(y - y[0]) > slack).any(1)))
-            same_high = int(np.argmax((np.abs(y - y[-1]) > slack).any(1)[::-1]))
-            new_low = float(x[max(same_low - 1, 0)])
-            new_high = float(x[x.size - 1 - max(same_high - 1, 0)])
-            if new_high - new_low > 0.6 * (high - low) or new_low >= new_high:
-                break
-            low, high = new_low, new_high
-        return low, high

@@ -89,8 +89,11 @@ class Add(HardwareOp):
         constant = int(params["BOTH"] != 0 or params["ALONE"] != 0)
         # Channels without a second operand mask it, which a large LUT does within the adder.
         mask = by_lut(family, x[1].ints.bits, 0) if self.first else 0
+        carry = by_lut(family, 0, 1)  # the highest bit of a sum is the chain's end
         return Cost(
-            lut=self.simd * ((1 + constant) * adder(family, bits) + mask) + by_lut(family, 2, 1) * states + 4,
+            lut=self.simd * ((1 + constant) * adder(family, bits) - carry + mask)
+            + by_lut(family, 2, 1) * states
+            + 4,
             ff=self.simd * bits + states + 1,
         )
 

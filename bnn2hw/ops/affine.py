@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -13,11 +12,12 @@ from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, channels
 from bnn2hw.ops.memories import (
-    DSP_FROM_BITS,
     adder,
     by_lut,
     comparison,
+    distinct,
     divisors,
+    dsps,
     rom_cost,
     state_bits,
 )
@@ -212,29 +212,37 @@ class Affine(HardwareOp):
         return {"CONSTANTS": Memory(every.reshape(self.folds, -1), 1)}
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        codes, width = self._codes(x[0]), x[0].ints.bits
-        inputs = width - self.drop  # of the multiplier
+        codes, width, fixed = self._codes(x[0]), x[0].ints.bits, self.folds == 1
         total, slope, bias = self._sum_bits(codes), codes.slope_bits, codes.bias_bits
-        sums = Cost(lut=adder(family, total), ff=inputs + total)
-        if inputs + slope < DSP_FROM_BITS:
+        inputs = width - self.drop  # of the multiplier
+        kept = total - self.shift
+        blocks = dsps(family, inputs + (not x[0].ints.signed), slope)
+        absorbs = blocks > 0 and family.lut_inputs > 4  # such blocks add too, and hold the registers around
+        sums = Cost(ff=inputs + min(inputs + slope - 1, total) + kept, lut=adder(family, total))
+        if not blocks:
             sums += Cost(lut=inputs * slope)
-        elif family.lut_inputs == 4:
-            sums += Cost(dsp=math.ceil(inputs / 17) * math.ceil(slope / 17))
-        else:  # the blocks of the larger families add too, and hold the registers around
-            sums = Cost(dsp=math.ceil(inputs / 17) * math.ceil(slope / 17), ff=-slope)
+        elif absorbs:
+            sums = Cost(lut=adder(family, total), ff=kept) if inputs == 1 else Cost()
         # Where constants lie in no ROM, cuts take half of their comparators, and bits that all segments share no logic.
-        fixed = self.folds == 1
-        compare = by_lut(family, 0.8, 0.5) * width if fixed else comparison(family, codes.cut_bits)
         varying = (0.0 if self.segments == 1 else 0.6) if fixed else 1.0
-        select = varying * by_lut(family, 0.5, 0.4) * (self.segments - 1) * (slope + bias)
+        compare = by_lut(family, 1.0, 0.5) * width if fixed else comparison(family, codes.cut_bits)
+        select = by_lut(family, 0.25 if fixed else 1.0, 0.2 if fixed else 0.6) * (self.segments - 1)
         clamps = (codes.lowest >> self.shift < self.type.lo) + (codes.highest >> self.shift > self.type.hi)
-        clamp = clamps * by_lut(family, 0.5, 0.25) * (total - self.shift) + self.type.bits
+        # One bound is the reset of the output's registers.
+        clamp = by_lut(family, 1.0, 0.3) * kept + self.type.bits if clamps == 2 else 2 * clamps
         lane = Cost(
-            lut=(self.segments - 1) * compare + select + clamp,
-            ff=width + self.type.bits + slope + varying * 1.5 * bias,
+            lut=(self.segments - 1) * compare + select * (slope + bias) + clamp,
+            ff=width * (not (absorbs and self.segments == 1 and inputs > 1)) + min(self.type.bits, kept),
+            dsp=blocks,
         )
-        control = Cost(lut=state_bits(self.folds) + 3, ff=state_bits(self.folds) + 5)
-        return (lane + sums) * self.pe + control + rom_cost(family, self.folds, self.pe * codes.row_bits)
+        chosen = (
+            [bias] if absorbs else [slope + bias, bias]
+        )  # what is chosen for a lane, and the addend behind it
+        columns = (self.pe * bits for bits in chosen)
+        held = Cost(ff=sum(varying * bits if fixed else distinct(self.folds, bits) for bits in columns))
+        control = Cost(lut=by_lut(family, 3, 1) + state_bits(self.folds) / 2, ff=state_bits(self.folds) + 5)
+        rom = rom_cost(family, self.folds, self.pe * codes.row_bits)
+        return (lane + sums) * self.pe + held + control + rom
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for pe in divisors(channels(x[0], self.rows, self.axes)):

@@ -74,6 +74,8 @@ class Concat(HardwareOp):
     def cost(self, family: Family, *x: Tensor) -> Cost:
         y = spanning(x[0].ints, x[1].ints)
         converts = sum(t.ints.step != y.step or zero(t.ints) != zero(y) for t in x)
+        if sum(t.ints.bits for t in x) < family.lut_inputs:
+            converts = 0  # within the LUT that chooses
         states = state_bits((x[0].channels + x[1].channels) // self.simd)
         return Cost(
             lut=self.simd * (y.bits + converts * adder(family, y.bits)) + by_lut(family, 2, 1) * states + 4,

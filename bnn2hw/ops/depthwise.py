@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -13,10 +12,10 @@ from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, any_sums, any_weights, coded, codes, uniform
 from bnn2hw.ops.memories import (
-    DSP_FROM_BITS,
     adder,
     by_lut,
     divisors,
+    dsps,
     lutram_cost,
     state_bits,
     store_cost,
@@ -137,9 +136,12 @@ class Depthwise(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         acc, inputs = self.infer(*x).ints.bits, x[0].ints.bits
+        absorbs = family.lut_inputs > 4 and not self.unit and dsps(family, inputs, self.weight_type.bits) > 0
         counters = state_bits(self.folds) + state_bits(self.positions) + 2
         first = by_lut(family, 1.0, 0.0) * (acc if self.positions > 1 else 0)
         lane = Cost(lut=adder(family, acc) + first, ff=acc)
+        if absorbs and self.folds == 1:  # such blocks add up too
+            lane = Cost()
         total = lane * self.simd + Cost(lut=by_lut(family, 1.7, 1.0) * counters + 2, ff=counters + 1)
         if self.folds > 1:
             total += lutram_cost(family, self.folds, self.simd * acc, ports=1)
@@ -150,7 +152,8 @@ class Depthwise(HardwareOp):
             family, words, self.simd * bits, loadable=self.loadable
         )
         flags = 2 * (state_bits(self.folds) + 3)
-        return total + Cost(lut=state_bits(words) + 2, ff=flags + state_bits(words) + self.simd * inputs)
+        held = 0 if absorbs else self.simd * inputs
+        return total + Cost(lut=state_bits(words) + 2, ff=flags + state_bits(words) + held)
 
     def _products(self, family: Family, inputs: int) -> Cost:
         """One product with its register."""
@@ -160,8 +163,9 @@ class Depthwise(HardwareOp):
             return Cost(lut=adder(family, width), ff=width)
         if inputs == 1:
             return Cost(ff=bits)
-        if width >= DSP_FROM_BITS:
-            return Cost(ff=by_lut(family, width, 0), dsp=math.ceil(inputs / 17) * math.ceil(bits / 17))
+        blocks = dsps(family, inputs, bits)
+        if blocks:
+            return Cost(ff=by_lut(family, width, 0), dsp=blocks)
         return Cost(lut=width * min(inputs, bits), ff=width)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:

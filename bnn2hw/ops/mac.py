@@ -13,7 +13,7 @@ from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.channels import any_sums, any_weights, coded, codes, uniform
 from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import DSP_FROM_BITS, adder, adder_tree
+from bnn2hw.ops.memories import adder, adder_tree, dsps
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ class Mac(MatVec):
             return registers + Cost(lut=self.simd * (adder(family, width) + select))
         if x.ints.bits == 1 and not x.ints.signed:  # each product is the weight, or the reset of its register
             return Cost(ff=self.simd * min(self.pe, distinct) * self.weight_bits)
-        if width < DSP_FROM_BITS:
+        if not dsps(family, x.ints.bits, self.weight_bits):
             return registers + Cost(lut=self.simd * self.pe * width * self.weight_bits)
         # The blocks of the larger families hold the registers before and behind the multiplier.
         held = 2 * self.simd * x.ints.bits + self.simd * self.pe * self.weight_bits

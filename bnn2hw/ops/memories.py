@@ -16,7 +16,10 @@ ROM_WORDS, ROM_BITS = 64, 2048
 """A ROM of more words than this and at least as many bits is a block RAM; the template rom.j2 says the same."""
 
 DSP_FROM_BITS = 9
-"""Products at least as wide as this are made in DSP blocks, where the family has them."""
+"""Products at least as wide as this are made in DSP blocks by families with large LUTs, any by others."""
+
+DSP_BITS = 18
+"""Width of a signed operand of a DSP block; of several blocks side by side each takes a bit less."""
 
 
 def divisors(n: int) -> Iterator[int]:
@@ -42,6 +45,14 @@ def adder(family: Family, bits: int) -> int:
 def comparison(family: Family, bits: int) -> float:
     """LUTs that tell which of two numbers is larger; a large LUT looks at two bits of both."""
     return by_lut(family, adder(family, bits), 0.62 * bits)
+
+
+def dsps(family: Family, a: int, b: int) -> int:
+    """DSP blocks of a signed product of operands of so many bits; none where LUTs make it."""
+    if min(a, b) < 2 or (family.lut_inputs > 4 and a + b < DSP_FROM_BITS):
+        return 0
+    blocks = (1 if bits <= DSP_BITS else math.ceil(bits / (DSP_BITS - 1)) for bits in (a, b))
+    return math.prod(blocks)
 
 
 def adder_tree(family: Family, terms: int, bits: int, most: float = math.inf, copies: int = 1) -> Cost:
@@ -77,8 +88,7 @@ def rom_cost(family: Family, words: int, bits: int) -> Cost:
         return Cost()
     if in_block_ram(words, bits):
         return Cost(bram=block_rams(family, words, bits))
-    columns = _distinct(words, bits)
-    return Cost(lut=columns * rom_luts(family, words), ff=columns)
+    return Cost(lut=distinct(words, bits, logic=True) * rom_luts(family, words), ff=distinct(words, bits))
 
 
 SLICE = 18
@@ -106,15 +116,27 @@ def store_cost(family: Family, words: int, bits: int, *, loadable: bool) -> Cost
 
 
 def rom_luts(family: Family, words: int) -> float:
-    """LUTs per bit of a ROM in logic: one up to the words that a LUT holds, and more with each LUT's fill beyond."""
-    beyond = max(words / 2**family.lut_inputs - 1, 0.0)
+    """LUTs per bit of a ROM in logic: one up to the words that a LUT holds, and more with each LUT's fill beyond.
+
+    A ROM as large as the largest LUT is put together from smaller ones.
+    """
+    beyond = max(words / (1 << family.lut_inputs) - 1, 0.0)
+    half = 1 << (family.lut_inputs - 1)
+    if family.lut_inputs > 4 and half < words <= 2 * half:
+        return 1.0 + 3.0 * (words - half) / half
     return 1.0 + by_lut(family, 2.6 * beyond, 8.5 * math.sqrt(beyond))
 
 
-def _distinct(words: int, bits: int) -> float:
-    """Expected number of different columns among `bits` random ones: equal columns are made once."""
-    functions = 2.0 ** min(words, 60)
-    return functions * -math.expm1(bits * math.log1p(-1 / functions)) if words < 12 else float(bits)
+def distinct(words: int, bits: int, *, logic: bool = False) -> float:
+    """Expected number of different columns among `bits` random ones: equal columns are made once.
+
+    With `logic`, those are left out that take none: constants, and the bits of the address or their inverses.
+    """
+    if words >= 12:
+        return float(bits)
+    functions = float(2**words)
+    found: float = functions * -math.expm1(bits * math.log1p(-1 / functions))
+    return found * (1 - 2 * (1 + state_bits(words)) / functions) if logic and words > 2 else found
 
 
 def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:

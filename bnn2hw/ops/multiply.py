@@ -13,7 +13,7 @@ from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
 from bnn2hw.ops.channels import uniform
 from bnn2hw.ops.join import by_channel, coded, zero
-from bnn2hw.ops.memories import DSP_FROM_BITS, by_lut, divisors, ram_cost, state_bits
+from bnn2hw.ops.memories import by_lut, divisors, dsps, ram_cost, state_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,20 +79,20 @@ class Multiply(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         a, b = x[0].ints, x[1].ints
-        widths = _signed_bits(a), _signed_bits(b)
-        out = self.simd * _product(a, b).bits
-        operands = self.simd * (a.bits + b.bits)
-        total = Cost(lut=4, ff=2)
-        if sum(widths) >= DSP_FROM_BITS:
-            # The blocks of the larger families hold the registers before and behind the multiplier.
-            total += Cost(dsp=self.simd, ff=by_lut(family, operands + out, 0))
-        else:
-            total += Cost(lut=self.simd * widths[0] * widths[1], ff=operands + out)
+        widths, out = (_signed_bits(a), _signed_bits(b)), self.simd * _product(a, b).bits
+        mine, theirs = self.simd * a.bits, self.simd * b.bits
+        blocks = dsps(family, *((a.bits, b.bits) if min(a.lo, b.lo) >= 0 else widths))
+        absorbs = (
+            blocks > 0 and family.lut_inputs > 4
+        )  # such blocks hold the registers before and behind the multiplier
+        logic = 0.0 if blocks else 1.25 * self.simd * a.bits * b.bits
+        total = Cost(lut=logic + 4, ff=2 + (0 if absorbs else mine + theirs + out), dsp=blocks * self.simd)
         if _keeps(x):
             folds = x[0].channels // self.simd
             states = state_bits(folds) + state_bits(x[0].size // x[0].channels)
-            beside = Cost(lut=by_lut(family, 2, 1) * states + 2, ff=2 * states + self.simd * a.bits + 2)
-            total += beside + ram_cost(family, folds, self.simd * b.bits)
+            beside = Cost(lut=by_lut(family, 2, 1) * states + 2, ff=2 * states + 2 + (0 if absorbs else mine))
+            kept = ram_cost(family, folds, theirs) if folds > 1 else Cost(ff=2 * theirs)
+            total += beside + kept + Cost(ff=0 if absorbs else -theirs)  # what is read is an operand
         return total
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:

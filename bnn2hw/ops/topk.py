@@ -67,10 +67,12 @@ class TopK(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
-        entry = comparison(family, bits + 1) + by_lut(family, 1.2, 1.0) * (bits + index + 1)
+        # The best of all is replaced or kept; the others may also take their better neighbour's place.
+        moves = by_lut(family, 1.2 + 2.3 * (self.k - 1), 0.8 + 1.35 * (self.k - 1))
         counter = state_bits(self._count(x[0]) + self.k)
         return Cost(
-            lut=self.k * entry + 2 * counter + 4, ff=self.k * (bits + index + 1) + counter + index + 1
+            lut=self.k * comparison(family, bits + 1) + moves * (bits + index + 1) + counter / 2,
+            ff=self.k * (bits + index + 1) + counter + index + 1,
         )
 
     @classmethod
