@@ -314,7 +314,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             ends in a softmax, else the scores.
         backend: "verilog" or "hls".
         bits: of what must be rounded, kernels and streams of real numbers: one for all, or by layer. Where none
-            is given, 18 for kernels, and for streams 20 with calibration data and 24 without.
+            is given, 18 for kernels and 24 for streams.
         calibration: some inputs, as for `golden`, on which the ranges of streams of real numbers are seen, where those
             that are proved for all inputs would waste bits.
         loadable: whether weights and thresholds can be replaced at run time (see `Accelerator.reload`): those of all

@@ -135,7 +135,7 @@ def lower(imported: Imported, given: Units | None, how: Recipe, calibration: Bat
     wires, units = _wires(imported, given)
     real = simplify(imported.graph)
     ranges = _ranges(real, wires, calibration)
-    precision = Precision.of(how.bits, calibrated=calibration is not None)
+    precision = Precision.of(how.bits)
     return Front(real, to_hardware(real, wires, how.output, precision, ranges, loadable=how.wanted), units)
 
 

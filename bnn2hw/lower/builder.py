@@ -27,10 +27,6 @@ class Fidelity:
     why: str
 
 
-UNCALIBRATED_BITS = 24
-"""Bits of streams of real numbers whose ranges are proved for all inputs rather than seen on data."""
-
-
 @dataclass(frozen=True)
 class Precision:
     """Bits of what must be rounded.
@@ -42,25 +38,19 @@ class Precision:
     """
 
     weights: int = 18
-    streams: int = 20
+    streams: int = 24
     layers: Mapping[str, int] = field(default_factory=dict)
 
     @staticmethod
-    def of(bits: int | Mapping[str, int] | None, *, calibrated: bool) -> Precision:
+    def of(bits: int | Mapping[str, int] | None) -> Precision:
         """What a user asks for: one number for all, or one by layer.
-
-        Ranges that are proved for all inputs are far wider than those of real images, so that streams
-        need more bits for the same resolution where no calibration data are given.
 
         Raises:
             InputError: fewer than 2 bits or more than 24.
         """
-        streams = Precision.streams if calibrated else UNCALIBRATED_BITS
         if bits is None:
-            return Precision(streams=streams)
-        chosen = (
-            Precision(bits, bits) if isinstance(bits, int) else Precision(streams=streams, layers=dict(bits))
-        )
+            return Precision()
+        chosen = Precision(bits, bits) if isinstance(bits, int) else Precision(layers=dict(bits))
         for count in (chosen.weights, chosen.streams, *chosen.layers.values()):
             if not 2 <= count <= 24:
                 raise InputError(f"bits must be from 2 to 24, not {count}")
