@@ -51,9 +51,22 @@ class Estimate:
         return {name: _share(getattr(self.cost, name), count) for name, count in have.items()}
 
     @property
+    def bram_fill(self) -> float | None:
+        """Share of the bits of its block RAMs that hold something; None where there are none."""
+        block = max(depth * width for depth, width in self.device.family.bram_shapes)
+        return self.cost.held / (self.cost.bram * block) if self.cost.bram else None
+
+    @property
     def fits(self) -> bool:
         """Whether every resource suffices."""
         return max(self.use.values()) <= 1.0
+
+
+LUT_ERRORS = {"ecp5": (0.043, 0.23), "xilinx": (0.063, 0.30)}
+"""Mean and worst error of the LUTs of single ops, by the families whose models are held against synthesis.
+
+Over the designs of 50 LUTs and more in docs/estimates.md.
+"""
 
 
 def _share(needed: float, there: int) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from bnn2hw.estimate import hardware_nodes
+from bnn2hw.estimate import LUT_ERRORS, hardware_nodes
 from bnn2hw.ir import Cost
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width import Width
@@ -74,7 +74,7 @@ def summary(accelerator: Accelerator) -> list[str]:
         f"{accelerator.device.clock_mhz:g} MHz; first output after {estimate.cycles.latency:,} cycles "
         f"({estimate.latency_us:,.1f} µs)",
         f"predicted share of {accelerator.device.name}: {use}",
-        *_caveats(accelerator.backend),
+        *_caveats(accelerator),
         *_rounded(accelerator),
     ]
 
@@ -94,11 +94,26 @@ def _rounded(accelerator: Accelerator) -> list[str]:
     return [*lines, "give calibration images to see by how much, and to spend fewer bits on ranges"]
 
 
-def _caveats(backend: str) -> list[str]:
-    """What the figures are not."""
-    if backend == "verilog":
-        return []
-    return ["cycles and resources are those of the Verilog backend; nothing was calibrated on HLS results"]
+def _caveats(accelerator: Accelerator) -> list[str]:
+    """How full the block RAMs are, and how far the figures may be off."""
+    lines, family, fill = [], accelerator.device.family.name, accelerator.estimate().bram_fill
+    if fill is not None:
+        lines.append(f"of the bits of its block RAMs {fill:.0%} are used")
+    if family in LUT_ERRORS:
+        mean, worst = LUT_ERRORS[family]
+        lines.append(
+            f"LUTs of single ops are predicted to within {mean:.0%} on average and {worst:.0%} at worst, "
+            "block RAMs and DSP blocks exactly (docs/estimates.md)"
+        )
+    else:
+        lines.append(
+            f"resources follow the structure of the ops; on {family} they were not held against synthesis"
+        )
+    if accelerator.backend != "verilog":
+        lines.append(
+            "cycles and resources are those of the Verilog backend; nothing was calibrated on HLS results"
+        )
+    return lines
 
 
 def text(accelerator: Accelerator) -> str:

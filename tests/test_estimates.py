@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bnn2hw import boards
+from bnn2hw import boards, estimate
 from bnn2hw.ops.memories import block_rams, lutram_cost, ram_cost, rom_cost
 from tests.support import ROOT
 
@@ -38,6 +38,21 @@ def test_luts_are_predicted_within_a_tenth_on_average(cost: ModuleType, family: 
     assert errors.mean() <= 0.10
     sizeable = np.abs([r.error("lut") for r in found if r.measured.lut >= 50])
     assert sizeable.max() <= 0.30
+
+
+def test_the_report_says_how_far_the_models_are_off(cost: ModuleType) -> None:
+    found = list(cost.results(cost.load()))
+
+    for family, said in estimate.LUT_ERRORS.items():
+        new = {name for name, *_ in cost.unseen()}
+        off = np.abs(
+            [
+                r.error("lut")
+                for r in found
+                if r.family == family and r.name not in new and r.measured.lut >= cost.SIZEABLE
+            ]
+        )
+        assert (off.mean(), off.max()) == pytest.approx(said, abs=0.005)
 
 
 def test_block_rams_and_dsps_are_predicted_exactly(cost: ModuleType) -> None:

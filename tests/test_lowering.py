@@ -341,8 +341,18 @@ def test_inputs_of_several_kinds(tmp_path: object) -> None:
 def test_rounding_before_a_bend_is_not_taken_for_a_curve() -> None:
     """What a normalization rounds is of the size of its own values, however few of them a relu lets through."""
     rng = np.random.default_rng(0)
-    model = net.chain((96,), layers.BatchNormalization(name="norm"), layers.ReLU(name="relu"), net.dense(4, input_quantizer=None))
-    weights = [rng.uniform(0.5, 1.5, 96), rng.uniform(-2, 2, 96), rng.uniform(-9, 9, 96), rng.uniform(2, 9, 96)]
+    model = net.chain(
+        (96,),
+        layers.BatchNormalization(name="norm"),
+        layers.ReLU(name="relu"),
+        net.dense(4, input_quantizer=None),
+    )
+    weights = [
+        rng.uniform(0.5, 1.5, 96),
+        rng.uniform(-2, 2, 96),
+        rng.uniform(-9, 9, 96),
+        rng.uniform(2, 9, 96),
+    ]
     model.get_layer("norm").set_weights(weights)
     x = rng.integers(-(2**15), 2**15, (64, 96))
 

@@ -35,18 +35,28 @@ class Cycles:
 
 @dataclass(frozen=True)
 class Cost:
-    """Predicted resources: LUTs of the family's size, flip-flops, block RAMs of its native size, DSP blocks."""
+    """Predicted resources: LUTs of the family's size, flip-flops, block RAMs of its native size, DSP blocks.
+
+    `held` counts the bits that lie in the block RAMs.
+    """
 
     lut: float = 0.0
     ff: float = 0.0
     bram: float = 0.0
     dsp: float = 0.0
+    held: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.lut + other.lut, self.ff + other.ff, self.bram + other.bram, self.dsp + other.dsp)
+        return Cost(
+            self.lut + other.lut,
+            self.ff + other.ff,
+            self.bram + other.bram,
+            self.dsp + other.dsp,
+            self.held + other.held,
+        )
 
     def __mul__(self, times: float) -> Cost:
-        return Cost(self.lut * times, self.ff * times, self.bram * times, self.dsp * times)
+        return Cost(self.lut * times, self.ff * times, self.bram * times, self.dsp * times, self.held * times)
 
 
 @dataclass(frozen=True)

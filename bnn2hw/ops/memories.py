@@ -71,6 +71,11 @@ def block_rams(family: Family, words: int, bits: int) -> int:
     return min(math.ceil(words / depth) * math.ceil(bits / width) for depth, width in family.bram_shapes)
 
 
+def block_ram_cost(family: Family, words: int, bits: int) -> Cost:
+    """A memory in block RAM."""
+    return Cost(bram=block_rams(family, words, bits), held=words * bits)
+
+
 def block_ram_rows(family: Family, words: int, bits: int) -> int:
     """Block RAMs one above the other in the shape that `block_rams` counts."""
     shapes = [(math.ceil(words / depth), math.ceil(bits / width)) for depth, width in family.bram_shapes]
@@ -87,7 +92,7 @@ def rom_cost(family: Family, words: int, bits: int) -> Cost:
     if words == 1:
         return Cost()
     if in_block_ram(words, bits):
-        return Cost(bram=block_rams(family, words, bits))
+        return block_ram_cost(family, words, bits)
     return Cost(lut=distinct(words, bits, logic=True) * rom_luts(family, words), ff=distinct(words, bits))
 
 
@@ -111,7 +116,7 @@ def store_cost(family: Family, words: int, bits: int, *, loadable: bool) -> Cost
     if not loadable:
         return rom_cost(family, words, bits)
     if in_block_ram(words, bits):
-        return load_cost(family, words, bits) + Cost(bram=block_rams(family, words, bits))
+        return load_cost(family, words, bits) + block_ram_cost(family, words, bits)
     return load_cost(family, words, bits) + ram_cost(family, words, bits)
 
 
@@ -148,11 +153,11 @@ def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
         return Cost(ff=2 * bits)
     blocks = block_rams(family, words, bits)
     if not family.lutram_shapes:
-        return Cost(bram=blocks)
+        return block_ram_cost(family, words, bits)
     rows, tiles = _lutrams(family, words, bits, ports)
     weight = by_lut(family, 4, 5) * tiles + 0.5 * (rows - 1) * (bits + 1)
     if weight > by_lut(family, 128, 65) * blocks:
-        return Cost(bram=blocks)
+        return block_ram_cost(family, words, bits)
     return lutram_cost(family, words, bits, ports) + Cost(ff=bits)
 
 

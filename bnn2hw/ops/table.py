@@ -12,7 +12,15 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, channels
-from bnn2hw.ops.memories import block_rams, by_lut, divisors, in_block_ram, load_cost, rom_luts, state_bits
+from bnn2hw.ops.memories import (
+    block_ram_cost,
+    by_lut,
+    divisors,
+    in_block_ram,
+    load_cost,
+    rom_luts,
+    state_bits,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +119,7 @@ class Table(HardwareOp):
             width = self.type.bits if self.shared else out
             # Some families' block RAMs hold the register behind them.
             own = out if family.bram_registers else 0
-            rom = Cost(ff=-own, bram=block_rams(family, words, width) * math.ceil(self.pe / 2))
+            rom = Cost(ff=-own) + block_ram_cost(family, words, width) * math.ceil(self.pe / 2)
         else:
             # Nothing but a register hangs on this ROM, so that the wide multiplexers of large LUTs make the rest.
             per_bit = by_lut(family, rom_luts(family, words), math.ceil(words / 64))
