@@ -12,7 +12,7 @@ import pytest
 from bnn2hw import boards, synth, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
-from bnn2hw.errors import MissingToolError, ToolError
+from bnn2hw.errors import ToolError
 from bnn2hw.resources import data_dir
 
 TEMPLATES = data_dir("templates") / "verilog"
@@ -33,12 +33,7 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def yosys() -> tools.Tool:
-    try:
-        return tools.yosys()
-    except MissingToolError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("yosys")
 
 
 def own(family: boards.Family) -> set[str]:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bnn2hw import simulate, synth, tools
+from bnn2hw import simulate, synth
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
-from bnn2hw.errors import MissingToolError
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS
 from tests.support import alone, family_forms, random_frames
@@ -35,12 +34,7 @@ UNLINTED = (
 """Rules for source text that a machine's netlist need not keep."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def yosys() -> tools.Tool:
-    try:
-        return tools.yosys()
-    except MissingToolError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("yosys")
 
 
 def as_yosys_reads(design: Design, folder: Path) -> Design:
