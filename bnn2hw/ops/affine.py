@@ -235,9 +235,8 @@ class Affine(HardwareOp):
             ff=width * (not (absorbs and self.segments == 1 and inputs > 1)) + min(self.type.bits, kept),
             dsp=blocks,
         )
-        chosen = (
-            [bias] if absorbs else [slope + bias, bias]
-        )  # what is chosen for a lane, and the addend behind it
+        # What is chosen for a lane, and the addend behind it.
+        chosen = [bias] if absorbs else [slope + bias, bias]
         columns = (self.pe * bits for bits in chosen)
         held = Cost(ff=sum(varying * bits if fixed else distinct(self.folds, bits) for bits in columns))
         control = Cost(lut=by_lut(family, 3, 1) + state_bits(self.folds) / 2, ff=state_bits(self.folds) + 5)

@@ -82,9 +82,8 @@ class Multiply(HardwareOp):
         widths, out = (_signed_bits(a), _signed_bits(b)), self.simd * _product(a, b).bits
         mine, theirs = self.simd * a.bits, self.simd * b.bits
         blocks = dsps(family, *((a.bits, b.bits) if min(a.lo, b.lo) >= 0 else widths))
-        absorbs = (
-            blocks > 0 and family.lut_inputs > 4
-        )  # such blocks hold the registers before and behind the multiplier
+        # The blocks of the larger families hold the registers around the multiplier.
+        absorbs = blocks > 0 and family.lut_inputs > 4
         logic = 0.0 if blocks else 1.25 * self.simd * a.bits * b.bits
         total = Cost(lut=logic + 4, ff=2 + (0 if absorbs else mine + theirs + out), dsp=blocks * self.simd)
         if _keeps(x):
