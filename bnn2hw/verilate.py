@@ -14,7 +14,7 @@ from pathlib import Path
 from bnn2hw import tools
 from bnn2hw.resources import data_dir
 
-CFLAGS = ("-std=c++17", "-O2", "-fno-strict-aliasing", "-DVL_TIME_CONTEXT")
+CFLAGS = ("-std=c++17", "-O1", "-fno-strict-aliasing", "-DVL_TIME_CONTEXT")
 VERILATOR_FLAGS = (
     "--cc",
     "--no-timing",
