@@ -197,8 +197,8 @@ class Patch(Windows):
     many columns as the windows of a beat span, and those that came since. Windows are given out as soon as all of a
     beat are complete, so they lie at one of a few places among the registers.
 
-    `simd` is the size of a window, times the windows per beat, which divide those of a row. So that a beat completes the
-    windows of one at most, these are no narrower than the beat.
+    `simd` is the size of a window, times the windows per beat, which divide those of a row. A beat of pixels completes
+    the windows of one beat at most, so it is no wider than from these to the next.
 
     Attributes:
         pixels: pixels per beat of the input; divides its columns.
