@@ -165,6 +165,9 @@ def pads() -> Iterator[Case]:
     ):
         op = Pad((border, border), (border, border), value, simd=simd)
         yield f"{h}×{w}×{c} by {border} with {value} simd {simd} of {ints.bits}", op, Tensor((h, w, c), ints)
+    for c, ints in ((16, BIPOLAR), (3, Ints(0, 255))):
+        op = Pad((1, 1), (1, 1), simd=c, pixels=2)
+        yield f"16×16×{c} by 1 with 0 pixels 2 of {ints.bits}", op, Tensor((16, 16, c), ints)
 
 
 def pools() -> Iterator[Case]:

@@ -153,8 +153,9 @@ class Pool(HardwareOp):
         counters = sum(map(state_bits, states)) + 1
         compare = lanes * comparison(family, bits + 1) if bits > 1 else 0
         select = lanes * by_lut(family, 0.6 * (bits + 1), 0.95 * bits)
+        merges = self._merged if bits > 1 else 1  # bits of few neighbours fit into one LUT
         logic = Cost(
-            lut=self._merged * (compare + select) + by_lut(family, 2.1, 1.5) * counters,
+            lut=merges * (compare + select) + by_lut(family, 2.1, 1.5) * counters,
             ff=lanes * bits + counters,
         )
         if self.loadable:

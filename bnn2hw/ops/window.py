@@ -272,9 +272,9 @@ class Patch(Windows):
         held = -(-reach // grain) * grain + self.pixels - grain
         counters = state_bits(height) + state_bits(width // self.pixels) + state_bits(self.stride[0])
         counters += state_bits(-(-max(reach, self._apart(x[0])) // grain) + 1) + 2 * state_bits(places)
-        select = by_lut(family, places - 1, (places - 1) / 2) * reach * rows * pixel
+        select = by_lut(family, places / 2, max(1, (places - 1) / 3)) * reach * rows * pixel
         logic = Cost(
-            lut=by_lut(family, 1.7, 1.0) * counters + 6 + select,
+            lut=by_lut(family, 1.7, 1.0) * counters + 6 + select * (places > 1),
             ff=counters + 2 + pixel * (rows * held + self.pixels),
         )
         if rows == 1:
