@@ -11,6 +11,7 @@ import pytest
 
 import bnn2hw
 from bnn2hw import boards, estimate, fold
+from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import FoldingError
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import Patch, Pool, Source, Threshold, Window, Xnor
@@ -85,6 +86,36 @@ def test_several_pixels_only_where_the_rate_asks_for_them(period: int) -> None:
     assert all(name.startswith(("first", "pool")) for name in found)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_borders_of_two_pixels_per_cycle(backend: str) -> None:
+    """Zeros around the image, which the sums leave out, and ones around the signs."""
+    model = net.chain(
+        (6, 8, 2),
+        net.conv(4, padding="same", input_quantizer=None),
+        net.norm(),
+        net.conv(5, padding="same"),
+        net.norm(),
+        net.conv(3, padding="same", pad_values=1.0),
+        net.norm(),
+        keras.layers.Flatten(),
+        net.dense(4),
+        seed=9,
+    )
+    period = 8 * 10 // 2
+    acc = bnn2hw.compile(model, input=PIXELS, target="xc7z045", fps=CLOCK / (period + 0.5), backend=backend)
+    x = np.random.default_rng(0).integers(0, 256, (FRAMES, 6, 8, 2))
+    predicted = acc.estimate().cycles
+
+    smooth = acc.simulate(x)
+
+    smooth.check()
+    acc.simulate(x, stalls=0.4, seed=1).check()
+    assert predicted.interval == period
+    assert set(pixels(acc.graph).values()) == {2}
+    if backend != "hls":
+        assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
+
+
 def conv(width: int = 20) -> Graph:
     """A convolution in hardware form."""
     rng = np.random.default_rng(0)
@@ -114,7 +145,10 @@ def test_by_hand() -> None:
 @pytest.mark.parametrize(
     ("by_hand", "message"),
     [
-        ({"conv": {"pixels": 4}}, "layer 'conv': pixels=4 does not divide; use one of 1, 2, 3, 6, 9, 18"),
+        (
+            {"conv": {"pixels": 5}},
+            "layer 'conv': pixels=5 does not divide; use one of 1, 2, 3, 4, 6, 8, 9, 12, 18",
+        ),
         ({"conv": {"pixels": 2, "pe": 2}}, "layer 'conv': pixels=2, pe=2 do not go together"),
         ({"window": {"pixels": 3}}, "layer 'window': pixels=3 does not divide; use one of 1, 2, 4, 5, 10"),
         ({"pool": {"pixels": 3}}, "layer 'pool': pixels=3 does not divide; use one of 1, 2, 6, 18"),
@@ -128,7 +162,7 @@ def test_by_hand_what_does_not_divide(by_hand: dict[str, dict[str, int]], messag
 def wrong() -> Iterator[tuple[HardwareOp, Tensor, str]]:
     signs = np.ones((4, 2), np.int8)
     image = Tensor((3, 6, 4), BIPOLAR)
-    yield Xnor(signs, pe=2, simd=4, pixels=4), image, "pixels=4 must divide the 6 pixels of a row"
+    yield Xnor(signs, pe=2, simd=4, pixels=4), image, "pixels=4 must divide the 18 pixels of a frame"
     yield Xnor(signs, pe=1, simd=4, pixels=2), image, "pixels=2 needs whole pixels"
     yield Xnor(signs, pe=2, simd=4, pixels=2, loadable=True), image, "that are not loadable"
     yield Patch((3, 3), simd=108, pixels=2), image, "must be windows of 36 values whose number divides the 4"

@@ -10,7 +10,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.channels import Meaning, channels, pixels_of_a_row
+from bnn2hw.ops.channels import Meaning, channels
 from bnn2hw.ops.memories import (
     adder,
     by_lut,
@@ -169,8 +169,8 @@ class Affine(Pixelwise):
     def whole(self, *x: Tensor) -> bool:
         return self.pe == channels(x[0], self.rows, self.axes)
 
-    def row(self, *x: Tensor) -> int:
-        return pixels_of_a_row(x[0], self.axes)
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[: -self.axes]
 
     def timing(self, *x: Tensor) -> Steps:
         every = np.ones(self.interval(*x), bool)

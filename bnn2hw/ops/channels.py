@@ -25,11 +25,6 @@ def channels(x: Tensor, rows: int, axes: int) -> int:
     return math.prod(x.shape[-axes:])
 
 
-def pixels_of_a_row(x: Tensor, axes: int) -> int:
-    """How many vectors of the last `axes` axes follow each other in a row of an image; 1 where there is one alone."""
-    return x.shape[-axes - 1] if axes < len(x.shape) else 1
-
-
 def uniform(values: Array) -> Meaning:
     """A scale or an offset of each channel, shape (channels,) or (); one number where all are the same."""
     flat = np.asarray(values, np.float64).reshape(-1) + 0.0  # no negative zero

@@ -12,7 +12,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, Memory, Steps, Tensor
-from bnn2hw.ops.channels import Meaning, pixels_of_a_row, uniform
+from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.memories import adder, block_ram_rows, by_lut, divisors, ram_cost, state_bits, store_cost
 from bnn2hw.ops.pixelwise import Pixelwise
 
@@ -98,8 +98,8 @@ class MatVec(Pixelwise):
     def whole(self, *x: Tensor) -> bool:
         return self.synapse_folds * self.neuron_folds == 1
 
-    def row(self, *x: Tensor) -> int:
-        return pixels_of_a_row(x[0], self.axes)
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[: -self.axes]
 
     def meaning(self, x: Tensor) -> Meaning:
         """Real meaning of a dot product of 1.

@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Steps, Tensor
-from bnn2hw.ops.channels import Meaning, channels, pixels_of_a_row
+from bnn2hw.ops.channels import Meaning, channels
 from bnn2hw.ops.memories import by_lut, comparison, divisors, rom_cost, rom_luts, state_bits, store_cost
 from bnn2hw.ops.pixelwise import Pixelwise
 
@@ -109,8 +109,8 @@ class Threshold(Pixelwise):
     def whole(self, *x: Tensor) -> bool:
         return self.pe == channels(x[0], self.thresholds.shape[0], self.axes)
 
-    def row(self, *x: Tensor) -> int:
-        return pixels_of_a_row(x[0], self.axes)
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[: -self.axes]
 
     def timing(self, *x: Tensor) -> Steps:
         every = np.ones(self.interval(*x), bool)
@@ -198,6 +198,6 @@ class Threshold(Pixelwise):
         )
         yield cls(levels[:1], Ints(0, 3), pe=2), (Tensor((3, 4), Ints(-50, 50)),)
         yield cls(levels[:1], Ints(0, 3), axes=2, pe=3, falls=falls[:1]), (Tensor((2, 3), Ints(-50, 50)),)
-        yield cls(binary[:4], pe=4, falls=falls, pixels=3), (Tensor((2, 6, 4), dot),)
+        yield cls(binary[:4], pe=4, falls=falls, pixels=4), (Tensor((2, 6, 4), dot),)
         yield cls(levels[:1], Ints(0, 3), pe=4, pixels=2), (Tensor((4, 4), Ints(-50, 50)),)
         yield cls(binary[:4], pe=2, falls=falls, loadable=True), (Tensor((3, 4), dot),)

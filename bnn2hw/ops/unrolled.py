@@ -196,8 +196,8 @@ class Unrolled(Pixelwise):
     def whole(self, *x: Tensor) -> bool:
         return True
 
-    def row(self, *x: Tensor) -> int:
-        return self.folded.row(*x)
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[: -self.axes]
 
     @cached_property
     def stages(self) -> int:
@@ -264,7 +264,7 @@ class Unrolled(Pixelwise):
         )
         yield cls.of(same, np.array([-5, 7, 1, -1, 3, 5, -3, 7])), (Tensor((5,), BIPOLAR),)
         yield cls.of(unit(1, 2)), (Tensor((3, 1), BIPOLAR),)
-        yield replace(cls.of(unit(9, 3)), pixels=3), (Tensor((2, 6, 9), BIPOLAR),)
+        yield replace(cls.of(unit(9, 3)), pixels=4), (Tensor((2, 6, 9), BIPOLAR),)
         yield replace(cls.of(unit(9, 4), limits(9, 4)), pixels=2), (Tensor((4, 9), BIPOLAR),)
 
 
