@@ -165,6 +165,9 @@ def pads() -> Iterator[Case]:
     ):
         op = Pad((border, border), (border, border), value, simd=simd)
         yield f"{h}×{w}×{c} by {border} with {value} simd {simd} of {ints.bits}", op, Tensor((h, w, c), ints)
+    for c, ints in ((16, BIPOLAR), (3, Ints(0, 255))):
+        op = Pad((1, 1), (1, 1), simd=c, pixels=2)
+        yield f"16×16×{c} by 1 with 0 pixels 2 of {ints.bits}", op, Tensor((16, 16, c), ints)
 
 
 def pools() -> Iterator[Case]:
@@ -177,6 +180,9 @@ def pools() -> Iterator[Case]:
     ):
         mask = np.random.default_rng(c).random(c) < 0.5
         yield f"{h}×{w}×{c} simd {simd} of {ints.bits}", Pool(mask, simd=simd), Tensor((h, w, c), ints)
+    for pixels, ints in ((2, BIPOLAR), (4, Ints(0, 15))):
+        op = Pool(np.random.default_rng(pixels).random(16) < 0.5, simd=16, pixels=pixels)
+        yield f"8×28×16 pixels {pixels} of {ints.bits}", op, Tensor((8, 28, 16), ints)
 
 
 def argmaxes() -> Iterator[Case]:
@@ -264,6 +270,10 @@ def patches() -> Iterator[Case]:
         ints = BIPOLAR if bits == 1 else Ints(0, 255)
         op = Patch((kernel, kernel), simd=kernel * kernel * channels)
         yield f"{size}×{size}×{channels} kernel {kernel} of {bits}", op, Tensor((size, size, channels), ints)
+    for size, channels, kernel, windows, pixels in ((28, 1, 3, 2, 2), (32, 3, 3, 5, 4), (12, 16, 5, 4, 4)):
+        op = Patch((kernel, kernel), simd=windows * kernel * kernel * channels, pixels=pixels)
+        name = f"{size}×{size}×{channels} kernel {kernel} of 4, {pixels} pixels to {windows} windows"
+        yield name, op, Tensor((size, size, channels), Ints(0, 15))
 
 
 def meetings() -> Iterator[Case]:

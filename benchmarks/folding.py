@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from bnn2hw import boards, estimate, fold, front
+from bnn2hw import boards, estimate, fold, rates
 from bnn2hw.boards import Device
 from bnn2hw.choices import Choices
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, Tensor
@@ -124,7 +124,7 @@ def row(name: str, graph: Graph, device: Device) -> Iterator[str]:
     yield "yes" if chosen.proved else "no"
     folded, seconds = timed(lambda: fold.for_device(graph, device))
     yield f"{seconds:.1f} ({estimate.interval(folded):,} cycles)"
-    found, seconds = timed(lambda: front.of(graph, device))
+    found, seconds = timed(lambda: rates.of(graph, device))
     yield f"{seconds:.1f} ({len(found)} points)"
     yield f"{max(p.gap for p in found):.2%}"
 

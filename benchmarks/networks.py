@@ -122,9 +122,11 @@ def area(accelerator: bnn2hw.Accelerator) -> dict[str, Any] | None:
 
 
 def folding(accelerator: bnn2hw.Accelerator) -> str:
-    """PE×SIMD of the matrix-vector units."""
-    found = (f"{f['pe']}×{f['simd']}" for f in accelerator.folding().values() if len(f) == 2)
-    return ", ".join(found)
+    """PE×SIMD of the matrix-vector units, and their pixels per beat where these are several."""
+    units = (f for f in accelerator.folding().values() if {"pe", "simd"} <= set(f))
+    return ", ".join(
+        f"{f['pe']}×{f['simd']}" + (f" of {f['pixels']} pixels" if "pixels" in f else "") for f in units
+    )
 
 
 def row(name: str, options: argparse.Namespace) -> list[str]:

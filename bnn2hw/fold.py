@@ -1,10 +1,9 @@
-"""Choosing PE and SIMD: for a rate, for a device, or by hand."""
+"""Choosing PE, SIMD and pixels per beat: for a rate, for a device, or by hand."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
 
 from bnn2hw import estimate, streams
 from bnn2hw.boards import Device
@@ -14,9 +13,12 @@ from bnn2hw.estimate import Estimate
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
 
 Folding = Mapping[str, Mapping[str, int | str]]
-"""By layer, the values of `pe` and `simd` of its matrix-vector unit (or of its other op, where it has none).
+"""By layer, the values of `pe`, `simd` and `pixels` of its matrix-vector unit (or of its other op, where it has none).
 
 A `style` is what `bnn2hw.unroll` has taken out before."""
+
+KNOBS = ("pe", "simd", "pixels")
+"""Fields of ops that a folding sets; an op without `pixels` takes one at most per beat."""
 
 FILL = 0.7
 """Share of a device's LUTs that a folding chosen for the device may use: what lies above is hard to route."""
@@ -151,15 +153,15 @@ def slowest(graph: Graph, by_hand: Folding) -> int:
 def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     """The folding of a graph, streamed or not, in the form that `by_hand` takes."""
     bare = streams.without_plumbing(graph)
-    return {
-        n.name: {f: getattr(op, f) for f in _knobs(op)}
-        for n, op in estimate.hardware_nodes(bare)
-        if _knobs(op)
+    found = {n.name: _knobs(op) for n, op in estimate.hardware_nodes(bare)}
+    told = {
+        name: {k: v for k, v in knobs.items() if (k, v) != ("pixels", 1)} for name, knobs in found.items()
     }
+    return {name: knobs for name, knobs in told.items() if knobs}
 
 
-def _knobs(op: Op) -> list[str]:
-    return [f.name for f in fields(op) if f.name in ("pe", "simd")]
+def _knobs(op: Op) -> dict[str, int | str]:
+    return {knob: getattr(op, knob) for knob in KNOBS if hasattr(op, knob)}
 
 
 def _room(device: Device, fill: float) -> Cost:
@@ -171,7 +173,7 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
     """The ops that a folding by hand names, refolded.
 
     Raises:
-        FoldingError: it names no layer, has another key than pe and simd, or does not divide.
+        FoldingError: it names no layer, has a key that this layer has not, or does not divide.
     """
     foldable = {n.name: (n, op) for n, op in estimate.hardware_nodes(graph) if _knobs(op)}
     ops: dict[str, Op] = {}
@@ -181,15 +183,32 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
                 f"the folding names a layer '{name}' that is not there; layers: {', '.join(foldable)}"
             )
         node, op = foldable[name]
-        for knob, value in knobs.items():
-            if knob not in _knobs(op):
-                raise FoldingError(f"layer '{name}' has no '{knob}'; it has {' and '.join(_knobs(op))}")
-            legal = sorted({getattr(o, knob) for o in op.foldings(*graph.inputs_of(node))})
-            if value not in legal:
-                raise FoldingError(
-                    f"layer '{name}': {knob}={value!r} does not divide; use one of {', '.join(map(str, legal))}"
-                )
-        wanted = {knob: getattr(op, knob) for knob in _knobs(op)} | dict(knobs)
-        options = op.foldings(*graph.inputs_of(node))
-        ops[name] = next(o for o in options if all(getattr(o, k) == v for k, v in wanted.items()))
+        ops[name] = _refolded(name, op, list(op.foldings(*graph.inputs_of(node))), knobs)
     return ops
+
+
+def _refolded(
+    name: str, op: HardwareOp, options: Sequence[HardwareOp], wanted: Mapping[str, int | str]
+) -> HardwareOp:
+    """That of an op's foldings which is as wanted, and otherwise as the op is.
+
+    Raises:
+        FoldingError: a knob that it has not, a value that does not divide, or values that do not go together.
+    """
+    known = [knob for knob in KNOBS if any(hasattr(o, knob) for o in options)]
+    for knob, value in wanted.items():
+        if knob not in known:
+            raise FoldingError(f"layer '{name}' has no '{knob}'; it has {', '.join(known)}")
+        legal = sorted({getattr(o, knob, 1) for o in options})
+        if value not in legal:
+            raise FoldingError(
+                f"layer '{name}': {knob}={value!r} does not divide; use one of {', '.join(map(str, legal))}"
+            )
+    fitting = [o for o in options if all(getattr(o, knob, 1) == value for knob, value in wanted.items())]
+    if not fitting:
+        values = ", ".join(f"{knob}={value}" for knob, value in wanted.items())
+        raise FoldingError(
+            f"layer '{name}': {values} do not go together; several pixels per beat must be whole"
+        )
+    now = {knob: getattr(op, knob, 1) for knob in known}
+    return max(fitting, key=lambda o: sum(getattr(o, knob, 1) == value for knob, value in now.items()))

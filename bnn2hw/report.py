@@ -26,7 +26,7 @@ def table(accelerator: Accelerator) -> Table:
     for name in ("op", "out", "values"):
         rows.add_column(name, no_wrap=True)
     rows.add_column("fidelity", no_wrap=True)
-    for name in ("PE", "SIMD", "cycles", "LUT", "FF", "BRAM", "DSP"):
+    for name in ("PE", "SIMD", "pixels", "cycles", "LUT", "FF", "BRAM", "DSP"):
         rows.add_column(name, justify="right")
     plumbing, count = Cost(), 0
     for node, op in hardware_nodes(graph):
@@ -41,14 +41,14 @@ def table(accelerator: Accelerator) -> Table:
             "×".join(map(str, out.shape)),
             str(out.ints),
             _fidelity(accelerator, node.name),
-            *(str(getattr(op, knob, "")) for knob in ("pe", "simd")),
+            *(str(getattr(op, knob, "")) for knob in ("pe", "simd", "pixels")),
             f"{op.interval(*inputs):,}",
             *_figures(cost),
         )
-    rows.add_row(f"{count} FIFOs and converters", *[""] * 7, *_figures(plumbing))
+    rows.add_row(f"{count} FIFOs and converters", *[""] * 8, *_figures(plumbing))
     rows.add_section()
     estimate = accelerator.estimate()
-    rows.add_row("total", *[""] * 6, f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
+    rows.add_row("total", *[""] * 7, f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
     return rows
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
-FOLDED = ("pe", "simd", "lanes")
+FOLDED = ("pe", "simd", "pixels", "lanes")
 """Fields of ops that say how they are folded."""
 
 REFUSED = "this model cannot be loaded into that hardware"

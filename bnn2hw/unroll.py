@@ -44,20 +44,22 @@ def apply(graph: Graph, by_hand: Folding | None, device: Device) -> tuple[Graph,
             if others:
                 rest[name] = others
             continue
-        if others:
+        wrong = [knob for knob in others if knob != "pixels"]
+        if wrong:
             raise FoldingError(
-                f"layer '{name}' is unrolled and answers in every cycle, so it has no {' and '.join(others)}"
+                f"layer '{name}' is unrolled and answers in every cycle, so it has no {' and '.join(wrong)}"
             )
+        if others:
+            rest[name] = others
         ops |= _unrolled(graph, *_unit(graph, name), device)
     return graph.map_ops(ops), rest or None
 
 
 def folding(graph: Graph) -> dict[str, dict[str, int | str]]:
     """The folding of a graph, styles among it, in the form that `apply` takes."""
-    styles: dict[str, dict[str, int | str]] = {
-        n.name: {"style": "unrolled"} for n in graph if isinstance(n.op, Unrolled)
-    }
-    return {**fold.of(graph), **styles}
+    found = fold.of(graph)
+    unrolled = [n.name for n in graph if isinstance(n.op, Unrolled)]
+    return {**found, **{name: {"style": "unrolled", **found.get(name, {})} for name in unrolled}}
 
 
 def _unit(graph: Graph, name: str) -> tuple[Node, Xnor]:

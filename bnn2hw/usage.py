@@ -126,7 +126,7 @@ class _Owners:
     def __init__(self, ids: Mapping[str, str]) -> None:
         self.ids = ids
         names = "|".join(map(re.escape, sorted(ids, key=len, reverse=True)))
-        self.pattern = re.compile(rf"(?:^|\.)(?:u_({names})(?=\.|$)|({names})_(?:data|valid|ready))")
+        self.pattern = re.compile(rf"(?:^|\.)(?:u_({names})(?=[.\[]|$)|({names})_(?:data|valid|ready))")
 
     def of(self, cell: str) -> str:
         found = self.pattern.search(cell)

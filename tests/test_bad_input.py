@@ -204,7 +204,7 @@ def test_foldings_and_rates() -> None:
     )
     assert (
         message(FoldingError, small(), folding={"first": {"lanes": 2}})
-        == "layer 'first' has no 'lanes'; it has pe and simd"
+        == "layer 'first' has no 'lanes'; it has pe, simd, pixels"
     )
     assert message(FoldingError, small(), fps=1e9) == (
         "no folding reaches 0 cycles per frame: layer 'first' needs at least 1; "

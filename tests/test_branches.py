@@ -142,7 +142,7 @@ def test_branches_meet_in_time(name: str, seed: int, stalls: float) -> None:
 def test_fifos_are_as_deep_as_they_fill(name: str) -> None:
     """When everything runs as soon as it can, most of what the FIFOs could hold is held at some time."""
     held = depths = 0
-    for seed in range(4):
+    for seed in range(8):
         graph = BRANCHED[name](seed)
         machines, inputs = estimate.machines(graph)
         fifos = {n.name: n.op.depth for n in graph if isinstance(n.op, Fifo) and n.op.depth > 4}

@@ -310,6 +310,7 @@ PRAGMAS = {
     "unroll": {},
     "inline": {},
     "array_partition": {"variable": None, "type": {"complete"}, "dim": {"2"}},
+    "array_reshape": {"variable": None, "type": {"complete"}, "dim": {"2"}},
     "bind_storage": {"variable": None, "type": {"rom_np", "ram_s2p"}, "impl": {"bram", "lutram"}},
 }
 """Directives and options as UG1399 names them, as far as they are used here; None stands for a name in the code."""

@@ -238,7 +238,7 @@ def ends(graph: Graph, all_streams: Sequence[Stream]) -> tuple[tuple[Stream, ...
 
 
 PREFIXES = ("u_", "unused_", "input_last_", "input_frame_", "output_frame_")
-SUFFIXES = ("", "_data", "_valid", "_ready", "_taking")
+SUFFIXES = ("", "_data", "_valid", "_ready", "_taking", "_valids", "_s_readys", "_s0_readys", "_s1_readys")
 
 
 def _derived(identifier: str) -> set[str]:

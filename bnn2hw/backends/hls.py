@@ -74,7 +74,8 @@ class Link:
 class Process:
     """An op with its constants; without inputs it is a queue and no process of its own.
 
-    `module` is its kind, with a name behind it where it has its own text.
+    `module` is its kind, with a name behind it where it has its own text; of `copies` each is a process, between one
+    that deals the parts of each beat out to them and one that gathers what they make.
     """
 
     module: str
@@ -84,6 +85,7 @@ class Process:
     inputs: tuple[Stream, ...] = ()
     links: tuple[Link, ...] = ()
     output: Link | None = None
+    copies: int = 1
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,9 @@ def render(
     inputs, outputs = map(Port.of, ends(graph, all_streams))
     layers = _Layers(environment, graph, all_streams)
     modules = sorted(
-        {p.module for p in (*layers.processes, *layers.channels)} | {f.module for f in layers.forks}
+        {p.module for p in (*layers.processes, *layers.channels)}
+        | {f.module for f in layers.forks}
+        | {"deal" for p in layers.processes if p.copies > 1}
     )
     facts = {
         "top": name,
@@ -224,7 +228,7 @@ class _Layers:
             module = f"{op.kind}_{stream.id}"
             template = self._environment.get_template(f"{op.kind}.hpp.j2")
             self.own[module] = template.render(module=module, body=body)
-        process = Process(module, stream, constants, roms)
+        process = Process(module, stream, constants, roms, copies=op.copies)
         if body is None and self._is_channel(op.kind):
             self.channels.append(process)
             self._deepen(node, process)

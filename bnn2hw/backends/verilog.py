@@ -43,7 +43,7 @@ class Instance:
     """What the top level prints for one node.
 
     `module` is its kind, with a name behind it where it has its own text; `stage` its place on the load chain, where it
-    is there.
+    is there; of `copies` each has its part of every beat.
     """
 
     module: str
@@ -52,6 +52,7 @@ class Instance:
     stream: Stream
     params: Mapping[str, int | str]
     stage: int | None = None
+    copies: int = 1
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,9 @@ def _instance(
         file = f"{stream.id}.{parameter.lower()}.hex"
         files[file] = hex_words(memory)
         params[parameter] = f'"{file}"'
-    return Instance(module, f"u_{stream.id}", _connections(graph, node, by_name), stream, params), files
+    connections = _connections(graph, node, by_name)
+    made = Instance(module, f"u_{stream.id}", connections, stream, params, copies=op.copies)
+    return made, files
 
 
 def _connections(graph: Graph, node: Node, by_name: Mapping[str, Stream]) -> tuple[Connection, ...]:

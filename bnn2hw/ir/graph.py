@@ -124,6 +124,11 @@ class HardwareOp(Op):
         return {}
 
     @property
+    def copies(self) -> int:
+        """How many of its module stand side by side, each with its part of every beat; they move together."""
+        return 1
+
+    @property
     def writable(self) -> bool:
         """Whether its memories can be written at run time: the field `loadable`, where it has one."""
         return bool(getattr(self, "loadable", False))

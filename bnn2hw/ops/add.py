@@ -10,14 +10,15 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Steps, Tensor
 from bnn2hw.ops.channels import uniform
 from bnn2hw.ops.join import by_channel, coded, same_places, spanning, zero
 from bnn2hw.ops.memories import adder, by_lut, divisors, state_bits
+from bnn2hw.ops.pixelwise import Pixelwise
 
 
 @dataclass(frozen=True, eq=False)
-class Add(HardwareOp):
+class Add(Pixelwise):
     """The second input is added to the last channels of the first, which the other channels pass unchanged.
 
     Attributes:
@@ -39,6 +40,7 @@ class Add(HardwareOp):
             )
         if math.gcd(self.first, a.channels) % self.simd:
             raise ValueError(f"simd={self.simd} must divide {self.first} and {a.channels} channels")
+        self.check_pixels(*x)
         if by_channel(a.scale, a.channels)[self.first :] != by_channel(b.scale, b.channels):
             raise ValueError(f"integers of different scales cannot be added: {a.scale} and {b.scale}")
         ours, theirs = by_channel(a.offset, a.channels), by_channel(b.offset, b.channels)
@@ -57,10 +59,16 @@ class Add(HardwareOp):
         return total
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd, self.simd
+        return self.simd * self.pixels, self.simd * self.pixels
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // self.simd
+        return x[0].size // (self.simd * self.pixels)
+
+    def whole(self, *x: Tensor) -> bool:
+        return self.simd == x[0].channels
+
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[:-1]
 
     def timing(self, *x: Tensor) -> Steps:
         every = np.ones(self.interval(*x), bool)
@@ -83,7 +91,7 @@ class Add(HardwareOp):
             "ALONE": (zero(a) - zero(y)) // y.step if self.first else 0,
         }
 
-    def cost(self, family: Family, *x: Tensor) -> Cost:
+    def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         params, bits = self.params(*x), self._type(x[0].ints, x[1].ints).bits
         states = state_bits(x[0].channels // self.simd) if self.first else 0
         constant = int(params["BOTH"] != 0 or params["ALONE"] != 0)
@@ -99,11 +107,17 @@ class Add(HardwareOp):
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for simd in divisors(math.gcd(self.first, x[0].channels)):
-            yield replace(self, simd=simd)
+            yield replace(self, simd=simd, pixels=1)
+        if self.first == 0:
+            yield from replace(self, simd=x[0].channels, pixels=1).side_by_side(*x)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         yield cls(simd=2), (Tensor((3, 2, 4), BIPOLAR), Tensor((3, 2, 4), Ints(-5, 7, step=4)))
+        yield (
+            cls(simd=3, pixels=4),
+            (Tensor((2, 6, 3), BIPOLAR), Tensor((2, 6, 3), Ints(-5, 7, step=4))),
+        )
         yield (
             cls(first=2, simd=2),
             (

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
+from bnn2hw.ir import Array, Cost, Ints, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, channels
 from bnn2hw.ops.memories import (
     adder,
@@ -21,6 +21,7 @@ from bnn2hw.ops.memories import (
     rom_cost,
     state_bits,
 )
+from bnn2hw.ops.pixelwise import Pixelwise
 
 MOST = 2**31 - 1
 """Largest output, which the templates take as a number of 32 bits; sums have 62 bits at most."""
@@ -50,7 +51,7 @@ class _Codes:
 
 
 @dataclass(frozen=True, eq=False)
-class Affine(HardwareOp):
+class Affine(Pixelwise):
     """y = clamp((slopes[c, k] · (x >> drop) + biases[c, k]) >> shift), k being the number of cuts[c] that x reaches.
 
     The shifts round down; who wants the nearest adds half of 2^shift to the biases. One segment is a plain affine
@@ -106,6 +107,7 @@ class Affine(HardwareOp):
             )
         if count % self.pe:
             raise ValueError(f"pe={self.pe} must divide {count} channels")
+        self.check_pixels(*x)
         if np.any(np.diff(self.cuts, axis=1) < 0):
             raise ValueError("cuts must rise")
         if self.shift < 0 or self.type.step != 1 or max(-self.type.lo, self.type.hi) > MOST:
@@ -159,10 +161,16 @@ class Affine(HardwareOp):
         )
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.pe, self.pe
+        return self.pe * self.pixels, self.pe * self.pixels
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // self.pe
+        return x[0].size // (self.pe * self.pixels)
+
+    def whole(self, *x: Tensor) -> bool:
+        return self.pe == channels(x[0], self.rows, self.axes)
+
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[: -self.axes]
 
     def timing(self, *x: Tensor) -> Steps:
         every = np.ones(self.interval(*x), bool)
@@ -211,7 +219,7 @@ class Affine(HardwareOp):
         every = np.repeat(rows, self.pe, axis=0) if self.rows == 1 else rows
         return {"CONSTANTS": Memory(every.reshape(self.folds, -1), 1)}
 
-    def cost(self, family: Family, *x: Tensor) -> Cost:
+    def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         codes, width, fixed = self._codes(x[0]), x[0].ints.bits, self.folds == 1
         total, slope, bias = self._sum_bits(codes), codes.slope_bits, codes.bias_bits
         inputs = width - self.drop  # of the multiplier
@@ -244,8 +252,10 @@ class Affine(HardwareOp):
         return (lane + sums) * self.pe + held + control + rom
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for pe in divisors(channels(x[0], self.rows, self.axes)):
-            yield replace(self, pe=pe)
+        count = channels(x[0], self.rows, self.axes)
+        for pe in divisors(count):
+            yield replace(self, pe=pe, pixels=1)
+        yield from replace(self, pe=count, pixels=1).side_by_side(*x)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
@@ -259,6 +269,7 @@ class Affine(HardwareOp):
         yield cls(*constants(6, 1), 6, byte, 0.25, pe=2), (Tensor((2, 2, 6), dot),)
         yield cls(*constants(4, 3), 7, byte, offset=0.5, pe=4), (Tensor((3, 4), Ints(-70, 50)),)
         yield cls(*constants(1, 2), 5, Ints(0, 255), axes=2, pe=3), (Tensor((2, 3), Ints(0, 63)),)
+        yield cls(*constants(3, 2), 6, byte, pe=3, pixels=2), (Tensor((2, 4, 3), dot),)
         real = (0.5, 0.25, 1.0)
         yield cls(*constants(3, 8), 0, Ints(-9, 90000), real, real[::-1]), (Tensor((3, 3), Ints(-70, 50)),)
         ones = np.ones((1, 1), np.int64)

@@ -97,7 +97,7 @@ class Mac(MatVec):
             "BIPOLAR": int(self.weight_type == BIPOLAR),
         }
 
-    def cost(self, family: Family, *x: Tensor) -> Cost:
+    def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         takes = x[0].ints.bits == 1 and not x[0].ints.signed and self.weight_bits > 1
         width = self.weight_bits + (0 if takes else x[0].ints.bits)
         # Where weights are constants, neurons share equal products and equal sums of few of them.
@@ -137,6 +137,7 @@ class Mac(MatVec):
             cls(rng.integers(-3, 4, (6, 4)), scales, pe=2, simd=6, domain=BIPOLAR),
             (Tensor((2, 6), BIPOLAR, 0.5, offsets),),
         )
+        yield cls(rng.integers(-3, 4, (4, 3)), pe=3, simd=4, pixels=2), (Tensor((3, 4, 4), pixel),)
         odd = Ints(-7, 9, step=4)
         yield cls(rng.choice(signs, (6, 4)), pe=2, simd=3, domain=odd), (Tensor((6,), odd),)
         yield cls(rng.integers(-40, 40, (6, 4)), pe=4, simd=2, domain=odd), (Tensor((6,), odd),)

@@ -11,9 +11,10 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import Array, Cost, HardwareOp, Memory, Steps, Tensor
+from bnn2hw.ir import Array, Cost, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.memories import adder, block_ram_rows, by_lut, divisors, ram_cost, state_bits, store_cost
+from bnn2hw.ops.pixelwise import Pixelwise
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ _KNOWN: dict[int, dict[object, Any]] = {}
 
 
 @dataclass(frozen=True, eq=False)
-class MatVec(HardwareOp):
+class MatVec(Pixelwise):
     """y = x · weights for each vector of a sample.
 
     The vectors run along the last `axes` axes of the input, so a stream needs no op to be flattened.
@@ -90,7 +91,15 @@ class MatVec(HardwareOp):
             raise ValueError(
                 f"pe={self.pe} must divide {self.mh} neurons and simd={self.simd} must divide {self.mw} synapses"
             )
-        return x.outer(self.mw, self.axes)
+        outer = x.outer(self.mw, self.axes)
+        self.check_pixels(x)
+        return outer
+
+    def whole(self, *x: Tensor) -> bool:
+        return self.synapse_folds * self.neuron_folds == 1
+
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[: -self.axes]
 
     def meaning(self, x: Tensor) -> Meaning:
         """Real meaning of a dot product of 1.
@@ -128,10 +137,10 @@ class MatVec(HardwareOp):
         return self.dot(x[0]).reshape(x[0].shape[0], *self.outer(sample), self.mh)
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd, self.pe
+        return self.simd * self.pixels, self.pe * self.pixels
 
     def interval(self, *x: Tensor) -> int:
-        return math.prod(self.outer(x[0])) * self.synapse_folds * self.neuron_folds
+        return math.prod(self.outer(x[0])) * self.synapse_folds * self.neuron_folds // self.pixels
 
     def pipeline(self, x: Tensor) -> int:
         """Cycles from the step that reads the last synapses to the output."""
@@ -199,7 +208,8 @@ class MatVec(HardwareOp):
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for pe in divisors(self.mh):
             for simd in divisors(self.mw):
-                yield replace(self, pe=pe, simd=simd)
+                yield replace(self, pe=pe, simd=simd, pixels=1)
+        yield from replace(self, pe=self.mh, simd=self.mw, pixels=1).side_by_side(*x)
 
     def negated(self, neurons: Array) -> Self:
         """The same op with the weights of some neurons (boolean mask of shape (MH,)) negated."""

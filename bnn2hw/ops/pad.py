@@ -28,6 +28,7 @@ class Pad(HardwareOp):
         value: what is put there, in all channels or in each.
         gaps: rows and columns from one pixel of the image to the next; 2 puts one of `value` between neighbours.
         simd: channels per beat; divides the number of channels.
+        pixels: pixels per beat; divides the columns of both images. More than one only with all channels and no gaps.
     """
 
     kind: ClassVar[str] = "pad"
@@ -37,6 +38,7 @@ class Pad(HardwareOp):
     value: int | tuple[int, ...] = 0
     gaps: tuple[int, int] = (1, 1)
     simd: int = 1
+    pixels: int = 1
 
     def _border(self, channels: int) -> Array:
         """The value in each channel."""
@@ -64,12 +66,30 @@ class Pad(HardwareOp):
             raise ValueError(f"{len(self.value)} values do not fit {x[0].channels} channels")
         if min(self.gaps) < 1 or min(*self.rows, *self.columns) < 0:
             raise ValueError(f"cannot pad by {self.rows}, {self.columns} with gaps {self.gaps}")
+        if self.pixels > 1 and not self._abreast(x[0]):
+            raise ValueError(
+                f"pixels={self.pixels} must divide the {x[0].shape[-2]} columns and the "
+                f"{sum(self.columns)} around them, with all channels and without gaps"
+            )
         ints, border = x[0].ints, self._border(x[0].channels)
         if not ints.contains(border):
             lo, hi = min(ints.lo, int(border.min())), max(ints.hi, int(border.max()))
             ints = Ints(lo, hi, 1 if np.any((border - ints.lo) % ints.step) else ints.step)
         *images, height, width, channels = x[0].shape
         return replace(x[0].as_shape(*images, *self._size(height, width), channels), type=ints)
+
+    def _abreast(self, x: Tensor) -> bool:
+        """Whether so many pixels may come in one beat."""
+        divides = x.shape[-2] % self.pixels == 0 and sum(self.columns) % self.pixels == 0
+        return divides and self.simd == x.channels and self.gaps == (1, 1)
+
+    def _beats(self, x: Tensor) -> tuple[int, tuple[int, int]]:
+        """Columns of the input, and columns to the left and to the right of it, in beats of all channels.
+
+        Where the border on the left is no whole number of beats, the rest of each beat belongs into the next.
+        """
+        left = self.columns[0] // self.pixels
+        return x.shape[-2] // self.pixels, (left, sum(self.columns) // self.pixels - left)
 
     def golden(self, *x: Array) -> Array:
         n, *images, height, width, channels = x[0].shape
@@ -79,15 +99,17 @@ class Pad(HardwareOp):
         return out
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd, self.simd
+        return self.simd * self.pixels, self.simd * self.pixels
 
     def interval(self, *x: Tensor) -> int:
-        return self.infer(*x).size // self.simd
+        return self.infer(*x).size // (self.simd * self.pixels)
 
     def timing(self, *x: Tensor) -> Steps:
-        *images, height, width, channels = x[0].shape
-        inside = np.zeros(self._size(height, width), bool)
-        inside[self._pixels(height, width)] = True
+        *images, height, _, channels = x[0].shape
+        width, columns = self._beats(x[0])
+        in_beats = replace(self, columns=columns)
+        inside = np.zeros(in_beats._size(height, width), bool)
+        inside[in_beats._pixels(height, width)] = True
         reads = np.repeat(inside.reshape(-1), channels // self.simd)
         # A border waits for its frame: the first beat is taken at once, each other one a beat early.
         if not reads[0]:
@@ -98,12 +120,15 @@ class Pad(HardwareOp):
 
     def params(self, *x: Tensor) -> Mapping[str, Param]:
         before, after = x[0].ints, self.infer(*x).ints
-        *_, height, width, channels = x[0].shape
+        *_, height, _, channels = x[0].shape
+        width, (left, right) = self._beats(x[0])
         one, two = after.encode(np.array([before.lo, before.lo + before.step])).tolist()
         border = self._border(channels if np.ptp(self._border(channels)) else self.simd)
         codes = after.encode(border)[:, None] >> np.arange(after.bits) & 1
         return {
             "SIMD": self.simd,
+            "PIXELS": self.pixels,
+            "SHIFT": self.columns[0] % self.pixels,
             "IN_BITS": before.bits,
             "IN_SIGNED": int(before.signed),
             "OUT_BITS": after.bits,
@@ -114,8 +139,8 @@ class Pad(HardwareOp):
             "WIDTH": width,
             "TOP": self.rows[0],
             "BOTTOM": self.rows[1],
-            "LEFT": self.columns[0],
-            "RIGHT": self.columns[1],
+            "LEFT": left,
+            "RIGHT": right,
             "GAP_HEIGHT": self.gaps[0],
             "GAP_WIDTH": self.gaps[1],
             "BORDERS": border.size // self.simd,
@@ -123,16 +148,18 @@ class Pad(HardwareOp):
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        out, bits = self.infer(*x), self.simd * self.infer(*x).ints.bits
+        out, lanes = self.infer(*x), self.simd * self.pixels
+        bits = lanes * out.ints.bits
         *_, rows, columns, channels = out.shape
         folds = channels // self.simd
-        position = state_bits(rows) + state_bits(columns) + sum(map(state_bits, self.gaps))
-        held = self.simd * x[0].ints.bits if self.rows[0] or self.columns[0] else 0
+        position = state_bits(rows) + state_bits(columns // self.pixels) + sum(map(state_bits, self.gaps))
+        held = lanes * x[0].ints.bits if self.rows[0] or self.columns[0] >= self.pixels else 0
+        held += self.columns[0] % self.pixels * self.simd * x[0].ints.bits
         # A border is the reset of the output's register where it is one constant, but for codes that are converted.
-        converted = self.simd * out.ints.bits if out.ints != x[0].ints and x[0].ints.step > 1 else 0
+        converted = lanes * out.ints.bits if out.ints != x[0].ints and x[0].ints.step > 1 else 0
         if x[0].ints == BIPOLAR and converted:
             # A sign becomes one bit beside the one that all lanes share, which says whether they lie in the image.
-            converted, bits = self.simd, self.simd + 1
+            converted, bits = lanes, lanes + self.pixels
         border = bits * rom_luts(family, folds) if np.ptp(self._border(channels)) and folds > 1 else 0
         counters = position + state_bits(folds) + 3
         return Cost(
@@ -141,7 +168,9 @@ class Pad(HardwareOp):
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for simd in divisors(x[0].channels):
-            yield replace(self, simd=simd)
+            yield replace(self, simd=simd, pixels=1)
+        wide = (replace(self, simd=x[0].channels, pixels=p) for p in divisors(x[0].shape[-2]) if p > 1)
+        yield from (pad for pad in wide if pad._abreast(x[0]))
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
@@ -153,4 +182,8 @@ class Pad(HardwareOp):
         yield cls((1, 0), (0, 1), (-6, 4, 0, 2), (2, 2), simd=2), (Tensor((2, 2, 3, 4), dot),)
         yield cls((0, 1), (0, 0), (-3, 1, 7), (3, 1), simd=3), (Tensor((2, 2, 3), dot),)
         yield cls((1, 1), (1, 1), -1, (2, 3), simd=2), (Tensor((2, 3, 1, 2, 2), Ints(0, 3)),)
+        yield cls((1, 1), (1, 1), 0, simd=3, pixels=2), (Tensor((2, 3, 4, 3), BIPOLAR),)
+        yield cls((0, 1), (3, 1), (-1, 2), simd=2, pixels=2), (Tensor((3, 4, 2), Ints(-1, 2)),)
+        yield cls((1, 0), (4, 0), 9, simd=1, pixels=4), (Tensor((2, 4, 1), Ints(0, 9)),)
+        yield cls((0, 0), (2, 1), 0, simd=2, pixels=3), (Tensor((2, 6, 2), BIPOLAR),)
         yield cls((0, 0), (0, 0), (0, 3), (2, 2), simd=1), (Tensor((2, 3, 2), BIPOLAR),)

@@ -30,6 +30,7 @@ class Pool(HardwareOp):
         size: height and width of a window, and its stride.
         windowed: whether the windows are there already, and may thus have overlapped in the image.
         simd: channels per beat; divides the number of channels.
+        pixels: pixels per beat, as a row of whole windows; more than one only with all their channels.
         loadable: whether `minimum` can be written at run time.
     """
 
@@ -40,9 +41,10 @@ class Pool(HardwareOp):
     windowed: bool = False
     simd: int = 1
     loadable: bool = False
+    pixels: int = 1
 
     def loading(self, *x: Tensor) -> Self:
-        return replace(self, loadable=True)
+        return replace(self, loadable=True, pixels=1)
 
     def loads(self, *x: Tensor) -> Mapping[str, Memory]:
         minima = self.minimum.reshape(-1, self.simd).astype(np.int64)
@@ -69,10 +71,30 @@ class Pool(HardwareOp):
             raise ValueError(f"simd={self.simd} and {channels} channels do not fit {shape}")
         if self.windowed:
             return x[0].as_shape(*shape[:-1], channels)
+        if self.pixels > 1 and not self._abreast(shape):
+            raise ValueError(
+                f"pixels={self.pixels} must divide the {shape[-2]} pixels of a row, be a multiple of the window's "
+                f"{self.size[1]} columns, come with all channels, and need a direction that is not loadable"
+            )
         rows, columns = shape[-3] // self.size[0], shape[-2] // self.size[1]
         if not rows or not columns:
             raise ValueError(f"a window of {self.size} does not fit into {shape}")
         return x[0].as_shape(*shape[:-3], rows, columns, channels)
+
+    def _abreast(self, shape: tuple[int, ...]) -> bool:
+        """Whether so many pixels may come in one beat."""
+        divides = shape[-2] % self.pixels == 0 and self.pixels % self.size[1] == 0
+        return divides and self.simd == self.channels and not self.windowed and not self.loadable
+
+    @property
+    def _merged(self) -> int:
+        """Pixels of a beat that one window takes."""
+        return self.size[1] if self.pixels > 1 else 1
+
+    @property
+    def _lanes(self) -> int:
+        """Values per beat of the output."""
+        return self.simd * self.pixels // self._merged
 
     def golden(self, *x: Array) -> Array:
         out = self.infer(Tensor(x[0].shape[1:])).shape
@@ -85,14 +107,19 @@ class Pool(HardwareOp):
         return pooled.reshape(x[0].shape[0], *out)
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd, self.simd
+        return self.simd * self.pixels, self._lanes
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // self.simd
+        return x[0].size // (self.simd * self.pixels)
+
+    def _beats(self, x: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Height and width of an image and of a window, in beats of all channels."""
+        (height, width), size = self._image(x.shape), self._window
+        return (height, width // self.pixels), (size[0], 1 if self.pixels > 1 else size[1])
 
     def timing(self, *x: Tensor) -> Steps:
-        (height, width), size = self._image(x[0].shape), self._window
-        images = x[0].size // (height * width * self.channels)
+        (height, width), size = self._beats(x[0])
+        images = x[0].size // (height * width * self.pixels * self.channels)
 
         def last(length: int, size: int) -> Array:
             ends: Array = np.arange(length) % size == size - 1
@@ -103,9 +130,11 @@ class Pool(HardwareOp):
         return Steps(np.ones(writes.size, bool), writes, latency=1)
 
     def params(self, *x: Tensor) -> Mapping[str, Param]:
-        (height, width), size = self._image(x[0].shape), self._window
+        (height, width), size = self._beats(x[0])
         return {
             "SIMD": self.simd,
+            "WINDOWS": self._lanes // self.simd,
+            "MERGED": self._merged,
             "BITS": x[0].ints.bits,
             "SIGNED": int(x[0].ints.signed),
             "CHANNELS": self.channels,
@@ -117,25 +146,28 @@ class Pool(HardwareOp):
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        (height, width), size = self._image(x[0].shape), self._window
+        (height, width), size = self._beats(x[0])
         rows, columns = height // size[0], width // size[1]
-        folds, bits = self.channels // self.simd, x[0].ints.bits
+        folds, lanes, bits = self.channels // self.simd, self._lanes, x[0].ints.bits
         states = (folds, width + 1, height, rows + 1, columns + 1, *size)
         counters = sum(map(state_bits, states)) + 1
-        compare = self.simd * comparison(family, bits + 1) if bits > 1 else 0
+        compare = lanes * comparison(family, bits + 1) if bits > 1 else 0
+        select = lanes * by_lut(family, 0.6 * (bits + 1), 0.95 * bits)
+        merges = self._merged if bits > 1 else 1  # bits of few neighbours fit into one LUT
         logic = Cost(
-            lut=compare
-            + self.simd * by_lut(family, 0.6 * (bits + 1), 0.95 * bits)
-            + by_lut(family, 2.1, 1.5) * counters,
-            ff=self.simd * bits + counters,
+            lut=merges * (compare + select) + by_lut(family, 2.1, 1.5) * counters,
+            ff=lanes * bits + counters,
         )
         if self.loadable:
             logic += lutram_cost(family, folds, self.simd) + load_cost(family, folds, self.simd)
-        return logic + lutram_cost(family, columns * folds, self.simd * bits, ports=1)
+        return logic + lutram_cost(family, columns * folds, lanes * bits, ports=1)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for simd in divisors(self.channels):
-            yield replace(self, simd=simd)
+            yield replace(self, simd=simd, pixels=1)
+        if not self.windowed:
+            wide = (replace(self, simd=self.channels, pixels=p) for p in divisors(x[0].shape[-2]) if p > 1)
+            yield from (pool for pool in wide if pool._abreast(x[0].shape))
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
@@ -146,4 +178,7 @@ class Pool(HardwareOp):
         yield cls(mixed, (2, 2), simd=2), (Tensor((2, 3, 4, 5, 4), Ints(-3, 3)),)
         yield cls(mixed, (3, 2), windowed=True, simd=2), (Tensor((2, 3, 24), Ints(0, 9)),)
         yield cls(mixed[1:], (2, 2), windowed=True, simd=3), (Tensor((12,), BIPOLAR),)
+        yield cls(mixed, (2, 2), simd=4, pixels=4), (Tensor((5, 8, 4), BIPOLAR),)
+        yield cls(mixed[1:], (3, 3), simd=3, pixels=3), (Tensor((2, 3, 6, 3), Ints(-3, 3)),)
+        yield cls(mixed[1:], (2, 1), simd=3, pixels=2), (Tensor((5, 4, 3), Ints(0, 9)),)
         yield cls(mixed, simd=2, loadable=True), (Tensor((5, 4, 4), BIPOLAR),)

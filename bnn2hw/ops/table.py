@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, channels
 from bnn2hw.ops.memories import (
     block_ram_cost,
@@ -21,10 +21,11 @@ from bnn2hw.ops.memories import (
     rom_luts,
     state_bits,
 )
+from bnn2hw.ops.pixelwise import Pixelwise
 
 
 @dataclass(frozen=True, eq=False)
-class Table(HardwareOp):
+class Table(Pixelwise):
     """y = table[c, index of x in `domain`], with channels as in `Threshold`.
 
     Attributes:
@@ -62,12 +63,13 @@ class Table(HardwareOp):
             raise ValueError(f"is for {entries} values {self.domain}, not for {x[0].ints}")
         if count % self.pe:
             raise ValueError(f"pe={self.pe} must divide {count} channels")
+        self.check_pixels(*x)
         if not self.type.contains(self.table):
             raise ValueError(f"holds values outside of {self.type}")
         return Tensor(x[0].shape, self.type, self.scale, self.offset)
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.pe, self.pe
+        return self.pe * self.pixels, self.pe * self.pixels
 
     def golden(self, *x: Array) -> Array:
         rows = self.table.shape[0]
@@ -76,7 +78,13 @@ class Table(HardwareOp):
         return values.reshape(x[0].shape)
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // self.pe
+        return x[0].size // (self.pe * self.pixels)
+
+    def whole(self, *x: Tensor) -> bool:
+        return self.pe == channels(x[0], self.table.shape[0], self.axes)
+
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[: -self.axes]
 
     def timing(self, *x: Tensor) -> Steps:
         every = np.ones(self.interval(*x), bool)
@@ -109,7 +117,7 @@ class Table(HardwareOp):
             "OUT_BITS": self.type.bits,
         }
 
-    def cost(self, family: Family, *x: Tensor) -> Cost:
+    def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         folds = self.folds
         words, out = folds * 2 ** x[0].ints.bits, self.pe * self.type.bits
         control = Cost(lut=state_bits(folds) + by_lut(family, 2, 0.5), ff=state_bits(folds) + 2 + out)
@@ -127,8 +135,10 @@ class Table(HardwareOp):
         return rom + control + (load_cost(family, words, out) if self.loadable else Cost())
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for pe in divisors(channels(x[0], self.table.shape[0], self.axes)):
-            yield replace(self, pe=pe)
+        count = channels(x[0], self.table.shape[0], self.axes)
+        for pe in divisors(count):
+            yield replace(self, pe=pe, pixels=1)
+        yield from replace(self, pe=count, pixels=1).side_by_side(*x)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
@@ -140,5 +150,9 @@ class Table(HardwareOp):
         shared = rng.integers(-8, 8, (1, 16))
         yield cls(shared, pixels, Ints(-8, 7), real, real[::-1], pe=2), (Tensor((3, 4), pixels),)
         yield cls(rng.integers(0, 9, (1, 9)), dot, Ints(0, 8), axes=2, pe=3), (Tensor((2, 2, 3), dot),)
+        yield (
+            cls(rng.integers(0, 9, (3, 9)), dot, Ints(0, 8), pe=3, pixels=2),
+            (Tensor((4, 3), dot),),
+        )
         wide = rng.integers(-(2**31), 2**31, (4, 9))
         yield cls(wide, dot, Ints(-(2**31), 2**31 - 1), pe=2, loadable=True), (Tensor((3, 4), dot),)

@@ -10,13 +10,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Param, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, channels
 from bnn2hw.ops.memories import by_lut, comparison, divisors, rom_cost, rom_luts, state_bits, store_cost
+from bnn2hw.ops.pixelwise import Pixelwise
 
 
 @dataclass(frozen=True, eq=False)
-class Threshold(HardwareOp):
+class Threshold(Pixelwise):
     """The output climbs one step for each threshold that the input reaches.
 
     y = type.lo + type.step · #{k : x ≥ thresholds[c, k]}. A threshold at the input's `lo` always fires,
@@ -68,6 +69,7 @@ class Threshold(HardwareOp):
             )
         if self.falls is not None and self.falls.shape != (rows,):
             raise ValueError(f"{rows} rows of thresholds need as many directions, not {self.falls.shape}")
+        self.check_pixels(*x)
         if np.any(np.diff(self.thresholds, axis=1) < 0):
             raise ValueError("thresholds must rise")
         if not Ints(ints.lo, ints.hi + ints.step, ints.step).contains(self.thresholds):
@@ -99,10 +101,16 @@ class Threshold(HardwareOp):
         return every.reshape(self.folds, self.pe, *rows.shape[1:])
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.pe, self.pe
+        return self.pe * self.pixels, self.pe * self.pixels
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // self.pe
+        return x[0].size // (self.pe * self.pixels)
+
+    def whole(self, *x: Tensor) -> bool:
+        return self.pe == channels(x[0], self.thresholds.shape[0], self.axes)
+
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[: -self.axes]
 
     def timing(self, *x: Tensor) -> Steps:
         every = np.ones(self.interval(*x), bool)
@@ -142,7 +150,7 @@ class Threshold(HardwareOp):
             "FALLS": self._directions,
         }
 
-    def cost(self, family: Family, *x: Tensor) -> Cost:
+    def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         rom = self._rom(x[0])
         folds, lanes = rom.codes.shape
         # Levels rise, so the upper bits of each are known in part.
@@ -163,8 +171,10 @@ class Threshold(HardwareOp):
         return logic + rom_cost(family, folds, round(lanes * kept))
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for pe in divisors(channels(x[0], self.thresholds.shape[0], self.axes)):
-            yield replace(self, pe=pe)
+        count = channels(x[0], self.thresholds.shape[0], self.axes)
+        for pe in divisors(count):
+            yield replace(self, pe=pe, pixels=1)
+        yield from replace(self, pe=count, pixels=1).side_by_side(*x)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
@@ -188,4 +198,6 @@ class Threshold(HardwareOp):
         )
         yield cls(levels[:1], Ints(0, 3), pe=2), (Tensor((3, 4), Ints(-50, 50)),)
         yield cls(levels[:1], Ints(0, 3), axes=2, pe=3, falls=falls[:1]), (Tensor((2, 3), Ints(-50, 50)),)
+        yield cls(binary[:4], pe=4, falls=falls, pixels=4), (Tensor((2, 6, 4), dot),)
+        yield cls(levels[:1], Ints(0, 3), pe=4, pixels=2), (Tensor((4, 4), Ints(-50, 50)),)
         yield cls(binary[:4], pe=2, falls=falls, loadable=True), (Tensor((3, 4), dot),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
@@ -11,9 +11,10 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Param, Steps, Tensor
 from bnn2hw.ops.channels import Meaning
 from bnn2hw.ops.memories import by_lut
+from bnn2hw.ops.pixelwise import Pixelwise
 from bnn2hw.ops.sharing import adder_luts, share
 from bnn2hw.ops.sums import Count, Sum, Sums
 from bnn2hw.ops.xnor import Xnor
@@ -107,7 +108,7 @@ class Logic:
 
 
 @dataclass(frozen=True, eq=False)
-class Unrolled(HardwareOp):
+class Unrolled(Pixelwise):
     """±1 inputs times constant ±1 weights, all in one cycle; then a threshold for each neuron, where there are such.
 
     The output is the dot product, coded as in `Xnor`; with thresholds +1 where the dot product reaches them and −1
@@ -168,6 +169,7 @@ class Unrolled(HardwareOp):
         if x[0].ints != BIPOLAR:
             raise ValueError(f"takes ±1, not {x[0].ints}")
         dot = self.folded.infer(*x)
+        self.check_pixels(*x)
         _ = self.sums
         if self.thresholds is None:
             return dot
@@ -186,10 +188,16 @@ class Unrolled(HardwareOp):
         return np.where(fired if self.falls is None else fired ^ self.falls, 1, -1)
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.folded.mw, self.folded.mh
+        return self.folded.mw * self.pixels, self.folded.mh * self.pixels
 
     def interval(self, *x: Tensor) -> int:
-        return self.folded.interval(*x)
+        return self.folded.interval(*x) // self.pixels
+
+    def whole(self, *x: Tensor) -> bool:
+        return True
+
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[: -self.axes]
 
     @cached_property
     def stages(self) -> int:
@@ -212,7 +220,7 @@ class Unrolled(HardwareOp):
     def body(self, *x: Tensor) -> Logic:
         return self.logic
 
-    def cost(self, family: Family, *x: Tensor) -> Cost:
+    def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         logic, sums = self.logic, self.sums
         registers = sum(sums.width(n) for n, made in enumerate(sums.nodes) if sums.stages[n])
         ff = registers + sum(logic.held) + sum(bits for _, bits, _ in logic.late)
@@ -229,6 +237,13 @@ class Unrolled(HardwareOp):
             lut += math.ceil((neuron.bits - 1) / by_lut(family, 3, 5)) if logic.compares else logic.out_bits
         copies = math.ceil(logic.nodes / GROUP)
         return Cost(lut=lut + 1 + copies, ff=ff + copies)
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        known = {name: getattr(self, name) for name in ("folded", "sums", "stages", "logic")}
+        one = replace(self, pixels=1)
+        for made in (one, *one.side_by_side(*x)):
+            vars(made).update(known)  # which pixels leave as it is, and which takes long to find
+            yield made
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
@@ -249,6 +264,8 @@ class Unrolled(HardwareOp):
         )
         yield cls.of(same, np.array([-5, 7, 1, -1, 3, 5, -3, 7])), (Tensor((5,), BIPOLAR),)
         yield cls.of(unit(1, 2)), (Tensor((3, 1), BIPOLAR),)
+        yield replace(cls.of(unit(9, 3)), pixels=4), (Tensor((2, 6, 9), BIPOLAR),)
+        yield replace(cls.of(unit(9, 4), limits(9, 4)), pixels=2), (Tensor((4, 9), BIPOLAR),)
 
 
 class _Layout:

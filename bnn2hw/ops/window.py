@@ -44,18 +44,18 @@ class Windows(HardwareOp):
         columns = (x.shape[-2] - self.span[1]) // self.stride[1] + 1
         return rows, columns
 
-    def _fits(self, x: Tensor) -> bool:
-        """Whether `simd` fits the channels."""
-        raise NotImplementedError
-
     def infer(self, *x: Tensor) -> Tensor:
-        if len(x[0].shape) < 3 or not self._fits(x[0]):
-            raise ValueError(f"simd={self.simd} must divide the channels of an image, not {x[0].shape}")
+        if len(x[0].shape) < 3:
+            raise ValueError(f"takes an image, not {x[0].shape}")
         rows, columns = self._grid(x[0])
         if rows < 1 or columns < 1:
             taps = "" if self.dilation == (1, 1) else f" taps {self.dilation} apart"
             raise ValueError(f"a window of {self.kernel}{taps} does not fit into {x[0].shape}")
-        return x[0].as_shape(*x[0].shape[:-3], rows, columns, math.prod(self.kernel) * x[0].channels)
+        return x[0].as_shape(*x[0].shape[:-3], rows, columns, self._taps * x[0].channels)
+
+    @property
+    def _taps(self) -> int:
+        return math.prod(self.kernel)
 
     def golden(self, *x: Array) -> Array:
         images = x[0].reshape(-1, *x[0].shape[-3:])
@@ -79,9 +79,13 @@ class Windows(HardwareOp):
     def foldings(self, *x: Tensor) -> Iterator[Windows]:
         for simd in divisors(x[0].channels):
             yield Window(self.kernel, self.stride, self.dilation, simd)
-        taps = math.prod(self.kernel)
-        if taps > 1:
-            yield Patch(self.kernel, self.stride, self.dilation, taps * x[0].channels)
+        size, (_, columns) = self._taps * x[0].channels, self._grid(x[0])
+        for pixels in divisors(x[0].shape[-2]):
+            # A beat of that many pixels completes the windows of one beat at most.
+            enough = (w for w in divisors(columns) if w * self.stride[1] >= pixels)
+            windows = next(enough, 0)
+            if windows and max(pixels, self._taps) > 1:
+                yield Patch(self.kernel, self.stride, self.dilation, windows * size, pixels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +99,10 @@ class Window(Windows):
 
     kind: ClassVar[str] = "window"
 
-    def _fits(self, x: Tensor) -> bool:
-        return x.channels % self.simd == 0
+    def infer(self, *x: Tensor) -> Tensor:
+        if x[0].channels % self.simd:
+            raise ValueError(f"simd={self.simd} must divide the channels of an image, not {x[0].shape}")
+        return super().infer(*x)
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd, self.simd
@@ -185,50 +191,96 @@ class Window(Windows):
 
 @dataclass(frozen=True, eq=False)
 class Patch(Windows):
-    """Windows as one beat each, while an image comes in pixel by pixel.
+    """Whole windows, one or several neighbours per beat, while an image comes in by one or several pixels per beat.
 
-    A memory holds the last rows, a word per column; of what comes out of it with each pixel, registers hold as many
-    columns as a window spans. `simd` is the size of a window.
+    A memory holds the last rows, a word per beat of a row; of what comes out of it with each beat, registers hold as
+    many columns as the windows of a beat span, and those that came since. Windows are given out as soon as all of a
+    beat are complete, so they lie at one of a few places among the registers.
+
+    `simd` is the size of a window, times the windows per beat, which divide those of a row. A beat of pixels completes
+    the windows of one beat at most, so it is no wider than from these to the next.
+
+    Attributes:
+        pixels: pixels per beat of the input; divides its columns.
     """
 
     kind: ClassVar[str] = "patch"
 
-    def _fits(self, x: Tensor) -> bool:
-        return self.simd == math.prod(self.kernel) * x.channels
+    pixels: int = 1
+
+    def infer(self, *x: Tensor) -> Tensor:
+        y = super().infer(*x)
+        columns, windows = x[0].shape[-2], y.shape[-2]
+        if self.simd < 1 or self.simd % y.channels or windows % self._windows(x[0]):
+            raise ValueError(
+                f"simd={self.simd} must be windows of {y.channels} values whose number divides the {windows} of a row"
+            )
+        if self.pixels < 1 or columns % self.pixels:
+            raise ValueError(f"pixels={self.pixels} must divide the {columns} pixels of a row")
+        if self.pixels > self._apart(x[0]):
+            raise ValueError(
+                f"pixels={self.pixels} complete the windows of several beats of {self._windows(x[0])}"
+            )
+        return y
+
+    def _windows(self, x: Tensor) -> int:
+        """Windows per beat."""
+        return self.simd // (self._taps * x.channels)
+
+    def _apart(self, x: Tensor) -> int:
+        """Columns from the windows of one beat to those of the next."""
+        return self._windows(x) * self.stride[1]
+
+    def _reach(self, x: Tensor) -> int:
+        """Columns that the windows of a beat span."""
+        return self._apart(x) - self.stride[1] + self.span[1]
+
+    def _places(self, x: Tensor) -> tuple[int, int]:
+        """At how many places among the registers the windows of a beat may lie, and columns from one to the next."""
+        grain = math.gcd(self.pixels, self._apart(x))
+        return self.pixels // grain, grain
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return x[0].channels, self.simd
+        return self.pixels * x[0].channels, self.simd
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // x[0].channels
+        return x[0].size // (self.pixels * x[0].channels)
 
     def timing(self, *x: Tensor) -> Steps:
         height, width, _ = x[0].shape[-3:]
-
-        def ends(length: int, span: int, stride: int) -> Array:
-            last = np.arange(length) - (span - 1)
-            full: Array = (last >= 0) & (last % stride == 0)
-            return full
-
-        (span_rows, span_columns), (down, right) = self.span, self.stride
-        grid = ends(height, span_rows, down)[:, None] & ends(width, span_columns, right)[None, :]
-        writes = np.tile(grid.reshape(-1), math.prod(x[0].shape[:-3]))
+        last = np.arange(height) - (self.span[0] - 1)
+        rows = (last >= 0) & (last % self.stride[0] == 0)
+        complete = np.arange(self._reach(x[0]), width + 1, self._apart(x[0]))
+        beats = np.isin(np.arange(width // self.pixels), -(-complete // self.pixels) - 1)
+        writes = np.tile((rows[:, None] & beats).reshape(-1), math.prod(x[0].shape[:-3]))
         return Steps(np.ones(writes.size, bool), writes, latency=2)
 
     def params(self, *x: Tensor) -> dict[str, int | str]:
-        return {"PIXEL_BITS": x[0].channels * x[0].ints.bits, **super().params(*x)}
+        return {
+            "PIXEL_BITS": x[0].channels * x[0].ints.bits,
+            "PIXELS": self.pixels,
+            "WINDOWS": self._windows(x[0]),
+            "GRAIN": self._places(x[0])[1],
+            **super().params(*x),
+        }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         height, width, channels = x[0].shape[-3:]
-        pixel, (rows, columns) = channels * x[0].ints.bits, self.span
-        counters = state_bits(height) + state_bits(width) + sum(map(state_bits, self.stride))
+        pixel, rows = channels * x[0].ints.bits, self.span[0]
+        places, grain = self._places(x[0])
+        reach = self._reach(x[0])
+        held = -(-reach // grain) * grain + self.pixels - grain
+        counters = state_bits(height) + state_bits(width // self.pixels) + state_bits(self.stride[0])
+        counters += state_bits(-(-max(reach, self._apart(x[0])) // grain) + 1) + 2 * state_bits(places)
+        select = by_lut(family, places / 2, max(1, (places - 1) / 3)) * reach * rows * pixel
         logic = Cost(
-            lut=by_lut(family, 1.7, 1.0) * counters + 6, ff=counters + 2 + pixel * (rows * columns + 1)
+            lut=by_lut(family, 1.7, 1.0) * counters + 6 + select * (places > 1),
+            ff=counters + 2 + pixel * (rows * held + self.pixels),
         )
         if rows == 1:
             return logic
-        memory = ram_cost(family, width, (rows - 1) * pixel)
-        return logic + memory + Cost(ff=state_bits(width))
+        memory = ram_cost(family, width // self.pixels, self.pixels * (rows - 1) * pixel)
+        return logic + memory + Cost(ff=state_bits(width // self.pixels))
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
@@ -238,3 +290,9 @@ class Patch(Windows):
         yield cls((3, 2), (1, 1), (2, 3), simd=12), (Tensor((6, 7, 2), BIPOLAR),)
         yield cls((3, 1), (2, 1), simd=6), (Tensor((2, 6, 1, 2), Ints(0, 3)),)
         yield cls((2, 2), (3, 3), simd=4), (Tensor((2, 2, 1), Ints(0, 3)),)
+        yield cls((3, 3), simd=36, pixels=2), (Tensor((5, 6, 2), BIPOLAR),)
+        yield cls((3, 3), simd=90, pixels=4), (Tensor((2, 4, 12, 2), Ints(0, 3)),)
+        yield cls((2, 3), (1, 2), simd=30, pixels=6), (Tensor((3, 12, 1), Ints(0, 255)),)
+        yield cls((3, 2), (2, 3), (1, 2), simd=12, pixels=3), (Tensor((2, 5, 9, 2), Ints(-1, 1)),)
+        yield cls((2, 1), simd=12, pixels=3), (Tensor((4, 3, 2), BIPOLAR),)
+        yield cls((1, 1), (2, 2), simd=3, pixels=2), (Tensor((3, 4, 3), BIPOLAR),)

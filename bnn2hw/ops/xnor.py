@@ -137,7 +137,7 @@ class Xnor(MatVec):
     def weight_codes(self) -> Array:
         return (self.weights > 0).astype(np.int64)
 
-    def cost(self, family: Family, *x: Tensor) -> Cost:
+    def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         masked, acc = x[0].ints == TERNARY, self.infer(*x).ints.bits
         tree, luts = Tree(self.simd - 1), _luts(family)
         delays = tree.delays + tree.levels
@@ -184,5 +184,7 @@ class Xnor(MatVec):
         yield cls(weights(40, 2), pe=2, simd=20), (Tensor((2, 40), TERNARY),)
         yield cls(weights(12, 4), axes=2, pe=4, simd=4), (Tensor((3, 2, 6), TERNARY),)
         yield cls(weights(1, 2), pe=2, simd=1), (Tensor((3, 1), TERNARY),)
+        yield cls(weights(9, 4), pe=4, simd=9, pixels=4), (Tensor((2, 6, 9), BIPOLAR),)
+        yield cls(weights(6, 3), axes=2, pe=3, simd=6, pixels=2), (Tensor((4, 2, 3), TERNARY),)
         yield cls(weights(80, 40), pe=4, simd=8, loadable=True), (Tensor((80,), BIPOLAR),)
         yield cls(weights(8, 4), pe=4, simd=8, loadable=True), (Tensor((3, 8), TERNARY),)
