@@ -59,12 +59,14 @@ class Miniature:
         phases: learning rates, and for how many epochs each.
         momentum: of all batch normalizations, where the network's own follows single batches too closely.
         images: on which it is trained.
+        target: the device that it is compiled for.
     """
 
     size: int = 32
     phases: tuple[tuple[float, int], ...] = ((3e-3, 2), (5e-4, 1))
     momentum: float | None = None
     images: int = 12_000
+    target: str = DEVICE
 
 
 LONGER = Miniature(32, ((1e-2, 2), (3e-3, 2), (5e-4, 1)), 0.99)
@@ -81,7 +83,7 @@ NETWORKS = {
     "BinaryDenseNet37Dilated": SMALL,
     "BinaryDenseNet45": SMALL,
     "MeliusNet22": Miniature(),
-    "RealToBinaryNet": replace(LONGER, images=8_000),
+    "RealToBinaryNet": replace(LONGER, images=8_000, target=FULL_DEVICE),
     "QuickNetSmall": LONGER,
     "QuickNet": LONGER,
     "QuickNetLarge": LONGER,
@@ -132,9 +134,9 @@ def miniature_row(name: str, data: dict[str, np.ndarray], folder: Path, count: i
     """Train, compile, compare; a row of the table."""
     model = trained(name, data, folder)
     start = time.perf_counter()
-    size = NETWORKS[name].size
+    size, target = NETWORKS[name].size, NETWORKS[name].target
     calibration = images(data["x_train"][:CALIBRATION_IMAGES], size)
-    accelerator = bnn2hw.compile(model, input=PIXELS, target=DEVICE, fps=FPS, calibration=calibration)
+    accelerator = bnn2hw.compile(model, input=PIXELS, target=target, fps=FPS, calibration=calibration)
     compiled = time.perf_counter() - start
 
     x, y = images(data["x_test"][:count], size), data["y_test"][:count]

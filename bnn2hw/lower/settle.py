@@ -32,7 +32,7 @@ from bnn2hw.ops.threshold import Threshold
 from bnn2hw.ops.window import Window
 
 CURVE_BITS = 14
-"""Bits of the input of a table that stands for a curve."""
+"""Bits of the input of a table that stands for a curve; two more are all that its output can be worth."""
 
 TABLE_ENTRIES = 2**16
 """Largest table that stands for a function of few values that neither rises nor falls."""
@@ -364,7 +364,7 @@ class Settler:
         chain = self.b.chain(table_edge)
         values = chain.all()
         rows, kind, step, offset = entries(
-            values, wish, bits or self._bits(table_edge), last=place == len(edge.chain) - 1
+            values, wish, bits or min(self._bits(table_edge), CURVE_BITS + 2), last=place == len(edge.chain) - 1
         )
         rows = rows.T[:1] if uniform else rows.T
         name = self.b.add(f"{node.name}.table", Table(rows, grid, kind, step, offset), name)
