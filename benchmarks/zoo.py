@@ -81,7 +81,7 @@ NETWORKS = {
     "BinaryDenseNet28": Miniature(),
     "BinaryDenseNet37": Miniature(16),
     "BinaryDenseNet37Dilated": SMALL,
-    "BinaryDenseNet45": SMALL,
+    "BinaryDenseNet45": replace(SMALL, momentum=0.9),
     "MeliusNet22": Miniature(),
     "RealToBinaryNet": replace(LONGER, images=8_000, target=FULL_DEVICE),
     "QuickNetSmall": LONGER,
