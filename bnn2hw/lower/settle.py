@@ -364,7 +364,10 @@ class Settler:
         chain = self.b.chain(table_edge)
         values = chain.all()
         rows, kind, step, offset = entries(
-            values, wish, bits or min(self._bits(table_edge), CURVE_BITS + 2), last=place == len(edge.chain) - 1
+            values,
+            wish,
+            bits or min(self._bits(table_edge), CURVE_BITS + 2),
+            last=place == len(edge.chain) - 1,
         )
         rows = rows.T[:1] if uniform else rows.T
         name = self.b.add(f"{node.name}.table", Table(rows, grid, kind, step, offset), name)
