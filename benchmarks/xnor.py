@@ -25,6 +25,7 @@ from bnn2hw.absorb import absorb_output_registers
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Family
+from bnn2hw.flows import MAPPERS
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ops import Source, Xnor
 
@@ -79,7 +80,7 @@ def clocks(design: Design, folder: Path) -> Iterator[float]:
         "OUTPUT", str(8 * design.output.bytes)
     )
     placed = replace(design, top="shell", files={**design.files, "shell.sv": shell})
-    passes = ["hierarchy -top shell", *synth.FLOWS["ecp5"].command.split("; ")]
+    passes = ["hierarchy -top shell", *MAPPERS["ecp5"].command.split("; ")]
     absorb_output_registers(synth.run_yosys(placed, folder, passes, "netlist.json"))
     for grade, goal in GRADES.items():
         command = [*tools.nextpnr("ecp5").start, "--85k", "--package", "CABGA381", "--speed", grade]

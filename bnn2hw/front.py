@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from bnn2hw.importers.keras import Imported
 
 CALIBRATION_BATCH = 64
+
+UNSEEN = 1e4
+"""Values that a stream is to carry unclamped for each one in calibration data."""
 
 Loadable = bool | Collection[str]
 """Whether memories can be written at run time: all, none, or those of some layers."""
@@ -159,7 +164,11 @@ def _wires(imported: Imported, given: Units | None) -> tuple[dict[str, Input], U
 def _ranges(
     real: Graph, wires: Mapping[str, Input], calibration: Batch | None
 ) -> dict[str, tuple[Array, Array]]:
-    """By edge of the real form, the smallest and largest value of each channel on calibration data."""
+    """By edge of the real form, the smallest and largest value of each channel that calibration data let expect.
+
+    The tails of the values seen are taken to be exponential: the range of n of them grows as log n, and what UNSEEN
+    times as many would reach is to fit.
+    """
     if calibration is None:
         return {}
     sources = {
@@ -174,6 +183,7 @@ def _ranges(
                 f"expected (images, {', '.join(map(str, wire.shape))})"
             )
     found: dict[str, tuple[Array, Array]] = {}
+    seen: Counter[str] = Counter()
     for start in range(0, golden.frames(given), CALIBRATION_BATCH):
         part = {
             name: sources[name].real(x[start : start + CALIBRATION_BATCH]).astype(np.float32)
@@ -183,6 +193,10 @@ def _ranges(
             flat = values.reshape(-1, values.shape[-1])
             low, high = found.get(name, (flat[0], flat[0]))
             found[name] = np.minimum(low, flat.min(0)), np.maximum(high, flat.max(0))
+            seen[name] += len(flat)
+    for name, (low, high) in found.items():
+        spare = (high - low) / 2 * math.log(UNSEEN) / math.log(max(seen[name], 2))
+        found[name] = low - spare, high + spare
     return found
 
 

@@ -119,7 +119,7 @@ def _joined(
         row = _lines(steps[own], values[own], float(tolerance[c]))
         if len(row) > SEGMENTS:
             return None
-        rows.append(row)
+        rows.append(_straightened(row, steps[own], values[own]))
     most = max(map(len, rows))
     never = ints.hi + ints.step
     slopes, biases = np.zeros((features, most)), np.zeros((features, most))
@@ -142,9 +142,13 @@ def _joined(
     return Pieces(slopes, biases, cuts, lowest, highest, largest)
 
 
-def _lines(steps: Array, values: Array, tolerance: float) -> list[tuple[int, float, float]]:
-    """The fewest lines through consecutive points that a single pass finds: (first step, slope, value there)."""
-    lines: list[tuple[int, float, float]] = []
+Line = tuple[int, float, float]
+"""The first step of a line, its slope, and its value there."""
+
+
+def _lines(steps: Array, values: Array, tolerance: float) -> list[Line]:
+    """The fewest lines through consecutive points that a single pass finds."""
+    lines: list[Line] = []
     start, steepest, flattest = 0, np.inf, -np.inf
     t, v = steps.tolist(), values.tolist()
     i = 1
@@ -166,6 +170,40 @@ def _lines(steps: Array, values: Array, tolerance: float) -> list[tuple[int, flo
 
 def _slope(flattest: float, steepest: float) -> float:
     return 0.0 if np.isinf(flattest) or np.isinf(steepest) else (flattest + steepest) / 2
+
+
+def _straightened(lines: list[Line], steps: Array, values: Array) -> list[Line]:
+    """The same lines through points well within them, up to where they cross, if that brings them nearer.
+
+    Points at the ends of a line may lie on its neighbour, as far off as the tolerance lets them.
+    """
+    starts = [start for start, _, _ in lines]
+    better: list[Line] = []
+    nearest = 0  # step of the last point that the line before surely goes through
+    for (start, slope, level), end in zip(lines, [*starts[1:], int(steps[-1])], strict=True):
+        eighth = (end - start) / 8
+        first = int(np.searchsorted(steps, start + eighth))
+        last = int(np.searchsorted(steps, end - eighth, side="right")) - 1
+        if last > first and steps[last] > steps[first]:
+            slope = float(values[last] - values[first]) / float(steps[last] - steps[first])
+            level = float(values[first]) - slope * float(steps[first] - start)
+        if better:
+            before, steep, height = better[-1]
+            gap = level - height - steep * (start - before)
+            crossing = start - (gap / (slope - steep) if slope != steep else 0.0)
+            if nearest <= crossing <= steps[max(first, 0)]:
+                moved = int(np.ceil(crossing))
+                start, level = moved, level + slope * (moved - start)
+        better.append((start, slope, level))
+        nearest = int(steps[max(last, first)])
+    return better if _distance(better, steps, values) < _distance(lines, steps, values) else lines
+
+
+def _distance(lines: list[Line], steps: Array, values: Array) -> float:
+    """How far the farthest point is from its line."""
+    starts, slopes, levels = (np.array(part, np.float64) for part in zip(*lines, strict=True))
+    piece = np.maximum(np.searchsorted(starts, steps, side="right") - 1, 0)
+    return float(np.abs(levels[piece] + slopes[piece] * (steps - starts[piece]) - values).max())
 
 
 def active(op: Pointwise, shape: tuple[int, ...], low: float, high: float) -> tuple[float, float]:

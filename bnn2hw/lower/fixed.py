@@ -8,7 +8,7 @@ import numpy as np
 
 from bnn2hw.ir import Array, Ints, Tensor
 from bnn2hw.lower.fit import SEGMENTS, Pieces
-from bnn2hw.lower.probe import Lattice, lattice
+from bnn2hw.lower.probe import Chain, Lattice
 from bnn2hw.ops.affine import MOST, Affine
 from bnn2hw.ops.channels import Meaning, uniform
 
@@ -57,7 +57,9 @@ def fixed_step(low: Array, high: Array, bits: int) -> Array:
 def kind_of(low: Array, high: Array, step: Array) -> Ints:
     """The integers that values from low to high become."""
     low, high = np.minimum(low, high), np.maximum(low, high)
-    return Ints(min(int(np.floor((low / step).min())), 0), max(int(np.ceil((high / step).max())), 1))
+    # A step that just fits a range into its bits may do so but for the last place of a float.
+    lowest, highest = float((low / step).min()) + 1e-6, float((high / step).max()) - 1e-6
+    return Ints(min(int(np.floor(lowest)), 0), max(int(np.ceil(highest)), 1))
 
 
 def meaning(tensor: Tensor, line: Pieces) -> Tensor:
@@ -121,25 +123,33 @@ def stairs(levels: Array, domain: Ints, grid: Lattice) -> Affine | None:
     return Affine(np.zeros_like(biases), biases, cuts, 0, Ints(0, grid.type.count - 1))
 
 
-def affine(domain: Ints, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affine, float]:
+def affine(chain: Chain, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affine, float]:
     """Straight pieces in integers, with as many fraction bits as an eighth of a step asks for.
 
     Low bits of the input that move the output by less than an eighth of a step are dropped.
 
+    Args:
+        chain: the function, over the integers for which it is to be near.
+        pieces: what follows it.
+        step: by channel, of the output.
+        kind: the output's integers.
+
     Returns:
         The op, and a bound of its error in real terms.
     """
-    slopes = pieces.slopes / step[:, None]
-    biases = pieces.biases / step[:, None]
-    reach, steepest = max(abs(domain.lo), abs(domain.hi), 1), float(np.abs(slopes).max())
+    domain, slopes, biases = chain.ints, pieces.slopes / step[:, None], pieces.biases / step[:, None]
+    farthest = max(abs(domain.lo), abs(domain.hi), 1)
+    reach = max(int(np.abs(chain.low).max()), int(np.abs(chain.high).max()), 1)
+    steepest = float(np.abs(slopes).max())
     drop = 0
     if domain.step == 1 and steepest > 0:
         drop = max(0, min(int(np.floor(-np.log2(8 * steepest))), domain.bits - 1))
     lost = (2**drop - 1) / 2  # of the input, on average
-    biases, slopes, reach = biases + slopes * lost, slopes * 2.0**drop, -(-reach >> drop) + 1
+    biases, slopes = biases + slopes * lost, slopes * 2.0**drop
+    reach, farthest = -(-reach >> drop) + 1, -(-farthest >> drop) + 1
     shift = int(np.ceil(np.log2(8 * reach)))
     # What golden and the test benches hold in 64 bits must not overflow there.
-    largest = float((np.abs(slopes) * reach + np.abs(biases)).max())
+    largest = float((np.abs(slopes) * farthest + np.abs(biases)).max())
     shift = max(0, min(shift, 61 - int(np.ceil(np.log2(max(largest, 1.0))))))
     while shift > 0 and _exact(slopes, shift - 1) and _exact(biases, shift - 1):
         shift -= 1
@@ -150,9 +160,8 @@ def affine(domain: Ints, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affin
     segments = rounded.shape[1]
     first, second = rows[:, :segments], rows[:, segments : 2 * segments]
     op = Affine(first, second, rows[:, 2 * segments :], shift, kind, uniform(step), 0.0, drop=drop)
-    error = pieces.error + np.abs(step) * (
-        0.5 + reach * 2.0 ** -(shift + 1) + lost * 2.0**-drop * np.abs(slopes).max()
-    )
+    tilt = np.abs(slopes - rounded * 2.0**-shift).max(1)
+    error = pieces.error + np.abs(step) * (0.5 + reach * tilt + lost * 2.0**-drop * np.abs(slopes).max(1))
     return op, float(error.max())
 
 
@@ -164,15 +173,3 @@ def _exact(values: Array, shift: int) -> bool:
 def shared(rows: Array) -> Array:
     """One row for all channels, where they are equal."""
     return rows[:1].copy() if len(rows) > 1 and np.all(rows == rows[:1]) else rows
-
-
-def entries(values: Array, wish: Wish, bits: int, *, last: bool) -> tuple[Array, Ints, float, float]:
-    """A function's values as integers: those of its quantizer where it has few, else fixed point."""
-    grid = lattice(values)
-    if grid is not None:
-        return grid.index(values), grid.type, grid.scale, grid.offset
-    low, high = float(values.min()), float(values.max())
-    free = float(fixed_step(np.array([low]), np.array([high]), bits)[0])
-    step = wish.scale if last and isinstance(wish.scale, float) else free
-    rounded = np.rint(values.astype(np.float64) / step).astype(np.int64)
-    return rounded, Ints(min(int(rounded.min()), 0), max(int(rounded.max()), 1)), step, 0.0

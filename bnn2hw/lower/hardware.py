@@ -79,8 +79,8 @@ def to_hardware(
         wires: what arrives at the inputs, by name.
         output: "scores", "class" or "top3"; None gives the class where the model ends in a softmax.
         precision: bits of what must be rounded.
-        ranges: by node of the real form, the smallest and largest value of each channel seen on
-            calibration data.
+        ranges: by node of the real form, the smallest and largest value of each channel that is to be
+            expected.
         loadable: whether memories can be written at run time: all, none, or those of some nodes of the real form.
 
     Raises:

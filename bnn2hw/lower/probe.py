@@ -129,6 +129,30 @@ class Chain:
         """The part of the chain that lies before an op."""
         return replace(self, ops=self.ops[: self.ops.index(op)])
 
+    def within(self, low: Array, high: Array) -> Chain:
+        """The chain over the integers from the first to the last whose results may lie in a range.
+
+        Args:
+            low: smallest result, by channel or one for all.
+            high: largest result, likewise.
+        """
+        if self.flat:
+            return self
+        chain = self
+        for _ in range(64):
+            ints, values = chain.samples(257), chain(chain.samples(257)).astype(np.float64)
+            touches = (np.minimum(values[:-1], values[1:]) <= high) & (
+                np.maximum(values[:-1], values[1:]) >= low
+            )
+            any_, last = touches.any(0), len(touches) - np.argmax(touches[::-1], 0)
+            lows = np.where(any_, np.take_along_axis(ints, np.argmax(touches, 0)[None], 0)[0], chain.low)
+            highs = np.where(any_, np.take_along_axis(ints, last[None], 0)[0], chain.high)
+            closer = np.any(highs - lows < 0.9 * (chain.high - chain.low))
+            chain = replace(chain, low=lows, high=highs)
+            if not closer:
+                break
+        return chain
+
     def direction(self) -> Array:
         """By feature: +1 where results never fall over the integers, −1 where they never rise, else 0."""
         values = self.all() if self.enumerable else self(self.samples(4097))

@@ -8,12 +8,12 @@ import numpy as np
 
 from bnn2hw.ir import Array, Ints, Op, Tensor, View
 from bnn2hw.lower.builder import Builder, Edge
-from bnn2hw.lower.fit import active, fit
+from bnn2hw.lower.curves import TABLE_BITS, gridded, interpolated, tabled, worded
+from bnn2hw.lower.fit import Pieces, active, fit
 from bnn2hw.lower.fixed import (
     ANY,
     Wish,
     affine,
-    entries,
     fixed_step,
     kind_of,
     meaning,
@@ -23,6 +23,7 @@ from bnn2hw.lower.fixed import (
 )
 from bnn2hw.lower.probe import Chain, Changes, Lattice, NotPointwise, changes, cuts, direction, lattice
 from bnn2hw.ops.affine import MOST
+from bnn2hw.ops.curve import Curve
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
@@ -30,9 +31,6 @@ from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, Reshape, Softmax
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
 from bnn2hw.ops.window import Window
-
-CURVE_BITS = 14
-"""Bits of the input of a table that stands for a curve; two more are all that its output can be worth."""
 
 TABLE_ENTRIES = 2**16
 """Largest table that stands for a function of few values that neither rises nor falls."""
@@ -282,14 +280,18 @@ class Settler:
         steps = fixed_step(low, high, bits or self._bits(edge))
         return np.full(steps.shape, steps.max()) if single else steps
 
-    def _noise(self, edge: Edge) -> Array:
-        """By channel, what may be rounding within the layers: a share of the largest value that any of them gives."""
-        largest = np.zeros(self.b.chain(edge).features)
-        for part in (edge, *(edge.until(i) for i in range(1, len(edge.chain)))):
-            chain = self.b.chain(part)
-            values = np.abs(chain(chain.samples(257)).astype(np.float64)).max(0)
+    @staticmethod
+    def _pieces(chain: Chain, step: Array) -> Pieces | None:
+        """Straight pieces that follow a chain to an eighth of a step, or to what may be rounding within its layers.
+
+        That is a share of the largest value that any of them gives.
+        """
+        largest = np.zeros(chain.features)
+        for i in range(len(chain.ops) + 1):
+            part = replace(chain, ops=chain.ops[:i])
+            values = np.abs(part(part.samples(257)).astype(np.float64)).max(0)
             largest = np.maximum(largest, values if values.size == largest.size else values.max())
-        return largest * NOISE
+        return fit(chain, np.maximum(np.abs(step) / 8, largest * NOISE))
 
     def _bits(self, edge: Edge) -> int:
         ops = edge.ops
@@ -311,13 +313,14 @@ class Settler:
             step = np.broadcast_to(np.asarray(wish.scale, np.float64), (chain.features,))
         else:
             step = self.step(edge, bits, single=wish.single)
-        pieces = fit(chain, np.maximum(np.abs(step) / 8, self._noise(edge)))
+        low, high = self.b.seen(edge.last)
+        chain = chain.within(low, high)
+        pieces = self._pieces(chain, step)
         if pieces is None:
             return self._curve(edge, wish, bits)
-        low, high = self.b.seen(edge.last)
         kind = kind_of(np.maximum(pieces.lowest, low), np.minimum(pieces.highest, high), step)
         held = Ints(max(kind.lo, -MOST), min(kind.hi, MOST))
-        op, error = affine(chain.ints, pieces, step, held)
+        op, error = affine(chain, pieces, step, held)
         name = self.b.add(f"{edge.last}.fixed", op, edge.name)
         tried = "" if pieces.straight else " where tried"
         off = f"off by at most {error:.2g}{tried}" if held == kind else "its largest values clamped"
@@ -343,40 +346,40 @@ class Settler:
         return name
 
     def _curve(self, edge: Edge, wish: Wish, bits: int | None) -> str:
-        """A curved function: its input in fixed point where it is not constant, then a table."""
+        """A curved function: its input in fixed point where it is not constant, then short lines or a table."""
         place = self._curved(edge)
         node, before = edge.chain[place], edge.until(place)
         if not isinstance(node.op, Pointwise):
             raise NotPointwise("no function of single values")
-        uniform = node.op.uniform
         lows, highs = self.range(before)
         shape = self.b.real.types[before.last].shape
-        low, high = active(node.op, shape, *map(float, (lows.min(), highs.max())))
-        scale = float(fixed_step(np.array([low]), np.array([high]), CURVE_BITS)[0])
-        grid = Ints(int(np.floor(low / scale)), int(np.ceil(high / scale)))
-        inner = self.b.chain(before)
-        pieces = fit(inner, np.maximum(scale / 8, self._noise(before)))
-        if pieces is None:
-            raise NotPointwise("curved before the curve")
-        op, _ = affine(inner.ints, pieces, np.full(len(pieces.error), scale), grid)
-        name = self.b.add(f"{before.last}.fixed", op, edge.name)
-        table_edge = Edge(name, before.last, (node,))
-        chain = self.b.chain(table_edge)
-        values = chain.all()
-        rows, kind, step, offset = entries(
-            values,
-            wish,
-            bits or min(self._bits(table_edge), CURVE_BITS + 2),
-            last=place == len(edge.chain) - 1,
-        )
-        rows = rows.T[:1] if uniform else rows.T
-        name = self.b.add(f"{node.name}.table", Table(rows, grid, kind, step, offset), name)
-        self.b.judge(
-            edge.until(place + 1),
-            rounded=f"a table of {grid.bits} bits in, {kind.bits} bits out",
-        )
+        ends = active(node.op, shape, *map(float, (lows.min(), highs.max())))
+        wanted = bits or self.b.precision.of_stream(node.op.layer)
+        step, grid = gridded(*ends, wanted)
+        ask = wish if place == len(edge.chain) - 1 else ANY
+        op: Curve | Table | None = None
+        if node.op.uniform and wanted > TABLE_BITS:
+            op = interpolated(node.op, grid, step, ask, wanted)
+        if op is None:
+            step, grid = gridded(*ends, TABLE_BITS)
+        name = self._fixed(before, edge.name, ends, step, grid)
+        if op is None:
+            rows = self.b.chain(Edge(name, before.last, (node,))).all().T
+            op = tabled(rows[:1] if node.op.uniform else rows, grid, ask, min(wanted, TABLE_BITS + 2))
+        name = self.b.add(f"{node.name}.{op.kind}", op, name)
+        self.b.judge(edge.until(place + 1), rounded=f"{worded(op)}, {self.b.types[name].ints.bits} bits out")
         self.b.match(name, node.name)
         return self._settled(Edge(name, node.name, edge.chain[place + 1 :]), wish, bits)
+
+    def _fixed(self, edge: Edge, name: str, ends: tuple[float, float], step: float, grid: Ints) -> str:
+        """Layers in front of a curve, in one step for all channels."""
+        chain = self.b.chain(edge).within(*map(np.array, ends))
+        pieces = self._pieces(chain, np.array(step))
+        if pieces is None:
+            raise NotPointwise("curved before the curve")
+        return self.b.add(
+            f"{edge.last}.fixed", affine(chain, pieces, np.full(len(pieces.error), step), grid)[0], name
+        )
 
     def _curved(self, edge: Edge) -> int:
         """Index of the first op of a chain that straight pieces do not follow."""
@@ -384,6 +387,6 @@ class Settler:
             part = edge.until(i + 1)
             if not isinstance(edge.chain[i].op, Pointwise):
                 continue
-            if fit(self.b.chain(part), np.maximum(self.step(part) / 8, self._noise(part))) is None:
+            if self._pieces(self.b.chain(part).within(*self.b.seen(part.last)), self.step(part)) is None:
                 return i
         return len(edge.chain) - 1

@@ -5,6 +5,7 @@ from bnn2hw.ops.add import Add
 from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.argmax import Argmax
 from bnn2hw.ops.concat import Concat
+from bnn2hw.ops.curve import Curve
 from bnn2hw.ops.depthwise import Depthwise
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.mac import Mac
@@ -32,6 +33,7 @@ HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
     Threshold,
     Table,
     Affine,
+    Curve,
     Pool,
     Add,
     Concat,
@@ -48,6 +50,7 @@ __all__ = [
     "Affine",
     "Argmax",
     "Concat",
+    "Curve",
     "Depthwise",
     "Fifo",
     "Mac",

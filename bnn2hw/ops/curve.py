@@ -1,0 +1,182 @@
+"""A curved function of fixed point: a table of straight lines, one for each stretch of inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from bnn2hw.boards import Family
+from bnn2hw.ir import Array, Cost, Ints, Memory, Steps, Tensor
+from bnn2hw.ops.channels import Meaning, channels
+from bnn2hw.ops.memories import adder, block_ram_cost, by_lut, divisors, dsps, in_block_ram, rom_luts
+from bnn2hw.ops.pixelwise import Pixelwise
+
+FINE = 2
+"""Fraction bits of a line's height, in steps of the output."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve(Pixelwise):
+    """y = (bases[s] · 2^low + slopes[s] · (x mod 2^low)) >> (low + FINE), s being the stretch ⌊x / 2^low⌋ of x.
+
+    Stretches count from that of the domain's lowest integer. The shift rounds down; who wants the nearest adds half of
+    2^FINE to the bases. All channels share the lines.
+
+    Attributes:
+        bases: heights of the lines where their stretches begin, in steps of 2^-FINE, shape (stretches,).
+        slopes: what an input step adds, in steps of 2^-(low + FINE), shape (stretches,).
+        low: bits of the input within a stretch, 1 or more.
+        domain: the input's integers, in steps of 1.
+        type: the output's integers, which hold every result.
+        scale: real meaning of the output (see Tensor).
+        offset: likewise.
+        axes: trailing axes of the input that count channels.
+        pe: channels per beat; a copy of the lines serves two.
+    """
+
+    kind: ClassVar[str] = "curve"
+    one_to_one: ClassVar[bool] = True
+
+    bases: Array
+    slopes: Array
+    low: int
+    domain: Ints
+    type: Ints
+    scale: Meaning = 1.0
+    offset: Meaning = 0.0
+    axes: int = 1
+    pe: int = 1
+
+    @property
+    def first(self) -> int:
+        """The stretch of the lowest integer."""
+        return self.domain.lo >> self.low
+
+    @property
+    def stretches(self) -> int:
+        """How many lines there are."""
+        return (self.domain.hi >> self.low) - self.first + 1
+
+    def infer(self, *x: Tensor) -> Tensor:
+        count = channels(x[0], 1, self.axes)
+        if x[0].ints != self.domain or self.domain.step != 1 or not 1 <= self.low < self.domain.bits:
+            raise ValueError(f"is for stretches of {self.low} bits of {self.domain}, not for {x[0].ints}")
+        if self.bases.shape != (self.stretches,) or self.slopes.shape != (self.stretches,):
+            raise ValueError(f"{self.bases.shape} and {self.slopes.shape} for {self.stretches} lines")
+        if count % self.pe:
+            raise ValueError(f"pe={self.pe} must divide {count} channels")
+        self.check_pixels(*x)
+        if self._sum_bits > 62:
+            raise ValueError("sums have more than 62 bits")
+        starts = np.arange(self.first, self.first + self.stretches) << self.low
+        ends = np.concatenate([starts, starts + 2**self.low - 1]).clip(self.domain.lo, self.domain.hi)
+        if not self.type.contains(self.golden(ends)):
+            raise ValueError(f"gives values outside of {self.type}")
+        return Tensor(x[0].shape, self.type, self.scale, self.offset)
+
+    def golden(self, *x: Array) -> Array:
+        wide = x[0].astype(np.int64)
+        stretch, within = (wide >> self.low) - self.first, wide & (2**self.low - 1)
+        bases, slopes = self.bases.astype(np.int64), self.slopes.astype(np.int64)
+        y: Array = ((bases[stretch] << self.low) + slopes[stretch] * within) >> (self.low + FINE)
+        return y
+
+    @property
+    def _base_bits(self) -> int:
+        return _signed_bits(self.bases)
+
+    @property
+    def _slope_bits(self) -> int:
+        return _signed_bits(self.slopes)
+
+    @property
+    def _sum_bits(self) -> int:
+        return max(self._base_bits, self._slope_bits) + self.low + 1
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.pe * self.pixels, self.pe * self.pixels
+
+    def interval(self, *x: Tensor) -> int:
+        return x[0].size // (self.pe * self.pixels)
+
+    def whole(self, *x: Tensor) -> bool:
+        return self.pe == channels(x[0], 1, self.axes)
+
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[: -self.axes]
+
+    def timing(self, *x: Tensor) -> Steps:
+        every = np.ones(self.interval(*x), bool)
+        return Steps(every, every, latency=4)
+
+    def params(self, *x: Tensor) -> Mapping[str, int | str]:
+        return {
+            "PE": self.pe,
+            "IN_BITS": x[0].ints.bits,
+            "LOW": self.low,
+            "FINE": FINE,
+            "BASE_BITS": self._base_bits,
+            "SLOPE_BITS": self._slope_bits,
+            "OUT_BITS": self.type.bits,
+        }
+
+    def memories(self, *x: Tensor) -> Mapping[str, Memory]:
+        # Bases and slopes differ in width, so that a lane of the ROM is a single bit.
+        kinds = ((self.bases, self._base_bits), (self.slopes, self._slope_bits))
+        planes = [values.astype(np.int64)[:, None] >> np.arange(bits) & 1 for values, bits in kinds]
+        rows = np.concatenate(planes, axis=1)
+        words = np.zeros((2 ** (x[0].ints.bits - self.low), rows.shape[1]), np.int64)
+        words[np.arange(self.first, self.first + self.stretches) % len(words)] = rows
+        return {"LINES": Memory(words, 1)}
+
+    def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
+        words, base, slope = 2 ** (x[0].ints.bits - self.low), self._base_bits, self._slope_bits
+        copies, blocks = math.ceil(self.pe / 2), dsps(family, self.low + 1, slope)
+        absorbs = blocks > 0 and family.lut_inputs > 4  # such blocks add too, and hold the registers around
+        if in_block_ram(words, base + slope):
+            own = 0 if family.bram_registers or absorbs else slope
+            rom = block_ram_cost(family, words, base + slope) * copies
+            rom += Cost(ff=self.pe * (own + (0 if family.bram_registers else base)))
+        else:
+            bits = self.pe * (base + slope)
+            rom = Cost(lut=bits * by_lut(family, rom_luts(family, words), math.ceil(words / 64)), ff=2 * bits)
+        width = self.type.bits
+        lane = Cost(lut=adder(family, base + self.low), ff=2 * self.low + base + self.low + slope + width)
+        if absorbs:
+            lane = Cost(ff=self.low)
+        elif not blocks:
+            lane += Cost(lut=self.low * slope)
+        return rom + (lane + Cost(dsp=blocks)) * self.pe + Cost(lut=by_lut(family, 2, 0.5), ff=4)
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        count = channels(x[0], 1, self.axes)
+        for pe in divisors(count):
+            yield replace(self, pe=pe, pixels=1)
+        yield from replace(self, pe=count, pixels=1).side_by_side(*x)
+
+    @classmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        rng = np.random.default_rng(6)
+
+        def lines(domain: Ints, low: int, top: int) -> tuple[Array, Array, int, Ints]:
+            count = (domain.hi >> low) - (domain.lo >> low) + 1
+            return rng.integers(-top, top, count), rng.integers(-top, top, count), low, domain
+
+        signed, byte = Ints(-70, 57), Ints(0, 255)
+        out = Ints(-128, 127)
+        yield cls(*lines(signed, 3, 200), out, 0.25, pe=2), (Tensor((3, 4), signed),)
+        yield cls(*lines(byte, 5, 100), out, offset=0.5, axes=2, pe=3), (Tensor((2, 3), byte),)
+        yield cls(*lines(signed, 6, 90), out, pe=3, pixels=2), (Tensor((2, 4, 3), signed),)
+        # As large as they come: 24 bits in, 22 bits out, lines in block RAM.
+        wide, real = Ints(-(2**23), 2**23 - 1), (0.5, 0.25, 1.0)
+        large = Ints(-(2**22), 2**22 - 1)
+        yield cls(*lines(wide, 13, 2**22), large, real, real[::-1], pe=3), (Tensor((2, 3), wide),)
+
+
+def _signed_bits(values: Array) -> int:
+    """Width of two's complement integers."""
+    return Ints(min(int(values.min()), -1), max(int(values.max()), 0)).bits

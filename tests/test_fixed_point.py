@@ -1,0 +1,147 @@
+"""Real numbers as integers: straight pieces, curves, and the ranges that calibration data let expect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import bnn2hw
+from bnn2hw.ir import Array, Ints, Tensor
+from bnn2hw.lower.curves import NEAR, gridded, interpolated
+from bnn2hw.lower.fit import fit
+from bnn2hw.lower.fixed import ANY, affine, kind_of
+from bnn2hw.lower.probe import Chain
+from bnn2hw.ops import Affine, Curve, Table
+from bnn2hw.ops.real import Pointwise
+from tests import networks as net
+
+
+def function(call: Callable[[Array], Array]) -> Pointwise:
+    """An activation as the importer reads one."""
+    return Pointwise(call, (1,), "it", uniform=True)
+
+
+def chain(call: Callable[[Array], Array], domain: Ints, scale: float) -> Chain:
+    """A function of the integers of one channel."""
+    ends = np.array([domain.lo]), np.array([domain.hi])
+    return Chain((function(call),), Tensor((1,), domain, scale), (1,), *ends)
+
+
+CURVES: dict[str, tuple[Callable[[Array], Array], float, float]] = {
+    "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), -11, 12),
+    "tanh": (np.tanh, -6, 6),
+    "silu": (lambda x: x / (1 + np.exp(-x)), -12, 30),
+    "exponential": (np.exp, -9, 3),
+}
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_lines_follow_a_curve(name: str) -> None:
+    call, low, high = CURVES[name]
+    step, grid = gridded(low, high, 24)
+
+    op = interpolated(function(call), grid, step, ANY, 24)
+
+    assert op is not None
+    assert grid.bits == 24
+    x = np.random.default_rng(1).integers(grid.lo, grid.hi + 1, 200_000)
+    wanted = call(x * step)
+    off = np.abs(op.golden(x) * op.scale - wanted).max()
+    # Half a step more for the rounding of the result, a quarter for those of bases and slopes.
+    assert off <= (wanted.max() - wanted.min()) * NEAR + 0.75 * float(np.max(op.scale))
+
+
+@pytest.mark.parametrize("call", [np.sign, lambda x: np.sin(5000 * x)], ids=["a jump", "too crooked"])
+def test_lines_are_not_forced_on_a_function(call: Callable[[Array], Array]) -> None:
+    step, grid = gridded(-3, 3, 24)
+
+    assert interpolated(function(call), grid, step, ANY, 24) is None
+
+
+def test_a_step_that_fits_a_range_takes_no_bit_more() -> None:
+    """A range that ends between floats once got a bit more than was asked for, and its table twice the words."""
+    rng = np.random.default_rng(2)
+    for low, high in zip(-rng.uniform(0.1, 9, 500), rng.uniform(0.1, 9, 500), strict=True):
+        step, grid = gridded(low, high, 14)
+
+        assert grid.bits == 14
+        assert kind_of(np.array(low), np.array(high), np.array(step)) == grid
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(24, Curve), (12, Table)])
+def test_a_curve_is_lines_where_a_table_is_too_coarse(bits: int, kind: type) -> None:
+    model = net.chain(
+        (16,),
+        net.dense(8, input_quantizer=None),
+        layers.BatchNormalization(name="norm"),
+        layers.Activation("sigmoid", name="gate"),
+        layers.Dense(3),
+    )
+    rng = np.random.default_rng(3)
+    ones = np.ones(8)
+    model.get_layer("norm").set_weights(
+        [rng.uniform(1, 2, 8), rng.uniform(-1, 1, 8), rng.uniform(-2, 2, 8), 4 * ones]
+    )
+    x = rng.integers(0, 256, (40, 16)).astype(np.uint8)
+
+    made = bnn2hw.compile(model, input=bnn2hw.Input("uint8", scale=1 / 255), calibration=x, bits=bits)
+
+    assert [type(n.op) for n in made.graph if isinstance(n.op, Curve | Table)] == [kind]
+    made.simulate(x[:6], stalls=0.3, seed=1).check()
+    [gate] = [d for d in made.deviation(x) if d.layer.startswith("gate")]
+    assert gate.largest < (3e-6 if kind is Curve else 4e-3)
+
+
+def bent(x: Array) -> Array:
+    """A slope that changes at a third, with rounding as float32 makes it."""
+    return np.asarray(np.where(x < 1 / 3, 0.25 * x, x - 0.25), np.float32)
+
+
+def test_a_bend_is_found_where_lines_cross() -> None:
+    """The tolerance for rounding once let each piece run on past its bend, and turned it by as much."""
+    step, grid = gridded(-8, 8, 24)
+
+    pieces = fit(chain(bent, grid, step), np.array([16 * 2.0**-20]))
+
+    assert pieces is not None
+    assert pieces.cuts.shape == (1, 1)
+    assert pieces.slopes[0] == pytest.approx([0.25 * step, step], rel=1e-6)
+    assert pieces.cuts[0, 0] * step == pytest.approx(1 / 3, abs=4e-6)
+    assert pieces.error[0] < 2e-6
+
+
+def test_a_steep_function_is_as_fine_as_its_results_are_wide() -> None:
+    """Results that are clamped far inside of what the domain allows need slopes for what is left only."""
+    grid = Ints(-(2**40), 2**40 - 1)
+    whole = chain(lambda x: np.asarray(1000 * x + 3, np.float32), grid, 2.0**-30)
+
+    useful = whole.within(np.array(-1.0), np.array(1.0))
+    pieces = fit(useful, np.array([2.0**-20]))
+
+    assert useful.low[0] < -(4 / 1000) * 2**30 < useful.low[0] / 2 + useful.high[0]
+    assert pieces is not None
+    op, error = affine(useful, pieces, np.array([2.0**-22]), Ints(-(2**22), 2**22 - 1))
+    assert isinstance(op, Affine)
+    assert error < 2.0**-20
+    x = np.random.default_rng(4).integers(int(useful.low[0]), int(useful.high[0]), (1000, 1))
+    wanted = np.clip(1000 * x * 2.0**-30 + 3, -1, 1 - 2.0**-22)
+    assert np.abs(op.golden(x) * 2.0**-22 - wanted).max() <= error
+
+
+def test_values_beyond_those_seen_are_not_clamped() -> None:
+    """Layers with few values per image (Real-to-Binary's gates) once were clamped on a third of all other images."""
+    keras.utils.set_random_seed(1)
+    model = net.chain(
+        (12,), layers.Dense(6, name="mix"), layers.ReLU(name="relu"), net.dense(3, input_quantizer=None)
+    )
+    rng = np.random.default_rng(5)
+    x = np.clip(rng.normal(128, 30, (5000, 12)), 0, 255).astype(np.uint8)
+
+    made = bnn2hw.compile(model, input=bnn2hw.Input("uint8", scale=1 / 255), calibration=x[:32], bits=20)
+
+    [relu] = [d for d in made.deviation(x) if d.layer.startswith("relu")]
+    assert relu.largest < 1e-4
