@@ -31,6 +31,7 @@ from bnn2hw.ops import (
     Affine,
     Argmax,
     Concat,
+    Curve,
     Depthwise,
     Fifo,
     Mac,
@@ -46,6 +47,7 @@ from bnn2hw.ops import (
     Window,
     Xnor,
 )
+from bnn2hw.ops.curve import FINE
 
 KEPT = Path(__file__).with_suffix(".json")
 FAMILIES = (boards.ECP5, boards.XILINX)
@@ -241,6 +243,23 @@ def affines() -> Iterator[Case]:
         yield f"{rows} rows {segments} segments {ints} pe {pe}", op, Tensor((2, max(rows, 8)), ints)
 
 
+def curves() -> Iterator[Case]:
+    rng = np.random.default_rng(7)
+    for bits, low, base, slope, pe in (
+        (24, 13, 24, 17, 1),
+        (24, 13, 24, 14, 2),
+        (22, 12, 20, 12, 4),
+        (18, 10, 18, 9, 1),
+        (16, 11, 16, 12, 2),
+        (16, 12, 12, 7, 4),
+    ):
+        ints, words = Ints(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1), 2 ** (bits - low)
+        bases, slopes = (rng.integers(-(2 ** (b - 1)), 2 ** (b - 1), words) for b in (base, slope))
+        top = 2 ** (max(base, slope) - FINE)
+        op = Curve(bases, slopes, low, ints, Ints(-top, top - 1), pe=pe)
+        yield f"{words} lines of {base} and {slope} bits over {low} pe {pe}", op, Tensor((2, 8), ints)
+
+
 def depthwises() -> Iterator[Case]:
     rng = np.random.default_rng(6)
     for positions, channels, simd, weights, ints in (
@@ -309,7 +328,20 @@ def meetings() -> Iterator[Case]:
 
 def fitted() -> Iterator[Case]:
     """The designs to which the models' factors were fitted."""
-    single = (xnors, macs, thresholds, tables, pads, windows, patches, pools, argmaxes, affines, depthwises)
+    single = (
+        xnors,
+        macs,
+        thresholds,
+        tables,
+        pads,
+        windows,
+        patches,
+        pools,
+        argmaxes,
+        affines,
+        curves,
+        depthwises,
+    )
     for family in (*single, meetings, plumbing):
         yield from family()
 

@@ -135,22 +135,23 @@ class Curve(Pixelwise):
 
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         words, base, slope = 2 ** (x[0].ints.bits - self.low), self._base_bits, self._slope_bits
-        copies, blocks = math.ceil(self.pe / 2), dsps(family, self.low + 1, slope)
-        absorbs = blocks > 0 and family.lut_inputs > 4  # such blocks add too, and hold the registers around
-        if in_block_ram(words, base + slope):
-            own = 0 if family.bram_registers or absorbs else slope
-            rom = block_ram_cost(family, words, base + slope) * copies
-            rom += Cost(ff=self.pe * (own + (0 if family.bram_registers else base)))
+        blocks, out = dsps(family, self.low + 1, slope), self.type.bits
+        block_ram = in_block_ram(words, base + slope)
+        # Products add nothing below the bases' lowest bit, so what lies there is not kept.
+        lane = Cost(lut=adder(family, base + 1), ff=2 * self.low + base + slope + 1 + out, dsp=blocks)
+        if not blocks:
+            lane += Cost(lut=self.low * slope)
+        elif family.lut_inputs > 4:  # such blocks add too, and hold the registers around
+            lane = Cost(
+                ff=out + 2 * base if block_ram else out + slope, lut=0 if block_ram else base, dsp=blocks
+            )
+        if block_ram:
+            rom = block_ram_cost(family, words, base + slope) * math.ceil(self.pe / 2)
+            lane += Cost(ff=0 if family.bram_registers or family.lut_inputs > 4 else base + slope)
         else:
             bits = self.pe * (base + slope)
-            rom = Cost(lut=bits * by_lut(family, rom_luts(family, words), math.ceil(words / 64)), ff=2 * bits)
-        width = self.type.bits
-        lane = Cost(lut=adder(family, base + self.low), ff=2 * self.low + base + self.low + slope + width)
-        if absorbs:
-            lane = Cost(ff=self.low)
-        elif not blocks:
-            lane += Cost(lut=self.low * slope)
-        return rom + (lane + Cost(dsp=blocks)) * self.pe + Cost(lut=by_lut(family, 2, 0.5), ff=4)
+            rom = Cost(lut=bits * rom_luts(family, words), ff=by_lut(family, 2, 0) * bits)
+        return rom + lane * self.pe + Cost(lut=1, ff=4)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         count = channels(x[0], 1, self.axes)
