@@ -129,7 +129,7 @@ def test_a_steep_function_is_as_fine_as_its_results_are_wide() -> None:
     assert error < 2.0**-20
     x = np.random.default_rng(4).integers(int(useful.low[0]), int(useful.high[0]), (1000, 1))
     wanted = np.clip(1000 * x * 2.0**-30 + 3, -1, 1 - 2.0**-22)
-    assert np.abs(op.golden(x) * 2.0**-22 - wanted).max() <= error
+    assert np.abs(op.golden(x) * 2.0**-22 - wanted).max() <= error + 4 * 2.0**-24  # float32 of values to 4
 
 
 def test_values_beyond_those_seen_are_not_clamped() -> None:

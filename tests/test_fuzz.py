@@ -221,6 +221,8 @@ FOUND = {
     "a value that one integer among very many has": 215,
     "a pooling before the curve that stood before it": 272,
     "a layer that is read in fixed point and straight": 266,
+    "a zero between equal values": 5127,
+    "a curve within the rounding of values that it cuts off": 5036,
 }
 
 

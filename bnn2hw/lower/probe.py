@@ -25,6 +25,10 @@ ENUMERATED = 2**23
 """Integers times channels up to which every single one is asked for."""
 
 
+NOISE = 2.0**-20
+"""What float32 rounding in a layer may make of a value, as a share of it."""
+
+
 class NotPointwise(Exception):  # noqa: N818  (no error of the user's: it says which way lowering cannot go)
     """What was asked for as a function of single values is none."""
 
@@ -98,8 +102,11 @@ class Chain:
     def _evaluate(self, integers: Array, shift: float) -> Array:
         inner = self.shape if self.flat else (*(1,) * (len(self.shape) - 1), self.tensor.channels)
         whole = np.broadcast_to(integers, (len(integers), self.features)).reshape(-1, *inner)
-        x = (self.tensor.real(whole) * self.sign + shift).astype(np.float32)
-        for op in self.ops:
+        x = self._through((self.tensor.real(whole) * self.sign + shift).astype(np.float32), self.ops)
+        return x.reshape(len(x), -1)
+
+    def _through(self, x: Array, ops: Sequence[RealOp]) -> Array:
+        for op in ops:
             if isinstance(op, Reshape):
                 shape = op.shape if self.flat else (*(1,) * (len(op.shape) - 1), self.tensor.channels)
                 x = x.reshape(len(x), *shape)
@@ -107,19 +114,46 @@ class Chain:
                 raise NotPointwise("softmax is no function of single values")
             elif not isinstance(op, MaxPool):
                 x = op.apply(x)
-        return x.reshape(len(x), -1)
+        return x
+
+    def rounding(self) -> Array:
+        """By feature, how far results move at most where a value between layers is off by a share NOISE of it."""
+        x = replace(self, ops=())(self.samples(257))
+        x = x.reshape(
+            -1, *(self.shape if self.flat else (*(1,) * (len(self.shape) - 1), self.tensor.channels))
+        )
+        stages = [x]
+        for op in self.ops:
+            stages.append(self._through(stages[-1], [op]))
+        ends = stages[-1].reshape(len(x), -1).astype(np.float64)
+        worst = np.zeros(self.features)
+        for i, stage in enumerate(stages):
+            moved = self._through(stage * np.float32(1 + NOISE), self.ops[i:]).reshape(ends.shape)
+            worst = np.maximum(worst, np.abs(moved - ends).max(0))
+        return worst
 
     def all(self, shift: float = 0.0) -> Array:
         """Results for all integers, shape (count, features)."""
         return self(self.ints.values()[:, None], shift)
 
     def steps(self, count: int) -> Array:
-        """Integers, spread evenly over those that occur, as steps from the type's lowest, shape (count, features)."""
+        """Integers, spread evenly over those that occur, as steps from the type's lowest, shape (count + 3, features).
+
+        Those around 0 are among them: functions may have a value there that they have nowhere else.
+        """
         repeats = self.features // self.tensor.channels
         low, high = (np.tile((v - self.ints.lo) // self.ints.step, repeats) for v in (self.low, self.high))
         shares = np.linspace(0, 1, count)[:, None]
-        steps: Array = low + np.rint((high - low) * shares).astype(np.int64)
-        return steps
+        even = low + np.rint((high - low) * shares).astype(np.int64)
+        zero = np.rint(
+            -np.asarray(self.tensor.offset, np.float64) / np.asarray(self.tensor.scale, np.float64)
+        )
+        zero = np.tile(np.broadcast_to(zero, (self.tensor.channels,)), repeats)
+        around = (np.clip(zero, -(2.0**62), 2.0**62).astype(np.int64) - self.ints.lo) // self.ints.step
+        found: Array = np.sort(
+            np.concatenate([even, np.clip(around + np.array([[-1], [0], [1]]), low, high)]), 0
+        )
+        return found
 
     def samples(self, count: int) -> Array:
         """The same integers themselves."""

@@ -35,9 +35,6 @@ from bnn2hw.ops.window import Window
 TABLE_ENTRIES = 2**16
 """Largest table that stands for a function of few values that neither rises nor falls."""
 
-NOISE = 2.0**-20
-"""What float32 rounding in the layers may add to a function, as a share of its largest value."""
-
 LINEAR = 2.0**-20
 """Largest deviation of a function from a line, as a share of its largest value, that Keras's own rounding explains."""
 
@@ -282,16 +279,8 @@ class Settler:
 
     @staticmethod
     def _pieces(chain: Chain, step: Array) -> Pieces | None:
-        """Straight pieces that follow a chain to an eighth of a step, or to what may be rounding within its layers.
-
-        That is a share of the largest value that any of them gives.
-        """
-        largest = np.zeros(chain.features)
-        for i in range(len(chain.ops) + 1):
-            part = replace(chain, ops=chain.ops[:i])
-            values = np.abs(part(part.samples(257)).astype(np.float64)).max(0)
-            largest = np.maximum(largest, values if values.size == largest.size else values.max())
-        return fit(chain, np.maximum(np.abs(step) / 8, largest * NOISE))
+        """Straight pieces that follow a chain to an eighth of a step, or to what may be rounding within its layers."""
+        return fit(chain, np.maximum(np.abs(step) / 8, chain.rounding()))
 
     def _bits(self, edge: Edge) -> int:
         ops = edge.ops
