@@ -61,7 +61,7 @@ class Run:
             without a clock.
         cycles: clock cycles simulated; None without a clock.
         stalled: whether the source and the sink paused at random.
-        seconds: that the simulated clock ran; None without a clock.
+        seconds: of processor time that the simulated clock ran; None without a clock.
         overhead: about which share of them was spent on feeding and recording, not on the design.
     """
 
@@ -210,7 +210,7 @@ def _run_verilated(
         raise ToolError("the design refused an image of its memories")
     latency = report["first_out"] - report["first_in"]
     seconds = report["seconds"]
-    overhead = max(1 - report["design_seconds"] / seconds, 0.0)
+    overhead = 1 - report["design_share"]
     counts = {"frame_ends": report["frame_ends"], "latency": latency, "cycles": report["cycles"]}
     return {**counts, "seconds": seconds, "overhead": overhead}
 

@@ -3,7 +3,7 @@
 // Usage: harness INPUT_DIR OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED [FRAME IMAGE]...
 //   INPUT_DIR   holds a file per input, named by its number: its beats, back to back, Source::bytes each
 //   OUTPUT_DIR  gets one file per stream, named by its number: its beats as they were handed over;
-//               and run.json with the cycle counts, and the seconds of the run and of the design's share in it
+//               and run.json with the cycle counts, the processor seconds of the run, and the design's share of them
 //   FRAME IMAGE the file IMAGE is sent to the memories when FRAME frames have gone in, which are still under way then;
 //               the next ones are offered two cycles later
 //   STALL_*     per mille of the cycles in which a source offers nothing, and a sink takes nothing
@@ -19,6 +19,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -79,9 +80,12 @@ class Recorder {
       std::perror(path.c_str());
       std::exit(2);
     }
-    std::setvbuf(file_, nullptr, _IOFBF, 1 << 16);
+    recorded_.reserve(kBlock + stream.bytes);
   }
-  ~Recorder() { std::fclose(file_); }
+  ~Recorder() {
+    std::fwrite(recorded_.data(), 1, recorded_.size(), file_);
+    std::fclose(file_);
+  }
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
@@ -92,7 +96,12 @@ class Recorder {
     waiting_ = valid && !ready;
     if (waiting_) std::memcpy(held_.data(), stream_.data, stream_.bytes);
     if (!valid || !ready) return false;
-    std::fwrite(stream_.data, 1, stream_.bytes, file_);
+    const uint8_t* data = static_cast<const uint8_t*>(stream_.data);
+    recorded_.insert(recorded_.end(), data, data + stream_.bytes);
+    if (recorded_.size() >= kBlock) {
+      std::fwrite(recorded_.data(), 1, recorded_.size(), file_);
+      recorded_.clear();
+    }
     ++beats_;
     return true;
   }
@@ -101,9 +110,10 @@ class Recorder {
   const char* name() const { return stream_.name; }
 
  private:
+  static constexpr size_t kBlock = 1 << 16;
   Stream stream_;
   std::FILE* file_;
-  std::vector<uint8_t> held_;
+  std::vector<uint8_t> held_, recorded_;
   uint64_t beats_ = 0;
   bool waiting_ = false;
   bool broken_ = false;
@@ -156,6 +166,13 @@ class Feeder {
   uint64_t next_ = 0;
   bool offering_ = false;
 };
+
+// What this process has had of a processor: other programs on it do not count.
+std::chrono::nanoseconds processor_time() {
+  timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
 
 // Takes the beats of an output and notes when its frames end.
 class Taker {
@@ -254,21 +271,23 @@ int main(int argc, char** argv) {
     return done() && std::all_of(recorders.begin(), recorders.end(), [&](const auto& r) { return r->whole(frames); });
   };
   uint64_t cycle = 0, quiet = 0, first_in = 0, first_out = 0, tail = 0;
+  std::vector<bool> taken(feeders.size());
   bool seen_in = false, seen_out = false, broken = false;
 
-  // The design is timed in one cycle of sixteen, since asking for the time takes long beside small designs.
+  // Of every 256 cycles 64 are timed, the design and all of it, since asking for the time takes long beside small designs.
   using Clock = std::chrono::steady_clock;
-  Clock::duration inside{};
+  Clock::duration inside{}, around{};
   const auto eval = [&] {
-    if (cycle % 16) return top->eval();
+    if (cycle % 256 >= 64) return top->eval();
     const auto begin = Clock::now();
     top->eval();
-    inside += 16 * (Clock::now() - begin);
+    inside += Clock::now() - begin;
   };
-  const auto started = Clock::now();
+  const auto started = processor_time();
 
   // After the last expected beat the clock runs on for a while, to catch beats that should not be there.
   while (tail < 64 && quiet < patience && !broken) {
+    const auto begun = cycle % 256 < 64 ? Clock::now() : Clock::time_point();
     uint64_t limit = UINT64_MAX;
     bool loading = false;
     if (load < loads.size()) {
@@ -293,10 +312,9 @@ int main(int argc, char** argv) {
       moved |= recorder->sample();
       broken |= recorder->broken();
     }
-    std::vector<bool> taken;
-    for (const Feeder& feeder : feeders) {
-      taken.push_back(feeder.taken());
-      if (taken.back() && !seen_in) first_in = cycle, seen_in = true;
+    for (size_t i = 0; i < feeders.size(); ++i) {
+      taken[i] = feeders[i].taken();
+      if (taken[i] && !seen_in) first_in = cycle, seen_in = true;
     }
     const bool load_taken = loading && loads[load].feeder.taken();
     moved |= load_taken;
@@ -315,9 +333,11 @@ int main(int argc, char** argv) {
     }
     quiet = moved ? 0 : quiet + 1;
     tail = settled() && load == loads.size() ? tail + 1 : 0;
+    if (cycle % 256 < 64) around += Clock::now() - begun;
     ++cycle;
   }
-  const std::chrono::duration<double> whole = Clock::now() - started, design = inside;
+  const std::chrono::duration<double> whole = processor_time() - started;
+  const double share = std::chrono::duration<double>(inside) / std::chrono::duration<double>(around);
   bool frame_error = top->frame_error;
   const bool load_failed = top_load_failed(*top);
   for (const Taker& taker : takers) frame_error |= taker.wrong();
@@ -328,7 +348,7 @@ int main(int argc, char** argv) {
   std::fprintf(report, "{\"cycles\": %llu, \"first_in\": %llu, \"first_out\": %llu, \"frame_error\": %s, ",
                static_cast<unsigned long long>(cycle), static_cast<unsigned long long>(first_in),
                static_cast<unsigned long long>(first_out), frame_error ? "true" : "false");
-  std::fprintf(report, "\"seconds\": %.6f, \"design_seconds\": %.6f, ", whole.count(), design.count());
+  std::fprintf(report, "\"seconds\": %.6f, \"design_share\": %.4f, ", whole.count(), share);
   std::fprintf(report, "\"load_failed\": %s, \"broken\": [", load_failed ? "true" : "false");
   const char* comma = "";
   for (size_t i = 0; i < recorders.size(); ++i)
