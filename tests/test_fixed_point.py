@@ -114,6 +114,17 @@ def test_a_bend_is_found_where_lines_cross() -> None:
     assert pieces.error[0] < 2e-6
 
 
+def test_pieces_reach_to_the_ends_of_their_domain() -> None:
+    """The largest result once was that of the last sample but a few, and all beyond was clamped to it."""
+    step, grid = gridded(-8, 8, 24)
+
+    pieces = fit(chain(bent, grid, step), np.array([2.0**-20]))
+
+    assert pieces is not None
+    assert pieces.lowest[0] == pytest.approx(0.25 * grid.lo * step, rel=1e-7)
+    assert pieces.highest[0] == pytest.approx(grid.hi * step - 0.25, rel=1e-7)
+
+
 def test_a_steep_function_is_as_fine_as_its_results_are_wide() -> None:
     """Results that are clamped far inside of what the domain allows need slopes for what is left only."""
     grid = Ints(-(2**40), 2**40 - 1)

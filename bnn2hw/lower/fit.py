@@ -99,7 +99,7 @@ def _corners(grid: Array, known: Array, tolerance: Array) -> Array:
     run = np.maximum(grid[2:] - grid[:-2], 1)
     line = known[:-2] + (known[2:] - known[:-2]) * ((grid[1:-1] - grid[:-2]) / run)
     wanted = np.zeros(known.shape, bool)
-    wanted[:: SAMPLES // 16] = True
+    wanted[:: SAMPLES // 16] = wanted[-1] = True
     bent = np.abs(known[1:-1] - line) > tolerance / 8
     for part in (wanted[:-2], wanted[1:-1], wanted[2:]):
         part |= bent
