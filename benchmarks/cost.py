@@ -386,7 +386,8 @@ def key(op: HardwareOp, x: tuple[Tensor, ...], design: Design, family: str) -> s
 def measure(kept: dict[str, Any]) -> None:
     """Synthesize every design whose figures are missing or out of date, and keep them one by one."""
     kept["machine"] = {"cpu": cpu(), "yosys": tools.yosys().release}
-    old, new = kept.get("designs", {}), {}
+    old: dict[str, Any] = kept.get("designs", {})
+    new: dict[str, Any] = {}
     kept["designs"] = new
     for family, (name, op, *x) in product(FAMILIES, cases()):
         design = render(op, tuple(x), family)

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -61,9 +62,9 @@ def main() -> None:
     def by_verilator(batch: np.ndarray) -> np.ndarray:
         run = accelerator.simulate(batch)
         run.check()
-        return run.outputs.reshape(-1)
+        return np.asarray(run.outputs).reshape(-1)
 
-    rows = [
+    rows: list[tuple[str, Callable[[np.ndarray], Any], np.ndarray]] = [
         ("emulator, one thread", accelerator.emulate, x),
         ("golden (NumPy)", by_golden, x),
         (f"Keras {keras.__version__} predict, batches of {BATCH}", by_keras, x),

@@ -14,6 +14,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
@@ -98,6 +99,8 @@ def densely(layers: int) -> Graph:
     return g.scores(edge)
 
 
+Found = TypeVar("Found")
+
 NETWORKS: dict[str, tuple[Callable[[], Graph], str]] = {
     "784-64-64-64-10": (lambda: dense(784, 64, 64, 64, 10), "xc7z020"),
     "784-1024-1024-1024-10": (lambda: dense(784, 1024, 1024, 1024, 10), "xc7z045"),
@@ -107,7 +110,7 @@ NETWORKS: dict[str, tuple[Callable[[], Graph], str]] = {
 }
 
 
-def timed(work: Callable[[], object]) -> tuple[object, float]:
+def timed(work: Callable[[], Found]) -> tuple[Found, float]:
     began = time.process_time()
     found = work()
     return found, time.process_time() - began
@@ -121,7 +124,7 @@ def row(name: str, graph: Graph, device: Device) -> Iterator[str]:
     period = 10 * fold.fastest(graph)
     chosen, seconds = timed(lambda: Choices(graph, device).least(period))
     yield f"{seconds:.1f}"
-    yield "yes" if chosen.proved else "no"
+    yield "yes" if chosen and chosen.proved else "no"
     folded, seconds = timed(lambda: fold.for_device(graph, device))
     yield f"{seconds:.1f} ({estimate.interval(folded):,} cycles)"
     found, seconds = timed(lambda: rates.of(graph, device))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import platform
 import sys
@@ -153,7 +154,7 @@ def row(name: str, options: argparse.Namespace) -> list[str]:
         sized("lut"),
         sized("ff"),
         sized("bram"),
-        f"{CLOCK / run.interval:,.0f}",
+        f"{CLOCK / (run.interval or math.inf):,.0f}",
         NETWORKS[name].peer or "–",
         f"{seconds:.1f}",
         f"{options.frames / run.seconds:,.1f}",

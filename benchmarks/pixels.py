@@ -9,6 +9,7 @@ predicted; with --area those that Yosys makes for 7 series stand beside them.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -58,7 +59,7 @@ def row(each: int, frames: int, *, area: bool) -> list[str]:
     return [
         f"{run.interval:,} ({known.cycles.interval:,})",
         f"{run.latency:,} ({known.cycles.latency:,})",
-        f"{CLOCK / run.interval:,.0f}",
+        f"{CLOCK / (run.interval or math.inf):,.0f}",
         *sizes,
         ", ".join(f"{name} {pixels}" for name, pixels in wide.items()) or "1",
     ]

@@ -15,6 +15,7 @@ import platform
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -91,8 +92,12 @@ def network(first, convolution, dense):
 
 def quantized():
     """Return the network made of quantized layers."""
-    weights = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip", "use_bias": False}
-    binary = {"input_quantizer": "ste_sign", **weights}
+    weights: dict[str, Any] = {
+        "kernel_quantizer": "ste_sign",
+        "kernel_constraint": "weight_clip",
+        "use_bias": False,
+    }
+    binary: dict[str, Any] = {"input_quantizer": "ste_sign", **weights}
     return network(
         lambda *a: nn.layers.QuantConv2D(*a, **weights),
         lambda *a: nn.layers.QuantConv2D(*a, **binary),
@@ -120,7 +125,7 @@ def measure(rounds, images):
     models = {"bnn2hw.nn": quantized(), "plain Keras": plain()}
     for model in models.values():
         seconds(model, x, y)
-    times = {name: [] for name in models}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
     for number in range(rounds):
         turn = list(models.items())
         for name, model in turn if number % 2 else reversed(turn):

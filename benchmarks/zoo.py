@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -330,7 +331,7 @@ def main() -> None:
         cells = (
             alone(name)
             if data is None
-            else guarded(lambda n=name: miniature_row(n, data, options.models, options.images), name)
+            else guarded(partial(miniature_row, name, data, options.models, options.images), name)
         )
         print(line(cells), flush=True)
 
