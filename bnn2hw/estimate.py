@@ -61,6 +61,13 @@ class Estimate:
         """Whether every resource suffices."""
         return max(self.use.values()) <= 1.0
 
+    @property
+    def excess(self) -> str:
+        """What the device has too little of, and the way out; nothing where all suffices."""
+        short = [f"{share:.0%} of the {name.upper()}s" for name, share in self.use.items() if share > 1.0]
+        way_out = "ask for fewer fps, or choose a larger target"
+        return f"it needs {' and '.join(short)} of {self.device.name}; {way_out}" if short else ""
+
 
 LUT_ERRORS = {"ecp5": (0.043, 0.23), "xilinx": (0.063, 0.30)}
 """Mean and worst error of the LUTs of single ops, by the families whose models are held against synthesis.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +20,6 @@ from bnn2hw import (
     report,
     retrain,
     storage,
-    streams,
     unroll,
     written,
 )
@@ -34,7 +34,7 @@ from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
 from bnn2hw.front import Loadable, Recipe
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Graph, Tensor
+from bnn2hw.ir import Array, Cycles, Graph, Tensor
 from bnn2hw.lower.builder import Fidelity
 from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.output import Output, best_of
@@ -340,12 +340,13 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     integers = front.lower(imported, input, recipe, calibration)
     lowered = integers.lowered
     retrain.check(lowered.graph, recipe)
-    progress("folding")
-    graph = front.fold(lowered.graph, device, fps, folding)
-    progress("laying out streams")
+    graph = front.laid_out(lowered.graph, device, fps, folding, progress)
+    excess = Estimate(Cycles(1, 1), estimating.cost(graph, device), device).excess
+    if excess:
+        warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
     made = Accelerator(
         name=imported.name,
-        graph=streams.connect(graph),
+        graph=graph,
         device=device,
         fidelity=lowered.fidelity,
         units=integers.units,

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnn2hw import estimate, golden, streams, unroll
 from bnn2hw import fold as folding
-from bnn2hw import golden, unroll
 from bnn2hw.boards import Device
 from bnn2hw.errors import InputError
+from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Graph
+from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.lower import simplify
 from bnn2hw.lower.builder import Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
@@ -222,3 +223,29 @@ def fold(graph: Graph, device: Device, fps: float | None, by_hand: Folding | Non
     """
     graph, by_hand = unroll.apply(graph, by_hand, device)
     return folding.chosen(graph, device, fps, by_hand)
+
+
+def laid_out(
+    graph: Graph, device: Device, fps: float | None, by_hand: Folding | None, progress: Callable[[str], None]
+) -> Graph:
+    """A hardware form, folded and with its FIFOs.
+
+    FIFOs that become deep where branches meet are laid out when the folding stands. Where they do not fit then, and
+    nothing else was asked for, foldings of half the rate are tried, again and again; the last may still not fit.
+
+    Raises:
+        FoldingError: as for `fold`.
+    """
+    progress("folding")
+    folded = fold(graph, device, fps, by_hand)
+    while True:
+        progress("laying out streams")
+        made = streams.connect(folded)
+        needs = Estimate(Cycles(1, 1), estimate.cost(made, device), device)
+        if needs.fits or fps is not None or by_hand:
+            return made
+        period = estimate.interval(folded)
+        progress(f"folding for {2 * period:,} cycles: the FIFOs of the faster design do not fit")
+        folded = folding.for_rate(graph, 2 * period, device)
+        if estimate.interval(folded) <= period:
+            return made

@@ -74,6 +74,7 @@ def summary(accelerator: Accelerator) -> list[str]:
         f"{accelerator.device.clock_mhz:g} MHz; first output after {estimate.cycles.latency:,} cycles "
         f"({estimate.latency_us:,.1f} µs)",
         f"predicted share of {accelerator.device.name}: {use}",
+        *([f"it does not fit: {estimate.excess}"] if not estimate.fits else []),
         *_caveats(accelerator),
         *_rounded(accelerator),
     ]

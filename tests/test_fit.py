@@ -1,0 +1,62 @@
+"""Designs whose FIFOs, laid out when the folding stands, are more than the device holds."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import pytest
+from keras import Model, layers
+
+import bnn2hw
+from bnn2hw import boards, report
+from tests import networks as net
+
+BYTES = bnn2hw.Input("uint8", scale=1 / 255)
+
+
+def gated() -> Model:
+    """A whole feature map waits for the gate that is computed from it."""
+    x = layers.Input((12, 12, 2), name="image")
+    y = net.conv(8, 3, input_quantizer=None, name="features")(x)
+    gate = layers.GlobalAveragePooling2D()(y)
+    gate = layers.Activation("sigmoid")(layers.Dense(8, name="gate")(gate))
+    y = layers.Multiply()([y, layers.Reshape((1, 1, 8))(gate)])
+    y = net.conv(4, 3, name="after")(y)
+    return net.shake(Model(x, net.dense(3, name="scores")(layers.Flatten()(y))))
+
+
+def holding(monkeypatch: pytest.MonkeyPatch, blocks: int) -> str:
+    """The name of a device with so many block RAMs."""
+    device = replace(boards.device("ecp5-85k"), name="small", bram=blocks)
+    monkeypatch.setitem(boards.DEVICES, device.name, device)
+    return device.name
+
+
+def test_the_fastest_that_fits_fits_with_its_fifos(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = gated()
+    slow = bnn2hw.compile(model, input=BYTES, target="ecp5-85k", fps=1500).estimate()
+    fast = bnn2hw.compile(model, input=BYTES, target="ecp5-85k").estimate()
+    assert slow.cost.bram < fast.cost.bram
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        made = bnn2hw.compile(model, input=BYTES, target=holding(monkeypatch, int(slow.cost.bram)))
+
+    assert made.estimate().fits
+    assert fast.cycles.interval < made.estimate().cycles.interval <= slow.cycles.interval
+
+
+def test_a_rate_whose_fifos_do_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = gated()
+    slow = bnn2hw.compile(model, input=BYTES, target="ecp5-85k", fps=1500)
+    few = int(slow.estimate().cost.bram) - 1
+
+    with pytest.warns(
+        UserWarning, match=r"the design does not fit: it needs 1\d\d% of the BRAMs of small; ask for"
+    ) as found:
+        made = bnn2hw.compile(model, input=BYTES, target=holding(monkeypatch, few), fps=1500)
+
+    assert len([w for w in found if "does not fit" in str(w.message)]) == 1
+    assert not made.estimate().fits
+    assert any(line.startswith("it does not fit: it needs") for line in report.summary(made))
