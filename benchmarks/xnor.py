@@ -25,9 +25,10 @@ from bnn2hw.absorb import absorb_output_registers
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Family
-from bnn2hw.flows import MAPPERS
+from bnn2hw.flows import MAPPERS, ROUTERS
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ops import Source, Xnor
+from bnn2hw.spread import spread_registers
 
 MW, MH = 1024, 512
 FOLDINGS = ("16x16", "32x32", "32x64", "64x64")
@@ -81,7 +82,9 @@ def clocks(design: Design, folder: Path) -> Iterator[float]:
     )
     placed = replace(design, top="shell", files={**design.files, "shell.sv": shell})
     passes = ["hierarchy -top shell", *MAPPERS["ecp5"].command.split("; ")]
-    absorb_output_registers(synth.run_yosys(placed, folder, passes, "netlist.json"))
+    netlist = synth.run_yosys(placed, folder, passes, "netlist.json")
+    absorb_output_registers(netlist)
+    spread_registers(netlist)
     for grade, goal in GRADES.items():
         command = [*tools.nextpnr("ecp5").start, "--85k", "--package", "CABGA381", "--speed", grade]
         command += [
@@ -94,7 +97,7 @@ def clocks(design: Design, folder: Path) -> Iterator[float]:
             "--seed",
             "1",
         ]
-        tools.run([*command, "--timing-allow-fail", "--lpf-allow-unconstrained"], folder, "nextpnr")
+        tools.run([*command, "--timing-allow-fail", *ROUTERS["ecp5"].arguments], folder, "nextpnr")
         report = json.loads((folder / f"timing{grade}.json").read_text())
         yield min(float(c["achieved"]) for c in report["fmax"].values())
 

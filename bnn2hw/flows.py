@@ -118,11 +118,12 @@ MAPPERS = {
 }
 
 ROUTERS = {
+    # Large designs are as slow as their longest wires, so the placer is told to care for these more than by itself.
     "ecp5": Router(
         "ecp5",
         ("--textcfg", "routed.config"),
         ("--lpf", ".lpf"),
-        ("--lpf-allow-unconstrained",),
+        ("--lpf-allow-unconstrained", "--placer-heap-timingweight", "40"),
         "ecppack",
         ("--compress", "routed.config", "design.bit"),
         "design.bit",

@@ -14,6 +14,7 @@ from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device, Family
 from bnn2hw.errors import DoesNotFitError, InputError, TimingError, ToolError
 from bnn2hw.flows import MAPPERS, PARTS, ROUTERS, routable
+from bnn2hw.spread import spread_registers
 from bnn2hw.usage import Usage
 
 Progress = Callable[[str], None]
@@ -230,4 +231,5 @@ def area(
     netlist = run_yosys(design, folder, [*passes, *mapper.command.split("; "), *then], "netlist.json")
     if family.name == "ecp5":
         absorb_output_registers(netlist)
+        spread_registers(netlist)
     return usage.of_netlist(netlist, mapper, {s.id: s.name for s in design.streams})

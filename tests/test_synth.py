@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bnn2hw import boards, synth, tools
+from bnn2hw import boards, flows, synth, tools
+from bnn2hw.absorb import absorb_output_registers
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import FoldingError, InputError, MissingToolError, TimingError, ToolError
 from bnn2hw.ir import BIPOLAR, Tensor
 from bnn2hw.ops import Xnor, memories
+from bnn2hw.spread import spread_registers
 from tests.support import alone
 
 ECP5 = boards.device("ecp5-25k")
@@ -70,6 +75,46 @@ def test_loadable_weights_lie_in_block_ram(family: boards.Family, tmp_path: Path
     words, bits = 16 * 8, 4 * 8
     assert used[True].bram == used[False].bram >= memories.block_rams(family, words, bits)
     assert used[True].lut < used[False].lut + 250
+
+
+def _merged(cells: dict[str, Any]) -> list[str]:
+    """The cells of a mapped netlist, with copies of flip-flops made one with what they are copies of."""
+    one: dict[Any, Any] = {}
+    while True:
+        known, first, texts = len(one), {}, []
+        for name, cell in sorted(cells.items(), key=lambda c: "_copy_" in c[0]):
+            wires = {p: [one.get(b, b) for b in bits] for p, bits in cell["connections"].items()}
+            inputs = json.dumps([cell["parameters"], {**wires, "Q": []}])
+            if "_copy_" not in name:
+                first[inputs] = wires.get("Q", [None])[0]
+                texts.append(json.dumps([name, cell["type"], cell["parameters"], wires]))
+            elif inputs in first:
+                one[cell["connections"]["Q"][0]] = first[inputs]
+            else:
+                texts.append(name)
+        if len(one) == known:
+            return sorted(texts)
+
+
+@pytest.mark.usefixtures("installed")
+def test_what_many_block_rams_read_is_copied_and_nothing_else_changes(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (320, 160))
+    design = verilog.render(alone(Xnor(weights, pe=16, simd=32), Tensor((320,), BIPOLAR)), family=boards.ECP5)
+    passes = [f"hierarchy -top {design.top}", *flows.MAPPERS["ecp5"].command.split("; ")]
+    path = synth.run_yosys(design, tmp_path, passes, "netlist.json")
+    absorb_output_registers(path)
+    before = json.loads(path.read_text())["modules"][design.top]["cells"]
+
+    made = spread_registers(path)
+
+    after = json.loads(path.read_text())["modules"][design.top]["cells"]
+    registers = {c["connections"]["Q"][0] for c in after.values() if c["type"] == "TRELLIS_FF"}
+    rams = [c["connections"] for c in after.values() if c["type"] == "DP16KD"]
+    steered = Counter(b for ram in rams for b in {b for p in ram if p[:2] != "DI" for b in ram[p]})
+    assert made == len(after) - len(before) == 2 * (7 + 1), "two for 15: seven bits of address, an enable"
+    assert max(steered[bit] for bit in registers) <= memories.SHARE
+    assert _merged(after) == _merged(before)
+    assert spread_registers(path) == 0
 
 
 @pytest.mark.usefixtures("installed")

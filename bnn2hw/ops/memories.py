@@ -82,6 +82,18 @@ def block_ram_rows(family: Family, words: int, bits: int) -> int:
     return min(shapes, key=lambda s: (s[0] * s[1], s[0]))[0]
 
 
+SHARE = 8
+"""Block RAMs of ECP5 that go by one register of their address; `bnn2hw.spread` copies it for more."""
+
+
+def address_copies(family: Family, words: int, bits: int) -> Cost:
+    """The copies of the address and the enable of a memory in block RAM."""
+    rams = block_rams(family, words, bits)
+    if family.name != "ecp5" or rams <= SHARE:
+        return Cost()
+    return Cost(ff=math.ceil(rams / SHARE) * (state_bits(words) + 1))
+
+
 def in_block_ram(words: int, bits: int) -> bool:
     """Whether a ROM of that shape asks for block RAM."""
     return words > ROM_WORDS and words * bits >= ROM_BITS

@@ -13,7 +13,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import by_lut, in_block_ram, state_bits
+from bnn2hw.ops.memories import address_copies, by_lut, in_block_ram, state_bits
 
 TERNARY = Ints(-1, 1)
 
@@ -82,7 +82,7 @@ def _chains(count: int, step: int, most: int) -> int:
 
 LUTS = {
     "ecp5": Luts(
-        lambda n: _chains(n, 2, 8),
+        lambda n: _chains(n, 2, 4),
         lambda n, bits: _chains(n, bits + 1, max(16 // (bits + 1), 1)),
         lambda bits: _chains(1, bits + 1, 1),
     ),
@@ -124,12 +124,17 @@ class Xnor(MatVec):
 
     @property
     def far(self) -> bool:
-        """Whether the weights lie in block RAM, to which and from which there is a register more."""
+        """Whether the weights lie in block RAM, to which there are two registers more, and from which one."""
         return in_block_ram(self.synapse_folds * self.neuron_folds, self.pe * self.simd)
+
+    @property
+    def late(self) -> bool:
+        """Whether results are so far apart that the output is a register of its own."""
+        return self.synapse_folds > 3 and self.simd > 2
 
     def pipeline(self, x: Tensor) -> int:
         masked = x.ints == TERNARY
-        return 2 + self.count_bits + 2 * masked + 2 * self.far + (self.synapse_folds > 1)
+        return 2 + self.count_bits + 2 * masked + 3 * self.far + self.late
 
     def params(self, *x: Tensor) -> dict[str, int | str]:
         return {**super().params(*x), "MASKED": int(x[0].ints == TERNARY)}
@@ -141,11 +146,9 @@ class Xnor(MatVec):
         masked, acc = x[0].ints == TERNARY, self.infer(*x).ints.bits
         tree, luts = Tree(self.simd - 1), _luts(family)
         delays = tree.delays + tree.levels
-        neuron = tree.cost(luts) + Cost(
-            lut=luts.accumulator(acc), ff=delays + acc * (1 + (self.synapse_folds > 1))
-        )
+        neuron = tree.cost(luts) + Cost(lut=luts.accumulator(acc), ff=delays + acc * (1 + self.late))
         groups = 1 if masked else math.ceil(self.pe / GROUP)
-        shared = Cost(ff=groups * (delays + (self.synapse_folds > 1)))
+        shared = Cost(ff=groups * (delays + 4 * self.late))
         if masked:  # what agrees is a register of its own; what is missing is counted too, and added
             neuron += Cost(
                 lut=self.simd + luts.adders(1, self.count_bits), ff=self.simd + self.count_bits + 1
@@ -157,8 +160,9 @@ class Xnor(MatVec):
             neuron += Cost(ff=-delays)
         if self.far:
             folds = self.synapse_folds * self.neuron_folds
-            inputs = (groups + 1) * self.simd * x[0].ints.bits
-            shared += Cost(ff=self.pe * self.simd + inputs + state_bits(folds))
+            inputs = (groups + 2) * self.simd * x[0].ints.bits
+            shared += Cost(ff=self.pe * self.simd + inputs + 2 * state_bits(folds))
+            shared += address_copies(family, folds, self.pe * self.simd)
         return (
             neuron * self.pe
             + shared

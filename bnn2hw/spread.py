@@ -1,0 +1,87 @@
+"""What is done to a mapped netlist before place and route: registers that many block RAMs read are copied.
+
+Block RAMs stand in few rows across the whole device, so no register is near to all that one memory may take.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from bnn2hw.ops.memories import SHARE
+
+Cell = dict[str, Any]
+
+STEERING = re.compile(r"AD[AB]\d+|O?CE[AB]|WE[AB]")
+
+
+def spread_registers(path: Path) -> int:
+    """Give every few ECP5 block RAMs of a memory copies of their own of the registers of its address and enable.
+
+    Args:
+        path: of a netlist in Yosys' JSON, which is rewritten.
+
+    Returns:
+        How many flip-flops there are more.
+    """
+    netlist = json.loads(path.read_text())
+    made = sum(_spread(module) for module in netlist["modules"].values())
+    if made:
+        path.write_text(json.dumps(netlist))
+    return made
+
+
+def _spread(module: dict[str, Any]) -> int:
+    cells: dict[str, Cell] = module["cells"]
+    drivers = {c["connections"]["Q"][0]: name for name, c in cells.items() if c["type"] == "TRELLIS_FF"}
+    memories: dict[frozenset[int], list[str]] = defaultdict(list)
+    for name, cell in cells.items():
+        if cell["type"] == "DP16KD":
+            wires = {bits[0] for _, bits in _steering(cell)}
+            memories[frozenset(wires & drivers.keys())].append(name)
+    made = 0
+    for registers, rams in memories.items():
+        if len(rams) <= SHARE:
+            continue
+        rams.sort(key=_natural)
+        parts = math.ceil(len(rams) / SHARE)
+        for part in range(parts):
+            names = rams[part * len(rams) // parts : (part + 1) * len(rams) // parts]
+            made += _copy(module, [cells[n] for n in names], {bit: drivers[bit] for bit in registers})
+    return made
+
+
+def _copy(module: dict[str, Any], rams: list[Cell], registers: dict[int, str]) -> int:
+    """Let some block RAMs go by copies of registers."""
+    cells: dict[str, Cell] = module["cells"]
+    nets = module["netnames"]
+    free = 1 + max(bit for net in nets.values() for bit in net["bits"] if isinstance(bit, int))
+    copies = {bit: free + i for i, bit in enumerate(sorted(registers))}
+    for bit, copy in copies.items():
+        register = cells[registers[bit]]
+        # What enables the RAMs enables their addresses too.
+        wires = {
+            port: [copies.get(bits[0], bits[0])] if port == "CE" else bits
+            for port, bits in register["connections"].items()
+        }
+        name = f"{registers[bit]}_copy_{copy}"
+        cells[name] = {**register, "connections": {**wires, "Q": [copy]}}
+        nets[f"{name}_Q"] = {"hide_name": 1, "bits": [copy], "attributes": {}}
+    for ram in rams:
+        for port, bits in _steering(ram):
+            ram["connections"][port] = [copies.get(bits[0], bits[0])]
+    return len(copies)
+
+
+def _steering(ram: Cell) -> list[tuple[str, list[Any]]]:
+    """The wires of addresses and enables."""
+    return [(port, bits) for port, bits in ram["connections"].items() if STEERING.fullmatch(port)]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """In whose order numbers within names count as such."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
