@@ -69,7 +69,7 @@ class Estimate:
         return f"it needs {' and '.join(short)} of {self.device.name}; {way_out}" if short else ""
 
 
-LUT_ERRORS = {"ecp5": (0.042, 0.23), "xilinx": (0.060, 0.30)}
+LUT_ERRORS = {"ecp5": (0.040, 0.23), "xilinx": (0.058, 0.30)}
 """Mean and worst error of the LUTs of single ops, by the families whose models are held against synthesis.
 
 Over the designs of 50 LUTs and more in docs/estimates.md.
