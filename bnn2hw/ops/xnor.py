@@ -188,6 +188,9 @@ class Xnor(MatVec):
         yield cls(weights(40, 2), pe=2, simd=20), (Tensor((2, 40), TERNARY),)
         yield cls(weights(12, 4), axes=2, pe=4, simd=4), (Tensor((3, 2, 6), TERNARY),)
         yield cls(weights(1, 2), pe=2, simd=1), (Tensor((3, 1), TERNARY),)
+        # Results that stand still late: with what is missing, and of more neurons than stand together.
+        yield cls(weights(20, 4), pe=2, simd=5), (Tensor((3, 20), TERNARY),)
+        yield cls(weights(15, 12), pe=12, simd=3), (Tensor((5, 15), BIPOLAR),)
         yield cls(weights(9, 4), pe=4, simd=9, pixels=4), (Tensor((2, 6, 9), BIPOLAR),)
         yield cls(weights(6, 3), axes=2, pe=3, simd=6, pixels=2), (Tensor((4, 2, 3), TERNARY),)
         yield cls(weights(80, 40), pe=4, simd=8, loadable=True), (Tensor((80,), BIPOLAR),)
