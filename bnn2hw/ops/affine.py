@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import Array, Cost, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.channels import Meaning, channels
+from bnn2hw.ir import Array, Cost, Ints, Memory, Tensor
+from bnn2hw.ops.channels import Meaning, channels, signed_bits
 from bnn2hw.ops.memories import (
     adder,
     by_lut,
     comparison,
     distinct,
-    divisors,
     dsps,
     rom_cost,
     state_bits,
 )
-from bnn2hw.ops.pixelwise import Pixelwise
+from bnn2hw.ops.pixelwise import Elementwise
 
 MOST = 2**31 - 1
 """Largest output, which the templates take as a number of 32 bits; sums have 62 bits at most."""
@@ -51,7 +50,7 @@ class _Codes:
 
 
 @dataclass(frozen=True, eq=False)
-class Affine(Pixelwise):
+class Affine(Elementwise):
     """y = clamp((slopes[c, k] · (x >> drop) + biases[c, k]) >> shift), k being the number of cuts[c] that x reaches.
 
     The shifts round down; who wants the nearest adds half of 2^shift to the biases. One segment is a plain affine
@@ -72,6 +71,7 @@ class Affine(Pixelwise):
 
     kind: ClassVar[str] = "affine"
     one_to_one: ClassVar[bool] = True
+    stages: ClassVar[int] = 5
 
     slopes: Array
     biases: Array
@@ -86,7 +86,6 @@ class Affine(Pixelwise):
 
     @property
     def rows(self) -> int:
-        """Channels that have constants of their own; 1 where all share them."""
         return int(self.slopes.shape[0])
 
     @property
@@ -153,28 +152,12 @@ class Affine(Pixelwise):
             slopes,
             biases,
             cuts,
-            _signed_bits(slopes.min(), slopes.max()),
-            _signed_bits(biases.min(), biases.max()),
+            signed_bits(slopes.min(), slopes.max()),
+            signed_bits(biases.min(), biases.max()),
             Ints(first, last + 1).bits,
             int(sums.min()),
             int(sums.max()),
         )
-
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.pe * self.pixels, self.pe * self.pixels
-
-    def interval(self, *x: Tensor) -> int:
-        return x[0].size // (self.pe * self.pixels)
-
-    def whole(self, *x: Tensor) -> bool:
-        return self.pe == channels(x[0], self.rows, self.axes)
-
-    def around(self, *x: Tensor) -> tuple[int, ...]:
-        return x[0].shape[: -self.axes]
-
-    def timing(self, *x: Tensor) -> Steps:
-        every = np.ones(self.interval(*x), bool)
-        return Steps(every, every, latency=5)
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
         codes = self._codes(x[0])
@@ -200,7 +183,7 @@ class Affine(Pixelwise):
     def _sum_bits(self, codes: _Codes) -> int:
         """Width of the sums: no term is wider, and one bit at least is left by the shift."""
         return max(
-            _signed_bits(codes.lowest, codes.highest), codes.slope_bits, codes.bias_bits, self.shift + 1
+            signed_bits(codes.lowest, codes.highest), codes.slope_bits, codes.bias_bits, self.shift + 1
         )
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
@@ -251,12 +234,6 @@ class Affine(Pixelwise):
         rom = rom_cost(family, self.folds, self.pe * codes.row_bits)
         return (lane + sums) * self.pe + held + control + rom
 
-    def foldings(self, *x: Tensor) -> Iterator[Self]:
-        count = channels(x[0], self.rows, self.axes)
-        for pe in divisors(count):
-            yield replace(self, pe=pe, pixels=1)
-        yield from replace(self, pe=count, pixels=1).side_by_side(*x)
-
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         rng = np.random.default_rng(5)
@@ -282,8 +259,3 @@ class Affine(Pixelwise):
         yield cls(*constants(1, 3), 9, byte, drop=9), coarse[1:]
         large = Ints(-(2**21), 2**21)
         yield cls(2**45 * ones, 2**39 * ones, ones[:, :0], 40, large), (Tensor((3,), Ints(-40000, 65535)),)
-
-
-def _signed_bits(lo: int, hi: int) -> int:
-    """Width of two's complement integers from lo to hi."""
-    return Ints(min(int(lo), -1), max(int(hi), 0)).bits

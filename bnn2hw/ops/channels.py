@@ -65,3 +65,8 @@ def codes(values: Array, domain: Ints | None) -> Array:
     """Values as `coded` sees them, as int64."""
     wide = np.asarray(values, np.int64)
     return wide if domain is None else domain.encode(wide)
+
+
+def signed_bits(*values: int) -> int:
+    """Width of two's complement integers, some of which are given: the extremes among them."""
+    return Ints(min(-1, *values), max(0, *values)).bits

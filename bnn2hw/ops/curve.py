@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import Array, Cost, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.channels import Meaning, channels
-from bnn2hw.ops.memories import adder, block_ram_cost, by_lut, divisors, dsps, in_block_ram, rom_luts
-from bnn2hw.ops.pixelwise import Pixelwise
+from bnn2hw.ir import Array, Cost, Ints, Memory, Tensor
+from bnn2hw.ops.channels import Meaning, channels, signed_bits
+from bnn2hw.ops.memories import adder, block_ram_cost, by_lut, dsps, in_block_ram, rom_luts
+from bnn2hw.ops.pixelwise import Elementwise
 
 FINE = 2
 """Fraction bits of a line's height, in steps of the output."""
 
 
 @dataclass(frozen=True, eq=False)
-class Curve(Pixelwise):
+class Curve(Elementwise):
     """y = (bases[s] · 2^low + slopes[s] · (x mod 2^low)) >> (low + FINE), s being the stretch ⌊x / 2^low⌋ of x.
 
     Stretches count from that of the domain's lowest integer. The shift rounds down; who wants the nearest adds half of
@@ -40,6 +40,7 @@ class Curve(Pixelwise):
 
     kind: ClassVar[str] = "curve"
     one_to_one: ClassVar[bool] = True
+    stages: ClassVar[int] = 4
 
     bases: Array
     slopes: Array
@@ -50,6 +51,10 @@ class Curve(Pixelwise):
     offset: Meaning = 0.0
     axes: int = 1
     pe: int = 1
+
+    @property
+    def rows(self) -> int:
+        return 1
 
     @property
     def first(self) -> int:
@@ -87,31 +92,15 @@ class Curve(Pixelwise):
 
     @property
     def _base_bits(self) -> int:
-        return _signed_bits(self.bases)
+        return signed_bits(int(self.bases.min()), int(self.bases.max()))
 
     @property
     def _slope_bits(self) -> int:
-        return _signed_bits(self.slopes)
+        return signed_bits(int(self.slopes.min()), int(self.slopes.max()))
 
     @property
     def _sum_bits(self) -> int:
         return max(self._base_bits, self._slope_bits) + self.low + 1
-
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.pe * self.pixels, self.pe * self.pixels
-
-    def interval(self, *x: Tensor) -> int:
-        return x[0].size // (self.pe * self.pixels)
-
-    def whole(self, *x: Tensor) -> bool:
-        return self.pe == channels(x[0], 1, self.axes)
-
-    def around(self, *x: Tensor) -> tuple[int, ...]:
-        return x[0].shape[: -self.axes]
-
-    def timing(self, *x: Tensor) -> Steps:
-        every = np.ones(self.interval(*x), bool)
-        return Steps(every, every, latency=4)
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
         return {
@@ -153,12 +142,6 @@ class Curve(Pixelwise):
             rom = Cost(lut=bits * rom_luts(family, words), ff=by_lut(family, 2, 0) * bits)
         return rom + lane * self.pe + Cost(lut=1, ff=4)
 
-    def foldings(self, *x: Tensor) -> Iterator[Self]:
-        count = channels(x[0], 1, self.axes)
-        for pe in divisors(count):
-            yield replace(self, pe=pe, pixels=1)
-        yield from replace(self, pe=count, pixels=1).side_by_side(*x)
-
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         rng = np.random.default_rng(6)
@@ -176,8 +159,3 @@ class Curve(Pixelwise):
         wide, real = Ints(-(2**23), 2**23 - 1), (0.5, 0.25, 1.0)
         large = Ints(-(2**22), 2**22 - 1)
         yield cls(*lines(wide, 13, 2**22), large, real, real[::-1], pe=3), (Tensor((2, 3), wide),)
-
-
-def _signed_bits(values: Array) -> int:
-    """Width of two's complement integers."""
-    return Ints(min(int(values.min()), -1), max(int(values.max()), 0)).bits

@@ -6,10 +6,13 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import Cost, HardwareOp, Tensor
+from bnn2hw.ir import Cost, HardwareOp, Steps, Tensor
+from bnn2hw.ops.channels import channels
 from bnn2hw.ops.memories import divisors
 
 
@@ -66,3 +69,46 @@ class Pixelwise(HardwareOp):
             for pixels in divisors(math.prod(around)):
                 if 1 < pixels <= around[-1]:
                     yield replace(self, pixels=pixels)
+
+
+class Elementwise(Pixelwise):
+    """An op that makes one value of each, with constants by channel.
+
+    Attributes:
+        axes: trailing axes of the input that count channels.
+        pe: channels per beat; divides the number of channels.
+        stages: registers from its input to its output.
+    """
+
+    axes: int
+    pe: int
+    stages: ClassVar[int]
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """Channels that have constants of their own; 1 where all share them."""
+
+    def lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.pe * self.pixels, self.pe * self.pixels
+
+    def interval(self, *x: Tensor) -> int:
+        return x[0].size // (self.pe * self.pixels)
+
+    def whole(self, *x: Tensor) -> bool:
+        return self.pe == channels(x[0], self.rows, self.axes)
+
+    def around(self, *x: Tensor) -> tuple[int, ...]:
+        return x[0].shape[: -self.axes]
+
+    def timing(self, *x: Tensor) -> Steps:
+        every = np.ones(self.interval(*x), bool)
+        return Steps(every, every, latency=self.stages)
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        count = channels(x[0], self.rows, self.axes)
+        for pe in divisors(count):
+            folding: dict[str, Any] = {"pe": pe, "pixels": 1}  # fields of the op, not of this class
+            folded = replace(self, **folding)
+            yield folded
+        yield from folded.side_by_side(*x)

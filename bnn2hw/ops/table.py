@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Tensor
 from bnn2hw.ops.channels import Meaning, channels
 from bnn2hw.ops.memories import (
     block_ram_cost,
     by_lut,
-    divisors,
     in_block_ram,
     load_cost,
     rom_luts,
     state_bits,
 )
-from bnn2hw.ops.pixelwise import Pixelwise
+from bnn2hw.ops.pixelwise import Elementwise
 
 
 @dataclass(frozen=True, eq=False)
-class Table(Pixelwise):
+class Table(Elementwise):
     """y = table[c, index of x in `domain`], with channels as in `Threshold`.
 
     Attributes:
@@ -41,6 +40,7 @@ class Table(Pixelwise):
 
     kind: ClassVar[str] = "table"
     one_to_one: ClassVar[bool] = True
+    stages: ClassVar[int] = 2
 
     table: Array
     domain: Ints
@@ -50,6 +50,10 @@ class Table(Pixelwise):
     axes: int = 1
     pe: int = 1
     loadable: bool = False
+
+    @property
+    def rows(self) -> int:
+        return int(self.table.shape[0])
 
     def loading(self, *x: Tensor) -> Self:
         rows = self.table.shape[0]
@@ -68,27 +72,11 @@ class Table(Pixelwise):
             raise ValueError(f"holds values outside of {self.type}")
         return Tensor(x[0].shape, self.type, self.scale, self.offset)
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.pe * self.pixels, self.pe * self.pixels
-
     def golden(self, *x: Array) -> Array:
         rows = self.table.shape[0]
         index = (x[0].reshape(-1, rows).astype(np.int64) - self.domain.lo) // self.domain.step
         values: Array = self.table.astype(np.int64)[np.arange(rows), index]
         return values.reshape(x[0].shape)
-
-    def interval(self, *x: Tensor) -> int:
-        return x[0].size // (self.pe * self.pixels)
-
-    def whole(self, *x: Tensor) -> bool:
-        return self.pe == channels(x[0], self.table.shape[0], self.axes)
-
-    def around(self, *x: Tensor) -> tuple[int, ...]:
-        return x[0].shape[: -self.axes]
-
-    def timing(self, *x: Tensor) -> Steps:
-        every = np.ones(self.interval(*x), bool)
-        return Steps(every, every, latency=2)
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         out, ints = self.type, x[0].ints
@@ -133,12 +121,6 @@ class Table(Pixelwise):
             per_bit = by_lut(family, rom_luts(family, words), math.ceil(words / 64))
             rom = Cost(lut=out * per_bit, ff=out)
         return rom + control + (load_cost(family, words, out) if self.loadable else Cost())
-
-    def foldings(self, *x: Tensor) -> Iterator[Self]:
-        count = channels(x[0], self.table.shape[0], self.axes)
-        for pe in divisors(count):
-            yield replace(self, pe=pe, pixels=1)
-        yield from replace(self, pe=count, pixels=1).side_by_side(*x)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:

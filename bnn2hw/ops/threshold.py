@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Tensor
 from bnn2hw.ops.channels import Meaning, channels
-from bnn2hw.ops.memories import by_lut, comparison, divisors, rom_cost, rom_luts, state_bits, store_cost
-from bnn2hw.ops.pixelwise import Pixelwise
+from bnn2hw.ops.memories import by_lut, comparison, rom_cost, rom_luts, state_bits, store_cost
+from bnn2hw.ops.pixelwise import Elementwise
 
 
 @dataclass(frozen=True, eq=False)
-class Threshold(Pixelwise):
+class Threshold(Elementwise):
     """The output climbs one step for each threshold that the input reaches.
 
     y = type.lo + type.step · #{k : x ≥ thresholds[c, k]}. A threshold at the input's `lo` always fires,
@@ -39,6 +39,7 @@ class Threshold(Pixelwise):
 
     kind: ClassVar[str] = "threshold"
     one_to_one: ClassVar[bool] = True
+    stages: ClassVar[int] = 2
 
     thresholds: Array
     type: Ints = BIPOLAR
@@ -48,6 +49,10 @@ class Threshold(Pixelwise):
     pe: int = 1
     falls: Array | None = None
     loadable: bool = False
+
+    @property
+    def rows(self) -> int:
+        return int(self.thresholds.shape[0])
 
     def loading(self, *x: Tensor) -> Self:
         rows = self.thresholds.shape[0]
@@ -99,22 +104,6 @@ class Threshold(Pixelwise):
         """What each row has, for the lanes of each fold; shape (folds, pe, …)."""
         every = np.repeat(rows, self.pe, axis=0) if self.shared else rows
         return every.reshape(self.folds, self.pe, *rows.shape[1:])
-
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.pe * self.pixels, self.pe * self.pixels
-
-    def interval(self, *x: Tensor) -> int:
-        return x[0].size // (self.pe * self.pixels)
-
-    def whole(self, *x: Tensor) -> bool:
-        return self.pe == channels(x[0], self.thresholds.shape[0], self.axes)
-
-    def around(self, *x: Tensor) -> tuple[int, ...]:
-        return x[0].shape[: -self.axes]
-
-    def timing(self, *x: Tensor) -> Steps:
-        every = np.ones(self.interval(*x), bool)
-        return Steps(every, every, latency=2)
 
     def _rom(self, x: Tensor) -> Memory:
         ints = x.ints
@@ -169,12 +158,6 @@ class Threshold(Pixelwise):
             directions = store_cost(family, folds, self.pe, loadable=True)
             return logic + store_cost(family, folds, lanes * rom.bits, loadable=True) + directions
         return logic + rom_cost(family, folds, round(lanes * kept))
-
-    def foldings(self, *x: Tensor) -> Iterator[Self]:
-        count = channels(x[0], self.thresholds.shape[0], self.axes)
-        for pe in divisors(count):
-            yield replace(self, pe=pe, pixels=1)
-        yield from replace(self, pe=count, pixels=1).side_by_side(*x)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
