@@ -14,7 +14,6 @@ cannot deadlock.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import lcm
@@ -24,8 +23,8 @@ import numpy as np
 from bnn2hw import estimate
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir import Graph, Handshakes, HardwareOp, Node, View
-from bnn2hw.ir.timing import Times, backward
-from bnn2hw.ops.fifo import Fifo
+from bnn2hw.ir.timing import Buffered, Steps, Times, backward
+from bnn2hw.ops.fifo import Fifo, needed_depth
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.source import Source
 from bnn2hw.ops.width import Width
@@ -38,6 +37,10 @@ _GONE = np.zeros(0, np.int64)
 
 HUGE = 60_000_000
 """Cycles times stages from which on a single schedule is looked at, a few stages at a time."""
+
+
+LARGE = 2_000_000
+"""Cycles times stages from which on FIFOs have room for the bubbles that pipelines keep (see `_loosened`)."""
 
 
 def connect(graph: Graph) -> Graph:
@@ -263,13 +266,13 @@ class _Schedule:
         """Bits in the FIFOs before a stage under a schedule of it."""
         fifos = zip(stage.before, stage.inputs, option.taken, strict=True)
         return sum(
-            _depth(times[name].written, taken) * self._bits(name) for name, fifo, taken in fifos if fifo
+            needed_depth(times[name].written, taken) * self._bits(name) for name, fifo, taken in fifos if fifo
         )
 
     def around(self, stage: _Stage, option: Handshakes, times: Plan) -> int:
         """Bits in the FIFOs before and behind a stage under a schedule of it."""
         behind = [times[s.name].taken[port] for s, port in self.readers[stage.name] if s.inputs[port]]
-        depths = sum(_depth(option.written, taken) for taken in behind)
+        depths = sum(needed_depth(option.written, taken) for taken in behind)
         return self.before(stage, option, times) + depths * self._bits(stage.name)
 
     def _bits(self, name: str) -> int:
@@ -285,7 +288,7 @@ def _deepen(graph: Graph) -> Graph:
     """
     schedule = _Schedule(graph)
     if schedule.period * len(schedule.stages) > HUGE:
-        return _with_depths(graph, _of_the_latest(schedule))
+        return _with_depths(graph, _loosened(schedule, _of_the_latest(schedule)))
     frames = FRAMES
     latest = schedule.latest(frames)
     # As many frames as lie in the design at once must be looked at together.
@@ -298,12 +301,35 @@ def _deepen(graph: Graph) -> Graph:
     stages = schedule.stages
     plan = min(plans, key=lambda p: sum(schedule.before(s, p[s.name], p) for s in stages))
     depths = {
-        fifo: _depth(plan[before].written, taken)
+        fifo: needed_depth(plan[before].written, taken)
         for stage in stages
         for fifo, before, taken in zip(stage.inputs, stage.before, plan[stage.name].taken, strict=True)
         if fifo
     }
-    return _with_depths(graph, depths)
+    return _with_depths(graph, _loosened(schedule, depths))
+
+
+def _loosened(schedule: _Schedule, depths: Mapping[str, int]) -> dict[str, int]:
+    """Depths with room for bubbles, in large designs and in front of ops that have little time to spare.
+
+    A pipeline that stands still keeps its bubbles, which the argument for the depths leaves out. As many beats more as
+    the pipeline in front of a FIFO is long make up for them: it stands still only while the FIFO holds that many more.
+    """
+    if schedule.period * len(schedule.stages) <= LARGE:
+        return dict(depths)
+    lengths: dict[str, int] = {}
+    intervals: dict[str, int] = {}
+    for stage in schedule.stages:
+        ops = [(n.op, schedule.graph.inputs_of(n)) for n in stage.nodes]
+        timings = [op.timing(*x) for op, x in ops if isinstance(op, HardwareOp)]
+        lengths[stage.name] = sum(t.latency for t in timings if isinstance(t, Steps | Buffered))
+        intervals[stage.name] = max((t.interval for t in timings), default=0)
+    return {
+        fifo: depths[fifo] + (lengths[before] if 10 * intervals[stage.name] > 9 * schedule.period else 0)
+        for stage in schedule.stages
+        for fifo, before in zip(stage.inputs, stage.before, strict=True)
+        if fifo
+    }
 
 
 def _with_depths(graph: Graph, depths: Mapping[str, int]) -> Graph:
@@ -326,7 +352,7 @@ def _of_the_latest(schedule: _Schedule) -> dict[str, int]:
                 longest = max(longest, int((taken - made.written).max()))
                 fifo = reader.inputs[port]
                 if fifo:
-                    depths[fifo] = _depth(made.written, taken)
+                    depths[fifo] = needed_depth(made.written, taken)
                 rest = times[reader.name].taken
                 times[reader.name] = Handshakes((*rest[:port], _GONE, *rest[port + 1 :]), _GONE)
             times[stage.name] = Handshakes(made.taken, _GONE)
@@ -363,25 +389,3 @@ def _hardware(node: Node) -> HardwareOp:
     if not isinstance(node.op, HardwareOp):
         raise Bnn2hwError(f"node '{node.name}' is no hardware op")
     return node.op
-
-
-_SAMPLE = 256
-"""Beats of long streams of which one is looked at first."""
-
-
-def _depth(arrives: Times, leaves: Times) -> int:
-    """Largest number of beats that wait at once; each from the cycle after it arrives to that in which it leaves."""
-    step = _SAMPLE if arrives.size > 16 * _SAMPLE else 1
-    some = arrives[::step]
-    waiting = np.arange(0, arrives.size, step) - np.searchsorted(leaves, some)
-    least = max(2, int(waiting.max()) + 1)
-    # Between two beats that were looked at, no more than a step of them can have come and none have gone.
-    return (
-        bisect_left(range(least, least + step - 1), True, key=lambda depth: _holds(depth, arrives, leaves))
-        + least
-    )
-
-
-def _holds(depth: int, arrives: Times, leaves: Times) -> bool:
-    """Whether a FIFO of that depth never refuses a beat."""
-    return bool(np.all(leaves[:-depth] < arrives[depth:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -10,6 +11,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Queue, Tensor
+from bnn2hw.ir.timing import Times
 from bnn2hw.ops.memories import by_lut, ram_cost, state_bits
 
 
@@ -68,3 +70,30 @@ class Fifo(HardwareOp):
         yield cls(simd=2, depth=2), (Tensor((3, 4), BIPOLAR),)
         yield cls(simd=1, depth=3), (Tensor((7,), Ints(-4, 3)),)
         yield cls(simd=3, depth=20), (Tensor((4, 6), Ints(0, 5)),)
+
+
+_SAMPLE = 256
+"""Beats of long streams of which one is looked at first."""
+
+
+def needed_depth(arrives: Times, leaves: Times) -> int:
+    """Largest number of beats that wait at once; each from the cycle after it arrives to that in which it leaves.
+
+    Args:
+        arrives: the cycle in which each beat comes, in rising order.
+        leaves: the cycle in which each is taken.
+    """
+    step = _SAMPLE if arrives.size > 16 * _SAMPLE else 1
+    some = arrives[::step]
+    waiting = np.arange(0, arrives.size, step) - np.searchsorted(leaves, some)
+    least = max(2, int(waiting.max()) + 1)
+    # Between two beats that were looked at, no more than a step of them can have come and none have gone.
+    return (
+        bisect_left(range(least, least + step - 1), True, key=lambda depth: _holds(depth, arrives, leaves))
+        + least
+    )
+
+
+def _holds(depth: int, arrives: Times, leaves: Times) -> bool:
+    """Whether a FIFO of that depth never refuses a beat."""
+    return bool(np.all(leaves[:-depth] < arrives[depth:]))

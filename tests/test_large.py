@@ -1,0 +1,49 @@
+"""What only large designs have: FIFOs with room for the bubbles of pipelines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bnn2hw import estimate, streams
+from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
+from bnn2hw.ir.machine import run
+from bnn2hw.ops import Fifo, Source, Threshold, Window, Xnor
+
+
+def convolution() -> Graph:
+    """A unit without a cycle to spare behind a window, whose pipeline may stand still."""
+    rng = np.random.default_rng(1)
+    x = Tensor((6, 6, 4), BIPOLAR)
+    unit = Xnor(rng.choice(np.array([-1, 1], np.int8), (36, 8)), pe=1, simd=2)
+    dot = unit.infer(Tensor((4, 4, 36), BIPOLAR)).ints
+    nodes = (
+        Node("x", Source(x, 2)),
+        Node("w", Window((3, 3), simd=2), ("x",)),
+        Node("u", unit, ("w",)),
+        Node("t", Threshold(rng.choice(dot.values(), (8, 1))), ("u",)),
+    )
+    return Graph(nodes, ("t",))
+
+
+def test_fifos_before_tight_ops_have_room_for_bubbles(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = streams.connect(convolution())
+    monkeypatch.setattr(streams, "LARGE", 0)
+
+    large = streams.connect(convolution())
+
+    depths = [{n.name: n.op.depth for n in g if isinstance(n.op, Fifo)} for g in (small, large)]
+    window = large["w"].op
+    assert isinstance(window, Window)
+    length = window.timing(*large.inputs_of(large["w"])).latency
+    more = {name: depths[1][name] - depth for name, depth in depths[0].items()}
+    assert {n: m for n, m in more.items() if m} == {"w.fifo": length}
+    made, inputs = estimate.machines(large)
+    last, ends = list(made.values())[-1], []
+    beats = large.types["t"].size
+    for cycle, moves in enumerate(run(list(made.values()), inputs)):
+        if moves[-1] and last.valid:
+            ends.append(cycle)
+        if len(ends) == 4 * beats:
+            break
+    assert np.diff(ends[beats - 1 :: beats]).tolist() == [estimate.interval(large)] * 3
