@@ -21,14 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from bnn2hw import boards, synth, tools
-from bnn2hw.absorb import absorb_output_registers
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Family
-from bnn2hw.flows import MAPPERS, ROUTERS
+from bnn2hw.flows import ROUTERS
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ops import Source, Xnor
-from bnn2hw.spread import spread_registers
 
 MW, MH = 1024, 512
 FOLDINGS = ("16x16", "32x32", "32x64", "64x64")
@@ -81,10 +79,7 @@ def clocks(design: Design, folder: Path) -> Iterator[float]:
         "OUTPUT", str(8 * design.output.bytes)
     )
     placed = replace(design, top="shell", files={**design.files, "shell.sv": shell})
-    passes = ["hierarchy -top shell", *MAPPERS["ecp5"].command.split("; ")]
-    netlist = synth.run_yosys(placed, folder, passes, "netlist.json")
-    absorb_output_registers(netlist)
-    spread_registers(netlist)
+    synth.mapped(placed, boards.ECP5, folder, ["hierarchy -top shell"])
     for grade, goal in GRADES.items():
         command = [*tools.nextpnr("ecp5").start, "--85k", "--package", "CABGA381", "--speed", grade]
         command += [

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-Cell = dict[str, Any]
+from bnn2hw.netlist import Cell
 
 
-def absorb_output_registers(path: Path) -> int:
+def absorb_output_registers(module: dict[str, Any]) -> int:
     """Move the flip-flops behind each ECP5 block RAM into its own output registers, which are much faster.
 
     Only where all outputs of a port that are used go to flip-flops, to nothing else, and these share clock and enable.
 
     Args:
-        path: of a netlist in Yosys' JSON, which is rewritten.
+        module: of a netlist in Yosys' JSON, which is changed.
 
     Returns:
         How many flip-flops are gone.
     """
-    netlist = json.loads(path.read_text())
-    moved = sum(_absorb(module) for module in netlist["modules"].values())
-    if moved:
-        path.write_text(json.dumps(netlist))
-    return moved
-
-
-def _absorb(module: dict[str, Any]) -> int:
     cells: dict[str, Cell] = module["cells"]
     readers = Counter(bit for port in module["ports"].values() for bit in port["bits"])
     behind: dict[int, str] = {}

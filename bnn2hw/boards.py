@@ -11,17 +11,31 @@ from bnn2hw.errors import InputError
 class Family:
     """What the cost models need to know of a device family.
 
-    `bram_shapes` are the (depth, width) configurations of one block RAM; `lutram_shapes` those of one
-    distributed RAM, none where the family has no such, and `lutram_luts` the LUTs that it takes. `bram_registers`
-    says whether our flow uses the output registers of its block RAMs.
+    Attributes:
+        name: by which flows and templates know it.
+        lut_inputs: of its largest LUT that stands alone.
+        bram_shapes: (depth, width) configurations of one block RAM.
+        bram_weight: bits of a memory from which Yosys takes a block RAM for them.
+        lutram_shapes: (depth, width) of one distributed RAM; none where the family has no such.
+        lutram_luts: the LUTs that one takes.
+        adder_bits: bits of a sum that a cell of the carry chain makes, in as many LUTs.
+        dsp_bits: width of a signed operand of a DSP block.
+        dsp_from: bits of both operands together from which a product is made in DSP blocks.
+        bram_registers: whether our flow uses the output registers of its block RAMs.
+        bram_share: block RAMs that go by one register of their address; our flow copies it for more. None: all do.
     """
 
     name: str
     lut_inputs: int
     bram_shapes: tuple[tuple[int, int], ...]
-    lutram_shapes: tuple[tuple[int, int], ...]
-    lutram_luts: int
+    bram_weight: int
+    lutram_shapes: tuple[tuple[int, int], ...] = ()
+    lutram_luts: int = 0
+    adder_bits: int = 1
+    dsp_bits: int = 18
+    dsp_from: int = 0
     bram_registers: bool = False
+    bram_share: int | None = None
 
 
 @dataclass(frozen=True)
@@ -37,15 +51,42 @@ class Device:
     clock_mhz: float
 
 
+_OF_18_KBIT = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 ECP5 = Family(
-    "ecp5", 4, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), ((16, 4),), 6, True
+    "ecp5",
+    lut_inputs=4,
+    bram_shapes=_OF_18_KBIT,
+    bram_weight=128,
+    lutram_shapes=((16, 4),),
+    lutram_luts=6,
+    adder_bits=2,
+    bram_registers=True,
+    bram_share=8,
 )
-ICE40 = Family("ice40", 4, ((2048, 2), (1024, 4), (512, 8), (256, 16)), (), 0)
+ICE40 = Family(
+    "ice40",
+    lut_inputs=4,
+    bram_shapes=((2048, 2), (1024, 4), (512, 8), (256, 16)),
+    bram_weight=64,
+    dsp_bits=16,
+    dsp_from=11,
+)
 GOWIN = Family(
-    "gowin", 4, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), ((16, 4),), 8
+    "gowin",
+    lut_inputs=4,
+    bram_shapes=_OF_18_KBIT,
+    bram_weight=128,
+    lutram_shapes=((16, 4),),
+    lutram_luts=8,
 )
 XILINX = Family(
-    "xilinx", 6, ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36)), ((32, 6), (64, 3)), 4
+    "xilinx",
+    lut_inputs=6,
+    bram_shapes=_OF_18_KBIT,
+    bram_weight=65,
+    lutram_shapes=((32, 6), (64, 3)),
+    lutram_luts=4,
+    dsp_from=9,
 )
 
 # Capacities from the vendors' product tables: Lattice FPGA-DS-02012 (ECP5) and FPGA-DS-02008 (iCE40 UltraPlus),

@@ -1,12 +1,16 @@
-"""What the open tools are told for each device family, and how their cells are counted: pure data."""
+"""What the open tools are told for each device family, what is done to their netlists, and how cells are counted."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
-from bnn2hw.boards import Device
+from bnn2hw.absorb import absorb_output_registers
+from bnn2hw.boards import ECP5, Device
+from bnn2hw.netlist import Pass
+from bnn2hw.spread import spread_registers
 
 Takes = Mapping[str, int]
 
@@ -15,7 +19,12 @@ Takes = Mapping[str, int]
 class Mapper:
     """How Yosys maps to a family, and what each cell (a pattern of names) takes of a resource.
 
-    `command` writes netlist.json; `models` is the file of the family's cells for simulation, in Yosys' own share.
+    Attributes:
+        command: passes of Yosys that write netlist.json.
+        lut, bram, dsp: how much of each the cells take.
+        ff, carry: the cells that are counted as such.
+        models: the file of the family's cells for simulation, in Yosys' own share.
+        then: what is done to each module of the netlist, in this order.
     """
 
     command: str
@@ -25,6 +34,7 @@ class Mapper:
     bram: Takes
     dsp: Takes
     models: str
+    then: tuple[Pass, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,7 @@ MAPPERS = {
         bram={"DP16KD|PDPW16KD": 1},
         dsp={"MULT18X18D": 1},
         models="ecp5/cells_sim.v",
+        then=(absorb_output_registers, partial(spread_registers, share=ECP5.bram_share or 0)),
     ),
     # The eight cells of a tile share their clock enable, so that a flip-flop with one of its own leaves seven idle.
     "ice40": Mapper(

@@ -5,37 +5,26 @@ Block RAMs stand in few rows across the whole device, so no register is near to 
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
-from bnn2hw.ops.memories import SHARE
-
-Cell = dict[str, Any]
+from bnn2hw.netlist import Cell
 
 STEERING = re.compile(r"AD[AB]\d+|O?CE[AB]|WE[AB]")
 
 
-def spread_registers(path: Path) -> int:
+def spread_registers(module: dict[str, Any], share: int) -> int:
     """Give every few ECP5 block RAMs of a memory copies of their own of the registers of its address and enable.
 
     Args:
-        path: of a netlist in Yosys' JSON, which is rewritten.
+        module: of a netlist in Yosys' JSON, which is changed.
+        share: how many block RAMs may go by one register.
 
     Returns:
         How many flip-flops there are more.
     """
-    netlist = json.loads(path.read_text())
-    made = sum(_spread(module) for module in netlist["modules"].values())
-    if made:
-        path.write_text(json.dumps(netlist))
-    return made
-
-
-def _spread(module: dict[str, Any]) -> int:
     cells: dict[str, Cell] = module["cells"]
     drivers = {c["connections"]["Q"][0]: name for name, c in cells.items() if c["type"] == "TRELLIS_FF"}
     memories: dict[frozenset[int], list[str]] = defaultdict(list)
@@ -45,10 +34,10 @@ def _spread(module: dict[str, Any]) -> int:
             memories[frozenset(wires & drivers.keys())].append(name)
     made = 0
     for registers, rams in memories.items():
-        if len(rams) <= SHARE:
+        if len(rams) <= share:
             continue
         rams.sort(key=_natural)
-        parts = math.ceil(len(rams) / SHARE)
+        parts = math.ceil(len(rams) / share)
         for part in range(parts):
             names = rams[part * len(rams) // parts : (part + 1) * len(rams) // parts]
             made += _copy(module, [cells[n] for n in names], {bit: drivers[bit] for bit in registers})

@@ -9,12 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from bnn2hw import tools, usage
-from bnn2hw.absorb import absorb_output_registers
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device, Family
 from bnn2hw.errors import DoesNotFitError, InputError, TimingError, ToolError
 from bnn2hw.flows import MAPPERS, PARTS, ROUTERS, routable
-from bnn2hw.spread import spread_registers
+from bnn2hw.netlist import rewrite
 from bnn2hw.usage import Usage
 
 Progress = Callable[[str], None]
@@ -200,6 +199,29 @@ def _make(folder: Path, makes: str, command: Sequence[str], what: str, log: Path
     return made
 
 
+def mapped(
+    design: Design, family: Family, folder: Path, passes: Sequence[str], *, then: Sequence[str] = ()
+) -> Path:
+    """The netlist of a design in a family's cells, as it is to be placed: `run_yosys` with the family's own steps.
+
+    Args:
+        design: what the backend rendered.
+        family: one that `flows.MAPPERS` names.
+        folder: takes sources, netlist and logs.
+        passes: commands of Yosys that come before the mapping.
+        then: those that follow.
+
+    Raises:
+        MissingToolError: no Yosys is installed.
+        ToolError: it failed, or left an empty netlist.
+    """
+    mapper = MAPPERS[family.name]
+    netlist = run_yosys(design, folder, [*passes, *mapper.command.split("; "), *then], "netlist.json")
+    for change in mapper.then:
+        rewrite(netlist, change)
+    return netlist
+
+
 def area(
     design: Design, family: Family, folder: Path, *, only: str | None = None, then: Sequence[str] = ()
 ) -> Usage:
@@ -228,8 +250,5 @@ def area(
         # Its parameters are settled by now; the first root that is left becomes the top.
         passes += [f"delete {design.top} *bnn2hw_frame*", f"select -assert-any *{only}*"]
         passes += ["select -clear"]
-    netlist = run_yosys(design, folder, [*passes, *mapper.command.split("; "), *then], "netlist.json")
-    if family.name == "ecp5":
-        absorb_output_registers(netlist)
-        spread_registers(netlist)
+    netlist = mapped(design, family, folder, passes, then=then)
     return usage.of_netlist(netlist, mapper, {s.id: s.name for s in design.streams})

@@ -13,9 +13,11 @@ PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
     {"errors", "resources", "console"},
     {"ir", "boards"},
-    {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"} | {"minimize"},
+    {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"}
+    | {"minimize"}
+    | {"absorb", "spread", "netlist"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
-    | {"deviation", "absorb", "spread", "unroll", "choices", "rates"}
+    | {"deviation", "unroll", "choices", "rates"}
     | {"gates", "shell", "implement", "handover", "host", "virtual", "images", "written"},
     {"flow", "front", "retrain"},
     {""},

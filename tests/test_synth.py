@@ -7,6 +7,7 @@ import re
 import sys
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import FoldingError, InputError, MissingToolError, TimingError, ToolError
 from bnn2hw.ir import BIPOLAR, Tensor
+from bnn2hw.netlist import rewrite
 from bnn2hw.ops import Xnor, memories
 from bnn2hw.spread import spread_registers
 from tests.support import alone
@@ -101,20 +103,21 @@ def test_what_many_block_rams_read_is_copied_and_nothing_else_changes(tmp_path: 
     weights = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (320, 160))
     design = verilog.render(alone(Xnor(weights, pe=16, simd=32), Tensor((320,), BIPOLAR)), family=boards.ECP5)
     passes = [f"hierarchy -top {design.top}", *flows.MAPPERS["ecp5"].command.split("; ")]
+    spread = partial(spread_registers, share=boards.ECP5.bram_share)
     path = synth.run_yosys(design, tmp_path, passes, "netlist.json")
-    absorb_output_registers(path)
+    rewrite(path, absorb_output_registers)
     before = json.loads(path.read_text())["modules"][design.top]["cells"]
 
-    made = spread_registers(path)
+    made = rewrite(path, spread)
 
     after = json.loads(path.read_text())["modules"][design.top]["cells"]
     registers = {c["connections"]["Q"][0] for c in after.values() if c["type"] == "TRELLIS_FF"}
     rams = [c["connections"] for c in after.values() if c["type"] == "DP16KD"]
     steered = Counter(b for ram in rams for b in {b for p in ram if p[:2] != "DI" for b in ram[p]})
     assert made == len(after) - len(before) == 2 * (7 + 1), "two for 15: seven bits of address, an enable"
-    assert max(steered[bit] for bit in registers) <= memories.SHARE
+    assert max(steered[bit] for bit in registers) <= boards.ECP5.bram_share
     assert _merged(after) == _merged(before)
-    assert spread_registers(path) == 0
+    assert rewrite(path, spread) == 0
 
 
 @pytest.mark.usefixtures("installed")

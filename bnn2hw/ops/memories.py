@@ -15,12 +15,6 @@ from bnn2hw.ir import Cost
 ROM_WORDS, ROM_BITS = 64, 2048
 """A ROM of more words than this and at least as many bits is a block RAM; the template rom.j2 says the same."""
 
-DSP_FROM_BITS = 9
-"""Products at least as wide as this are made in DSP blocks by families with large LUTs, any by others."""
-
-DSP_BITS = 18
-"""Width of a signed operand of a DSP block; of several blocks side by side each takes a bit less."""
-
 
 def divisors(n: int) -> Iterator[int]:
     """All divisors of n in rising order."""
@@ -32,14 +26,23 @@ def state_bits(states: int) -> int:
     return (states - 1).bit_length()
 
 
-def by_lut(family: Family, four: float, six: float) -> float:
-    """A figure that depends on the inputs of a family's LUTs."""
-    return four if family.lut_inputs == 4 else six
+def by_lut(family: Family, four: float, six: float, single: float | None = None) -> float:
+    """A figure that depends on the inputs of a family's LUTs.
+
+    Args:
+        family: in question.
+        four: of LUTs of four inputs.
+        six: of LUTs of six.
+        single: of LUTs of four inputs that come one by one in carry chains, not in pairs, where that differs.
+    """
+    if family.lut_inputs > 4:
+        return six
+    return single if single is not None and family.adder_bits == 1 else four
 
 
 def adder(family: Family, bits: int) -> int:
-    """LUTs of an adder; carry chains take small LUTs two at a time."""
-    return 2 * math.ceil(bits / 2) if family.lut_inputs == 4 else bits
+    """LUTs of an adder, in whole cells of the carry chain."""
+    return family.adder_bits * math.ceil(bits / family.adder_bits)
 
 
 def comparison(family: Family, bits: int) -> float:
@@ -49,9 +52,11 @@ def comparison(family: Family, bits: int) -> float:
 
 def dsps(family: Family, a: int, b: int) -> int:
     """DSP blocks of a signed product of operands of so many bits; none where LUTs make it."""
-    if min(a, b) < 2 or (family.lut_inputs > 4 and a + b < DSP_FROM_BITS):
+    if min(a, b) < 2 or a + b < family.dsp_from:
         return 0
-    blocks = (1 if bits <= DSP_BITS else math.ceil(bits / (DSP_BITS - 1)) for bits in (a, b))
+    # Of several blocks side by side each takes a bit less.
+    most = family.dsp_bits
+    blocks = (1 if bits <= most else math.ceil(bits / (most - 1)) for bits in (a, b))
     return math.prod(blocks)
 
 
@@ -82,16 +87,12 @@ def block_ram_rows(family: Family, words: int, bits: int) -> int:
     return min(shapes, key=lambda s: (s[0] * s[1], s[0]))[0]
 
 
-SHARE = 8
-"""Block RAMs of ECP5 that go by one register of their address; `bnn2hw.spread` copies it for more."""
-
-
 def address_copies(family: Family, words: int, bits: int) -> Cost:
     """The copies of the address and the enable of a memory in block RAM."""
     rams = block_rams(family, words, bits)
-    if family.name != "ecp5" or rams <= SHARE:
+    if family.bram_share is None or rams <= family.bram_share:
         return Cost()
-    return Cost(ff=math.ceil(rams / SHARE) * (state_bits(words) + 1))
+    return Cost(ff=math.ceil(rams / family.bram_share) * (state_bits(words) + 1))
 
 
 def in_block_ram(words: int, bits: int) -> bool:
@@ -163,20 +164,20 @@ def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
     """
     if words == 1:
         return Cost(ff=2 * bits)
-    blocks = block_rams(family, words, bits)
-    if not family.lutram_shapes:
-        return block_ram_cost(family, words, bits)
-    rows, tiles = _lutrams(family, words, bits, ports)
-    weight = by_lut(family, 4, 5) * tiles + 0.5 * (rows - 1) * (bits + 1)
-    if weight > by_lut(family, 128, 65) * blocks:
+    if family.lutram_shapes:
+        rows, tiles = _lutrams(family, words, bits, ports)
+        weight = by_lut(family, 4, 5) * tiles + 0.5 * (rows - 1) * (bits + 1)
+    else:
+        weight = words * bits
+    if weight > family.bram_weight * block_rams(family, words, bits):
         return block_ram_cost(family, words, bits)
     return lutram_cost(family, words, bits, ports) + Cost(ff=bits)
 
 
 def lutram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
     """A RAM with one write and one unregistered read port, which only LUTs or flip-flops can make."""
-    if not family.lutram_shapes:
-        return Cost(lut=words * bits, ff=words * bits)
+    if not family.lutram_shapes:  # an enable for each word, and a tree that selects
+        return Cost(lut=1.3 * words + 0.67 * (words - 1) * bits, ff=words * bits)
     rows, tiles = _lutrams(family, words, bits, ports)
     select = bits * math.ceil((rows - 1) * by_lut(family, 0.75, 0.3))
     return Cost(lut=tiles * family.lutram_luts + select)
