@@ -1,4 +1,4 @@
-"""How far the cost models are from synthesis: one op per design, over a spread of shapes and two families.
+"""How far the cost models are from synthesis: one op per design, over a spread of shapes and four families.
 
     python benchmarks/cost.py             compare with the figures kept in cost.json
     python benchmarks/cost.py --measure   synthesize again what has changed since, and keep the figures
@@ -50,7 +50,7 @@ from bnn2hw.ops import (
 from bnn2hw.ops.curve import FINE
 
 KEPT = Path(__file__).with_suffix(".json")
-FAMILIES = (boards.ECP5, boards.XILINX)
+FAMILIES = (boards.ECP5, boards.XILINX, boards.ICE40, boards.GOWIN)
 TOTALS = ("all fitted", "of 50 LUTs and more", "unseen")
 SIZEABLE = 50
 RESOURCES = ("lut", "ff", "bram", "dsp")
@@ -361,6 +361,30 @@ def unseen() -> Iterator[Case]:
     yield "10 channels ±512 simd 5", Argmax(simd=5), Tensor((2, 10), dot(512))
     yield "24 bits depth 48", Fifo(24, 48), Tensor((2, 24), BIPOLAR)
     yield "12 bits depth 300", Fifo(12, 300), Tensor((2, 12), BIPOLAR)
+    yield "54×24 pe 4 simd 18", Xnor(signs(54, 24), pe=4, simd=18), Tensor((2, 54), BIPOLAR)
+    yield "512×128 pe 16 simd 16", Xnor(signs(512, 128), pe=16, simd=16), Tensor((2, 512), BIPOLAR)
+    yield "25×16 pe 4 simd 5 weights 1", Mac(signs(25, 16), pe=4, simd=5), Tensor((2, 25), pixel)
+    nibbles = rng.integers(-8, 8, (36, 12))
+    yield "36×12 pe 3 simd 6 weights 4", Mac(nibbles, pe=3, simd=6), Tensor((2, 36), pixel)
+    cuts = np.sort(rng.choice(dot(144).values(), (48, 3)), 1)
+    yield "48 channels ±144 levels 3 pe 6", Threshold(cuts, Ints(0, 3), pe=6), Tensor((2, 48), dot(144))
+    yield (
+        "12×20×10 kernel 5 stride 1 simd 10 of 4",
+        Window((5, 5), simd=10),
+        Tensor((12, 20, 10), Ints(0, 15)),
+    )
+    yield "16×16×2 kernel 3 of 8", Patch((3, 3), simd=18), Tensor((16, 16, 2), pixel)
+    yield "10×10×24 simd 6 of 4", Pool(rng.random(24) < 0.5, simd=6), Tensor((10, 10, 24), Ints(0, 15))
+    yield "20 channels ±800 simd 2", Argmax(simd=2), Tensor((2, 20), dot(800))
+    slopes, biases = rng.integers(-1024, 1024, (24, 1)), rng.integers(-9000, 9000, (24, 1))
+    op = Affine(slopes, biases, np.zeros((24, 0), np.int64), 9, Ints(-8192, 8191), pe=3)
+    yield "24 rows 1 segments ±216 pe 3", op, Tensor((2, 24), dot(216))
+    bases, lines = rng.integers(-32000, 32000, 512), rng.integers(-512, 512, 512)
+    op = Curve(bases, lines, 11, Ints(-(2**19), 2**19 - 1), Ints(-(2**13), 2**13 - 1), pe=2)
+    yield "512 lines of 16 and 10 bits over 11 pe 2", op, Tensor((2, 8), Ints(-(2**19), 2**19 - 1))
+    op = Depthwise(rng.integers(-8, 8, (9, 24)), simd=4)
+    yield "9 positions 24 channels simd 4 of 0…255 weights 4", op, Tensor((2, 9 * 24), pixel)
+    yield "the 5 best of 50 ±200", TopK(5), Tensor((2, 50), dot(200))
 
 
 def cases() -> Iterator[Case]:

@@ -19,8 +19,11 @@ class Family:
         lutram_shapes: (depth, width) of one distributed RAM; none where the family has no such.
         lutram_luts: the LUTs that one takes.
         adder_bits: bits of a sum that a cell of the carry chain makes, in as many LUTs.
-        dsp_bits: width of a signed operand of a DSP block.
-        dsp_from: bits of both operands together from which a product is made in DSP blocks.
+        dsp_bits: widths of the operands of a DSP block, the wider first.
+        dsp_parts: bits of an operand that each of several blocks side by side takes.
+        dsp_from: bits of the narrower operand, and of both together, from which Yosys makes a product in DSP blocks.
+        dsp_registers: whether Yosys puts the registers around a product into the DSP block.
+        bram_readers: ports of a block RAM that read.
         bram_registers: whether our flow uses the output registers of its block RAMs.
         bram_share: block RAMs that go by one register of their address; our flow copies it for more. None: all do.
     """
@@ -32,8 +35,11 @@ class Family:
     lutram_shapes: tuple[tuple[int, int], ...] = ()
     lutram_luts: int = 0
     adder_bits: int = 1
-    dsp_bits: int = 18
-    dsp_from: int = 0
+    dsp_bits: tuple[int, int] = (18, 18)
+    dsp_parts: int = 18
+    dsp_from: tuple[int, int] = (2, 4)
+    dsp_registers: bool = False
+    bram_readers: int = 2
     bram_registers: bool = False
     bram_share: int | None = None
 
@@ -68,8 +74,11 @@ ICE40 = Family(
     lut_inputs=4,
     bram_shapes=((2048, 2), (1024, 4), (512, 8), (256, 16)),
     bram_weight=64,
-    dsp_bits=16,
-    dsp_from=11,
+    dsp_bits=(16, 16),
+    dsp_parts=16,
+    dsp_from=(2, 11),
+    dsp_registers=True,
+    bram_readers=1,
 )
 GOWIN = Family(
     "gowin",
@@ -78,6 +87,7 @@ GOWIN = Family(
     bram_weight=128,
     lutram_shapes=((16, 4),),
     lutram_luts=8,
+    dsp_from=(4, 8),
 )
 XILINX = Family(
     "xilinx",
@@ -86,7 +96,10 @@ XILINX = Family(
     bram_weight=65,
     lutram_shapes=((32, 6), (64, 3)),
     lutram_luts=4,
-    dsp_from=9,
+    dsp_bits=(25, 18),
+    dsp_parts=17,  # of signed operands
+    dsp_from=(2, 9),
+    dsp_registers=True,
 )
 
 # Capacities from the vendors' product tables: Lattice FPGA-DS-02012 (ECP5) and FPGA-DS-02008 (iCE40 UltraPlus),

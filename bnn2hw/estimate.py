@@ -69,7 +69,12 @@ class Estimate:
         return f"it needs {' and '.join(short)} of {self.device.name}; {way_out}" if short else ""
 
 
-LUT_ERRORS = {"ecp5": (0.040, 0.23), "xilinx": (0.058, 0.30)}
+LUT_ERRORS = {
+    "ecp5": (0.032, 0.114),
+    "xilinx": (0.038, 0.133),
+    "ice40": (0.039, 0.148),
+    "gowin": (0.037, 0.134),
+}
 """Mean and worst error of the LUTs of single ops, by the families whose models are held against synthesis.
 
 Over the designs of 50 LUTs and more in docs/estimates.md.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from bnn2hw.absorb import absorb_output_registers
 from bnn2hw.boards import ECP5, Device
-from bnn2hw.netlist import Pass
+from bnn2hw.netlist import Pass, ice40_kinds, kinds
 from bnn2hw.spread import spread_registers
 
 Takes = Mapping[str, int]
@@ -25,6 +26,7 @@ class Mapper:
         ff, carry: the cells that are counted as such.
         models: the file of the family's cells for simulation, in Yosys' own share.
         then: what is done to each module of the netlist, in this order.
+        kinds: what the cells of a module are counted as, by name.
     """
 
     command: str
@@ -35,6 +37,7 @@ class Mapper:
     dsp: Takes
     models: str
     then: tuple[Pass, ...] = ()
+    kinds: Callable[[Mapping[str, Any]], dict[str, str]] = kinds
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,13 @@ MAPPERS = {
     # The eight cells of a tile share their clock enable, so that a flip-flop with one of its own leaves seven idle.
     "ice40": Mapper(
         "synth_ice40 -dsp -dffe_min_ce_use 4 -json netlist.json",
-        lut={"SB_LUT4": 1},
+        lut={"SB_LUT4|SB_CARRY alone": 1},
         ff="SB_DFF[A-Z]*",
-        carry="SB_CARRY",
+        carry="SB_CARRY( alone)?",
         bram={"SB_RAM40_4K[A-Z]*": 1},
         dsp={"SB_MAC16": 1},
         models="ice40/cells_sim.v",
+        kinds=ice40_kinds,
     ),
     "gowin": Mapper(
         "synth_gowin -nowidelut -json netlist.json",

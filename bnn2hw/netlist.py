@@ -1,9 +1,9 @@
-"""Netlists in Yosys' JSON, as far as they are changed before place and route."""
+"""Netlists in Yosys' JSON: how they are changed before place and route, and what their cells are counted as."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +27,26 @@ def rewrite(path: Path, change: Pass) -> int:
     if changed:
         path.write_text(json.dumps(netlist))
     return changed
+
+
+def kinds(module: Mapping[str, Any]) -> dict[str, str]:
+    """The types of a module's cells by name, without those that are no hardware."""
+    return {n: c["type"] for n, c in module["cells"].items() if not c["type"].startswith("$")}
+
+
+def ice40_kinds(module: Mapping[str, Any]) -> dict[str, str]:
+    """The same for iCE40, where a carry whose operands no LUT of the chain takes too is "SB_CARRY alone".
+
+    nextpnr gives it a logic cell of its own, whose LUT serves nothing else: the chain of a comparison, for example.
+    """
+    found = kinds(module)
+    wires = {name: module["cells"][name]["connections"] for name in found}
+
+    def taken(name: str, *ports: str) -> tuple[Any, ...]:
+        return tuple(wires[name].get(port, ["0"])[0] for port in ports)
+
+    sums = {taken(n, "I1", "I2", "I3") for n, kind in found.items() if kind == "SB_LUT4"}
+    for name, kind in found.items():
+        if kind == "SB_CARRY" and taken(name, "I0", "I1", "CI") not in sums:
+            found[name] = "SB_CARRY alone"
+    return found

@@ -90,7 +90,7 @@ def of_netlist(netlist: Path, mapper: Mapper, ids: Mapping[str, str]) -> Usage:
         ToolError: it holds no cells.
     """
     tops = [m for m in json.loads(netlist.read_text())["modules"].values() if _is_top(m)]
-    types = {n: c["type"] for m in tops for n, c in m["cells"].items() if not c["type"].startswith("$")}
+    types = {name: kind for m in tops for name, kind in mapper.kinds(m).items()}
     if not types:
         raise ToolError(
             f"Yosys ended without an error but its netlist is empty; its log is {netlist.parent / 'yosys.log'}"

@@ -17,6 +17,7 @@ from bnn2hw.ops.memories import (
     comparison,
     distinct,
     dsps,
+    product_luts,
     rom_cost,
     state_bits,
 )
@@ -209,18 +210,26 @@ class Affine(Elementwise):
         kept = total - self.shift
         blocks = dsps(family, inputs + (not x[0].ints.signed), slope)
         absorbs = blocks > 0 and family.lut_inputs > 4  # such blocks add too, and hold the registers around
-        sums = Cost(ff=inputs + min(inputs + slope - 1, total) + kept, lut=adder(family, total))
+        around = inputs + min(inputs + slope - 1, total)  # registers before and behind the product
+        if blocks and family.dsp_registers:
+            around = inputs if fixed else 0
+        sums = Cost(ff=around + kept, lut=adder(family, total))
+        sums += Cost(lut=product_luts(family, inputs, slope))
         if not blocks:
-            sums += Cost(lut=inputs * slope)
+            sums += Cost(
+                lut=inputs * slope if inputs > 1 else slope / 2
+            )  # by one bit, a register's reset in part
         elif absorbs:
             sums = Cost(lut=adder(family, total), ff=kept) if inputs == 1 else Cost()
         # Where constants lie in no ROM, cuts take half of their comparators, and bits that all segments share no logic.
         varying = (0.0 if self.segments == 1 else 0.6) if fixed else 1.0
-        compare = by_lut(family, 1.0, 0.5) * width if fixed else comparison(family, codes.cut_bits)
-        select = by_lut(family, 0.25 if fixed else 1.0, 0.2 if fixed else 0.6) * (self.segments - 1)
+        compare = (
+            by_lut(family, 1.0, 0.5, ice40=0.75) * width if fixed else comparison(family, codes.cut_bits)
+        )
+        select = by_lut(family, 0.08 if fixed else 1.0, 0.05 if fixed else 0.6) * (self.segments - 1)
         clamps = (codes.lowest >> self.shift < self.type.lo) + (codes.highest >> self.shift > self.type.hi)
         # One bound is the reset of the output's registers.
-        clamp = by_lut(family, 1.0, 0.3) * kept + self.type.bits if clamps == 2 else 2 * clamps
+        clamp = by_lut(family, 1.0, 0.3, ice40=1.5) * kept + self.type.bits if clamps == 2 else 2 * clamps
         lane = Cost(
             lut=(self.segments - 1) * compare + select * (slope + bias) + clamp,
             ff=width * (not (absorbs and self.segments == 1 and inputs > 1)) + min(self.type.bits, kept),

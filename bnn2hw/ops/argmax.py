@@ -67,13 +67,15 @@ class Argmax(HardwareOp):
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
         folds = self._count(x[0]) // self.simd
         within, across = self.simd - 1, int(folds > 1)
-        compare = (within + across) * comparison(family, bits + 1)
+        compare = (
+            (within + across) * comparison(family, bits + 1) * by_lut(family, 1, 1, ice40=0.58, gowin=1.25)
+        )
         # Where one beat is all, the largest value itself is not kept.
         select = within * index + (within - 1 + across) * bits
         keep = across * (by_lut(family, 0.8, 0.5) * (bits + index) + 7)
         counters = state_bits(folds) + across * index + 4
         return Cost(
-            lut=compare + by_lut(family, 1.7, 1.0) * max(select, 0) + keep + 4,
+            lut=compare + by_lut(family, 1.7, 0.9 if across else 0.8) * max(select, 0) + keep + 4,
             ff=2 * index + counters + 2 * bits * by_lut(family, 1, across),
         )
 

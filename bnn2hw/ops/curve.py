@@ -12,7 +12,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, Ints, Memory, Tensor
 from bnn2hw.ops.channels import Meaning, channels, signed_bits
-from bnn2hw.ops.memories import adder, block_ram_cost, by_lut, dsps, in_block_ram, rom_luts
+from bnn2hw.ops.memories import adder, block_ram_cost, by_lut, dsps, in_block_ram, product_luts, rom_luts
 from bnn2hw.ops.pixelwise import Elementwise
 
 FINE = 2
@@ -128,6 +128,7 @@ class Curve(Elementwise):
         block_ram = in_block_ram(words, base + slope)
         # Products add nothing below the bases' lowest bit, so what lies there is not kept.
         lane = Cost(lut=adder(family, base + 1), ff=2 * self.low + base + slope + 1 + out, dsp=blocks)
+        lane += Cost(lut=product_luts(family, self.low + 1, slope))
         if not blocks:
             lane += Cost(lut=self.low * slope)
         elif family.lut_inputs > 4:  # such blocks add too, and hold the registers around
@@ -135,7 +136,8 @@ class Curve(Elementwise):
                 ff=out + 2 * base if block_ram else out + slope, lut=0 if block_ram else base, dsp=blocks
             )
         if block_ram:
-            rom = block_ram_cost(family, words, base + slope) * math.ceil(self.pe / 2)
+            readers = min(self.pe, family.bram_readers)
+            rom = block_ram_cost(family, words, base + slope, readers) * math.ceil(self.pe / readers)
             lane += Cost(ff=0 if family.bram_registers or family.lut_inputs > 4 else base + slope)
         else:
             bits = self.pe * (base + slope)

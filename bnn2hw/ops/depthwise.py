@@ -144,7 +144,7 @@ class Depthwise(HardwareOp):
             lane = Cost()
         total = lane * self.simd + Cost(lut=by_lut(family, 1.7, 1.0) * counters + 2, ff=counters + 1)
         if self.folds > 1:
-            total += lutram_cost(family, self.folds, self.simd * acc, ports=1)
+            total += lutram_cost(family, self.folds, self.simd * acc, ports=1, held=True)
         if self.unit:
             return total
         words, bits = self.positions * self.folds, self.weight_type.bits
@@ -165,7 +165,7 @@ class Depthwise(HardwareOp):
             return Cost(ff=bits)
         blocks = dsps(family, inputs, bits)
         if blocks:
-            return Cost(ff=by_lut(family, width, 0), dsp=blocks)
+            return Cost(ff=0 if family.dsp_registers else width, dsp=blocks)
         return Cost(lut=width * min(inputs, bits), ff=width)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:

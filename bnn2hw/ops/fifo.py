@@ -59,9 +59,12 @@ class Fifo(HardwareOp):
         ring, count = ram_cost(family, self.depth - 1, bits), state_bits(self.depth)
         # Behind a block RAM, the word that passes it by waits in registers of its own.
         beside = 2 * bits if ring.bram else 0
+        # Pointers wrap by themselves where the ring has a power of two of words.
+        pointer, wraps = state_bits(self.depth - 1), (self.depth - 1) & (self.depth - 2) == 0
+        wrap = (0 if ring.bram else -1) * pointer if wraps else 0.9 * pointer
         logic = Cost(
-            lut=by_lut(family, 8.2, 5.0) * count + bits + by_lut(family, beside / 2, 0),
-            ff=2 * state_bits(self.depth - 1) + count + 4 + beside,
+            lut=by_lut(family, 8.2, 5.0) * count + wrap + bits + by_lut(family, beside / 2, 0),
+            ff=2 * pointer + count + 4 + beside,
         )
         return logic + ring
 

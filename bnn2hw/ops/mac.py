@@ -13,7 +13,7 @@ from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.channels import any_sums, any_weights, coded, codes, uniform
 from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import adder, adder_tree, dsps
+from bnn2hw.ops.memories import adder, adder_tree, by_lut, dsps
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,25 +100,36 @@ class Mac(MatVec):
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         takes = x[0].ints.bits == 1 and not x[0].ints.signed and self.weight_bits > 1
         width = self.weight_bits + (0 if takes else x[0].ints.bits)
-        # Where weights are constants, neurons share equal products and equal sums of few of them.
-        distinct = 2.0**self.weight_bits if self.synapse_folds * self.neuron_folds == 1 else math.inf
-        tree = adder_tree(family, self.simd, width, distinct, self.pe)
-        return self._products(family, x[0], distinct) + tree + self.around_cost(family, x[0])
+        # Where weights are constants, neurons share equal products and equal sums.
+        fixed = self.weights if self.synapse_folds * self.neuron_folds == 1 and not self.loadable else None
+        terms = self.simd
+        if family.lut_inputs > 4 and not takes and dsps(family, x[0].ints.bits, self.weight_bits):
+            # The blocks of the larger families add two products.
+            terms, width, fixed = math.ceil(terms / 2), width + 1, None
+        tree = adder_tree(family, terms, width, self.pe, fixed)
+        return self._products(family, x[0]) + tree + self.around_cost(family, x[0])
 
-    def _products(self, family: Family, x: Tensor, distinct: float) -> Cost:
+    def _products(self, family: Family, x: Tensor) -> Cost:
+        fixed = self.synapse_folds * self.neuron_folds == 1 and not self.loadable
+        each = self.known("products", self._distinct) if fixed else self.simd * self.pe
         width = x.ints.bits + self.weight_bits
-        registers = Cost(ff=self.simd * width * min(self.pe, distinct))
         if self.weight_type == BIPOLAR:
             # The negative of an input is made once for all neurons, and each selects by its weight.
-            select = self.pe * width if distinct == math.inf else 0
-            return registers + Cost(lut=self.simd * (adder(family, width) + select))
+            select = 0 if fixed else self.pe * width
+            return Cost(lut=self.simd * (adder(family, width) + select), ff=each * width)
         if x.ints.bits == 1 and not x.ints.signed:  # each product is the weight, or the reset of its register
-            return Cost(ff=self.simd * min(self.pe, distinct) * self.weight_bits)
+            return Cost(ff=each * self.weight_bits)
         if not dsps(family, x.ints.bits, self.weight_bits):
-            return registers + Cost(lut=self.simd * self.pe * width * self.weight_bits)
+            return Cost(lut=each * width * self.weight_bits, ff=each * width)
         # The blocks of the larger families hold the registers before and behind the multiplier.
-        held = 2 * self.simd * x.ints.bits + self.simd * self.pe * self.weight_bits
-        return Cost(dsp=self.simd * self.pe) + (registers if family.lut_inputs == 4 else Cost(ff=-held))
+        held = self.simd * x.ints.bits + self.simd * self.pe * self.weight_bits
+        return Cost(
+            dsp=self.simd * self.pe, ff=by_lut(family, 0 if family.dsp_registers else each * width, -held)
+        )
+
+    def _distinct(self) -> int:
+        """How many products of an input with a weight there are."""
+        return sum(len(np.unique(row)) for row in self.weights)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:

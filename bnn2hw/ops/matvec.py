@@ -186,7 +186,7 @@ class MatVec(Pixelwise):
         acc = self.pe * sum_bits
         total = self.schedule_cost(family, x) + Cost(ff=acc)
         if self.synapse_folds > 1:
-            total += Cost(lut=self.pe * adder(family, sum_bits) + by_lut(family, 1.3, 0) * acc)
+            total += Cost(lut=self.pe * adder(family, sum_bits) + by_lut(family, 1.3, 1.0, ice40=0) * acc)
         return total
 
     def schedule_cost(self, family: Family, x: Tensor) -> Cost:

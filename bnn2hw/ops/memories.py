@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from bnn2hw.boards import Family
-from bnn2hw.ir import Cost
+from bnn2hw.ir import Array, Cost
 
 ROM_WORDS, ROM_BITS = 64, 2048
 """A ROM of more words than this and at least as many bits is a block RAM; the template rom.j2 says the same."""
@@ -26,18 +28,9 @@ def state_bits(states: int) -> int:
     return (states - 1).bit_length()
 
 
-def by_lut(family: Family, four: float, six: float, single: float | None = None) -> float:
-    """A figure that depends on the inputs of a family's LUTs.
-
-    Args:
-        family: in question.
-        four: of LUTs of four inputs.
-        six: of LUTs of six.
-        single: of LUTs of four inputs that come one by one in carry chains, not in pairs, where that differs.
-    """
-    if family.lut_inputs > 4:
-        return six
-    return single if single is not None and family.adder_bits == 1 else four
+def by_lut(family: Family, four: float, six: float, **own: float) -> float:
+    """A figure that depends on the inputs of a family's LUTs, or on the family where it has one of its `own`."""
+    return own.get(family.name, four if family.lut_inputs == 4 else six)
 
 
 def adder(family: Family, bits: int) -> int:
@@ -46,45 +39,79 @@ def adder(family: Family, bits: int) -> int:
 
 
 def comparison(family: Family, bits: int) -> float:
-    """LUTs that tell which of two numbers is larger; a large LUT looks at two bits of both."""
-    return by_lut(family, adder(family, bits), 0.62 * bits)
+    """LUTs that tell which of two numbers is larger; a large LUT looks at two bits of both.
+
+    iCE40's carry cells invert nothing, and stand in logic cells whose LUT they take.
+    """
+    return by_lut(family, adder(family, bits), 0.62 * bits, ice40=2 * bits)
 
 
 def dsps(family: Family, a: int, b: int) -> int:
     """DSP blocks of a signed product of operands of so many bits; none where LUTs make it."""
-    if min(a, b) < 2 or a + b < family.dsp_from:
-        return 0
-    # Of several blocks side by side each takes a bit less.
-    most = family.dsp_bits
-    blocks = (1 if bits <= most else math.ceil(bits / (most - 1)) for bits in (a, b))
-    return math.prod(blocks)
+    return len(_dsp_parts(family, a, b))
 
 
-def adder_tree(family: Family, terms: int, bits: int, most: float = math.inf, copies: int = 1) -> Cost:
-    """`copies` of bnn2hw_adder_tree, of whose terms at one place no more than `most` are different."""
-    total = Cost()
+def product_luts(family: Family, a: int, b: int) -> int:
+    """LUTs beside the DSP blocks of a product whose operands are wider than one block takes."""
+    parts = _dsp_parts(family, a, b)
+    soft = a * b - sum(x * y for x, y in parts)
+    return (len(parts) - 1) * adder(family, a) + (2 * soft if soft else 0) if parts else 0
+
+
+def _dsp_parts(family: Family, a: int, b: int) -> list[tuple[int, int]]:
+    """Widths of the operands of each DSP block, as Yosys' mul2dsp.v cuts a product; what is too narrow is logic."""
+    a, b = max(a, b), min(a, b)
+    least, both = family.dsp_from
+    if b < least or a + b < both:
+        return []
+    for operand, most in zip((a, b), family.dsp_bits, strict=True):
+        if operand > most:
+            other, part = a + b - operand, family.dsp_parts
+            count = math.ceil((operand - most) / part)
+            return count * _dsp_parts(family, part, other) + _dsp_parts(family, operand - count * part, other)
+    return [(a, b)]
+
+
+def adder_tree(family: Family, terms: int, bits: int, copies: int, constants: Array | None = None) -> Cost:
+    """`copies` of bnn2hw_adder_tree.
+
+    `constants`, of shape (terms, copies), are what the terms are made with where that is fixed: where they are equal
+    for all terms of a sum, copies share it.
+    """
+    total, span = Cost(), 1
     while terms > 1:
-        most, bits = min(most * most, 2.0**60), bits + 1
-        share = min(copies, most)
-        total += Cost(lut=share * (terms // 2) * adder(family, bits), ff=share * math.ceil(terms / 2) * bits)
-        terms = math.ceil(terms / 2)
+        terms, odd, span, bits = (terms + 1) // 2, terms % 2, 2 * span, bits + 1
+        each = [float(copies)] * terms
+        if constants is not None:
+            each = [len(np.unique(constants[n * span : (n + 1) * span], axis=1).T) for n in range(terms)]
+        passed = each[-1] * odd
+        total += Cost(lut=(sum(each) - passed) * adder(family, bits), ff=sum(each) * bits)
     return total
 
 
-def block_rams(family: Family, words: int, bits: int) -> int:
+def block_rams(family: Family, words: int, bits: int, readers: int = 1) -> int:
     """Fewest block RAMs that hold `words` words of `bits` bits, over the family's native shapes."""
-    return min(math.ceil(words / depth) * math.ceil(bits / width) for depth, width in family.bram_shapes)
+    rows, columns = _block_ram_grid(family, words, bits, readers)
+    return rows * columns
 
 
-def block_ram_cost(family: Family, words: int, bits: int) -> Cost:
-    """A memory in block RAM."""
-    return Cost(bram=block_rams(family, words, bits), held=words * bits)
+def block_ram_cost(family: Family, words: int, bits: int, readers: int = 1) -> Cost:
+    """A memory in block RAM of so many ports that read, with what selects where several lie one above the other."""
+    rows, columns = _block_ram_grid(family, words, bits, readers)
+    select = by_lut(family, rows - 1, math.ceil((rows - 1) / 3)) * bits
+    return Cost(lut=select, bram=rows * columns, held=words * bits)
 
 
 def block_ram_rows(family: Family, words: int, bits: int) -> int:
     """Block RAMs one above the other in the shape that `block_rams` counts."""
-    shapes = [(math.ceil(words / depth), math.ceil(bits / width)) for depth, width in family.bram_shapes]
-    return min(shapes, key=lambda s: (s[0] * s[1], s[0]))[0]
+    return _block_ram_grid(family, words, bits)[0]
+
+
+def _block_ram_grid(family: Family, words: int, bits: int, readers: int = 1) -> tuple[int, int]:
+    """Rows and columns of the fewest block RAMs; the widest shape takes both ports for one word."""
+    shapes = family.bram_shapes[: -1 if readers > 1 else None]
+    grids = [(math.ceil(words / depth), math.ceil(bits / width)) for depth, width in shapes]
+    return min(grids, key=lambda g: (g[0] * g[1], g[0]))
 
 
 def address_copies(family: Family, words: int, bits: int) -> Cost:
@@ -106,7 +133,12 @@ def rom_cost(family: Family, words: int, bits: int) -> Cost:
         return Cost()
     if in_block_ram(words, bits):
         return block_ram_cost(family, words, bits)
-    return Cost(lut=distinct(words, bits, logic=True) * rom_luts(family, words), ff=distinct(words, bits))
+    # Behind a counter, columns as long as a LUT is large are taken apart by some flows.
+    whole = 1 << family.lut_inputs
+    each = rom_luts(family, words)
+    if whole // 2 < words <= whole:
+        each *= by_lut(family, 1.0, 1.0, ice40=1.1, gowin=1.4)
+    return Cost(lut=distinct(words, bits, logic=True) * each, ff=distinct(words, bits))
 
 
 SLICE = 18
@@ -141,20 +173,20 @@ def rom_luts(family: Family, words: int) -> float:
     beyond = max(words / (1 << family.lut_inputs) - 1, 0.0)
     half = 1 << (family.lut_inputs - 1)
     if family.lut_inputs > 4 and half < words <= 2 * half:
-        return 1.0 + 3.0 * (words - half) / half
-    return 1.0 + by_lut(family, 2.6 * beyond, 8.5 * math.sqrt(beyond))
+        return 1.0 + 3.6 * math.sqrt((words - half) / half)
+    return 1.0 + by_lut(family, 2.6 * beyond, 7.8 * beyond**0.72)
 
 
 def distinct(words: int, bits: int, *, logic: bool = False) -> float:
     """Expected number of different columns among `bits` random ones: equal columns are made once.
 
-    With `logic`, those are left out that take none: constants, and the bits of the address or their inverses.
+    With `logic`, inverses are equal too, and those are left out that take none: constants, and bits of the address.
     """
     if words >= 12:
         return float(bits)
-    functions = float(2**words)
+    functions = 2.0 ** (words - logic)
     found: float = functions * -math.expm1(bits * math.log1p(-1 / functions))
-    return found * (1 - 2 * (1 + state_bits(words)) / functions) if logic and words > 2 else found
+    return found * (1 - (1 + state_bits(words)) / functions) if logic and words > 2 else found
 
 
 def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
@@ -174,10 +206,18 @@ def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
     return lutram_cost(family, words, bits, ports) + Cost(ff=bits)
 
 
-def lutram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
-    """A RAM with one write and one unregistered read port, which only LUTs or flip-flops can make."""
-    if not family.lutram_shapes:  # an enable for each word, and a tree that selects
-        return Cost(lut=1.3 * words + 0.67 * (words - 1) * bits, ff=words * bits)
+def lutram_cost(family: Family, words: int, bits: int, ports: int = 2, *, held: bool = False) -> Cost:
+    """A RAM with one write and one unregistered read port, which only LUTs or flip-flops can make.
+
+    `held` says that its address is a register's: where there are no such LUTs, a block RAM can take that over.
+    """
+    if not family.lutram_shapes:
+        if held and words * bits > family.bram_weight * block_rams(family, words, bits):
+            # What is written and read at once goes past it.
+            return block_ram_cost(family, words, bits) + Cost(lut=0.3 * bits, ff=bits)
+        # An enable for each word, and a tree that selects.
+        tree = math.ceil((2 / 3 if words <= 4 else 0.82) * (words - 1))
+        return Cost(lut=2 * words + tree * bits, ff=words * bits)
     rows, tiles = _lutrams(family, words, bits, ports)
     select = bits * math.ceil((rows - 1) * by_lut(family, 0.75, 0.3))
     return Cost(lut=tiles * family.lutram_luts + select)

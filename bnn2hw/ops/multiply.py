@@ -83,8 +83,10 @@ class Multiply(HardwareOp):
         mine, theirs = self.simd * a.bits, self.simd * b.bits
         blocks = dsps(family, *((a.bits, b.bits) if min(a.lo, b.lo) >= 0 else widths))
         # The blocks of the larger families hold the registers around the multiplier.
-        absorbs = blocks > 0 and family.lut_inputs > 4
-        logic = 0.0 if blocks else 1.25 * self.simd * a.bits * b.bits
+        absorbs = blocks > 0 and family.dsp_registers
+        logic = 0.0 if blocks else by_lut(family, 1.25, 1.25, ice40=1.75) * self.simd * a.bits * b.bits
+        if BIPOLAR in (a, b) and not blocks:  # the other, or its negative
+            logic = by_lut(family, 2.0, 1.2) * self.simd * max(widths)
         total = Cost(lut=logic + 4, ff=2 + (0 if absorbs else mine + theirs + out), dsp=blocks * self.simd)
         if _keeps(x):
             folds = x[0].channels // self.simd

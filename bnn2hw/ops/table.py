@@ -111,11 +111,12 @@ class Table(Elementwise):
         control = Cost(lut=state_bits(folds) + by_lut(family, 2, 0.5), ff=state_bits(folds) + 2 + out)
         if in_block_ram(
             words, self.type.bits if self.shared else out
-        ):  # two lanes read from the two ports of one copy
-            width = self.type.bits if self.shared else out
+        ):  # as many lanes as it has ports read one copy, of the columns that are theirs
+            readers = min(self.pe, family.bram_readers)
+            width = self.type.bits if self.shared else readers * self.type.bits
             # Some families' block RAMs hold the register behind them.
             own = out if family.bram_registers else 0
-            rom = Cost(ff=-own) + block_ram_cost(family, words, width) * math.ceil(self.pe / 2)
+            rom = Cost(ff=-own) + block_ram_cost(family, words, width, readers) * math.ceil(self.pe / readers)
         else:
             # Nothing but a register hangs on this ROM, so that the wide multiplexers of large LUTs make the rest.
             per_bit = by_lut(family, rom_luts(family, words), math.ceil(words / 64))

@@ -12,7 +12,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Tensor
 from bnn2hw.ops.channels import Meaning, channels
-from bnn2hw.ops.memories import by_lut, comparison, rom_cost, rom_luts, state_bits, store_cost
+from bnn2hw.ops.memories import by_lut, comparison, distinct, rom_cost, rom_luts, state_bits, store_cost
 from bnn2hw.ops.pixelwise import Elementwise
 
 
@@ -145,8 +145,14 @@ class Threshold(Elementwise):
         # Levels rise, so the upper bits of each are known in part.
         kept = max(1.0, rom.bits - 0.5 * math.log2(self.type.count - 1))
         # A comparison with a constant keeps only the half of its chain that the constant's ones make.
-        compare = comparison(family, round(kept)) if folds > 1 else by_lut(family, 0.8, 0.5) * rom.bits
-        count = 0.0 if self.type.count == 2 else lanes * by_lut(family, 1.0, 0.7)
+        compare = (
+            comparison(family, round(kept)) * by_lut(family, 1, 1, ice40=0.55, gowin=0.9)
+            if folds > 1
+            else by_lut(family, 0.8, 0.5) * rom.bits
+        )
+        count = 0.0 if self.type.count == 2 else lanes * by_lut(family, 1.0, 1.3)
+        if folds > 1:  # iCE40's carry cells take inverted thresholds, which lanes share where these are equal
+            count += by_lut(family, 0, 0, ice40=distinct(folds, round(lanes * kept)))
         control = state_bits(folds) + 2
         # Of each direction there is a register; levels are turned where they are counted.
         turned = self.pe if self.falls is not None and np.any(self.falls) and folds > 1 else 0

@@ -168,7 +168,8 @@ class Window(Windows):
         )
         control = 7 * address + 3 * count + sum(map(state_bits, states)) - 5 * fixed
         logic = Cost(
-            lut=by_lut(family, 3.4, 1.8) * control - by_lut(family, 88, 30),
+            lut=by_lut(family, 3.3, 1.5, ice40=2.09, gowin=2.58) * control
+            - by_lut(family, 76, 9.5, ice40=-14, gowin=2.4),
             ff=5 * address + 2 * count + sum(map(state_bits, states)) + 5 + bits - fixed,
         )
         ring = ram_cost(family, words, bits)
@@ -272,7 +273,9 @@ class Patch(Windows):
         held = -(-reach // grain) * grain + self.pixels - grain
         counters = state_bits(height) + state_bits(width // self.pixels) + state_bits(self.stride[0])
         counters += state_bits(-(-max(reach, self._apart(x[0])) // grain) + 1) + 2 * state_bits(places)
-        select = by_lut(family, places / 2, max(1, (places - 1) / 3)) * reach * rows * pixel
+        select = (
+            by_lut(family, places / 2, max(1, (places - 1) / 3), ice40=0.76 * places) * reach * rows * pixel
+        )
         logic = Cost(
             lut=by_lut(family, 1.7, 1.0) * counters + 6 + select * (places > 1),
             ff=counters + 2 + pixel * (rows * held + self.pixels),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar, Self
 
@@ -67,11 +67,28 @@ class Tree:
 
 @dataclass(frozen=True)
 class Luts:
-    """LUTs of the parts of a neuron in a family: of so many triples, of adders of so many bits, of an accumulator."""
+    """LUTs of the parts of a neuron in a family: of so many triples, of adders of so many bits, of an accumulator.
+
+    `shares` says whether neurons share triples where weights are constants, which carry chains do not.
+    """
 
     triples: Callable[[int], float]
     adders: Callable[[int, int], float]
     accumulator: Callable[[int], float]
+    shares: bool = True
+
+    def fixed(self, neurons: int) -> Luts:
+        """The same for one of so many neurons of constant weights.
+
+        Three lanes have one odd-or-even between all neurons, and four majorities, whatever is inverted.
+        """
+        if not self.shares:
+            return self
+        each = (1 + 4 * (1 - 0.75**neurons)) / neurons
+        # A sum that is the first and the last takes the count as it is.
+        return replace(
+            self, triples=lambda n: each * n, accumulator=lambda bits: min(bits + 1, self.accumulator(bits))
+        )
 
 
 def _chains(count: int, step: int, most: int) -> int:
@@ -85,14 +102,13 @@ LUTS = {
         lambda n: _chains(n, 2, 4),
         lambda n, bits: _chains(n, bits + 1, max(16 // (bits + 1), 1)),
         lambda bits: _chains(1, bits + 1, 1),
+        shares=False,
     ),
     "xilinx": Luts(lambda n: 2 * n, lambda n, bits: n * (bits + 1), lambda bits: bits + 1),
+    # The portable forms as Yosys maps them; a carry comes in for nothing here, by a LUT or a cell of the chain there.
+    "ice40": Luts(lambda n: 4 * n, lambda n, bits: n * (bits + 1), lambda bits: 2 * bits),
+    "gowin": Luts(lambda n: 4 * n, lambda n, bits: n * (bits + 1 + (bits > 1)), lambda bits: 2 * bits + 1),
 }
-PORTABLE = Luts(lambda n: 5 * n, lambda n, bits: n * (bits + 3), lambda bits: 2 * bits + 2)
-
-
-def _luts(family: Family) -> Luts:
-    return LUTS.get(family.name, PORTABLE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +160,9 @@ class Xnor(MatVec):
 
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         masked, acc = x[0].ints == TERNARY, self.infer(*x).ints.bits
-        tree, luts = Tree(self.simd - 1), _luts(family)
+        tree, luts = Tree(self.simd - 1), LUTS[family.name]
+        if self.synapse_folds * self.neuron_folds == 1:
+            luts = luts.fixed(self.pe)
         delays = tree.delays + tree.levels
         neuron = tree.cost(luts) + Cost(lut=luts.accumulator(acc), ff=delays + acc * (1 + self.late))
         groups = 1 if masked else math.ceil(self.pe / GROUP)
