@@ -2,7 +2,7 @@
 
 The cost of a folding is that of its ops, and of the FIFOs and width converters that `streams` puts between ops which
 differ in lanes. FIFOs are counted with the depth of two that neighbours in step need: how much deeper one becomes
-is known only when the whole is laid out. A variable of the problem is a number of lanes; an op is a table over those
+is known only when the whole is laid out. A variable of the problem is a form of beats; an op is a table over those
 at its input and output, a stream one over those at its ends. Hence `minimize`.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from bnn2hw import minimize, streams
 from bnn2hw.boards import Device, Family
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir import Array, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor
+from bnn2hw.ir import Array, Beats, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.minimize import Program, Table
 from bnn2hw.ops.memories import divisors
 from bnn2hw.ops.source import Source
@@ -73,12 +73,12 @@ class _Place:
         self, node: Node, ops: Sequence[HardwareOp | Source], inputs: tuple[Tensor, ...], fixed: bool
     ) -> None:
         self.node, self.ops, self.inputs, self.fixed = node, ops, inputs, fixed
-        lanes = np.array(
-            [(op.lanes, op.lanes) if isinstance(op, Source) else op.lanes(*inputs) for op in ops]
-        )
-        self.values = tuple(np.unique(lanes[:, side]) for side in (0, 1))
-        self.lanes = np.stack([np.searchsorted(v, lanes[:, side]) for side, v in enumerate(self.values)], 1)
-        self.single = bool(np.all(lanes[:, 0] == lanes[:, 1]))
+        beats = [(Beats(op.lanes),) * 2 if isinstance(op, Source) else op.beats(*inputs) for op in ops]
+        self.values = tuple(sorted({pair[side] for pair in beats}) for side in (0, 1))
+        place = [{value: i for i, value in enumerate(values)} for values in self.values]
+        self.lanes = np.array([[place[side][pair[side]] for side in (0, 1)] for pair in beats])
+        same = all(taken[:2] == given[:2] for taken, given in beats)
+        self.single = same and bool(np.all(self.lanes[:, 0] == self.lanes[:, 1]))
         self.intervals = np.array(
             [op.tensor.size // op.lanes if isinstance(op, Source) else op.interval(*inputs) for op in ops]
         )
@@ -167,14 +167,12 @@ class Choices:
                 maker = number[self.graph.wire(edge)]
                 links.append(_Link(maker, i, self._between(self.places[maker], place, port)))
         for edge in {self.graph.wire(name) for name in self.graph.outputs}:
-            if streams.shared(self.graph, edge):
-                maker = number[edge]
-                copies = len(streams.leaving(self.graph, edge))
-                ints = self.graph.types[edge].ints
-                each = [
-                    _plumbing(self.device.family, ints, int(v), int(v), True)
-                    for v in self.places[maker].values[1]
-                ]
+            maker, queued = number[edge], streams.shared(self.graph, edge)
+            copies = len(streams.leaving(self.graph, edge))
+            ints = self.graph.types[edge].ints
+            given = self.places[maker].values[1]
+            if queued or any(beats.vector for beats in given):
+                each = [_plumbing(self.device.family, ints, beats, None, queued) for beats in given]
                 links.append(_Link(maker, maker, np.array(each) * copies))
         return links
 
@@ -183,10 +181,7 @@ class Choices:
         queued = {same: streams.queued(self.graph, reader.node, port, same=same) for same in (False, True)}
         return np.array(
             [
-                [
-                    _plumbing(family, ints, int(have), int(want), queued[bool(have == want)])
-                    for want in reader.values[0]
-                ]
+                [_plumbing(family, ints, have, want, queued[have.serves(want)]) for want in reader.values[0]]
                 for have in maker.values[1]
             ]
         )
@@ -335,9 +330,10 @@ def _fits(cost: Cost, capacity: Cost) -> bool:
 
 
 @lru_cache(2**18)
-def _plumbing(family: Family, ints: Ints, have: int, want: int, queued: bool) -> tuple[float, ...]:
-    """Resources of what lies between ops of so many lanes."""
+def _plumbing(family: Family, ints: Ints, have: Beats, want: Beats | None, queued: bool) -> tuple[float, ...]:
+    """Resources of what lies between ops that give such beats and take others, or an output of the design."""
     total = Cost()
-    for op in streams.plumbing(have, want, queued=queued):
+    ops = streams.plumbing(have, want, queued=queued) if want else streams.outgoing(have, queued=queued)
+    for op in ops:
         total += op.cost(family, Tensor((1,), ints))
     return tuple(map(float, _vector(total)))

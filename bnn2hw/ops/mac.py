@@ -32,6 +32,11 @@ class Mac(MatVec):
     """
 
     kind: ClassVar[str] = "mac"
+    spare: ClassVar[int] = 0
+
+    @property
+    def counts_padding(self) -> bool:
+        return self.weight_type == BIPOLAR
 
     domain: Ints | None = None
 
@@ -142,3 +147,7 @@ class Mac(MatVec):
         yield cls(rng.choice(signs, (6, 4)), pe=2, simd=3, domain=odd), (Tensor((6,), odd),)
         yield cls(rng.integers(-40, 40, (6, 4)), pe=4, simd=2, domain=odd), (Tensor((6,), odd),)
         yield cls(rng.integers(-1, 2, (40, 4)), pe=2, simd=20, loadable=True), (Tensor((40,), Ints(-7, 5)),)
+        # Last folds that are not full.
+        yield cls(rng.choice(signs, (10, 7)), pe=4, simd=4), (Tensor((2, 10), Ints(-7, 5)),)
+        yield cls(rng.integers(-8, 8, (11, 5)), pe=3, simd=4), (Tensor((2, 11), pixel),)
+        yield cls(rng.choice(signs, (7, 3)), pe=2, simd=4, domain=odd), (Tensor((7,), odd),)

@@ -27,6 +27,22 @@ def divisors(n: int) -> Iterator[int]:
     return (d for d in range(1, n + 1) if n % d == 0)
 
 
+def fold_sizes(n: int) -> list[int]:
+    """The fewest lanes that make each number of folds of n values, in rising order; the last fold need not be full."""
+    return sorted({-(-n // folds) for folds in range(1, n + 1)})
+
+
+def check_folds(name: str, size: int, n: int, what: str) -> None:
+    """Refuse lanes beyond the fewest that make their number of folds.
+
+    Raises:
+        ValueError: there are fewer that do.
+    """
+    folds = -(-n // size) if size > 0 else 0
+    if not folds or size != -(-n // folds):
+        raise ValueError(f"{name}={size} must be the fewest lanes for some number of folds of {n} {what}")
+
+
 def state_bits(states: int) -> int:
     """Flip-flops that tell that many states apart; none for a single one."""
     return (states - 1).bit_length()

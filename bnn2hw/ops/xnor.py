@@ -104,6 +104,11 @@ class Xnor(MatVec):
     """
 
     kind: ClassVar[str] = "xnor"
+    spare: ClassVar[int] = 1  # agrees with no input of code 0, or meets one that does not count
+
+    @property
+    def counts_padding(self) -> bool:
+        return True
 
     def infer(self, *x: Tensor) -> Tensor:
         if x[0].ints not in (BIPOLAR, TERNARY):
@@ -194,4 +199,10 @@ class Xnor(MatVec):
         yield cls(weights(9, 4), pe=4, simd=9, pixels=4), (Tensor((2, 6, 9), BIPOLAR),)
         yield cls(weights(6, 3), axes=2, pe=3, simd=6, pixels=2), (Tensor((4, 2, 3), TERNARY),)
         yield cls(weights(80, 40), pe=4, simd=8, loadable=True), (Tensor((80,), BIPOLAR),)
+        # Last folds that are not full, of neurons, of synapses and of both.
+        yield cls(weights(12, 10), pe=4, simd=6), (Tensor((3, 12), BIPOLAR),)
+        yield cls(weights(20, 4), pe=2, simd=7), (Tensor((3, 20), BIPOLAR),)
+        yield cls(weights(27, 7), axes=2, pe=4, simd=4), (Tensor((2, 3, 9), BIPOLAR),)
+        yield cls(weights(18, 5), pe=3, simd=5), (Tensor((3, 18), TERNARY),)
+        yield cls(weights(70, 50), pe=17, simd=12, loadable=True), (Tensor((70,), BIPOLAR),)
         yield cls(weights(8, 4), pe=4, simd=8, loadable=True), (Tensor((3, 8), TERNARY),)
