@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import lcm
 
 import numpy as np
@@ -163,10 +164,15 @@ def plumbing(have: Beats, want: Beats, *, queued: bool) -> list[Fifo | Width]:
 
     That is a FIFO, and converters, each with a FIFO behind it. No converter needs more cycles than both ops do.
     """
-    ops: list[Fifo | Width] = [Fifo.of(have)] if queued else []
+    ops: list[Fifo | Width] = [_fifo(have)] if queued else []
     for converter in _converters(have, want):
-        ops += [converter, Fifo.of(converter.beats()[1])]
+        ops += [converter, _fifo(converter.beats()[1])]
     return ops
+
+
+@lru_cache(2**12)
+def _fifo(beats: Beats) -> Fifo:
+    return Fifo.of(beats)
 
 
 def outgoing(have: Beats, *, queued: bool) -> list[Fifo | Width]:
@@ -175,10 +181,11 @@ def outgoing(have: Beats, *, queued: bool) -> list[Fifo | Width]:
     return ops[:-1] if have.vector else ops
 
 
-def _converters(have: Beats, want: Beats) -> list[Width]:
+@lru_cache(2**18)
+def _converters(have: Beats, want: Beats) -> tuple[Width, ...]:
     """One converter where one width divides the other, else several by way of whole vectors or a common multiple."""
     if have.serves(want):
-        return []
+        return ()
     narrow, wide = sorted((have.lanes, want.lanes))
     vectors = {beats.vector for beats in (have, want)} - {0}
     vector = max(vectors, default=0)
@@ -186,15 +193,19 @@ def _converters(have: Beats, want: Beats) -> list[Width]:
     ends = len(vectors) < 2 and all(beats.vector or vector % beats.lanes == 0 for beats in (have, want))
     zeros = have.zeros or not (have.vector and want.zeros)
     if wide % narrow == 0 and wide > narrow and ends and zeros:
-        return [Width(narrow, wide // narrow, want.lanes == wide, vector, have.zeros)]
+        return (Width(narrow, wide // narrow, want.lanes == wide, vector, have.zeros),)
     if have.vector:
-        gather = Width(have.lanes, have.count(have.vector), widens=True, vector=have.vector, zeros=have.zeros)
-        return [gather, *_converters(have.whole, want)]
+        return (_vectors(have, widens=True), *_converters(have.whole, want))
     if want.vector:
-        scatter = Width(want.lanes, want.count(want.vector), widens=False, vector=want.vector)
-        return [*_converters(have, want.whole), scatter]
+        return (*_converters(have, want.whole), _vectors(want._replace(zeros=False), widens=False))
     common = Beats(lcm(narrow, wide))
-    return [*_converters(have, common), *_converters(common, want)]
+    return (*_converters(have, common), *_converters(common, want))
+
+
+@lru_cache(2**12)
+def _vectors(ragged: Beats, *, widens: bool) -> Width:
+    """From ragged beats to whole vectors, or back."""
+    return Width(ragged.lanes, ragged.count(ragged.vector), widens, ragged.vector, ragged.zeros)
 
 
 @dataclass(frozen=True)

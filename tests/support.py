@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from _pytest.mark import ParameterSet
 from bnn2hw import boards, estimate, golden, streams
 from bnn2hw.backends import verilog
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Cycles, Graph, HardwareOp, Node, Tensor
-from bnn2hw.ops import HARDWARE_OPS, Fifo, Source
+from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Tensor
+from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold, Xnor
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -56,6 +57,20 @@ def family_forms() -> list[ParameterSet]:
                 if design.files != portable.files:
                     found.append(pytest.param(op, x, design, id=f"{op.kind}-{i}-{family.name}"))
     return found
+
+
+def mlp(*widths: int) -> Graph:
+    """Dense layers with a threshold after each but the last."""
+    rng = np.random.default_rng(0)
+    nodes = [Node("x", Source(Tensor((widths[0],), BIPOLAR)))]
+    for i, (mw, mh) in enumerate(itertools.pairwise(widths)):
+        nodes.append(
+            Node(f"fc{i}", Xnor(rng.choice(np.array([-1, 1], np.int8), (mw, mh))), (nodes[-1].name,))
+        )
+        if i < len(widths) - 2:
+            cuts = rng.choice(Ints(-mw, mw, 2).values(), (mh, 1))
+            nodes.append(Node(f"sign{i}", Threshold(cuts), (f"fc{i}",)))
+    return Graph(tuple(nodes), (nodes[-1].name,))
 
 
 def random_values(tensor: Tensor, count: int, seed: int = 0) -> Array:

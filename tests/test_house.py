@@ -15,7 +15,7 @@ FLOORS = (
     {"ir", "boards"},
     {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"} | {"minimize"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
-    | {"deviation", "absorb", "spread", "unroll", "choices", "rates"}
+    | {"deviation", "absorb", "spread", "unroll", "choices", "places", "rates"}
     | {"gates", "shell", "implement", "handover", "host", "virtual", "images", "written"},
     {"flow", "front", "retrain"},
     {""},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -115,6 +115,10 @@ class HardwareOp(Op):
     @abstractmethod
     def cost(self, family: Family, *x: Tensor) -> Cost:
         """Predicted resources in a device family."""
+
+    def alike(self, *x: Tensor) -> Hashable:
+        """Equal for ops of equal cost, so that one need not be counted for each; None where it is not told."""
+        return None
 
     @abstractmethod
     def params(self, *x: Tensor) -> Mapping[str, Param]:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import Array, Beats, Cost, Memory, Steps, Tensor
+from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.memories import (
     adder,
     block_ram_rows,
     by_lut,
     check_folds,
-    divisors,
     fold_sizes,
     ram_cost,
     state_bits,
     store_cost,
+    worthwhile,
 )
 from bnn2hw.ops.pixelwise import Pixelwise
 
@@ -207,6 +207,14 @@ class MatVec(Pixelwise):
         )
         return {"WEIGHTS": Memory(words, self.weight_bits)}
 
+    def sums(self, *x: Tensor) -> Ints:
+        """The output's integers, which are the same in all foldings."""
+        return self.known((x, self.loadable), lambda: self.infer(*x).ints)
+
+    def alike(self, *x: Tensor) -> Hashable:
+        ints = x[0].ints, self.sums(*x), self.weight_bits
+        return type(self), self.weights.shape, ints, self.pe, self.simd, self.pixels, self.loadable
+
     def around_cost(self, family: Family, x: Tensor) -> Cost:
         """All but the products and their sum: schedule, weights, vector buffer and accumulators."""
         sum_bits = self.infer(x).ints.bits
@@ -233,7 +241,7 @@ class MatVec(Pixelwise):
         return total + weights + Cost(ff=second_register)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        return self._folded(divisors(self.mh), list(divisors(self.mw)), *x)
+        return self._folded(worthwhile(self.mh), list(worthwhile(self.mw)), *x)
 
     def allowed(self, *x: Tensor) -> Iterator[Self]:
         return self._folded(fold_sizes(self.mh), fold_sizes(self.mw), *x)

@@ -7,6 +7,7 @@ The models follow the structure of the templates; the few factors in them are fi
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from bnn2hw.boards import Family
@@ -27,9 +28,22 @@ def divisors(n: int) -> Iterator[int]:
     return (d for d in range(1, n + 1) if n % d == 0)
 
 
+SPARES = 1.2
+"""How many times as many lanes as a fold that does not divide the next one has that does, or it is no choice."""
+
+
 def fold_sizes(n: int) -> list[int]:
     """The fewest lanes that make each number of folds of n values, in rising order; the last fold need not be full."""
     return sorted({-(-n // folds) for folds in range(1, n + 1)})
+
+
+def worthwhile(n: int) -> Iterator[int]:
+    """Those of `fold_sizes` that divide n, or spare many lanes beside the next one that does."""
+    whole = list(divisors(n))
+    for size in fold_sizes(n):
+        above = whole[bisect_left(whole, size)]
+        if above == size or above >= SPARES * size:
+            yield size
 
 
 def check_folds(name: str, size: int, n: int, what: str) -> None:

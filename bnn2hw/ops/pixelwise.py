@@ -13,7 +13,7 @@ import numpy as np
 from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Steps, Tensor
 from bnn2hw.ops.channels import channels
-from bnn2hw.ops.memories import check_folds, divisors, fold_sizes
+from bnn2hw.ops.memories import check_folds, divisors, fold_sizes, worthwhile
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ class Elementwise(Pixelwise):
         return Steps(every, every, latency=self.stages)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        return self._folded(divisors(channels(x[0], self.rows, self.axes)), *x)
+        return self._folded(worthwhile(channels(x[0], self.rows, self.axes)), *x)
 
     def allowed(self, *x: Tensor) -> Iterator[Self]:
         return self._folded(fold_sizes(channels(x[0], self.rows, self.axes)), *x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -91,6 +91,13 @@ LUTS = {
 PORTABLE = Luts(lambda n: 5 * n, lambda n, bits: n * (bits + 3), lambda bits: 2 * bits + 2)
 
 
+@cache
+def _tree(lanes: int, luts: Luts) -> tuple[Tree, Cost]:
+    """One for so many lanes, and its cost, found once."""
+    tree = Tree(lanes)
+    return tree, tree.cost(luts)
+
+
 def _luts(family: Family) -> Luts:
     return LUTS.get(family.name, PORTABLE)
 
@@ -148,17 +155,18 @@ class Xnor(MatVec):
         return (self.weights > 0).astype(np.int64)
 
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
-        masked, acc = x[0].ints == TERNARY, self.infer(*x).ints.bits
-        tree, luts = Tree(self.simd - 1), _luts(family)
+        masked, acc = x[0].ints == TERNARY, self.sums(*x).bits
+        luts = _luts(family)
+        tree, counted = _tree(self.simd - 1, luts)
         delays = tree.delays + tree.levels
-        neuron = tree.cost(luts) + Cost(lut=luts.accumulator(acc), ff=delays + acc * (1 + self.late))
+        neuron = counted + Cost(lut=luts.accumulator(acc), ff=delays + acc * (1 + self.late))
         groups = 1 if masked else math.ceil(self.pe / GROUP)
         shared = Cost(ff=groups * (delays + 4 * self.late))
         if masked:  # what agrees is a register of its own; what is missing is counted too, and added
             neuron += Cost(
                 lut=self.simd + luts.adders(1, self.count_bits), ff=self.simd + self.count_bits + 1
             )
-            shared += tree.cost(luts) + Cost(ff=self.simd + 2)
+            shared += counted + Cost(ff=self.simd + 2)
         if self.neuron_folds == 1:  # inputs are inverted on their way out of the buffer, and there is none
             shared += Cost(lut=self.simd)
         if self.synapse_folds * self.neuron_folds == 1:  # constants need no registers
