@@ -22,12 +22,12 @@ from bnn2hw.ir import Array, Cost, Graph, HardwareOp, Op
 from bnn2hw.minimize import Program, Table
 from bnn2hw.ops.memories import divisors
 from bnn2hw.ops.source import Source
-from bnn2hw.places import RESOURCES, Link, Place, plumbing, vector, weights_of
+from bnn2hw.places import RESOURCES, Link, Place, plumbing_cost, vector, weights_of
 
 PARENTS = 6
 """Wholes that are crossed with each other to find one that fits."""
 
-MANY, NEAR = 100, 1e-4
+MANY, NEAR = 100, 5e-4
 """Of more nodes than this, within a capacity, wholes are not told apart that differ by less than this share."""
 
 SHARES = (1 / 64, 1 / 8, 1.0)
@@ -113,7 +113,7 @@ class Choices:
             ints = self.graph.types[edge].ints
             given = self.places[maker].values[1]
             if queued or any(beats.vector for beats in given):
-                each = [plumbing(self.device.family, ints, beats, None, queued) for beats in given]
+                each = [plumbing_cost(self.device.family, ints, beats, None, queued) for beats in given]
                 links.append(Link(maker, maker, np.array(each) * copies))
         return links
 
@@ -122,7 +122,10 @@ class Choices:
         queued = {same: streams.queued(self.graph, reader.node, port, same=same) for same in (False, True)}
         return np.array(
             [
-                [plumbing(family, ints, have, want, queued[have.serves(want)]) for want in reader.values[0]]
+                [
+                    plumbing_cost(family, ints, have, want, queued[have.serves(want)])
+                    for want in reader.values[0]
+                ]
                 for have in maker.values[1]
             ]
         )

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from bnn2hw import streams
+from bnn2hw import plumbing
 from bnn2hw.boards import Device, Family
 from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops.source import Source
@@ -102,9 +102,11 @@ class Link:
 
 
 @lru_cache(2**18)
-def plumbing(family: Family, ints: Ints, have: Beats, want: Beats | None, queued: bool) -> tuple[float, ...]:
+def plumbing_cost(
+    family: Family, ints: Ints, have: Beats, want: Beats | None, queued: bool
+) -> tuple[float, ...]:
     """Resources of what lies between ops that give such beats and take others, or an output of the design."""
-    ops = streams.plumbing(have, want, queued=queued) if want else streams.outgoing(have, queued=queued)
+    ops = plumbing.between(have, want, queued=queued) if want else plumbing.outgoing(have, queued=queued)
     lut, ff, bram, dsp = 0.0, 0.0, 0.0, 0.0
     for op in ops:
         cost = _cost_of(op, family, ints)
@@ -114,5 +116,5 @@ def plumbing(family: Family, ints: Ints, have: Beats, want: Beats | None, queued
 
 @lru_cache(2**16)
 def _cost_of(op: HardwareOp, family: Family, ints: Ints) -> Cost:
-    """Of one of the few FIFOs and converters, of which `streams` makes each kind once."""
+    """Of one of the few FIFOs and converters, of which `plumbing` makes each kind once."""
     return op.cost(family, Tensor((1,), ints))

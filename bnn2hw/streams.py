@@ -16,12 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from math import lcm
 
 import numpy as np
 
-from bnn2hw import estimate
+from bnn2hw import estimate, plumbing
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir import Beats, Graph, Handshakes, HardwareOp, Node, View
 from bnn2hw.ir.timing import Buffered, Steps, Times, backward
@@ -89,7 +87,7 @@ class _Inserter:
         edge = self.graph.wire(node.inputs[port])
         have, want = _beats_out(self.graph, edge), _hardware(node).beats(*self.graph.inputs_of(node))[0]
         stem = f"{edge}.{node.name}{port or ''}" if shared(self.graph, edge) else edge
-        ops = plumbing(have, want, queued=queued(self.graph, node, port, same=have.serves(want)))
+        ops = plumbing.between(have, want, queued=queued(self.graph, node, port, same=have.serves(want)))
         return self._viewed(f"{stem}.view", node.inputs[port], edge, self._laid(stem, ops, edge))
 
     def _laid(self, stem: str, ops: Sequence[Fifo | Width], edge: str) -> str:
@@ -107,7 +105,7 @@ class _Inserter:
         edge = self.graph.wire(self.graph.outputs[number])
         same = leaving(self.graph, edge)
         stem = f"{edge}.output{same.index(number) or ''}"
-        ops = outgoing(_beats_out(self.graph, edge), queued=shared(self.graph, edge))
+        ops = plumbing.outgoing(_beats_out(self.graph, edge), queued=shared(self.graph, edge))
         return self._viewed(f"{stem}.view", self.graph.outputs[number], edge, self._laid(stem, ops, edge))
 
     def _viewed(self, name: str, edge: str, wire: str, feeds: str) -> str:
@@ -157,55 +155,6 @@ def queued(graph: Graph, node: Node, port: int, *, same: bool) -> bool:
     return not (
         isinstance(maker, Source) or (_hardware(node).one_to_one and isinstance(maker, MatVec) and same)
     )
-
-
-def plumbing(have: Beats, want: Beats, *, queued: bool) -> list[Fifo | Width]:
-    """What lies between an op that gives such beats and one that takes others.
-
-    That is a FIFO, and converters, each with a FIFO behind it. No converter needs more cycles than both ops do.
-    """
-    ops: list[Fifo | Width] = [_fifo(have)] if queued else []
-    for converter in _converters(have, want):
-        ops += [converter, _fifo(converter.beats()[1])]
-    return ops
-
-
-@lru_cache(2**12)
-def _fifo(beats: Beats) -> Fifo:
-    return Fifo.of(beats)
-
-
-def outgoing(have: Beats, *, queued: bool) -> list[Fifo | Width]:
-    """What lies between an op and an output of the design, which gives ragged beats as whole vectors."""
-    ops = plumbing(have, have.whole, queued=queued or have.vector > 0)
-    return ops[:-1] if have.vector else ops
-
-
-@lru_cache(2**18)
-def _converters(have: Beats, want: Beats) -> tuple[Width, ...]:
-    """One converter where one width divides the other, else several by way of whole vectors or a common multiple."""
-    if have.serves(want):
-        return ()
-    narrow, wide = sorted((have.lanes, want.lanes))
-    vectors = {beats.vector for beats in (have, want)} - {0}
-    vector = max(vectors, default=0)
-    # Beats without padding must end where vectors do; who wants zeros takes padding only if it is that.
-    ends = len(vectors) < 2 and all(beats.vector or vector % beats.lanes == 0 for beats in (have, want))
-    zeros = have.zeros or not (have.vector and want.zeros)
-    if wide % narrow == 0 and wide > narrow and ends and zeros:
-        return (Width(narrow, wide // narrow, want.lanes == wide, vector, have.zeros),)
-    if have.vector:
-        return (_vectors(have, widens=True), *_converters(have.whole, want))
-    if want.vector:
-        return (*_converters(have, want.whole), _vectors(want._replace(zeros=False), widens=False))
-    common = Beats(lcm(narrow, wide))
-    return (*_converters(have, common), *_converters(common, want))
-
-
-@lru_cache(2**12)
-def _vectors(ragged: Beats, *, widens: bool) -> Width:
-    """From ragged beats to whole vectors, or back."""
-    return Width(ragged.lanes, ragged.count(ragged.vector), widens, ragged.vector, ragged.zeros)
 
 
 @dataclass(frozen=True)

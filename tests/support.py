@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
 
-from bnn2hw import boards, estimate, golden, streams
+from bnn2hw import boards, estimate, golden, plumbing
 from bnn2hw.backends import verilog
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Tensor
@@ -26,17 +26,17 @@ def alone(op: HardwareOp, *x: Tensor) -> Graph:
     taken, given = op.beats(*x)
     names = [f"x{i or ''}" for i in range(len(x))]
     nodes = [Node(name, Source(tensor, taken.whole.lanes)) for name, tensor in zip(names, x, strict=True)]
-    for converter in _converters(streams.plumbing(taken.whole, taken, queued=False)):
+    for converter in _converters(plumbing.between(taken.whole, taken, queued=False)):
         nodes.append(Node("x.ragged", converter, ("x",)))
         names = ["x.ragged"]
     nodes.append(Node("y", op, tuple(names)))
-    for converter in _converters(streams.outgoing(given, queued=False)):
+    for converter in _converters(plumbing.outgoing(given, queued=False)):
         nodes.append(Node("y.whole", converter, ("y",)))
     return Graph(tuple(nodes), (nodes[-1].name,))
 
 
-def _converters(plumbing: Sequence[HardwareOp]) -> list[HardwareOp]:
-    return [op for op in plumbing if not isinstance(op, Fifo)]
+def _converters(laid: Sequence[HardwareOp]) -> list[HardwareOp]:
+    return [op for op in laid if not isinstance(op, Fifo)]
 
 
 def cycles_alone(op: HardwareOp, *x: Tensor) -> Cycles:

@@ -235,3 +235,26 @@ def test_wide_graphs_are_solved_as_programs(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.proved
     assert found.price == pytest.approx(expected.price)
     assert found.interval <= 20
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_sum_is_at_least_with_each_entry_of_its_tables(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 4, 5).tolist()
+    scopes = [tuple(rng.permutation(5)[: rng.integers(1, 4)].tolist()) for _ in range(5)] + [
+        (v,) for v in range(5)
+    ]
+    tables = [minimize.Table(s, rng.integers(0, 20, [sizes[v] for v in s]).astype(float)) for s in scopes]
+    for table in tables[:5]:
+        table.costs[rng.random(table.costs.shape) < 0.2] = np.inf
+        table.costs[(0,) * len(table.of)] = 1.0  # one combination is there
+
+    least = minimize.least_with(sizes, tables, minimize.order(sizes, scopes))
+
+    expected = [np.full(t.costs.shape, np.inf) for t in tables]
+    for values in itertools.product(*map(range, sizes)):
+        at = [tuple(values[v] for v in scope) for scope in scopes]
+        total = sum(t.costs[i] for t, i in zip(tables, at, strict=True))
+        for found, i in zip(expected, at, strict=True):
+            found[i] = min(found[i], total)
+    assert all(np.array_equal(a, b) for a, b in zip(least, expected, strict=True))

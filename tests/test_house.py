@@ -15,7 +15,7 @@ FLOORS = (
     {"ir", "boards"},
     {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"} | {"minimize"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
-    | {"deviation", "absorb", "spread", "unroll", "choices", "places", "rates"}
+    | {"deviation", "absorb", "spread", "unroll", "choices", "places", "plumbing", "rates"}
     | {"gates", "shell", "implement", "handover", "host", "virtual", "images", "written"},
     {"flow", "front", "retrain"},
     {""},

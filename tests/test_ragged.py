@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnn2hw import backends, boards, estimate, fold, simulate, streams
+from bnn2hw import backends, boards, estimate, fold, plumbing, simulate, streams
 from bnn2hw.choices import Choices
 from bnn2hw.errors import FoldingError
 from bnn2hw.ir import BIPOLAR, Beats, Graph, Ints, Node, Tensor
@@ -150,7 +150,7 @@ BEATS += [Beats(4, 30, True), Beats(2, 15, True)]
 @pytest.mark.parametrize("want", BEATS)
 @pytest.mark.parametrize("have", BEATS)
 def test_converters_lead_from_any_beats_to_any_others(have: Beats, want: Beats) -> None:
-    ops = streams.plumbing(have, want, queued=True)
+    ops = plumbing.between(have, want, queued=True)
 
     now = have
     for op in ops:
@@ -160,7 +160,7 @@ def test_converters_lead_from_any_beats_to_any_others(have: Beats, want: Beats) 
         assert op.interval(Tensor((60,), BIPOLAR)) <= max(have.count(60), want.count(60))
         now = given
     assert now.serves(want)
-    assert all(not op.beats()[1].vector for op in streams.outgoing(have, queued=False)[-1:])
+    assert all(not op.beats()[1].vector for op in plumbing.outgoing(have, queued=False)[-1:])
 
 
 def dividing(monkeypatch: pytest.MonkeyPatch) -> None:

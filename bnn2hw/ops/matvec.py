@@ -213,7 +213,8 @@ class MatVec(Pixelwise):
 
     def alike(self, *x: Tensor) -> Hashable:
         ints = x[0].ints, self.sums(*x), self.weight_bits
-        return type(self), self.weights.shape, ints, self.pe, self.simd, self.pixels, self.loadable
+        of = type(self), self.weights.shape, self.counts_padding, self.loadable
+        return of, ints, self.pe, self.simd, self.pixels
 
     def around_cost(self, family: Family, x: Tensor) -> Cost:
         """All but the products and their sum: schedule, weights, vector buffer and accumulators."""
