@@ -208,6 +208,14 @@ def plumbing() -> Iterator[Case]:
     ):
         name = f"{narrow} {'to' if widens else 'from'} {narrow * ratio}"
         yield name, Width(narrow, ratio, widens), Tensor((2, narrow * ratio), BIPOLAR)
+    for narrow, ratio, widens, vector in (
+        (4, 4, True, 100),
+        (20, 3, True, 100),
+        (16, 7, False, 100),
+        (48, 3, False, 100),
+    ):
+        name = f"{narrow} {'to' if widens else 'from'} {min(narrow * ratio, vector)} of vectors of {vector}"
+        yield name, Width(narrow, ratio, widens, vector), Tensor((2, vector), Ints(0, 15))
     for simd, depth in (
         (8, 2),
         (64, 2),
@@ -377,13 +385,13 @@ def unseen() -> Iterator[Case]:
     yield "10×10×24 simd 6 of 4", Pool(rng.random(24) < 0.5, simd=6), Tensor((10, 10, 24), Ints(0, 15))
     yield "20 channels ±800 simd 2", Argmax(simd=2), Tensor((2, 20), dot(800))
     slopes, biases = rng.integers(-1024, 1024, (24, 1)), rng.integers(-9000, 9000, (24, 1))
-    op = Affine(slopes, biases, np.zeros((24, 0), np.int64), 9, Ints(-8192, 8191), pe=3)
-    yield "24 rows 1 segments ±216 pe 3", op, Tensor((2, 24), dot(216))
+    affine = Affine(slopes, biases, np.zeros((24, 0), np.int64), 9, Ints(-8192, 8191), pe=3)
+    yield "24 rows 1 segments ±216 pe 3", affine, Tensor((2, 24), dot(216))
     bases, lines = rng.integers(-32000, 32000, 512), rng.integers(-512, 512, 512)
-    op = Curve(bases, lines, 11, Ints(-(2**19), 2**19 - 1), Ints(-(2**13), 2**13 - 1), pe=2)
-    yield "512 lines of 16 and 10 bits over 11 pe 2", op, Tensor((2, 8), Ints(-(2**19), 2**19 - 1))
-    op = Depthwise(rng.integers(-8, 8, (9, 24)), simd=4)
-    yield "9 positions 24 channels simd 4 of 0…255 weights 4", op, Tensor((2, 9 * 24), pixel)
+    curve = Curve(bases, lines, 11, Ints(-(2**19), 2**19 - 1), Ints(-(2**13), 2**13 - 1), pe=2)
+    yield "512 lines of 16 and 10 bits over 11 pe 2", curve, Tensor((2, 8), Ints(-(2**19), 2**19 - 1))
+    depthwise = Depthwise(rng.integers(-8, 8, (9, 24)), simd=4)
+    yield "9 positions 24 channels simd 4 of 0…255 weights 4", depthwise, Tensor((2, 9 * 24), pixel)
     yield "the 5 best of 50 ±200", TopK(5), Tensor((2, 50), dot(200))
 
 

@@ -67,7 +67,7 @@ ECP5 = Family(
     lutram_luts=6,
     adder_bits=2,
     bram_registers=True,
-    bram_share=8,
+    bram_share=4,
 )
 ICE40 = Family(
     "ice40",

@@ -2,44 +2,36 @@
 
 The cost of a folding is that of its ops, and of the FIFOs and width converters that `streams` puts between ops which
 differ in lanes. FIFOs are counted with the depth of two that neighbours in step need: how much deeper one becomes
-is known only when the whole is laid out. A variable of the problem is a number of lanes; an op is a table over those
+is known only when the whole is laid out. A variable of the problem is a form of beats; an op is a table over those
 at its input and output, a stream one over those at its ends. Hence `minimize`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
+from itertools import permutations
 
 import numpy as np
 
 from bnn2hw import minimize, streams
-from bnn2hw.boards import Device, Family
+from bnn2hw.boards import Device
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir import Array, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor
+from bnn2hw.ir import Array, Cost, Graph, HardwareOp, Op
 from bnn2hw.minimize import Program, Table
 from bnn2hw.ops.memories import divisors
 from bnn2hw.ops.source import Source
+from bnn2hw.places import RESOURCES, Link, Place, plumbing_cost, vector, weights_of
 
-BLOCK_WEIGHT = 0.5
-"""What block RAMs' and DSPs' shares of the device count beside that of LUTs: many blocks of both lie idle."""
+PARENTS = 6
+"""Wholes that are crossed with each other to find one that fits."""
 
-RESOURCES = 4
+MANY, NEAR = 100, 5e-4
+"""Of more nodes than this, within a capacity, wholes are not told apart that differ by less than this share."""
 
-
-def price(cost: Cost, device: Device) -> float:
-    """Cost as a weighted share of the device."""
-    return float(_vector(cost) @ _weights(device))
-
-
-def _weights(device: Device) -> Array:
-    blocks = (BLOCK_WEIGHT / max(device.bram, 1), BLOCK_WEIGHT / max(device.dsp, 1))
-    return np.array([1 / device.lut, 1 / (2 * device.ff), *blocks])
-
-
-def _vector(cost: Cost) -> Array:
-    return np.array([cost.lut, cost.ff, cost.bram, cost.dsp])
+SHARES = (1 / 64, 1 / 8, 1.0)
+"""Of the gap between the cheapest that is known and the best bound, how far above the bound is looked first."""
 
 
 @dataclass(frozen=True)
@@ -66,58 +58,6 @@ class Chosen:
         return self.price - self.bound <= 1e-9 * abs(self.price)
 
 
-class _Place:
-    """A node and its foldings."""
-
-    def __init__(
-        self, node: Node, ops: Sequence[HardwareOp | Source], inputs: tuple[Tensor, ...], fixed: bool
-    ) -> None:
-        self.node, self.ops, self.inputs, self.fixed = node, ops, inputs, fixed
-        lanes = np.array(
-            [(op.lanes, op.lanes) if isinstance(op, Source) else op.lanes(*inputs) for op in ops]
-        )
-        self.values = tuple(np.unique(lanes[:, side]) for side in (0, 1))
-        self.lanes = np.stack([np.searchsorted(v, lanes[:, side]) for side, v in enumerate(self.values)], 1)
-        self.single = bool(np.all(lanes[:, 0] == lanes[:, 1]))
-        self.intervals = np.array(
-            [op.tensor.size // op.lanes if isinstance(op, Source) else op.interval(*inputs) for op in ops]
-        )
-        self._costs = np.full((len(ops), RESOURCES), np.nan)
-
-    @property
-    def name(self) -> str:
-        return self.node.name
-
-    @property
-    def fastest(self) -> int:
-        return int(min(self.intervals))
-
-    def legal(self, period: int) -> Array:
-        """The foldings that keep a pace: that of a node that was folded by hand, and the narrowest of an input."""
-        if self.fixed:
-            return np.arange(1)
-        kept = np.flatnonzero(self.intervals <= period)
-        return kept[:1] if isinstance(self.ops[0], Source) else kept
-
-    def costs(self, which: Array, family: Family) -> Array:
-        """Of some of the foldings, shape (foldings, resources)."""
-        for i in which[np.isnan(self._costs[which, 0])]:
-            op = self.ops[i]
-            known = Cost() if isinstance(op, Source) else op.cost(family, *self.inputs)
-            self._costs[i] = _vector(known)
-        costs: Array = self._costs[which]
-        return costs
-
-
-@dataclass(frozen=True)
-class _Link:
-    """A stream between two places, or, with the same twice, what leaves the design: costs by lanes at both ends."""
-
-    maker: int
-    reader: int
-    costs: Array
-
-
 class Choices:
     """The foldings of a graph in hardware form on a device.
 
@@ -129,7 +69,8 @@ class Choices:
 
     def __init__(self, graph: Graph, device: Device, by_hand: Mapping[str, Op] | None = None) -> None:
         self.graph, self.device = graph, device
-        self.places: list[_Place] = []
+        self.places: list[Place] = []
+        known: dict[Hashable, Array] = {}
         for node in graph:
             inputs, given = graph.inputs_of(node), (by_hand or {}).get(node.name)
             if isinstance(node.op, Source):
@@ -140,8 +81,8 @@ class Choices:
                 ops = [given] if isinstance(given, HardwareOp) else list(node.op.foldings(*inputs))
             else:
                 continue
-            self.places.append(_Place(node, ops, inputs, given is not None))
-        self.weights = _weights(device)
+            self.places.append(Place(node, ops, inputs, given is not None, known))
+        self.weights = weights_of(device)
 
     @cached_property
     def periods(self) -> list[int]:
@@ -159,32 +100,30 @@ class Choices:
         ]
 
     @cached_property
-    def _links(self) -> list[_Link]:
+    def _links(self) -> list[Link]:
         number = {p.name: i for i, p in enumerate(self.places)}
         links = []
         for i, place in enumerate(self.places):
             for port, edge in enumerate(place.node.inputs):
                 maker = number[self.graph.wire(edge)]
-                links.append(_Link(maker, i, self._between(self.places[maker], place, port)))
+                links.append(Link(maker, i, self._between(self.places[maker], place, port)))
         for edge in {self.graph.wire(name) for name in self.graph.outputs}:
-            if streams.shared(self.graph, edge):
-                maker = number[edge]
-                copies = len(streams.leaving(self.graph, edge))
-                ints = self.graph.types[edge].ints
-                each = [
-                    _plumbing(self.device.family, ints, int(v), int(v), True)
-                    for v in self.places[maker].values[1]
-                ]
-                links.append(_Link(maker, maker, np.array(each) * copies))
+            maker, queued = number[edge], streams.shared(self.graph, edge)
+            copies = len(streams.leaving(self.graph, edge))
+            ints = self.graph.types[edge].ints
+            given = self.places[maker].values[1]
+            if queued or any(beats.vector for beats in given):
+                each = [plumbing_cost(self.device.family, ints, beats, None, queued) for beats in given]
+                links.append(Link(maker, maker, np.array(each) * copies))
         return links
 
-    def _between(self, maker: _Place, reader: _Place, port: int) -> Array:
+    def _between(self, maker: Place, reader: Place, port: int) -> Array:
         ints, family = self.graph.types[maker.name].ints, self.device.family
         queued = {same: streams.queued(self.graph, reader.node, port, same=same) for same in (False, True)}
         return np.array(
             [
                 [
-                    _plumbing(family, ints, int(have), int(want), queued[bool(have == want)])
+                    plumbing_cost(family, ints, have, want, queued[have.serves(want)])
                     for want in reader.values[0]
                 ]
                 for have in maker.values[1]
@@ -239,52 +178,132 @@ class Choices:
 
     def _fitting(self, which: list[Array], free: Chosen, capacity: Cost) -> Chosen | None:
         """The cheapest within a capacity, when the cheapest of all is beyond."""
-        room = _vector(capacity)
+        room = vector(capacity)
         limit = float(self.weights @ room)
         unit = np.maximum(room, 1.0)
-        seen: list[Chosen] = []
+        seen: dict[tuple[int, ...], Chosen] = {}
 
         def priced(prices: Array) -> tuple[float, Array]:
-            found = self._chosen(self._eliminated(which, self.weights + prices / unit))
-            seen.append(found)
-            over = (_vector(found.cost) - room) / unit
+            numbers = tuple(self._eliminated(which, self.weights + prices / unit))
+            found = seen.setdefault(numbers, self._chosen(numbers))
+            over = (vector(found.cost) - room) / unit
             return found.price + float(prices @ over), over
 
-        bound, _ = minimize.relax(priced, limit, RESOURCES)
-        if bound > limit:
+        found, prices = minimize.relax(priced, limit, RESOURCES)
+        if found > limit:
             return None
-        fitting = [c for c in seen if _fits(c.cost, capacity)]
-        best = min(fitting, key=lambda c: c.price, default=None)
-        bound = max(bound, free.price)
-        if best is not None and best.price - bound <= 1e-9 * abs(best.price):
-            return replace(best, bound=bound)
-        exact = self._program(which, capacity, bound)
-        if exact is not None:
-            # Its solver has missed a cheaper folding once, so no proof rests on it.
-            exact = replace(exact, bound=bound)
-        options = [c for c in (best, exact) if c is not None]
-        return min(options, key=lambda c: (c.price, -c.bound), default=None)
+        bound = max(found, free.price)
+        best = self._crossed(seen, self.weights + prices / unit, capacity)
+        near = NEAR if len(self.places) > MANY else 0.0
+        for share in SHARES:
+            top = best.price if best else limit
+            if top - bound <= max(near, 1e-9) * abs(top):
+                break
+            # A whole up to here has nothing else in it, so where one is found, none is cheaper.
+            most = bound + share * (top - bound)
+            left = self._within(which, prices / unit, most + float(prices @ (room / unit)))
+            exact = self._program(left, capacity, bound, near)
+            if exact is not None and (best is None or exact.price < best.price):
+                best = exact
+            if exact is not None and exact.price <= most:
+                break
+        # The program's solver has missed a cheaper folding once, so no proof rests on it.
+        return replace(best, bound=bound) if best else None
+
+    def _crossed(
+        self, seen: Mapping[tuple[int, ...], Chosen], weights: Array, capacity: Cost
+    ) -> Chosen | None:
+        """The cheapest within a capacity of some wholes, and of those that begin as one of them and end as another.
+
+        Those that are cheapest by the given weights are crossed: where these are equally good but for what is short,
+        what begins as one and ends as the other is hardly worse.
+        """
+        parents = sorted(seen, key=lambda n: float(vector(seen[n].cost) @ weights))[:PARENTS]
+        fitting = [c for c in seen.values() if _fits(c.cost, capacity)]
+        room = vector(capacity)
+        for first, second in permutations(parents, 2):
+            totals = self._crossings(first, second)
+            prices = np.where((totals <= room).all(1), totals @ self.weights, np.inf)
+            cut = int(np.argmin(prices))
+            if np.isfinite(prices[cut]):
+                fitting.append(self._chosen((*first[:cut], *second[cut:])))
+        return min(fitting, key=lambda c: c.price, default=None)
+
+    def _crossings(self, first: Sequence[int], second: Sequence[int]) -> Array:
+        """By how many places are taken from the first whole before the second's follow, what all need."""
+        count, family = len(self.places), self.device.family
+        # By place, how much more the first needs than the second; a link changes twice, with either end.
+        steps = np.zeros((count + 1, RESOURCES))
+        for i, place in enumerate(self.places):
+            both = place.costs(np.array([first[i], second[i]]), family)
+            steps[0] += both[1]
+            steps[i + 1] += both[0] - both[1]
+        for link in self._links:
+            made, read = self.places[link.maker].lanes, self.places[link.reader].lanes
+            at = made[first[link.maker], 1], made[second[link.maker], 1]
+            to = read[first[link.reader], 0], read[second[link.reader], 0]
+            if link.maker == link.reader:
+                all_second, mixed, all_first = link.costs[at[1]], link.costs[at[0]], link.costs[at[0]]
+            else:
+                all_second, mixed, all_first = (
+                    link.costs[at[1], to[1]],
+                    link.costs[at[0], to[1]],
+                    link.costs[at[0], to[0]],
+                )
+            steps[0] += all_second
+            steps[link.maker + 1] += mixed - all_second
+            steps[link.reader + 1] += all_first - mixed
+        total: Array = np.cumsum(steps, 0)
+        return total
+
+    def _within(self, which: list[Array], prices: Array, most: float) -> list[Array]:
+        """The foldings of each place without those that only wholes above a cost contain, resources at such prices."""
+        sizes, weights = self._variables[1], self.weights + prices
+        tables, _ = self._tables(which, weights)
+        least = minimize.least_with(sizes, tables, self._order or [])
+        left = []
+        for place, mine, table, bound in zip(self.places, which, tables, least, strict=False):
+            at = place.lanes[mine, : bound.ndim].T
+            # What costs more than the best with the same beats makes the whole so much dearer.
+            above = place.costs(mine, self.device.family) @ weights - table.costs[tuple(at)]
+            left.append(mine[bound[tuple(at)] + above <= most + 1e-9 * abs(most)])
+        return left
 
     def _eliminated(self, which: list[Array], weights: Array) -> list[int]:
         """By place, the number of its folding in the cheapest whole."""
         of, sizes = self._variables
+        tables, picks = self._tables(which, weights)
+        values = minimize.eliminate(sizes, tables, self._order or [])
+        return [int(pick[values[first], values[last]]) for pick, (first, last) in zip(picks, of, strict=True)]
+
+    def _tables(self, which: list[Array], weights: Array) -> tuple[list[Table], list[Array]]:
+        """The terms of a whole's cost, those of the places first; and by place which folding each entry is."""
+        of, _ = self._variables
         tables, picks = [], []
         for place, mine, (first, last) in zip(self.places, which, of, strict=True):
             costs = place.costs(mine, self.device.family) @ weights
             grid = np.full([len(v) for v in place.values], np.inf)
             pick = np.zeros(grid.shape, np.int64)
-            for i, (row, column), cost in zip(mine, place.lanes[mine], costs, strict=True):
-                if cost < grid[row, column]:
-                    grid[row, column], pick[row, column] = cost, i
+            falling = np.argsort(costs, kind="stable")[::-1]  # of equal beats the cheapest is written last
+            at = tuple(place.lanes[mine[falling]].T)
+            grid[at], pick[at] = costs[falling], mine[falling]
             picks.append(pick)
             tables.append(Table((first,), np.diag(grid)) if place.single else Table((first, last), grid))
-        for link in self._links:
-            scope = (
-                (of[link.maker][1],) if link.maker == link.reader else (of[link.maker][1], of[link.reader][0])
-            )
-            tables.append(Table(scope, link.costs @ weights))
-        values = minimize.eliminate(sizes, tables, self._order or [])
-        return [int(pick[values[first], values[last]]) for pick, (first, last) in zip(picks, of, strict=True)]
+        between = self._between_all if weights is self.weights else self._priced_links(weights)
+        return tables + between, picks
+
+    @cached_property
+    def _between_all(self) -> list[Table]:
+        return self._priced_links(self.weights)
+
+    def _priced_links(self, weights: Array) -> list[Table]:
+        """What lies between places, as terms."""
+        of, _ = self._variables
+        scopes = (
+            (of[k.maker][1],) if k.maker == k.reader else (of[k.maker][1], of[k.reader][0])
+            for k in self._links
+        )
+        return [Table(scope, k.costs @ weights) for scope, k in zip(scopes, self._links, strict=True)]
 
     def _chosen(self, numbers: Sequence[int], bound: float | None = None) -> Chosen:
         total = np.zeros(RESOURCES)
@@ -303,8 +322,10 @@ class Choices:
         worth = float(total @ self.weights)
         return Chosen(ops, interval, Cost(*map(float, total)), worth, worth if bound is None else bound)
 
-    def _program(self, which: list[Array], capacity: Cost | None, bound: float) -> Chosen | None:
-        """The cheapest within a capacity, by integer programming."""
+    def _program(
+        self, which: list[Array], capacity: Cost | None, bound: float, gap: float = 0.0
+    ) -> Chosen | None:
+        """The cheapest within a capacity, or one within a share of it, by integer programming."""
         program = Program()
         groups = []
         for place, mine in zip(self.places, which, strict=True):
@@ -322,8 +343,8 @@ class Choices:
                 (groups[link.reader], np.searchsorted(columns, read)),
             )
             program.link(costs, ends)
-        room = np.full(RESOURCES, np.inf) if capacity is None else _vector(capacity)
-        found, proved = program.solve(self.weights, room)
+        room = np.full(RESOURCES, np.inf) if capacity is None else vector(capacity)
+        found, proved = program.solve(self.weights, room, gap)
         if found is None:
             return None
         numbers = [int(mine[np.argmax(found[group])]) for mine, group in zip(which, groups, strict=True)]
@@ -331,13 +352,4 @@ class Choices:
 
 
 def _fits(cost: Cost, capacity: Cost) -> bool:
-    return bool(np.all(_vector(cost) <= _vector(capacity)))
-
-
-@lru_cache(2**18)
-def _plumbing(family: Family, ints: Ints, have: int, want: int, queued: bool) -> tuple[float, ...]:
-    """Resources of what lies between ops of so many lanes."""
-    total = Cost()
-    for op in streams.plumbing(have, want, queued=queued):
-        total += op.cost(family, Tensor((1,), ints))
-    return tuple(map(float, _vector(total)))
+    return bool(np.all(vector(cost) <= vector(capacity)))

@@ -34,7 +34,7 @@ class MismatchError(Bnn2hwError):
 
 
 class FoldingError(Bnn2hwError):
-    """A folding that does not divide, or a rate that no folding reaches."""
+    """A folding that a layer has not, or a rate that no folding reaches."""
 
 
 class DoesNotFitError(FoldingError):

@@ -70,10 +70,10 @@ class Estimate:
 
 
 LUT_ERRORS = {
-    "ecp5": (0.032, 0.114),
-    "xilinx": (0.038, 0.133),
-    "ice40": (0.039, 0.148),
-    "gowin": (0.037, 0.134),
+    "ecp5": (0.031, 0.114),
+    "xilinx": (0.037, 0.133),
+    "ice40": (0.038, 0.148),
+    "gowin": (0.036, 0.134),
 }
 """Mean and worst error of the LUTs of single ops, by the families whose models are held against synthesis.
 

@@ -57,7 +57,7 @@ def for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None 
         by_hand: layers whose folding is given; they may be slower than `period`.
 
     Raises:
-        FoldingError: an op is slower in every folding, or a folding by hand names no layer or does not divide.
+        FoldingError: an op is slower in every folding, or a folding by hand names no layer or is none of its own.
     """
     return graph.map_ops(_for_rate(graph, period, device, by_hand).ops)
 
@@ -79,7 +79,7 @@ def for_device(graph: Graph, device: Device, by_hand: Folding | None = None) -> 
     """The fastest folding that the device is predicted to hold, and the cheapest of those.
 
     Raises:
-        FoldingError: even the slowest does not fit, or a folding by hand does not divide.
+        FoldingError: even the slowest does not fit, or a folding by hand is none of its layer's own.
     """
     return graph.map_ops(_fastest(Choices(graph, device, _by_hand(graph, by_hand or {}))).ops)
 
@@ -173,7 +173,7 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
     """The ops that a folding by hand names, refolded.
 
     Raises:
-        FoldingError: it names no layer, has a key that this layer has not, or does not divide.
+        FoldingError: it names no layer, has a key that this layer has not, or is none of its own.
     """
     foldable = {n.name: (n, op) for n, op in estimate.hardware_nodes(graph) if _knobs(op)}
     ops: dict[str, Op] = {}
@@ -183,8 +183,16 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
                 f"the folding names a layer '{name}' that is not there; layers: {', '.join(foldable)}"
             )
         node, op = foldable[name]
-        ops[name] = _refolded(name, op, list(op.foldings(*graph.inputs_of(node))), knobs)
+        ops[name] = _refolded(name, op, list(op.allowed(*graph.inputs_of(node))), knobs)
     return ops
+
+
+def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:
+    """Why a value of a knob is none of the legal ones."""
+    fewer = max((v for v in legal if isinstance(value, int) and v < value), default=0)
+    if knob == "pixels" or not fewer or fewer == legal[-1] or all(legal[-1] % v == 0 for v in legal):
+        return "does not divide"
+    return f"takes as many folds as {fewer} does"
 
 
 def _refolded(
@@ -193,7 +201,7 @@ def _refolded(
     """That of an op's foldings which is as wanted, and otherwise as the op is.
 
     Raises:
-        FoldingError: a knob that it has not, a value that does not divide, or values that do not go together.
+        FoldingError: a knob that it has not, a value that makes no folds, or values that do not go together.
     """
     known = [knob for knob in KNOBS if any(hasattr(o, knob) for o in options)]
     for knob, value in wanted.items():
@@ -201,9 +209,8 @@ def _refolded(
             raise FoldingError(f"layer '{name}' has no '{knob}'; it has {', '.join(known)}")
         legal = sorted({getattr(o, knob, 1) for o in options})
         if value not in legal:
-            raise FoldingError(
-                f"layer '{name}': {knob}={value!r} does not divide; use one of {', '.join(map(str, legal))}"
-            )
+            wrong, ways = _wrong(knob, value, legal), ", ".join(map(str, legal))
+            raise FoldingError(f"layer '{name}': {knob}={value!r} {wrong}; use one of {ways}")
     fitting = [o for o in options if all(getattr(o, knob, 1) == value for knob, value in wanted.items())]
     if not fitting:
         values = ", ".join(f"{knob}={value}" for knob, value in wanted.items())

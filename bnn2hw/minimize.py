@@ -66,21 +66,29 @@ def order(sizes: Sequence[int], scopes: Sequence[tuple[int, ...]]) -> list[int] 
     return found
 
 
-def eliminate(sizes: Sequence[int], tables: Sequence[Table], turns: Sequence[int]) -> list[int]:
-    """The values of all variables at which the sum of the tables is least; of equal ones those with small indices.
+@dataclass(frozen=True)
+class _Bucket:
+    """A variable that was taken out: the sum of the tables that held it, over a scope of which it is the last.
 
-    Args:
-        sizes: by variable, how many values it has.
-        tables: the terms; some combination must be finite in all.
-        turns: an order of all variables, from `order`.
+    Attributes:
+        scope: the other variables, then this one.
+        total: that sum.
+        tables: the numbers of the tables in it; those from the last given table on are the rests of earlier buckets.
     """
+
+    scope: tuple[int, ...]
+    total: Array
+    tables: tuple[int, ...]
+
+
+def _buckets(sizes: Sequence[int], tables: Sequence[Table], turns: Sequence[int]) -> list[_Bucket]:
+    """All variables taken out in turn; of each bucket, the least over its variable is a table for a later one."""
     holding: list[dict[int, Table]] = [{} for _ in sizes]
     for number, table in enumerate(tables):
         for variable in table.of:
             holding[variable][number] = table
-    number = len(tables)
-    steps: list[tuple[int, tuple[int, ...], Array]] = []
-    for variable in turns:
+    buckets = []
+    for number, variable in enumerate(turns, len(tables)):
         mine = holding[variable]
         others = tuple(sorted({v for t in mine.values() for v in t.of} - {variable}))
         scope = (*others, variable)
@@ -90,15 +98,57 @@ def eliminate(sizes: Sequence[int], tables: Sequence[Table], turns: Sequence[int
             for other in table.of:
                 if other != variable:
                     del holding[other][key]
-        steps.append((variable, others, np.argmin(total, -1)))
+        buckets.append(_Bucket(scope, total, tuple(mine)))
         rest = Table(others, total.min(-1))
         for other in others:
             holding[other][number] = rest
-        number += 1
+    return buckets
+
+
+def eliminate(sizes: Sequence[int], tables: Sequence[Table], turns: Sequence[int]) -> list[int]:
+    """The values of all variables at which the sum of the tables is least; of equal ones those with small indices.
+
+    Args:
+        sizes: by variable, how many values it has.
+        tables: the terms; some combination must be finite in all.
+        turns: an order of all variables, from `order`.
+    """
     values = [0] * len(sizes)
-    for variable, others, best in reversed(steps):
-        values[variable] = int(best[tuple(values[v] for v in others)])
+    for bucket in reversed(_buckets(sizes, tables, turns)):
+        *others, variable = bucket.scope
+        values[variable] = int(np.argmin(bucket.total[tuple(values[v] for v in others)]))
     return values
+
+
+def least_with(sizes: Sequence[int], tables: Sequence[Table], turns: Sequence[int]) -> list[Array]:
+    """For each table, and each of its entries, the least sum of all tables in which that entry is.
+
+    Args are those of `eliminate`.
+    """
+    buckets = _buckets(sizes, tables, turns)
+    into = {number: at for at, bucket in enumerate(buckets) for number in bucket.tables}
+    least = sum(float(b.total.min()) for b in buckets if len(b.scope) == 1)
+    found: list[Array] = [np.zeros(0)] * len(buckets)
+    for at in range(len(buckets) - 1, -1, -1):
+        scope, total = buckets[at].scope, buckets[at].total
+        if len(scope) == 1:
+            found[at] = total + (least - float(total.min()))
+            continue
+        parent, rest = into[len(tables) + at], total.min(-1)
+        outside = _least_over(found[parent], buckets[parent].scope, scope[:-1])
+        around = np.full(rest.shape, np.inf)
+        np.subtract(outside, rest, out=around, where=np.isfinite(rest))
+        found[at] = total + around[..., None]
+    at_tables = ((t, into[number]) for number, t in enumerate(tables))
+    return [_least_over(found[at], buckets[at].scope, t.of) for t, at in at_tables]
+
+
+def _least_over(costs: Array, scope: tuple[int, ...], kept: tuple[int, ...]) -> Array:
+    """The least over all variables of a scope but some, with an axis for each of these, in their order."""
+    gone = tuple(i for i, v in enumerate(scope) if v not in kept)
+    left = [v for v in scope if v in kept]
+    least: Array = costs.min(gone).transpose([left.index(v) for v in kept])
+    return least
 
 
 def _spread(table: Table, scope: tuple[int, ...]) -> Array:
@@ -155,8 +205,14 @@ class Program:
                 factors = np.concatenate([np.ones(len(entries)), -np.ones(len(chosen))])
                 self._equal(np.concatenate([entries, chosen]), factors, 0.0)
 
-    def solve(self, weights: Array, bounds: Array) -> tuple[Array | None, bool]:
-        """The variables of the cheapest solution, or None where none was found; and whether that is proved."""
+    def solve(self, weights: Array, bounds: Array, gap: float = 0.0) -> tuple[Array | None, bool]:
+        """The variables of the cheapest solution, or None where none was found; and whether that is proved.
+
+        Args:
+            weights: of the resources.
+            bounds: by resource, at most how much of it.
+            gap: by which share a solution may be dearer that is taken for the cheapest.
+        """
         costs = np.concatenate(self.costs)
         shape = (len(self._sides), len(costs))
         rows, columns = np.concatenate(self._rows), np.concatenate(self._columns)
@@ -173,9 +229,9 @@ class Program:
             bounds=optimize.Bounds(0, 1),
             constraints=constraints,
             # HiGHS' presolve has lost the best solution of a feasible program (soak case 151 of tests/test_fold.py).
-            options={"time_limit": SECONDS, "mip_rel_gap": 0.0, "presolve": False},
+            options={"time_limit": SECONDS, "mip_rel_gap": gap, "presolve": False},
         )
-        return found.x, found.status in (0, 2)
+        return found.x, found.status in (0, 2) and not gap
 
     def _variables(self, costs: Array, whole: int) -> Array:
         first = self.size
@@ -192,7 +248,7 @@ class Program:
 
 def relax(
     least: Callable[[Array], tuple[float, Array]], limit: float, count: int, rounds: int = 60
-) -> tuple[float, list[Array]]:
+) -> tuple[float, Array]:
     """The largest lower bound that prices on overdrawn resources give (Lagrange's dual, by cutting planes).
 
     Args:
@@ -203,14 +259,14 @@ def relax(
         rounds: at most.
 
     Returns:
-        The bound and the prices that were tried.
+        The bound, and the prices that give it.
     """
-    prices, best = np.zeros(count), -np.inf
-    tried, cuts, sides = [], [], []
+    prices, best, at = np.zeros(count), -np.inf, np.zeros(count)
+    cuts, sides = [], []
     for _ in range(rounds):
         value, over = least(prices)
-        tried.append(prices)
-        best = max(best, value)
+        if value > best:
+            best, at = value, prices
         cuts.append([*(-over), 1.0])
         sides.append(value - float(prices @ over))
         top = optimize.linprog(
@@ -222,4 +278,4 @@ def relax(
         if top.x is None or best > limit or -top.fun - best <= 1e-9 * abs(best):
             break
         prices = top.x[:count]
-    return best, tried
+    return best, at

@@ -27,7 +27,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Mismatch:
-    """The first place where a stream of the hardware differs from golden."""
+    """The first place where a stream of the hardware differs from golden; in padding where `channel` is below 0."""
 
     stream: str
     frame: int
@@ -41,6 +41,8 @@ class Mismatch:
             return f"stream '{self.stream}': only {self.frame} whole frames came out"
         if self.expected is None:
             return f"stream '{self.stream}': more beats came out than {self.frame} frames hold"
+        if self.channel < 0:
+            return f"stream '{self.stream}': frame {self.frame}: padding that must be 0 is not"
         at = f" position {self.position}," if self.position else ""
         return (
             f"stream '{self.stream}': frame {self.frame},{at} channel {self.channel}: "
@@ -281,11 +283,15 @@ def _first_difference(stream: Stream, recorded: Array, expected: Array, start: i
     """Where the beats of these frames first differ; only then are they decoded."""
     frame = stream.beats * stream.bytes
     found = recorded[start * frame : (start + len(expected)) * frame]
-    if found.size == len(expected) * frame and np.array_equal(found, stream.pack(expected).reshape(-1)):
-        return None
     whole = found.size // frame
-    values = stream.unpack(np.array(found[: whole * frame]).reshape(-1, stream.bytes))
+    beats = np.array(found[: whole * frame]).reshape(-1, stream.bytes)
+    if whole == len(expected) and np.array_equal(stream.compared(beats), stream.pack(expected)):
+        return None
+    values = stream.unpack(beats)
     wrong = np.argwhere(values != expected[:whole])
+    if not wrong.size and whole == len(expected):
+        padding = np.flatnonzero((beats != stream.pack(expected)).any(axis=1))[0]
+        return Mismatch(stream.name, start + int(padding) // stream.beats, (), -1, 0, 1)
     if not wrong.size:
         return Mismatch(stream.name, start + whole, (), 0, 0, None)
     at = tuple(int(i) for i in wrong[0])

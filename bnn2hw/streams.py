@@ -14,15 +14,14 @@ cannot deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import lcm
 
 import numpy as np
 
-from bnn2hw import estimate
+from bnn2hw import estimate, plumbing
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir import Graph, Handshakes, HardwareOp, Node, View
+from bnn2hw.ir import Beats, Graph, Handshakes, HardwareOp, Node, View
 from bnn2hw.ir.timing import Buffered, Steps, Times, backward
 from bnn2hw.ops.fifo import Fifo, needed_depth
 from bnn2hw.ops.matvec import MatVec
@@ -61,11 +60,11 @@ def inserted(graph: Graph) -> Graph:
     return _Inserter(graph).run()
 
 
-def _lanes_out(graph: Graph, name: str) -> int:
+def _beats_out(graph: Graph, name: str) -> Beats:
     node = graph[graph.wire(name)]
     if isinstance(node.op, Source):
-        return node.op.lanes
-    return _hardware(node).lanes(*graph.inputs_of(node))[1]
+        return Beats(node.op.lanes)
+    return _hardware(node).beats(*graph.inputs_of(node))[1]
 
 
 class _Inserter:
@@ -86,23 +85,28 @@ class _Inserter:
     def _input(self, node: Node, port: int) -> str:
         """The edge that a node reads, behind a FIFO and converters of its own where it needs them."""
         edge = self.graph.wire(node.inputs[port])
-        have, want = _lanes_out(self.graph, edge), _hardware(node).lanes(*self.graph.inputs_of(node))[0]
+        have, want = _beats_out(self.graph, edge), _hardware(node).beats(*self.graph.inputs_of(node))[0]
         stem = f"{edge}.{node.name}{port or ''}" if shared(self.graph, edge) else edge
-        name, feeds = stem, edge
-        for op in plumbing(have, want, queued=queued(self.graph, node, port, same=have == want)):
-            name = f"{name}.fifo" if isinstance(op, Fifo) else f"{stem}.to{op.lanes()[1]}"
-            feeds = self._add(name, op, feeds)
-        return self._viewed(f"{stem}.view", node.inputs[port], edge, feeds)
+        ops = plumbing.between(have, want, queued=queued(self.graph, node, port, same=have.serves(want)))
+        return self._viewed(f"{stem}.view", node.inputs[port], edge, self._laid(stem, ops, edge))
+
+    def _laid(self, stem: str, ops: Sequence[Fifo | Width], edge: str) -> str:
+        """The edge at the end of some plumbing."""
+        name = stem
+        for op in ops:
+            beats = op.beats()[1]
+            of = f"of{beats.vector}" if beats.vector else ""
+            name = f"{name}.fifo" if isinstance(op, Fifo) else f"{stem}.to{beats.lanes}{of}"
+            edge = self._add(name, op, edge)
+        return edge
 
     def _output(self, number: int) -> str:
         """The edge that leaves the design, behind a FIFO of its own where others read it too."""
         edge = self.graph.wire(self.graph.outputs[number])
         same = leaving(self.graph, edge)
         stem = f"{edge}.output{same.index(number) or ''}"
-        feeds = edge
-        if len(same) > 1 or self.graph.readers[edge]:
-            feeds = self._add(f"{stem}.fifo", Fifo(_lanes_out(self.graph, edge)), edge)
-        return self._viewed(f"{stem}.view", self.graph.outputs[number], edge, feeds)
+        ops = plumbing.outgoing(_beats_out(self.graph, edge), queued=shared(self.graph, edge))
+        return self._viewed(f"{stem}.view", self.graph.outputs[number], edge, self._laid(stem, ops, edge))
 
     def _viewed(self, name: str, edge: str, wire: str, feeds: str) -> str:
         """A stream under the shape and the meaning that its reader sees."""
@@ -151,26 +155,6 @@ def queued(graph: Graph, node: Node, port: int, *, same: bool) -> bool:
     return not (
         isinstance(maker, Source) or (_hardware(node).one_to_one and isinstance(maker, MatVec) and same)
     )
-
-
-def plumbing(have: int, want: int, *, queued: bool) -> list[Fifo | Width]:
-    """What lies between ops of so many lanes: a FIFO, and converters, each with a FIFO behind it."""
-    ops: list[Fifo | Width] = [Fifo(have)] if queued else []
-    for converter in _converters(have, want):
-        ops += [converter, Fifo(converter.lanes()[1])]
-    return ops
-
-
-def _converters(have: int, want: int) -> list[Width]:
-    """One converter where one width divides the other, otherwise two by way of their least common multiple."""
-    if have == want:
-        return []
-    if want % have == 0:
-        return [Width(have, want // have, widens=True)]
-    if have % want == 0:
-        return [Width(want, have // want, widens=False)]
-    wide = lcm(have, want)
-    return [*_converters(have, wide), *_converters(wide, want)]
 
 
 @dataclass(frozen=True)
@@ -239,7 +223,7 @@ class _Schedule:
         """The latest cycles for a stage when its readers take their inputs in these."""
         deadlines = [times[s.name].taken[port] - 1 for s, port in self.readers[stage.name]]
         if stage.name in self.ends:
-            beats = self.graph.types[stage.name].size // _lanes_out(self.graph, stage.name)
+            beats = _beats_out(self.graph, stage.name).count(self.graph.types[stage.name].size)
             deadlines.append(np.repeat((np.arange(frames, dtype=np.int64) + 1) * self.period, beats))
         return self._alap(stage, deadlines[0] if len(deadlines) == 1 else np.minimum.reduce(deadlines))
 
@@ -277,7 +261,7 @@ class _Schedule:
 
     def _bits(self, name: str) -> int:
         """Width of a stage's output."""
-        return _lanes_out(self.graph, name) * self.graph.types[name].ints.bits
+        return _beats_out(self.graph, name).lanes * self.graph.types[name].ints.bits
 
 
 def _deepen(graph: Graph) -> Graph:
@@ -334,8 +318,8 @@ def _loosened(schedule: _Schedule, depths: Mapping[str, int]) -> dict[str, int]:
 
 def _with_depths(graph: Graph, depths: Mapping[str, int]) -> Graph:
     """The graph with FIFOs of these depths."""
-    lanes = {name: _lanes_out(graph, graph.wire(graph[name].inputs[0])) for name in depths}
-    return graph.map_ops({name: Fifo(lanes[name], depth) for name, depth in depths.items()})
+    beats = {name: _beats_out(graph, graph[name].inputs[0]) for name in depths}
+    return graph.map_ops({name: replace(Fifo.of(beats[name]), depth=depth) for name, depth in depths.items()})
 
 
 def _of_the_latest(schedule: _Schedule) -> dict[str, int]:

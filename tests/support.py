@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
 
-from bnn2hw import boards, golden
+from bnn2hw import boards, estimate, golden, plumbing
 from bnn2hw.backends import verilog
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Graph, HardwareOp, Node, Tensor
-from bnn2hw.ops import HARDWARE_OPS, Source
+from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Tensor
+from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold, Xnor
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -20,10 +22,28 @@ EXAMPLES = ROOT / "examples"
 
 
 def alone(op: HardwareOp, *x: Tensor) -> Graph:
-    """A streamed graph of one op."""
+    """A streamed graph of one op, with converters beside it where its beats are ragged, as ports' are not."""
+    taken, given = op.beats(*x)
     names = [f"x{i or ''}" for i in range(len(x))]
-    sources = [Node(name, Source(tensor, op.lanes(*x)[0])) for name, tensor in zip(names, x, strict=True)]
-    return Graph((*sources, Node("y", op, tuple(names))), ("y",))
+    nodes = [Node(name, Source(tensor, taken.whole.lanes)) for name, tensor in zip(names, x, strict=True)]
+    for converter in _converters(plumbing.between(taken.whole, taken, queued=False)):
+        nodes.append(Node("x.ragged", converter, ("x",)))
+        names = ["x.ragged"]
+    nodes.append(Node("y", op, tuple(names)))
+    for converter in _converters(plumbing.outgoing(given, queued=False)):
+        nodes.append(Node("y.whole", converter, ("y",)))
+    return Graph(tuple(nodes), (nodes[-1].name,))
+
+
+def _converters(laid: Sequence[HardwareOp]) -> list[HardwareOp]:
+    return [op for op in laid if not isinstance(op, Fifo)]
+
+
+def cycles_alone(op: HardwareOp, *x: Tensor) -> Cycles:
+    """Those of an op, or where it stands between converters those of all."""
+    graph = alone(op, *x)
+    whole = graph.outputs == ("y",) and "x.ragged" not in graph.types
+    return op.cycles(*x) if whole else Cycles(op.interval(*x), estimate.latency(graph))
 
 
 def family_forms() -> list[ParameterSet]:
@@ -37,6 +57,20 @@ def family_forms() -> list[ParameterSet]:
                 if design.files != portable.files:
                     found.append(pytest.param(op, x, design, id=f"{op.kind}-{i}-{family.name}"))
     return found
+
+
+def mlp(*widths: int) -> Graph:
+    """Dense layers with a threshold after each but the last."""
+    rng = np.random.default_rng(0)
+    nodes = [Node("x", Source(Tensor((widths[0],), BIPOLAR)))]
+    for i, (mw, mh) in enumerate(itertools.pairwise(widths)):
+        nodes.append(
+            Node(f"fc{i}", Xnor(rng.choice(np.array([-1, 1], np.int8), (mw, mh))), (nodes[-1].name,))
+        )
+        if i < len(widths) - 2:
+            cuts = rng.choice(Ints(-mw, mw, 2).values(), (mh, 1))
+            nodes.append(Node(f"sign{i}", Threshold(cuts), (f"fc{i}",)))
+    return Graph(tuple(nodes), (nodes[-1].name,))
 
 
 def random_values(tensor: Tensor, count: int, seed: int = 0) -> Array:

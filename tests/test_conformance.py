@@ -12,7 +12,7 @@ from bnn2hw.backends.design import Design
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.resources import data_dir
-from tests.support import alone, family_forms, random_frames, random_values
+from tests.support import alone, cycles_alone, family_forms, random_frames, random_values
 
 Example = tuple[HardwareOp, tuple[Tensor, ...]]
 EXAMPLES = [
@@ -56,7 +56,7 @@ def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, 
     if backend == "hls" and op.writable:
         pytest.skip("C++ has no loadable form: this would be the same op once more")
     graph = alone(op, *x)
-    design, predicted = backends.render(backend, graph), op.cycles(*x)
+    design, predicted = backends.render(backend, graph), cycles_alone(op, *x)
     frames = random_frames(graph, FRAMES)
 
     smooth = simulate.simulate(design, graph, frames, predicted)
@@ -74,7 +74,7 @@ def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, 
 
 @pytest.mark.parametrize(("op", "x", "design"), family_forms())
 def test_the_forms_of_a_family_equal_golden(op: HardwareOp, x: tuple[Tensor, ...], design: Design) -> None:
-    graph, predicted = alone(op, *x), op.cycles(*x)
+    graph, predicted = alone(op, *x), cycles_alone(op, *x)
     frames = random_values(x[0], FRAMES)
 
     smooth = simulate.simulate(design, graph, frames, predicted, cells=True)
@@ -88,8 +88,9 @@ def test_the_forms_of_a_family_equal_golden(op: HardwareOp, x: tuple[Tensor, ...
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
 def test_schedules_agree_with_the_interval(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
     timing = op.timing(*x)
-    beats_in = [tensor.size // op.lanes(*x)[0] for tensor in x]
-    beats_out = op.infer(*x).size // op.lanes(*x)[1]
+    taken, given = op.beats(*x)
+    beats_in = [taken.count(tensor.size) for tensor in x]
+    beats_out = given.count(op.infer(*x).size)
     deadline = np.repeat(np.arange(1, 4) * op.interval(*x), beats_out)
 
     early = timing.asap(*(np.arange(3 * beats) for beats in beats_in))
@@ -112,7 +113,7 @@ def test_every_folding_keeps_the_meaning(op: HardwareOp, x: tuple[Tensor, ...]) 
     frames = [random_values(tensor, 3, i) for i, tensor in enumerate(x)]
     expected = op.golden(*frames)
 
-    for folded in op.foldings(*x):
+    for folded in op.allowed(*x):
         assert folded.infer(*x) == op.infer(*x)
         assert np.array_equal(folded.golden(*frames), expected)
         assert folded.interval(*x) >= 1

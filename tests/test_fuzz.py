@@ -11,7 +11,8 @@ from bnn2hw import estimate, fold, streams
 from bnn2hw.backends import verilog
 from bnn2hw.errors import UnsupportedError
 from bnn2hw.flow import Accelerator
-from bnn2hw.ir import Graph
+from bnn2hw.ir import Graph, HardwareOp
+from bnn2hw.ops import MatVec
 from bnn2hw.simulate import simulate
 from tests import layerwise
 from tests import networks as net
@@ -89,9 +90,14 @@ def _around(rng: np.random.Generator) -> list[keras.layers.Layer]:
 
 
 def random_folding(graph: Graph, rng: np.random.Generator) -> Graph:
-    ops = {}
+    """Any folding that a user may ask for; half of the ops that may hang on a unit have its lanes."""
+    ops: dict[str, HardwareOp] = {}
     for node, op in estimate.hardware_nodes(graph):
-        choices = list(op.foldings(*graph.inputs_of(node)))
+        choices = list(op.allowed(*graph.inputs_of(node)))
+        before = ops.get(graph.wire(node.inputs[0]))
+        if isinstance(before, MatVec) and op.one_to_one and rng.random() < 0.5:
+            same = [o for o in choices if (o.pe, o.pixels) == (before.pe, before.pixels)]
+            choices = same or choices
         ops[node.name] = choices[rng.integers(len(choices))]
     return graph.map_ops(ops)
 

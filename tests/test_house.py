@@ -17,7 +17,7 @@ FLOORS = (
     | {"minimize"}
     | {"absorb", "spread", "netlist"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
-    | {"deviation", "unroll", "choices", "rates"}
+    | {"deviation", "unroll", "choices", "places", "plumbing", "rates"}
     | {"gates", "shell", "implement", "handover", "host", "virtual", "images", "written"},
     {"flow", "front", "retrain"},
     {""},

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn2hw.ir import Graph, HardwareOp, Tensor, View
+from bnn2hw.ir import Array, Beats, Graph, HardwareOp, Tensor, View
 from bnn2hw.ops.source import Source
 
 
@@ -18,13 +18,16 @@ from bnn2hw.ops.source import Source
 class Stream:
     """A stream of the design: the edge `name` of the graph under the identifier `id`.
 
-    A beat carries `lanes` values, the first in the least significant bits, in row-major order.
+    A beat carries `lanes` values, the first in the least significant bits, in row-major order; `vector` and `zeros` are
+    as in `Beats`.
     """
 
     name: str
     id: str
     tensor: Tensor
     lanes: int
+    vector: int = 0
+    zeros: bool = False
 
     @property
     def bits(self) -> int:
@@ -34,7 +37,7 @@ class Stream:
     @property
     def beats(self) -> int:
         """Beats per frame."""
-        return self.tensor.size // self.lanes
+        return Beats(self.lanes, self.vector).count(self.tensor.size)
 
     @property
     def bytes(self) -> int:
@@ -45,15 +48,35 @@ class Stream:
     def words(self) -> str:
         """What it carries, for a reader."""
         shape = "×".join(map(str, self.tensor.shape))
-        return f"{shape} values {self.tensor.ints} of {self.tensor.ints.bits} bit, {self.lanes} per beat"
+        ragged = f", the last ones of each {self.vector} in one of their own" if self.vector else ""
+        return (
+            f"{shape} values {self.tensor.ints} of {self.tensor.ints.bits} bit, {self.lanes} per beat{ragged}"
+        )
 
     def pack(self, values: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Values of whole frames to beats, shape (beats, bytes), little-endian."""
-        return pack(self.tensor.ints.encode(values).reshape(-1, self.lanes), self.tensor.ints.bits)
+        """Values of whole frames to beats, shape (beats, bytes), little-endian; padding is 0."""
+        return pack(self._in_beats(self.tensor.ints.encode(values)), self.tensor.ints.bits)
+
+    def compared(self, beats: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Beats of whole frames with 0 for padding that may be anything."""
+        if not self.vector or self.zeros:
+            return beats
+        there = self._in_beats(np.full((1, self.tensor.size), -1))
+        mask = np.tile(pack(there, self.tensor.ints.bits), (len(beats) // self.beats, 1))
+        return beats & mask
+
+    def _in_beats(self, codes: Array) -> Array:
+        """Codes of whole frames, with 0 for padding, shape (beats, lanes)."""
+        if not self.vector:
+            return codes.reshape(-1, self.lanes)
+        padding = -self.vector % self.lanes
+        return np.pad(codes.reshape(-1, self.vector), ((0, 0), (0, padding))).reshape(-1, self.lanes)
 
     def unpack(self, beats: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Beats of whole frames, shape (beats, bytes), to values of shape (frames, *shape)."""
         codes = unpack(beats, self.tensor.ints.bits, self.lanes)
+        if self.vector:
+            codes = codes.reshape(-1, self.vector + -self.vector % self.lanes)[:, : self.vector]
         return self.tensor.ints.decode(codes).reshape(-1, *self.tensor.shape)
 
 
@@ -218,12 +241,12 @@ def streams(graph: Graph) -> tuple[Stream, ...]:
     for node in nodes:
         op, inputs = node.op, graph.inputs_of(node)
         if isinstance(op, Source):
-            lanes = op.lanes
+            beats = Beats(op.lanes)
         elif isinstance(op, HardwareOp):
-            lanes = op.lanes(*inputs)[1]
+            beats = op.beats(*inputs)[1]
         else:
             raise TypeError(f"node '{node.name}' is no hardware op")
-        made.append(Stream(node.name, ids[node.name], graph.types[node.name], lanes))
+        made.append(Stream(node.name, ids[node.name], graph.types[node.name], *beats))
     return tuple(made)
 
 

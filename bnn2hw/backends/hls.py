@@ -268,7 +268,7 @@ class _Layers:
     ) -> tuple[dict[str, int | str], tuple[Rom, ...]]:
         """Numbers for the process's own struct; vectors and memories as arrays."""
         inputs = self._graph.inputs_of(node)
-        constants: dict[str, int | str] = {"BEATS": inputs[0].size // op.lanes(*inputs)[0]}
+        constants: dict[str, int | str] = {"BEATS": op.beats(*inputs)[0].count(inputs[0].size)}
         memories: dict[str, Memory] = {}
         for name, value in op.params(*inputs).items():
             if isinstance(value, np.ndarray):

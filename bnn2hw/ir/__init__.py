@@ -2,11 +2,12 @@
 
 from bnn2hw.ir.graph import Array, Cost, Cycles, Graph, HardwareOp, Memory, Node, Op, Param, View
 from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Timing
-from bnn2hw.ir.types import BIPOLAR, Ints, Tensor
+from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
 
 __all__ = [
     "BIPOLAR",
     "Array",
+    "Beats",
     "Buffered",
     "Cost",
     "Cycles",

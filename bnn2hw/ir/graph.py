@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bnn2hw.boards import Family
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir.timing import Timing
-from bnn2hw.ir.types import Tensor
+from bnn2hw.ir.types import Beats, Tensor
 
 Array = NDArray[Any]
 Param = int | str | Array
@@ -99,6 +99,11 @@ class HardwareOp(Op):
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         """Values per beat at the input and at the output."""
 
+    def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
+        """How values lie in the beats that it takes and in those that it gives; without padding in most ops."""
+        taken, given = self.lanes(*x)
+        return Beats(taken), Beats(given)
+
     @abstractmethod
     def interval(self, *x: Tensor) -> int:
         """Cycles per frame in the steady state, exactly."""
@@ -110,6 +115,10 @@ class HardwareOp(Op):
     @abstractmethod
     def cost(self, family: Family, *x: Tensor) -> Cost:
         """Predicted resources in a device family."""
+
+    def alike(self, *x: Tensor) -> Hashable:
+        """Equal for ops of equal cost, so that one need not be counted for each; None where it is not told."""
+        return None
 
     @abstractmethod
     def params(self, *x: Tensor) -> Mapping[str, Param]:
@@ -145,8 +154,12 @@ class HardwareOp(Op):
         return self.memories(*x) if self.writable else {}
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        """All legal foldings of this op, itself among them."""
+        """The foldings of this op that may be the cheapest for some rate."""
         yield self
+
+    def allowed(self, *x: Tensor) -> Iterator[Self]:
+        """The foldings that a user may ask for: those of `foldings`, and others that hardly pay."""
+        return self.foldings(*x)
 
     @classmethod
     @abstractmethod
@@ -155,8 +168,8 @@ class HardwareOp(Op):
 
     def cycles(self, *x: Tensor) -> Cycles:
         """Interval and latency of this op alone, its input always there and its output always taken."""
-        lanes = self.lanes(*x)[0]
-        arrive = (np.arange(2 * tensor.size // lanes, dtype=np.int64) for tensor in x)
+        taken = self.beats(*x)[0]
+        arrive = (np.arange(2 * taken.count(tensor.size), dtype=np.int64) for tensor in x)
         return Cycles(self.interval(*x), int(self.timing(*x).asap(*arrive).written[0]))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,41 @@ class Ints:
 
 
 BIPOLAR = Ints(-1, 1, step=2)
+
+
+class Beats(NamedTuple):
+    """How the values of a stream lie in its beats: `lanes` in each, in row-major order.
+
+    Where `vector` is set, beats are ragged: each vector of so many values begins with a beat of its own, and the lanes
+    of its last beat that lie beyond it are padding.
+
+    Attributes:
+        lanes: values per beat.
+        vector: values of a vector, which `lanes` do not divide; 0 where no beat has padding.
+        zeros: whether padding carries code 0; elsewhere it carries anything.
+    """
+
+    lanes: int
+    vector: int = 0
+    zeros: bool = False
+
+    @classmethod
+    def of(cls, lanes: int, vector: int, *, zeros: bool = False) -> Beats:
+        """Those of vectors of so many values, ragged only where lanes do not divide them."""
+        return cls(lanes, vector, zeros) if vector % lanes else cls(lanes)
+
+    @property
+    def whole(self) -> Beats:
+        """Beats without padding that hold at least as much: themselves, or a vector each."""
+        return Beats(self.vector) if self.vector else self
+
+    def count(self, size: int) -> int:
+        """Beats of so many values."""
+        return size // self.vector * -(-self.vector // self.lanes) if self.vector else size // self.lanes
+
+    def serves(self, wanted: Beats) -> bool:
+        """Whether who wants others can take these."""
+        return self[:2] == wanted[:2] and self.zeros >= wanted.zeros
 
 
 @dataclass(frozen=True)

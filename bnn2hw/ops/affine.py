@@ -10,7 +10,7 @@ import numpy as np
 
 from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, Ints, Memory, Tensor
-from bnn2hw.ops.channels import Meaning, channels, signed_bits
+from bnn2hw.ops.channels import Meaning, signed_bits
 from bnn2hw.ops.memories import (
     adder,
     by_lut,
@@ -66,7 +66,7 @@ class Affine(Elementwise):
         scale: real meaning of the output (see Tensor).
         offset: likewise.
         axes: trailing axes of the input that count channels.
-        pe: channels per beat; divides the number of channels.
+        pe: channels per beat; the fewest for their number of beats.
         drop: low bits of the input that do not reach the multiplier, where it comes in steps of 1.
     """
 
@@ -94,20 +94,12 @@ class Affine(Elementwise):
         """Pieces of the function."""
         return int(self.slopes.shape[1])
 
-    @property
-    def folds(self) -> int:
-        """Beats until the same constants are used again."""
-        return max(self.rows // self.pe, 1)
-
     def infer(self, *x: Tensor) -> Tensor:
-        count = channels(x[0], self.rows, self.axes)
+        self.check_folding(*x)
         if self.biases.shape != self.slopes.shape or self.cuts.shape != (self.rows, self.segments - 1):
             raise ValueError(
                 f"slopes {self.slopes.shape}, biases {self.biases.shape} and cuts {self.cuts.shape}"
             )
-        if count % self.pe:
-            raise ValueError(f"pe={self.pe} must divide {count} channels")
-        self.check_pixels(*x)
         if np.any(np.diff(self.cuts, axis=1) < 0):
             raise ValueError("cuts must rise")
         if self.shift < 0 or self.type.step != 1 or max(-self.type.lo, self.type.hi) > MOST:
@@ -200,8 +192,7 @@ class Affine(Elementwise):
             for values, bits in kinds
         ]
         rows = np.concatenate(planes, axis=1)
-        every = np.repeat(rows, self.pe, axis=0) if self.rows == 1 else rows
-        return {"CONSTANTS": Memory(every.reshape(self.folds, -1), 1)}
+        return {"CONSTANTS": Memory(self.in_folds(rows).reshape(self.folds, -1), 1)}
 
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         codes, width, fixed = self._codes(x[0]), x[0].ints.bits, self.folds == 1
@@ -256,6 +247,7 @@ class Affine(Elementwise):
         yield cls(*constants(4, 3), 7, byte, offset=0.5, pe=4), (Tensor((3, 4), Ints(-70, 50)),)
         yield cls(*constants(1, 2), 5, Ints(0, 255), axes=2, pe=3), (Tensor((2, 3), Ints(0, 63)),)
         yield cls(*constants(3, 2), 6, byte, pe=3, pixels=2), (Tensor((2, 4, 3), dot),)
+        yield cls(*constants(5, 2), 6, byte, pe=2), (Tensor((2, 5), dot),)
         real = (0.5, 0.25, 1.0)
         yield cls(*constants(3, 8), 0, Ints(-9, 90000), real, real[::-1]), (Tensor((3, 3), Ints(-70, 50)),)
         ones = np.ones((1, 1), np.int64)

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Queue, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Beats, Cost, HardwareOp, Ints, Queue, Tensor
 from bnn2hw.ir.timing import Times
 from bnn2hw.ops.memories import by_lut, ram_cost, state_bits
 
@@ -22,17 +22,26 @@ class Fifo(HardwareOp):
     Attributes:
         simd: values per beat.
         depth: beats that it holds; at least 2, with which it passes one beat per cycle.
+        vector: of ragged beats (see `Beats`).
+        zeros: likewise.
     """
 
     kind: ClassVar[str] = "fifo"
 
     simd: int = 1
     depth: int = 2
+    vector: int = 0
+    zeros: bool = False
+
+    @classmethod
+    def of(cls, beats: Beats) -> Self:
+        """One for such beats."""
+        return cls(beats.lanes, vector=beats.vector, zeros=beats.zeros)
 
     def infer(self, *x: Tensor) -> Tensor:
-        if x[0].size % self.simd or self.depth < 2:
+        if x[0].size % (self.vector or self.simd) or self.depth < 2:
             raise ValueError(
-                f"simd={self.simd} must divide {x[0].size} values and depth={self.depth} be at least 2"
+                f"{self.vector or self.simd} must divide {x[0].size} values and depth={self.depth} be at least 2"
             )
         return x[0]
 
@@ -42,8 +51,12 @@ class Fifo(HardwareOp):
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd, self.simd
 
+    def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
+        beats = Beats(self.simd, self.vector, self.zeros)
+        return beats, beats
+
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // self.simd
+        return self.beats()[0].count(x[0].size)
 
     def timing(self, *x: Tensor) -> Queue:
         every = np.ones(self.interval(*x), bool)
@@ -73,6 +86,7 @@ class Fifo(HardwareOp):
         yield cls(simd=2, depth=2), (Tensor((3, 4), BIPOLAR),)
         yield cls(simd=1, depth=3), (Tensor((7,), Ints(-4, 3)),)
         yield cls(simd=3, depth=20), (Tensor((4, 6), Ints(0, 5)),)
+        yield cls(simd=3, depth=2, vector=5, zeros=True), (Tensor((4, 5), Ints(0, 5)),)
 
 
 _SAMPLE = 256

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -32,6 +32,11 @@ class Mac(MatVec):
     """
 
     kind: ClassVar[str] = "mac"
+    spare: ClassVar[int] = 0
+
+    @property
+    def counts_padding(self) -> bool:
+        return self.weight_type == BIPOLAR
 
     domain: Ints | None = None
 
@@ -127,6 +132,11 @@ class Mac(MatVec):
             dsp=self.simd * self.pe, ff=by_lut(family, 0 if family.dsp_registers else each * width, -held)
         )
 
+    def alike(self, *x: Tensor) -> Hashable:
+        # Of constant weights it matters which they are.
+        constants = id(self.weights) if self.synapse_folds * self.neuron_folds == 1 else 0
+        return super().alike(*x), constants
+
     def _distinct(self) -> int:
         """How many products of an input with a weight there are."""
         return sum(len(np.unique(row)) for row in self.weights)
@@ -153,3 +163,7 @@ class Mac(MatVec):
         yield cls(rng.choice(signs, (6, 4)), pe=2, simd=3, domain=odd), (Tensor((6,), odd),)
         yield cls(rng.integers(-40, 40, (6, 4)), pe=4, simd=2, domain=odd), (Tensor((6,), odd),)
         yield cls(rng.integers(-1, 2, (40, 4)), pe=2, simd=20, loadable=True), (Tensor((40,), Ints(-7, 5)),)
+        # Last folds that are not full.
+        yield cls(rng.choice(signs, (10, 7)), pe=4, simd=4), (Tensor((2, 10), Ints(-7, 5)),)
+        yield cls(rng.integers(-8, 8, (11, 5)), pe=3, simd=4), (Tensor((2, 11), pixel),)
+        yield cls(rng.choice(signs, (7, 3)), pe=2, simd=4, domain=odd), (Tensor((7,), odd),)

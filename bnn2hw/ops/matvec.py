@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import Array, Cost, Memory, Steps, Tensor
+from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, uniform
-from bnn2hw.ops.memories import adder, block_ram_rows, by_lut, divisors, ram_cost, state_bits, store_cost
+from bnn2hw.ops.memories import (
+    adder,
+    block_ram_rows,
+    by_lut,
+    check_folds,
+    fold_sizes,
+    ram_cost,
+    state_bits,
+    store_cost,
+    worthwhile,
+)
 from bnn2hw.ops.pixelwise import Pixelwise
 
 T = TypeVar("T")
@@ -28,16 +38,22 @@ class MatVec(Pixelwise):
 
     The vectors run along the last `axes` axes of the input, so a stream needs no op to be flattened.
     `pe` neurons and `simd` synapses of each are computed per cycle: a vector takes
-    (MH / pe) · (MW / simd) cycles, in the first MW / simd of which it is read.
+    ⌈MH / pe⌉ · ⌈MW / simd⌉ cycles, in the first ⌈MW / simd⌉ of which it is read.
+
+    A last fold need not be full. Padding of an input is code 0 where its weight cannot be, and then adds nothing; the
+    neurons that are not there do what the last one does.
 
     Attributes:
         weights: integers of shape (MW, MH).
-        pe: neurons in parallel; divides MH.
-        simd: synapses of one neuron in parallel; divides MW.
+        pe: neurons in parallel; the fewest for their number of folds.
+        simd: synapses of one neuron in parallel; likewise.
         loadable: whether the weights can be written at run time; then the output's range is that of any weights.
         scale: real meaning of a weight of 1, for all neurons or for each.
         axes: trailing axes of the input that make a vector.
     """
+
+    spare: ClassVar[int]
+    """The code of weights in padding."""
 
     weights: Array
     scale: Meaning = 1.0
@@ -74,23 +90,21 @@ class MatVec(Pixelwise):
     @property
     def synapse_folds(self) -> int:
         """Beats per input vector."""
-        return self.mw // self.simd
+        return -(-self.mw // self.simd)
 
     @property
     def neuron_folds(self) -> int:
         """Beats per output vector."""
-        return self.mh // self.pe
+        return -(-self.mh // self.pe)
 
     def outer(self, x: Tensor) -> tuple[int, ...]:
         """The axes that count vectors.
 
         Raises:
-            ValueError: those axes do not hold MW values, or the folding does not divide.
+            ValueError: those axes do not hold MW values, or a fold has lanes that it does not need.
         """
-        if self.mh % self.pe or self.mw % self.simd:
-            raise ValueError(
-                f"pe={self.pe} must divide {self.mh} neurons and simd={self.simd} must divide {self.mw} synapses"
-            )
+        check_folds("pe", self.pe, self.mh, "neurons")
+        check_folds("simd", self.simd, self.mw, "synapses")
         outer = x.outer(self.mw, self.axes)
         self.check_pixels(x)
         return outer
@@ -139,6 +153,16 @@ class MatVec(Pixelwise):
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd * self.pixels, self.pe * self.pixels
 
+    def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
+        if self.pixels > 1:
+            return super().beats(*x)
+        return Beats.of(self.simd, self.mw, zeros=self.counts_padding), Beats.of(self.pe, self.mh)
+
+    @property
+    def counts_padding(self) -> bool:
+        """Whether no weight keeps padding of the input from counting, so that its code must be 0."""
+        raise NotImplementedError
+
     def interval(self, *x: Tensor) -> int:
         return math.prod(self.outer(x[0])) * self.synapse_folds * self.neuron_folds // self.pixels
 
@@ -174,11 +198,23 @@ class MatVec(Pixelwise):
         return 1
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
-        codes = self.weight_codes().T.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd)
+        rest = [self.synapse_folds * self.simd - self.mw, self.neuron_folds * self.pe - self.mh]
+        padded = np.pad(self.weight_codes(), ((0, rest[0]), (0, 0)), constant_values=self.spare)
+        padded = np.pad(padded, ((0, 0), (0, rest[1])), mode="edge")
+        codes = padded.T.reshape(self.neuron_folds, self.pe, self.synapse_folds, self.simd)
         words = codes.transpose(0, 2, 1, 3).reshape(
             self.neuron_folds * self.synapse_folds, self.pe * self.simd
         )
         return {"WEIGHTS": Memory(words, self.weight_bits)}
+
+    def sums(self, *x: Tensor) -> Ints:
+        """The output's integers, which are the same in all foldings."""
+        return self.known((x, self.loadable), lambda: self.infer(*x).ints)
+
+    def alike(self, *x: Tensor) -> Hashable:
+        ints = x[0].ints, self.sums(*x), self.weight_bits
+        of = type(self), self.weights.shape, self.counts_padding, self.loadable
+        return of, ints, self.pe, self.simd, self.pixels
 
     def around_cost(self, family: Family, x: Tensor) -> Cost:
         """All but the products and their sum: schedule, weights, vector buffer and accumulators."""
@@ -206,8 +242,14 @@ class MatVec(Pixelwise):
         return total + weights + Cost(ff=second_register)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for pe in divisors(self.mh):
-            for simd in divisors(self.mw):
+        return self._folded(worthwhile(self.mh), list(worthwhile(self.mw)), *x)
+
+    def allowed(self, *x: Tensor) -> Iterator[Self]:
+        return self._folded(fold_sizes(self.mh), fold_sizes(self.mw), *x)
+
+    def _folded(self, pes: Iterable[int], simds: Iterable[int], *x: Tensor) -> Iterator[Self]:
+        for pe in pes:
+            for simd in simds:
                 yield replace(self, pe=pe, simd=simd, pixels=1)
         yield from replace(self, pe=self.mh, simd=self.mw, pixels=1).side_by_side(*x)
 

@@ -7,6 +7,7 @@ The models follow the structure of the templates; the few factors in them are fi
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,6 +22,35 @@ ROM_WORDS, ROM_BITS = 64, 2048
 def divisors(n: int) -> Iterator[int]:
     """All divisors of n in rising order."""
     return (d for d in range(1, n + 1) if n % d == 0)
+
+
+SPARES = 1.2
+"""How many times as many lanes as a fold that does not divide the next one has that does, or it is no choice."""
+
+
+def fold_sizes(n: int) -> list[int]:
+    """The fewest lanes that make each number of folds of n values, in rising order; the last fold need not be full."""
+    return sorted({-(-n // folds) for folds in range(1, n + 1)})
+
+
+def worthwhile(n: int) -> Iterator[int]:
+    """Those of `fold_sizes` that divide n, or spare many lanes beside the next one that does."""
+    whole = list(divisors(n))
+    for size in fold_sizes(n):
+        above = whole[bisect_left(whole, size)]
+        if above == size or above >= SPARES * size:
+            yield size
+
+
+def check_folds(name: str, size: int, n: int, what: str) -> None:
+    """Refuse lanes beyond the fewest that make their number of folds.
+
+    Raises:
+        ValueError: there are fewer that do.
+    """
+    folds = -(-n // size) if size > 0 else 0
+    if not folds or size != -(-n // folds):
+        raise ValueError(f"{name}={size} must be the fewest lanes for some number of folds of {n} {what}")
 
 
 def state_bits(states: int) -> int:

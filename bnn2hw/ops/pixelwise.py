@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import Cost, HardwareOp, Steps, Tensor
+from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Steps, Tensor
 from bnn2hw.ops.channels import channels
-from bnn2hw.ops.memories import divisors
+from bnn2hw.ops.memories import check_folds, divisors, fold_sizes, worthwhile
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class Elementwise(Pixelwise):
 
     Attributes:
         axes: trailing axes of the input that count channels.
-        pe: channels per beat; divides the number of channels.
+        pe: channels per beat; the fewest for their number of beats.
         stages: registers from its input to its output.
     """
 
@@ -89,11 +89,44 @@ class Elementwise(Pixelwise):
     def rows(self) -> int:
         """Channels that have constants of their own; 1 where all share them."""
 
+    @property
+    def folds(self) -> int:
+        """Beats until the same constants are used again."""
+        return 1 if self.rows == 1 else -(-self.rows // self.pe)
+
+    def quiet(self, x: Tensor) -> bool:
+        """Whether constants of its own let padding be code 0; otherwise it is anything."""
+        return False
+
+    def in_folds(self, rows: Array) -> Array:
+        """What each row has, for the lanes of each fold; shape (folds, pe, …). In padding, the last row's."""
+        if self.rows == 1:
+            return np.repeat(rows, self.pe, axis=0)[None]
+        missing = np.repeat(rows[-1:], self.folds * self.pe - self.rows, axis=0)
+        return np.concatenate([rows, missing]).reshape(self.folds, self.pe, *rows.shape[1:])
+
+    def check_folding(self, *x: Tensor) -> int:
+        """The number of channels.
+
+        Raises:
+            ValueError: there are fewer channels than rows or more, or lanes or pixels do not fit them.
+        """
+        count = channels(x[0], self.rows, self.axes)
+        check_folds("pe", self.pe, count, "channels")
+        self.check_pixels(*x)
+        return count
+
     def lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.pe * self.pixels, self.pe * self.pixels
 
+    def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
+        if self.pixels > 1:
+            return super().beats(*x)
+        count = channels(x[0], self.rows, self.axes)
+        return Beats.of(self.pe, count), Beats.of(self.pe, count, zeros=self.quiet(x[0]))
+
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // (self.pe * self.pixels)
+        return self.beats(*x)[0].count(x[0].size)
 
     def whole(self, *x: Tensor) -> bool:
         return self.pe == channels(x[0], self.rows, self.axes)
@@ -106,8 +139,13 @@ class Elementwise(Pixelwise):
         return Steps(every, every, latency=self.stages)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        count = channels(x[0], self.rows, self.axes)
-        for pe in divisors(count):
+        return self._folded(worthwhile(channels(x[0], self.rows, self.axes)), *x)
+
+    def allowed(self, *x: Tensor) -> Iterator[Self]:
+        return self._folded(fold_sizes(channels(x[0], self.rows, self.axes)), *x)
+
+    def _folded(self, pes: Iterable[int], *x: Tensor) -> Iterator[Self]:
+        for pe in pes:
             folding: dict[str, Any] = {"pe": pe, "pixels": 1}  # fields of the op, not of this class
             folded = replace(self, **folding)
             yield folded

@@ -32,7 +32,7 @@ class Threshold(Elementwise):
         scale: real meaning of the output (see Tensor).
         offset: likewise.
         axes: trailing axes of the input that count channels.
-        pe: channels per beat; divides the number of channels.
+        pe: channels per beat; the fewest for their number of beats.
         falls: booleans, one per row of `thresholds`: where the output falls; None where it never does.
         loadable: whether thresholds and directions can be written at run time.
     """
@@ -67,14 +67,11 @@ class Threshold(Elementwise):
 
     def infer(self, *x: Tensor) -> Tensor:
         rows, levels = self.thresholds.shape
-        ints, count = x[0].ints, channels(x[0], rows, self.axes)
-        if levels != self.type.count - 1 or count % self.pe:
-            raise ValueError(
-                f"{levels} thresholds and pe={self.pe} do not fit {self.type} and {count} channels"
-            )
+        ints, count = x[0].ints, self.check_folding(*x)
+        if levels != self.type.count - 1:
+            raise ValueError(f"{levels} thresholds do not fit {self.type} and {count} channels")
         if self.falls is not None and self.falls.shape != (rows,):
             raise ValueError(f"{rows} rows of thresholds need as many directions, not {self.falls.shape}")
-        self.check_pixels(*x)
         if np.any(np.diff(self.thresholds, axis=1) < 0):
             raise ValueError("thresholds must rise")
         if not Ints(ints.lo, ints.hi + ints.step, ints.step).contains(self.thresholds):
@@ -95,20 +92,18 @@ class Threshold(Elementwise):
         """Whether all channels have the same thresholds."""
         return bool(self.thresholds.shape[0] == 1)
 
-    @property
-    def folds(self) -> int:
-        """Beats until the same thresholds are used again."""
-        return 1 if self.shared else self.thresholds.shape[0] // self.pe
-
-    def _lanes(self, rows: Array) -> Array:
-        """What each row has, for the lanes of each fold; shape (folds, pe, …)."""
-        every = np.repeat(rows, self.pe, axis=0) if self.shared else rows
-        return every.reshape(self.folds, self.pe, *rows.shape[1:])
+    def quiet(self, x: Tensor) -> bool:
+        return not self.shared and 0 <= -self.type.first_code < self.type.count and x.ints.count > 1
 
     def _rom(self, x: Tensor) -> Memory:
         ints = x.ints
         bits = Ints(ints.first_code, ints.first_code + ints.count).bits
-        codes = self._lanes(ints.encode(self.thresholds))
+        codes = self.in_folds(ints.encode(self.thresholds))
+        if self.quiet(x):
+            # In padding as many of the thresholds as lead to code 0 lie below every code, and the others above.
+            lowest, highest = (-1 << bits - 1, (1 << bits - 1) - 1) if ints.signed else (0, (1 << bits) - 1)
+            levels = np.where(np.arange(codes.shape[2]) < -self.type.first_code, lowest, highest)
+            codes.reshape(-1, levels.size)[self.rows :] = levels
         return Memory(codes.reshape(self.folds, -1), bits)
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
@@ -118,7 +113,10 @@ class Threshold(Elementwise):
     def _directions(self) -> Array:
         """Where the output falls, lane by lane within fold by fold."""
         never = np.zeros(self.thresholds.shape[0], bool)
-        return self._lanes(never if self.falls is None else self.falls).reshape(-1)
+        found = self.in_folds(never if self.falls is None else self.falls).reshape(-1)
+        if not self.shared:
+            found[self.rows :] = False
+        return found
 
     def loads(self, *x: Tensor) -> Mapping[str, Memory]:
         if not self.loadable:
@@ -190,3 +188,9 @@ class Threshold(Elementwise):
         yield cls(binary[:4], pe=4, falls=falls, pixels=4), (Tensor((2, 6, 4), dot),)
         yield cls(levels[:1], Ints(0, 3), pe=4, pixels=2), (Tensor((4, 4), Ints(-50, 50)),)
         yield cls(binary[:4], pe=2, falls=falls, loadable=True), (Tensor((3, 4), dot),)
+        # Last folds that are not full.
+        seven = np.append(binary, [[-12]], 0)
+        yield cls(seven, pe=3, falls=np.arange(7) > 4), (Tensor((3, 7), dot),)
+        yield cls(np.append(levels, levels[:1], 0), Ints(-2, 1), pe=2), (Tensor((5,), Ints(-50, 50)),)
+        yield cls(levels[:1], Ints(0, 3), axes=2, pe=4), (Tensor((2, 2, 5), Ints(-50, 50)),)
+        yield cls(seven, pe=4, falls=np.arange(7) > 4, loadable=True), (Tensor((3, 7), dot),)

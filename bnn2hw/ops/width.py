@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.boards import Family
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Beats, Cost, HardwareOp, Ints, Steps, Tensor
 from bnn2hw.ops.memories import by_lut, state_bits
 
 
@@ -17,10 +17,15 @@ from bnn2hw.ops.memories import by_lut, state_bits
 class Width(HardwareOp):
     """The same values in beats of another width; one width must divide the other.
 
+    Where `vector` is set, a side whose lanes do not divide it has ragged beats (see `Beats`), and a wide beat that
+    would reach beyond the vector ends with it. What is padding on the wider side only is dropped, or 0.
+
     Attributes:
         narrow: values per beat on the narrower side.
         ratio: beats of the narrower side per beat of the wider.
         widens: whether the wider side is the output.
+        vector: values of a vector, where some beats are ragged.
+        zeros: whether padding that comes in is code 0.
     """
 
     kind: ClassVar[str] = "width"
@@ -28,37 +33,69 @@ class Width(HardwareOp):
     narrow: int
     ratio: int
     widens: bool
+    vector: int = 0
+    zeros: bool = False
 
     def infer(self, *x: Tensor) -> Tensor:
-        if self.ratio < 2 or x[0].size % (self.narrow * self.ratio):
+        if self.ratio < 2 or x[0].size % (self.vector or self.wide):
             raise ValueError(f"beats of {self.narrow} × {self.ratio} must divide {x[0].size} values")
+        if self.vector and (self.wide <= self.narrow or (self.wide_beats == 1 and self.parts < self.ratio)):
+            raise ValueError(f"beats of {self.narrow} × {self.ratio} are too wide for {self.vector} values")
         return x[0]
+
+    @property
+    def wide(self) -> int:
+        """Values per beat on the wider side."""
+        return min(self.narrow * self.ratio, self.vector or self.narrow * self.ratio)
+
+    @property
+    def wide_beats(self) -> int:
+        """Beats of the wider side until a vector ends; 1 where it ends nowhere in particular."""
+        return -(-self.vector // self.wide) if self.vector else 1
+
+    @property
+    def parts(self) -> int:
+        """Beats of the narrower side in these."""
+        return -(-self.vector // self.narrow) if self.vector else self.ratio
 
     def golden(self, *x: Array) -> Array:
         return x[0]
 
     def lanes(self, *x: Tensor) -> tuple[int, int]:
-        wide = self.narrow * self.ratio
-        return (self.narrow, wide) if self.widens else (wide, self.narrow)
+        return (self.narrow, self.wide) if self.widens else (self.wide, self.narrow)
+
+    def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
+        taken, given = (Beats.of(lanes, self.vector, zeros=self.zeros) for lanes in self.lanes(*x))
+        return taken, given if taken.vector else given._replace(zeros=given.vector > 0)
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // self.narrow
+        return x[0].size // (self.vector or self.wide) * self.parts
 
     def timing(self, *x: Tensor) -> Steps:
-        at = np.arange(self.interval(*x)) % self.ratio
+        at = np.arange(self.interval(*x)) % self.parts
         every = np.ones(at.size, bool)
         if self.widens:
-            return Steps(every, at == self.ratio - 1, latency=1)
-        return Steps(at == 0, every, latency=1)
+            return Steps(every, (at % self.ratio == self.ratio - 1) | (at == self.parts - 1), latency=1)
+        return Steps(at % self.ratio == 0, every, latency=1)
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
-        return {"NARROW_BITS": self.narrow * x[0].ints.bits, "RATIO": self.ratio, "WIDENS": int(self.widens)}
+        return {
+            "NARROW_BITS": self.narrow * x[0].ints.bits,
+            "RATIO": self.ratio,
+            "WIDENS": int(self.widens),
+            "WIDE_BITS": self.wide * x[0].ints.bits,
+            "WIDE_BEATS": self.wide_beats,
+            "LAST": self.parts - (self.wide_beats - 1) * self.ratio,
+        }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         narrow = self.narrow * x[0].ints.bits
-        wide, count = narrow * self.ratio, state_bits(self.ratio)
-        if self.widens:
-            return Cost(lut=count + 3, ff=count + 1 + wide)
+        wide, count = self.wide * x[0].ints.bits, state_bits(self.ratio)
+        ends = self.parts % self.ratio > 0
+        if ends:  # which beat of its vector a wide one is
+            count += state_bits(self.wide_beats)
+        if self.widens:  # the last part of a beat that ends early comes in elsewhere
+            return Cost(lut=count + 3 + ends * (narrow + 2), ff=count + 1 + wide)
         return Cost(lut=wide - narrow + count + by_lut(family, 6, 4), ff=count + 2 + wide)
 
     @classmethod
@@ -66,3 +103,12 @@ class Width(HardwareOp):
         yield cls(2, 3, widens=True), (Tensor((4, 6), BIPOLAR),)
         yield cls(1, 4, widens=False), (Tensor((12,), Ints(-2, 1)),)
         yield cls(3, 2, widens=False), (Tensor((2, 6), BIPOLAR),)
+        # To whole vectors and back, wide beats that end early, and ones with padding of their own.
+        yield cls(4, 3, widens=True, vector=10), (Tensor((2, 10), Ints(0, 5)),)
+        yield cls(4, 3, widens=False, vector=10), (Tensor((2, 10), BIPOLAR),)
+        yield cls(2, 3, widens=True, vector=10), (Tensor((3, 10), Ints(-3, 3)),)
+        yield cls(2, 3, widens=False, vector=10), (Tensor((3, 10), Ints(-3, 3)),)
+        yield cls(1, 4, widens=True, vector=9), (Tensor((9,), BIPOLAR),)
+        yield cls(3, 2, widens=True, vector=7, zeros=True), (Tensor((2, 7), Ints(1, 3)),)
+        yield cls(2, 2, widens=False, vector=9), (Tensor((2, 9), Ints(1, 3)),)
+        yield cls(2, 3, widens=True, vector=11, zeros=True), (Tensor((11,), BIPOLAR),)

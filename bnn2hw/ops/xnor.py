@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -111,6 +111,13 @@ LUTS = {
 }
 
 
+@cache
+def _tree(lanes: int, family: str, fixed: int) -> tuple[Tree, Luts, Cost]:
+    """One for so many lanes, its parts and its cost, found once; `fixed` neurons where weights are constants."""
+    tree, luts = Tree(lanes), LUTS[family].fixed(fixed) if fixed else LUTS[family]
+    return tree, luts, tree.cost(luts)
+
+
 @dataclass(frozen=True, eq=False)
 class Xnor(MatVec):
     """±1 inputs times ±1 weights; the output is the dot product, coded as the number of agreeing signs.
@@ -120,6 +127,11 @@ class Xnor(MatVec):
     """
 
     kind: ClassVar[str] = "xnor"
+    spare: ClassVar[int] = 1  # agrees with no input of code 0, or meets one that does not count
+
+    @property
+    def counts_padding(self) -> bool:
+        return True
 
     def infer(self, *x: Tensor) -> Tensor:
         if x[0].ints not in (BIPOLAR, TERNARY):
@@ -159,19 +171,18 @@ class Xnor(MatVec):
         return (self.weights > 0).astype(np.int64)
 
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
-        masked, acc = x[0].ints == TERNARY, self.infer(*x).ints.bits
-        tree, luts = Tree(self.simd - 1), LUTS[family.name]
-        if self.synapse_folds * self.neuron_folds == 1:
-            luts = luts.fixed(self.pe)
+        masked, acc = x[0].ints == TERNARY, self.sums(*x).bits
+        fixed = self.pe if self.synapse_folds * self.neuron_folds == 1 else 0
+        tree, luts, counted = _tree(self.simd - 1, family.name, fixed)
         delays = tree.delays + tree.levels
-        neuron = tree.cost(luts) + Cost(lut=luts.accumulator(acc), ff=delays + acc * (1 + self.late))
+        neuron = counted + Cost(lut=luts.accumulator(acc), ff=delays + acc * (1 + self.late))
         groups = 1 if masked else math.ceil(self.pe / GROUP)
         shared = Cost(ff=groups * (delays + 4 * self.late))
         if masked:  # what agrees is a register of its own; what is missing is counted too, and added
             neuron += Cost(
                 lut=self.simd + luts.adders(1, self.count_bits), ff=self.simd + self.count_bits + 1
             )
-            shared += tree.cost(luts) + Cost(ff=self.simd + 2)
+            shared += counted + Cost(ff=self.simd + 2)
         if self.neuron_folds == 1:  # inputs are inverted on their way out of the buffer, and there is none
             shared += Cost(lut=self.simd)
         if self.synapse_folds * self.neuron_folds == 1:  # constants need no registers
@@ -212,4 +223,10 @@ class Xnor(MatVec):
         yield cls(weights(9, 4), pe=4, simd=9, pixels=4), (Tensor((2, 6, 9), BIPOLAR),)
         yield cls(weights(6, 3), axes=2, pe=3, simd=6, pixels=2), (Tensor((4, 2, 3), TERNARY),)
         yield cls(weights(80, 40), pe=4, simd=8, loadable=True), (Tensor((80,), BIPOLAR),)
+        # Last folds that are not full, of neurons, of synapses and of both.
+        yield cls(weights(12, 10), pe=4, simd=6), (Tensor((3, 12), BIPOLAR),)
+        yield cls(weights(20, 4), pe=2, simd=7), (Tensor((3, 20), BIPOLAR),)
+        yield cls(weights(27, 7), axes=2, pe=4, simd=4), (Tensor((2, 3, 9), BIPOLAR),)
+        yield cls(weights(18, 5), pe=3, simd=5), (Tensor((3, 18), TERNARY),)
+        yield cls(weights(70, 50), pe=17, simd=12, loadable=True), (Tensor((70,), BIPOLAR),)
         yield cls(weights(8, 4), pe=4, simd=8, loadable=True), (Tensor((3, 8), TERNARY),)

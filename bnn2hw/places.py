@@ -1,0 +1,120 @@
+"""The foldings of a node, and what lies between two of them, in numbers: beats, cycles and vectors of resources."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from bnn2hw import plumbing
+from bnn2hw.boards import Device, Family
+from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ints, Node, Tensor
+from bnn2hw.ops.source import Source
+
+BLOCK_WEIGHT = 0.5
+"""What block RAMs' and DSPs' shares of the device count beside that of LUTs: many blocks of both lie idle."""
+
+RESOURCES = 4
+"""LUTs, flip-flops, block RAMs and DSP blocks."""
+
+
+def price(cost: Cost, device: Device) -> float:
+    """Cost as a weighted share of the device."""
+    return float(vector(cost) @ weights_of(device))
+
+
+def weights_of(device: Device) -> Array:
+    """What a unit of each resource counts in a price, shape (RESOURCES,)."""
+    blocks = (BLOCK_WEIGHT / max(device.bram, 1), BLOCK_WEIGHT / max(device.dsp, 1))
+    return np.array([1 / device.lut, 1 / (2 * device.ff), *blocks])
+
+
+def vector(cost: Cost) -> Array:
+    """A cost as one number per resource, shape (RESOURCES,)."""
+    return np.array([cost.lut, cost.ff, cost.bram, cost.dsp])
+
+
+class Place:
+    """A node and its foldings; `known` holds costs by what makes ops alike, for all places."""
+
+    def __init__(
+        self,
+        node: Node,
+        ops: Sequence[HardwareOp | Source],
+        inputs: tuple[Tensor, ...],
+        fixed: bool,
+        known: dict[Hashable, Array],
+    ) -> None:
+        self.node, self.ops, self.inputs, self.fixed = node, ops, inputs, fixed
+        beats = [(Beats(op.lanes),) * 2 if isinstance(op, Source) else op.beats(*inputs) for op in ops]
+        self.values = tuple(sorted({pair[side] for pair in beats}) for side in (0, 1))
+        place = [{value: i for i, value in enumerate(values)} for values in self.values]
+        self.lanes = np.array([[place[side][pair[side]] for side in (0, 1)] for pair in beats])
+        same = all(taken[:2] == given[:2] for taken, given in beats)
+        self.single = same and bool(np.all(self.lanes[:, 0] == self.lanes[:, 1]))
+        self.intervals = np.array(
+            [op.tensor.size // op.lanes if isinstance(op, Source) else op.interval(*inputs) for op in ops]
+        )
+        self._costs = np.full((len(ops), RESOURCES), np.nan)
+        self._known = known
+
+    @property
+    def name(self) -> str:
+        """That of the node."""
+        return self.node.name
+
+    @property
+    def fastest(self) -> int:
+        """Its fewest cycles per frame."""
+        return int(min(self.intervals))
+
+    def legal(self, period: int) -> Array:
+        """The foldings that keep a pace: that of a node that was folded by hand, and the narrowest of an input."""
+        if self.fixed:
+            return np.arange(1)
+        kept = np.flatnonzero(self.intervals <= period)
+        return kept[:1] if isinstance(self.ops[0], Source) else kept
+
+    def costs(self, which: Array, family: Family) -> Array:
+        """Of some of the foldings, shape (foldings, resources)."""
+        for i in which[np.isnan(self._costs[which, 0])]:
+            op = self.ops[i]
+            if isinstance(op, Source):
+                self._costs[i] = 0
+                continue
+            key = op.alike(*self.inputs)
+            if key is None or key not in self._known:
+                self._known[key] = vector(op.cost(family, *self.inputs))
+            self._costs[i] = self._known[key]
+        costs: Array = self._costs[which]
+        return costs
+
+
+@dataclass(frozen=True)
+class Link:
+    """A stream between two places, or, with the same twice, what leaves the design: costs by lanes at both ends."""
+
+    maker: int
+    reader: int
+    costs: Array
+
+
+@lru_cache(2**18)
+def plumbing_cost(
+    family: Family, ints: Ints, have: Beats, want: Beats | None, queued: bool
+) -> tuple[float, ...]:
+    """Resources of what lies between ops that give such beats and take others, or an output of the design."""
+    ops = plumbing.between(have, want, queued=queued) if want else plumbing.outgoing(have, queued=queued)
+    lut, ff, bram, dsp = 0.0, 0.0, 0.0, 0.0
+    for op in ops:
+        cost = _cost_of(op, family, ints)
+        lut, ff, bram, dsp = lut + cost.lut, ff + cost.ff, bram + cost.bram, dsp + cost.dsp
+    return lut, ff, bram, dsp
+
+
+@lru_cache(2**16)
+def _cost_of(op: HardwareOp, family: Family, ints: Ints) -> Cost:
+    """Of one of the few FIFOs and converters, of which `plumbing` makes each kind once."""
+    return op.cost(family, Tensor((1,), ints))
