@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from bnn2hw.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
-    """What the cost models need to know of a device family.
+    """What the cost models need to know of a device family. Each stands for itself: costs are kept by it.
 
     Attributes:
         name: by which flows and templates know it.
