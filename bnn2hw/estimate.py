@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bnn2hw import stepper
 from bnn2hw.boards import Device
-from bnn2hw.errors import Bnn2hwError
+from bnn2hw.errors import Bnn2hwError, MissingToolError
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node
 from bnn2hw.ir.machine import Machine, first_output, machine
 from bnn2hw.ir.timing import Times
@@ -98,15 +99,22 @@ def interval(graph: Graph) -> int:
     return max(beats + [op.interval(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)])
 
 
-EXACT_STEPS = 10_000_000
-"""Ops times cycles up to which the latency of a network is stepped cycle by cycle."""
+EXACT_STEPS = 1_000_000_000
+"""Ops times cycles up to which the latency of a network is stepped cycle by cycle, by compiled code."""
+
+UNCOMPILED_STEPS = 10_000_000
+"""The same where there is no C++ compiler."""
+
+QUICK_STEPS = 100_000
+"""The same up to which compiled code is not worth its start."""
 
 
 def latency(graph: Graph) -> int:
     """Cycles from the first input beat to the first output beat of a streamed graph, from an empty pipeline.
 
-    Exact as long as the design has fewer than `EXACT_STEPS` op-cycles; beyond, a lower bound that takes the
-    FIFOs as endless and misses only the few cycles that a pipeline loses when it stands still with a bubble in it.
+    Exact while there are fewer than `EXACT_STEPS` op-cycles (`UNCOMPILED_STEPS` without a C++ compiler); beyond,
+    a lower bound that takes the FIFOs as endless and misses only the few cycles that a pipeline loses when it stands
+    still with a bubble in it.
     """
     written: dict[str, Times] = {}
     for node in graph:
@@ -119,23 +127,42 @@ def latency(graph: Graph) -> int:
     if isinstance(graph[last].op, Source):
         return 0
     bound = int(written[last][0])
-    if bound * len(written) > EXACT_STEPS:
+    steps, limit = bound * len(written), 4 * bound + 1000
+    del written
+    if steps > EXACT_STEPS:
         return bound
-    stepped, inputs = machines(graph)
-    exact = first_output(list(stepped.values()), inputs, list(stepped).index(last), limit=4 * bound + 1000)
+    try:
+        exact = _compiled(graph, last, limit) if steps > QUICK_STEPS else _stepped(graph, last, limit)
+    except MissingToolError:
+        if steps > UNCOMPILED_STEPS:
+            return bound
+        exact = _stepped(graph, last, limit)
     if exact is None:
-        raise Bnn2hwError(f"the design gives no output within {4 * bound + 1000} cycles; please report this")
+        raise Bnn2hwError(f"the design gives no output within {limit} cycles; please report this")
     return exact
+
+
+def _stepped(graph: Graph, last: str, limit: int) -> int | None:
+    made, inputs = machines(graph)
+    return first_output(list(made.values()), inputs, list(made).index(last), limit)
+
+
+def _compiled(graph: Graph, last: str, limit: int) -> int | None:
+    timings = {n.name: op.timing(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)}
+    return stepper.first_output(list(timings.values()), _inputs(graph), list(timings).index(last), limit)
 
 
 def machines(graph: Graph) -> tuple[dict[str, Machine], list[list[int]]]:
     """The ops of a streamed graph as machines, by name, and which of them each one reads (see `ir.machine.run`)."""
+    made = {n.name: machine(op.timing(*graph.inputs_of(n))) for n, op in hardware_nodes(graph)}
+    return made, _inputs(graph)
+
+
+def _inputs(graph: Graph) -> list[list[int]]:
     nodes = [n for n, _ in hardware_nodes(graph)]
     number = {n.name: i for i, n in enumerate(nodes)}
     number |= {n.name: -1 - i for i, n in enumerate(n for n in graph if isinstance(n.op, Source))}
-    inputs = [[number[graph.wire(i)] for i in n.inputs] for n in nodes]
-    made = {n.name: machine(op.timing(*graph.inputs_of(n))) for n, op in hardware_nodes(graph)}
-    return made, inputs
+    return [[number[graph.wire(i)] for i in n.inputs] for n in nodes]
 
 
 def cycles(graph: Graph) -> Cycles:

@@ -176,6 +176,19 @@ def test_depths_of_huge_designs_keep_the_interval(name: str, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", BRANCHED)
+@pytest.mark.parametrize("seed", range(3))
+def test_compiled_steps_are_those_of_the_machines(
+    name: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = BRANCHED[name](seed)
+    monkeypatch.setattr(estimate, "QUICK_STEPS", 10**12)
+    stepped = estimate.latency(graph)
+    monkeypatch.setattr(estimate, "QUICK_STEPS", 0)
+
+    assert estimate.latency(graph) == stepped
+
+
+@pytest.mark.parametrize("name", BRANCHED)
 def test_branches_in_cpp(name: str) -> None:
     graph = BRANCHED[name](2)
     design, frames = backends.render("hls", graph), random_frames(graph, 4)

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
     {"errors", "resources", "console"},
     {"ir", "boards"},
-    {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate"}
+    {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate", "stepper"}
     | {"minimize"}
     | {"absorb", "spread", "netlist"},
     {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}

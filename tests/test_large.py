@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bnn2hw import estimate, streams
+from bnn2hw import estimate, stepper, streams
+from bnn2hw.errors import MissingToolError
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ir.machine import run
 from bnn2hw.ops import Fifo, Source, Threshold, Window, Xnor
@@ -47,3 +48,18 @@ def test_fifos_before_tight_ops_have_room_for_bubbles(monkeypatch: pytest.Monkey
         if len(ends) == 4 * beats:
             break
     assert np.diff(ends[beats - 1 :: beats]).tolist() == [estimate.interval(large)] * 3
+
+
+def test_without_a_compiler_small_designs_are_stepped_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = streams.connect(convolution())
+    exact = estimate.latency(graph)
+    monkeypatch.setattr(estimate, "QUICK_STEPS", 0)
+    monkeypatch.setattr(stepper, "first_output", missing)
+
+    assert estimate.latency(graph) == exact
+    monkeypatch.setattr(estimate, "UNCOMPILED_STEPS", 0)
+    assert estimate.latency(graph) <= exact
+
+
+def missing(*_: object) -> int:
+    raise MissingToolError("no C++ compiler")
