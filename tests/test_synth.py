@@ -114,7 +114,7 @@ def test_what_many_block_rams_read_is_copied_and_nothing_else_changes(tmp_path: 
     registers = {c["connections"]["Q"][0] for c in after.values() if c["type"] == "TRELLIS_FF"}
     rams = [c["connections"] for c in after.values() if c["type"] == "DP16KD"]
     steered = Counter(b for ram in rams for b in {b for p in ram if p[:2] != "DI" for b in ram[p]})
-    assert made == len(after) - len(before) == 2 * (7 + 1), "two for 15: seven bits of address, an enable"
+    assert made == len(after) - len(before) == 4 * (7 + 1), "four for 15: seven bits of address, an enable"
     assert max(steered[bit] for bit in registers) <= boards.ECP5.bram_share
     assert _merged(after) == _merged(before)
     assert rewrite(path, spread) == 0
