@@ -110,20 +110,20 @@ class Choices:
         for edge in {self.graph.wire(name) for name in self.graph.outputs}:
             maker, queued = number[edge], streams.shared(self.graph, edge)
             copies = len(streams.leaving(self.graph, edge))
-            ints = self.graph.types[edge].ints
+            bits = self.graph.types[edge].ints.bits
             given = self.places[maker].values[1]
             if queued or any(beats.vector for beats in given):
-                each = [plumbing_cost(self.device.family, ints, beats, None, queued) for beats in given]
+                each = [plumbing_cost(self.device.family, bits, beats, None, queued) for beats in given]
                 links.append(Link(maker, maker, np.array(each) * copies))
         return links
 
     def _between(self, maker: Place, reader: Place, port: int) -> Array:
-        ints, family = self.graph.types[maker.name].ints, self.device.family
+        bits, family = self.graph.types[maker.name].ints.bits, self.device.family
         queued = {same: streams.queued(self.graph, reader.node, port, same=same) for same in (False, True)}
         return np.array(
             [
                 [
-                    plumbing_cost(family, ints, have, want, queued[have.serves(want)])
+                    plumbing_cost(family, bits, have, want, queued[have.serves(want)])
                     for want in reader.values[0]
                 ]
                 for have in maker.values[1]

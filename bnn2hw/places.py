@@ -103,18 +103,21 @@ class Link:
 
 @lru_cache(2**18)
 def plumbing_cost(
-    family: Family, ints: Ints, have: Beats, want: Beats | None, queued: bool
+    family: Family, bits: int, have: Beats, want: Beats | None, queued: bool
 ) -> tuple[float, ...]:
-    """Resources of what lies between ops that give such beats and take others, or an output of the design."""
+    """Resources of what lies between ops that give such beats, of values of so many bits, and take others.
+
+    Without `want`, of what leads to an output of the design.
+    """
     ops = plumbing.between(have, want, queued=queued) if want else plumbing.outgoing(have, queued=queued)
     lut, ff, bram, dsp = 0.0, 0.0, 0.0, 0.0
     for op in ops:
-        cost = _cost_of(op, family, ints)
+        cost = _cost_of(op, family, bits)
         lut, ff, bram, dsp = lut + cost.lut, ff + cost.ff, bram + cost.bram, dsp + cost.dsp
     return lut, ff, bram, dsp
 
 
 @lru_cache(2**16)
-def _cost_of(op: HardwareOp, family: Family, ints: Ints) -> Cost:
+def _cost_of(op: HardwareOp, family: Family, bits: int) -> Cost:
     """Of one of the few FIFOs and converters, of which `plumbing` makes each kind once."""
-    return op.cost(family, Tensor((1,), ints))
+    return op.cost(family, Tensor((1,), Ints(0, 2**bits - 1)))

@@ -232,14 +232,13 @@ class MatVec(Pixelwise):
         counters = state_bits(self.synapse_folds) + state_bits(folds) + 4
         # Of the three flags that travel with the data, two become shift registers where LUTs can be such.
         flags = depth * (by_lut(family, 3, 1) if self.synapse_folds > 1 else 1)
-        total = Cost(lut=by_lut(family, 1.7, 1.0) * counters, ff=counters + flags + 2 * beat)
-        if self.neuron_folds > 1:
-            total += Cost(lut=beat) + ram_cost(family, self.synapse_folds, beat, ports=1)
+        lut = by_lut(family, 1.7, 1.0) * counters + (beat if self.neuron_folds > 1 else 0)
         weights = store_cost(family, folds, word, loadable=self.loadable)
         second_register = weights.ff
         if weights.bram and not (family.bram_registers and block_ram_rows(family, folds, word) == 1):
             second_register = word
-        return total + weights + Cost(ff=second_register)
+        total = Cost(lut=lut, ff=counters + flags + 2 * beat + second_register) + weights
+        return total + ram_cost(family, self.synapse_folds, beat, ports=1) if self.neuron_folds > 1 else total
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         return self._folded(worthwhile(self.mh), list(worthwhile(self.mw)), *x)

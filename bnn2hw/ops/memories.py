@@ -146,12 +146,12 @@ def _block_ram_grid(family: Family, words: int, bits: int, readers: int = 1) -> 
     return min(grids, key=lambda g: (g[0] * g[1], g[0]))
 
 
-def address_copies(family: Family, words: int, bits: int) -> Cost:
-    """The copies of the address and the enable of a memory in block RAM."""
+def address_copies(family: Family, words: int, bits: int) -> int:
+    """Flip-flops that copy the address and the enable of a memory in block RAM."""
     rams = block_rams(family, words, bits)
     if family.bram_share is None or rams <= family.bram_share:
-        return Cost()
-    return Cost(ff=math.ceil(rams / family.bram_share) * (state_bits(words) + 1))
+        return 0
+    return math.ceil(rams / family.bram_share) * (state_bits(words) + 1)
 
 
 def in_block_ram(words: int, bits: int) -> bool:

@@ -51,7 +51,7 @@ class Tree:
             found.append((level, sums, 0 < rest <= capacity // 2 and level > 1))
         return found[::-1]
 
-    @property
+    @cached_property
     def delays(self) -> int:
         """Registers that hold lanes until their level."""
         return sum((level - 1) * sums for level, sums, _ in self.nodes)
@@ -175,29 +175,27 @@ class Xnor(MatVec):
         fixed = self.pe if self.synapse_folds * self.neuron_folds == 1 else 0
         tree, luts, counted = _tree(self.simd - 1, family.name, fixed)
         delays = tree.delays + tree.levels
-        neuron = counted + Cost(lut=luts.accumulator(acc), ff=delays + acc * (1 + self.late))
+        # Of one neuron, and of all together; as plain numbers, since searches ask for many thousands of foldings.
+        lut, ff = counted.lut + luts.accumulator(acc), counted.ff + acc * (1 + self.late)
         groups = 1 if masked else math.ceil(self.pe / GROUP)
-        shared = Cost(ff=groups * (delays + 4 * self.late))
+        shared_lut, shared_ff = by_lut(family, 5.0, 14.0), groups * (delays + 4 * self.late) + 3.0
         if masked:  # what agrees is a register of its own; what is missing is counted too, and added
-            neuron += Cost(
-                lut=self.simd + luts.adders(1, self.count_bits), ff=self.simd + self.count_bits + 1
-            )
-            shared += counted + Cost(ff=self.simd + 2)
+            lut += self.simd + luts.adders(1, self.count_bits)
+            ff += self.simd + self.count_bits + 1
+            shared_lut += counted.lut
+            shared_ff += counted.ff + self.simd + 2
         if self.neuron_folds == 1:  # inputs are inverted on their way out of the buffer, and there is none
-            shared += Cost(lut=self.simd)
-        if self.synapse_folds * self.neuron_folds == 1:  # constants need no registers
-            neuron += Cost(ff=-delays)
+            shared_lut += self.simd
+        if not fixed:  # constants need no registers
+            ff += delays
         if self.far:
             folds = self.synapse_folds * self.neuron_folds
-            inputs = (groups + 2) * self.simd * x[0].ints.bits
-            shared += Cost(ff=self.pe * self.simd + inputs + 2 * state_bits(folds))
-            shared += address_copies(family, folds, self.pe * self.simd)
-        return (
-            neuron * self.pe
-            + shared
-            + Cost(lut=by_lut(family, 5.0, 14.0), ff=3.0)
-            + self.schedule_cost(family, x[0])
-        )
+            shared_ff += (
+                self.pe * self.simd + (groups + 2) * self.simd * x[0].ints.bits + 2 * state_bits(folds)
+            )
+            shared_ff += address_copies(family, folds, self.pe * self.simd)
+        own = Cost(lut=lut * self.pe + shared_lut, ff=ff * self.pe + shared_ff)
+        return own + self.schedule_cost(family, x[0])
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
