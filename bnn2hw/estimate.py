@@ -128,7 +128,7 @@ def latency(graph: Graph) -> int:
         return 0
     bound = int(written[last][0])
     steps, limit = bound * len(written), 4 * bound + 1000
-    del written
+    del written  # large designs have millions of beats
     if steps > EXACT_STEPS:
         return bound
     try:

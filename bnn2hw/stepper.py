@@ -7,6 +7,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -99,12 +100,18 @@ def _library() -> ctypes.CDLL:
     source, compiler = (data_dir("sim") / SOURCE).read_text(), tools.cxx()
     what = json.dumps([source, compiler.command, compiler.release, FLAGS])
     target = tools.cache_dir() / "steppers" / f"{hashlib.sha256(what.encode()).hexdigest()[:24]}.so"
-    if not target.exists():
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-            folder = Path(name)
-            (folder / SOURCE).write_text(source)
-            tools.run([compiler.command, *FLAGS, SOURCE, "-o", target.name], folder, "compiling the stepper")
+    if target.exists():
+        return _loaded(target)
+    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
+        folder = Path(name)
+        (folder / SOURCE).write_text(source)
+        tools.run([compiler.command, *FLAGS, SOURCE, "-o", target.name], folder, "compiling the stepper")
+        with suppress(OSError):  # where nothing can be kept, an estimate is made all the same
             tools.install(folder / target.name, target)
-    library = ctypes.CDLL(str(target))
+        return _loaded(folder / target.name)
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
     library.bnn2hw_first_output.restype = ctypes.c_int64
     return library

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,20 @@ def test_without_a_compiler_small_designs_are_stepped_all_the_same(monkeypatch: 
     assert estimate.latency(graph) == exact
     monkeypatch.setattr(estimate, "UNCOMPILED_STEPS", 0)
     assert estimate.latency(graph) <= exact
+
+
+def test_a_cache_that_cannot_be_written_keeps_nobody_from_an_estimate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    graph = streams.connect(convolution())
+    exact = estimate.latency(graph)
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("BNN2HW_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(stepper, "_library", stepper._library.__wrapped__)
+    monkeypatch.setattr(estimate, "QUICK_STEPS", 0)
+    monkeypatch.setattr(estimate, "_stepped", lambda *_: None)
+
+    assert estimate.latency(graph) == exact
 
 
 def missing(*_: object) -> int:

@@ -207,9 +207,8 @@ class Affine(Elementwise):
         sums = Cost(ff=around + kept, lut=adder(family, total))
         sums += Cost(lut=product_luts(family, inputs, slope))
         if not blocks:
-            sums += Cost(
-                lut=inputs * slope if inputs > 1 else slope / 2
-            )  # by one bit, a register's reset in part
+            # A product by one bit is in part the reset of its register.
+            sums += Cost(lut=inputs * slope if inputs > 1 else slope / 2)
         elif absorbs:
             sums = Cost(lut=adder(family, total), ff=kept) if inputs == 1 else Cost()
         # Where constants lie in no ROM, cuts take half of their comparators, and bits that all segments share no logic.

@@ -128,9 +128,8 @@ class Mac(MatVec):
             return Cost(lut=each * width * self.weight_bits, ff=each * width)
         # The blocks of the larger families hold the registers before and behind the multiplier.
         held = self.simd * x.ints.bits + self.simd * self.pe * self.weight_bits
-        return Cost(
-            dsp=self.simd * self.pe, ff=by_lut(family, 0 if family.dsp_registers else each * width, -held)
-        )
+        products = 0 if family.dsp_registers else each * width
+        return Cost(dsp=self.simd * self.pe, ff=products - by_lut(family, 0, held))
 
     def alike(self, *x: Tensor) -> Hashable:
         # Of constant weights it matters which they are.

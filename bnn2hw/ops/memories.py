@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -138,7 +138,7 @@ def block_ram_rows(family: Family, words: int, bits: int) -> int:
     return _block_ram_grid(family, words, bits)[0]
 
 
-@cache
+@lru_cache(2**16)
 def _block_ram_grid(family: Family, words: int, bits: int, readers: int = 1) -> tuple[int, int]:
     """Rows and columns of the fewest block RAMs; the widest shape takes both ports for one word."""
     shapes = family.bram_shapes[: -1 if readers > 1 else None]
@@ -159,7 +159,7 @@ def in_block_ram(words: int, bits: int) -> bool:
     return words > ROM_WORDS and words * bits >= ROM_BITS
 
 
-@cache
+@lru_cache(2**16)
 def rom_cost(family: Family, words: int, bits: int) -> Cost:
     """A ROM with a registered output: constants, logic, or block RAM (whose output register is its own)."""
     if words == 1:
@@ -222,7 +222,7 @@ def distinct(words: int, bits: int, *, logic: bool = False) -> float:
     return found * (1 - (1 + state_bits(words)) / functions) if logic and words > 2 else found
 
 
-@cache
+@lru_cache(2**16)
 def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
     """A RAM with one write and one registered read port, in block RAM or LUTs as Yosys chooses.
 

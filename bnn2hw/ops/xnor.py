@@ -109,12 +109,14 @@ LUTS = {
     "ice40": Luts(lambda n: 4 * n, lambda n, bits: n * (bits + 1), lambda bits: 2 * bits),
     "gowin": Luts(lambda n: 4 * n, lambda n, bits: n * (bits + 1 + (bits > 1)), lambda bits: 2 * bits + 1),
 }
+PORTABLE = LUTS["gowin"]
 
 
 @cache
 def _tree(lanes: int, family: str, fixed: int) -> tuple[Tree, Luts, Cost]:
     """One for so many lanes, its parts and its cost, found once; `fixed` neurons where weights are constants."""
-    tree, luts = Tree(lanes), LUTS[family].fixed(fixed) if fixed else LUTS[family]
+    tree, luts = Tree(lanes), LUTS.get(family, PORTABLE)
+    luts = luts.fixed(fixed) if fixed else luts
     return tree, luts, tree.cost(luts)
 
 
