@@ -34,7 +34,7 @@ import bnn2hw
 from bnn2hw import estimate
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.nn import zoo
-from bnn2hw.simulate import Run
+from bnn2hw.simulation.simulate import Run
 
 HERE = Path(__file__).parent
 PIXELS = bnn2hw.Input("uint8", scale=1 / 255)

@@ -12,7 +12,6 @@ from typing import Any
 from bnn2hw import (
     backends,
     boards,
-    csim,
     deviation,
     front,
     golden,
@@ -24,7 +23,6 @@ from bnn2hw import (
     written,
 )
 from bnn2hw import estimate as estimating
-from bnn2hw import simulate as simulating
 from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device
@@ -40,7 +38,9 @@ from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.output import Output, best_of
 from bnn2hw.ops import source
 from bnn2hw.ops.source import Source, Units
-from bnn2hw.simulate import Run
+from bnn2hw.simulation import hls_csim
+from bnn2hw.simulation import simulate as simulating
+from bnn2hw.simulation.simulate import Run
 from bnn2hw.usage import Usage
 
 Progress = Callable[[str], None]
@@ -134,7 +134,7 @@ class Accelerator:
         Raises:
             MissingToolError: there is no C++ compiler.
         """
-        return self._shaped(csim.emulate(self._emulated, self.integers(x), progress))
+        return self._shaped(hls_csim.emulate(self._emulated, self.integers(x), progress))
 
     def image(self) -> Array:
         """What is sent to a loadable design so that its memories hold this model's weights: words of 32 bits.

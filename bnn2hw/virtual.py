@@ -11,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from bnn2hw import implement, shell, verilate
+from bnn2hw import implement, shell
 from bnn2hw.errors import ToolError
+from bnn2hw.simulation import verilator
 
 if TYPE_CHECKING:
     from bnn2hw.flow import Accelerator
@@ -71,7 +72,9 @@ class VirtualBoard:
         header += f"constexpr unsigned long long PATIENCE = {patience};\n"
         files = made.design.simulated()
         sources = {name: text for name, text in sorted(files.items()) if not name.endswith(".hex")}
-        self._binary = verilate.build(made.design.top, sources, "board.cpp", header=header, progress=progress)
+        self._binary = verilator.build(
+            made.design.top, sources, "board.cpp", header=header, progress=progress
+        )
         self._memories = {name: text for name, text in files.items() if name.endswith(".hex")}
         # Simulated time runs slower than ours: a host must not lose its patience for that.
         self._link = {**made.link, **implement.for_host(accelerator, clock_mhz / 20), "board": "simulated"}

@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 import bnn2hw
-from bnn2hw import boards, fold, gates, implement, pll, shell, simulate, streams, synth, tools
+from bnn2hw import boards, fold, gates, implement, pll, shell, streams, synth, tools
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import BOARDS, Board
 from bnn2hw.cli import main
 from bnn2hw.errors import DoesNotFitError, InputError, MissingToolError
 from bnn2hw.flows import ROUTERS
+from bnn2hw.simulation import simulate
 from tests import networks as net
 from tests.support import EXAMPLES
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn2hw import backends, csim, estimate, golden, simulate, streams, tools
+from bnn2hw import backends, estimate, golden, streams, tools
 from bnn2hw.backends import verilog
 from bnn2hw.errors import InputError
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.ir.machine import run
 from bnn2hw.ops import Add, Concat, Fifo, Multiply, Pad, Source, Threshold, Window, Xnor
+from bnn2hw.simulation import hls_csim, simulate
 from tests.support import random_frames
 from tests.test_hls import compile_cpp
 from tests.test_testbench import run as run_testbench
@@ -197,7 +198,7 @@ def test_branches_in_cpp(name: str) -> None:
     for stalls in (0.0, 0.35):
         simulate.simulate(design, graph, frames, estimate.cycles(graph), stalls=stalls, seed=1).check()
 
-    found, expected = csim.emulate(design, frames), golden.outputs(graph, frames)
+    found, expected = hls_csim.emulate(design, frames), golden.outputs(graph, frames)
     assert all(
         np.array_equal(values, golden.by_name(graph.outputs, expected)[name])
         for name, values in golden.by_name(graph.outputs, found).items()
@@ -235,7 +236,7 @@ def test_two_inputs_and_two_outputs(backend: str) -> None:
         if backend == "verilog" and not stalls:
             assert (run.interval, run.latency) == (predicted.interval, predicted.latency)
     if backend == "hls":
-        found = csim.emulate(design, frames)
+        found = hls_csim.emulate(design, frames)
         assert all(np.array_equal(found[name], expected[name]) for name in expected)
 
 

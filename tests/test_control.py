@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import handover, verilate
+from bnn2hw import handover
 from bnn2hw.backends import loading
+from bnn2hw.simulation import verilator
 from tests import networks as net
 from tests.support import ROOT
 
@@ -36,7 +37,7 @@ def run(script: list[str], folder: Path, seed: int) -> list[str]:
         if name.endswith(".hex"):
             (folder / name).write_text(text)
     verilog = {n: t for n, t in sorted({**sources, **made.design.bench}.items()) if n.endswith(".sv")}
-    binary = verilate.build("bnn2hw_axi", verilog, str(ROOT / "tests" / "axi.cpp"), header="")
+    binary = verilator.build("bnn2hw_axi", verilog, str(ROOT / "tests" / "axi.cpp"), header="")
     (folder / "script").write_text("\n".join(script) + "\n")
     done = subprocess.run(
         [str(binary), "script", str(seed)],

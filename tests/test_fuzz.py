@@ -13,7 +13,7 @@ from bnn2hw.errors import UnsupportedError
 from bnn2hw.flow import Accelerator
 from bnn2hw.ir import Graph, HardwareOp
 from bnn2hw.ops import MatVec
-from bnn2hw.simulate import simulate
+from bnn2hw.simulation.simulate import simulate
 from tests import layerwise
 from tests import networks as net
 from tests.random_networks import Random

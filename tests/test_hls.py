@@ -16,13 +16,14 @@ import pytest
 from click.testing import CliRunner
 
 import bnn2hw
-from bnn2hw import backends, csim, golden, simulate, tools
+from bnn2hw import backends, golden, tools
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.hls import Memory, initialiser
 from bnn2hw.cli import main
 from bnn2hw.errors import InputError, ToolError
 from bnn2hw.ir import BIPOLAR, Cycles, Graph, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Mac, MatVec, Source, Table, Threshold, Xnor
+from bnn2hw.simulation import hls_csim, simulate
 from tests import networks as net
 from tests.support import EXAMPLES, ROOT, alone, random_frames, random_values
 
@@ -37,7 +38,7 @@ def write(design: Design, folder: Path) -> Path:
 
 
 def compile_cpp(sources: list[str], folder: Path, *flags: str) -> Path:
-    command = [tools.cxx().command, *csim.CXXFLAGS, *flags, "-I.", *csim.include_flags(), *sources]
+    command = [tools.cxx().command, *hls_csim.CXXFLAGS, *flags, "-I.", *hls_csim.include_flags(), *sources]
     tools.run([*command, "-o", "program"], folder, "compiling")
     return folder / "program"
 
@@ -178,7 +179,7 @@ def test_any_name_makes_a_design() -> None:
     design = backends.render("hls", graph, summary="one\ntwo\\")
 
     simulate.simulate(design, graph, frames, NO_CLOCK).check()
-    assert np.array_equal(csim.emulate(design, frames), golden.outputs(graph, frames))
+    assert np.array_equal(hls_csim.emulate(design, frames), golden.outputs(graph, frames))
     assert all(text.isascii() for text in design.files.values())
 
 
@@ -208,7 +209,7 @@ def test_an_emulator_that_runs_dry_says_so() -> None:
     hungry = edited(design, f"int BEATS = {beats};", f"int BEATS = {2 * beats};")
 
     with pytest.raises(ToolError, match="the emulator stopped: read from the empty stream 'x'"):
-        csim.emulate(hungry, random_values(graph.types["x"], 1))
+        hls_csim.emulate(hungry, random_values(graph.types["x"], 1))
 
 
 @pytest.mark.parametrize("kind", HARDWARE_OPS)
@@ -218,7 +219,7 @@ def test_the_emulator_equals_golden(kind: type) -> None:
     graph = alone(op, *x)
     frames = random_frames(graph, 5)
 
-    found = csim.emulate(backends.render("hls", graph), frames)
+    found = hls_csim.emulate(backends.render("hls", graph), frames)
 
     assert np.array_equal(found, golden.outputs(graph, frames))
     assert found.shape == (5, *graph.types["y"].shape)
@@ -230,7 +231,9 @@ def test_long_words_in_the_emulator() -> None:
     graph = alone(Xnor(weights, pe=3, simd=130), Tensor((390,), BIPOLAR))
     frames = random_values(graph.types["x"], 20)
 
-    assert np.array_equal(csim.emulate(backends.render("hls", graph), frames), golden.outputs(graph, frames))
+    assert np.array_equal(
+        hls_csim.emulate(backends.render("hls", graph), frames), golden.outputs(graph, frames)
+    )
 
 
 # ---- the project

@@ -13,10 +13,10 @@ PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
     {"errors", "resources", "console"},
     {"ir", "boards"},
-    {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "verilate", "stepper"}
+    {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "stepper"}
     | {"minimize"}
     | {"absorb", "spread", "netlist"},
-    {"lower", "importers", "fold", "streams", "csim", "simulate", "synth", "storage", "doctor", "report"}
+    {"simulation", "lower", "importers", "fold", "streams", "synth", "storage", "doctor", "report"}
     | {"deviation", "unroll", "choices", "places", "plumbing", "rates"}
     | {"gates", "shell", "implement", "handover", "host", "virtual", "images", "written"},
     {"flow", "front", "retrain"},

@@ -12,12 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 import bnn2hw
-from bnn2hw import boards, gates, golden, nn, simulate, tools
+from bnn2hw import boards, gates, golden, nn, tools
 from bnn2hw.backends import loading, verilog
 from bnn2hw.cli import main
 from bnn2hw.errors import InputError, MissingToolError, ToolError, UnsupportedError
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
+from bnn2hw.simulation import simulate
 from tests import networks as net
 from tests.support import alone, random_frames
 

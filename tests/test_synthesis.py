@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bnn2hw import simulate, synth
+from bnn2hw import synth
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS
+from bnn2hw.simulation import simulate
 from tests.support import alone, family_forms, random_frames
 
 EXAMPLES = [

@@ -1,6 +1,6 @@
 """Design to values and cycles: build once, run, and compare every stream with golden.
 
-Verilog runs in Verilator; HLS C++ runs as it is (see `bnn2hw.csim`), where there are no cycles.
+Verilog runs in Verilator; HLS C++ runs as it is (see `bnn2hw.simulation.hls_csim`), where there are no cycles.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import csim, golden, verilate
+from bnn2hw import golden
 from bnn2hw.backends.design import Design, Port, Stream
 from bnn2hw.errors import InputError, MismatchError, ToolError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
+from bnn2hw.simulation import hls_csim, verilator
 
 Progress = Callable[[str], None]
 
@@ -156,7 +157,7 @@ def simulate(
             stream.pack(arrays[stream.name]).tofile(folder / "inputs" / str(i))
         frames, share = golden.frames(arrays), round(1000 * stalls)
         if design.backend == "hls":
-            report = csim.run(design, folder, frames, predicted, share, seed, progress)
+            report = hls_csim.run(design, folder, frames, predicted, share, seed, progress)
         else:
             loads = _write_images(folder, reloads)
             binary = build(design, progress, cells=cells)
@@ -314,7 +315,7 @@ def build(design: Design, progress: Progress = lambda _: None, *, cells: bool = 
     """
     texts = design.simulated(cells=cells)
     sources = {name: text for name, text in sorted(texts.items()) if not name.endswith(".hex")}
-    return verilate.build(
+    return verilator.build(
         design.top,
         sources,
         "harness.cpp",
