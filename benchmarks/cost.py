@@ -3,7 +3,7 @@
     python benchmarks/cost.py             compare with the figures kept in cost.json
     python benchmarks/cost.py --measure   synthesize again what has changed since, and keep the figures
 
-Only Yosys runs; LUTs are counted as `bnn2hw.synth` counts them.
+Only Yosys runs; LUTs are counted as `bnn2hw.synthesis.synthesize` counts them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import boards, flows, synth, tools
+from bnn2hw import boards, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import BIPOLAR, Array, Cost, Graph, HardwareOp, Ints, Node, Tensor
@@ -48,6 +48,7 @@ from bnn2hw.ops import (
     Xnor,
 )
 from bnn2hw.ops.curve import FINE
+from bnn2hw.synthesis import synthesize, toolchains
 
 KEPT = Path(__file__).with_suffix(".json")
 FAMILIES = (boards.ECP5, boards.XILINX, boards.ICE40, boards.GOWIN)
@@ -411,7 +412,7 @@ def key(op: HardwareOp, x: tuple[Tensor, ...], design: Design, family: str) -> s
     """Changes with whatever synthesis would see of the op."""
     files = {n: text for n, text in design.files.items() if n not in (f"{design.top}.sv", "bnn2hw_frame.sv")}
     params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(*x).items())]
-    what = json.dumps([sorted(files.items()), params, flows.MAPPERS[family].command])
+    what = json.dumps([sorted(files.items()), params, toolchains.MAPPERS[family].command])
     return hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
@@ -427,7 +428,7 @@ def measure(kept: dict[str, Any]) -> None:
         if old.get(label, {}).get("key") != digest:
             print("synthesizing", label, flush=True)
             with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
-                usage = synth.area(design, family, Path(folder), only=f"bnn2hw_{op.kind}")
+                usage = synthesize.area(design, family, Path(folder), only=f"bnn2hw_{op.kind}")
             old[label] = {"key": digest, **{r: getattr(usage, r) for r in RESOURCES}}
             keep(kept | {"designs": {**old, **new}})
         new[label] = old[label]

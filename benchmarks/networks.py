@@ -28,9 +28,10 @@ import keras
 import numpy as np
 
 import bnn2hw
-from bnn2hw import boards, synth, tools
+from bnn2hw import boards, tools
 from bnn2hw.backends import verilog
 from bnn2hw.importers import files
+from bnn2hw.synthesis import synthesize
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -115,7 +116,7 @@ def area(accelerator: bnn2hw.Accelerator) -> dict[str, Any] | None:
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     if kept.get(accelerator.name, {}).get("key") != key:
         with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
-            used = synth.area(design, boards.XILINX, Path(folder))
+            used = synthesize.area(design, boards.XILINX, Path(folder))
         figures = {r: getattr(used, r) for r in ("lut", "ff", "bram", "dsp")}
         kept[accelerator.name] = {"key": key, "yosys": tools.yosys().release, **figures}
         KEPT.write_text(json.dumps(kept, indent=1) + "\n")

@@ -19,9 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import bnn2hw
-from bnn2hw import boards, synth
+from bnn2hw import boards
 from bnn2hw.backends import verilog
 from bnn2hw.importers import files
+from bnn2hw.synthesis import synthesize
 
 MODEL = Path(__file__).parent.parent / "examples" / "mnist.keras"
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
@@ -52,7 +53,7 @@ def row(each: int, frames: int, *, area: bool) -> list[str]:
     if area:
         design = verilog.render(accelerator.graph, family=boards.XILINX)
         with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
-            used = synth.area(design, boards.XILINX, Path(folder))
+            used = synthesize.area(design, boards.XILINX, Path(folder))
         made = (used.lut, used.ff, used.bram)
         sizes = [f"{size} ({found:,})" for size, found in zip(sizes, made, strict=True)]
     wide = {n: f["pixels"] for n, f in accelerator.folding().items() if "pixels" in f}

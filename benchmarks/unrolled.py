@@ -23,13 +23,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bnn2hw import boards, flows, synth, tools
+from bnn2hw import boards, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Tensor
 from bnn2hw.ops import Source, Unrolled, Xnor
-from bnn2hw.usage import Usage, of_netlist
+from bnn2hw.synthesis import synthesize, toolchains
+from bnn2hw.synthesis.usage import Usage, of_netlist
 
 SIZES = ("64x64", "256x64", "256x256")
 GRADES = {"6": 300, "8": 350}
@@ -161,13 +162,13 @@ def design(sources: Sources, top: str, files: dict[str, str]) -> Design:
 
 def area(sources: Sources, folder: Path) -> tuple[Usage, int]:
     """Cells on 7 series, and Yosys' estimate of the physical LUTs into which two small ones go together."""
-    mapper = flows.MAPPERS["xilinx"]
+    mapper = toolchains.MAPPERS["xilinx"]
     passes = [
         f"hierarchy -top {sources.top}",
         *mapper.command.split("; "),
         "tee -q -o packed.txt stat -tech xilinx",
     ]
-    netlist = synth.run_yosys(design(sources, sources.top, {}), folder, passes, "netlist.json")
+    netlist = synthesize.run_yosys(design(sources, sources.top, {}), folder, passes, "netlist.json")
     estimate = re.findall(r"Estimated number of LCs: +(\d+)", (folder / "packed.txt").read_text())[-1]
     return of_netlist(netlist, mapper, {}), int(estimate)
 
@@ -175,9 +176,11 @@ def area(sources: Sources, folder: Path) -> tuple[Usage, int]:
 def clocks(sources: Sources, inputs: int, neurons: int, folder: Path) -> Iterator[str]:
     """LUTs on ECP5, and what nextpnr reaches in each speed grade, in MHz."""
     shell = SHELL.format(inputs=inputs, outputs=neurons, instance=sources.instance)
-    mapper = flows.MAPPERS["ecp5"]
+    mapper = toolchains.MAPPERS["ecp5"]
     passes = ["hierarchy -top shell", *mapper.command.split("; ")]
-    netlist = synth.run_yosys(design(sources, "shell", {"shell.sv": shell}), folder, passes, "netlist.json")
+    netlist = synthesize.run_yosys(
+        design(sources, "shell", {"shell.sv": shell}), folder, passes, "netlist.json"
+    )
     yield f"{of_netlist(netlist, mapper, {}).lut:,}"
     for grade, goal in GRADES.items():
         report = f"timing{grade}.json"

@@ -20,13 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bnn2hw import boards, synth, tools
+from bnn2hw import boards, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Family
-from bnn2hw.flows import ROUTERS
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ops import Source, Xnor
+from bnn2hw.synthesis import synthesize
+from bnn2hw.synthesis.toolchains import ROUTERS
 
 MW, MH = 1024, 512
 FOLDINGS = ("16x16", "32x32", "32x64", "64x64")
@@ -79,7 +80,7 @@ def clocks(design: Design, folder: Path) -> Iterator[float]:
         "OUTPUT", str(8 * design.output.bytes)
     )
     placed = replace(design, top="shell", files={**design.files, "shell.sv": shell})
-    synth.mapped(placed, boards.ECP5, folder, ["hierarchy -top shell"])
+    synthesize.mapped(placed, boards.ECP5, folder, ["hierarchy -top shell"])
     for grade, goal in GRADES.items():
         command = [*tools.nextpnr("ecp5").start, "--85k", "--package", "CABGA381", "--speed", grade]
         command += [
@@ -103,7 +104,7 @@ def row(folding: str, folder: Path, *, route: bool) -> str:
     cells = [f"{pe}×{simd}"]
     for family in (boards.XILINX, boards.ECP5):
         design = render(pe, simd, family)
-        usage = synth.area(design, family, folder / family.name, only="bnn2hw_xnor")
+        usage = synthesize.area(design, family, folder / family.name, only="bnn2hw_xnor")
         cells += [f"{usage.lut:,}", f"**{usage.lut / pe / simd:.2f}**"]
         if family is boards.XILINX:
             estimate = packed(folder / family.name)

@@ -11,7 +11,7 @@ from importlib import metadata
 
 from bnn2hw import tools
 from bnn2hw.errors import MissingToolError
-from bnn2hw.flows import ROUTERS
+from bnn2hw.synthesis.toolchains import ROUTERS
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from bnn2hw.ops.source import Source, Units
 from bnn2hw.simulation import hls_csim
 from bnn2hw.simulation import simulate as simulating
 from bnn2hw.simulation.simulate import Run
-from bnn2hw.usage import Usage
+from bnn2hw.synthesis.usage import Usage
 
 Progress = Callable[[str], None]
 

@@ -14,8 +14,8 @@ from bnn2hw.backends.design import Design, Stream, ascii_only
 from bnn2hw.backends.loading import HEAD
 from bnn2hw.boards import Board, Device
 from bnn2hw.errors import InputError
-from bnn2hw.flows import PARTS, ROUTERS
 from bnn2hw.resources import data_dir
+from bnn2hw.synthesis.toolchains import PARTS, ROUTERS
 
 PROTOCOL = 1
 """Version of what travels on the serial line."""

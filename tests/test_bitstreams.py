@@ -11,13 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 import bnn2hw
-from bnn2hw import boards, fold, gates, implement, pll, shell, streams, synth, tools
+from bnn2hw import boards, fold, implement, pll, shell, streams, tools
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import BOARDS, Board
 from bnn2hw.cli import main
 from bnn2hw.errors import DoesNotFitError, InputError, MissingToolError
-from bnn2hw.flows import ROUTERS
 from bnn2hw.simulation import simulate
+from bnn2hw.synthesis import gate_level, synthesize
+from bnn2hw.synthesis.toolchains import ROUTERS
 from tests import networks as net
 from tests.support import EXAMPLES
 
@@ -133,7 +134,7 @@ def test_what_the_placer_finds_too_large_is_told_from_its_log(tmp_path: Path) ->
     with pytest.raises(
         DoesNotFitError, match=r"^the design needs 5,564 ICESTORM_LC of 5,280 of ice40-up5k; "
     ):
-        synth._check_placed(log, boards.device("ice40-up5k"))
+        synthesize._check_placed(log, boards.device("ice40-up5k"))
 
     log.write_text(
         "Info: \t         ICESTORM_LC:    3907/   5280    73%\n"
@@ -142,7 +143,7 @@ def test_what_the_placer_finds_too_large_is_told_from_its_log(tmp_path: Path) ->
     with pytest.raises(
         DoesNotFitError, match=r"3,907 ICESTORM_LC of 5,280 of ice40-up5k, and nextpnr found no place"
     ):
-        synth._check_placed(log, boards.device("ice40-up5k"))
+        synthesize._check_placed(log, boards.device("ice40-up5k"))
 
 
 def test_plumbing_comes_off_and_goes_on_again(tiny: bnn2hw.Accelerator) -> None:
@@ -245,7 +246,7 @@ def test_the_netlist_of_a_digits_network_is_exact_on_the_whole_test_set(tmp_path
     accelerator = bnn2hw.compile(
         EXAMPLES / "digits.keras", input=bnn2hw.Input("uint5"), target="ice40-up5k", fps=20_000
     )
-    netlist: Design = gates.of(accelerator.design, boards.ICE40, tmp_path)
+    netlist: Design = gate_level.of(accelerator.design, boards.ICE40, tmp_path)
 
     run = simulate.simulate(
         netlist, accelerator.graph, accelerator.integers(x), accelerator.estimate().cycles, stalls=0.1

@@ -9,11 +9,12 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from bnn2hw import boards, synth, tools
+from bnn2hw import boards, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import ToolError
 from bnn2hw.resources import data_dir
+from bnn2hw.synthesis import synthesize
 
 TEMPLATES = data_dir("templates") / "verilog"
 PARAMETERS: dict[str, list[Mapping[str, int]]] = {
@@ -82,7 +83,7 @@ def prove(module: str, family: boards.Family, forms: Mapping[str, str], folder: 
         *passes,
         "tee -o proved.txt log proved",
     ]
-    synth.run_yosys(Design("", files, (), (), ()), folder, passes, "proved.txt")
+    synthesize.run_yosys(Design("", files, (), (), ()), folder, passes, "proved.txt")
 
 
 @pytest.mark.parametrize("family", [boards.ECP5, boards.XILINX], ids=lambda f: f.name)

@@ -13,12 +13,10 @@ PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
     {"errors", "resources", "console"},
     {"ir", "boards"},
-    {"ops", "golden", "estimate", "backends", "tools", "flows", "pll", "usage", "stepper"}
-    | {"minimize"}
-    | {"absorb", "spread", "netlist"},
-    {"simulation", "lower", "importers", "fold", "streams", "synth", "storage", "doctor", "report"}
+    {"ops", "golden", "estimate", "backends", "tools", "pll", "stepper"} | {"minimize"},
+    {"synthesis", "simulation", "lower", "importers", "fold", "streams", "storage", "doctor", "report"}
     | {"deviation", "unroll", "choices", "places", "plumbing", "rates"}
-    | {"gates", "shell", "implement", "handover", "host", "virtual", "images", "written"},
+    | {"shell", "implement", "handover", "host", "virtual", "images", "written"},
     {"flow", "front", "retrain"},
     {""},
     {"cli", "hardware_cli", "simulate_cli"},

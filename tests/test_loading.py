@@ -12,13 +12,14 @@ import pytest
 from click.testing import CliRunner
 
 import bnn2hw
-from bnn2hw import boards, gates, golden, nn, tools
+from bnn2hw import boards, golden, nn, tools
 from bnn2hw.backends import loading, verilog
 from bnn2hw.cli import main
 from bnn2hw.errors import InputError, MissingToolError, ToolError, UnsupportedError
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.simulation import simulate
+from bnn2hw.synthesis import gate_level
 from tests import networks as net
 from tests.support import alone, random_frames
 
@@ -71,7 +72,7 @@ def test_the_cells_that_synthesis_made_are_reloaded(tmp_path: Path) -> None:
     [(op, x)] = [(op, x) for op, x in Xnor.examples() if op.writable and op.far]
     graphs = [alone(o, *x) for o in (op, another(op, 1))]
     design = verilog.render(graphs[0], family=boards.ICE40)
-    netlist = gates.of(design, boards.ICE40, tmp_path)
+    netlist = gate_level.of(design, boards.ICE40, tmp_path)
     reload = simulate.Reload(2, loading.image(graphs[1], design.load), graphs[1])
 
     run = simulate.simulate(

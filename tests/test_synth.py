@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnn2hw import boards, flows, synth, tools
-from bnn2hw.absorb import absorb_output_registers
+from bnn2hw import boards, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import FoldingError, InputError, MissingToolError, TimingError, ToolError
 from bnn2hw.ir import BIPOLAR, Tensor
-from bnn2hw.netlist import rewrite
 from bnn2hw.ops import Xnor, memories
-from bnn2hw.spread import spread_registers
+from bnn2hw.synthesis import synthesize, toolchains
+from bnn2hw.synthesis.ecp5_output_registers import absorb_output_registers
+from bnn2hw.synthesis.ecp5_register_copies import spread_registers
+from bnn2hw.synthesis.netlist import rewrite
 from tests.support import alone
 
 ECP5 = boards.device("ecp5-25k")
@@ -46,7 +47,7 @@ def tiny() -> Design:
 def test_a_bitstream_for_ecp5(tiny: Design, tmp_path: Path) -> None:
     said: list[str] = []
 
-    usage = synth.synthesize(tiny, ECP5, tmp_path, progress=said.append)
+    usage = synthesize.synthesize(tiny, ECP5, tmp_path, progress=said.append)
 
     placed = (tmp_path / "nextpnr.seed1.log").read_text()
     assert usage.lut == int(re.search(r"Total LUT4s: +(\d+)/", placed)[1])
@@ -72,7 +73,7 @@ def test_loadable_weights_lie_in_block_ram(family: boards.Family, tmp_path: Path
     for loadable in (False, True):
         op = Xnor(weights, pe=4, simd=8, loadable=loadable)
         design = verilog.render(alone(op, Tensor((128,), BIPOLAR)), family=family)
-        used[loadable] = synth.area(design, family, tmp_path / str(loadable))
+        used[loadable] = synthesize.area(design, family, tmp_path / str(loadable))
 
     words, bits = 16 * 8, 4 * 8
     assert used[True].bram == used[False].bram >= memories.block_rams(family, words, bits)
@@ -102,9 +103,9 @@ def _merged(cells: dict[str, Any]) -> list[str]:
 def test_what_many_block_rams_read_is_copied_and_nothing_else_changes(tmp_path: Path) -> None:
     weights = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (320, 160))
     design = verilog.render(alone(Xnor(weights, pe=16, simd=32), Tensor((320,), BIPOLAR)), family=boards.ECP5)
-    passes = [f"hierarchy -top {design.top}", *flows.MAPPERS["ecp5"].command.split("; ")]
+    passes = [f"hierarchy -top {design.top}", *toolchains.MAPPERS["ecp5"].command.split("; ")]
     spread = partial(spread_registers, share=boards.ECP5.bram_share)
-    path = synth.run_yosys(design, tmp_path, passes, "netlist.json")
+    path = synthesize.run_yosys(design, tmp_path, passes, "netlist.json")
     rewrite(path, absorb_output_registers)
     before = json.loads(path.read_text())["modules"][design.top]["cells"]
 
@@ -122,9 +123,9 @@ def test_what_many_block_rams_read_is_copied_and_nothing_else_changes(tmp_path: 
 
 @pytest.mark.usefixtures("installed")
 def test_of_several_seeds_the_fastest_is_packed(tiny: Design, tmp_path: Path) -> None:
-    usage = synth.synthesize(tiny, ECP5, tmp_path, seeds=(1, 2, 3))
+    usage = synthesize.synthesize(tiny, ECP5, tmp_path, seeds=(1, 2, 3))
     best = max(usage.seeds, key=lambda seed: usage.seeds[seed])
-    alone = synth.synthesize(tiny, ECP5, tmp_path / "alone", seeds=(best,))
+    alone = synthesize.synthesize(tiny, ECP5, tmp_path / "alone", seeds=(best,))
 
     assert list(usage.seeds) == [1, 2, 3]
     assert usage.fmax_mhz == max(usage.seeds.values())
@@ -137,13 +138,13 @@ def test_a_clock_that_must_be_reached(tiny: Design, tmp_path: Path) -> None:
     with pytest.raises(
         TimingError, match=r"^the clock of 2000 MHz is not reached: \d+\.\d MHz is the best of 1"
     ):
-        synth.synthesize(tiny, ECP5, tmp_path, clock_mhz=2000, clock_must=True)
+        synthesize.synthesize(tiny, ECP5, tmp_path, clock_mhz=2000, clock_must=True)
     assert not (tmp_path / "design.bit").exists()
 
 
 @pytest.mark.usefixtures("installed")
 def test_only_the_area_for_xilinx(tiny: Design, tmp_path: Path) -> None:
-    usage = synth.synthesize(tiny, boards.device("xc7z020"), tmp_path)
+    usage = synthesize.synthesize(tiny, boards.device("xc7z020"), tmp_path)
 
     assert usage.lut >= sum(n for cell, n in usage.cells.items() if re.fullmatch("LUT[1-6]", cell)) > 0
     assert usage.ff == sum(n for cell, n in usage.cells.items() if cell.startswith("FD"))
@@ -153,7 +154,7 @@ def test_only_the_area_for_xilinx(tiny: Design, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("installed")
 def test_a_design_that_does_not_fit_is_told_by_how_much(tiny: Design, tmp_path: Path) -> None:
     with pytest.raises(FoldingError, match=r"^the design needs \d+ LUT of 10 of ecp5-25k; ask for fewer fps"):
-        synth.synthesize(tiny, replace(ECP5, lut=10), tmp_path)
+        synthesize.synthesize(tiny, replace(ECP5, lut=10), tmp_path)
 
 
 @pytest.mark.usefixtures("installed")
@@ -163,7 +164,7 @@ def test_the_end_of_a_failing_tools_log_is_shown(tiny: Design, tmp_path: Path) -
     with pytest.raises(
         ToolError, match=r"(?s)^Yosys failed with exit status \d+:\n.*bnn2hw_frame\.sv:1: ERROR"
     ):
-        synth.area(broken, boards.ECP5, tmp_path)
+        synthesize.area(broken, boards.ECP5, tmp_path)
     assert "ERROR" in (tmp_path / "yosys.log").read_text()
 
 
@@ -177,7 +178,7 @@ def test_a_tool_that_ends_without_its_result_is_found_out(
     with pytest.raises(
         ToolError, match=r"^Yosys ended without an error but wrote no netlist\.json; its log is"
     ):
-        synth.area(tiny, boards.ECP5, tmp_path)
+        synthesize.area(tiny, boards.ECP5, tmp_path)
 
 
 @pytest.mark.usefixtures("installed")
@@ -190,7 +191,7 @@ def test_a_netlist_without_cells_is_found_out(
     with pytest.raises(
         ToolError, match=r"^Yosys ended without an error but its netlist is empty; its log is"
     ):
-        synth.area(tiny, boards.ECP5, tmp_path)
+        synthesize.area(tiny, boards.ECP5, tmp_path)
 
 
 def test_a_family_without_a_flow_is_refused(tiny: Design, tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_a_family_without_a_flow_is_refused(tiny: Design, tmp_path: Path) -> Non
     with pytest.raises(
         InputError, match=r"^no synthesis for the family 'other'; there is one for ecp5, ice40,"
     ):
-        synth.synthesize(tiny, other, tmp_path)
+        synthesize.synthesize(tiny, other, tmp_path)
 
 
 def test_a_missing_yosys_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bnn2hw import synth
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS
 from bnn2hw.simulation import simulate
+from bnn2hw.synthesis import synthesize
 from tests.support import alone, family_forms, random_frames
 
 EXAMPLES = [
@@ -49,7 +49,7 @@ def as_yosys_reads(design: Design, folder: Path) -> Design:
         "memory -nomap",  # from here on, a word that `no_rw_check` promises not to use is noise
         "write_verilog -noattr netlist.v",
     ]
-    netlist = synth.run_yosys(design, folder, passes, "netlist.v").read_text()
+    netlist = synthesize.run_yosys(design, folder, passes, "netlist.v").read_text()
     unlinted = "".join(f"/* verilator lint_off {rule} */\n" for rule in UNLINTED)
     return replace(design, files={"netlist.sv": unlinted + netlist}, bench={}, portable={})
 

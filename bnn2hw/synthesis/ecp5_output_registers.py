@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from bnn2hw.netlist import Cell
+from bnn2hw.synthesis.netlist import Cell
 
 
 def absorb_output_registers(module: dict[str, Any]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bnn2hw.errors import ToolError
-from bnn2hw.flows import Mapper, total
+from bnn2hw.synthesis.toolchains import Mapper, total
 
 REST = "(ports and shell)"
 """Under this name stand the cells that belong to no layer."""

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bnn2hw import tools, usage
+from bnn2hw import tools
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Device, Family
 from bnn2hw.errors import DoesNotFitError, InputError, TimingError, ToolError
-from bnn2hw.flows import MAPPERS, PARTS, ROUTERS, routable
-from bnn2hw.netlist import rewrite
-from bnn2hw.usage import Usage
+from bnn2hw.synthesis import usage
+from bnn2hw.synthesis.netlist import rewrite
+from bnn2hw.synthesis.toolchains import MAPPERS, PARTS, ROUTERS, routable
+from bnn2hw.synthesis.usage import Usage
 
 Progress = Callable[[str], None]
 

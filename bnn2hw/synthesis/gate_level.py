@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bnn2hw import synth, tools
+from bnn2hw import tools
 from bnn2hw.backends.design import Design
 from bnn2hw.boards import Family
 from bnn2hw.errors import InputError
-from bnn2hw.flows import MAPPERS
+from bnn2hw.synthesis import synthesize
+from bnn2hw.synthesis.toolchains import MAPPERS
 
 MODELS = "cells.sv"
 SIMULATED = ("ice40",)
@@ -34,7 +35,7 @@ def of(design: Design, family: Family, folder: Path) -> Design:
             f"Yosys has no models of all cells of the family '{family.name}'; "
             f"netlists can be simulated for {', '.join(SIMULATED)}"
         )
-    synth.area(design, family, folder, then=("write_verilog -noattr netlist.v",))
+    synthesize.area(design, family, folder, then=("write_verilog -noattr netlist.v",))
     models = (tools.yosys_share() / MAPPERS[family.name].models).read_text()
     files = {"netlist.sv": (folder / "netlist.v").read_text(), MODELS: models}
     ends = (*design.inputs, *design.outputs)

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from typing import Any
 
-from bnn2hw.netlist import Cell
+from bnn2hw.synthesis.netlist import Cell
 
 STEERING = re.compile(r"AD[AB]\d+|O?CE[AB]|WE[AB]")
 
