@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bnn2hw
-from bnn2hw import boards
 from bnn2hw.host import Device
+from bnn2hw.targets import boards
 from bnn2hw.virtual import Damage, VirtualBoard
 
 ROOT = Path(__file__).parent.parent

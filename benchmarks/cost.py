@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import boards, tools
+from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import BIPOLAR, Array, Cost, Graph, HardwareOp, Ints, Node, Tensor
@@ -49,6 +49,7 @@ from bnn2hw.ops import (
 )
 from bnn2hw.ops.curve import FINE
 from bnn2hw.synthesis import synthesize, toolchains
+from bnn2hw.targets import boards
 
 KEPT = Path(__file__).with_suffix(".json")
 FAMILIES = (boards.ECP5, boards.XILINX, boards.ICE40, boards.GOWIN)

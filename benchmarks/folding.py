@@ -18,11 +18,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from bnn2hw import boards, estimate, fold, rates
-from bnn2hw.boards import Device
+from bnn2hw import estimate, fold, rates
 from bnn2hw.choices import Choices
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, Tensor
 from bnn2hw.ops import Add, Concat, Pad, Pool, Source, Threshold, Window, Xnor
+from bnn2hw.targets import boards
+from bnn2hw.targets.boards import Device
 
 RNG = np.random.default_rng(0)
 

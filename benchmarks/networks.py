@@ -28,10 +28,11 @@ import keras
 import numpy as np
 
 import bnn2hw
-from bnn2hw import boards, tools
+from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.importers import files
 from bnn2hw.synthesis import synthesize
+from bnn2hw.targets import boards
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))

@@ -19,10 +19,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import bnn2hw
-from bnn2hw import boards
 from bnn2hw.backends import verilog
 from bnn2hw.importers import files
 from bnn2hw.synthesis import synthesize
+from bnn2hw.targets import boards
 
 MODEL = Path(__file__).parent.parent / "examples" / "mnist.keras"
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)

@@ -23,14 +23,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bnn2hw import boards, tools
+from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
-from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Tensor
 from bnn2hw.ops import Source, Unrolled, Xnor
 from bnn2hw.synthesis import synthesize, toolchains
 from bnn2hw.synthesis.usage import Usage, of_netlist
+from bnn2hw.targets import boards
+from bnn2hw.targets.boards import Family
 
 SIZES = ("64x64", "256x64", "256x256")
 GRADES = {"6": 300, "8": 350}

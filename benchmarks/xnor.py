@@ -20,14 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bnn2hw import boards, tools
+from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
-from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ops import Source, Xnor
 from bnn2hw.synthesis import synthesize
 from bnn2hw.synthesis.toolchains import ROUTERS
+from bnn2hw.targets import boards
+from bnn2hw.targets.boards import Family
 
 MW, MH = 1024, 512
 FOLDINGS = ("16x16", "32x32", "32x64", "64x64")

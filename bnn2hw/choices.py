@@ -16,13 +16,13 @@ from itertools import permutations
 import numpy as np
 
 from bnn2hw import minimize, streams
-from bnn2hw.boards import Device
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir import Array, Cost, Graph, HardwareOp, Op
 from bnn2hw.minimize import Program, Table
 from bnn2hw.ops.memories import divisors
 from bnn2hw.ops.source import Source
 from bnn2hw.places import RESOURCES, Link, Place, plumbing_cost, vector, weights_of
+from bnn2hw.targets.boards import Device
 
 PARENTS = 6
 """Wholes that are crossed with each other to find one that fits."""

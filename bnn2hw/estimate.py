@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnn2hw import stepper
-from bnn2hw.boards import Device
 from bnn2hw.errors import Bnn2hwError, MissingToolError
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node
 from bnn2hw.ir.machine import Machine, first_output, machine
 from bnn2hw.ir.timing import Times
 from bnn2hw.ops.source import Source
+from bnn2hw.targets.boards import Device
 
 
 @dataclass(frozen=True)

@@ -9,23 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import (
-    backends,
-    boards,
-    deviation,
-    front,
-    golden,
-    implement,
-    report,
-    retrain,
-    storage,
-    unroll,
-    written,
-)
+from bnn2hw import backends, deviation, front, golden, implement, report, retrain, storage, unroll, written
 from bnn2hw import estimate as estimating
 from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design
-from bnn2hw.boards import Device
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import Estimate
@@ -42,6 +29,8 @@ from bnn2hw.simulation import hls_csim
 from bnn2hw.simulation import simulate as simulating
 from bnn2hw.simulation.simulate import Run
 from bnn2hw.synthesis.usage import Usage
+from bnn2hw.targets import boards
+from bnn2hw.targets.boards import Device
 
 Progress = Callable[[str], None]
 

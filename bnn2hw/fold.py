@@ -6,11 +6,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
 from bnn2hw import estimate, streams
-from bnn2hw.boards import Device
 from bnn2hw.choices import Choices, Chosen
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate import Estimate
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
+from bnn2hw.targets.boards import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
 """By layer, the values of `pe`, `simd` and `pixels` of its matrix-vector unit (or of its other op, where it has none).

@@ -13,7 +13,6 @@ import numpy as np
 
 from bnn2hw import estimate, golden, streams, unroll
 from bnn2hw import fold as folding
-from bnn2hw.boards import Device
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
@@ -24,6 +23,7 @@ from bnn2hw.lower.builder import Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.output import Output
 from bnn2hw.ops.source import Input, Source, Units
+from bnn2hw.targets.boards import Device
 
 if TYPE_CHECKING:
     from bnn2hw.importers.keras import Imported

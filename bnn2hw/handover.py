@@ -11,13 +11,14 @@ from typing import Literal
 import jinja2
 import numpy as np
 
-from bnn2hw import boards, golden
+from bnn2hw import golden
 from bnn2hw.backends.design import Design, Port, ascii_only, identifiers
 from bnn2hw.backends.loading import HEAD
-from bnn2hw.boards import Device
 from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.ops.source import Units, unit
 from bnn2hw.resources import data_dir
+from bnn2hw.targets import boards
+from bnn2hw.targets.boards import Device
 
 VENDOR, LIBRARY, VERSION = "bnn2hw", "accelerators", "1.0"
 DMA_BYTES = (8, 4, 2, 1)

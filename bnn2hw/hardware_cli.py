@@ -10,12 +10,12 @@ import click
 import numpy as np
 
 import bnn2hw
-from bnn2hw import boards as known
 from bnn2hw import images as image_files
 from bnn2hw.backends import loading
 from bnn2hw.errors import InputError
 from bnn2hw.synthesis import usage
 from bnn2hw.synthesis.usage import Usage
+from bnn2hw.targets import boards as known
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:

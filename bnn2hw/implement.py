@@ -8,15 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, boards, estimate, fold, shell, storage, streams
+from bnn2hw import backends, estimate, fold, shell, storage, streams
 from bnn2hw.backends.design import Design
-from bnn2hw.boards import Board, Device
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
 from bnn2hw.ir import Graph
 from bnn2hw.ops import source
 from bnn2hw.synthesis import synthesize
 from bnn2hw.synthesis.toolchains import routable
 from bnn2hw.synthesis.usage import Usage
+from bnn2hw.targets import boards
+from bnn2hw.targets.boards import Board, Device
 
 if TYPE_CHECKING:
     from bnn2hw.flow import Accelerator

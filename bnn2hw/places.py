@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 
 from bnn2hw import plumbing
-from bnn2hw.boards import Device, Family
 from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops.source import Source
+from bnn2hw.targets.boards import Device, Family
 
 BLOCK_WEIGHT = 0.5
 """What block RAMs' and DSPs' shares of the device count beside that of LUTs: many blocks of both lie idle."""

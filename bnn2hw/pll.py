@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bnn2hw.boards import Family
 from bnn2hw.errors import InputError
+from bnn2hw.targets.boards import Family
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bnn2hw import fold, streams, unroll
-from bnn2hw.boards import Device
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.fold import Folding
 from bnn2hw.ir import Cost, Cycles, Graph
+from bnn2hw.targets.boards import Device
 
 WIDTH = 100
 

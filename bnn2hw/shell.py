@@ -12,10 +12,10 @@ import jinja2
 from bnn2hw import pll
 from bnn2hw.backends.design import Design, Stream, ascii_only
 from bnn2hw.backends.loading import HEAD
-from bnn2hw.boards import Board, Device
 from bnn2hw.errors import InputError
 from bnn2hw.resources import data_dir
 from bnn2hw.synthesis.toolchains import PARTS, ROUTERS
+from bnn2hw.targets.boards import Board, Device
 
 PROTOCOL = 1
 """Version of what travels on the serial line."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from bnn2hw import fold
-from bnn2hw.boards import Device
 from bnn2hw.errors import FoldingError
 from bnn2hw.fold import Folding
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, View
 from bnn2hw.ops import MatVec, Threshold, Unrolled, Xnor
+from bnn2hw.targets.boards import Device
 
 STYLES = ("folded", "unrolled")
 

@@ -22,7 +22,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 import bnn2hw
-from bnn2hw import boards, nn
+from bnn2hw import nn
+from bnn2hw.targets import boards
 
 HERE = Path(__file__).parent
 FPS = 20_000

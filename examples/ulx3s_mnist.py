@@ -17,8 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import bnn2hw
-from bnn2hw import boards
 from bnn2hw.host import Device
+from bnn2hw.targets import boards
 from bnn2hw.virtual import VirtualBoard
 
 HERE = Path(__file__).parent

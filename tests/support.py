@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
 
-from bnn2hw import boards, estimate, golden, plumbing
+from bnn2hw import estimate, golden, plumbing
 from bnn2hw.backends import verilog
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold, Xnor
+from bnn2hw.targets import boards
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"

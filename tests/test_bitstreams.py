@@ -11,14 +11,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 import bnn2hw
-from bnn2hw import boards, fold, implement, pll, shell, streams, tools
+from bnn2hw import fold, implement, pll, shell, streams, tools
 from bnn2hw.backends.design import Design
-from bnn2hw.boards import BOARDS, Board
 from bnn2hw.cli import main
 from bnn2hw.errors import DoesNotFitError, InputError, MissingToolError
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import gate_level, synthesize
 from bnn2hw.synthesis.toolchains import ROUTERS
+from bnn2hw.targets import boards
+from bnn2hw.targets.boards import BOARDS, Board
 from tests import networks as net
 from tests.support import EXAMPLES
 

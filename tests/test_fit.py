@@ -9,7 +9,8 @@ import pytest
 from keras import Model, layers
 
 import bnn2hw
-from bnn2hw import boards, report
+from bnn2hw import report
+from bnn2hw.targets import boards
 from tests import networks as net
 
 BYTES = bnn2hw.Input("uint8", scale=1 / 255)

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bnn2hw import boards, estimate, fold, minimize, places, streams
-from bnn2hw.boards import Device
+from bnn2hw import estimate, fold, minimize, places, streams
 from bnn2hw.choices import Choices
 from bnn2hw.errors import FoldingError
 from bnn2hw.ir import BIPOLAR, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.ops import Add, Argmax, Concat, Mac, Multiply, Pool, Source, Threshold, Window, Xnor
+from bnn2hw.targets import boards
+from bnn2hw.targets.boards import Device
 from tests.support import mlp
 
 DEVICES = [boards.device(name) for name in ("ecp5-85k", "xc7z020", "ice40-up5k")]

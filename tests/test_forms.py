@@ -9,12 +9,13 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from bnn2hw import boards, tools
+from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import ToolError
 from bnn2hw.resources import data_dir
 from bnn2hw.synthesis import synthesize
+from bnn2hw.targets import boards
 
 TEMPLATES = data_dir("templates") / "verilog"
 PARAMETERS: dict[str, list[Mapping[str, int]]] = {

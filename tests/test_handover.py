@@ -19,12 +19,13 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import boards, golden, handover, tools
+from bnn2hw import golden, handover, tools
 from bnn2hw.backends import loading, verilog
 from bnn2hw.backends.design import Design, Port
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Graph, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold
+from bnn2hw.targets import boards
 from tests import networks as net
 from tests.support import alone, random_frames
 

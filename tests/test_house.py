@@ -12,7 +12,7 @@ from tests.support import ROOT
 PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
     {"errors", "resources", "console"},
-    {"ir", "boards"},
+    {"targets", "ir"},
     {"ops", "golden", "estimate", "backends", "tools", "pll", "stepper"} | {"minimize"},
     {"synthesis", "simulation", "lower", "importers", "fold", "streams", "storage", "doctor", "report"}
     | {"deviation", "unroll", "choices", "places", "plumbing", "rates"}

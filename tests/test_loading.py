@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import bnn2hw
-from bnn2hw import boards, golden, nn, tools
+from bnn2hw import golden, nn, tools
 from bnn2hw.backends import loading, verilog
 from bnn2hw.cli import main
 from bnn2hw.errors import InputError, MissingToolError, ToolError, UnsupportedError
@@ -20,6 +20,7 @@ from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import gate_level
+from bnn2hw.targets import boards
 from tests import networks as net
 from tests.support import alone, random_frames
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import boards, estimate, fold
+from bnn2hw import estimate, fold
 from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import FoldingError
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import Patch, Pool, Source, Threshold, Window, Xnor
+from bnn2hw.targets import boards
 from tests import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnn2hw import backends, boards, estimate, fold, plumbing, streams
+from bnn2hw import backends, estimate, fold, plumbing, streams
 from bnn2hw.choices import Choices
 from bnn2hw.errors import FoldingError
 from bnn2hw.ir import BIPOLAR, Beats, Graph, Ints, Node, Tensor
@@ -17,6 +17,7 @@ from bnn2hw.ops import Affine, Mac, Source, Table, Threshold, Xnor, matvec, memo
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width import Width
 from bnn2hw.simulation import simulate
+from bnn2hw.targets import boards
 from tests.support import mlp, random_frames
 
 LARGE = boards.device("xcu250")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnn2hw import boards, tools
+from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import FoldingError, InputError, MissingToolError, TimingError, ToolError
@@ -24,6 +24,7 @@ from bnn2hw.synthesis import synthesize, toolchains
 from bnn2hw.synthesis.ecp5_output_registers import absorb_output_registers
 from bnn2hw.synthesis.ecp5_register_copies import spread_registers
 from bnn2hw.synthesis.netlist import rewrite
+from bnn2hw.targets import boards
 from tests.support import alone
 
 ECP5 = boards.device("ecp5-25k")

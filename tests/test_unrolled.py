@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import bnn2hw
-from bnn2hw import boards, unroll
+from bnn2hw import unroll
 from bnn2hw.backends import BACKENDS
 from bnn2hw.cli import main
 from bnn2hw.errors import FoldingError
@@ -20,6 +20,7 @@ from bnn2hw.ir import BIPOLAR, Array, Tensor
 from bnn2hw.ops import Unrolled, Xnor
 from bnn2hw.ops.sharing import node_luts, share
 from bnn2hw.ops.sums import Count, Sums
+from bnn2hw.targets import boards
 from tests import networks as net
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bnn2hw import boards
 from bnn2hw.backends import hls, verilog
 from bnn2hw.backends.design import Design
-from bnn2hw.boards import Device
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Graph
+from bnn2hw.targets import boards
+from bnn2hw.targets.boards import Device
 
 BACKENDS = {"verilog": "rtl", "hls": "hls"}
 """The folder of a written accelerator into which the sources of each backend go."""

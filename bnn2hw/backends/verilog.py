@@ -22,10 +22,10 @@ from bnn2hw.backends.design import (
     pack,
     streams,
 )
-from bnn2hw.boards import Family
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Cycles, Graph, HardwareOp, Memory, Node, Param
 from bnn2hw.resources import data_dir
+from bnn2hw.targets.boards import Family
 
 
 @dataclass(frozen=True)

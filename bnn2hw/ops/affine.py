@@ -8,7 +8,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost, Ints, Memory, Tensor
 from bnn2hw.ops.channels import Meaning, signed_bits
 from bnn2hw.ops.memories import (
@@ -22,6 +21,7 @@ from bnn2hw.ops.memories import (
     state_bits,
 )
 from bnn2hw.ops.pixelwise import Elementwise
+from bnn2hw.targets.boards import Family
 
 MOST = 2**31 - 1
 """Largest output, which the templates take as a number of 32 bits; sums have 62 bits at most."""

@@ -9,11 +9,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
 from bnn2hw.ops.channels import uniform
 from bnn2hw.ops.join import by_channel, coded, same_places, spanning, zero
 from bnn2hw.ops.memories import adder, by_lut, divisors, state_bits
+from bnn2hw.targets.boards import Family
 
 
 @dataclass(frozen=True, eq=False)

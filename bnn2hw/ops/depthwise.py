@@ -8,7 +8,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, any_sums, any_weights, coded, codes, uniform
 from bnn2hw.ops.memories import (
@@ -20,6 +19,7 @@ from bnn2hw.ops.memories import (
     state_bits,
     store_cost,
 )
+from bnn2hw.targets.boards import Family
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,10 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Beats, Cost, HardwareOp, Ints, Queue, Tensor
 from bnn2hw.ir.timing import Times
 from bnn2hw.ops.memories import by_lut, ram_cost, state_bits
+from bnn2hw.targets.boards import Family
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.channels import any_sums, any_weights, coded, codes, uniform
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.memories import adder, adder_tree, by_lut, dsps
+from bnn2hw.targets.boards import Family
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Steps, Tensor
 from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.memories import (
@@ -25,6 +24,7 @@ from bnn2hw.ops.memories import (
     worthwhile,
 )
 from bnn2hw.ops.pixelwise import Pixelwise
+from bnn2hw.targets.boards import Family
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from bnn2hw.boards import Family
 from bnn2hw.ir import Array, Cost
+from bnn2hw.targets.boards import Family
 
 ROM_WORDS, ROM_BITS = 64, 2048
 """A ROM of more words than this and at least as many bits is a block RAM; the template rom.j2 says the same."""

@@ -9,7 +9,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Tensor
 from bnn2hw.ops.channels import Meaning, channels
 from bnn2hw.ops.memories import (
@@ -21,6 +20,7 @@ from bnn2hw.ops.memories import (
     state_bits,
 )
 from bnn2hw.ops.pixelwise import Elementwise
+from bnn2hw.targets.boards import Family
 
 
 @dataclass(frozen=True, eq=False)

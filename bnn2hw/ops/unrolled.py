@@ -10,7 +10,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Param, Steps, Tensor
 from bnn2hw.ops.channels import Meaning
 from bnn2hw.ops.memories import by_lut
@@ -18,6 +17,7 @@ from bnn2hw.ops.pixelwise import Pixelwise
 from bnn2hw.ops.sharing import adder_luts, share
 from bnn2hw.ops.sums import Count, Sum, Sums
 from bnn2hw.ops.xnor import Xnor
+from bnn2hw.targets.boards import Family
 
 GROUP = 64
 """Nodes that share the signal by which they move; the template says the same."""

@@ -9,9 +9,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Steps, Tensor
 from bnn2hw.ops.memories import by_lut, divisors, ram_cost, state_bits
+from bnn2hw.targets.boards import Family
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,10 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.boards import Family
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
 from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.memories import address_copies, by_lut, in_block_ram, state_bits
+from bnn2hw.targets.boards import Family
 
 TERNARY = Ints(-1, 1)
 

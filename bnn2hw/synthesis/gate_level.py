@@ -7,10 +7,10 @@ from pathlib import Path
 
 from bnn2hw import tools
 from bnn2hw.backends.design import Design
-from bnn2hw.boards import Family
 from bnn2hw.errors import InputError
 from bnn2hw.synthesis import synthesize
 from bnn2hw.synthesis.toolchains import MAPPERS
+from bnn2hw.targets.boards import Family
 
 MODELS = "cells.sv"
 SIMULATED = ("ice40",)

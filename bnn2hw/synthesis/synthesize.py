@@ -10,12 +10,12 @@ from pathlib import Path
 
 from bnn2hw import tools
 from bnn2hw.backends.design import Design
-from bnn2hw.boards import Device, Family
 from bnn2hw.errors import DoesNotFitError, InputError, TimingError, ToolError
 from bnn2hw.synthesis import usage
 from bnn2hw.synthesis.netlist import rewrite
 from bnn2hw.synthesis.toolchains import MAPPERS, PARTS, ROUTERS, routable
 from bnn2hw.synthesis.usage import Usage
+from bnn2hw.targets.boards import Device, Family
 
 Progress = Callable[[str], None]
 

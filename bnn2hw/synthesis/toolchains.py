@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bnn2hw.boards import ECP5, Device
 from bnn2hw.synthesis.ecp5_output_registers import absorb_output_registers
 from bnn2hw.synthesis.ecp5_register_copies import spread_registers
 from bnn2hw.synthesis.netlist import Pass, ice40_kinds, kinds
+from bnn2hw.targets.boards import ECP5, Device
 
 Takes = Mapping[str, int]
 
