@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bnn2hw
-from bnn2hw.host import Device
+from bnn2hw.deploy.host import Device
+from bnn2hw.deploy.simulated_board import Damage, VirtualBoard
 from bnn2hw.targets import boards
-from bnn2hw.virtual import Damage, VirtualBoard
 
 ROOT = Path(__file__).parent.parent
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)

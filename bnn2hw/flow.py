@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deviation, front, golden, implement, report, retrain, storage, unroll, written
+from bnn2hw import backends, deviation, front, golden, report, retrain, storage, unroll, written
 from bnn2hw import estimate as estimating
 from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design
+from bnn2hw.deploy import bitstream
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import Estimate
@@ -248,9 +249,9 @@ class Accelerator:
         """
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
-        place = implement.place_named(board, target, self.device)
+        place = bitstream.place_named(board, target, self.device)
         tried = range(1, seeds + 1) if isinstance(seeds, int) else seeds
-        return implement.implement(
+        return bitstream.implement(
             self, place, Path(folder), seeds=tried, clock_mhz=clock_mhz, baud=baud, progress=progress
         )
 

@@ -102,7 +102,7 @@ def boards(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 def predict(folder: Path, port: str, images: Path, frames: int | None, as_json: bool) -> None:
     """Send images to the board on PORT, which was programmed with the bitstream in FOLDER."""
-    from bnn2hw import host
+    from bnn2hw.deploy import host
 
     shape = tuple(host.read_link(folder)["input"]["shape"])
     x, labels = image_files.read(images, shape, frames)
@@ -149,7 +149,7 @@ def load_command(folder: Path, port: str, image_file: Path) -> None:
 
     The board was programmed with the bitstream in FOLDER.
     """
-    from bnn2hw import host
+    from bnn2hw.deploy import host
 
     try:
         raw = image_file.read_bytes()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnn2hw import backends, golden, storage
-from bnn2hw import handover as amd
 from bnn2hw.backends import verilog
+from bnn2hw.deploy import amd
 from bnn2hw.ops import source
 
 if TYPE_CHECKING:

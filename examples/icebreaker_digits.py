@@ -88,7 +88,7 @@ def main() -> None:
     options = parser.parse_args()
     digits = load()
     if options.port:
-        from bnn2hw.host import Device
+        from bnn2hw.deploy.host import Device
 
         with Device(options.port, options.out) as device:
             classes = device.predict(digits.x_test)

@@ -17,9 +17,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import bnn2hw
-from bnn2hw.host import Device
+from bnn2hw.deploy.host import Device
+from bnn2hw.deploy.simulated_board import VirtualBoard
 from bnn2hw.targets import boards
-from bnn2hw.virtual import VirtualBoard
 
 HERE = Path(__file__).parent
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)

@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import bnn2hw
-from bnn2hw import fold, implement, pll, shell, streams, tools
+from bnn2hw import fold, streams, tools
 from bnn2hw.backends.design import Design
 from bnn2hw.cli import main
+from bnn2hw.deploy import bitstream, pll, serial_shell
 from bnn2hw.errors import DoesNotFitError, InputError, MissingToolError
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import gate_level, synthesize
@@ -110,7 +111,7 @@ def test_what_does_not_fit_names_a_rate_that_does(tmp_path: Path) -> None:
     cramped = replace(boards.device("ice40-up5k"), lut=int(0.8 * large.estimate().cost.lut))
 
     with pytest.raises(DoesNotFitError) as caught:
-        implement.implement(large, cramped, tmp_path)
+        bitstream.implement(large, cramped, tmp_path)
 
     told = str(caught.value)
     found = re.search(
@@ -156,7 +157,7 @@ def test_plumbing_comes_off_and_goes_on_again(tiny: bnn2hw.Accelerator) -> None:
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=lambda b: b.name)
 def test_every_pin_of_every_board_is_placed(tiny: bnn2hw.Accelerator, board: Board) -> None:
-    made = shell.on_board(tiny.design, board)
+    made = serial_shell.on_board(tiny.design, board)
     top = made.design.files["bnn2hw_board.sv"]
     ports = set(re.findall(r"^    (?:input  logic|output logic) (\w+)", top, re.MULTILINE))
     constraints = made.design.files[made.constraints]

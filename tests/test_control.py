@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import handover
 from bnn2hw.backends import loading
+from bnn2hw.deploy import amd
 from bnn2hw.simulation import verilator
 from tests import networks as net
 from tests.support import ROOT
@@ -31,7 +31,7 @@ def network() -> tuple[bnn2hw.Accelerator, bnn2hw.Accelerator]:
 def run(script: list[str], folder: Path, seed: int) -> list[str]:
     """What the master prints."""
     made, _ = network()
-    files = handover.files(made.design, made.graph, made.device, made.name, made.units)
+    files = amd.files(made.design, made.graph, made.device, made.name, made.units)
     sources = {n.removeprefix("amd/ip/rtl/"): t for n, t in files.items() if n.startswith("amd/ip/rtl/")}
     for name, text in sources.items():
         if name.endswith(".hex"):

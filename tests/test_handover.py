@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import golden, handover, tools
+from bnn2hw import golden, tools
 from bnn2hw.backends import loading, verilog
 from bnn2hw.backends.design import Design, Port
+from bnn2hw.deploy import amd
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Graph, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold
@@ -71,7 +72,7 @@ def made(name: str) -> tuple[Graph, Design, dict[str, str]]:
     return (
         graph,
         design,
-        handover.files(design, graph, boards.device("xc7z020"), "my <net> & 2", bnn2hw.Input()),
+        amd.files(design, graph, boards.device("xc7z020"), "my <net> & 2", bnn2hw.Input()),
     )
 
 
@@ -101,14 +102,14 @@ def test_written_for_amd_only(tmp_path: Path) -> None:
     for path in (tmp_path / "amd" / "rtl").iterdir():
         copy = tmp_path / "amd" / "amd" / "ip" / "rtl" / path.name
         assert path.name == "files.f" or copy.read_text() == path.read_text()
-    assert handover.files(other, GRAPHS["bytes"], boards.device("ecp5-85k"), "x", bnn2hw.Input()) == {}
+    assert amd.files(other, GRAPHS["bytes"], boards.device("ecp5-85k"), "x", bnn2hw.Input()) == {}
 
 
 def test_beats_wider_than_any_converter_leave_the_ip() -> None:
     graph = wire(Ints(0, 255), (600,), 600)
     design = verilog.render(graph, family=boards.XILINX)
 
-    files = handover.files(design, graph, boards.device("xc7z020"), "x", bnn2hw.Input())
+    files = amd.files(design, graph, boards.device("xc7z020"), "x", bnn2hw.Input())
 
     assert {n for n in files if "rtl" not in n} == {"amd/ip/component.xml", "amd/package_ip.tcl"}
 
@@ -363,7 +364,7 @@ def _meets(
 ) -> None:
     if reached == end:
         assert widths[0] == widths[1]
-        assert widths[0] in handover.DMA_BYTES
+        assert widths[0] in amd.DMA_BYTES
         return
     cell = reached.split("/")[0]
     assert beyond == end
@@ -372,7 +373,7 @@ def _meets(
     inside = int(np.lcm(*widths))
     assert inside <= 512
     assert port.stream.bytes * port.beats % inside == 0
-    assert set(widths) & set(handover.DMA_BYTES)
+    assert set(widths) & set(amd.DMA_BYTES)
 
 
 @pytest.mark.parametrize(
@@ -624,12 +625,12 @@ def test_driver_predicts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     if not isinstance(expected, dict) and expected[0].size == 1:
         expected = expected.reshape(len(expected))
     assert_same(got, expected)
-    assert board.frames == 5 + handover.CHECK_FRAMES
+    assert board.frames == 5 + amd.CHECK_FRAMES
 
 
 def test_driver_of_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     acc = network()
-    files = handover.files(acc.design, acc.graph, acc.device, acc.name, acc.units)
+    files = amd.files(acc.design, acc.graph, acc.device, acc.name, acc.units)
     module = driver(files, Board(acc.graph, acc.design), tmp_path, monkeypatch)
     x = np.asarray(random_frames(acc.graph, 4))
 

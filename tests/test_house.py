@@ -13,10 +13,21 @@ PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
     {"errors", "resources", "console"},
     {"targets", "ir"},
-    {"ops", "golden", "estimate", "backends", "tools", "pll", "stepper"} | {"minimize"},
-    {"synthesis", "simulation", "lower", "importers", "fold", "streams", "storage", "doctor", "report"}
+    {"ops", "golden", "estimate", "backends", "tools", "stepper"} | {"minimize"},
+    {
+        "deploy",
+        "synthesis",
+        "simulation",
+        "lower",
+        "importers",
+        "fold",
+        "streams",
+        "storage",
+        "doctor",
+        "report",
+    }
     | {"deviation", "unroll", "choices", "places", "plumbing", "rates"}
-    | {"shell", "implement", "handover", "host", "virtual", "images", "written"},
+    | {"images", "written"},
     {"flow", "front", "retrain"},
     {""},
     {"cli", "hardware_cli", "simulate_cli"},

@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 import bnn2hw
-from bnn2hw import host, shell
 from bnn2hw.backends import loading
 from bnn2hw.cli import main
+from bnn2hw.deploy import host, serial_shell
+from bnn2hw.deploy.simulated_board import Damage, VirtualBoard
 from bnn2hw.errors import InputError, LinkError
-from bnn2hw.virtual import Damage, VirtualBoard
 from tests import networks as net
 from tests.support import EXAMPLES
 
@@ -229,10 +229,10 @@ def test_a_folder_without_a_usable_link(tmp_path: Path, text: str | None, messag
 
 def test_lines_that_no_clock_makes(small: bnn2hw.Accelerator) -> None:
     with pytest.raises(InputError, match=r"3,000,000 bit/s are too fast for a clock of 12 MHz"):
-        shell.serial(small.design, 12, 3_000_000)
+        serial_shell.serial(small.design, 12, 3_000_000)
     told = r"8\.5 MHz have no whole number of cycles for a bit of 921,600 bit/s \(9\.22\); ask for 944,444"
     with pytest.raises(InputError, match=told):
-        shell.serial(small.design, 8.5, 921_600)
+        serial_shell.serial(small.design, 8.5, 921_600)
 
 
 def test_frames_survive_what_is_among_them() -> None:

@@ -35,7 +35,7 @@ def synthesize(
     """Map, place, route and pack a design; for families without an open place and route, map it only.
 
     Args:
-        design: what is to be synthesized; its top has real pins (`bnn2hw.shell`) where it is placed.
+        design: what is to be synthesized; its top has real pins (`bnn2hw.deploy.serial_shell`) where it is placed.
         device: what it is to fit.
         folder: takes sources, netlist, bitstream and the log of each tool.
         package: nextpnr's words for package and speed, where not those of `flows.PARTS`.

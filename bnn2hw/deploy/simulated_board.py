@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from bnn2hw import implement, shell
+from bnn2hw.deploy import bitstream, serial_shell
 from bnn2hw.errors import ToolError
 from bnn2hw.simulation import verilator
 
@@ -66,7 +66,7 @@ class VirtualBoard:
         progress: Progress = lambda _: None,
     ) -> None:
         baud = int(clock_mhz * 1e6 / DIVISOR)
-        made = shell.serial(accelerator.design, clock_mhz, baud, cycles=DIVISOR)
+        made = serial_shell.serial(accelerator.design, clock_mhz, baud, cycles=DIVISOR)
         patience = 4 * accelerator.estimate().cycles.latency + 200_000
         header = f"using Top = Vtop;\nconstexpr unsigned DIVISOR = {DIVISOR};\n"
         header += f"constexpr unsigned long long PATIENCE = {patience};\n"
@@ -77,7 +77,7 @@ class VirtualBoard:
         )
         self._memories = {name: text for name, text in files.items() if name.endswith(".hex")}
         # Simulated time runs slower than ours: a host must not lose its patience for that.
-        self._link = {**made.link, **implement.for_host(accelerator, clock_mhz / 20), "board": "simulated"}
+        self._link = {**made.link, **bitstream.for_host(accelerator, clock_mhz / 20), "board": "simulated"}
         self._damage = damage
 
     def __enter__(self) -> VirtualBoard:
@@ -85,7 +85,7 @@ class VirtualBoard:
         self.folder = Path(self._scratch.name)
         for name, text in self._memories.items():
             (self.folder / name).write_text(text)
-        (self.folder / implement.LINK).write_text(json.dumps(self._link))
+        (self.folder / bitstream.LINK).write_text(json.dumps(self._link))
         self._process = subprocess.Popen(
             [str(self._binary), *self._damage.arguments], cwd=self.folder, stdout=subprocess.PIPE, text=True
         )

@@ -9,9 +9,9 @@ from typing import Any
 
 import jinja2
 
-from bnn2hw import pll
 from bnn2hw.backends.design import Design, Stream, ascii_only
 from bnn2hw.backends.loading import HEAD
+from bnn2hw.deploy import pll
 from bnn2hw.errors import InputError
 from bnn2hw.resources import data_dir
 from bnn2hw.synthesis.toolchains import PARTS, ROUTERS

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, estimate, fold, shell, storage, streams
+from bnn2hw import backends, estimate, fold, storage, streams
 from bnn2hw.backends.design import Design
+from bnn2hw.deploy import serial_shell
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
 from bnn2hw.ir import Graph
 from bnn2hw.ops import source
@@ -85,14 +86,14 @@ def _options(
 ) -> dict[str, Any]:
     """What synthesis is told, the clock to plan with, and the host's part."""
     if isinstance(place, Board):
-        made = shell.on_board(design, place, clock_mhz=clock_mhz, baud=baud)
+        made = serial_shell.on_board(design, place, clock_mhz=clock_mhz, baud=baud)
         told = {"design": made.design, "package": place.package, "constraints": made.constraints}
         told |= {"clock_mhz": made.clock_mhz, "clock_must": True}
         return {"synth": told, "clock_mhz": made.clock_mhz, "link": made.link}
     if baud:
         raise InputError("a baud rate is for a board's serial line; name a board")
     clock = clock_mhz or place.clock_mhz
-    wrapped, constraints = shell.scan(design, place) if routable(place) else (design, None)
+    wrapped, constraints = serial_shell.scan(design, place) if routable(place) else (design, None)
     told = {"design": wrapped, "constraints": constraints, "clock_mhz": clock}
     return {"synth": told, "clock_mhz": clock, "link": None}
 
