@@ -18,8 +18,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from bnn2hw import estimate, fold, rates
-from bnn2hw.choices import Choices
+from bnn2hw import estimate
+from bnn2hw.folding import pareto, search
+from bnn2hw.folding.space import Choices
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, Tensor
 from bnn2hw.ops import Add, Concat, Pad, Pool, Source, Threshold, Window, Xnor
 from bnn2hw.targets import boards
@@ -122,13 +123,13 @@ def row(name: str, graph: Graph, device: Device) -> Iterator[str]:
     yield name
     yield f"{len(places)}"
     yield f"10^{sum(math.log10(len(p.ops)) for p in places):.0f}"
-    period = 10 * fold.fastest(graph)
+    period = 10 * search.fastest(graph)
     chosen, seconds = timed(lambda: Choices(graph, device).least(period))
     yield f"{seconds:.1f}"
     yield "yes" if chosen and chosen.proved else "no"
-    folded, seconds = timed(lambda: fold.for_device(graph, device))
+    folded, seconds = timed(lambda: search.for_device(graph, device))
     yield f"{seconds:.1f} ({estimate.interval(folded):,} cycles)"
-    found, seconds = timed(lambda: rates.of(graph, device))
+    found, seconds = timed(lambda: pareto.of(graph, device))
     yield f"{seconds:.1f} ({len(found)} points)"
     yield f"{max(p.gap for p in found):.2%}"
 

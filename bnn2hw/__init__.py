@@ -8,8 +8,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from bnn2hw.flow import Accelerator, compile, load  # noqa: A004
+    from bnn2hw.folding.pareto import pareto
     from bnn2hw.ops.source import Input
-    from bnn2hw.rates import pareto
 
 _FACE = {"Accelerator": "flow", "compile": "flow", "load": "flow", "pareto": "rates", "Input": "ops.source"}
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deviation, front, golden, report, retrain, storage, unroll, written
+from bnn2hw import backends, deviation, front, golden, report, retrain, storage, written
 from bnn2hw import estimate as estimating
 from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design
@@ -17,7 +17,8 @@ from bnn2hw.deploy import bitstream
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import Estimate
-from bnn2hw.fold import Folding
+from bnn2hw.folding import unroll
+from bnn2hw.folding.search import Folding
 from bnn2hw.front import Loadable, Recipe
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph, Tensor

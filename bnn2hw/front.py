@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2hw import estimate, golden, streams, unroll
-from bnn2hw import fold as folding
+from bnn2hw import estimate, golden, streams
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import Estimate
-from bnn2hw.fold import Folding
+from bnn2hw.folding import search as folding
+from bnn2hw.folding import unroll
+from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.lower import simplify

@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 import bnn2hw
-from bnn2hw import fold, streams, tools
+from bnn2hw import streams, tools
 from bnn2hw.backends.design import Design
 from bnn2hw.cli import main
 from bnn2hw.deploy import bitstream, pll, serial_shell
 from bnn2hw.errors import DoesNotFitError, InputError, MissingToolError
+from bnn2hw.folding import search
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import gate_level, synthesize
 from bnn2hw.synthesis.toolchains import ROUTERS
@@ -152,7 +153,7 @@ def test_plumbing_comes_off_and_goes_on_again(tiny: bnn2hw.Accelerator) -> None:
     bare = streams.without_plumbing(tiny.graph)
 
     assert len(bare.nodes) < len(tiny.graph.nodes)
-    assert fold.of(streams.connect(bare)) == fold.of(tiny.graph)
+    assert search.of(streams.connect(bare)) == search.of(tiny.graph)
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=lambda b: b.name)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bnn2hw import estimate, fold, minimize, places, streams
-from bnn2hw.choices import Choices
+from bnn2hw import estimate, streams
 from bnn2hw.errors import FoldingError
+from bnn2hw.folding import options, search, solver
+from bnn2hw.folding.space import Choices
 from bnn2hw.ir import BIPOLAR, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.ops import Add, Argmax, Concat, Mac, Multiply, Pool, Source, Threshold, Window, Xnor
 from bnn2hw.targets import boards
@@ -95,7 +96,7 @@ def all_foldings(graph: Graph, device: Device) -> list[Folded]:
     for ops in itertools.product(*options):
         folded = graph.map_ops(dict(zip(names, ops, strict=True)))
         cost = estimate.cost(streams.inserted(folded), device)
-        price = places.price(cost, device)
+        price = options.price(cost, device)
         found.append(Folded(folded, ops[0].lanes, estimate.interval(folded), cost, price))
     return found
 
@@ -160,20 +161,20 @@ def test_the_front_and_its_end_are_those_of_all_foldings(seed: int) -> None:
     found = all_foldings(graph, device)
     # A device that holds about half of them.
     middle = np.median([f.cost.lut for f in found])
-    device = replace(device, lut=int(middle / fold.FILL))
-    room = Cost(fold.FILL * device.lut, fold.FILL * device.ff, device.bram, device.dsp)
+    device = replace(device, lut=int(middle / search.FILL))
+    room = Cost(search.FILL * device.lut, search.FILL * device.ff, device.bram, device.dsp)
     prices = {}
     for period in sorted({f.interval for f in found}):
-        held = [places.price(f.cost, device) for f in in_time(found, period) if fits(f.cost, room)]
+        held = [options.price(f.cost, device) for f in in_time(found, period) if fits(f.cost, room)]
         if held and min(held) < min(prices.values(), default=math.inf) - 1e-12:
             prices[period] = min(held)
 
-    front = fold.pareto(graph, device)
+    front = search.pareto(graph, device)
 
     assert [p.interval for p in front] == sorted(prices, reverse=True)
     assert [p.price for p in front] == pytest.approx([prices[p.interval] for p in front])
-    assert estimate.interval(fold.for_device(graph, device)) == front[-1].interval
-    thinned = [p.interval for p in fold.pareto(graph, device, ratio=1.5)]
+    assert estimate.interval(search.for_device(graph, device)) == front[-1].interval
+    thinned = [p.interval for p in search.pareto(graph, device, ratio=1.5)]
     assert set(thinned) <= set(prices)
     assert thinned[-1] == front[-1].interval
 
@@ -181,9 +182,9 @@ def test_the_front_and_its_end_are_those_of_all_foldings(seed: int) -> None:
 @pytest.mark.parametrize(("device", "middle"), [("ecp5-85k", (48, 44)), ("xc7z020", (48, 48))])
 def test_no_more_lanes_than_the_rate_needs(device: str, middle: tuple[int, int]) -> None:
     """64 × 64 weights in 100 cycles are 41 at least, and 44 in whole folds."""
-    folded = fold.for_rate(mlp(784, 64, 64, 64, 10), 100, boards.device(device))
+    folded = search.for_rate(mlp(784, 64, 64, 64, 10), 100, boards.device(device))
 
-    lanes = {n: f["pe"] * f["simd"] for n, f in fold.of(folded).items() if "simd" in f}
+    lanes = {n: f["pe"] * f["simd"] for n, f in search.of(folded).items() if "simd" in f}
     assert lanes == {"fc0": 512, "fc1": middle[0], "fc2": middle[1], "fc3": 8}
 
 
@@ -194,7 +195,7 @@ def test_a_rate_may_need_another_folding_than_the_cheapest() -> None:
     assert free.cost.bram > 0
     scarce = replace(device, bram=int(free.cost.bram) - 1)
     # The scarcer a block, the more it counts; the price stays that of the device.
-    folded = fold.for_rate(graph, 256, scarce)
+    folded = search.for_rate(graph, 256, scarce)
 
     assert estimate.interval(folded) <= 256
     assert estimate.cost(streams.inserted(folded), scarce).bram <= scarce.bram
@@ -203,33 +204,33 @@ def test_a_rate_may_need_another_folding_than_the_cheapest() -> None:
 def test_folded_by_hand_beside_others() -> None:
     graph = mlp(784, 64, 10)
 
-    folded = fold.for_rate(graph, 100, boards.device("xc7z020"), {"fc0": {"pe": 2, "simd": 4}})
+    folded = search.for_rate(graph, 100, boards.device("xc7z020"), {"fc0": {"pe": 2, "simd": 4}})
 
-    assert fold.of(folded)["fc0"] == {"pe": 2, "simd": 4}
+    assert search.of(folded)["fc0"] == {"pe": 2, "simd": 4}
     assert estimate.interval(folded) == 784 * 64 // 8
     assert folded["fc1"].op.interval(*folded.inputs_of(folded["fc1"])) <= 100
 
 
 def test_a_streamed_graph_says_its_folding_by_hand() -> None:
     graph, device = mlp(96, 24, 10), boards.device("xc7z020")
-    folded = fold.for_rate(graph, 30, device)
+    folded = search.for_rate(graph, 30, device)
 
-    by_hand = fold.of(streams.connect(folded))
+    by_hand = search.of(streams.connect(folded))
 
-    assert fold.of(fold.for_rate(graph, 2000, device, by_hand)) == by_hand == fold.of(folded)
+    assert search.of(search.for_rate(graph, 2000, device, by_hand)) == by_hand == search.of(folded)
 
 
 def test_nothing_is_found_where_nothing_fits() -> None:
     device = replace(boards.device("xc7z020"), lut=200)
 
     with pytest.raises(FoldingError, match="does not fit xc7z020 in any folding"):
-        fold.for_device(mlp(784, 64, 10), device)
+        search.for_device(mlp(784, 64, 10), device)
 
 
 def test_wide_graphs_are_solved_as_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     graph, device = mlp(24, 8, 4), boards.device("xc7z020")
     expected = Choices(graph, device).least(20)
-    monkeypatch.setattr(minimize, "MOST", 1)
+    monkeypatch.setattr(solver, "MOST", 1)
 
     found = Choices(graph, device).least(20)
 
@@ -245,12 +246,12 @@ def test_what_a_sum_is_at_least_with_each_entry_of_its_tables(seed: int) -> None
     scopes = [tuple(rng.permutation(5)[: rng.integers(1, 4)].tolist()) for _ in range(5)] + [
         (v,) for v in range(5)
     ]
-    tables = [minimize.Table(s, rng.integers(0, 20, [sizes[v] for v in s]).astype(float)) for s in scopes]
+    tables = [solver.Table(s, rng.integers(0, 20, [sizes[v] for v in s]).astype(float)) for s in scopes]
     for table in tables[:5]:
         table.costs[rng.random(table.costs.shape) < 0.2] = np.inf
         table.costs[(0,) * len(table.of)] = 1.0  # one combination is there
 
-    least = minimize.least_with(sizes, tables, minimize.order(sizes, scopes))
+    least = solver.least_with(sizes, tables, solver.order(sizes, scopes))
 
     expected = [np.full(t.costs.shape, np.inf) for t in tables]
     for values in itertools.product(*map(range, sizes)):

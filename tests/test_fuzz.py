@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import estimate, fold, streams
+from bnn2hw import estimate, streams
 from bnn2hw.backends import verilog
 from bnn2hw.errors import UnsupportedError
 from bnn2hw.flow import Accelerator
+from bnn2hw.folding import search
 from bnn2hw.ir import Graph, HardwareOp
 from bnn2hw.ops import MatVec
 from bnn2hw.simulation.simulate import simulate
@@ -172,9 +173,9 @@ def test_every_rate_that_is_promised_is_kept(fps: float) -> None:
     model = net.tutorial_like(seed=3)
     accelerator = bnn2hw.compile(model, input=WIRES[0])
     graph = accelerator.origin[1].graph
-    period = max(int(1e8 / fps), fold.fastest(graph))
+    period = max(int(1e8 / fps), search.fastest(graph))
 
-    folded = fold.for_rate(graph, period, accelerator.device)
+    folded = search.for_rate(graph, period, accelerator.device)
 
     assert estimate.interval(folded) <= period
 

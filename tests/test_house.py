@@ -13,8 +13,9 @@ PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
     {"errors", "resources", "console"},
     {"targets", "ir"},
-    {"ops", "golden", "estimate", "backends", "tools", "stepper"} | {"minimize"},
+    {"ops", "golden", "estimate", "backends", "tools", "stepper"},
     {
+        "folding",
         "deploy",
         "synthesis",
         "simulation",
@@ -26,7 +27,7 @@ FLOORS = (
         "doctor",
         "report",
     }
-    | {"deviation", "unroll", "choices", "places", "plumbing", "rates"}
+    | {"deviation", "plumbing"}
     | {"images", "written"},
     {"flow", "front", "retrain"},
     {""},

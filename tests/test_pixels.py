@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import estimate, fold
+from bnn2hw import estimate
 from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import FoldingError
+from bnn2hw.folding import search
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import Patch, Pool, Source, Threshold, Window, Xnor
 from bnn2hw.targets import boards
@@ -46,7 +47,7 @@ def compiled(period: int, **options: object) -> bnn2hw.Accelerator:
 
 def pixels(graph: Graph) -> dict[str, int]:
     """By node that takes several pixels per beat, how many."""
-    found = fold.of(graph)
+    found = search.of(graph)
     return {name: int(knobs["pixels"]) for name, knobs in found.items() if "pixels" in knobs}
 
 
@@ -135,12 +136,12 @@ def conv(width: int = 20) -> Graph:
 def test_by_hand() -> None:
     graph, device = conv(), boards.device("xc7z045")
 
-    folded = fold.chosen(graph, device, by_hand={"conv": {"pixels": 3}})
+    folded = search.chosen(graph, device, by_hand={"conv": {"pixels": 3}})
 
-    assert fold.of(folded)["conv"] == {"pe": 4, "simd": 18, "pixels": 3}
+    assert search.of(folded)["conv"] == {"pe": 4, "simd": 18, "pixels": 3}
     assert estimate.interval(folded) == 4 * 18 // 3
-    again = fold.for_rate(graph, 1000, device, fold.of(folded))
-    assert fold.of(again) == fold.of(folded)
+    again = search.for_rate(graph, 1000, device, search.of(folded))
+    assert search.of(again) == search.of(folded)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ def test_by_hand() -> None:
 )
 def test_by_hand_what_does_not_divide(by_hand: dict[str, dict[str, int]], message: str) -> None:
     with pytest.raises(FoldingError, match=message):
-        fold.for_rate(conv(), 1000, boards.device("xc7z045"), by_hand)
+        search.for_rate(conv(), 1000, boards.device("xc7z045"), by_hand)
 
 
 def wrong() -> Iterator[tuple[HardwareOp, Tensor, str]]:
@@ -183,4 +184,4 @@ def test_loadable_layers_take_a_pixel_per_cycle() -> None:
     x = graph.inputs_of(graph["conv"])
     loadable = graph.map_ops({"conv": replace(graph["conv"].op, loadable=True)})
 
-    assert fold.fastest(graph) < min(o.interval(*x) for o in loadable["conv"].op.foldings(*x)) == 4 * 18
+    assert search.fastest(graph) < min(o.interval(*x) for o in loadable["conv"].op.foldings(*x)) == 4 * 18

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnn2hw import backends, estimate, fold, plumbing, streams
-from bnn2hw.choices import Choices
+from bnn2hw import backends, estimate, plumbing, streams
 from bnn2hw.errors import FoldingError
+from bnn2hw.folding import search
+from bnn2hw.folding.space import Choices
 from bnn2hw.ir import BIPOLAR, Beats, Graph, Ints, Node, Tensor
 from bnn2hw.ops import Affine, Mac, Source, Table, Threshold, Xnor, matvec, memories, pixelwise
 from bnn2hw.ops.fifo import Fifo
@@ -25,7 +26,7 @@ FRAMES = 6
 
 
 def streamed(graph: Graph, by_hand: Mapping[str, Mapping[str, int]]) -> Graph:
-    return streams.connect(fold.for_rate(graph, 10**9, LARGE, by_hand))
+    return streams.connect(search.for_rate(graph, 10**9, LARGE, by_hand))
 
 
 def check(graph: Graph, backend: str) -> None:
@@ -106,7 +107,7 @@ def test_by_hand(
     graph = streamed(mixed(), by_hand)
 
     for name, knobs in by_hand.items():
-        assert fold.of(graph)[name].items() >= knobs.items()
+        assert search.of(graph)[name].items() >= knobs.items()
     if converters is not None:
         assert between(graph) == converters
     check(graph, backend)
@@ -204,7 +205,7 @@ def test_a_folding_with_idle_lanes_is_refused() -> None:
     graph = mlp(12, 10, 10)
 
     with pytest.raises(FoldingError) as refused:
-        fold.for_rate(graph, 100, LARGE, {"fc0": {"pe": 7}})
+        search.for_rate(graph, 100, LARGE, {"fc0": {"pe": 7}})
 
     assert (
         str(refused.value) == "layer 'fc0': pe=7 takes as many folds as 5 does; use one of 1, 2, 3, 4, 5, 10"

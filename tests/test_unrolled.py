@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 import bnn2hw
-from bnn2hw import unroll
 from bnn2hw.backends import BACKENDS
 from bnn2hw.cli import main
 from bnn2hw.errors import FoldingError
+from bnn2hw.folding import unroll
 from bnn2hw.ir import BIPOLAR, Array, Tensor
 from bnn2hw.ops import Unrolled, Xnor
 from bnn2hw.ops.sharing import node_luts, share

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, estimate, fold, storage, streams
+from bnn2hw import backends, estimate, storage, streams
 from bnn2hw.backends.design import Design
 from bnn2hw.deploy import serial_shell
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
+from bnn2hw.folding import search
 from bnn2hw.ir import Graph
 from bnn2hw.ops import source
 from bnn2hw.synthesis import synthesize
@@ -145,12 +146,12 @@ def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz
     keep = ROOM / max(error.excess, 1.0)
     smaller = replace(
         device,
-        lut=int(min(device.lut, have.lut * keep / fold.FILL)),
-        ff=int(min(device.ff, have.ff / fold.FILL)),
+        lut=int(min(device.lut, have.lut * keep / search.FILL)),
+        ff=int(min(device.ff, have.ff / search.FILL)),
         bram=int(min(device.bram, have.bram * (keep if "bram" in error.what else 1.0))),
     )
     try:
-        found = fold.for_device(bare, smaller)
+        found = search.for_device(bare, smaller)
         fps = clock_mhz * 1e6 / estimate.interval(found)
         remedy = (
             f"a folding for {fps:,.0f} fps at {clock_mhz:g} MHz is predicted to fit: compile with that many"

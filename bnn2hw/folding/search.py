@@ -6,16 +6,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
 from bnn2hw import estimate, streams
-from bnn2hw.choices import Choices, Chosen
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate import Estimate
+from bnn2hw.folding.space import Choices, Chosen
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
 from bnn2hw.targets.boards import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
 """By layer, the values of `pe`, `simd` and `pixels` of its matrix-vector unit (or of its other op, where it has none).
 
-A `style` is what `bnn2hw.unroll` has taken out before."""
+A `style` is what `bnn2hw.folding.unroll` has taken out before."""
 
 KNOBS = ("pe", "simd", "pixels")
 """Fields of ops that a folding sets; an op without `pixels` takes one at most per beat."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bnn2hw import fold
 from bnn2hw.errors import FoldingError
-from bnn2hw.fold import Folding
+from bnn2hw.folding import search
+from bnn2hw.folding.search import Folding
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, View
 from bnn2hw.ops import MatVec, Threshold, Unrolled, Xnor
 from bnn2hw.targets.boards import Device
@@ -57,7 +57,7 @@ def apply(graph: Graph, by_hand: Folding | None, device: Device) -> tuple[Graph,
 
 def folding(graph: Graph) -> dict[str, dict[str, int | str]]:
     """The folding of a graph, styles among it, in the form that `apply` takes."""
-    found = fold.of(graph)
+    found = search.of(graph)
     unrolled = [n.name for n in graph if isinstance(n.op, Unrolled)]
     return {**found, **{name: {"style": "unrolled", **found.get(name, {})} for name in unrolled}}
 

@@ -15,13 +15,14 @@ from itertools import permutations
 
 import numpy as np
 
-from bnn2hw import minimize, streams
+from bnn2hw import streams
 from bnn2hw.errors import Bnn2hwError
+from bnn2hw.folding import solver
+from bnn2hw.folding.options import RESOURCES, Link, Place, plumbing_cost, vector, weights_of
+from bnn2hw.folding.solver import Program, Table
 from bnn2hw.ir import Array, Cost, Graph, HardwareOp, Op
-from bnn2hw.minimize import Program, Table
 from bnn2hw.ops.memories import divisors
 from bnn2hw.ops.source import Source
-from bnn2hw.places import RESOURCES, Link, Place, plumbing_cost, vector, weights_of
 from bnn2hw.targets.boards import Device
 
 PARENTS = 6
@@ -148,7 +149,7 @@ class Choices:
         of, sizes = self._variables
         scopes = [tuple(dict.fromkeys(pair)) for pair in of]
         scopes += [(of[k.maker][1], of[k.reader][0]) for k in self._links if k.maker != k.reader]
-        return minimize.order(sizes, scopes)
+        return solver.order(sizes, scopes)
 
     def cheapest(self, period: int) -> Chosen:
         """The cheapest folding for a rate, whatever it needs.
@@ -189,7 +190,7 @@ class Choices:
             over = (vector(found.cost) - room) / unit
             return found.price + float(prices @ over), over
 
-        found, prices = minimize.relax(priced, limit, RESOURCES)
+        found, prices = solver.relax(priced, limit, RESOURCES)
         if found > limit:
             return None
         bound = max(found, free.price)
@@ -260,7 +261,7 @@ class Choices:
         """The foldings of each place without those that only wholes above a cost contain, resources at such prices."""
         sizes, weights = self._variables[1], self.weights + prices
         tables, _ = self._tables(which, weights)
-        least = minimize.least_with(sizes, tables, self._order or [])
+        least = solver.least_with(sizes, tables, self._order or [])
         left = []
         for place, mine, table, bound in zip(self.places, which, tables, least, strict=False):
             at = place.lanes[mine, : bound.ndim].T
@@ -273,7 +274,7 @@ class Choices:
         """By place, the number of its folding in the cheapest whole."""
         of, sizes = self._variables
         tables, picks = self._tables(which, weights)
-        values = minimize.eliminate(sizes, tables, self._order or [])
+        values = solver.eliminate(sizes, tables, self._order or [])
         return [int(pick[values[first], values[last]]) for pick, (first, last) in zip(picks, of, strict=True)]
 
     def _tables(self, which: list[Array], weights: Array) -> tuple[list[Table], list[Array]]:

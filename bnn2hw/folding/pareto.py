@@ -10,10 +10,11 @@ from typing import Protocol
 from rich.console import Console
 from rich.table import Table
 
-from bnn2hw import fold, streams, unroll
+from bnn2hw import streams
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import Estimate
-from bnn2hw.fold import Folding
+from bnn2hw.folding import search, unroll
+from bnn2hw.folding.search import Folding
 from bnn2hw.ir import Cost, Cycles, Graph
 from bnn2hw.targets.boards import Device
 
@@ -96,7 +97,7 @@ def of(graph: Graph, device: Device, ratio: float = 1.1) -> Front:
     if not 1 <= ratio < math.inf:
         raise InputError(f"the ratio of rates from one point to the next must be at least 1, not {ratio}")
     points = []
-    for c in fold.pareto(graph, device, ratio=ratio):
+    for c in search.pareto(graph, device, ratio=ratio):
         known = Estimate(Cycles(c.interval, 0), c.cost, device)
         folding = unroll.folding(graph.map_ops(c.ops))
         gap = 0.0 if c.proved else 1 - max(c.bound, 0.0) / c.price
