@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2hw import estimate, golden, streams
+from bnn2hw import estimate, golden
+from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.folding import search as folding
@@ -241,7 +242,7 @@ def laid_out(
     folded = fold(graph, device, fps, by_hand)
     while True:
         progress("laying out streams")
-        made = streams.connect(folded)
+        made = insert.connect(folded)
         needs = Estimate(Cycles(1, 1), estimate.cost(made, device), device)
         if needs.fits or fps is not None or by_hand:
             return made

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2hw import front, streams
+from bnn2hw import front
 from bnn2hw.backends.design import Design
+from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.front import Recipe
 from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
@@ -138,7 +139,7 @@ def _streamed(old: Graph, new: Graph) -> Graph:
     Raises:
         UnsupportedError: its hardware is another, or weights differ that cannot be loaded.
     """
-    bare = streams.without_plumbing(old)
+    bare = insert.without_plumbing(old)
     problems = list(_other_nodes(bare, new))
     if problems:
         raise UnsupportedError(problems, REFUSED)
@@ -151,7 +152,7 @@ def _streamed(old: Graph, new: Graph) -> Graph:
     problems = [p for node in _makers(folded) for p in _differences(bare, folded, node)]
     if problems:
         raise UnsupportedError(problems, REFUSED)
-    return streams.connect(folded)
+    return insert.connect(folded)
 
 
 def _makers(graph: Graph) -> list[Node]:

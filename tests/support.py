@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
 
-from bnn2hw import estimate, golden, plumbing
+from bnn2hw import estimate, golden
 from bnn2hw.backends import verilog
+from bnn2hw.dataflow import converters
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold, Xnor
@@ -27,11 +28,11 @@ def alone(op: HardwareOp, *x: Tensor) -> Graph:
     taken, given = op.beats(*x)
     names = [f"x{i or ''}" for i in range(len(x))]
     nodes = [Node(name, Source(tensor, taken.whole.lanes)) for name, tensor in zip(names, x, strict=True)]
-    for converter in _converters(plumbing.between(taken.whole, taken, queued=False)):
+    for converter in _converters(converters.between(taken.whole, taken, queued=False)):
         nodes.append(Node("x.ragged", converter, ("x",)))
         names = ["x.ragged"]
     nodes.append(Node("y", op, tuple(names)))
-    for converter in _converters(plumbing.outgoing(given, queued=False)):
+    for converter in _converters(converters.outgoing(given, queued=False)):
         nodes.append(Node("y.whole", converter, ("y",)))
     return Graph(tuple(nodes), (nodes[-1].name,))
 

@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import bnn2hw
-from bnn2hw import streams, tools
+from bnn2hw import tools
 from bnn2hw.backends.design import Design
 from bnn2hw.cli import main
+from bnn2hw.dataflow import insert
 from bnn2hw.deploy import bitstream, pll, serial_shell
 from bnn2hw.errors import DoesNotFitError, InputError, MissingToolError
 from bnn2hw.folding import search
@@ -150,10 +151,10 @@ def test_what_the_placer_finds_too_large_is_told_from_its_log(tmp_path: Path) ->
 
 
 def test_plumbing_comes_off_and_goes_on_again(tiny: bnn2hw.Accelerator) -> None:
-    bare = streams.without_plumbing(tiny.graph)
+    bare = insert.without_plumbing(tiny.graph)
 
     assert len(bare.nodes) < len(tiny.graph.nodes)
-    assert search.of(streams.connect(bare)) == search.of(tiny.graph)
+    assert search.of(insert.connect(bare)) == search.of(tiny.graph)
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=lambda b: b.name)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn2hw import backends, estimate, golden, streams, tools
+from bnn2hw import backends, estimate, golden, tools
 from bnn2hw.backends import verilog
+from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.ir.machine import run
@@ -72,7 +73,7 @@ class Builder:
         return self.add(name, Xnor(signs(self.rng, size, units), axes=axes), edge)
 
     def streamed(self, *outputs: str) -> Graph:
-        return streams.connect(Graph(self.graph.nodes, outputs))
+        return insert.connect(Graph(self.graph.nodes, outputs))
 
 
 def residual(seed: int) -> Graph:
@@ -159,7 +160,7 @@ def test_fifos_are_as_deep_as_they_fill(name: str) -> None:
 @pytest.mark.parametrize("name", BRANCHED)
 def test_depths_of_huge_designs_keep_the_interval(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where only one schedule is looked at, FIFOs may be deeper, but nothing waits for longer."""
-    monkeypatch.setattr(streams, "HUGE", 0)
+    monkeypatch.setattr(insert, "HUGE", 0)
     graph = BRANCHED[name](0)
     machines, inputs = estimate.machines(graph)
     last = graph.wire(graph.outputs[0])
@@ -218,7 +219,7 @@ def side_by_side() -> Graph:
         Node("low", low, ("a",)),
         Node("high", high, ("b",)),
     )
-    return streams.connect(Graph(nodes, ("low", "high")))
+    return insert.connect(Graph(nodes, ("low", "high")))
 
 
 @pytest.mark.parametrize("backend", backends.BACKENDS)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bnn2hw import estimate, streams
+from bnn2hw import estimate
+from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.folding import options, search, solver
 from bnn2hw.folding.space import Choices
@@ -95,7 +96,7 @@ def all_foldings(graph: Graph, device: Device) -> list[Folded]:
             options.append([replace(node.op, lanes=d) for d in range(1, size + 1) if size % d == 0])
     for ops in itertools.product(*options):
         folded = graph.map_ops(dict(zip(names, ops, strict=True)))
-        cost = estimate.cost(streams.inserted(folded), device)
+        cost = estimate.cost(insert.inserted(folded), device)
         price = options.price(cost, device)
         found.append(Folded(folded, ops[0].lanes, estimate.interval(folded), cost, price))
     return found
@@ -198,7 +199,7 @@ def test_a_rate_may_need_another_folding_than_the_cheapest() -> None:
     folded = search.for_rate(graph, 256, scarce)
 
     assert estimate.interval(folded) <= 256
-    assert estimate.cost(streams.inserted(folded), scarce).bram <= scarce.bram
+    assert estimate.cost(insert.inserted(folded), scarce).bram <= scarce.bram
 
 
 def test_folded_by_hand_beside_others() -> None:
@@ -215,7 +216,7 @@ def test_a_streamed_graph_says_its_folding_by_hand() -> None:
     graph, device = mlp(96, 24, 10), boards.device("xc7z020")
     folded = search.for_rate(graph, 30, device)
 
-    by_hand = search.of(streams.connect(folded))
+    by_hand = search.of(insert.connect(folded))
 
     assert search.of(search.for_rate(graph, 2000, device, by_hand)) == by_hand == search.of(folded)
 

@@ -15,6 +15,7 @@ FLOORS = (
     {"targets", "ir"},
     {"ops", "golden", "estimate", "backends", "tools", "stepper"},
     {
+        "dataflow",
         "folding",
         "deploy",
         "synthesis",
@@ -27,7 +28,7 @@ FLOORS = (
         "doctor",
         "report",
     }
-    | {"deviation", "plumbing"}
+    | {"deviation"}
     | {"images", "written"},
     {"flow", "front", "retrain"},
     {""},

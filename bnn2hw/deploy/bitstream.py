@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, estimate, storage, streams
+from bnn2hw import backends, estimate, storage
 from bnn2hw.backends.design import Design
+from bnn2hw.dataflow import insert
 from bnn2hw.deploy import serial_shell
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
 from bnn2hw.folding import search
@@ -141,7 +142,7 @@ ROOM = 0.9
 
 def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz: float) -> DoesNotFitError:
     """The same error with the rate of the fastest folding that is predicted to fit."""
-    bare = streams.without_plumbing(graph)
+    bare = insert.without_plumbing(graph)
     have = estimate.cost(graph, device)
     keep = ROOM / max(error.excess, 1.0)
     smaller = replace(

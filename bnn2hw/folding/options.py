@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from bnn2hw import plumbing
+from bnn2hw.dataflow import converters
 from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops.source import Source
 from bnn2hw.targets.boards import Device, Family
@@ -109,7 +109,7 @@ def plumbing_cost(
 
     Without `want`, of what leads to an output of the design.
     """
-    ops = plumbing.between(have, want, queued=queued) if want else plumbing.outgoing(have, queued=queued)
+    ops = converters.between(have, want, queued=queued) if want else converters.outgoing(have, queued=queued)
     lut, ff, bram, dsp = 0.0, 0.0, 0.0, 0.0
     for op in ops:
         cost = _cost_of(op, family, bits)

@@ -10,7 +10,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.table import Table
 
-from bnn2hw import streams
+from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import Estimate
 from bnn2hw.folding import search, unroll
@@ -128,4 +128,4 @@ def pareto(accelerator: Planned, ratio: float = 1.1) -> Front:
         InputError: a ratio below 1.
         FoldingError: not even the slowest fits.
     """
-    return of(streams.without_plumbing(accelerator.graph), accelerator.device, ratio)
+    return of(insert.without_plumbing(accelerator.graph), accelerator.device, ratio)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
-from bnn2hw import estimate, streams
+from bnn2hw import estimate
+from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate import Estimate
 from bnn2hw.folding.space import Choices, Chosen
@@ -152,7 +153,7 @@ def slowest(graph: Graph, by_hand: Folding) -> int:
 
 def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     """The folding of a graph, streamed or not, in the form that `by_hand` takes."""
-    bare = streams.without_plumbing(graph)
+    bare = insert.without_plumbing(graph)
     found = {n.name: _knobs(op) for n, op in estimate.hardware_nodes(bare)}
     told = {
         name: {k: v for k, v in knobs.items() if (k, v) != ("pixels", 1)} for name, knobs in found.items()

@@ -15,7 +15,7 @@ from itertools import permutations
 
 import numpy as np
 
-from bnn2hw import streams
+from bnn2hw.dataflow import insert
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.folding import solver
 from bnn2hw.folding.options import RESOURCES, Link, Place, plumbing_cost, vector, weights_of
@@ -109,8 +109,8 @@ class Choices:
                 maker = number[self.graph.wire(edge)]
                 links.append(Link(maker, i, self._between(self.places[maker], place, port)))
         for edge in {self.graph.wire(name) for name in self.graph.outputs}:
-            maker, queued = number[edge], streams.shared(self.graph, edge)
-            copies = len(streams.leaving(self.graph, edge))
+            maker, queued = number[edge], insert.shared(self.graph, edge)
+            copies = len(insert.leaving(self.graph, edge))
             bits = self.graph.types[edge].ints.bits
             given = self.places[maker].values[1]
             if queued or any(beats.vector for beats in given):
@@ -120,7 +120,7 @@ class Choices:
 
     def _between(self, maker: Place, reader: Place, port: int) -> Array:
         bits, family = self.graph.types[maker.name].ints.bits, self.device.family
-        queued = {same: streams.queued(self.graph, reader.node, port, same=same) for same in (False, True)}
+        queued = {same: insert.queued(self.graph, reader.node, port, same=same) for same in (False, True)}
         return np.array(
             [
                 [

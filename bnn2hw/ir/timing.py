@@ -6,7 +6,7 @@ over time is a max-plus system. Two questions are asked of it:
 * `asap`: beats become available at given cycles and the output is always ready; when is each beat taken,
   and when does each output appear? This gives latencies.
 * `alap`: each output must have been handed over by a given cycle; what is the latest cycle for each of the
-  op's own handshakes? This gives the depths of FIFOs (see `bnn2hw.streams`).
+  op's own handshakes? This gives the depths of FIFOs (see `bnn2hw.dataflow.insert`).
 
 A frame is one sample. Arrays hold a whole number of frames, one int64 per beat.
 """

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnn2hw import estimate, plumbing
+from bnn2hw import estimate
+from bnn2hw.dataflow import converters
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir import Beats, Graph, Handshakes, HardwareOp, Node, View
 from bnn2hw.ir.timing import Buffered, Steps, Times, backward
@@ -87,7 +88,7 @@ class _Inserter:
         edge = self.graph.wire(node.inputs[port])
         have, want = _beats_out(self.graph, edge), _hardware(node).beats(*self.graph.inputs_of(node))[0]
         stem = f"{edge}.{node.name}{port or ''}" if shared(self.graph, edge) else edge
-        ops = plumbing.between(have, want, queued=queued(self.graph, node, port, same=have.serves(want)))
+        ops = converters.between(have, want, queued=queued(self.graph, node, port, same=have.serves(want)))
         return self._viewed(f"{stem}.view", node.inputs[port], edge, self._laid(stem, ops, edge))
 
     def _laid(self, stem: str, ops: Sequence[Fifo | Width], edge: str) -> str:
@@ -105,7 +106,7 @@ class _Inserter:
         edge = self.graph.wire(self.graph.outputs[number])
         same = leaving(self.graph, edge)
         stem = f"{edge}.output{same.index(number) or ''}"
-        ops = plumbing.outgoing(_beats_out(self.graph, edge), queued=shared(self.graph, edge))
+        ops = converters.outgoing(_beats_out(self.graph, edge), queued=shared(self.graph, edge))
         return self._viewed(f"{stem}.view", self.graph.outputs[number], edge, self._laid(stem, ops, edge))
 
     def _viewed(self, name: str, edge: str, wire: str, feeds: str) -> str:

@@ -1,0 +1,1 @@
+"""Connect folded ops: width converters, FIFOs and their depths."""
