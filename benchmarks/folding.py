@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from bnn2hw import estimate
+from bnn2hw.estimate import estimate
 from bnn2hw.folding import pareto, search
 from bnn2hw.folding.space import Choices
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, Tensor

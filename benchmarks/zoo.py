@@ -31,8 +31,8 @@ import keras
 import numpy as np
 
 import bnn2hw
-from bnn2hw import estimate
 from bnn2hw.errors import Bnn2hwError
+from bnn2hw.estimate import estimate
 from bnn2hw.nn import zoo
 from bnn2hw.simulation.simulate import Run
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bnn2hw import backends, deviation, front, golden, report, retrain, storage, written
-from bnn2hw import estimate as estimating
 from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design
 from bnn2hw.deploy import bitstream
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import Estimate
+from bnn2hw.estimate import estimate as estimating
+from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.front import Loadable, Recipe

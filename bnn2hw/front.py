@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2hw import estimate, golden
+from bnn2hw import golden
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import Estimate
+from bnn2hw.estimate import estimate
+from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.folding import search as folding
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from bnn2hw.estimate import LUT_ERRORS, hardware_nodes
+from bnn2hw.estimate.estimate import LUT_ERRORS, hardware_nodes
 from bnn2hw.ir import Cost
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width import Width

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
 
-from bnn2hw import estimate, golden
+from bnn2hw import golden
 from bnn2hw.backends import verilog
 from bnn2hw.dataflow import converters
+from bnn2hw.estimate import estimate
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold, Xnor

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn2hw import backends, estimate, golden, tools
+from bnn2hw import backends, golden, tools
 from bnn2hw.backends import verilog
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
+from bnn2hw.estimate import estimate
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.ir.machine import run
 from bnn2hw.ops import Add, Concat, Fifo, Multiply, Pad, Source, Threshold, Window, Xnor

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bnn2hw import estimate
+from bnn2hw.estimate import estimate
 from bnn2hw.ops.memories import block_rams, lutram_cost, ram_cost, rom_cost
 from bnn2hw.targets import boards
 from tests.support import ROOT

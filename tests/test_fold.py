@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bnn2hw import estimate
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
+from bnn2hw.estimate import estimate
 from bnn2hw.folding import options, search, solver
 from bnn2hw.folding.space import Choices
 from bnn2hw.ir import BIPOLAR, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
     {"errors", "resources", "console"},
     {"targets", "ir"},
-    {"ops", "golden", "estimate", "backends", "tools", "stepper"},
+    {"ops", "golden", "estimate", "backends", "tools"},
     {
         "dataflow",
         "folding",

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn2hw import estimate, stepper
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import MissingToolError
+from bnn2hw.estimate import estimate, stepper
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ir.machine import run
 from bnn2hw.ops import Fifo, Source, Threshold, Window, Xnor

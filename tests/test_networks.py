@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import estimate
 from bnn2hw.backends import BACKENDS
+from bnn2hw.estimate import estimate
 from tests import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import estimate
 from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import FoldingError
+from bnn2hw.estimate import estimate
 from bnn2hw.folding import search
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import Patch, Pool, Source, Threshold, Window, Xnor

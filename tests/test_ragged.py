@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnn2hw import backends, estimate
+from bnn2hw import backends
 from bnn2hw.dataflow import converters, insert
 from bnn2hw.errors import FoldingError
+from bnn2hw.estimate import estimate
 from bnn2hw.folding import search
 from bnn2hw.folding.space import Choices
 from bnn2hw.ir import BIPOLAR, Beats, Graph, Ints, Node, Tensor

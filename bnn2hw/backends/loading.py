@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn2hw import estimate
 from bnn2hw.backends.design import Load, pack
 from bnn2hw.errors import InputError
+from bnn2hw.estimate import estimate
 from bnn2hw.ir import Graph, HardwareOp, Memory
 from bnn2hw.ops.memories import SLICE, slices
 

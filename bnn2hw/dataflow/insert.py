@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnn2hw import estimate
 from bnn2hw.dataflow import converters
 from bnn2hw.errors import Bnn2hwError
+from bnn2hw.estimate import estimate
 from bnn2hw.ir import Beats, Graph, Handshakes, HardwareOp, Node, View
 from bnn2hw.ir.timing import Buffered, Steps, Times, backward
 from bnn2hw.ops.fifo import Fifo, needed_depth

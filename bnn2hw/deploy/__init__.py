@@ -1,1 +1,1 @@
-"""Put a design on a device: bitstream, serial shell and clock, host driver, simulated board, hand-over to AMD's tools."""
+"""Put a design on a device: bitstream, serial shell, clocks, host driver, simulated board, files for AMD tools."""

@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, estimate, storage
+from bnn2hw import backends, storage
 from bnn2hw.backends.design import Design
 from bnn2hw.dataflow import insert
 from bnn2hw.deploy import serial_shell
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
+from bnn2hw.estimate import estimate
 from bnn2hw.folding import search
 from bnn2hw.ir import Graph
 from bnn2hw.ops import source

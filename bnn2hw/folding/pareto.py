@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import Estimate
+from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.folding import search, unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.ir import Cost, Cycles, Graph

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
-from bnn2hw import estimate
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
-from bnn2hw.estimate import Estimate
+from bnn2hw.estimate import estimate
+from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.folding.space import Choices, Chosen
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
 from bnn2hw.targets.boards import Device

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnn2hw import stepper
 from bnn2hw.errors import Bnn2hwError, MissingToolError
+from bnn2hw.estimate import stepper
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node
 from bnn2hw.ir.machine import Machine, first_output, machine
 from bnn2hw.ir.timing import Times

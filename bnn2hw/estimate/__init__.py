@@ -1,0 +1,1 @@
+"""Predict cycles and resources of a whole graph before any tool runs."""
