@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deviation, front, golden, report, retrain, storage, written
+from bnn2hw import backends, deviation, front, golden, report, retrain
+from bnn2hw.artifacts import write
 from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design
 from bnn2hw.deploy import bitstream
@@ -221,7 +222,7 @@ class Accelerator:
         Raises:
             InputError: the folder holds something that bnn2hw did not write.
         """
-        return written.write(self, Path(folder))
+        return write.write(self, Path(folder))
 
     def synthesize(
         self,
@@ -266,7 +267,7 @@ def load(folder: str | Path) -> Accelerator:
     Raises:
         InputError: the folder is not ours, or has changed.
     """
-    graph, facts = storage.read(Path(folder))
+    graph, facts = folder.read(Path(folder))
     return Accelerator(
         name=facts["name"],
         graph=graph,

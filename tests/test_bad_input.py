@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import storage, tools
+from bnn2hw import tools
 from bnn2hw.errors import Bnn2hwError, FoldingError, InputError, MissingToolError, UnsupportedError
 from tests import networks as net
 
@@ -311,10 +311,10 @@ def test_corrupt_build_folders(accelerator: bnn2hw.Accelerator, tmp_path: Path) 
         reason()
         == f"the build folder '{folder}' is corrupt: rtl/first.weights.hex is missing; compile the model again"
     )
-    manifest = json.loads((folder / storage.MANIFEST).read_text())
-    (folder / storage.MANIFEST).write_text(json.dumps({**manifest, "format": 0}))
+    manifest = json.loads((folder / folder.MANIFEST).read_text())
+    (folder / folder.MANIFEST).write_text(json.dumps({**manifest, "format": 0}))
     assert reason() == f"'{folder}' has format 0, expected 1; compile the model again"
-    (folder / storage.MANIFEST).write_text("{")
+    (folder / folder.MANIFEST).write_text("{")
     assert reason() == f"'{folder}' is not a build folder of bnn2hw: it has no manifest.json of ours"
 
 

@@ -15,6 +15,7 @@ FLOORS = (
     {"targets", "ir"},
     {"ops", "golden", "estimate", "backends", "tools"},
     {
+        "artifacts",
         "dataflow",
         "folding",
         "deploy",
@@ -29,7 +30,7 @@ FLOORS = (
         "report",
     }
     | {"deviation"}
-    | {"images", "written"},
+    | {"images"},
     {"flow", "front", "retrain"},
     {""},
     {"cli", "hardware_cli", "simulate_cli"},

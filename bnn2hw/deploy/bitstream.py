@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, storage
+from bnn2hw import backends
 from bnn2hw.backends.design import Design
 from bnn2hw.dataflow import insert
 from bnn2hw.deploy import serial_shell
@@ -61,7 +61,7 @@ def implement(
     """
     device = place.device if isinstance(place, Board) else place
     prepare = _options(_design(accelerator, device), place, clock_mhz, baud)
-    facts: dict[str, Any] = {"generator": storage.GENERATOR, "name": accelerator.name, "device": device.name}
+    facts: dict[str, Any] = {"generator": folder.GENERATOR, "name": accelerator.name, "device": device.name}
     facts["board"] = place.name if isinstance(place, Board) else None
     _claim(folder)
     _write(folder / FACTS, {**facts, "state": "unfinished"})
@@ -128,7 +128,7 @@ def _claim(folder: Path) -> None:
 
 def _ours(folder: Path) -> bool:
     try:
-        return bool(json.loads((folder / FACTS).read_text())["generator"] == storage.GENERATOR)
+        return bool(json.loads((folder / FACTS).read_text())["generator"] == folder.GENERATOR)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnn2hw import backends, golden, storage
+from bnn2hw import backends, golden
 from bnn2hw.backends import verilog
 from bnn2hw.deploy import amd
 from bnn2hw.ops import source
@@ -54,7 +54,7 @@ def write(accelerator: Accelerator, folder: Path) -> Path:
     }
     if accelerator.recipe:
         facts["recipe"] = accelerator.recipe.facts()
-    storage.write(folder, texts, graph, facts)
+    folder.write(folder, texts, graph, facts)
     return folder
 
 

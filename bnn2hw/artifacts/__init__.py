@@ -1,0 +1,1 @@
+"""Write a compiled model into a build folder, and read it back."""
