@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deviation, front, golden, report, retrain
+from bnn2hw import backends, deviation, front, golden, retrain
 from bnn2hw.artifacts import write
 from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design
@@ -28,6 +28,7 @@ from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.output import Output, best_of
 from bnn2hw.ops import source
 from bnn2hw.ops.source import Source, Units
+from bnn2hw.report import text
 from bnn2hw.simulation import hls_csim
 from bnn2hw.simulation import simulate as simulating
 from bnn2hw.simulation.simulate import Run
@@ -258,7 +259,7 @@ class Accelerator:
         )
 
     def __str__(self) -> str:
-        return report.text(self)
+        return text.text(self)
 
 
 def load(folder: str | Path) -> Accelerator:

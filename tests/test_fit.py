@@ -9,7 +9,7 @@ import pytest
 from keras import Model, layers
 
 import bnn2hw
-from bnn2hw import report
+from bnn2hw.report import text
 from bnn2hw.targets import boards
 from tests import networks as net
 
@@ -60,4 +60,4 @@ def test_a_rate_whose_fifos_do_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) 
 
     assert len([w for w in found if "does not fit" in str(w.message)]) == 1
     assert not made.estimate().fits
-    assert any(line.startswith("it does not fit: it needs") for line in report.summary(made))
+    assert any(line.startswith("it does not fit: it needs") for line in text.summary(made))
