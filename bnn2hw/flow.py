@@ -25,7 +25,7 @@ from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph, Tensor
 from bnn2hw.lower.builder import Fidelity
 from bnn2hw.lower.hardware import Lowered
-from bnn2hw.lower.output import Output, best_of
+from bnn2hw.lower.outputs import Output, best_of
 from bnn2hw.ops import source
 from bnn2hw.ops.source import Source, Units
 from bnn2hw.report import text

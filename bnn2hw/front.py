@@ -24,7 +24,7 @@ from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.lower import simplify
 from bnn2hw.lower.builder import Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
-from bnn2hw.lower.output import Output
+from bnn2hw.lower.outputs import Output
 from bnn2hw.ops.source import Input, Source, Units
 from bnn2hw.targets.boards import Device
 

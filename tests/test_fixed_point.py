@@ -11,9 +11,9 @@ from keras import layers
 
 import bnn2hw
 from bnn2hw.ir import Array, Ints, Tensor
-from bnn2hw.lower.curves import NEAR, gridded, interpolated
-from bnn2hw.lower.fit import fit
-from bnn2hw.lower.fixed import ANY, affine, kind_of
+from bnn2hw.lower.fixed_point import ANY, affine, kind_of
+from bnn2hw.lower.interpolate import NEAR, gridded, interpolated
+from bnn2hw.lower.piecewise import fit
 from bnn2hw.lower.probe import Chain
 from bnn2hw.ops import Affine, Curve, Table
 from bnn2hw.ops.real import Pointwise

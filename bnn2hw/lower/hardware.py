@@ -12,10 +12,10 @@ from bnn2hw.errors import UnsupportedError
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Tensor, View
 from bnn2hw.lower import kernels
 from bnn2hw.lower.builder import Builder, Edge, Fidelity, Precision
-from bnn2hw.lower.fixed import ANY, Wish, fixed_step
-from bnn2hw.lower.output import Output, leave
+from bnn2hw.lower.fixed_point import ANY, Wish, fixed_step
+from bnn2hw.lower.outputs import Output, leave
 from bnn2hw.lower.probe import NotPointwise
-from bnn2hw.lower.settle import Settler
+from bnn2hw.lower.requantize import Settler
 from bnn2hw.ops.add import Add
 from bnn2hw.ops.channels import Meaning, uniform
 from bnn2hw.ops.concat import Concat

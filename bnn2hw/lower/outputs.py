@@ -11,9 +11,9 @@ import numpy as np
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Ints
 from bnn2hw.lower.builder import Edge, Fidelity
-from bnn2hw.lower.fixed import Wish
+from bnn2hw.lower.fixed_point import Wish
 from bnn2hw.lower.probe import NotPointwise, lattice, scores
-from bnn2hw.lower.settle import Settler
+from bnn2hw.lower.requantize import Settler
 from bnn2hw.ops.argmax import Argmax
 from bnn2hw.ops.real import MaxPool, Pointwise, Softmax
 from bnn2hw.ops.table import Table

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnn2hw.ir import Array, Ints, Tensor
-from bnn2hw.lower.fit import SEGMENTS, Pieces
+from bnn2hw.lower.piecewise import SEGMENTS, Pieces
 from bnn2hw.lower.probe import Chain, Lattice
 from bnn2hw.ops.affine import MOST, Affine
 from bnn2hw.ops.channels import Meaning, uniform

@@ -8,9 +8,7 @@ import numpy as np
 
 from bnn2hw.ir import Array, Ints, Op, Tensor, View
 from bnn2hw.lower.builder import Builder, Edge
-from bnn2hw.lower.curves import TABLE_BITS, gridded, interpolated, tabled, worded
-from bnn2hw.lower.fit import Pieces, active, fit
-from bnn2hw.lower.fixed import (
+from bnn2hw.lower.fixed_point import (
     ANY,
     Wish,
     affine,
@@ -21,6 +19,8 @@ from bnn2hw.lower.fixed import (
     stairs,
     whole,
 )
+from bnn2hw.lower.interpolate import TABLE_BITS, gridded, interpolated, tabled, worded
+from bnn2hw.lower.piecewise import Pieces, active, fit
 from bnn2hw.lower.probe import Chain, Changes, Lattice, NotPointwise, changes, cuts, direction, lattice
 from bnn2hw.ops.affine import MOST
 from bnn2hw.ops.curve import Curve

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bnn2hw.ir import Array, Ints, Tensor
-from bnn2hw.lower.fixed import Wish, fixed_step, kind_of
+from bnn2hw.lower.fixed_point import Wish, fixed_step, kind_of
 from bnn2hw.lower.probe import Chain, lattice
 from bnn2hw.ops.curve import FINE, Curve
 from bnn2hw.ops.real import Pointwise
