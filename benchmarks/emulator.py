@@ -23,7 +23,7 @@ import numpy as np
 from mnist import BATCH, MODEL, images, machine
 
 import bnn2hw
-from bnn2hw.importers.files import load
+from bnn2hw.importers.keras.files import load
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1)
 

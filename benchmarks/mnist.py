@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 import bnn2hw
-from bnn2hw.importers.files import load
+from bnn2hw.importers.keras.files import load
 
 MODEL = Path(__file__).parent.parent / "examples" / "mnist.keras"
 BATCH = 500

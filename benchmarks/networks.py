@@ -30,7 +30,7 @@ import numpy as np
 import bnn2hw
 from bnn2hw import tools
 from bnn2hw.backends import verilog
-from bnn2hw.importers import files
+from bnn2hw.importers.keras import files
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import boards
 

@@ -20,7 +20,7 @@ import numpy as np
 
 import bnn2hw
 from bnn2hw.backends import verilog
-from bnn2hw.importers import files
+from bnn2hw.importers.keras import files
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import boards
 

@@ -286,7 +286,7 @@ main.add_command(hardware_cli.load_command)
 def summary(model: Path, no_macs: bool) -> None:
     """Weights, memory and operations of MODEL by precision, before any hardware."""
     from bnn2hw import nn
-    from bnn2hw.importers import files
+    from bnn2hw.importers.keras import files
 
     nn.models.summary(files.load(model), include_macs=not no_macs)
 

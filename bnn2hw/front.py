@@ -29,7 +29,7 @@ from bnn2hw.ops.source import Input, Source, Units
 from bnn2hw.targets.boards import Device
 
 if TYPE_CHECKING:
-    from bnn2hw.importers.keras import Imported
+    from bnn2hw.importers.keras.model import Imported
 
 CALIBRATION_BATCH = 64
 
@@ -97,8 +97,8 @@ def read(model: Any) -> Imported:
         InputError: no usable model.
         UnsupportedError: layers that cannot be compiled, all at once.
     """
-    from bnn2hw.importers import files
-    from bnn2hw.importers import keras as importer
+    from bnn2hw.importers.keras import files
+    from bnn2hw.importers.keras import model as importer
 
     return importer.read(files.load(Path(model)) if isinstance(model, str | Path) else model)
 

@@ -20,7 +20,7 @@ from bnn2hw.ops.source import Source
 
 if TYPE_CHECKING:
     from bnn2hw.flow import Accelerator
-    from bnn2hw.importers.keras import Imported
+    from bnn2hw.importers.keras.model import Imported
 
 Progress = Callable[[str], None]
 

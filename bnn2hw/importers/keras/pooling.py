@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from bnn2hw.importers.convolutions import CHANNELS_LAST, border
-from bnn2hw.importers.reader import Call, Handler
+from bnn2hw.importers.keras.convolutions import CHANNELS_LAST, border
+from bnn2hw.importers.keras.reader import Call, Handler
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw.importers.reader import Call, Layer, array, function
+from bnn2hw.importers.keras.reader import Call, Layer, array, function
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 

@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bnn2hw.importers.reader import Call, Handler, Layer, array
-from bnn2hw.importers.weights import after, kernel, quantized
+from bnn2hw.importers.keras.reader import Call, Handler, Layer, array
+from bnn2hw.importers.keras.weights import after, kernel, quantized
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from bnn2hw.importers import convolutions, pooling
-from bnn2hw.importers.convolutions import CHANNELS_LAST
-from bnn2hw.importers.reader import Call, Handler, array, function
-from bnn2hw.importers.weights import after, kernel, quantized
+from bnn2hw.importers.keras import convolutions, pooling
+from bnn2hw.importers.keras.convolutions import CHANNELS_LAST
+from bnn2hw.importers.keras.reader import Call, Handler, array, function
+from bnn2hw.importers.keras.weights import after, kernel, quantized
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.channels import uniform

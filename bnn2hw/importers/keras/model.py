@@ -13,8 +13,8 @@ from typing import Any
 import keras
 
 from bnn2hw.errors import InputError, UnsupportedError
-from bnn2hw.importers.layers import HANDLERS, JOINS
-from bnn2hw.importers.reader import Reader
+from bnn2hw.importers.keras.layers import HANDLERS, JOINS
+from bnn2hw.importers.keras.reader import Reader
 from bnn2hw.ir import Graph
 from bnn2hw.ops.source import Input, Source
 
