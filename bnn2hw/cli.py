@@ -19,7 +19,7 @@ from bnn2hw import images as image_files
 from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import Bnn2hwError, InputError, MismatchError
 from bnn2hw.folding.pareto import Point
-from bnn2hw.ops.channels import Meaning
+from bnn2hw.ops.base.channels import Meaning
 from bnn2hw.targets import boards
 
 Progress = Callable[[str], None]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bnn2hw.estimate import estimate
-from bnn2hw.ops.memories import block_rams, lutram_cost, ram_cost, rom_cost
+from bnn2hw.ops.base.costs import block_rams, lutram_cost, ram_cost, rom_cost
 from bnn2hw.targets import boards
 from tests.support import ROOT
 

@@ -16,7 +16,8 @@ from bnn2hw.estimate import estimate
 from bnn2hw.folding import search
 from bnn2hw.folding.space import Choices
 from bnn2hw.ir import BIPOLAR, Beats, Graph, Ints, Node, Tensor
-from bnn2hw.ops import Affine, Mac, Source, Table, Threshold, Xnor, matvec, memories, pixelwise
+from bnn2hw.ops import Affine, Mac, Source, Table, Threshold, Xnor
+from bnn2hw.ops.base import costs, matvec, pixelwise
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width import Width
 from bnn2hw.simulation import simulate
@@ -170,7 +171,7 @@ def test_converters_lead_from_any_beats_to_any_others(have: Beats, want: Beats) 
 
 def dividing(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (matvec, pixelwise):
-        monkeypatch.setattr(module, "worthwhile", lambda n: memories.divisors(n))
+        monkeypatch.setattr(module, "worthwhile", lambda n: costs.divisors(n))
 
 
 @pytest.mark.parametrize(
@@ -197,10 +198,10 @@ def test_the_search_takes_what_does_not_divide_where_that_is_cheaper(
 
 @pytest.mark.parametrize("n", [1, 2, 7, 10, 100, 576, 1000])
 def test_what_the_search_is_offered(n: int) -> None:
-    every = memories.fold_sizes(n)
+    every = costs.fold_sizes(n)
 
     assert {math.ceil(n / size) for size in every} == {math.ceil(n / f) for f in range(1, n + 1)}
-    assert set(memories.divisors(n)) <= set(memories.worthwhile(n)) <= set(every)
+    assert set(costs.divisors(n)) <= set(costs.worthwhile(n)) <= set(every)
 
 
 def test_a_folding_with_idle_lanes_is_refused() -> None:

@@ -19,7 +19,8 @@ from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import FoldingError, InputError, MissingToolError, TimingError, ToolError
 from bnn2hw.ir import BIPOLAR, Tensor
-from bnn2hw.ops import Xnor, memories
+from bnn2hw.ops import Xnor
+from bnn2hw.ops.base import costs
 from bnn2hw.synthesis import synthesize, toolchains
 from bnn2hw.synthesis.ecp5_output_registers import absorb_output_registers
 from bnn2hw.synthesis.ecp5_register_copies import spread_registers
@@ -77,7 +78,7 @@ def test_loadable_weights_lie_in_block_ram(family: boards.Family, tmp_path: Path
         used[loadable] = synthesize.area(design, family, tmp_path / str(loadable))
 
     words, bits = 16 * 8, 4 * 8
-    assert used[True].bram == used[False].bram >= memories.block_rams(family, words, bits)
+    assert used[True].bram == used[False].bram >= costs.block_rams(family, words, bits)
     assert used[True].lut < used[False].lut + 250
 
 

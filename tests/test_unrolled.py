@@ -18,8 +18,8 @@ from bnn2hw.errors import FoldingError
 from bnn2hw.folding import unroll
 from bnn2hw.ir import BIPOLAR, Array, Tensor
 from bnn2hw.ops import Unrolled, Xnor
-from bnn2hw.ops.sharing import node_luts, share
-from bnn2hw.ops.sums import Count, Sums
+from bnn2hw.ops.adder_graph.sharing import node_luts, share
+from bnn2hw.ops.adder_graph.sums import Count, Sums
 from bnn2hw.targets import boards
 from tests import networks as net
 

@@ -12,7 +12,7 @@ from bnn2hw.backends.design import Load, pack
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import estimate
 from bnn2hw.ir import Graph, HardwareOp, Memory
-from bnn2hw.ops.memories import SLICE, slices
+from bnn2hw.ops.base.costs import SLICE, slices
 
 HEAD = 4
 """Words before the slices: the numbers of the design and of the image, in two words each."""

@@ -24,8 +24,8 @@ from bnn2hw.errors import Bnn2hwError
 from bnn2hw.estimate import estimate
 from bnn2hw.ir import Beats, Graph, Handshakes, HardwareOp, Node, View
 from bnn2hw.ir.timing import Buffered, Steps, Times, backward
+from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.fifo import Fifo, needed_depth
-from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.source import Source
 from bnn2hw.ops.width import Width
 

@@ -21,7 +21,7 @@ from bnn2hw.folding import solver
 from bnn2hw.folding.options import RESOURCES, Link, Place, plumbing_cost, vector, weights_of
 from bnn2hw.folding.solver import Program, Table
 from bnn2hw.ir import Array, Cost, Graph, HardwareOp, Op
-from bnn2hw.ops.memories import divisors
+from bnn2hw.ops.base.costs import divisors
 from bnn2hw.ops.source import Source
 from bnn2hw.targets.boards import Device
 

@@ -10,7 +10,7 @@ from bnn2hw.ir import Array, Ints, Tensor
 from bnn2hw.lower.piecewise import SEGMENTS, Pieces
 from bnn2hw.lower.probe import Chain, Lattice
 from bnn2hw.ops.affine import MOST, Affine
-from bnn2hw.ops.channels import Meaning, uniform
+from bnn2hw.ops.base.channels import Meaning, uniform
 
 
 @dataclass(frozen=True)

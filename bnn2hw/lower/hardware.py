@@ -17,7 +17,7 @@ from bnn2hw.lower.outputs import Output, leave
 from bnn2hw.lower.probe import NotPointwise
 from bnn2hw.lower.requantize import Settler
 from bnn2hw.ops.add import Add
-from bnn2hw.ops.channels import Meaning, uniform
+from bnn2hw.ops.base.channels import Meaning, uniform
 from bnn2hw.ops.concat import Concat
 from bnn2hw.ops.depthwise import Depthwise
 from bnn2hw.ops.multiply import Multiply

@@ -9,9 +9,9 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Ints, Tensor
 from bnn2hw.lower.probe import LEVELS, lattice
-from bnn2hw.ops.channels import Meaning, uniform
+from bnn2hw.ops.base.channels import Meaning, uniform
+from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.mac import Mac
-from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.xnor import Xnor
 
 TERNARY = Ints(-1, 1)

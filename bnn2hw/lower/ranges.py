@@ -9,9 +9,9 @@ import numpy as np
 from bnn2hw.ir import Array, Op, Tensor
 from bnn2hw.ops.add import Add
 from bnn2hw.ops.affine import Affine
+from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.concat import Concat
 from bnn2hw.ops.depthwise import Depthwise
-from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.multiply import Multiply
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.table import Table

@@ -23,8 +23,8 @@ from bnn2hw.lower.interpolate import TABLE_BITS, gridded, interpolated, tabled, 
 from bnn2hw.lower.piecewise import Pieces, active, fit
 from bnn2hw.lower.probe import Chain, Changes, Lattice, NotPointwise, changes, cuts, direction, lattice
 from bnn2hw.ops.affine import MOST
+from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.curve import Curve
-from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
 from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, Reshape, Softmax

@@ -4,12 +4,12 @@ from bnn2hw.ir import HardwareOp
 from bnn2hw.ops.add import Add
 from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.argmax import Argmax
+from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.concat import Concat
 from bnn2hw.ops.curve import Curve
 from bnn2hw.ops.depthwise import Depthwise
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.mac import Mac
-from bnn2hw.ops.matvec import MatVec
 from bnn2hw.ops.multiply import Multiply
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool

@@ -9,8 +9,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import Array, Cost, Ints, Memory, Tensor
-from bnn2hw.ops.channels import Meaning, signed_bits
-from bnn2hw.ops.memories import (
+from bnn2hw.ops.base.channels import Meaning, signed_bits
+from bnn2hw.ops.base.costs import (
     adder,
     by_lut,
     comparison,
@@ -20,7 +20,7 @@ from bnn2hw.ops.memories import (
     rom_cost,
     state_bits,
 )
-from bnn2hw.ops.pixelwise import Elementwise
+from bnn2hw.ops.base.pixelwise import Elementwise
 from bnn2hw.targets.boards import Family
 
 MOST = 2**31 - 1

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.memories import by_lut, comparison, divisors, state_bits
+from bnn2hw.ops.base.costs import by_lut, comparison, divisors, state_bits
 from bnn2hw.targets.boards import Family
 
 

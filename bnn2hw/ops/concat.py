@@ -10,9 +10,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.channels import uniform
-from bnn2hw.ops.join import by_channel, coded, same_places, spanning, zero
-from bnn2hw.ops.memories import adder, by_lut, divisors, state_bits
+from bnn2hw.ops.base.channels import uniform
+from bnn2hw.ops.base.costs import adder, by_lut, divisors, state_bits
+from bnn2hw.ops.base.join import by_channel, coded, same_places, spanning, zero
 from bnn2hw.targets.boards import Family
 
 

@@ -10,9 +10,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import Array, Cost, Ints, Memory, Tensor
-from bnn2hw.ops.channels import Meaning, signed_bits
-from bnn2hw.ops.memories import adder, block_ram_cost, by_lut, dsps, in_block_ram, product_luts, rom_luts
-from bnn2hw.ops.pixelwise import Elementwise
+from bnn2hw.ops.base.channels import Meaning, signed_bits
+from bnn2hw.ops.base.costs import adder, block_ram_cost, by_lut, dsps, in_block_ram, product_luts, rom_luts
+from bnn2hw.ops.base.pixelwise import Elementwise
 from bnn2hw.targets.boards import Family
 
 FINE = 2

@@ -9,8 +9,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.channels import Meaning, any_sums, any_weights, coded, codes, uniform
-from bnn2hw.ops.memories import (
+from bnn2hw.ops.base.channels import Meaning, any_sums, any_weights, coded, codes, uniform
+from bnn2hw.ops.base.costs import (
     adder,
     by_lut,
     divisors,

@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Beats, Cost, HardwareOp, Ints, Queue, Tensor
 from bnn2hw.ir.timing import Times
-from bnn2hw.ops.memories import by_lut, ram_cost, state_bits
+from bnn2hw.ops.base.costs import by_lut, ram_cost, state_bits
 from bnn2hw.targets.boards import Family
 
 

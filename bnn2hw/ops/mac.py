@@ -10,9 +10,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
-from bnn2hw.ops.channels import any_sums, any_weights, coded, codes, uniform
-from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import adder, adder_tree, by_lut, dsps
+from bnn2hw.ops.base.channels import any_sums, any_weights, coded, codes, uniform
+from bnn2hw.ops.base.costs import adder, adder_tree, by_lut, dsps
+from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.targets.boards import Family
 
 

@@ -10,9 +10,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.channels import uniform
-from bnn2hw.ops.join import by_channel, coded, zero
-from bnn2hw.ops.memories import by_lut, divisors, dsps, ram_cost, state_bits
+from bnn2hw.ops.base.channels import uniform
+from bnn2hw.ops.base.costs import by_lut, divisors, dsps, ram_cost, state_bits
+from bnn2hw.ops.base.join import by_channel, coded, zero
 from bnn2hw.targets.boards import Family
 
 

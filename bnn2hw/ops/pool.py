@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Param, Steps, Tensor
-from bnn2hw.ops.memories import by_lut, comparison, divisors, load_cost, lutram_cost, rom_luts, state_bits
+from bnn2hw.ops.base.costs import by_lut, comparison, divisors, load_cost, lutram_cost, rom_luts, state_bits
 from bnn2hw.targets.boards import Family
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw.errors import InputError
 from bnn2hw.ir import BIPOLAR, Array, Ints, Op, Tensor
-from bnn2hw.ops.channels import Meaning, uniform
+from bnn2hw.ops.base.channels import Meaning, uniform
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Tensor
-from bnn2hw.ops.channels import Meaning, channels
-from bnn2hw.ops.memories import (
+from bnn2hw.ops.base.channels import Meaning, channels
+from bnn2hw.ops.base.costs import (
     block_ram_cost,
     by_lut,
     in_block_ram,
@@ -19,7 +19,7 @@ from bnn2hw.ops.memories import (
     rom_luts,
     state_bits,
 )
-from bnn2hw.ops.pixelwise import Elementwise
+from bnn2hw.ops.base.pixelwise import Elementwise
 from bnn2hw.targets.boards import Family
 
 

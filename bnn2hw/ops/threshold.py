@@ -10,9 +10,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Tensor
-from bnn2hw.ops.channels import Meaning, channels
-from bnn2hw.ops.memories import by_lut, comparison, distinct, rom_cost, rom_luts, state_bits, store_cost
-from bnn2hw.ops.pixelwise import Elementwise
+from bnn2hw.ops.base.channels import Meaning, channels
+from bnn2hw.ops.base.costs import by_lut, comparison, distinct, rom_cost, rom_luts, state_bits, store_cost
+from bnn2hw.ops.base.pixelwise import Elementwise
 from bnn2hw.targets.boards import Family
 
 

@@ -11,11 +11,11 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Param, Steps, Tensor
-from bnn2hw.ops.channels import Meaning
-from bnn2hw.ops.memories import by_lut
-from bnn2hw.ops.pixelwise import Pixelwise
-from bnn2hw.ops.sharing import adder_luts, share
-from bnn2hw.ops.sums import Count, Sum, Sums
+from bnn2hw.ops.adder_graph.sharing import adder_luts, share
+from bnn2hw.ops.adder_graph.sums import Count, Sum, Sums
+from bnn2hw.ops.base.channels import Meaning
+from bnn2hw.ops.base.costs import by_lut
+from bnn2hw.ops.base.pixelwise import Pixelwise
 from bnn2hw.ops.xnor import Xnor
 from bnn2hw.targets.boards import Family
 

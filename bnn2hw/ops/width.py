@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Beats, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.memories import by_lut, state_bits
+from bnn2hw.ops.base.costs import by_lut, state_bits
 from bnn2hw.targets.boards import Family
 
 

@@ -11,8 +11,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
-from bnn2hw.ops.matvec import MatVec
-from bnn2hw.ops.memories import address_copies, by_lut, in_block_ram, state_bits
+from bnn2hw.ops.base.costs import address_copies, by_lut, in_block_ram, state_bits
+from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.targets.boards import Family
 
 TERNARY = Ints(-1, 1)

@@ -14,7 +14,7 @@ from bnn2hw.importers.keras.reader import Call, Handler, array, function
 from bnn2hw.importers.keras.weights import after, kernel, quantized
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
-from bnn2hw.ops.channels import uniform
+from bnn2hw.ops.base.channels import uniform
 from bnn2hw.ops.source import Input
 
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Steps, Tensor
-from bnn2hw.ops.channels import channels
-from bnn2hw.ops.memories import check_folds, divisors, fold_sizes, worthwhile
+from bnn2hw.ops.base.channels import channels
+from bnn2hw.ops.base.costs import check_folds, divisors, fold_sizes, worthwhile
 from bnn2hw.targets.boards import Family
 
 

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.channels import Meaning, uniform
-from bnn2hw.ops.memories import (
+from bnn2hw.ops.base.channels import Meaning, uniform
+from bnn2hw.ops.base.costs import (
     adder,
     block_ram_rows,
     by_lut,
@@ -23,7 +23,7 @@ from bnn2hw.ops.memories import (
     store_cost,
     worthwhile,
 )
-from bnn2hw.ops.pixelwise import Pixelwise
+from bnn2hw.ops.base.pixelwise import Pixelwise
 from bnn2hw.targets.boards import Family
 
 T = TypeVar("T")

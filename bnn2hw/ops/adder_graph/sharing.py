@@ -19,7 +19,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from bnn2hw.ir import Array
-from bnn2hw.ops.sums import Count, Lane, Sums, Value
+from bnn2hw.ops.adder_graph.sums import Count, Lane, Sums, Value
 
 Signs = tuple[int, ...]
 """By neuron."""

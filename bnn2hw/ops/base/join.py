@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from bnn2hw.ir import Ints, Tensor
-from bnn2hw.ops.channels import Meaning
+from bnn2hw.ops.base.channels import Meaning
 
 
 def spanning(*parts: Ints) -> Ints:
