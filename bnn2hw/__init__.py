@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from bnn2hw.flow import Accelerator, compile, load  # noqa: A004
+    from bnn2hw.accelerator import Accelerator, compile, load  # noqa: A004
     from bnn2hw.folding.pareto import pareto
     from bnn2hw.ops.source import Input
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from bnn2hw import golden
-from bnn2hw.flow import Accelerator
+from bnn2hw.accelerator import Accelerator
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Tensor
 from bnn2hw.lower.builder import Fidelity

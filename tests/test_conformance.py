@@ -9,9 +9,9 @@ import pytest
 
 from bnn2hw import backends, golden
 from bnn2hw.backends.design import Design
+from bnn2hw.data_files import data_dir
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
-from bnn2hw.resources import data_dir
 from bnn2hw.simulation import simulate
 from bnn2hw.targets import boards
 from tests.support import alone, cycles_alone, family_forms, random_frames, random_values

@@ -12,8 +12,8 @@ import pytest
 from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
+from bnn2hw.data_files import data_dir
 from bnn2hw.errors import ToolError
-from bnn2hw.resources import data_dir
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import boards
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import bnn2hw
+from bnn2hw.accelerator import Accelerator
 from bnn2hw.backends import verilog
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import UnsupportedError
 from bnn2hw.estimate import estimate
-from bnn2hw.flow import Accelerator
 from bnn2hw.folding import search
 from bnn2hw.ir import Graph, HardwareOp
 from bnn2hw.ops import MatVec

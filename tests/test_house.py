@@ -11,7 +11,7 @@ from tests.support import ROOT
 
 PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
-    {"errors", "resources", "console"},
+    {"errors", "console"},
     {"targets", "ir"},
     {"ops", "golden", "estimate", "backends", "tools"},
     {
@@ -31,14 +31,14 @@ FLOORS = (
     }
     | {"deviation"}
     | {"images"},
-    {"flow", "front", "retrain"},
+    {},
     {""},
     {"cli", "hardware_cli", "simulate_cli"},
 )
 SAME_FLOOR = {("golden", "ops"), ("estimate", "ops"), ("backends", "ops")}
 """Packages of one floor that may use another of it."""
 
-LAZY = {("importers", "nn"), ("cli", "nn"), ("", "flow")}
+LAZY = {("importers", "nn"), ("cli", "nn"), ("", "accelerator")}
 """Imports inside functions: reading a file needs the layer classes."""
 
 

@@ -14,7 +14,7 @@ from bnn2hw.deploy import amd
 from bnn2hw.ops import source
 
 if TYPE_CHECKING:
-    from bnn2hw.flow import Accelerator
+    from bnn2hw.accelerator import Accelerator
 
 TESTBENCH_FRAMES = 4
 

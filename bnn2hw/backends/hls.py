@@ -11,10 +11,10 @@ import numpy as np
 
 from bnn2hw import golden
 from bnn2hw.backends.design import Design, Port, Stream, ascii_only, ends, frame_words, pack, streams
+from bnn2hw.data_files import data_dir
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir import Graph, HardwareOp, Memory, Node, View
 from bnn2hw.ops.base.costs import in_block_ram
-from bnn2hw.resources import data_dir
 from bnn2hw.targets import boards
 from bnn2hw.targets.boards import Device
 

@@ -22,9 +22,9 @@ from bnn2hw.backends.design import (
     pack,
     streams,
 )
+from bnn2hw.data_files import data_dir
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Cycles, Graph, HardwareOp, Memory, Node, Param
-from bnn2hw.resources import data_dir
 from bnn2hw.targets.boards import Family
 
 

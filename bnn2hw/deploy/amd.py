@@ -14,9 +14,9 @@ import numpy as np
 from bnn2hw import golden
 from bnn2hw.backends.design import Design, Port, ascii_only, identifiers
 from bnn2hw.backends.loading import HEAD
+from bnn2hw.data_files import data_dir
 from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.ops.source import Units, unit
-from bnn2hw.resources import data_dir
 from bnn2hw.targets import boards
 from bnn2hw.targets.boards import Device
 

@@ -24,7 +24,7 @@ from bnn2hw.targets import boards
 from bnn2hw.targets.boards import Board, Device
 
 if TYPE_CHECKING:
-    from bnn2hw.flow import Accelerator
+    from bnn2hw.accelerator import Accelerator
 
 FACTS = "usage.json"
 LINK = "link.json"

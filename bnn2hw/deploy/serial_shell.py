@@ -11,9 +11,9 @@ import jinja2
 
 from bnn2hw.backends.design import Design, Stream, ascii_only
 from bnn2hw.backends.loading import HEAD
+from bnn2hw.data_files import data_dir
 from bnn2hw.deploy import pll
 from bnn2hw.errors import InputError
-from bnn2hw.resources import data_dir
 from bnn2hw.synthesis.toolchains import PARTS, ROUTERS
 from bnn2hw.targets.boards import Board, Device
 

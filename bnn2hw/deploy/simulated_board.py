@@ -16,7 +16,7 @@ from bnn2hw.errors import ToolError
 from bnn2hw.simulation import verilator
 
 if TYPE_CHECKING:
-    from bnn2hw.flow import Accelerator
+    from bnn2hw.accelerator import Accelerator
 
 DIVISOR = 4
 """Cycles per bit: as few as the shell can do with where both sides have one clock, since all of them are simulated."""

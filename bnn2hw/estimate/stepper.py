@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from bnn2hw import tools
+from bnn2hw.data_files import data_dir
 from bnn2hw.ir import Array, Buffered, Queue, Steps, Timing
-from bnn2hw.resources import data_dir
 
 FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared")
 SOURCE = "stepper.cpp"

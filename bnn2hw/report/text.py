@@ -13,7 +13,7 @@ from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width import Width
 
 if TYPE_CHECKING:
-    from bnn2hw.flow import Accelerator
+    from bnn2hw.accelerator import Accelerator
 
 WIDTH = 150
 

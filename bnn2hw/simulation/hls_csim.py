@@ -19,10 +19,10 @@ import numpy as np
 
 from bnn2hw import golden, tools
 from bnn2hw.backends.design import Design
+from bnn2hw.data_files import data_dir
 from bnn2hw.errors import ToolError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles
-from bnn2hw.resources import data_dir
 
 CXXFLAGS = ("-std=c++14", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
 """Pragmas and labels are there for the HLS tool: it reads the ones and reports loops by the others."""

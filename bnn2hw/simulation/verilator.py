@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from bnn2hw import tools
-from bnn2hw.resources import data_dir
+from bnn2hw.data_files import data_dir
 
 CFLAGS = ("-std=c++17", "-O1", "-fno-strict-aliasing", "-DVL_TIME_CONTEXT")
 VERILATOR_FLAGS = (

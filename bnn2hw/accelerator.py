@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deviation, front, golden, retrain
+from bnn2hw import backends, deviation, golden, pipeline, reload
 from bnn2hw.artifacts import write
 from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design
@@ -20,7 +20,6 @@ from bnn2hw.estimate import estimate as estimating
 from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
-from bnn2hw.front import Loadable, Recipe
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph, Tensor
 from bnn2hw.lower.builder import Fidelity
@@ -28,6 +27,7 @@ from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.outputs import Output, best_of
 from bnn2hw.ops import source
 from bnn2hw.ops.source import Source, Units
+from bnn2hw.pipeline import Loadable, Recipe
 from bnn2hw.report import text
 from bnn2hw.simulation import hls_csim
 from bnn2hw.simulation import simulate as simulating
@@ -148,9 +148,9 @@ class Accelerator:
             InputError: no usable model, or memories that cannot be written.
             UnsupportedError: a model whose hardware is another: by layer, why, and the way out.
         """
-        weights = retrain.weights(self, model, progress)
+        weights = reload.weights(self, model, progress)
         other = replace(self, measured={}, **weights)
-        retrain.compare(self.design, other.design)
+        reload.compare(self.design, other.design)
         return other
 
     def simulate(
@@ -327,13 +327,13 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"fps must be a positive number, not {fps}")
     progress("reading the model")
-    imported = front.read(model)
-    recipe = front.recipe(imported, output, bits, loadable)
+    imported = pipeline.read(model)
+    recipe = pipeline.recipe(imported, output, bits, loadable)
     progress("lowering to integers")
-    integers = front.lower(imported, input, recipe, calibration)
+    integers = pipeline.lower(imported, input, recipe, calibration)
     lowered = integers.lowered
-    retrain.check(lowered.graph, recipe)
-    graph = front.laid_out(lowered.graph, device, fps, folding, progress)
+    reload.check(lowered.graph, recipe)
+    graph = pipeline.laid_out(lowered.graph, device, fps, folding, progress)
     excess = Estimate(Cycles(1, 1), estimating.cost(graph, device), device).excess
     if excess:
         warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
@@ -350,5 +350,5 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     if calibration is None:
         return made
     progress("measuring the deviation from Keras")
-    deviations = made.deviation(front.shown(calibration, made.input.shape))
+    deviations = made.deviation(pipeline.shown(calibration, made.input.shape))
     return replace(made, measured={d.layer: d for d in deviations})

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2hw import front
+from bnn2hw import pipeline
 from bnn2hw.backends.design import Design
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError, Problem, UnsupportedError
-from bnn2hw.front import Recipe
 from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
 from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.real import RealOp
 from bnn2hw.ops.source import Source
+from bnn2hw.pipeline import Recipe
 
 if TYPE_CHECKING:
-    from bnn2hw.flow import Accelerator
+    from bnn2hw.accelerator import Accelerator
     from bnn2hw.importers.keras.model import Imported
 
 Progress = Callable[[str], None]
@@ -82,9 +82,9 @@ def weights(accelerator: Accelerator, model: Any, progress: Progress) -> dict[st
     if accelerator.recipe is None:
         raise InputError("the memories of this design cannot be written; compile it with loadable=True")
     progress("reading the model")
-    imported = front.read(model)
+    imported = pipeline.read(model)
     progress("lowering to integers")
-    made = front.lower(_renamed(imported, accelerator.recipe), accelerator.units, accelerator.recipe)
+    made = pipeline.lower(_renamed(imported, accelerator.recipe), accelerator.units, accelerator.recipe)
     return {
         "graph": _streamed(accelerator.graph, made.lowered.graph),
         "fidelity": made.lowered.fidelity,
