@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 import bnn2hw
 from bnn2hw import tools
 from bnn2hw.backends.design import Design
-from bnn2hw.cli import main
+from bnn2hw.cli.main import main
 from bnn2hw.dataflow import insert
 from bnn2hw.deploy import bitstream, pll, serial_shell
 from bnn2hw.errors import DoesNotFitError, InputError, MissingToolError

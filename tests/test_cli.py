@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from bnn2hw.cli import main
+from bnn2hw.cli.main import main
 from tests import networks as net
 from tests.support import EXAMPLES
 

@@ -19,7 +19,7 @@ import bnn2hw
 from bnn2hw import backends, golden, tools
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.hls import Memory, initialiser
-from bnn2hw.cli import main
+from bnn2hw.cli.main import main
 from bnn2hw.errors import InputError, ToolError
 from bnn2hw.ir import BIPOLAR, Cycles, Graph, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Mac, MatVec, Source, Table, Threshold, Xnor

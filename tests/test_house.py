@@ -11,7 +11,7 @@ from tests.support import ROOT
 
 PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
-    {"errors", "console"},
+    {"errors"},
     {"targets", "ir"},
     {"ops", "golden", "estimate", "backends", "tools"},
     {
@@ -29,11 +29,10 @@ FLOORS = (
         "doctor",
         "report",
     }
-    | {"deviation"}
-    | {"images"},
+    | {"deviation"},
     {},
     {""},
-    {"cli", "hardware_cli", "simulate_cli"},
+    {"cli"},
 )
 SAME_FLOOR = {("golden", "ops"), ("estimate", "ops"), ("backends", "ops")}
 """Packages of one floor that may use another of it."""

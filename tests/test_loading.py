@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import bnn2hw
 from bnn2hw import golden, nn, tools
 from bnn2hw.backends import loading, verilog
-from bnn2hw.cli import main
+from bnn2hw.cli.main import main
 from bnn2hw.errors import InputError, MissingToolError, ToolError, UnsupportedError
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import bnn2hw
 from bnn2hw.backends import loading
-from bnn2hw.cli import main
+from bnn2hw.cli.main import main
 from bnn2hw.deploy import host, serial_shell
 from bnn2hw.deploy.simulated_board import Damage, VirtualBoard
 from bnn2hw.errors import InputError, LinkError

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 import bnn2hw
 from bnn2hw.backends import BACKENDS
-from bnn2hw.cli import main
+from bnn2hw.cli.main import main
 from bnn2hw.errors import FoldingError
 from bnn2hw.folding import unroll
 from bnn2hw.ir import BIPOLAR, Array, Tensor

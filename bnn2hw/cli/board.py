@@ -10,8 +10,8 @@ import click
 import numpy as np
 
 import bnn2hw
-from bnn2hw import images as image_files
 from bnn2hw.backends import loading
+from bnn2hw.cli import image_files
 from bnn2hw.errors import InputError
 from bnn2hw.synthesis import usage
 from bnn2hw.synthesis.usage import Usage

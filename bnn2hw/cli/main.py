@@ -14,9 +14,8 @@ from typing import Any
 import click
 
 import bnn2hw
-from bnn2hw import console, hardware_cli, simulate_cli
-from bnn2hw import images as image_files
 from bnn2hw.backends import BACKENDS
+from bnn2hw.cli import board, image_files, progress, simulate
 from bnn2hw.errors import Bnn2hwError, InputError, MismatchError
 from bnn2hw.folding.pareto import Point
 from bnn2hw.ops.base.channels import Meaning
@@ -191,7 +190,7 @@ def _show(accelerator: bnn2hw.Accelerator, as_json: bool) -> None:
 @_model_options
 def compile_command(model: Path, out: Path, as_json: bool, **options: Any) -> None:
     """Compile MODEL (a .keras or .h5 file) and write RTL or HLS sources, weights and a report."""
-    with console.progress(as_json) as progress:
+    with progress.progress(as_json) as progress:
         accelerator = _compile(model, progress, **options)
         progress("writing")
         accelerator.write(out)
@@ -206,7 +205,7 @@ def compile_command(model: Path, out: Path, as_json: bool, **options: Any) -> No
 @_model_options
 def estimate(model: Path, as_json: bool, **options: Any) -> None:
     """Cycles and predicted resources of MODEL: a file, or a folder that compile wrote."""
-    with console.progress(as_json) as progress:
+    with progress.progress(as_json) as progress:
         accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
     _show(accelerator, as_json)
 
@@ -222,7 +221,7 @@ def pareto(model: Path, ratio: float, as_json: bool, **options: Any) -> None:
 
     MODEL is a file, or a folder that compile wrote.
     """
-    with console.progress(as_json) as progress:
+    with progress.progress(as_json) as progress:
         accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
         progress("searching all foldings")
         front = bnn2hw.pareto(accelerator, ratio)
@@ -237,7 +236,7 @@ def _point(point: Point) -> dict[str, Any]:
 
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@hardware_cli.options
+@board.options
 @_model_options
 def synth(
     model: Path,
@@ -259,7 +258,7 @@ def synth(
         options["target"] = target or there.device.name
         if options["fps"]:  # asked for at the board's clock, and planned at the device's
             options["fps"] *= there.device.clock_mhz / (clock or there.clock_mhz)
-    with console.progress(as_json) as progress:
+    with progress.progress(as_json) as progress:
         accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
         used = accelerator.synthesize(
             out,
@@ -270,14 +269,14 @@ def synth(
             baud=baud,
             progress=progress,
         )
-    hardware_cli.report(accelerator, used, board, out, as_json)
+    board.report(accelerator, used, board, out, as_json)
 
 
-main.add_command(simulate_cli.simulate)
-main.add_command(hardware_cli.boards)
-main.add_command(hardware_cli.predict)
-main.add_command(hardware_cli.image)
-main.add_command(hardware_cli.load_command)
+main.add_command(simulate.simulate)
+main.add_command(board.boards)
+main.add_command(board.predict)
+main.add_command(board.image)
+main.add_command(board.load_command)
 
 
 @main.command()
@@ -295,7 +294,7 @@ def summary(model: Path, no_macs: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 def doctor(as_json: bool) -> None:
     """What is installed, and what each missing piece would enable."""
-    from bnn2hw import doctor as doctors
+    from bnn2hw.cli import doctor as doctors
 
     findings = doctors.examine()
     if as_json:

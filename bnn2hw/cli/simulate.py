@@ -10,8 +10,7 @@ import click
 import numpy as np
 
 import bnn2hw
-from bnn2hw import console
-from bnn2hw import images as image_files
+from bnn2hw.cli import image_files, progress
 
 
 @click.command()
@@ -46,7 +45,7 @@ def simulate(
     accelerator = bnn2hw.load(folder)
     x, labels = _images(images, accelerator, frames, seed)
     runs = {}
-    with console.progress(as_json) as progress:
+    with progress.progress(as_json) as progress:
         for name, share in (("smooth", 0.0), ("stalled", stalls)):
             runs[name] = accelerator.simulate(x, stalls=share, seed=seed, cells=cells, progress=progress)
     report = {name: _run_facts(run) for name, run in runs.items()}
