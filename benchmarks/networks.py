@@ -37,8 +37,8 @@ from bnn2hw.targets import boards
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from tests import networks as net  # noqa: E402
-from tests import published  # noqa: E402
+from tests.support import networks as net  # noqa: E402
+from tests.support import published  # noqa: E402
 
 KEPT = Path(__file__).with_suffix(".json")
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)

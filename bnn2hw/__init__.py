@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from bnn2hw.folding.pareto import pareto
     from bnn2hw.ops.source import Input
 
-_FACE = {"Accelerator": "flow", "compile": "flow", "load": "flow", "pareto": "rates", "Input": "ops.source"}
+_FACE = {
+    "Accelerator": "accelerator",
+    "compile": "accelerator",
+    "load": "accelerator",
+    "pareto": "folding.pareto",
+    "Input": "ops.source",
+}
 
 __all__ = ["Accelerator", "Input", "__version__", "compile", "load", "pareto"]
 

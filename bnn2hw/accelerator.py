@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deviation, golden, pipeline, reload
-from bnn2hw.artifacts import write
+from bnn2hw import backends, deviation, golden, pipeline
+from bnn2hw import reload as reloading
+from bnn2hw.artifacts import build_folder, write
 from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design
 from bnn2hw.deploy import bitstream
@@ -148,9 +149,9 @@ class Accelerator:
             InputError: no usable model, or memories that cannot be written.
             UnsupportedError: a model whose hardware is another: by layer, why, and the way out.
         """
-        weights = reload.weights(self, model, progress)
+        weights = reloading.weights(self, model, progress)
         other = replace(self, measured={}, **weights)
-        reload.compare(self.design, other.design)
+        reloading.compare(self.design, other.design)
         return other
 
     def simulate(
@@ -268,7 +269,7 @@ def load(folder: str | Path) -> Accelerator:
     Raises:
         InputError: the folder is not ours, or has changed.
     """
-    graph, facts = folder.read(Path(folder))
+    graph, facts = build_folder.read(Path(folder))
     return Accelerator(
         name=facts["name"],
         graph=graph,
@@ -332,7 +333,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     progress("lowering to integers")
     integers = pipeline.lower(imported, input, recipe, calibration)
     lowered = integers.lowered
-    reload.check(lowered.graph, recipe)
+    reloading.check(lowered.graph, recipe)
     graph = pipeline.laid_out(lowered.graph, device, fps, folding, progress)
     excess = Estimate(Cycles(1, 1), estimating.cost(graph, device), device).excess
     if excess:

@@ -13,7 +13,8 @@ import pytest
 import bnn2hw
 from bnn2hw import tools
 from bnn2hw.errors import Bnn2hwError, FoldingError, InputError, MissingToolError, UnsupportedError
-from tests import networks as net
+from bnn2hw.folders import MANIFEST
+from tests.support import networks as net
 
 SIGNS = bnn2hw.Input("bipolar")
 
@@ -311,10 +312,10 @@ def test_corrupt_build_folders(accelerator: bnn2hw.Accelerator, tmp_path: Path) 
         reason()
         == f"the build folder '{folder}' is corrupt: rtl/first.weights.hex is missing; compile the model again"
     )
-    manifest = json.loads((folder / folder.MANIFEST).read_text())
-    (folder / folder.MANIFEST).write_text(json.dumps({**manifest, "format": 0}))
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "format": 0}))
     assert reason() == f"'{folder}' has format 0, expected 1; compile the model again"
-    (folder / folder.MANIFEST).write_text("{")
+    (folder / MANIFEST).write_text("{")
     assert reason() == f"'{folder}' is not a build folder of bnn2hw: it has no manifest.json of ours"
 
 

@@ -16,9 +16,9 @@ from bnn2hw.folding import search
 from bnn2hw.ir import Graph, HardwareOp
 from bnn2hw.ops import MatVec
 from bnn2hw.simulation.simulate import simulate
-from tests import layerwise
-from tests import networks as net
-from tests.random_networks import Random
+from tests.support import layerwise
+from tests.support import networks as net
+from tests.support.random_networks import Random
 
 WIRES = (
     bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0),

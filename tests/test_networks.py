@@ -12,7 +12,7 @@ import pytest
 import bnn2hw
 from bnn2hw.backends import BACKENDS
 from bnn2hw.estimate import estimate
-from tests import networks as net
+from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from tests import published
-from tests.support import shared
+from tests.support import published, shared
 
 
 @pytest.mark.parametrize("name", ["lfc_w1a1_mnist", "tfc_1w1a_mnist"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnn2hw import backends, golden
+from bnn2hw.artifacts import build_folder
 from bnn2hw.backends import verilog
 from bnn2hw.deploy import amd
 from bnn2hw.ops import source
@@ -54,7 +55,7 @@ def write(accelerator: Accelerator, folder: Path) -> Path:
     }
     if accelerator.recipe:
         facts["recipe"] = accelerator.recipe.facts()
-    folder.write(folder, texts, graph, facts)
+    build_folder.write(folder, texts, graph, facts)
     return folder
 
 

@@ -197,7 +197,7 @@ class Design:
         Args:
             cells: whether every cell that a family's modules name is simulated. By default these few adders stand there
                 in their portable form, which compiles many times faster; that both are one function Yosys
-                proves for a spread of parameters (tests/test_forms.py).
+                proves for a spread of parameters (tests/synthesis/test_forms.py).
         """
         return {**self.files, **(self.bench if cells else self.portable)}
 

@@ -15,7 +15,10 @@ import click
 
 import bnn2hw
 from bnn2hw.backends import BACKENDS
-from bnn2hw.cli import board, image_files, progress, simulate
+from bnn2hw.cli import board as board_commands
+from bnn2hw.cli import image_files
+from bnn2hw.cli.progress import spinner
+from bnn2hw.cli.simulate import simulate
 from bnn2hw.errors import Bnn2hwError, InputError, MismatchError
 from bnn2hw.folding.pareto import Point
 from bnn2hw.ops.base.channels import Meaning
@@ -190,7 +193,7 @@ def _show(accelerator: bnn2hw.Accelerator, as_json: bool) -> None:
 @_model_options
 def compile_command(model: Path, out: Path, as_json: bool, **options: Any) -> None:
     """Compile MODEL (a .keras or .h5 file) and write RTL or HLS sources, weights and a report."""
-    with progress.progress(as_json) as progress:
+    with spinner(as_json) as progress:
         accelerator = _compile(model, progress, **options)
         progress("writing")
         accelerator.write(out)
@@ -205,7 +208,7 @@ def compile_command(model: Path, out: Path, as_json: bool, **options: Any) -> No
 @_model_options
 def estimate(model: Path, as_json: bool, **options: Any) -> None:
     """Cycles and predicted resources of MODEL: a file, or a folder that compile wrote."""
-    with progress.progress(as_json) as progress:
+    with spinner(as_json) as progress:
         accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
     _show(accelerator, as_json)
 
@@ -221,7 +224,7 @@ def pareto(model: Path, ratio: float, as_json: bool, **options: Any) -> None:
 
     MODEL is a file, or a folder that compile wrote.
     """
-    with progress.progress(as_json) as progress:
+    with spinner(as_json) as progress:
         accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
         progress("searching all foldings")
         front = bnn2hw.pareto(accelerator, ratio)
@@ -236,7 +239,7 @@ def _point(point: Point) -> dict[str, Any]:
 
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@board.options
+@board_commands.options
 @_model_options
 def synth(
     model: Path,
@@ -258,7 +261,7 @@ def synth(
         options["target"] = target or there.device.name
         if options["fps"]:  # asked for at the board's clock, and planned at the device's
             options["fps"] *= there.device.clock_mhz / (clock or there.clock_mhz)
-    with progress.progress(as_json) as progress:
+    with spinner(as_json) as progress:
         accelerator = bnn2hw.load(model) if model.is_dir() else _compile(model, progress, **options)
         used = accelerator.synthesize(
             out,
@@ -269,14 +272,14 @@ def synth(
             baud=baud,
             progress=progress,
         )
-    board.report(accelerator, used, board, out, as_json)
+    board_commands.report(accelerator, used, board, out, as_json)
 
 
-main.add_command(simulate.simulate)
-main.add_command(board.boards)
-main.add_command(board.predict)
-main.add_command(board.image)
-main.add_command(board.load_command)
+main.add_command(simulate)
+main.add_command(board_commands.boards)
+main.add_command(board_commands.predict)
+main.add_command(board_commands.image)
+main.add_command(board_commands.load_command)
 
 
 @main.command()

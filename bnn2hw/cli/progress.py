@@ -11,7 +11,7 @@ Progress = Callable[[str], None]
 
 
 @contextmanager
-def progress(quiet: bool) -> Iterator[Progress]:
+def spinner(quiet: bool) -> Iterator[Progress]:
     """A spinner on the terminal's error stream that says what is being done."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:

@@ -10,7 +10,8 @@ import click
 import numpy as np
 
 import bnn2hw
-from bnn2hw.cli import image_files, progress
+from bnn2hw.cli import image_files
+from bnn2hw.cli.progress import spinner
 
 
 @click.command()
@@ -45,7 +46,7 @@ def simulate(
     accelerator = bnn2hw.load(folder)
     x, labels = _images(images, accelerator, frames, seed)
     runs = {}
-    with progress.progress(as_json) as progress:
+    with spinner(as_json) as progress:
         for name, share in (("smooth", 0.0), ("stalled", stalls)):
             runs[name] = accelerator.simulate(x, stalls=share, seed=seed, cells=cells, progress=progress)
     report = {name: _run_facts(run) for name, run in runs.items()}

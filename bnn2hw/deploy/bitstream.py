@@ -14,6 +14,7 @@ from bnn2hw.dataflow import insert
 from bnn2hw.deploy import serial_shell
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
 from bnn2hw.estimate import estimate
+from bnn2hw.folders import GENERATOR
 from bnn2hw.folding import search
 from bnn2hw.ir import Graph
 from bnn2hw.ops import source
@@ -61,7 +62,7 @@ def implement(
     """
     device = place.device if isinstance(place, Board) else place
     prepare = _options(_design(accelerator, device), place, clock_mhz, baud)
-    facts: dict[str, Any] = {"generator": folder.GENERATOR, "name": accelerator.name, "device": device.name}
+    facts: dict[str, Any] = {"generator": GENERATOR, "name": accelerator.name, "device": device.name}
     facts["board"] = place.name if isinstance(place, Board) else None
     _claim(folder)
     _write(folder / FACTS, {**facts, "state": "unfinished"})
@@ -128,7 +129,7 @@ def _claim(folder: Path) -> None:
 
 def _ours(folder: Path) -> bool:
     try:
-        return bool(json.loads((folder / FACTS).read_text())["generator"] == folder.GENERATOR)
+        return bool(json.loads((folder / FACTS).read_text())["generator"] == GENERATOR)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -228,7 +228,7 @@ class Program:
             integrality=np.concatenate(self.whole),
             bounds=optimize.Bounds(0, 1),
             constraints=constraints,
-            # HiGHS' presolve has lost the best solution of a feasible program (soak case 151 of tests/test_fold.py).
+            # HiGHS presolve lost the best solution of a feasible program (tests/folding/test_search.py, soak case 151).
             options={"time_limit": SECONDS, "mip_rel_gap": gap, "presolve": False},
         )
         return found.x, found.status in (0, 2) and not gap

@@ -10,8 +10,8 @@ import numpy as np
 
 from bnn2hw.errors import InputError, Problem
 from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Tensor, View
-from bnn2hw.lower import ranges
 from bnn2hw.lower.probe import Chain
+from bnn2hw.lower.ranges import Bounds, after
 from bnn2hw.ops.real import RealOp
 
 
@@ -120,7 +120,7 @@ class Builder:
     fidelity: dict[str, Fidelity] = field(default_factory=dict)
     matches: dict[str, str] = field(default_factory=dict)
     types: dict[str, Tensor] = field(default_factory=dict)
-    bounds: dict[str, ranges.Bounds] = field(default_factory=dict)
+    bounds: dict[str, Bounds] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     """By edge: bound of Keras's rounding of its real value."""
     moved: set[str] = field(default_factory=set)
@@ -140,9 +140,7 @@ class Builder:
     def _type(self, node: Node) -> None:
         out = node.op.infer(*(self.types[i] for i in node.inputs))
         self.types[node.name] = out
-        self.bounds[node.name] = ranges.after(
-            node.op, [(self.types[i], self.bounds[i]) for i in node.inputs], out
-        )
+        self.bounds[node.name] = after(node.op, [(self.types[i], self.bounds[i]) for i in node.inputs], out)
 
     def loads(self, name: str) -> bool:
         """Whether the memories of a node can be written at run time."""

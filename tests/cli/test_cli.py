@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bnn2hw.cli.main import main
-from tests import networks as net
 from tests.support import EXAMPLES
+from tests.support import networks as net
 
 PIXELS = ("--input", "uint8", "--scale", "1/127.5", "--offset", "-1")
 

@@ -86,15 +86,15 @@ class Folded:
 
 def all_foldings(graph: Graph, device: Device) -> list[Folded]:
     found = []
-    names, options = [], []
+    names, foldings = [], []
     for node in graph:
         names.append(node.name)
         if isinstance(node.op, HardwareOp):
-            options.append(list(node.op.foldings(*graph.inputs_of(node))))
+            foldings.append(list(node.op.foldings(*graph.inputs_of(node))))
         else:
             size = node.op.tensor.size
-            options.append([replace(node.op, lanes=d) for d in range(1, size + 1) if size % d == 0])
-    for ops in itertools.product(*options):
+            foldings.append([replace(node.op, lanes=d) for d in range(1, size + 1) if size % d == 0])
+    for ops in itertools.product(*foldings):
         folded = graph.map_ops(dict(zip(names, ops, strict=True)))
         cost = estimate.cost(insert.inserted(folded), device)
         price = options.price(cost, device)

@@ -10,7 +10,7 @@ import pytest
 
 from bnn2hw import nn
 from bnn2hw.importers.keras.layers import HANDLERS, JOINS
-from tests import coverage
+from tests.importers import coverage
 
 TABLE = {
     tuple(row[:2]): row[2:4]

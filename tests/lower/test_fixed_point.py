@@ -17,7 +17,7 @@ from bnn2hw.lower.piecewise import fit
 from bnn2hw.lower.probe import Chain
 from bnn2hw.ops import Affine, Curve, Table
 from bnn2hw.ops.real import Pointwise
-from tests import networks as net
+from tests.support import networks as net
 
 
 def function(call: Callable[[Array], Array]) -> Pointwise:

@@ -21,8 +21,8 @@ from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import gate_level
 from bnn2hw.targets import boards
-from tests import networks as net
 from tests.support import alone, random_frames
+from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1)
 LOADABLE = [

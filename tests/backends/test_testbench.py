@@ -10,7 +10,7 @@ import pytest
 
 import bnn2hw
 from bnn2hw import tools
-from tests import networks as net
+from tests.support import networks as net
 
 
 def run(folder: Path) -> str:

@@ -27,8 +27,8 @@ from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Graph, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold
 from bnn2hw.targets import boards
-from tests import networks as net
 from tests.support import alone, random_frames
+from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
 SPIRIT = {"s": "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"}

@@ -13,8 +13,8 @@ import bnn2hw
 from bnn2hw.backends import loading
 from bnn2hw.deploy import amd
 from bnn2hw.simulation import verilator
-from tests import networks as net
 from tests.support import ROOT
+from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
 DESIGN, STATUS, FRAMES, IMAGE, WORDS, LOAD, CONTROL = range(0, 0x1C, 4)
@@ -37,7 +37,7 @@ def run(script: list[str], folder: Path, seed: int) -> list[str]:
         if name.endswith(".hex"):
             (folder / name).write_text(text)
     verilog = {n: t for n, t in sorted({**sources, **made.design.bench}.items()) if n.endswith(".sv")}
-    binary = verilator.build("bnn2hw_axi", verilog, str(ROOT / "tests" / "axi.cpp"), header="")
+    binary = verilator.build("bnn2hw_axi", verilog, str(ROOT / "tests" / "deploy" / "axi.cpp"), header="")
     (folder / "script").write_text("\n".join(script) + "\n")
     done = subprocess.run(
         [str(binary), "script", str(seed)],

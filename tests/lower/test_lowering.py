@@ -16,8 +16,8 @@ from bnn2hw import golden, nn
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
 from bnn2hw.ops import Source
-from tests import layerwise
-from tests import networks as net
+from tests.support import layerwise
+from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 255)
 SIGNS = bnn2hw.Input("bipolar")

@@ -19,7 +19,7 @@ from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Ten
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold, Xnor
 from bnn2hw.targets import boards
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 EXAMPLES = ROOT / "examples"
 

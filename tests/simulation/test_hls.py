@@ -24,8 +24,8 @@ from bnn2hw.errors import InputError, ToolError
 from bnn2hw.ir import BIPOLAR, Cycles, Graph, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Mac, MatVec, Source, Table, Threshold, Xnor
 from bnn2hw.simulation import hls_csim, simulate
-from tests import networks as net
 from tests.support import EXAMPLES, ROOT, alone, random_frames, random_values
+from tests.support import networks as net
 
 NO_CLOCK = Cycles(0, 0)
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
@@ -100,7 +100,7 @@ INTEGERS = {
 
 
 def test_integers_are_those_of_python(tmp_path: Path) -> None:
-    program = compile_cpp([str(ROOT / "tests" / "hls_types.cpp")], tmp_path)
+    program = compile_cpp([str(ROOT / "tests" / "simulation" / "hls_types.cpp")], tmp_path)
 
     lines = [line.split() for line in tools.run([str(program)], tmp_path, "the types").splitlines()]
 

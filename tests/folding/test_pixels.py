@@ -17,7 +17,7 @@ from bnn2hw.folding import search
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import Patch, Pool, Source, Threshold, Window, Xnor
 from bnn2hw.targets import boards
-from tests import networks as net
+from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
 SHAPE = (12, 20, 1)

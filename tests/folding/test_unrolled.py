@@ -21,7 +21,7 @@ from bnn2hw.ops import Unrolled, Xnor
 from bnn2hw.ops.adder_graph.sharing import node_luts, share
 from bnn2hw.ops.adder_graph.sums import Count, Sums
 from bnn2hw.targets import boards
-from tests import networks as net
+from tests.support import networks as net
 
 
 def signs(inputs: int, neurons: int, seed: int = 0) -> Array:

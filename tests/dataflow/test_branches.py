@@ -16,9 +16,9 @@ from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.ir.machine import run
 from bnn2hw.ops import Add, Concat, Fifo, Multiply, Pad, Source, Threshold, Window, Xnor
 from bnn2hw.simulation import hls_csim, simulate
+from tests.backends.test_testbench import run as run_testbench
+from tests.simulation.test_hls import compile_cpp
 from tests.support import random_frames
-from tests.test_hls import compile_cpp
-from tests.test_testbench import run as run_testbench
 
 FRAMES = 6
 

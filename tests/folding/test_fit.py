@@ -11,7 +11,7 @@ from keras import Model, layers
 import bnn2hw
 from bnn2hw.report import text
 from bnn2hw.targets import boards
-from tests import networks as net
+from tests.support import networks as net
 
 BYTES = bnn2hw.Input("uint8", scale=1 / 255)
 

@@ -1,4 +1,4 @@
-"""What compiles, and how exactly: `python -m tests.coverage` writes docs/coverage.md from what the compiler does.
+"""What compiles, and how exactly: `python -m tests.importers.coverage` writes docs/coverage.md from what the compiler does.
 
 Each case is a small model with one layer of interest, which is named "it".
 """
@@ -18,8 +18,8 @@ import bnn2hw
 from bnn2hw import nn
 from bnn2hw.errors import UnsupportedError
 from bnn2hw.importers.keras.layers import HANDLERS, JOINS
-from tests import networks as net
 from tests.support import ROOT
+from tests.support import networks as net
 
 PAGE = ROOT / "docs" / "coverage.md"
 SIGNS, PIXELS = bnn2hw.Input("bipolar"), bnn2hw.Input("uint8", scale=1 / 255)
@@ -468,7 +468,7 @@ def page(rows: list[tuple[Case, str, str]]) -> str:
     lines = [
         "# What compiles",
         "",
-        "Made by `python -m tests.coverage` from what the compiler does with a small model for each row.",
+        "Made by `python -m tests.importers.coverage` from what the compiler does with a small model for each row.",
         "",
         "- **exact**: given the same inputs, the hardware gives what the layer gives, for all inputs.",
         "- **rounded**: the layer computes in fixed point (`bits=` says how fine), or float32 rounding inside of Keras can",

@@ -19,8 +19,8 @@ from bnn2hw.cli.main import main
 from bnn2hw.deploy import host, serial_shell
 from bnn2hw.deploy.simulated_board import Damage, VirtualBoard
 from bnn2hw.errors import InputError, LinkError
-from tests import networks as net
 from tests.support import EXAMPLES
+from tests.support import networks as net
 
 pytest.importorskip("serial", reason="needs the extra 'host'")
 

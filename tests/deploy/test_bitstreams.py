@@ -23,8 +23,8 @@ from bnn2hw.synthesis import gate_level, synthesize
 from bnn2hw.synthesis.toolchains import ROUTERS
 from bnn2hw.targets import boards
 from bnn2hw.targets.boards import BOARDS, Board
-from tests import networks as net
 from tests.support import EXAMPLES
+from tests.support import networks as net
 
 ONE_OF_EACH = ("icebreaker", "tangnano9k", "ulx3s")
 
@@ -58,8 +58,8 @@ def test_a_bitstream_in_one_command(tiny: bnn2hw.Accelerator, name: str, tmp_pat
     facts = json.loads(done.stdout)
     assert facts["fmax_mhz"] >= facts["clock_mhz"] == pytest.approx(BOARDS[name].clock_mhz)
     assert facts["lut"] == sum(layer["lut"] for layer in facts["layers"].values()) > 0
-    bitstream = tmp_path / "out" / facts["bitstream"]
-    assert bitstream.stat().st_size > 10_000
+    written = tmp_path / "out" / facts["bitstream"]
+    assert written.stat().st_size > 10_000
     assert json.loads((tmp_path / "out" / "usage.json").read_text())["state"] == "done"
     assert json.loads((tmp_path / "out" / "link.json").read_text())["board"] == name
     assert {p.name for p in (tmp_path / "out").glob("*.log")} >= {"yosys.log", "nextpnr.seed1.log"}

@@ -10,7 +10,7 @@ from keras import KerasTensor, layers
 
 import bnn2hw
 from bnn2hw import nn
-from tests import networks as net
+from tests.support import networks as net
 
 WIRES = (
     bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0),

@@ -1,0 +1,71 @@
+"""A hardware graph as JSON, with its arrays beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from bnn2hw.ir import Array, Graph, Ints, Node, Op, Tensor, View
+from bnn2hw.ops import HARDWARE_OPS, Source
+
+OPS: dict[str, type[Op]] = {"Source": Source, "View": View, **{op.__name__: op for op in HARDWARE_OPS}}
+
+
+def graph_to_json(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
+    """A hardware graph as plain data, and its arrays by the names under which the data refers to them."""
+    arrays: dict[str, Array] = {}
+    nodes = [
+        {
+            "name": node.name,
+            "op": type(node.op).__name__,
+            "inputs": list(node.inputs),
+            "fields": {f.name: _plain(getattr(node.op, f.name), arrays) for f in fields(node.op)},
+        }
+        for node in graph
+    ]
+    return {"nodes": nodes, "outputs": list(graph.outputs)}, arrays
+
+
+def graph_from_json(data: Mapping[str, Any], arrays: Mapping[str, Array]) -> Graph:
+    """The inverse of `graph_to_json`."""
+    nodes = [
+        Node(
+            n["name"],
+            OPS[n["op"]](**{k: _rich(v, arrays) for k, v in n["fields"].items()}),
+            tuple(n["inputs"]),
+        )
+        for n in data["nodes"]
+    ]
+    return Graph(tuple(nodes), tuple(data["outputs"]))
+
+
+def _plain(value: Any, arrays: dict[str, Array]) -> Any:
+    match value:
+        case np.ndarray():
+            arrays[f"a{len(arrays)}"] = value
+            return {"array": f"a{len(arrays) - 1}"}
+        case Ints():
+            return {"ints": [value.lo, value.hi, value.step]}
+        case Tensor():
+            return {"tensor": [_plain(getattr(value, f.name), arrays) for f in fields(value)]}
+        case tuple():
+            return [_plain(v, arrays) for v in value]
+        case _:
+            return value
+
+
+def _rich(value: Any, arrays: Mapping[str, Array]) -> Any:
+    match value:
+        case {"array": name}:
+            return arrays[name]
+        case {"ints": [lo, hi, step]}:
+            return Ints(lo, hi, step)
+        case {"tensor": parts}:
+            return Tensor(*(_rich(p, arrays) for p in parts))
+        case list():
+            return tuple(_rich(v, arrays) for v in value)
+        case _:
+            return value

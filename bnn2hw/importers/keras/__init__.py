@@ -1,0 +1,1 @@
+"""Read Keras 3 models."""

@@ -1,0 +1,1 @@
+"""Sums that the neurons of an unrolled layer share."""
