@@ -31,23 +31,23 @@ from bnn2hw.ops import (
     Affine,
     Argmax,
     Concat,
-    Curve,
     Depthwise,
     Fifo,
+    Interpolation,
     Mac,
     Multiply,
     Pad,
-    Patch,
+    ParallelWindow,
     Pool,
+    SlidingWindow,
     Source,
     Table,
     Threshold,
     TopK,
-    Width,
-    Window,
+    WidthConverter,
     Xnor,
 )
-from bnn2hw.ops.curve import FINE
+from bnn2hw.ops.interpolation import FINE
 from bnn2hw.synthesis import synthesize, toolchains
 from bnn2hw.targets import boards
 
@@ -157,7 +157,7 @@ def windows() -> Iterator[Case]:
         ((30, 30, 64), 3, 1, 64, BIPOLAR),
     ):
         name = f"{h}×{w}×{c} kernel {kernel} stride {stride} simd {simd} of {ints.bits}"
-        yield name, Window((kernel, kernel), (stride, stride), simd=simd), Tensor((h, w, c), ints)
+        yield name, SlidingWindow((kernel, kernel), (stride, stride), simd=simd), Tensor((h, w, c), ints)
 
 
 def pads() -> Iterator[Case]:
@@ -209,7 +209,7 @@ def plumbing() -> Iterator[Case]:
         (3, 5, False),
     ):
         name = f"{narrow} {'to' if widens else 'from'} {narrow * ratio}"
-        yield name, Width(narrow, ratio, widens), Tensor((2, narrow * ratio), BIPOLAR)
+        yield name, WidthConverter(narrow, ratio, widens), Tensor((2, narrow * ratio), BIPOLAR)
     for narrow, ratio, widens, vector in (
         (4, 4, True, 100),
         (20, 3, True, 100),
@@ -217,7 +217,7 @@ def plumbing() -> Iterator[Case]:
         (48, 3, False, 100),
     ):
         name = f"{narrow} {'to' if widens else 'from'} {min(narrow * ratio, vector)} of vectors of {vector}"
-        yield name, Width(narrow, ratio, widens, vector), Tensor((2, vector), Ints(0, 15))
+        yield name, WidthConverter(narrow, ratio, widens, vector), Tensor((2, vector), Ints(0, 15))
     for simd, depth in (
         (8, 2),
         (64, 2),
@@ -266,7 +266,7 @@ def curves() -> Iterator[Case]:
         ints, words = Ints(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1), 2 ** (bits - low)
         bases, slopes = (rng.integers(-(2 ** (b - 1)), 2 ** (b - 1), words) for b in (base, slope))
         top = 2 ** (max(base, slope) - FINE)
-        op = Curve(bases, slopes, low, ints, Ints(-top, top - 1), pe=pe)
+        op = Interpolation(bases, slopes, low, ints, Ints(-top, top - 1), pe=pe)
         yield f"{words} lines of {base} and {slope} bits over {low} pe {pe}", op, Tensor((2, 8), ints)
 
 
@@ -297,10 +297,10 @@ def depthwises() -> Iterator[Case]:
 def patches() -> Iterator[Case]:
     for size, channels, kernel, bits in ((28, 1, 3, 8), (13, 16, 3, 1), (32, 3, 5, 8), (10, 64, 2, 1)):
         ints = BIPOLAR if bits == 1 else Ints(0, 255)
-        op = Patch((kernel, kernel), simd=kernel * kernel * channels)
+        op = ParallelWindow((kernel, kernel), simd=kernel * kernel * channels)
         yield f"{size}×{size}×{channels} kernel {kernel} of {bits}", op, Tensor((size, size, channels), ints)
     for size, channels, kernel, windows, pixels in ((28, 1, 3, 2, 2), (32, 3, 3, 5, 4), (12, 16, 5, 4, 4)):
-        op = Patch((kernel, kernel), simd=windows * kernel * kernel * channels, pixels=pixels)
+        op = ParallelWindow((kernel, kernel), simd=windows * kernel * kernel * channels, pixels=pixels)
         name = f"{size}×{size}×{channels} kernel {kernel} of 4, {pixels} pixels to {windows} windows"
         yield name, op, Tensor((size, size, channels), Ints(0, 15))
 
@@ -366,7 +366,11 @@ def unseen() -> Iterator[Case]:
     yield "27×64 pe 4 simd 9 weights 1", Mac(signs(27, 64), pe=4, simd=9), Tensor((2, 27), pixel)
     cuts = rng.choice(dot(432).values(), (96, 1))
     yield "96 channels ±432 levels 1 pe 6", Threshold(cuts, pe=6), Tensor((2, 96), dot(432))
-    yield "20×20×24 kernel 3 stride 1 simd 12 of 1", Window((3, 3), simd=12), Tensor((20, 20, 24), BIPOLAR)
+    yield (
+        "20×20×24 kernel 3 stride 1 simd 12 of 1",
+        SlidingWindow((3, 3), simd=12),
+        Tensor((20, 20, 24), BIPOLAR),
+    )
     yield "26×26×32 simd 16 of 1", Pool(rng.random(32) < 0.5, simd=16), Tensor((26, 26, 32), BIPOLAR)
     yield "10 channels ±512 simd 5", Argmax(simd=5), Tensor((2, 10), dot(512))
     yield "24 bits depth 48", Fifo(24, 48), Tensor((2, 24), BIPOLAR)
@@ -380,17 +384,17 @@ def unseen() -> Iterator[Case]:
     yield "48 channels ±144 levels 3 pe 6", Threshold(cuts, Ints(0, 3), pe=6), Tensor((2, 48), dot(144))
     yield (
         "12×20×10 kernel 5 stride 1 simd 10 of 4",
-        Window((5, 5), simd=10),
+        SlidingWindow((5, 5), simd=10),
         Tensor((12, 20, 10), Ints(0, 15)),
     )
-    yield "16×16×2 kernel 3 of 8", Patch((3, 3), simd=18), Tensor((16, 16, 2), pixel)
+    yield "16×16×2 kernel 3 of 8", ParallelWindow((3, 3), simd=18), Tensor((16, 16, 2), pixel)
     yield "10×10×24 simd 6 of 4", Pool(rng.random(24) < 0.5, simd=6), Tensor((10, 10, 24), Ints(0, 15))
     yield "20 channels ±800 simd 2", Argmax(simd=2), Tensor((2, 20), dot(800))
     slopes, biases = rng.integers(-1024, 1024, (24, 1)), rng.integers(-9000, 9000, (24, 1))
     affine = Affine(slopes, biases, np.zeros((24, 0), np.int64), 9, Ints(-8192, 8191), pe=3)
     yield "24 rows 1 segments ±216 pe 3", affine, Tensor((2, 24), dot(216))
     bases, lines = rng.integers(-32000, 32000, 512), rng.integers(-512, 512, 512)
-    curve = Curve(bases, lines, 11, Ints(-(2**19), 2**19 - 1), Ints(-(2**13), 2**13 - 1), pe=2)
+    curve = Interpolation(bases, lines, 11, Ints(-(2**19), 2**19 - 1), Ints(-(2**13), 2**13 - 1), pe=2)
     yield "512 lines of 16 and 10 bits over 11 pe 2", curve, Tensor((2, 8), Ints(-(2**19), 2**19 - 1))
     depthwise = Depthwise(rng.integers(-8, 8, (9, 24)), simd=4)
     yield "9 positions 24 channels simd 4 of 0…255 weights 4", depthwise, Tensor((2, 9 * 24), pixel)

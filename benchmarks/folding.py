@@ -20,9 +20,9 @@ import numpy as np
 
 from bnn2hw.estimate import estimate
 from bnn2hw.folding import pareto, search
-from bnn2hw.folding.space import Choices
+from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, Tensor
-from bnn2hw.ops import Add, Concat, Pad, Pool, Source, Threshold, Window, Xnor
+from bnn2hw.ops import Add, Concat, Pad, Pool, SlidingWindow, Source, Threshold, Xnor
 from bnn2hw.targets import boards
 from bnn2hw.targets.boards import Device
 
@@ -44,7 +44,7 @@ class Grower:
     def conv(self, edge: str, filters: int, size: int = 3) -> str:
         """A convolution that keeps rows and columns, without its threshold."""
         if size > 1:
-            edge = self.add(Window((size, size)), self.add(Pad((1, 1), (1, 1), -1), edge))
+            edge = self.add(SlidingWindow((size, size)), self.add(Pad((1, 1), (1, 1), -1), edge))
         return self.add(Xnor(signs(self.graph.types[edge].channels, filters)), edge)
 
     def sign(self, edge: str) -> str:
@@ -119,12 +119,12 @@ def timed(work: Callable[[], Found]) -> tuple[Found, float]:
 
 
 def row(name: str, graph: Graph, device: Device) -> Iterator[str]:
-    places = Choices(graph, device).places
+    places = FoldingSpace(graph, device).places
     yield name
     yield f"{len(places)}"
     yield f"10^{sum(math.log10(len(p.ops)) for p in places):.0f}"
     period = 10 * search.fastest(graph)
-    chosen, seconds = timed(lambda: Choices(graph, device).least(period))
+    chosen, seconds = timed(lambda: FoldingSpace(graph, device).least(period))
     yield f"{seconds:.1f}"
     yield "yes" if chosen and chosen.proved else "no"
     folded, seconds = timed(lambda: search.for_device(graph, device))

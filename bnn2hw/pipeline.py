@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,9 @@ from bnn2hw.lower import simplify
 from bnn2hw.lower.builder import Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
+from bnn2hw.lower.recipe import Loadable, Recipe
 from bnn2hw.ops.source import Input, Source, Units
+from bnn2hw.progress import Progress
 from bnn2hw.targets.boards import Device
 
 if TYPE_CHECKING:
@@ -36,47 +38,9 @@ CALIBRATION_BATCH = 64
 UNSEEN = 1e4
 """Values that a stream is to carry unclamped for each one in calibration data."""
 
-Loadable = bool | Collection[str]
-"""Whether memories can be written at run time: all, none, or those of some layers."""
-
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a model was lowered whose weights can be replaced by those of another one.
-
-    Attributes:
-        output: see `compile`.
-        bits: likewise.
-        loadable: likewise, the layers by name.
-        nodes: of the real form before any pass: name, layer, kind and shape.
-    """
-
-    output: Output | None
-    bits: int | Mapping[str, int] | None
-    loadable: bool | tuple[str, ...]
-    nodes: tuple[tuple[str, str, str, tuple[int, ...]], ...]
-
-    @property
-    def wanted(self) -> bool | frozenset[str]:
-        """`loadable` as lowering takes it: by node of the real form."""
-        if isinstance(self.loadable, bool):
-            return self.loadable
-        return frozenset(name for name, layer, _, _ in self.nodes if layer in self.loadable)
-
-    def facts(self) -> list[Any]:
-        """As plain data."""
-        return [self.output, self.bits, self.loadable, self.nodes]
-
-    @staticmethod
-    def of(facts: list[Any]) -> Recipe:
-        """The inverse of `facts`."""
-        output, bits, loadable, nodes = facts
-        named = loadable if isinstance(loadable, bool) else tuple(loadable)
-        return Recipe(output, bits, named, tuple((n, y, k, tuple(shape)) for n, y, k, shape in nodes))
-
-
-@dataclass(frozen=True)
-class Front:
+class LoweredModel:
     """A model in real form, and in hardware form.
 
     Attributes:
@@ -128,7 +92,9 @@ def recipe(
     return Recipe(output, bits, loadable, nodes)
 
 
-def lower(imported: Imported, given: Units | None, how: Recipe, calibration: Batch | None = None) -> Front:
+def lower(
+    imported: Imported, given: Units | None, how: Recipe, calibration: Batch | None = None
+) -> LoweredModel:
     """The hardware form of a model.
 
     Args:
@@ -145,7 +111,9 @@ def lower(imported: Imported, given: Units | None, how: Recipe, calibration: Bat
     real = simplify(imported.graph)
     ranges = _ranges(real, wires, calibration)
     precision = Precision.of(how.bits)
-    return Front(real, to_hardware(real, wires, how.output, precision, ranges, loadable=how.wanted), units)
+    return LoweredModel(
+        real, to_hardware(real, wires, how.output, precision, ranges, loadable=how.wanted), units
+    )
 
 
 def _wires(imported: Imported, given: Units | None) -> tuple[dict[str, Input], Units]:
@@ -229,7 +197,7 @@ def fold(graph: Graph, device: Device, fps: float | None, by_hand: Folding | Non
 
 
 def laid_out(
-    graph: Graph, device: Device, fps: float | None, by_hand: Folding | None, progress: Callable[[str], None]
+    graph: Graph, device: Device, fps: float | None, by_hand: Folding | None, progress: Progress
 ) -> Graph:
     """A hardware form, folded and with its FIFOs.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +10,19 @@ import numpy as np
 
 from bnn2hw import pipeline
 from bnn2hw.backends.design import Design
+from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
+from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.real import RealOp
 from bnn2hw.ops.source import Source
-from bnn2hw.pipeline import Recipe
+from bnn2hw.progress import Progress
 
 if TYPE_CHECKING:
-    from bnn2hw.accelerator import Accelerator
     from bnn2hw.importers.keras.model import Imported
 
-Progress = Callable[[str], None]
 
 FOLDED = ("pe", "simd", "pixels", "lanes")
 """Fields of ops that say how they are folded."""
@@ -67,7 +67,7 @@ def check(graph: Graph, how: Recipe) -> None:
         raise UnsupportedError(problems)
 
 
-def weights(accelerator: Accelerator, model: Any, progress: Progress) -> dict[str, Any]:
+def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> dict[str, Any]:
     """What differs in an accelerator that has another model's weights: graph, fidelity and origin.
 
     Args:
@@ -84,7 +84,7 @@ def weights(accelerator: Accelerator, model: Any, progress: Progress) -> dict[st
     progress("reading the model")
     imported = pipeline.read(model)
     progress("lowering to integers")
-    made = pipeline.lower(_renamed(imported, accelerator.recipe), accelerator.units, accelerator.recipe)
+    made = pipeline.lower(_renamed(imported, accelerator.recipe), accelerator.input_specs, accelerator.recipe)
     return {
         "graph": _streamed(accelerator.graph, made.lowered.graph),
         "fidelity": made.lowered.fidelity,

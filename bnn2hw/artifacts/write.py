@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnn2hw import backends, golden
 from bnn2hw.artifacts import build_folder
 from bnn2hw.backends import verilog
+from bnn2hw.compiled import CompiledModel
 from bnn2hw.deploy import amd
 from bnn2hw.ops import source
-
-if TYPE_CHECKING:
-    from bnn2hw.accelerator import Accelerator
 
 TESTBENCH_FRAMES = 4
 
 
-def write(accelerator: Accelerator, folder: Path) -> Path:
+def write(accelerator: CompiledModel, folder: Path) -> Path:
     """Write everything into a folder.
 
     Raises:
@@ -36,14 +33,14 @@ def write(accelerator: Accelerator, folder: Path) -> Path:
         texts["rtl/files.f"] = modules
         texts["tb/files.f"] = modules + "".join(f"../tb/{n}\n" for n in bench if n.endswith(".sv"))
         texts.update({f"tb/{name}": text for name, text in bench.items()})
-        texts.update(amd.files(design, graph, device, accelerator.name, accelerator.units))
+        texts.update(amd.files(design, graph, device, accelerator.name, accelerator.input_specs))
     texts["report.txt"] = f"{accelerator}\n"
     facts = {
         "name": accelerator.name,
         "backend": accelerator.backend,
         "device": device.name,
         "top": design.top,
-        "units": source.facts(accelerator.units),
+        "units": source.facts(accelerator.input_specs),
         "fidelity": {layer: [f.kind, f.why] for layer, f in accelerator.fidelity.items()},
         "measured": [list(astuple(d)) for d in accelerator.measured.values()],
         "input": "; ".join(s.words for s in design.inputs),
@@ -59,7 +56,7 @@ def write(accelerator: Accelerator, folder: Path) -> Path:
     return folder
 
 
-def _testbench(accelerator: Accelerator) -> dict[str, str]:
+def _testbench(accelerator: CompiledModel) -> dict[str, str]:
     """A test bench with a few random frames."""
     rng = np.random.default_rng(0)
     design, graph = accelerator.design, accelerator.graph

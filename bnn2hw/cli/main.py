@@ -22,9 +22,8 @@ from bnn2hw.cli.simulate import simulate
 from bnn2hw.errors import Bnn2hwError, InputError, MismatchError
 from bnn2hw.folding.pareto import Point
 from bnn2hw.ops.base.channels import Meaning
+from bnn2hw.progress import Progress
 from bnn2hw.targets import boards
-
-Progress = Callable[[str], None]
 
 CALIBRATION_IMAGES = 512
 """Images of a calibration file that are looked at."""

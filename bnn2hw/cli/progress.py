@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 
-Progress = Callable[[str], None]
+from bnn2hw.progress import Progress, silent
 
 
 @contextmanager
@@ -15,7 +15,7 @@ def spinner(quiet: bool) -> Iterator[Progress]:
     """A spinner on the terminal's error stream that says what is being done."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        yield lambda _: None
+        yield silent
         return
     with console.status("starting") as status:
         yield lambda text: status.update(f"{text} …")

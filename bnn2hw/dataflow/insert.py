@@ -27,7 +27,7 @@ from bnn2hw.ir.timing import Buffered, Steps, Times, backward
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.fifo import Fifo, needed_depth
 from bnn2hw.ops.source import Source
-from bnn2hw.ops.width import Width
+from bnn2hw.ops.width_converter import WidthConverter
 
 FRAMES = 4
 """Frames of the schedule from which depths are read, beside those that are in the design at once: enough that
@@ -91,7 +91,7 @@ class _Inserter:
         ops = converters.between(have, want, queued=queued(self.graph, node, port, same=have.serves(want)))
         return self._viewed(f"{stem}.view", node.inputs[port], edge, self._laid(stem, ops, edge))
 
-    def _laid(self, stem: str, ops: Sequence[Fifo | Width], edge: str) -> str:
+    def _laid(self, stem: str, ops: Sequence[Fifo | WidthConverter], edge: str) -> str:
         """The edge at the end of some plumbing."""
         name = stem
         for op in ops:
@@ -127,7 +127,7 @@ def without_plumbing(graph: Graph) -> Graph:
     nodes = []
     for node in graph:
         inputs = tuple(stands_for.get(i, i) for i in node.inputs)
-        if isinstance(node.op, Fifo | Width):
+        if isinstance(node.op, Fifo | WidthConverter):
             stands_for[node.name] = inputs[0]
         else:
             nodes.append(Node(node.name, node.op, inputs))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bnn2hw import backends
 from bnn2hw.backends.design import Design
+from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import insert
 from bnn2hw.deploy import serial_shell
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
@@ -18,29 +19,26 @@ from bnn2hw.folders import GENERATOR
 from bnn2hw.folding import search
 from bnn2hw.ir import Graph
 from bnn2hw.ops import source
+from bnn2hw.progress import Progress, silent
 from bnn2hw.synthesis import synthesize
 from bnn2hw.synthesis.toolchains import routable
 from bnn2hw.synthesis.usage import Usage
 from bnn2hw.targets import boards
 from bnn2hw.targets.boards import Board, Device
 
-if TYPE_CHECKING:
-    from bnn2hw.accelerator import Accelerator
-
 FACTS = "usage.json"
 LINK = "link.json"
-Progress = Callable[[str], None]
 
 
 def implement(
-    accelerator: Accelerator,
+    accelerator: CompiledModel,
     place: Board | Device,
     folder: Path,
     *,
     seeds: Sequence[int] = (1,),
     clock_mhz: float | None = None,
     baud: int | None = None,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Usage:
     """Synthesize a design for a board, behind its serial line, or for a device, to be measured.
 
@@ -78,7 +76,7 @@ def implement(
     return used
 
 
-def _design(accelerator: Accelerator, device: Device) -> Design:
+def _design(accelerator: CompiledModel, device: Device) -> Design:
     """The sources, with cells of the family that they are synthesized for."""
     if device.family == accelerator.device.family:
         return accelerator.design
@@ -102,13 +100,13 @@ def _options(
     return {"synth": told, "clock_mhz": clock, "link": None}
 
 
-def for_host(accelerator: Accelerator, clock_mhz: float) -> dict[str, Any]:
+def for_host(accelerator: CompiledModel, clock_mhz: float) -> dict[str, Any]:
     """What a host needs to know of a model, beside what the shell says of itself."""
     cycles = accelerator.estimate().cycles
     seconds = (cycles.interval + cycles.latency) / clock_mhz / 1e6
     return {
         "name": accelerator.name,
-        "units": source.facts(accelerator.units),
+        "units": source.facts(accelerator.input_specs),
         "seconds_per_image": seconds,
     }
 

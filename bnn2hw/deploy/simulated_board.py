@@ -5,22 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
+from bnn2hw.compiled import CompiledModel
 from bnn2hw.deploy import bitstream, serial_shell
 from bnn2hw.errors import ToolError
+from bnn2hw.progress import Progress, silent
 from bnn2hw.simulation import verilator
-
-if TYPE_CHECKING:
-    from bnn2hw.accelerator import Accelerator
 
 DIVISOR = 4
 """Cycles per bit: as few as the shell can do with where both sides have one clock, since all of them are simulated."""
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -59,11 +55,11 @@ class VirtualBoard:
 
     def __init__(
         self,
-        accelerator: Accelerator,
+        accelerator: CompiledModel,
         *,
         clock_mhz: float = 10,
         damage: Damage = Damage(),
-        progress: Progress = lambda _: None,
+        progress: Progress = silent,
     ) -> None:
         baud = int(clock_mhz * 1e6 / DIVISOR)
         made = serial_shell.serial(accelerator.design, clock_mhz, baud, cycles=DIVISOR)

@@ -36,7 +36,7 @@ def vector(cost: Cost) -> Array:
     return np.array([cost.lut, cost.ff, cost.bram, cost.dsp])
 
 
-class Place:
+class NodeOptions:
     """A node and its foldings; `known` holds costs by what makes ops alike, for all places."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Link:
+class StreamCosts:
     """A stream between two places, or, with the same twice, what leaves the design: costs by lanes at both ends."""
 
     maker: int

@@ -43,7 +43,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Front:
+class ParetoFront:
     """The points from the slowest to the fastest; printed, a table."""
 
     points: tuple[Point, ...]
@@ -82,7 +82,7 @@ class Front:
         return "no folding is cheaper at these rates, by the cost models"
 
 
-def of(graph: Graph, device: Device, ratio: float = 1.1) -> Front:
+def of(graph: Graph, device: Device, ratio: float = 1.1) -> ParetoFront:
     """The front of a graph in hardware form on a device.
 
     Args:
@@ -102,7 +102,7 @@ def of(graph: Graph, device: Device, ratio: float = 1.1) -> Front:
         folding = unroll.folding(graph.map_ops(c.ops))
         gap = 0.0 if c.proved else 1 - max(c.bound, 0.0) / c.price
         points.append(Point(c.interval, known.fps, c.cost, known.use, folding, gap))
-    return Front(tuple(points), device)
+    return ParetoFront(tuple(points), device)
 
 
 class Planned(Protocol):
@@ -117,7 +117,7 @@ class Planned(Protocol):
         """What it is planned for."""
 
 
-def pareto(accelerator: Planned, ratio: float = 1.1) -> Front:
+def pareto(accelerator: Planned, ratio: float = 1.1) -> ParetoFront:
     """The foldings of an accelerator that no other beats in both rate and cost, up to the fastest that fits its device.
 
     Args:

@@ -9,7 +9,7 @@ from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate import estimate
 from bnn2hw.estimate.estimate import Estimate
-from bnn2hw.folding.space import Choices, Chosen
+from bnn2hw.folding.space import FoldingPoint, FoldingSpace
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
 from bnn2hw.targets.boards import Device
 
@@ -63,8 +63,8 @@ def for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None 
     return graph.map_ops(_for_rate(graph, period, device, by_hand).ops)
 
 
-def _for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None) -> Chosen:
-    choices = Choices(graph, device, _by_hand(graph, by_hand or {}))
+def _for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None) -> FoldingPoint:
+    choices = FoldingSpace(graph, device, _by_hand(graph, by_hand or {}))
     slow = choices.slow(period)
     if slow:
         name, best = max(slow, key=lambda s: s[1])
@@ -82,10 +82,10 @@ def for_device(graph: Graph, device: Device, by_hand: Folding | None = None) -> 
     Raises:
         FoldingError: even the slowest does not fit, or a folding by hand is none of its layer's own.
     """
-    return graph.map_ops(_fastest(Choices(graph, device, _by_hand(graph, by_hand or {}))).ops)
+    return graph.map_ops(_fastest(FoldingSpace(graph, device, _by_hand(graph, by_hand or {}))).ops)
 
 
-def _fastest(choices: Choices) -> Chosen:
+def _fastest(choices: FoldingSpace) -> FoldingPoint:
     device = choices.device
     room, periods = _room(device, FILL), choices.periods
     best = choices.least(periods[-1], room)
@@ -107,7 +107,9 @@ def _fastest(choices: Choices) -> Chosen:
     return best
 
 
-def pareto(graph: Graph, device: Device, by_hand: Folding | None = None, ratio: float = 1.0) -> list[Chosen]:
+def pareto(
+    graph: Graph, device: Device, by_hand: Folding | None = None, ratio: float = 1.0
+) -> list[FoldingPoint]:
     """The foldings that no other beats in both rate and price, from the slowest to the fastest that fits the device.
 
     Args:
@@ -119,10 +121,10 @@ def pareto(graph: Graph, device: Device, by_hand: Folding | None = None, ratio: 
     Raises:
         FoldingError: as for `for_device`.
     """
-    choices, room = Choices(graph, device, _by_hand(graph, by_hand or {})), _room(device, FILL)
+    choices, room = FoldingSpace(graph, device, _by_hand(graph, by_hand or {})), _room(device, FILL)
     end = _fastest(choices).interval
     periods = [p for p in choices.periods if p >= end]
-    found: list[Chosen] = []
+    found: list[FoldingPoint] = []
     last = len(periods) - 1
     while last >= 0:
         point = choices.least(periods[last], room)

@@ -23,7 +23,7 @@ SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Table:
+class CostTable:
     """A term of the sum: what each combination of values of its variables costs, infinite where there is none.
 
     Attributes:
@@ -81,9 +81,9 @@ class _Bucket:
     tables: tuple[int, ...]
 
 
-def _buckets(sizes: Sequence[int], tables: Sequence[Table], turns: Sequence[int]) -> list[_Bucket]:
+def _buckets(sizes: Sequence[int], tables: Sequence[CostTable], turns: Sequence[int]) -> list[_Bucket]:
     """All variables taken out in turn; of each bucket, the least over its variable is a table for a later one."""
-    holding: list[dict[int, Table]] = [{} for _ in sizes]
+    holding: list[dict[int, CostTable]] = [{} for _ in sizes]
     for number, table in enumerate(tables):
         for variable in table.of:
             holding[variable][number] = table
@@ -99,13 +99,13 @@ def _buckets(sizes: Sequence[int], tables: Sequence[Table], turns: Sequence[int]
                 if other != variable:
                     del holding[other][key]
         buckets.append(_Bucket(scope, total, tuple(mine)))
-        rest = Table(others, total.min(-1))
+        rest = CostTable(others, total.min(-1))
         for other in others:
             holding[other][number] = rest
     return buckets
 
 
-def eliminate(sizes: Sequence[int], tables: Sequence[Table], turns: Sequence[int]) -> list[int]:
+def eliminate(sizes: Sequence[int], tables: Sequence[CostTable], turns: Sequence[int]) -> list[int]:
     """The values of all variables at which the sum of the tables is least; of equal ones those with small indices.
 
     Args:
@@ -120,7 +120,7 @@ def eliminate(sizes: Sequence[int], tables: Sequence[Table], turns: Sequence[int
     return values
 
 
-def least_with(sizes: Sequence[int], tables: Sequence[Table], turns: Sequence[int]) -> list[Array]:
+def least_with(sizes: Sequence[int], tables: Sequence[CostTable], turns: Sequence[int]) -> list[Array]:
     """For each table, and each of its entries, the least sum of all tables in which that entry is.
 
     Args are those of `eliminate`.
@@ -151,7 +151,7 @@ def _least_over(costs: Array, scope: tuple[int, ...], kept: tuple[int, ...]) -> 
     return least
 
 
-def _spread(table: Table, scope: tuple[int, ...]) -> Array:
+def _spread(table: CostTable, scope: tuple[int, ...]) -> Array:
     """The costs of a table with an axis per variable of a larger scope."""
     places = [scope.index(v) for v in table.of]
     costs = table.costs.transpose(np.argsort(places))

@@ -18,8 +18,8 @@ import numpy as np
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.folding import solver
-from bnn2hw.folding.options import RESOURCES, Link, Place, plumbing_cost, vector, weights_of
-from bnn2hw.folding.solver import Program, Table
+from bnn2hw.folding.options import RESOURCES, NodeOptions, StreamCosts, plumbing_cost, vector, weights_of
+from bnn2hw.folding.solver import CostTable, Program
 from bnn2hw.ir import Array, Cost, Graph, HardwareOp, Op
 from bnn2hw.ops.base.costs import divisors
 from bnn2hw.ops.source import Source
@@ -36,7 +36,7 @@ SHARES = (1 / 64, 1 / 8, 1.0)
 
 
 @dataclass(frozen=True)
-class Chosen:
+class FoldingPoint:
     """A folding of a graph.
 
     Attributes:
@@ -59,7 +59,7 @@ class Chosen:
         return self.price - self.bound <= 1e-9 * abs(self.price)
 
 
-class Choices:
+class FoldingSpace:
     """The foldings of a graph in hardware form on a device.
 
     Args:
@@ -70,7 +70,7 @@ class Choices:
 
     def __init__(self, graph: Graph, device: Device, by_hand: Mapping[str, Op] | None = None) -> None:
         self.graph, self.device = graph, device
-        self.places: list[Place] = []
+        self.places: list[NodeOptions] = []
         known: dict[Hashable, Array] = {}
         for node in graph:
             inputs, given = graph.inputs_of(node), (by_hand or {}).get(node.name)
@@ -82,7 +82,7 @@ class Choices:
                 ops = [given] if isinstance(given, HardwareOp) else list(node.op.foldings(*inputs))
             else:
                 continue
-            self.places.append(Place(node, ops, inputs, given is not None, known))
+            self.places.append(NodeOptions(node, ops, inputs, given is not None, known))
         self.weights = weights_of(device)
 
     @cached_property
@@ -101,13 +101,13 @@ class Choices:
         ]
 
     @cached_property
-    def _links(self) -> list[Link]:
+    def _links(self) -> list[StreamCosts]:
         number = {p.name: i for i, p in enumerate(self.places)}
         links = []
         for i, place in enumerate(self.places):
             for port, edge in enumerate(place.node.inputs):
                 maker = number[self.graph.wire(edge)]
-                links.append(Link(maker, i, self._between(self.places[maker], place, port)))
+                links.append(StreamCosts(maker, i, self._between(self.places[maker], place, port)))
         for edge in {self.graph.wire(name) for name in self.graph.outputs}:
             maker, queued = number[edge], insert.shared(self.graph, edge)
             copies = len(insert.leaving(self.graph, edge))
@@ -115,10 +115,10 @@ class Choices:
             given = self.places[maker].values[1]
             if queued or any(beats.vector for beats in given):
                 each = [plumbing_cost(self.device.family, bits, beats, None, queued) for beats in given]
-                links.append(Link(maker, maker, np.array(each) * copies))
+                links.append(StreamCosts(maker, maker, np.array(each) * copies))
         return links
 
-    def _between(self, maker: Place, reader: Place, port: int) -> Array:
+    def _between(self, maker: NodeOptions, reader: NodeOptions, port: int) -> Array:
         bits, family = self.graph.types[maker.name].ints.bits, self.device.family
         queued = {same: insert.queued(self.graph, reader.node, port, same=same) for same in (False, True)}
         return np.array(
@@ -151,7 +151,7 @@ class Choices:
         scopes += [(of[k.maker][1], of[k.reader][0]) for k in self._links if k.maker != k.reader]
         return solver.order(sizes, scopes)
 
-    def cheapest(self, period: int) -> Chosen:
+    def cheapest(self, period: int) -> FoldingPoint:
         """The cheapest folding for a rate, whatever it needs.
 
         Raises:
@@ -162,7 +162,7 @@ class Choices:
             raise Bnn2hwError("no folding was found in time; fold some layers by hand")
         return found
 
-    def least(self, period: int, capacity: Cost | None = None) -> Chosen | None:
+    def least(self, period: int, capacity: Cost | None = None) -> FoldingPoint | None:
         """The cheapest folding in which every op needs at most `period` cycles per frame; None where none fits.
 
         Args:
@@ -177,12 +177,12 @@ class Choices:
             return free
         return self._fitting(which, free, capacity)
 
-    def _fitting(self, which: list[Array], free: Chosen, capacity: Cost) -> Chosen | None:
+    def _fitting(self, which: list[Array], free: FoldingPoint, capacity: Cost) -> FoldingPoint | None:
         """The cheapest within a capacity, when the cheapest of all is beyond."""
         room = vector(capacity)
         limit = float(self.weights @ room)
         unit = np.maximum(room, 1.0)
-        seen: dict[tuple[int, ...], Chosen] = {}
+        seen: dict[tuple[int, ...], FoldingPoint] = {}
 
         def priced(prices: Array) -> tuple[float, Array]:
             numbers = tuple(self._eliminated(which, self.weights + prices / unit))
@@ -212,8 +212,8 @@ class Choices:
         return replace(best, bound=bound) if best else None
 
     def _crossed(
-        self, seen: Mapping[tuple[int, ...], Chosen], weights: Array, capacity: Cost
-    ) -> Chosen | None:
+        self, seen: Mapping[tuple[int, ...], FoldingPoint], weights: Array, capacity: Cost
+    ) -> FoldingPoint | None:
         """The cheapest within a capacity of some wholes, and of those that begin as one of them and end as another.
 
         Those that are cheapest by the given weights are crossed: where these are equally good but for what is short,
@@ -277,7 +277,7 @@ class Choices:
         values = solver.eliminate(sizes, tables, self._order or [])
         return [int(pick[values[first], values[last]]) for pick, (first, last) in zip(picks, of, strict=True)]
 
-    def _tables(self, which: list[Array], weights: Array) -> tuple[list[Table], list[Array]]:
+    def _tables(self, which: list[Array], weights: Array) -> tuple[list[CostTable], list[Array]]:
         """The terms of a whole's cost, those of the places first; and by place which folding each entry is."""
         of, _ = self._variables
         tables, picks = [], []
@@ -289,24 +289,26 @@ class Choices:
             at = tuple(place.lanes[mine[falling]].T)
             grid[at], pick[at] = costs[falling], mine[falling]
             picks.append(pick)
-            tables.append(Table((first,), np.diag(grid)) if place.single else Table((first, last), grid))
+            tables.append(
+                CostTable((first,), np.diag(grid)) if place.single else CostTable((first, last), grid)
+            )
         between = self._between_all if weights is self.weights else self._priced_links(weights)
         return tables + between, picks
 
     @cached_property
-    def _between_all(self) -> list[Table]:
+    def _between_all(self) -> list[CostTable]:
         return self._priced_links(self.weights)
 
-    def _priced_links(self, weights: Array) -> list[Table]:
+    def _priced_links(self, weights: Array) -> list[CostTable]:
         """What lies between places, as terms."""
         of, _ = self._variables
         scopes = (
             (of[k.maker][1],) if k.maker == k.reader else (of[k.maker][1], of[k.reader][0])
             for k in self._links
         )
-        return [Table(scope, k.costs @ weights) for scope, k in zip(scopes, self._links, strict=True)]
+        return [CostTable(scope, k.costs @ weights) for scope, k in zip(scopes, self._links, strict=True)]
 
-    def _chosen(self, numbers: Sequence[int], bound: float | None = None) -> Chosen:
+    def _chosen(self, numbers: Sequence[int], bound: float | None = None) -> FoldingPoint:
         total = np.zeros(RESOURCES)
         for place, i in zip(self.places, numbers, strict=True):
             total += place.costs(np.array([i]), self.device.family)[0]
@@ -321,11 +323,11 @@ class Choices:
         ops = {p.name: p.ops[i] for p, i in zip(self.places, numbers, strict=True)}
         interval = max(int(p.intervals[i]) for p, i in zip(self.places, numbers, strict=True))
         worth = float(total @ self.weights)
-        return Chosen(ops, interval, Cost(*map(float, total)), worth, worth if bound is None else bound)
+        return FoldingPoint(ops, interval, Cost(*map(float, total)), worth, worth if bound is None else bound)
 
     def _program(
         self, which: list[Array], capacity: Cost | None, bound: float, gap: float = 0.0
-    ) -> Chosen | None:
+    ) -> FoldingPoint | None:
         """The cheapest within a capacity, or one within a share of it, by integer programming."""
         program = Program()
         groups = []

@@ -8,13 +8,13 @@ import numpy as np
 
 from bnn2hw.ir import Array, Ints, Tensor
 from bnn2hw.lower.piecewise import SEGMENTS, Pieces
-from bnn2hw.lower.probe import Chain, Lattice
+from bnn2hw.lower.probe import Chain, UniformLevels
 from bnn2hw.ops.affine import MOST, Affine
 from bnn2hw.ops.base.channels import Meaning, uniform
 
 
 @dataclass(frozen=True)
-class Wish:
+class Requirement:
     """What the reader of an edge needs.
 
     Attributes:
@@ -40,7 +40,7 @@ class Wish:
         )
 
 
-ANY = Wish()
+ANY = Requirement()
 """Whatever is there."""
 
 
@@ -97,7 +97,7 @@ def whole(tensor: Tensor, *, single: bool) -> Affine | None:
     return Affine(rows[:, :1], rows[:, 1:], np.zeros((len(rows), 0), np.int64), 0, kind, uniform(scale), 0.0)
 
 
-def stairs(levels: Array, domain: Ints, grid: Lattice) -> Affine | None:
+def stairs(levels: Array, domain: Ints, grid: UniformLevels) -> Affine | None:
     """A function of few steps, up or down, as the number of the level it stands on; None where they are too many.
 
     Args:

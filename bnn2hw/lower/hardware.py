@@ -12,7 +12,7 @@ from bnn2hw.errors import UnsupportedError
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Tensor, View
 from bnn2hw.lower import kernels
 from bnn2hw.lower.builder import Builder, Edge, Fidelity, Precision
-from bnn2hw.lower.fixed_point import ANY, Wish, fixed_step
+from bnn2hw.lower.fixed_point import ANY, Requirement, fixed_step
 from bnn2hw.lower.outputs import Output, leave
 from bnn2hw.lower.probe import NotPointwise
 from bnn2hw.lower.requantize import Settler
@@ -36,8 +36,8 @@ from bnn2hw.ops.real import (
     Reshape,
     Sum,
 )
+from bnn2hw.ops.sliding_window import SlidingWindow
 from bnn2hw.ops.source import Input, Source
-from bnn2hw.ops.window import Window
 
 __all__ = ["Fidelity", "Lowered", "Output", "to_hardware"]
 
@@ -155,8 +155,10 @@ class _Lowering:
         wire = self.wires.get(node.name, Input())
         return Edge(self.b.add(node.name, Source(wire.tensor(op.tensor.shape))), node.name)
 
-    def _settle(self, reader: Node, edge: Edge, wish: Wish = ANY, bits: int | None = None) -> str:
-        name = self.settler.settle(edge, wish, bits)
+    def _settle(
+        self, reader: Node, edge: Edge, requirement: Requirement = ANY, bits: int | None = None
+    ) -> str:
+        name = self.settler.settle(edge, requirement, bits)
         if name is None:
             layer = reader.op.layer if isinstance(reader.op, RealOp) else reader.name
             self.b.problem(
@@ -176,7 +178,7 @@ class _Lowering:
 
     def _refolded(self, node: Node, op: Refold, before: Edge) -> Edge:
         """Channels that mean something else need one meaning for all."""
-        edge = self._settle(node, before, Wish(single=True))
+        edge = self._settle(node, before, Requirement(single=True))
         self.b.mark(op.layer, Fidelity("exact", "integers throughout"))
         return Edge(self.b.view(edge, op.shape), node.name)
 
@@ -185,7 +187,7 @@ class _Lowering:
     def _matvec(self, node: Node, op: Dense | Convolution, before: Edge) -> Edge:
         flat = op.kernel.reshape(-1, op.kernel.shape[-1])
         exact = kernels.whole_kernel(flat)
-        edge = self._settle(node, before, Wish(single=exact is not None, bits=self._most(node)))
+        edge = self._settle(node, before, Requirement(single=exact is not None, bits=self._most(node)))
         x = self.b.types[edge]
         if exact is None:
             integers, scale = kernels.rounded_kernel(flat, x, self.b.precision.of_kernel(op.layer))
@@ -219,7 +221,7 @@ class _Lowering:
             planes = self.b.view(edge, (depth, height * width, channels))
             apart = self.b.add(
                 f"{node.name}.planes",
-                Window((op.kernel.shape[0], 1), (op.stride[0], 1), dilation=(op.dilation[0], 1)),
+                SlidingWindow((op.kernel.shape[0], 1), (op.stride[0], 1), dilation=(op.dilation[0], 1)),
                 planes,
             )
             deep = self.b.types[apart].shape[0]
@@ -231,11 +233,13 @@ class _Lowering:
         stride, dilation = (tuple(v[-2:]) for v in (op.stride, op.dilation))
         if sizes == (1, 1) and stride == (1, 1):
             return integers, edge
-        window = Window((sizes[0], sizes[1]), (stride[0], stride[1]), dilation=(dilation[0], dilation[1]))
+        window = SlidingWindow(
+            (sizes[0], sizes[1]), (stride[0], stride[1]), dilation=(dilation[0], dilation[1])
+        )
         return integers, self.b.add(f"{node.name}.window", window, edge)
 
     def _depthwise(self, node: Node, op: DepthwiseConvolution, before: Edge) -> Edge:
-        edge = self._settle(node, before, Wish(bits=self._most(node)))
+        edge = self._settle(node, before, Requirement(bits=self._most(node)))
         flat = op.kernel.reshape(-1, op.kernel.shape[-1])
         exact = kernels.whole_kernel(flat)
         bits = self.b.precision.of_kernel(op.layer)
@@ -246,7 +250,7 @@ class _Lowering:
         return Edge(name, node.name)
 
     def _average(self, node: Node, op: AveragePool, before: Edge) -> Edge:
-        edge = self._settle(node, self._pooled(before), Wish(bits=self._most(node)))
+        edge = self._settle(node, self._pooled(before), Requirement(bits=self._most(node)))
         count = math.prod(op.size)
         ones = np.ones((count, op.shape[-1]), np.int64)
         name = self._by_channel(node, edge, ones, 1.0 / count, op.size, op.stride, (1, 1))
@@ -268,7 +272,7 @@ class _Lowering:
             name = self.b.add(node.name, Depthwise(integers, scale, axes=3, domain=kernels.domain(x)), edge)
         else:
             window = self.b.add(
-                f"{node.name}.window", Window((size[0], size[1]), stride, dilation=dilation), edge
+                f"{node.name}.window", SlidingWindow((size[0], size[1]), stride, dilation=dilation), edge
             )
             name = self.b.add(node.name, Depthwise(integers, scale, domain=kernels.domain(x)), window)
         real = np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max()
@@ -286,7 +290,7 @@ class _Lowering:
         values = (op.value - np.broadcast_to(np.asarray(x.offset), (x.channels,))) / np.asarray(x.scale)
         near = np.rint(values)
         if np.abs(values - near).max() > 1e-6 or np.abs(near).max() > 2**20:
-            edge = self._settle(node, before, Wish(zero=True))
+            edge = self._settle(node, before, Requirement(zero=True))
             x = self.b.types[edge]
             values = np.broadcast_to(op.value / np.asarray(x.scale), (x.channels,))
             near = np.rint(values)
@@ -296,7 +300,9 @@ class _Lowering:
             edge = self._settle(
                 node,
                 before,
-                Wish(scale=abs(op.value) * 2.0 ** math.floor(math.log2(fine / abs(op.value))), zero=True),
+                Requirement(
+                    scale=abs(op.value) * 2.0 ** math.floor(math.log2(fine / abs(op.value))), zero=True
+                ),
             )
             x = self.b.types[edge]
             values = np.broadcast_to(op.value / np.asarray(x.scale), (x.channels,))
@@ -330,8 +336,8 @@ class _Lowering:
         except (FloatingPointError, NotPointwise):
             scale = 1.0
         second: Meaning = scale[op.first :] if isinstance(scale, tuple) else scale
-        a = self._settle(node, before[0], Wish(scale))
-        b = self._settle(node, before[1], Wish(second))
+        a = self._settle(node, before[0], Requirement(scale))
+        b = self._settle(node, before[1], Requirement(second))
         try:
             name = self.b.add(node.name, Add(op.first), a, b)
         except ValueError as error:
@@ -366,7 +372,7 @@ class _Lowering:
         return uniform(needed)
 
     def _product(self, node: Node, before: list[Edge]) -> Edge:
-        a, b = (self._settle(node, e, Wish(zero=True, bits=self._most(node))) for e in before)
+        a, b = (self._settle(node, e, Requirement(zero=True, bits=self._most(node))) for e in before)
         shapes = [self.b.types[e].shape for e in (a, b)]
         if shapes[0] != shapes[1]:
             b = self.b.view(b, (shapes[0][-1],))
@@ -378,7 +384,7 @@ class _Lowering:
         return Edge(name, node.name)
 
     def _concatenation(self, node: Node, before: list[Edge]) -> Edge:
-        a, b = (self._settle(node, e, Wish(bits=self._most(node))) for e in before)
+        a, b = (self._settle(node, e, Requirement(bits=self._most(node))) for e in before)
         name = self.b.add(node.name, Concat(), a, b)
         self.b.errors[name] = max(self.b.errors.get(a, 0.0), self.b.errors.get(b, 0.0))
         self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bnn2hw.ir import Array, Ints, Tensor
-from bnn2hw.lower.fixed_point import Wish, fixed_step, kind_of
-from bnn2hw.lower.probe import Chain, lattice
-from bnn2hw.ops.curve import FINE, Curve
+from bnn2hw.lower.fixed_point import Requirement, fixed_step, kind_of
+from bnn2hw.lower.probe import Chain, uniform_levels
+from bnn2hw.ops.interpolation import FINE, Interpolation
 from bnn2hw.ops.real import Pointwise
 from bnn2hw.ops.table import Table
 
@@ -31,32 +31,34 @@ def gridded(low: float, high: float, bits: int) -> tuple[float, Ints]:
     return float(step[0]), kind_of(*ends, step)
 
 
-def worded(op: Curve | Table) -> str:
+def worded(op: Interpolation | Table) -> str:
     """What stands for a curve, in words."""
-    what = f"{op.stretches} lines" if isinstance(op, Curve) else "a table"
+    what = f"{op.stretches} lines" if isinstance(op, Interpolation) else "a table"
     return f"{what} of {op.domain.bits} bits in"
 
 
-def tabled(rows: Array, domain: Ints, wish: Wish, bits: int) -> Table:
+def tabled(rows: Array, domain: Ints, requirement: Requirement, bits: int) -> Table:
     """A function's values, shape (channels or 1, domain.count): of its quantizer where it has few, else fixed point."""
-    grid = lattice(rows)
+    grid = uniform_levels(rows)
     if grid is not None:
         return Table(grid.index(rows), domain, grid.type, grid.scale, grid.offset)
-    step = wish.scale
+    step = requirement.scale
     if not isinstance(step, float):
         step, _ = gridded(float(rows.min()), float(rows.max()), bits)
     levels = np.rint(rows.astype(np.float64) / step).astype(np.int64)
     return Table(levels, domain, _spanned(levels), step)
 
 
-def interpolated(op: Pointwise, domain: Ints, scale: float, wish: Wish, bits: int) -> Curve | None:
+def interpolated(
+    op: Pointwise, domain: Ints, scale: float, requirement: Requirement, bits: int
+) -> Interpolation | None:
     """Lines that follow a function that is the same for all channels; None where it is too crooked, or has jumps.
 
     Args:
         op: the function.
         domain: integers that come in.
         scale: of each of their steps.
-        wish: what the reader of the output needs.
+        requirement: what the reader of the output needs.
         bits: of the output otherwise, where so many are worth it.
 
     Raises:
@@ -68,7 +70,7 @@ def interpolated(op: Pointwise, domain: Ints, scale: float, wish: Wish, bits: in
     )
     seen = chain(chain.samples(1025)).astype(np.float64)
     low, high = float(seen.min()), float(seen.max())
-    step = wish.scale
+    step = requirement.scale
     if not isinstance(step, float):
         step, _ = gridded(low, high, min(bits, round(-np.log2(NEAR)) + FINE))
     for within in range(domain.bits - 4, max(domain.bits - STRETCHES, 1) - 1, -1):
@@ -78,7 +80,7 @@ def interpolated(op: Pointwise, domain: Ints, scale: float, wish: Wish, bits: in
     return None
 
 
-def _lines(chain: Chain, within: int, step: float, tolerance: float) -> Curve | None:
+def _lines(chain: Chain, within: int, step: float, tolerance: float) -> Interpolation | None:
     domain = chain.ints
     first, last = domain.lo >> within, domain.hi >> within
     starts = np.arange(first, last + 1, dtype=np.int64)[:, None] << within
@@ -94,7 +96,7 @@ def _lines(chain: Chain, within: int, step: float, tolerance: float) -> Curve | 
     steep = np.rint(slopes[:, 0] * 2.0 ** (within + FINE)).astype(np.int64)
     results = (bases[:, None] << within) + steep[:, None] * (np.concatenate([begin, end], 1) - starts)
     kind = _spanned(results >> (within + FINE))
-    return Curve(bases, steep, within, domain, kind, step)
+    return Interpolation(bases, steep, within, domain, kind, step)
 
 
 def _spanned(values: Array) -> Ints:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Ints, Tensor
-from bnn2hw.lower.probe import LEVELS, lattice
+from bnn2hw.lower.probe import LEVELS, uniform_levels
 from bnn2hw.ops.base.channels import Meaning, uniform
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.mac import Mac
@@ -19,7 +19,7 @@ TERNARY = Ints(-1, 1)
 
 def whole_kernel(flat: Array) -> tuple[Array, Meaning] | None:
     """A kernel as integers and their scale, one for all neurons or one each; None where it takes too many values."""
-    grid = lattice(flat)
+    grid = uniform_levels(flat)
     if grid is not None and not grid.offset:
         return grid.index(flat), grid.scale
     if grid is not None and abs(2 * grid.offset / grid.scale - round(2 * grid.offset / grid.scale)) < 1e-3:
@@ -28,7 +28,7 @@ def whole_kernel(flat: Array) -> tuple[Array, Meaning] | None:
         ), grid.scale / 2  # odd numbers, such as DoReFa's
     scales = np.abs(flat).max(0).astype(np.float64)
     scales[scales == 0] = 1.0
-    grid = lattice(np.round(flat / scales, 6))
+    grid = uniform_levels(np.round(flat / scales, 6))
     if grid is None or grid.offset or grid.type.count > 2 * LEVELS:
         return None
     return grid.index(flat / scales), tuple((scales * grid.scale).tolist())

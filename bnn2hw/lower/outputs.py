@@ -11,8 +11,8 @@ import numpy as np
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Ints
 from bnn2hw.lower.builder import Edge, Fidelity
-from bnn2hw.lower.fixed_point import Wish
-from bnn2hw.lower.probe import NotPointwise, lattice, scores
+from bnn2hw.lower.fixed_point import Requirement
+from bnn2hw.lower.probe import NotPointwise, scores, uniform_levels
 from bnn2hw.lower.requantize import Settler
 from bnn2hw.ops.argmax import Argmax
 from bnn2hw.ops.real import MaxPool, Pointwise, Softmax
@@ -89,7 +89,7 @@ def _scores(settler: Settler, edge: Edge) -> str:
         exact = _table(settler, edge)
         if exact is not None:
             return b.view(exact, b.real.types[edge.last].shape)
-        name = settler.settle(edge, Wish(single=True, zero=True), SCORE_BITS)
+        name = settler.settle(edge, Requirement(single=True, zero=True), SCORE_BITS)
     except (FloatingPointError, NotPointwise):
         name = None
     if name is None:
@@ -122,7 +122,7 @@ def _table(settler: Settler, edge: Edge) -> str | None:
         edge = settler.pooled(edge)
         chain = b.chain(edge)
     values = chain.all()
-    grid = lattice(values)
+    grid = uniform_levels(values)
     if grid is not None:
         table, scale, offset, kept, kind = grid.index(values), grid.scale, grid.offset, True, grid.type
     else:

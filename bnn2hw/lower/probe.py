@@ -200,7 +200,7 @@ def direction(values: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Lattice:
+class UniformLevels:
     """Evenly spaced real numbers as integers: real = v · scale + offset."""
 
     type: Ints
@@ -213,15 +213,15 @@ class Lattice:
         return steps.astype(np.int64)
 
 
-def lattice(values: Array) -> Lattice | None:
+def uniform_levels(values: Array) -> UniformLevels | None:
     """The lattice on which values lie, or None where they are too many or not evenly spaced."""
     distinct = np.unique(values).astype(np.float64)
     if distinct.size > LEVELS or not np.isfinite(distinct).all():
         return None
     if distinct.size <= 2 and np.unique(np.abs(distinct)).size == 1 and distinct[0] != 0:
-        return Lattice(BIPOLAR, float(abs(distinct[0])), 0.0)
+        return UniformLevels(BIPOLAR, float(abs(distinct[0])), 0.0)
     if distinct.size == 1:
-        return Lattice(Ints(0, 1), 1.0, float(distinct[0]))
+        return UniformLevels(Ints(0, 1), 1.0, float(distinct[0]))
     least = float(np.diff(distinct).min())
     # Levels that do not occur may leave no two neighbours: then the step is a part of the least distance.
     for part in range(1, PARTS + 1):
@@ -236,8 +236,8 @@ def lattice(values: Array) -> Lattice | None:
     first = distinct[0] / scale
     if abs(first - np.rint(first)) < 1e-4:
         lo = int(np.rint(first))
-        return Lattice(Ints(lo, lo + int(np.rint(steps[-1]))), scale, 0.0)
-    return Lattice(Ints(0, int(np.rint(steps[-1]))), scale, float(distinct[0]))
+        return UniformLevels(Ints(lo, lo + int(np.rint(steps[-1]))), scale, 0.0)
+    return UniformLevels(Ints(0, int(np.rint(steps[-1]))), scale, float(distinct[0]))
 
 
 def cuts(levels: Array, domain: Ints, out: Ints) -> Array:
@@ -257,7 +257,7 @@ def cuts(levels: Array, domain: Ints, out: Ints) -> Array:
 
 
 @dataclass(frozen=True)
-class Changes:
+class Breakpoints:
     """Where a function of few values changes, found by bisection: by feature, the first integers of each value.
 
     Attributes:
@@ -278,7 +278,7 @@ class Changes:
         """As `direction` gives it."""
         return np.array([int(direction(v[:, None])[0]) for v in self.values])
 
-    def cuts(self, grid: Lattice, domain: Ints) -> Array:
+    def cuts(self, grid: UniformLevels, domain: Ints) -> Array:
         """As `cuts` gives them, for rising functions, and of the mirrored levels for falling ones."""
         out = grid.type
         never = domain.hi + domain.step
@@ -291,7 +291,7 @@ class Changes:
         return rows
 
 
-def changes(chain: Chain, shift: float = 0.0) -> Changes | None:
+def breakpoints(chain: Chain, shift: float = 0.0) -> Breakpoints | None:
     """Find the few changes of a function over too many integers to ask for all.
 
     Each stretch whose ends differ is halved until its ends are neighbours, so that all changes of a function that only
@@ -328,7 +328,7 @@ def changes(chain: Chain, shift: float = 0.0) -> Changes | None:
         )
     rows = [sorted(e) for e in ends]
     at = [ints.lo + ints.step * np.array([t for t, _ in r], np.int64) for r in rows]
-    return Changes(at, [np.array([v for _, v in r], np.float32) for r in rows])
+    return Breakpoints(at, [np.array([v for _, v in r], np.float32) for r in rows])
 
 
 def scattered(chain: Chain, channel: Array, steps: Array, shift: float = 0.0) -> Array:

@@ -10,7 +10,7 @@ from bnn2hw.ir import Array, Ints, Op, Tensor, View
 from bnn2hw.lower.builder import Builder, Edge
 from bnn2hw.lower.fixed_point import (
     ANY,
-    Wish,
+    Requirement,
     affine,
     fixed_step,
     kind_of,
@@ -21,16 +21,25 @@ from bnn2hw.lower.fixed_point import (
 )
 from bnn2hw.lower.interpolate import TABLE_BITS, gridded, interpolated, tabled, worded
 from bnn2hw.lower.piecewise import Pieces, active, fit
-from bnn2hw.lower.probe import Chain, Changes, Lattice, NotPointwise, changes, cuts, direction, lattice
+from bnn2hw.lower.probe import (
+    Breakpoints,
+    Chain,
+    NotPointwise,
+    UniformLevels,
+    breakpoints,
+    cuts,
+    direction,
+    uniform_levels,
+)
 from bnn2hw.ops.affine import MOST
 from bnn2hw.ops.base.matvec import MatVec
-from bnn2hw.ops.curve import Curve
+from bnn2hw.ops.interpolation import Interpolation
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.pool import Pool
 from bnn2hw.ops.real import Flatten, MaxPool, Pointwise, Reshape, Softmax
+from bnn2hw.ops.sliding_window import SlidingWindow
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
-from bnn2hw.ops.window import Window
 
 TABLE_ENTRIES = 2**16
 """Largest table that stands for a function of few values that neither rises nor falls."""
@@ -45,12 +54,12 @@ class Settler:
     def __init__(self, builder: Builder) -> None:
         self.b = builder
 
-    def settle(self, edge: Edge, wish: Wish = ANY, bits: int | None = None) -> str | None:
+    def settle(self, edge: Edge, requirement: Requirement = ANY, bits: int | None = None) -> str | None:
         """The integers of an edge after the layers that follow it, in the shape of the model.
 
         Args:
             edge: integers and layers.
-            wish: what the reader needs.
+            requirement: what the reader needs.
             bits: of the result where it must be rounded; by the layer where None.
 
         Returns:
@@ -58,32 +67,32 @@ class Settler:
         """
         shape = self.b.real.types[edge.last].shape
         try:
-            name = self._settled(edge, wish, bits)
+            name = self._settled(edge, requirement, bits)
         except (FloatingPointError, NotPointwise):
             return None
         name = self.b.view(name, shape)
-        if wish.scale is not None and self.b.types[name].scale != wish.scale:
+        if requirement.scale is not None and self.b.types[name].scale != requirement.scale:
             # Equal but for the last place of a float: sums ask for the very same.
-            name = self.b.add(f"{name}.scale", View(shape, wish.scale), name)
+            name = self.b.add(f"{name}.scale", View(shape, requirement.scale), name)
         return name
 
-    def _settled(self, edge: Edge, wish: Wish, bits: int | None) -> str:
+    def _settled(self, edge: Edge, requirement: Requirement, bits: int | None) -> str:
         if any(isinstance(op, Softmax) for op in edge.ops):
             raise NotPointwise("softmax is no function of single values")
         if not any(isinstance(op, Pointwise | MaxPool) for op in edge.ops):
-            return self._meet(edge, wish, bits)
+            return self._meet(edge, requirement, bits)
         chain = self.b.chain(edge)
         if chain.flat and any(isinstance(op, MaxPool) for op in edge.ops):
-            return self._settled(self.pooled(edge), wish, bits)
+            return self._settled(self.pooled(edge), requirement, bits)
         if not any(isinstance(op, Pointwise) for op in edge.ops):
-            return self._settled(self.pooled(edge), wish, bits)
+            return self._settled(self.pooled(edge), requirement, bits)
         few = self._few(edge, chain)
         if few is not None:
             few = self.b.view(few, self.b.real.types[edge.last].shape)
-            return self._meet(Edge(few, edge.last), wish, bits)
+            return self._meet(Edge(few, edge.last), requirement, bits)
         if any(isinstance(op, MaxPool) for op in edge.ops):
-            return self._settled(self.pooled(edge), wish, bits)
-        return self._affine(edge, wish, bits)
+            return self._settled(self.pooled(edge), requirement, bits)
+        return self._affine(edge, requirement, bits)
 
     # ---- few values: thresholds and tables
 
@@ -92,7 +101,7 @@ class Settler:
         if not chain.enumerable:
             return self._few_of_many(edge, chain)
         values = chain.all()
-        grid = lattice(values)
+        grid = uniform_levels(values)
         if grid is None or self._pool_ways(edge, chain) is None:
             return None
         steps = None
@@ -126,7 +135,7 @@ class Settler:
         self.b.match(name, edge.last)
         return name
 
-    def _relabelled(self, edge: Edge, name: str, grid: Lattice) -> str:
+    def _relabelled(self, edge: Edge, name: str, grid: UniformLevels) -> str:
         tensor = self.b.types[name]
         ways = self._pool_ways(edge, self.b.chain(edge)) or []
         name = self._poolings(edge, name, [w == -1 for w in ways])
@@ -137,8 +146,8 @@ class Settler:
 
     def _few_of_many(self, edge: Edge, chain: Chain) -> str | None:
         """Thresholds over more integers than can be asked for, found by bisection."""
-        found = changes(chain)
-        grid = None if found is None else lattice(found.distinct)
+        found = breakpoints(chain)
+        grid = None if found is None else uniform_levels(found.distinct)
         ways = self._pool_ways(edge, chain)
         if found is None or grid is None or ways is None:
             return None
@@ -152,8 +161,8 @@ class Settler:
         return self._thresholds(edge, name, grid, thresholds, found.direction < 0, ways)
 
     @staticmethod
-    def _moved(chain: Chain, shift: float, grid: Lattice, thresholds: Array) -> bool:
-        other: Changes | None = changes(chain, shift)
+    def _moved(chain: Chain, shift: float, grid: UniformLevels, thresholds: Array) -> bool:
+        other: Breakpoints | None = breakpoints(chain, shift)
         return other is None or not np.array_equal(other.cuts(grid, chain.ints), thresholds)
 
     def _risen(self, edge: Edge, chain: Chain, values: Array) -> tuple[Edge, Chain, Array]:
@@ -170,7 +179,7 @@ class Settler:
         return edge, chain, chain.all()
 
     def _thresholds(
-        self, edge: Edge, name: str, grid: Lattice, thresholds: Array, falls: Array, ways: list[Array]
+        self, edge: Edge, name: str, grid: UniformLevels, thresholds: Array, falls: Array, ways: list[Array]
     ) -> str:
         rows = shared(np.concatenate([thresholds, falls[:, None]], 1))
         thresholds, falls = rows[:, :-1], rows[:, -1].astype(bool)
@@ -213,7 +222,7 @@ class Settler:
             edge = self.b.add(f"{name}.border", Pad(op.rows, op.columns, value), edge)
         if op.stride == op.size:
             return self.b.add(name, Pool(minimum, op.size), edge)
-        edge = self.b.add(f"{name}.window", Window(op.size, op.stride), edge)
+        edge = self.b.add(f"{name}.window", SlidingWindow(op.size, op.stride), edge)
         return self.b.add(name, Pool(minimum, op.size, windowed=True), edge)
 
     def pooled(self, edge: Edge) -> Edge:
@@ -226,7 +235,7 @@ class Settler:
             before = edge.until(place)
             way = self.b.chain(before).direction()
             if np.any(way == 0):
-                name = self._settled(before, Wish(), None)
+                name = self._settled(before, Requirement(), None)
                 edge = Edge(
                     self.b.view(name, self.b.real.types[before.last].shape), before.last, edge.chain[place:]
                 )
@@ -244,17 +253,17 @@ class Settler:
 
     # ---- many values: fixed point
 
-    def _meet(self, edge: Edge, wish: Wish, bits: int | None) -> str:
+    def _meet(self, edge: Edge, requirement: Requirement, bits: int | None) -> str:
         """Integers without layers behind them, in the scale that a reader needs."""
         tensor = self.b.types[edge.name]
-        if wish.met(tensor):
+        if requirement.met(tensor):
             return edge.name
-        op = None if wish.scale is not None else whole(tensor, single=wish.single)
-        if op is not None and wish.met(op.infer(tensor)):
+        op = None if requirement.scale is not None else whole(tensor, single=requirement.single)
+        if op is not None and requirement.met(op.infer(tensor)):
             name = self.b.add(f"{edge.last}.whole", op, edge.name)
             self.b.errors[name] = self.b.errors.get(edge.name, 0.0)
             return name
-        return self._affine(edge, wish, bits)
+        return self._affine(edge, requirement, bits)
 
     def range(self, edge: Edge) -> tuple[Array, Array]:
         """Smallest and largest real value by channel, after the layers that follow an edge.
@@ -286,27 +295,27 @@ class Settler:
         ops = edge.ops
         return self.b.precision.of_stream(ops[-1].layer if ops else edge.last)
 
-    def _affine(self, edge: Edge, wish: Wish, bits: int | None) -> str:
+    def _affine(self, edge: Edge, requirement: Requirement, bits: int | None) -> str:
         """Fixed point: no hardware where the layers only give the integers another meaning, else straight pieces."""
         chain = self.b.chain(edge)
         if chain.flat:
-            return self._settled(self._flattened(edge), wish, bits)
+            return self._settled(self._flattened(edge), requirement, bits)
         values = chain(chain.samples(257)).astype(np.float64)
         largest = np.abs(values).max(0)
         line = fit(chain, largest * LINEAR + 1e-30)
         if line is not None and line.straight and np.all(line.slopes != 0):
             tensor = meaning(self.b.types[edge.name], line)
-            if wish.met(tensor):
+            if requirement.met(tensor):
                 return self._absorbed(edge, tensor, float(line.error.max() + largest.max() * 2.0**-23))
-        if wish.scale is not None:
-            step = np.broadcast_to(np.asarray(wish.scale, np.float64), (chain.features,))
+        if requirement.scale is not None:
+            step = np.broadcast_to(np.asarray(requirement.scale, np.float64), (chain.features,))
         else:
-            step = self.step(edge, bits, single=wish.single)
+            step = self.step(edge, bits, single=requirement.single)
         low, high = self.b.seen(edge.last)
         chain = chain.within(low, high)
         pieces = self._pieces(chain, step)
         if pieces is None:
-            return self._curve(edge, wish, bits)
+            return self._curve(edge, requirement, bits)
         kind = kind_of(np.maximum(pieces.lowest, low), np.minimum(pieces.highest, high), step)
         held = Ints(max(kind.lo, -MOST), min(kind.hi, MOST))
         op, error = affine(chain, pieces, step, held)
@@ -320,7 +329,7 @@ class Settler:
     def _flattened(self, edge: Edge) -> Edge:
         """The edge with what lies before its Flatten settled, and the rest behind it."""
         place = next(i for i, op in enumerate(edge.ops) if isinstance(op, Flatten))
-        name = self._settled(edge.until(place), Wish(), None)
+        name = self._settled(edge.until(place), Requirement(), None)
         flat = self.b.view(name, (self.b.types[name].size,))
         return Edge(flat, edge.chain[place].name, edge.chain[place + 1 :])
 
@@ -334,7 +343,7 @@ class Settler:
         self.b.match(name, edge.last)
         return name
 
-    def _curve(self, edge: Edge, wish: Wish, bits: int | None) -> str:
+    def _curve(self, edge: Edge, requirement: Requirement, bits: int | None) -> str:
         """A curved function: its input in fixed point where it is not constant, then short lines or a table."""
         place = self._curved(edge)
         node, before = edge.chain[place], edge.until(place)
@@ -345,8 +354,8 @@ class Settler:
         ends = active(node.op, shape, *map(float, (lows.min(), highs.max())))
         wanted = bits or self.b.precision.of_stream(node.op.layer)
         step, grid = gridded(*ends, wanted)
-        ask = wish if place == len(edge.chain) - 1 else ANY
-        op: Curve | Table | None = None
+        ask = requirement if place == len(edge.chain) - 1 else ANY
+        op: Interpolation | Table | None = None
         if node.op.uniform and wanted > TABLE_BITS:
             op = interpolated(node.op, grid, step, ask, wanted)
         if op is None:
@@ -358,7 +367,7 @@ class Settler:
         name = self.b.add(f"{node.name}.{op.kind}", op, name)
         self.b.judge(edge.until(place + 1), rounded=f"{worded(op)}, {self.b.types[name].ints.bits} bits out")
         self.b.match(name, node.name)
-        return self._settled(Edge(name, node.name, edge.chain[place + 1 :]), wish, bits)
+        return self._settled(Edge(name, node.name, edge.chain[place + 1 :]), requirement, bits)
 
     def _fixed(self, edge: Edge, name: str, ends: tuple[float, float], step: float, grid: Ints) -> str:
         """Layers in front of a curve, in one step for all channels."""

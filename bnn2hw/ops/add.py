@@ -67,7 +67,7 @@ class Add(Pixelwise):
     def whole(self, *x: Tensor) -> bool:
         return self.simd == x[0].channels
 
-    def around(self, *x: Tensor) -> tuple[int, ...]:
+    def vector_axes(self, *x: Tensor) -> tuple[int, ...]:
         return x[0].shape[:-1]
 
     def timing(self, *x: Tensor) -> Steps:

@@ -201,10 +201,10 @@ class Affine(Elementwise):
         kept = total - self.shift
         blocks = dsps(family, inputs + (not x[0].ints.signed), slope)
         absorbs = blocks > 0 and family.lut_inputs > 4  # such blocks add too, and hold the registers around
-        around = inputs + min(inputs + slope - 1, total)  # registers before and behind the product
+        vector_axes = inputs + min(inputs + slope - 1, total)  # registers before and behind the product
         if blocks and family.dsp_registers:
-            around = inputs if fixed else 0
-        sums = Cost(ff=around + kept, lut=adder(family, total))
+            vector_axes = inputs if fixed else 0
+        sums = Cost(ff=vector_axes + kept, lut=adder(family, total))
         sums += Cost(lut=product_luts(family, inputs, slope))
         if not blocks:
             # A product by one bit is in part the reset of its register.

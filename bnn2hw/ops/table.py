@@ -89,7 +89,7 @@ class Table(Elementwise):
         """Whether all channels look into one table."""
         return bool(self.table.shape[0] == 1)
 
-    def quiet(self, x: Tensor) -> bool:
+    def pads_with_zero(self, x: Tensor) -> bool:
         return not self.shared
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:

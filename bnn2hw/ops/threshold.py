@@ -92,14 +92,14 @@ class Threshold(Elementwise):
         """Whether all channels have the same thresholds."""
         return bool(self.thresholds.shape[0] == 1)
 
-    def quiet(self, x: Tensor) -> bool:
+    def pads_with_zero(self, x: Tensor) -> bool:
         return not self.shared and 0 <= -self.type.first_code < self.type.count and x.ints.count > 1
 
     def _rom(self, x: Tensor) -> Memory:
         ints = x.ints
         bits = Ints(ints.first_code, ints.first_code + ints.count).bits
         codes = self.in_folds(ints.encode(self.thresholds))
-        if self.quiet(x):
+        if self.pads_with_zero(x):
             # In padding as many of the thresholds as lead to code 0 lie below every code, and the others above.
             lowest, highest = (-1 << bits - 1, (1 << bits - 1) - 1) if ints.signed else (0, (1 << bits) - 1)
             levels = np.where(np.arange(codes.shape[2]) < -self.type.first_code, lowest, highest)

@@ -196,7 +196,7 @@ class Unrolled(Pixelwise):
     def whole(self, *x: Tensor) -> bool:
         return True
 
-    def around(self, *x: Tensor) -> tuple[int, ...]:
+    def vector_axes(self, *x: Tensor) -> tuple[int, ...]:
         return x[0].shape[: -self.axes]
 
     @cached_property

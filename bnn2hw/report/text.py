@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 from rich.table import Table
 
+from bnn2hw.compiled import CompiledModel
 from bnn2hw.estimate.estimate import LUT_ERRORS, hardware_nodes
 from bnn2hw.ir import Cost
 from bnn2hw.ops.fifo import Fifo
-from bnn2hw.ops.width import Width
-
-if TYPE_CHECKING:
-    from bnn2hw.accelerator import Accelerator
+from bnn2hw.ops.width_converter import WidthConverter
 
 WIDTH = 150
 
 
-def table(accelerator: Accelerator) -> Table:
+def table(accelerator: CompiledModel) -> Table:
     """One row per op, and one for all FIFOs and width converters together."""
     graph, family = accelerator.graph, accelerator.device.family
     rows = Table(title=f"{accelerator.name} on {accelerator.device.name}", title_justify="left")
@@ -32,7 +28,7 @@ def table(accelerator: Accelerator) -> Table:
     for node, op in hardware_nodes(graph):
         inputs, out = graph.inputs_of(node), graph.types[node.name]
         cost = op.cost(family, *inputs)
-        if isinstance(op, Fifo | Width):
+        if isinstance(op, Fifo | WidthConverter):
             plumbing, count = plumbing + cost, count + 1
             continue
         rows.add_row(
@@ -56,14 +52,14 @@ def _figures(cost: Cost) -> tuple[str, ...]:
     return tuple(f"{value:,.0f}" for value in (cost.lut, cost.ff, cost.bram, cost.dsp))
 
 
-def _fidelity(accelerator: Accelerator, name: str) -> str:
+def _fidelity(accelerator: CompiledModel, name: str) -> str:
     layer = name if name in accelerator.fidelity else name.rsplit(".", 1)[0]
     kind = accelerator.fidelity[layer].kind if layer in accelerator.fidelity else "exact"
     off = accelerator.measured.get(name)
     return f"{kind} {off.share:.0e}" if off and off.different else kind
 
 
-def summary(accelerator: Accelerator) -> list[str]:
+def summary(accelerator: CompiledModel) -> list[str]:
     """The figures of the whole, a line each."""
     estimate = accelerator.estimate()
     use = ", ".join(f"{k.upper()} {v:.0%}" for k, v in estimate.use.items())
@@ -80,7 +76,7 @@ def summary(accelerator: Accelerator) -> list[str]:
     ]
 
 
-def _rounded(accelerator: Accelerator) -> list[str]:
+def _rounded(accelerator: CompiledModel) -> list[str]:
     """Which layers are not exact, and why; with what was measured, where it was."""
     rounded = [(layer, f.why) for layer, f in accelerator.fidelity.items() if f.kind == "rounded"]
     if not rounded:
@@ -95,7 +91,7 @@ def _rounded(accelerator: Accelerator) -> list[str]:
     return [*lines, "give calibration images to see by how much, and to spend fewer bits on ranges"]
 
 
-def _caveats(accelerator: Accelerator) -> list[str]:
+def _caveats(accelerator: CompiledModel) -> list[str]:
     """How full the block RAMs are, and how far the figures may be off."""
     lines, family, fill = [], accelerator.device.family.name, accelerator.estimate().bram_fill
     if fill is not None:
@@ -117,7 +113,7 @@ def _caveats(accelerator: Accelerator) -> list[str]:
     return lines
 
 
-def text(accelerator: Accelerator) -> str:
+def text(accelerator: CompiledModel) -> str:
     """The table and the figures as plain text."""
     console = Console(width=WIDTH, no_color=True, highlight=False)
     with console.capture() as captured:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,13 @@ from bnn2hw.data_files import data_dir
 from bnn2hw.errors import ToolError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles
+from bnn2hw.progress import Progress, silent
 
 CXXFLAGS = ("-std=c++14", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
 """Pragmas and labels are there for the HLS tool: it reads the ones and reports loops by the others."""
 
 SIMULATOR_FLAGS = ("-O1", "-DBNN2HW_CONCURRENT")
 EMULATOR_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-DBNN2HW_EMULATOR")
-
-Progress = Callable[[str], None]
 
 
 def include_flags() -> tuple[str, ...]:
@@ -81,7 +80,7 @@ def run(
     return {}
 
 
-def emulate(design: Design, x: Batch, progress: Progress = lambda _: None) -> Batch:
+def emulate(design: Design, x: Batch, progress: Progress = silent) -> Batch:
     """Outputs of an HLS design, compiled for speed.
 
     Args:

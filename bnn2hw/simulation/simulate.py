@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +21,8 @@ from bnn2hw.backends.design import Design, Port, Stream
 from bnn2hw.errors import InputError, MismatchError, ToolError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
+from bnn2hw.progress import Progress, silent
 from bnn2hw.simulation import hls_csim, verilator
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def simulate(
     seed: int = 0,
     reloads: Sequence[Reload] = (),
     cells: bool = False,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Run:
     """Run frames through the design and compare every stream with golden.
 
@@ -307,7 +306,7 @@ def write_files(design: Design, folder: Path, only: str = "") -> None:
             (folder / name).write_text(text)
 
 
-def build(design: Design, progress: Progress = lambda _: None, *, cells: bool = False) -> Path:
+def build(design: Design, progress: Progress = silent, *, cells: bool = False) -> Path:
     """The compiled simulator of a design, from the cache where it was built before.
 
     Only sources count: the same structure with other weights is the same simulator, since memories are

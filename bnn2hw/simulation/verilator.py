@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
 from bnn2hw import tools
 from bnn2hw.data_files import data_dir
+from bnn2hw.progress import Progress, silent
 
 CFLAGS = ("-std=c++17", "-O1", "-fno-strict-aliasing", "-DVL_TIME_CONTEXT")
 VERILATOR_FLAGS = (
@@ -34,7 +35,6 @@ UNIT_BYTES = 400_000
 """Generated C++ that is compiled as one unit."""
 
 HEAD = '#include "Vtop.h"\n#include "Vtop___024root.h"\n'
-Progress = Callable[[str], None]
 
 
 def build(
@@ -45,7 +45,7 @@ def build(
     header: str,
     directions: str = "",
     strict: bool = True,
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Path:
     """The compiled simulator of some sources.
 

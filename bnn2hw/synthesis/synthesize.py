@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bnn2hw import tools
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import DoesNotFitError, InputError, TimingError, ToolError
+from bnn2hw.progress import Progress, silent
 from bnn2hw.synthesis import usage
 from bnn2hw.synthesis.netlist import rewrite
 from bnn2hw.synthesis.toolchains import MAPPERS, PARTS, ROUTERS, routable
 from bnn2hw.synthesis.usage import Usage
 from bnn2hw.targets.boards import Device, Family
-
-Progress = Callable[[str], None]
 
 
 def synthesize(
@@ -30,7 +29,7 @@ def synthesize(
     clock_mhz: float | None = None,
     clock_must: bool = False,
     seeds: Sequence[int] = (1,),
-    progress: Progress = lambda _: None,
+    progress: Progress = silent,
 ) -> Usage:
     """Map, place, route and pack a design; for families without an open place and route, map it only.
 

@@ -14,7 +14,7 @@ from bnn2hw.errors import InputError
 from bnn2hw.estimate import estimate
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.ir.machine import run
-from bnn2hw.ops import Add, Concat, Fifo, Multiply, Pad, Source, Threshold, Window, Xnor
+from bnn2hw.ops import Add, Concat, Fifo, Multiply, Pad, SlidingWindow, Source, Threshold, Xnor
 from bnn2hw.simulation import hls_csim, simulate
 from tests.backends.test_testbench import run as run_testbench
 from tests.simulation.test_hls import compile_cpp
@@ -65,7 +65,7 @@ class Builder:
         """A convolution that keeps rows and columns."""
         border = ((size - 1) // 2, size // 2)
         padded = self.add(f"{name}.pad", Pad(border, border, -1), edge) if size > 1 else edge
-        window = self.add(f"{name}.window", Window((size, size)), padded) if size > 1 else padded
+        window = self.add(f"{name}.window", SlidingWindow((size, size)), padded) if size > 1 else padded
         weights = signs(self.rng, self.graph.types[window].channels, filters)
         return self.add(name, Xnor(weights), window)
 

@@ -12,7 +12,7 @@ from bnn2hw.errors import MissingToolError
 from bnn2hw.estimate import estimate, stepper
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ir.machine import run
-from bnn2hw.ops import Fifo, Source, Threshold, Window, Xnor
+from bnn2hw.ops import Fifo, SlidingWindow, Source, Threshold, Xnor
 
 
 def convolution() -> Graph:
@@ -23,7 +23,7 @@ def convolution() -> Graph:
     dot = unit.infer(Tensor((4, 4, 36), BIPOLAR)).ints
     nodes = (
         Node("x", Source(x, 2)),
-        Node("w", Window((3, 3), simd=2), ("x",)),
+        Node("w", SlidingWindow((3, 3), simd=2), ("x",)),
         Node("u", unit, ("w",)),
         Node("t", Threshold(rng.choice(dot.values(), (8, 1))), ("u",)),
     )
@@ -38,7 +38,7 @@ def test_fifos_before_tight_ops_have_room_for_bubbles(monkeypatch: pytest.Monkey
 
     depths = [{n.name: n.op.depth for n in g if isinstance(n.op, Fifo)} for g in (small, large)]
     window = large["w"].op
-    assert isinstance(window, Window)
+    assert isinstance(window, SlidingWindow)
     length = window.timing(*large.inputs_of(large["w"])).latency
     more = {name: depths[1][name] - depth for name, depth in depths[0].items()}
     assert {n: m for n, m in more.items() if m} == {"w.fifo": length}

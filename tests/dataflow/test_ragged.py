@@ -14,12 +14,12 @@ from bnn2hw.dataflow import converters, insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate import estimate
 from bnn2hw.folding import search
-from bnn2hw.folding.space import Choices
+from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Beats, Graph, Ints, Node, Tensor
 from bnn2hw.ops import Affine, Mac, Source, Table, Threshold, Xnor
 from bnn2hw.ops.base import costs, matvec, pixelwise
 from bnn2hw.ops.fifo import Fifo
-from bnn2hw.ops.width import Width
+from bnn2hw.ops.width_converter import WidthConverter
 from bnn2hw.simulation import simulate
 from bnn2hw.targets import boards
 from tests.support import mlp, random_frames
@@ -46,7 +46,7 @@ def check(graph: Graph, backend: str) -> None:
 
 
 def between(graph: Graph) -> list[str]:
-    return [n.name for n in graph if isinstance(n.op, Width)]
+    return [n.name for n in graph if isinstance(n.op, WidthConverter)]
 
 
 def mixed() -> Graph:
@@ -179,10 +179,10 @@ def test_the_search_takes_what_does_not_divide_where_that_is_cheaper(
     widths: tuple[int, ...], period: int, saved: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph, device = mlp(*widths), boards.device("ecp5-85k")
-    found = Choices(graph, device).least(period)
+    found = FoldingSpace(graph, device).least(period)
     folded = graph.map_ops(found.ops)
     dividing(monkeypatch)
-    divided = Choices(graph, device).least(period)
+    divided = FoldingSpace(graph, device).least(period)
 
     assert found.proved
     assert divided.proved

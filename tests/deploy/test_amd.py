@@ -630,7 +630,7 @@ def test_driver_predicts(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_driver_of_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     acc = network()
-    files = amd.files(acc.design, acc.graph, acc.device, acc.name, acc.units)
+    files = amd.files(acc.design, acc.graph, acc.device, acc.name, acc.input_specs)
     module = driver(files, Board(acc.graph, acc.design), tmp_path, monkeypatch)
     x = np.asarray(random_frames(acc.graph, 4))
 

@@ -31,7 +31,7 @@ def network() -> tuple[bnn2hw.Accelerator, bnn2hw.Accelerator]:
 def run(script: list[str], folder: Path, seed: int) -> list[str]:
     """What the master prints."""
     made, _ = network()
-    files = amd.files(made.design, made.graph, made.device, made.name, made.units)
+    files = amd.files(made.design, made.graph, made.device, made.name, made.input_specs)
     sources = {n.removeprefix("amd/ip/rtl/"): t for n, t in files.items() if n.startswith("amd/ip/rtl/")}
     for name, text in sources.items():
         if name.endswith(".hex"):

@@ -15,7 +15,7 @@ from bnn2hw.errors import FoldingError
 from bnn2hw.estimate import estimate
 from bnn2hw.folding import search
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Tensor
-from bnn2hw.ops import Patch, Pool, Source, Threshold, Window, Xnor
+from bnn2hw.ops import ParallelWindow, Pool, SlidingWindow, Source, Threshold, Xnor
 from bnn2hw.targets import boards
 from tests.support import networks as net
 
@@ -125,7 +125,7 @@ def conv(width: int = 20) -> Graph:
     cuts = rng.choice(Ints(-18, 18, 2).values(), (4, 1))
     nodes = (
         Node("x", Source(Tensor((6, width, 2), BIPOLAR))),
-        Node("window", Window((3, 3)), ("x",)),
+        Node("window", SlidingWindow((3, 3)), ("x",)),
         Node("conv", Xnor(signs), ("window",)),
         Node("sign", Threshold(cuts), ("conv",)),
         Node("pool", Pool(np.zeros(4, bool)), ("sign",)),
@@ -167,9 +167,17 @@ def wrong() -> Iterator[tuple[HardwareOp, Tensor, str]]:
     yield Xnor(signs, pe=2, simd=4, pixels=4), image, "pixels=4 must divide the 18 pixels of a frame"
     yield Xnor(signs, pe=1, simd=4, pixels=2), image, "pixels=2 needs whole pixels"
     yield Xnor(signs, pe=2, simd=4, pixels=2, loadable=True), image, "that are not loadable"
-    yield Patch((3, 3), simd=108, pixels=2), image, "must be windows of 36 values whose number divides the 4"
-    yield Patch((3, 3), simd=72, pixels=4), image, "pixels=4 must divide the 6 pixels of a row"
-    yield Patch((3, 3), simd=72, pixels=3), image, "pixels=3 complete the windows of several beats of 2"
+    yield (
+        ParallelWindow((3, 3), simd=108, pixels=2),
+        image,
+        "must be windows of 36 values whose number divides the 4",
+    )
+    yield ParallelWindow((3, 3), simd=72, pixels=4), image, "pixels=4 must divide the 6 pixels of a row"
+    yield (
+        ParallelWindow((3, 3), simd=72, pixels=3),
+        image,
+        "pixels=3 complete the windows of several beats of 2",
+    )
     yield Pool(np.zeros(4, bool), simd=4, pixels=3), image, "pixels=3 must .* be a multiple of the window's 2"
 
 

@@ -13,9 +13,9 @@ from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate import estimate
 from bnn2hw.folding import options, search, solver
-from bnn2hw.folding.space import Choices
+from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor
-from bnn2hw.ops import Add, Argmax, Concat, Mac, Multiply, Pool, Source, Threshold, Window, Xnor
+from bnn2hw.ops import Add, Argmax, Concat, Mac, Multiply, Pool, SlidingWindow, Source, Threshold, Xnor
 from bnn2hw.targets import boards
 from bnn2hw.targets.boards import Device
 from tests.support import mlp
@@ -42,7 +42,7 @@ class Grower:
         return self.add(Threshold(self.rng.choice(x.ints.values(), (x.channels, 1))), edge)
 
     def conv(self, edge: str, filters: int, size: int) -> str:
-        window = self.add(Window((size, size)), edge) if size > 1 else edge
+        window = self.add(SlidingWindow((size, size)), edge) if size > 1 else edge
         x = self.graph.types[window]
         weights = self.rng.choice(np.array([-1, 1], np.int8), (x.channels, filters))
         return self.add(Xnor(weights) if x.ints == BIPOLAR else Mac(weights), window)
@@ -127,7 +127,7 @@ def check_against_all(seed: int) -> None:
     rng = np.random.default_rng(seed)
     graph = next(g for s in itertools.count(1000 * seed) if count(g := Grower(s).grow()) <= MOST)
     device = DEVICES[seed % len(DEVICES)]
-    found, tried = all_foldings(graph, device), Choices(graph, device)
+    found, tried = all_foldings(graph, device), FoldingSpace(graph, device)
     for period in [tried.periods[0], *rng.choice(tried.periods, 4), tried.periods[-1] + 5]:
         quick = in_time(found, int(period))
         best = min(quick, key=lambda f: f.price)
@@ -192,7 +192,7 @@ def test_no_more_lanes_than_the_rate_needs(device: str, middle: tuple[int, int])
 def test_a_rate_may_need_another_folding_than_the_cheapest() -> None:
     """Block RAMs are cheaper than LUTs where there are many, but here there are too few."""
     graph, device = mlp(256, 64, 10), boards.device("xc7z020")
-    free = Choices(graph, device).least(256)
+    free = FoldingSpace(graph, device).least(256)
     assert free.cost.bram > 0
     scarce = replace(device, bram=int(free.cost.bram) - 1)
     # The scarcer a block, the more it counts; the price stays that of the device.
@@ -230,10 +230,10 @@ def test_nothing_is_found_where_nothing_fits() -> None:
 
 def test_wide_graphs_are_solved_as_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     graph, device = mlp(24, 8, 4), boards.device("xc7z020")
-    expected = Choices(graph, device).least(20)
+    expected = FoldingSpace(graph, device).least(20)
     monkeypatch.setattr(solver, "MOST", 1)
 
-    found = Choices(graph, device).least(20)
+    found = FoldingSpace(graph, device).least(20)
 
     assert found.proved
     assert found.price == pytest.approx(expected.price)

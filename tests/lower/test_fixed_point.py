@@ -15,7 +15,7 @@ from bnn2hw.lower.fixed_point import ANY, affine, kind_of
 from bnn2hw.lower.interpolate import NEAR, gridded, interpolated
 from bnn2hw.lower.piecewise import fit
 from bnn2hw.lower.probe import Chain
-from bnn2hw.ops import Affine, Curve, Table
+from bnn2hw.ops import Affine, Interpolation, Table
 from bnn2hw.ops.real import Pointwise
 from tests.support import networks as net
 
@@ -72,7 +72,7 @@ def test_a_step_that_fits_a_range_takes_no_bit_more() -> None:
         assert kind_of(np.array(low), np.array(high), np.array(step)) == grid
 
 
-@pytest.mark.parametrize(("bits", "kind"), [(24, Curve), (12, Table)])
+@pytest.mark.parametrize(("bits", "kind"), [(24, Interpolation), (12, Table)])
 def test_a_curve_is_lines_where_a_table_is_too_coarse(bits: int, kind: type) -> None:
     model = net.chain(
         (16,),
@@ -90,10 +90,10 @@ def test_a_curve_is_lines_where_a_table_is_too_coarse(bits: int, kind: type) -> 
 
     made = bnn2hw.compile(model, input=bnn2hw.Input("uint8", scale=1 / 255), calibration=x, bits=bits)
 
-    assert [type(n.op) for n in made.graph if isinstance(n.op, Curve | Table)] == [kind]
+    assert [type(n.op) for n in made.graph if isinstance(n.op, Interpolation | Table)] == [kind]
     made.simulate(x[:6], stalls=0.3, seed=1).check()
     [gate] = [d for d in made.deviation(x) if d.layer.startswith("gate")]
-    assert gate.largest < (3e-6 if kind is Curve else 4e-3)
+    assert gate.largest < (3e-6 if kind is Interpolation else 4e-3)
 
 
 def bent(x: Array) -> Array:

@@ -298,7 +298,7 @@ def test_colours_that_are_normalized_one_by_one(kernel: str | None, tmp_path: ob
     assert np.array_equal(accelerator.golden(floats), accelerator.golden(x))
     accelerator.simulate(x[:4]).check()
     accelerator.write(f"{tmp_path}/build")
-    assert bnn2hw.load(f"{tmp_path}/build").units == COLOURS
+    assert bnn2hw.load(f"{tmp_path}/build").input_specs == COLOURS
 
 
 def test_the_same_normalization_as_a_layer() -> None:
@@ -333,7 +333,7 @@ def test_inputs_of_several_kinds(tmp_path: object) -> None:
     assert np.array_equal(accelerator.golden(floats), accelerator.golden(x))
     accelerator.simulate({n: a[:4] for n, a in x.items()}, stalls=0.2, seed=3).check()
     accelerator.write(f"{tmp_path}/build")
-    assert bnn2hw.load(f"{tmp_path}/build").units == units
+    assert bnn2hw.load(f"{tmp_path}/build").input_specs == units
     with pytest.raises(InputError, match="names 'sound', which is no input; inputs: picture, facts"):
         bnn2hw.compile(model, input={"sound": PIXELS})
 

@@ -112,7 +112,7 @@ class MatVec(Pixelwise):
     def whole(self, *x: Tensor) -> bool:
         return self.synapse_folds * self.neuron_folds == 1
 
-    def around(self, *x: Tensor) -> tuple[int, ...]:
+    def vector_axes(self, *x: Tensor) -> tuple[int, ...]:
         return x[0].shape[: -self.axes]
 
     def meaning(self, x: Tensor) -> Meaning:

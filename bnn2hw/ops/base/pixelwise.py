@@ -38,7 +38,7 @@ class Pixelwise(HardwareOp):
         """Whether a beat of one copy is a whole vector, in and out."""
 
     @abstractmethod
-    def around(self, *x: Tensor) -> tuple[int, ...]:
+    def vector_axes(self, *x: Tensor) -> tuple[int, ...]:
         """The axes that count vectors."""
 
     @abstractmethod
@@ -54,7 +54,7 @@ class Pixelwise(HardwareOp):
         Raises:
             ValueError: `pixels` does not divide the vectors, or one is not whole.
         """
-        vectors = math.prod(self.around(*x))
+        vectors = math.prod(self.vector_axes(*x))
         if self.pixels < 1 or vectors % self.pixels:
             raise ValueError(f"pixels={self.pixels} must divide the {vectors} pixels of a frame")
         if self.pixels > 1 and (self.writable or not self.whole(*x)):
@@ -64,10 +64,10 @@ class Pixelwise(HardwareOp):
 
     def side_by_side(self, *x: Tensor) -> Iterator[Self]:
         """This op with each larger number of vectors per beat, up to a row of them."""
-        around = self.around(*x)
-        if around and not self.writable and self.whole(*x):
-            for pixels in divisors(math.prod(around)):
-                if 1 < pixels <= around[-1]:
+        vector_axes = self.vector_axes(*x)
+        if vector_axes and not self.writable and self.whole(*x):
+            for pixels in divisors(math.prod(vector_axes)):
+                if 1 < pixels <= vector_axes[-1]:
                     yield replace(self, pixels=pixels)
 
 
@@ -94,7 +94,7 @@ class Elementwise(Pixelwise):
         """Beats until the same constants are used again."""
         return 1 if self.rows == 1 else -(-self.rows // self.pe)
 
-    def quiet(self, x: Tensor) -> bool:
+    def pads_with_zero(self, x: Tensor) -> bool:
         """Whether constants of its own let padding be code 0; otherwise it is anything."""
         return False
 
@@ -123,7 +123,7 @@ class Elementwise(Pixelwise):
         if self.pixels > 1:
             return super().beats(*x)
         count = channels(x[0], self.rows, self.axes)
-        return Beats.of(self.pe, count), Beats.of(self.pe, count, zeros=self.quiet(x[0]))
+        return Beats.of(self.pe, count), Beats.of(self.pe, count, zeros=self.pads_with_zero(x[0]))
 
     def interval(self, *x: Tensor) -> int:
         return self.beats(*x)[0].count(x[0].size)
@@ -131,7 +131,7 @@ class Elementwise(Pixelwise):
     def whole(self, *x: Tensor) -> bool:
         return self.pe == channels(x[0], self.rows, self.axes)
 
-    def around(self, *x: Tensor) -> tuple[int, ...]:
+    def vector_axes(self, *x: Tensor) -> tuple[int, ...]:
         return x[0].shape[: -self.axes]
 
     def timing(self, *x: Tensor) -> Steps:

@@ -20,7 +20,7 @@ FINE = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Curve(Elementwise):
+class Interpolation(Elementwise):
     """y = (bases[s] · 2^low + slopes[s] · (x mod 2^low)) >> (low + FINE), s being the stretch ⌊x / 2^low⌋ of x.
 
     Stretches count from that of the domain's lowest integer. The shift rounds down; who wants the nearest adds half of
@@ -38,7 +38,7 @@ class Curve(Elementwise):
         pe: channels per beat; a copy of the lines serves two.
     """
 
-    kind: ClassVar[str] = "curve"
+    kind: ClassVar[str] = "interpolation"
     one_to_one: ClassVar[bool] = True
     stages: ClassVar[int] = 4
 

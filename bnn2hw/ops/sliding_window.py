@@ -78,18 +78,18 @@ class Windows(HardwareOp):
 
     def foldings(self, *x: Tensor) -> Iterator[Windows]:
         for simd in divisors(x[0].channels):
-            yield Window(self.kernel, self.stride, self.dilation, simd)
+            yield SlidingWindow(self.kernel, self.stride, self.dilation, simd)
         size, (_, columns) = self._taps * x[0].channels, self._grid(x[0])
         for pixels in divisors(x[0].shape[-2]):
             # A beat of that many pixels completes the windows of one beat at most.
             enough = (w for w in divisors(columns) if w * self.stride[1] >= pixels)
             windows = next(enough, 0)
             if windows and max(pixels, self._taps) > 1:
-                yield Patch(self.kernel, self.stride, self.dilation, windows * size, pixels)
+                yield ParallelWindow(self.kernel, self.stride, self.dilation, windows * size, pixels)
 
 
 @dataclass(frozen=True, eq=False)
-class Window(Windows):
+class SlidingWindow(Windows):
     """Windows as many beats, of some or all channels of a tap each.
 
     The memory holds twice the rows that a window spans in a ring: while the windows of a frame's last rows are
@@ -97,7 +97,7 @@ class Window(Windows):
     reading are independent but for the count of beats that lie in the ring. `simd` divides the number of channels.
     """
 
-    kind: ClassVar[str] = "window"
+    kind: ClassVar[str] = "sliding_window"
 
     def infer(self, *x: Tensor) -> Tensor:
         if x[0].channels % self.simd:
@@ -191,7 +191,7 @@ class Window(Windows):
 
 
 @dataclass(frozen=True, eq=False)
-class Patch(Windows):
+class ParallelWindow(Windows):
     """Whole windows, one or several neighbours per beat, while an image comes in by one or several pixels per beat.
 
     A memory holds the last rows, a word per beat of a row; of what comes out of it with each beat, registers hold as
@@ -205,7 +205,7 @@ class Patch(Windows):
         pixels: pixels per beat of the input; divides its columns.
     """
 
-    kind: ClassVar[str] = "patch"
+    kind: ClassVar[str] = "parallel_window"
 
     pixels: int = 1
 

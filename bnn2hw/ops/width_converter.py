@@ -14,7 +14,7 @@ from bnn2hw.targets.boards import Family
 
 
 @dataclass(frozen=True, eq=False)
-class Width(HardwareOp):
+class WidthConverter(HardwareOp):
     """The same values in beats of another width; one width must divide the other.
 
     Where `vector` is set, a side whose lanes do not divide it has ragged beats (see `Beats`), and a wide beat that
@@ -28,7 +28,7 @@ class Width(HardwareOp):
         zeros: whether padding that comes in is code 0.
     """
 
-    kind: ClassVar[str] = "width"
+    kind: ClassVar[str] = "width_converter"
 
     narrow: int
     ratio: int

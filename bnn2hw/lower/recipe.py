@@ -1,0 +1,47 @@
+"""How a model was lowered, so that other weights can be lowered in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bnn2hw.lower.outputs import Output
+
+Loadable = bool | Collection[str]
+"""Whether memories can be written at run time: all, none, or those of some layers."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model was lowered whose weights can be replaced by those of another one.
+
+    Attributes:
+        output: see `compile`.
+        bits: likewise.
+        loadable: likewise, the layers by name.
+        nodes: of the real form before any pass: name, layer, kind and shape.
+    """
+
+    output: Output | None
+    bits: int | Mapping[str, int] | None
+    loadable: bool | tuple[str, ...]
+    nodes: tuple[tuple[str, str, str, tuple[int, ...]], ...]
+
+    @property
+    def wanted(self) -> bool | frozenset[str]:
+        """`loadable` as lowering takes it: by node of the real form."""
+        if isinstance(self.loadable, bool):
+            return self.loadable
+        return frozenset(name for name, layer, _, _ in self.nodes if layer in self.loadable)
+
+    def facts(self) -> list[Any]:
+        """As plain data."""
+        return [self.output, self.bits, self.loadable, self.nodes]
+
+    @staticmethod
+    def of(facts: list[Any]) -> Recipe:
+        """The inverse of `facts`."""
+        output, bits, loadable, nodes = facts
+        named = loadable if isinstance(loadable, bool) else tuple(loadable)
+        return Recipe(output, bits, named, tuple((n, y, k, tuple(shape)) for n, y, k, shape in nodes))
