@@ -13,7 +13,7 @@ PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
     {"errors"},
     {"targets", "ir"},
-    {"ops", "golden", "estimate", "backends", "tools"},
+    {"ops", "golden", "estimate", "backends", "tools", "compile_cache"},
     {
         "artifacts",
         "dataflow",
