@@ -74,8 +74,8 @@ def test_a_cache_that_cannot_be_written(cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     builds = Builds()
 
-    assert (builds.entry("a") / "program").read_text() == "made"
-    assert builds.entry("a") == builds.entry("a")
+    assert (builds.entry("no cache") / "program").read_text() == "made"
+    assert builds.entry("no cache") == builds.entry("no cache")
     assert builds.count == 1
     assert cache.is_file()
 
@@ -91,7 +91,7 @@ def test_a_cache_on_a_full_disk(cache: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(compile_cache.shutil, "copy2", full)
 
-    assert (Builds().entry("a") / "program").read_text() == "made"
+    assert (Builds().entry("full disk") / "program").read_text() == "made"
     assert not list(cache.rglob("program"))
 
 
