@@ -11,7 +11,7 @@ from tests.support import ROOT
 
 PACKAGE = ROOT / "bnn2hw"
 FLOORS = (
-    {"errors"},
+    {"errors", "deprecation"},
     {"targets", "ir"},
     {"ops", "golden", "estimate", "backends", "tools"},
     {
