@@ -11,7 +11,7 @@ from bnn2hw.estimate import estimate
 from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.folding.space import FoldingPoint, FoldingSpace
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets.devices import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
 """By layer, the values of `pe`, `simd` and `pixels` of its matrix-vector unit (or of its other op, where it has none).
