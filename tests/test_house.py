@@ -20,7 +20,7 @@ FLOORS = tuple(
         frozenset,
         (
             {"errors", "progress", "version"},
-            {"data_files", "folders", "nn", "targets", "tools"},
+            {"compile_cache", "data_files", "folders", "nn", "targets", "tools"},
             {"ir"},
             {"ops"},
             {"estimate", "golden", "importers", "lower"},
