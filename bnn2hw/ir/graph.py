@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir.timing import Timing
 from bnn2hw.ir.types import Beats, Tensor
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 Array = NDArray[Any]
 Param = int | str | Array
