@@ -12,7 +12,7 @@ from bnn2hw.estimate import estimate
 from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.folding.space import FoldingPoint, FoldingSpace
 from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets.devices import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
 """The values of `pe`, `simd`, `lanes` and `pixels` by name of the layer's matrix-vector unit, or of another op.

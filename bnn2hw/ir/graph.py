@@ -16,7 +16,7 @@ from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Timing
 from bnn2hw.ir.types import Beats, Tensor
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 Array = NDArray[Any]
 Param = int | str | Array

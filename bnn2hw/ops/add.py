@@ -11,10 +11,10 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import uniform
-from bnn2hw.ops.base.costs import adder, by_lut, divisors, state_bits
+from bnn2hw.ops.base.costs import adder, divisors, state_bits
 from bnn2hw.ops.base.join import by_channel, coded, same_places, spanning, zero
 from bnn2hw.ops.base.pixelwise import Pixelwise
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +101,11 @@ class Add(Pixelwise):
         states = state_bits(x[0].channels // self.lanes) if self.first else 0
         constant = int(params["BOTH"] != 0 or params["ALONE"] != 0)
         # Channels without a second operand mask it, which a large LUT does within the adder.
-        mask = by_lut(family, x[1].ints.bits, 0) if self.first else 0
-        carry = by_lut(family, 0, 1)  # the highest bit of a sum is the chain's end
+        mask = family.coefficient("add.mask", 1, 0) * x[1].ints.bits if self.first else 0
+        carry = family.coefficient("add.carry", 0, 1)  # the highest bit of a sum is the chain's end
         return Cost(
             lut=self.lanes * ((1 + constant) * adder(family, bits) - carry + mask)
-            + by_lut(family, 2, 1) * states
+            + family.coefficient("add.state", 2, 1) * states
             + 4,
             ff=self.lanes * bits + states + 1,
         )

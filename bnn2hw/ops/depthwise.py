@@ -21,14 +21,13 @@ from bnn2hw.ops.base.channels import (
 )
 from bnn2hw.ops.base.costs import (
     adder,
-    by_lut,
     divisors,
     dsps,
     lutram_cost,
     state_bits,
     store_cost,
 )
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,13 +149,14 @@ class Depthwise(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         acc, inputs = self.infer(*x).ints.bits, x[0].ints.bits
-        absorbs = family.lut_inputs > 4 and not self.unit and dsps(family, inputs, self.weight_type.bits) > 0
+        absorbs = family.dsp_adds and not self.unit and dsps(family, inputs, self.weight_type.bits) > 0
         counters = state_bits(self.folds) + state_bits(self.positions) + 2
-        first = by_lut(family, 1.0, 0.0) * (acc if self.positions > 1 else 0)
+        first = family.coefficient("depthwise.first", 1.0, 0.0) * (acc if self.positions > 1 else 0)
         lane = Cost(lut=adder(family, acc) + first, ff=acc)
         if absorbs and self.folds == 1:  # such blocks add up too
             lane = Cost()
-        total = lane * self.lanes + Cost(lut=by_lut(family, 1.7, 1.0) * counters + 2, ff=counters + 1)
+        counter = family.coefficient("depthwise.counter", 1.7, 1.0)
+        total = lane * self.lanes + Cost(lut=counter * counters + 2, ff=counters + 1)
         if self.folds > 1:
             total += lutram_cost(family, self.folds, self.lanes * acc, ports=1, held=True)
         if self.unit:

@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Ranges, Steps, Tensor
-from bnn2hw.ops.base.costs import by_lut, divisors, rom_luts, state_bits
-from bnn2hw.targets.boards import Family
+from bnn2hw.ops.base.costs import divisors, rom_luts, state_bits
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +167,8 @@ class Pad(HardwareOp):
         border = bits * rom_luts(family, folds) if np.ptp(self._border(channels)) and folds > 1 else 0
         counters = position + state_bits(folds) + 3
         return Cost(
-            lut=by_lut(family, 3.4, 2.2) * position + converted + border + 4, ff=bits + held + counters
+            lut=family.coefficient("pad.position", 3.4, 2.2) * position + converted + border + 4,
+            ff=bits + held + counters,
         )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:

@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Ranges, Steps, Tensor
-from bnn2hw.ops.base.costs import by_lut, divisors, ram_cost, state_bits
-from bnn2hw.targets.boards import Family
+from bnn2hw.ops.base.costs import divisors, ram_cost, state_bits
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +171,8 @@ class SlidingWindow(Windows):
         )
         control = 7 * address + 3 * count + sum(map(state_bits, states)) - 5 * fixed
         logic = Cost(
-            lut=by_lut(family, 3.3, 1.5, ice40=2.09, gowin=2.58) * control
-            - by_lut(family, 76, 9.5, ice40=-14, gowin=2.4),
+            lut=family.coefficient("sliding_window.control", 3.3, 1.5) * control
+            - family.coefficient("sliding_window.saved", 76, 9.5),
             ff=5 * address + 2 * count + sum(map(state_bits, states)) + 5 + bits - fixed,
         )
         ring = ram_cost(family, words, bits)
@@ -276,11 +276,12 @@ class ParallelWindow(Windows):
         held = -(-reach // grain) * grain + self.pixels - grain
         counters = state_bits(height) + state_bits(width // self.pixels) + state_bits(self.stride[0])
         counters += state_bits(-(-max(reach, self._apart(x[0])) // grain) + 1) + 2 * state_bits(places)
-        select = (
-            by_lut(family, places / 2, max(1, (places - 1) / 3), ice40=0.76 * places) * reach * rows * pixel
-        )
+        small = family.coefficient("parallel_window.select", 0.5, 0.5) * places
+        select = family.by_lut(small, max(1, (places - 1) / 3)) * reach * rows * pixel
         logic = Cost(
-            lut=by_lut(family, 1.7, 1.0) * counters + 6 + select * (places > 1),
+            lut=family.coefficient("parallel_window.counter", 1.7, 1.0) * counters
+            + 6
+            + select * (places > 1),
             ff=counters + 2 + pixel * (rows * held + self.pixels),
         )
         if rows == 1:

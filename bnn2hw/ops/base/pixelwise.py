@@ -13,7 +13,7 @@ import numpy as np
 from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import channels
 from bnn2hw.ops.base.costs import check_folds, divisors, fold_sizes, worthwhile
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
