@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from bnn2hw.errors import Bnn2hwError, MissingToolError
 from bnn2hw.estimate import stepper
-from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node
+from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node, StreamOp
 from bnn2hw.ir.machine import Machine, first_output, machine
 from bnn2hw.ir.timing import Times
-from bnn2hw.ops.source import Source
 from bnn2hw.targets.devices import Device
 
 
@@ -95,8 +92,7 @@ def hardware_nodes(graph: Graph) -> Iterator[tuple[Node, HardwareOp]]:
 
 def interval(graph: Graph) -> int:
     """Cycles between frames: the slowest op's, or the input stream's own length."""
-    beats = [graph.types[n.name].size // n.op.lanes for n in graph if isinstance(n.op, Source)]
-    return max(beats + [op.interval(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)])
+    return max(n.op.interval(*graph.inputs_of(n)) for n in graph if isinstance(n.op, StreamOp))
 
 
 EXACT_STEPS = 1_000_000_000
@@ -118,13 +114,11 @@ def latency(graph: Graph) -> int:
     """
     written: dict[str, Times] = {}
     for node in graph:
-        if isinstance(node.op, Source):
-            written[node.name] = np.arange(graph.types[node.name].size // node.op.lanes, dtype=np.int64)
-        elif isinstance(node.op, HardwareOp):
+        if isinstance(node.op, StreamOp):
             timing = node.op.timing(*graph.inputs_of(node))
             written[node.name] = timing.asap(*(written[graph.wire(i)] for i in node.inputs)).written
     last = graph.wire(graph.outputs[0])
-    if isinstance(graph[last].op, Source):
+    if not graph[last].inputs:
         return 0
     bound = int(written[last][0])
     steps, limit = bound * len(written), 4 * bound + 1000
@@ -161,7 +155,7 @@ def machines(graph: Graph) -> tuple[dict[str, Machine], list[list[int]]]:
 def _inputs(graph: Graph) -> list[list[int]]:
     nodes = [n for n, _ in hardware_nodes(graph)]
     number = {n.name: i for i, n in enumerate(nodes)}
-    number |= {n.name: -1 - i for i, n in enumerate(n for n in graph if isinstance(n.op, Source))}
+    number |= {n.name: -1 - i for i, n in enumerate(graph.sources)}
     return [[number[graph.wire(i)] for i in n.inputs] for n in nodes]
 
 
