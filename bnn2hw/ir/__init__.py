@@ -13,6 +13,7 @@ from bnn2hw.ir.graph import (
     View,
     hardware_nodes,
 )
+from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Timing
 from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
 
@@ -32,6 +33,7 @@ __all__ = [
     "Op",
     "Param",
     "Queue",
+    "Ranges",
     "Steps",
     "Tensor",
     "Timing",

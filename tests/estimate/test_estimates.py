@@ -77,7 +77,7 @@ def test_the_records_name_the_ops_that_were_compared_with_synthesis(cost: Module
 
 def streamed(op: HardwareOp, *x: Tensor) -> bnn2hw.Accelerator:
     device = replace(devices.device("ecp5-25k"), family=UNCOMPARED)
-    return bnn2hw.Accelerator("small", alone(op, *x)), device, {}, bnn2hw.Input()
+    return bnn2hw.Accelerator("small", alone(op, *x), device, {}, bnn2hw.Input())
 
 
 UNCOMPARED = replace(
