@@ -22,6 +22,7 @@ def graph_to_json(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
             "name": node.name,
             "op": type(node.op).__name__,
             "inputs": list(node.inputs),
+            "layer": node.layer,
             "fields": {f.name: _plain(getattr(node.op, f.name), arrays) for f in fields(node.op)},
         }
         for node in graph
@@ -36,6 +37,7 @@ def graph_from_json(data: Mapping[str, Any], arrays: Mapping[str, Array]) -> Gra
             n["name"],
             OPS[n["op"]](**{k: _rich(v, arrays) for k, v in n["fields"].items()}),
             tuple(n["inputs"]),
+            n.get("layer", ""),
         )
         for n in data["nodes"]
     ]
