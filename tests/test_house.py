@@ -19,8 +19,8 @@ FLOORS = tuple(
     map(
         frozenset,
         (
-            {"errors", "progress", "version"},
-            {"data_files", "folders", "nn", "targets", "tools"},
+            {"deprecation", "errors", "progress", "version"},
+            {"compile_cache", "data_files", "folders", "nn", "targets", "tools"},
             {"ir"},
             {"ops"},
             {"estimate", "golden", "importers", "lower"},

@@ -255,6 +255,7 @@ def test_a_build_folder_without_layers_still_loads(model: object, tmp_path: Path
     (folder / "graph.json").write_text(json.dumps(graph))
     manifest = json.loads((folder / MANIFEST).read_text())
     manifest["files"]["graph.json"] = hashlib.sha256((folder / "graph.json").read_bytes()).hexdigest()
+    manifest["format"] = 1
     manifest["fidelity"] = {k: v for k, v in manifest["fidelity"].items() if k in ("act", "last")}
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
