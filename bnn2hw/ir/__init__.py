@@ -1,6 +1,7 @@
 """The one data structure that flows: a graph of ops over integer-typed tensors."""
 
 from bnn2hw.ir.graph import Array, Cost, Cycles, Graph, HardwareOp, Memory, Node, Op, Param, View
+from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Timing
 from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
 
@@ -20,6 +21,7 @@ __all__ = [
     "Op",
     "Param",
     "Queue",
+    "Ranges",
     "Steps",
     "Tensor",
     "Timing",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn2hw.errors import Bnn2hwError
+from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Timing
 from bnn2hw.ir.types import Beats, Tensor
 from bnn2hw.targets.families import Family
@@ -83,6 +84,16 @@ class Op(ABC):
     @abstractmethod
     def golden(self, *x: Array) -> Array:
         """Exact outputs for a batch (the first axis)."""
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        """Return the range of each channel of the output; the range of its type unless an op knows better.
+
+        Args:
+            x: Types of the inputs.
+            given: Ranges of the inputs.
+            y: Type of the output, as `infer` returns it.
+        """
+        return Ranges.of(y)
 
 
 class HardwareOp(Op):
@@ -198,6 +209,10 @@ class View(Op):
     def golden(self, *x: Array) -> Array:
         """The same values."""
         return x[0].reshape(x[0].shape[0], *self.shape)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        """Return the ranges of the input, for the output's channels."""
+        return given[0].over(y.channels)
 
 
 def _repeated(by_channel: float | tuple[float, ...], channels: int) -> float | tuple[float, ...]:

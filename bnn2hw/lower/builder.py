@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 
 from bnn2hw.errors import InputError, Problem
-from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Tensor, View
+from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Ranges, Tensor, View
 from bnn2hw.lower.probe import Chain
-from bnn2hw.lower.ranges import Bounds, after
 from bnn2hw.ops.real import RealOp
 
 
@@ -125,7 +124,7 @@ class Builder:
     fidelity: dict[str, Fidelity] = field(default_factory=dict)
     matches: dict[str, str] = field(default_factory=dict)
     types: dict[str, Tensor] = field(default_factory=dict)
-    bounds: dict[str, Bounds] = field(default_factory=dict)
+    bounds: dict[str, Ranges] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     """By edge: bound of Keras's rounding of its real value."""
     moved: set[str] = field(default_factory=set)
@@ -170,9 +169,9 @@ class Builder:
         return unique
 
     def _type(self, node: Node) -> None:
-        out = node.op.infer(*(self.types[i] for i in node.inputs))
-        self.types[node.name] = out
-        self.bounds[node.name] = after(node.op, [(self.types[i], self.bounds[i]) for i in node.inputs], out)
+        x, given = [self.types[i] for i in node.inputs], [self.bounds[i] for i in node.inputs]
+        y = self.types[node.name] = node.op.infer(*x)
+        self.bounds[node.name] = node.op.ranges(x, given, y)
 
     def loads(self, layer: str) -> bool:
         """True if the memories of a layer can be written at run time."""
@@ -220,7 +219,7 @@ class Builder:
     def chain(self, edge: Edge) -> Chain:
         """What follows an edge, as a function of its integers."""
         shape = self.real.types[edge.real].shape
-        low, high = (b.astype(np.int64) for b in self.bounds[edge.name])
+        low, high = self.bounds[edge.name].ends.astype(np.int64)
         return Chain(edge.ops, self.types[edge.name], shape, low, high)
 
     def sole(self, edge: Edge) -> bool:
