@@ -104,7 +104,10 @@ class _Lowering:
         pruned = self.b.graph(last)
         if all(isinstance(n.op, Source | View) for n in pruned):
             self.b.problem(
-                self.b.layers[self.graph.outputs[0]], "nothing to compute", "models with layers that compute", "add one"
+                self.b.layers[self.graph.outputs[0]],
+                "nothing to compute",
+                "models with layers that compute",
+                "add one",
             )
             raise UnsupportedError(self.b.problems)
         for node in pruned:

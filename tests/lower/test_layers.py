@@ -241,7 +241,9 @@ def test_a_layer_of_which_nothing_is_known_is_not_taken_for_exact() -> None:
     accelerator = compiled(used_twice())
     fewer = {name: f for name, f in accelerator.fidelity.items() if name != "act"}
 
-    with pytest.raises(Bnn2hwError, match=r"node 'act#2.fixed' comes from layer 'act', whose fidelity is not"):
+    with pytest.raises(
+        Bnn2hwError, match=r"node 'act#2.fixed' comes from layer 'act', whose fidelity is not"
+    ):
         str(replace(accelerator, fidelity=fewer))
 
 
