@@ -76,8 +76,7 @@ def recipe(
         InputError: `loadable` names what is no layer.
     """
     nodes = tuple(
-        (n.name, getattr(n.op, "layer", n.name), type(n.op).__name__, imported.graph.types[n.name].shape)
-        for n in imported.graph
+        (n.name, n.layer, type(n.op).__name__, imported.graph.types[n.name].shape) for n in imported.graph
     )
     if not isinstance(loadable, bool):
         layers = {layer for _, layer, _, _ in nodes}

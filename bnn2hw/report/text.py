@@ -7,7 +7,7 @@ from rich.table import Table
 
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.estimate.estimate import LUT_ERRORS, hardware_nodes
-from bnn2hw.ir import Cost
+from bnn2hw.ir import Cost, Node
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 
@@ -36,7 +36,7 @@ def table(accelerator: CompiledModel) -> Table:
             op.kind,
             "×".join(map(str, out.shape)),
             str(out.ints),
-            _fidelity(accelerator, node.name),
+            _fidelity(accelerator, node),
             *(str(getattr(op, knob, "")) for knob in ("pe", "simd", "lanes", "pixels")),
             f"{op.interval(*inputs):,}",
             *_figures(cost),
@@ -52,10 +52,9 @@ def _figures(cost: Cost) -> tuple[str, ...]:
     return tuple(f"{value:,.0f}" for value in (cost.lut, cost.ff, cost.bram, cost.dsp))
 
 
-def _fidelity(accelerator: CompiledModel, name: str) -> str:
-    layer = name if name in accelerator.fidelity else name.rsplit(".", 1)[0]
-    kind = accelerator.fidelity[layer].kind if layer in accelerator.fidelity else "exact"
-    off = accelerator.measured.get(name)
+def _fidelity(accelerator: CompiledModel, node: Node) -> str:
+    kind = accelerator.fidelity_of(node).kind
+    off = accelerator.measured.get(node.name)
     return f"{kind} {off.share:.0e}" if off and off.different else kind
 
 
