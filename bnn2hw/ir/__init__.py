@@ -1,6 +1,19 @@
 """The one data structure that flows: a graph of ops over integer-typed tensors."""
 
-from bnn2hw.ir.graph import Array, Cost, Cycles, Graph, HardwareOp, Memory, Node, Op, Param, StreamOp, View
+from bnn2hw.ir.graph import (
+    Array,
+    Cost,
+    Cycles,
+    Graph,
+    HardwareOp,
+    Memory,
+    Node,
+    Op,
+    Param,
+    StreamOp,
+    View,
+    hardware_nodes,
+)
 from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Supply, Timing
 from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
@@ -28,4 +41,5 @@ __all__ = [
     "Tensor",
     "Timing",
     "View",
+    "hardware_nodes",
 ]

@@ -270,11 +270,20 @@ def _repeated(by_channel: float | tuple[float, ...], channels: int) -> float | t
 
 @dataclass(frozen=True)
 class Node:
-    """An op in a graph; its output edge carries its name."""
+    """An op in a graph. Its name is also the name of its output edge.
+
+    Attributes:
+        name: Name of the node, unique in its graph.
+        op: The op.
+        inputs: Names of the edges that the op reads, in the order of its inputs.
+        layer: Name of the model's layer that the node was made from. The importer sets it and every pass keeps it.
+            It is empty in graphs that were not made from a model.
+    """
 
     name: str
     op: Op
     inputs: tuple[str, ...] = ()
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -282,7 +291,8 @@ class Graph:
     """Nodes in topological order and the names of the edges that leave the graph.
 
     Raises:
-        Bnn2hwError: a node is named twice, reads an edge that does not precede it, or does not fit its inputs.
+        Bnn2hwError: A node is named twice, reads an edge that does not precede it, does not fit its inputs, or has
+            no layer although other nodes have one.
     """
 
     nodes: tuple[Node, ...]
@@ -300,6 +310,11 @@ class Graph:
                 types[node.name] = node.op.infer(*(types[i] for i in node.inputs))
             except (ValueError, TypeError) as error:
                 raise Bnn2hwError(f"node '{node.name}' ({type(node.op).__name__}): {error}") from error
+        bare = [node.name for node in self.nodes if not node.layer]
+        if bare and len(bare) < len(self.nodes):
+            raise Bnn2hwError(
+                f"node '{bare[0]}' does not say which layer it was made from, although others do"
+            )
         for output in self.outputs:
             if output not in types:
                 raise Bnn2hwError(f"the graph has no edge '{output}' to give out")
@@ -348,3 +363,8 @@ class Graph:
     def map_ops(self, ops: Mapping[str, Op]) -> Graph:
         """The same graph with some nodes' ops replaced."""
         return Graph(tuple(replace(n, op=ops.get(n.name, n.op)) for n in self.nodes), self.outputs)
+
+
+def hardware_nodes(graph: Graph) -> Iterator[tuple[Node, HardwareOp]]:
+    """List the nodes that become hardware, each with its op."""
+    return ((n, n.op) for n in graph if isinstance(n.op, HardwareOp))
