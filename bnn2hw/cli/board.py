@@ -109,11 +109,11 @@ def _facts(board: known.Board) -> dict[str, Any]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 def predict(folder: Path, port: str, images: Path, frames: int | None, as_json: bool) -> None:
     """Send images to the board on PORT, which was programmed with the bitstream in FOLDER."""
-    from bnn2hw.deploy import host
+    from bnn2hw.deploy import host, link
 
-    shape = tuple(host.read_link(folder)["input"]["shape"])
+    shape = link.read_link(folder).input.tensor.shape
     x, labels = image_files.read(images, shape, frames)
-    with host.Device(port, folder) as device:
+    with host.SerialBoard(port, folder) as device:
         results = device.predict(x)
     accuracy = None if labels is None else float(np.mean(results == labels))
     if as_json:
@@ -164,6 +164,6 @@ def load_command(folder: Path, port: str, image_file: Path) -> None:
         raise InputError(f"the image '{image_file}' cannot be read: {error.strerror}") from error
     if not raw or len(raw) % 4:
         raise InputError(f"'{image_file}' is no image: it has {len(raw)} bytes, expected words of 4 bytes")
-    with host.Device(port, folder) as device:
-        device.load(np.frombuffer(raw, "<u4"))
-    click.echo(f"the board computes image {device.image:08x}")
+    with host.SerialBoard(port, folder) as device:
+        device.load_weights(np.frombuffer(raw, "<u4"))
+    click.echo(f"the board computes image {device.weight_image:08x}")
