@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnn2hw import golden
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import estimate
 from bnn2hw.estimate.estimate import Estimate
@@ -211,7 +211,7 @@ def laid_out(
     folded = fold(graph, device, fps, by_hand)
     while True:
         progress("laying out streams")
-        made = insert.connect(folded)
+        made = connect.connect(folded)
         needs = Estimate(Cycles(1, 1), estimate.cost(made, device), device)
         if needs.fits or fps is not None or by_hand:
             return made

@@ -11,7 +11,7 @@ import numpy as np
 from bnn2hw import pipeline
 from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect, insert
 from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
 from bnn2hw.lower.recipe import Recipe
@@ -139,7 +139,7 @@ def _streamed(old: Graph, new: Graph) -> Graph:
     Raises:
         UnsupportedError: its hardware is another, or weights differ that cannot be loaded.
     """
-    bare = insert.without_plumbing(old)
+    bare = insert.remove_fifos(old)
     problems = list(_other_nodes(bare, new))
     if problems:
         raise UnsupportedError(problems, REFUSED)
@@ -152,7 +152,7 @@ def _streamed(old: Graph, new: Graph) -> Graph:
     problems = [p for node in _makers(folded) for p in _differences(bare, folded, node)]
     if problems:
         raise UnsupportedError(problems, REFUSED)
-    return insert.connect(folded)
+    return connect.connect(folded)
 
 
 def _makers(graph: Graph) -> list[Node]:
