@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnn2hw.dataflow.insert import beats_out, hardware_op
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.ir import Graph, Handshakes, HardwareOp, Node, View
 from bnn2hw.ir.timing import Buffered, Steps, Times, backward
 from bnn2hw.ops.fifo import Fifo, needed_depth
@@ -73,7 +73,7 @@ class _Schedule:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.stages = _stages(graph)
-        self.period = estimate.interval(graph)
+        self.period = cycles.interval(graph)
         self.readers: dict[str, list[tuple[_Stage, int]]] = {s.name: [] for s in self.stages}
         for stage in self.stages:
             for port, name in enumerate(stage.before):

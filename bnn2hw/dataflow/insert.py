@@ -38,7 +38,7 @@ def remove_fifos(graph: Graph) -> Graph:
         if isinstance(node.op, Fifo | WidthConverter):
             replaced_by[node.name] = inputs[0]
         else:
-            nodes.append(Node(node.name, node.op, inputs))
+            nodes.append(replace(node, inputs=inputs))
     return Graph(tuple(nodes), tuple(replaced_by.get(o, o) for o in graph.outputs))
 
 
@@ -127,12 +127,12 @@ class _Inserter:
 
     def _chain(self, stem: str, ops: Sequence[Fifo | WidthConverter], edge: str) -> str:
         """Add ops one behind the other, and return the last edge."""
-        name = stem
+        name, layer = stem, self.graph[edge].layer
         for op in ops:
             beats = op.beats()[1]
             of = f"of{beats.vector}" if beats.vector else ""
             name = f"{name}.fifo" if isinstance(op, Fifo) else f"{stem}.to{beats.lanes}{of}"
-            edge = self._add(name, op, edge)
+            edge = self._add(name, op, edge, layer)
         return edge
 
     def _viewed(self, name: str, edge: str, stream: str, end: str) -> str:
@@ -147,8 +147,8 @@ class _Inserter:
         seen = self.graph.types[edge]
         if seen == self.graph.types[stream]:
             return end
-        return self._add(name, View(seen.shape, seen.scale, seen.offset), end)
+        return self._add(name, View(seen.shape, seen.scale, seen.offset), end, self.graph[stream].layer)
 
-    def _add(self, name: str, op: HardwareOp | View, edge: str) -> str:
-        self.nodes.append(Node(name, op, (edge,)))
+    def _add(self, name: str, op: HardwareOp | View, edge: str, layer: str) -> str:
+        self.nodes.append(Node(name, op, (edge,), layer))
         return name

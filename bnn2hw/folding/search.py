@@ -5,20 +5,20 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
+from bnn2hw import deprecation
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
-from bnn2hw.estimate import estimate
-from bnn2hw.estimate.estimate import Estimate
+from bnn2hw.estimate.resources import Utilization
 from bnn2hw.folding.space import FoldingPoint, FoldingSpace
-from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
-from bnn2hw.targets.boards import Device
+from bnn2hw.ir import Cost, Graph, HardwareOp, Op, hardware_nodes
+from bnn2hw.targets.devices import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
-"""By layer, the values of `pe`, `simd` and `pixels` of its matrix-vector unit (or of its other op, where it has none).
+"""The values of `pe`, `simd`, `lanes` and `pixels` by name of the layer's matrix-vector unit, or of another op.
 
 A `style` is what `bnn2hw.folding.unroll` has taken out before."""
 
-KNOBS = ("pe", "simd", "pixels")
+KNOBS = ("pe", "simd", "lanes", "pixels")
 """Fields of ops that a folding sets; an op without `pixels` takes one at most per beat."""
 
 FILL = 0.7
@@ -35,7 +35,7 @@ def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Fold
         return for_device(graph, device)
     period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {})
     found = _for_rate(graph, period, device, by_hand)
-    use = Estimate(Cycles(period, 0), found.cost, device)
+    use = Utilization(found.cost, device)
     if not use.fits:
         worst = max(use.use, key=lambda k: use.use[k])
         raise FoldingError(
@@ -90,7 +90,7 @@ def _fastest(choices: FoldingSpace) -> FoldingPoint:
     room, periods = _room(device, FILL), choices.periods
     best = choices.least(periods[-1], room)
     if best is None:
-        needs = Estimate(Cycles(1, 1), choices.cheapest(periods[-1]).cost, device).use
+        needs = Utilization(choices.cheapest(periods[-1]).cost, device).use
         use = {name: f"{share:.0%}" for name, share in needs.items()}
         raise FoldingError(
             f"the design does not fit {device.name} in any folding: the smallest needs {use['lut']} of the LUTs, "
@@ -142,7 +142,7 @@ def fastest(graph: Graph) -> int:
     """Fewest cycles per frame that any folding reaches."""
     return max(
         min(o.interval(*graph.inputs_of(n)) for o in op.foldings(*graph.inputs_of(n)))
-        for n, op in estimate.hardware_nodes(graph)
+        for n, op in hardware_nodes(graph)
     )
 
 
@@ -156,7 +156,7 @@ def slowest(graph: Graph, by_hand: Folding) -> int:
 def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     """The folding of a graph, streamed or not, in the form that `by_hand` takes."""
     bare = insert.remove_fifos(graph)
-    found = {n.name: _knobs(op) for n, op in estimate.hardware_nodes(bare)}
+    found = {n.name: _knobs(op) for n, op in hardware_nodes(bare)}
     told = {
         name: {k: v for k, v in knobs.items() if (k, v) != ("pixels", 1)} for name, knobs in found.items()
     }
@@ -178,7 +178,7 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
     Raises:
         FoldingError: it names no layer, has a key that this layer has not, or is none of its own.
     """
-    foldable = {n.name: (n, op) for n, op in estimate.hardware_nodes(graph) if _knobs(op)}
+    foldable = {n.name: (n, op) for n, op in hardware_nodes(graph) if _knobs(op)}
     ops: dict[str, Op] = {}
     for name, knobs in folding.items():
         if name not in foldable:
@@ -186,8 +186,16 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
                 f"the folding names a layer '{name}' that is not there; layers: {', '.join(foldable)}"
             )
         node, op = foldable[name]
-        ops[name] = _refolded(name, op, list(op.allowed(*graph.inputs_of(node))), knobs)
+        ops[name] = _refolded(name, op, list(op.allowed(*graph.inputs_of(node))), _today(name, op, knobs))
     return ops
+
+
+def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping[str, int | str]:
+    """A folding by hand in today's names: ops that move values have `lanes`, which foldings may still call `simd`."""
+    if "simd" not in knobs or hasattr(op, "simd") or not hasattr(op, "lanes"):
+        return knobs
+    deprecation.warn(f"layer '{name}': 'simd' is now 'lanes'; the old name works for one more version")
+    return {"lanes" if knob == "simd" else knob: value for knob, value in knobs.items()}
 
 
 def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:

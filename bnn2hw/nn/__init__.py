@@ -1,9 +1,10 @@
-"""The quantized Keras layer set: Larq's names and meanings on Keras 3.
+"""Quantized layers, quantizers and optimizers for Keras 3, with the names and the meaning of Larq.
 
-``import bnn2hw.nn as lq`` is the whole migration from ``import larq as lq``.
+To migrate from Larq, replace ``import larq as lq`` by ``import bnn2hw.nn as lq``.
 """
 
-from bnn2hw import __version__
+import keras
+
 from bnn2hw.nn import (
     activations,
     callbacks,
@@ -19,6 +20,10 @@ from bnn2hw.nn import (
     utils,
     zoo,
 )
+from bnn2hw.version import __version__
+
+if keras.backend.backend() == "tensorflow":
+    import bnn2hw.nn.tf_variable  # noqa: F401  (importing it registers the wrapper of TensorFlow's variables)
 
 __all__ = [
     "__version__",
