@@ -222,7 +222,7 @@ def test_images_that_the_hardware_refuses(fault: str) -> None:
         image = {"too short": image[:-1], "too long": np.append(image, 7), "no slices": image[:4]}[fault]
     x = np.random.default_rng(0).choice([-1, 1], (4, 16))
 
-    with pytest.raises(ToolError, match=r"^the design refused an image of its memories$"):
+    with pytest.raises(ToolError, match=r"^the design refused a weight image$"):
         simulate.simulate(
             accelerator.design,
             accelerator.graph,
