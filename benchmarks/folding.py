@@ -23,8 +23,8 @@ from bnn2hw.folding import pareto, search
 from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, Tensor
 from bnn2hw.ops import Add, Concat, Pad, Pool, SlidingWindow, Source, Threshold, Xnor
-from bnn2hw.targets import boards
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets import devices
+from bnn2hw.targets.devices import Device
 
 RNG = np.random.default_rng(0)
 
@@ -150,7 +150,7 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print(f"| {' | '.join(HEAD)} |", f"| {' | '.join(['---', *['---:'] * (len(HEAD) - 1)])} |", sep="\n")
     for name, (make, device) in NETWORKS.items():
-        print(f"| {' | '.join(row(name, make(), boards.device(device)))} |", flush=True)
+        print(f"| {' | '.join(row(name, make(), devices.device(device)))} |", flush=True)
 
 
 if __name__ == "__main__":

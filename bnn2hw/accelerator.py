@@ -36,7 +36,7 @@ from bnn2hw.simulation import hls_csim
 from bnn2hw.simulation import simulate as simulating
 from bnn2hw.simulation.simulate import Run
 from bnn2hw.synthesis.usage import Usage
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def load(folder: str | Path) -> Accelerator:
     return Accelerator(
         name=facts["name"],
         graph=graph,
-        device=boards.device(facts["device"]),
+        device=devices.device(facts["device"]),
         fidelity={layer: Fidelity(*f) for layer, f in facts["fidelity"].items()},
         measured={d[0]: Deviation(*d) for d in facts["measured"]},
         input_specs=source.from_facts(facts["units"]),
@@ -285,7 +285,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     backends.check(backend)
     if loadable and backend != "verilog":
         raise InputError("memories can be loadable with the Verilog backend only")
-    device = boards.device(target or boards.DEFAULT_DEVICE)
+    device = devices.device(target or devices.DEFAULT)
     best_of(output or "class")
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"fps must be a positive number, not {fps}")

@@ -15,7 +15,7 @@ from bnn2hw.ir import Graph, Tensor
 from bnn2hw.lower.builder import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.source import Source, Units
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets.devices import Device
 
 
 @dataclass(frozen=True)

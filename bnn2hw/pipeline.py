@@ -28,7 +28,7 @@ from bnn2hw.lower.outputs import Output
 from bnn2hw.lower.recipe import Loadable, Recipe
 from bnn2hw.ops.source import Input, Source, Units
 from bnn2hw.progress import Progress
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets.devices import Device
 
 if TYPE_CHECKING:
     from bnn2hw.importers.keras.model import Imported

@@ -19,7 +19,7 @@ FLOORS = tuple(
     map(
         frozenset,
         (
-            {"errors", "progress", "version"},
+            {"deprecation", "errors", "progress", "version"},
             {"compile_cache", "data_files", "folders", "nn", "targets", "tools"},
             {"ir"},
             {"ops"},

@@ -6,8 +6,8 @@ from bnn2hw.backends import hls, verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Graph
-from bnn2hw.targets import boards
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets import devices
+from bnn2hw.targets.devices import Device
 
 BACKENDS = {"verilog": "rtl", "hls": "hls"}
 """The folder of a written accelerator into which the sources of each backend go."""
@@ -28,7 +28,7 @@ def render(
     graph: Graph,
     *,
     summary: str = "",
-    device: Device = boards.DEVICES[boards.DEFAULT_DEVICE],
+    device: Device | None = None,
 ) -> Design:
     """The sources of a streamed graph.
 
@@ -36,12 +36,14 @@ def render(
         backend: one of `BACKENDS`.
         graph: in streamed form.
         summary: a line for the heads of the sources.
-        device: whose cells the sources may name, and what the scripts of the backend are for.
+        device: whose cells the sources may name, and what the scripts of the backend are for; None for
+            `devices.DEFAULT`.
 
     Raises:
         InputError: an unknown backend.
     """
     check(backend)
+    device = device or devices.device(devices.DEFAULT)
     if backend == "hls":
         return hls.render(graph, summary=summary, device=device)
     return verilog.render(graph, summary=summary, family=device.family)

@@ -15,16 +15,11 @@ from bnn2hw.data_files import data_dir
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.ir import Graph, HardwareOp, Memory, Node, View
 from bnn2hw.ops.base.costs import in_block_ram
-from bnn2hw.targets import boards
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets import devices
+from bnn2hw.targets.devices import Device
 
-PARTS = {
-    "xc7z020": "xc7z020clg400-1",
-    "xc7z045": "xc7z045ffg900-2",
-    "xczu5ev": "xczu5ev-sfvc784-1-e",
-    "xcu250": "xcu250-figd2104-2L-e",
-}
-"""Full part numbers of the devices that Vitis HLS knows; for others the scripts name the first."""
+DEFAULT_PART = "xc7z020"
+"""Device whose part number the scripts name if Vitis HLS does not know the one that was asked for."""
 
 CHUNK = 64
 """Bits of the longest literal, into which ROM words are cut."""
@@ -109,7 +104,7 @@ def render(
     graph: Graph,
     name: str = "bnn2hw_top",
     summary: str = "",
-    device: Device = boards.DEVICES[boards.DEFAULT_DEVICE],
+    device: Device | None = None,
 ) -> Design:
     """The HLS project of a streamed graph.
 
@@ -117,11 +112,12 @@ def render(
         graph: a graph in streamed form.
         name: the top function.
         summary: a line for the heads of the sources.
-        device: its clock and, where Vitis HLS knows it, its part go into the scripts.
+        device: its clock and, where Vitis HLS knows it, its part go into the scripts; None for `devices.DEFAULT`.
 
     Raises:
         Bnn2hwError: a queue follows another.
     """
+    device = device or devices.device(devices.DEFAULT)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(data_dir("templates") / "hls"),
         undefined=jinja2.StrictUndefined,
@@ -148,7 +144,7 @@ def render(
         "forks": layers.forks,
         "channels": layers.channels,
         "headers": modules,
-        "part": PARTS.get(device.name, next(iter(PARTS.values()))),
+        "part": device.vitis_part or devices.device(DEFAULT_PART).vitis_part,
         "clock_ns": 1000 / device.clock_mhz,
     }
     files = dict(layers.files)

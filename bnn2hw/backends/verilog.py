@@ -25,7 +25,7 @@ from bnn2hw.backends.design import (
 from bnn2hw.data_files import data_dir
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Cycles, Graph, HardwareOp, Memory, Node, Param
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,6 @@ class VerilogPort(Port):
         fill = f"{{{padding}{{{data}[{self.stream.bits - 1}]}}}}" if self.extends else f"{padding}'b0"
         return f"{{{fill}, {data}}}"
 
-
-CELLS = {"ecp5": ("CCU2C",), "xilinx": ("CARRY4", "LUT6")}
-"""Cells of a family that its own forms of modules name, which a simulator needs models of."""
 
 LOADABLE = "loadable_"
 """What the names of modules begin with whose memories can be written."""
@@ -200,7 +197,7 @@ def _models(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Behavioural models of the family's cells that the modules name, and the portable forms of these modules."""
     models, portable = {}, {}
-    for cell in CELLS.get(family.name, ()) if family else ():
+    for cell in family.cells if family else ():
         users = [file for file, text in modules.items() if f" {cell} " in text]
         if users:
             models[f"{cell}.sv"] = environment.get_template(f"cells/{cell}.sv.j2").render()

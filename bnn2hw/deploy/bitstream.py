@@ -21,10 +21,12 @@ from bnn2hw.ir import Graph
 from bnn2hw.ops import source
 from bnn2hw.progress import Progress, silent
 from bnn2hw.synthesis import synthesize
+from bnn2hw.synthesis.synthesize import Placement
 from bnn2hw.synthesis.toolchains import routable
 from bnn2hw.synthesis.usage import Usage
-from bnn2hw.targets import boards
-from bnn2hw.targets.boards import Board, Device
+from bnn2hw.targets import boards, devices
+from bnn2hw.targets.boards import Board
+from bnn2hw.targets.devices import Device
 
 FACTS = "usage.json"
 LINK = "link.json"
@@ -89,14 +91,14 @@ def _options(
     """What synthesis is told, the clock to plan with, and the host's part."""
     if isinstance(place, Board):
         made = serial_shell.on_board(design, place, clock_mhz=clock_mhz, baud=baud)
-        told = {"design": made.design, "package": place.package, "constraints": made.constraints}
-        told |= {"clock_mhz": made.clock_mhz, "clock_must": True}
+        placement = Placement(place.wiring.package, made.constraints, made.clock_mhz, clock_must=True)
+        told: dict[str, Any] = {"design": made.design, "placement": placement}
         return {"synth": told, "clock_mhz": made.clock_mhz, "link": made.link}
     if baud:
         raise InputError("a baud rate is for a board's serial line; name a board")
     clock = clock_mhz or place.clock_mhz
     wrapped, constraints = serial_shell.scan(design, place) if routable(place) else (design, None)
-    told = {"design": wrapped, "constraints": constraints, "clock_mhz": clock}
+    told = {"design": wrapped, "placement": Placement(constraints=constraints, clock_mhz=clock)}
     return {"synth": told, "clock_mhz": clock, "link": None}
 
 
@@ -172,4 +174,4 @@ def place_named(board: str | None, target: str | None, default: Device) -> Board
     """
     if board and target:
         raise InputError("name a board or a target, not both: a board has its device")
-    return boards.board(board) if board else boards.device(target) if target else default
+    return boards.board(board) if board else devices.device(target) if target else default

@@ -14,8 +14,9 @@ from bnn2hw.backends.loading import HEAD
 from bnn2hw.data_files import data_dir
 from bnn2hw.deploy import pll
 from bnn2hw.errors import InputError
-from bnn2hw.synthesis.toolchains import PARTS, ROUTERS
-from bnn2hw.targets.boards import Board, Device
+from bnn2hw.synthesis import toolchains
+from bnn2hw.targets.boards import Board
+from bnn2hw.targets.devices import Device
 
 PROTOCOL = 1
 """Version of what travels on the serial line."""
@@ -63,13 +64,14 @@ def on_board(
     Raises:
         InputError: no PLL setting makes the clock, the line is too fast for it, or an image is too large to be kept.
     """
-    wanted = clock_mhz or board.clock_mhz
-    setting = pll.solve(board.device.family, board.oscillator_mhz, wanted)
-    actual = setting.mhz if setting else board.oscillator_mhz
-    made = serial(design, actual, baud or board.baud)
+    wiring, (router, _) = board.wiring, toolchains.router(board.device)
+    setting = pll.solve(board.device, wiring.oscillator_mhz, clock_mhz or wiring.clock_mhz)
+    actual = setting.mhz if setting else wiring.oscillator_mhz
+    made = serial(design, actual, baud or wiring.baud)
     environment = _environment("boards")
-    facts = {"board": board, "pll": setting, "clock_mhz": actual, "family": board.device.family.name}
-    suffix = ROUTERS[board.device.family.name].constraints[1]
+    facts = {"board": board, "wiring": wiring, "pll": setting, "clock_mhz": actual}
+    facts["settings"] = setting.settings if setting else {}
+    suffix = router.constraints_suffix
     constraints = f"{board.name}{suffix}"
     files = {
         **made.design.files,
@@ -142,11 +144,13 @@ def scan(design: Design, device: Device) -> tuple[Design, str | None]:
         )
     )
     files = {**design.files, "bnn2hw_scan.sv": ascii_only(text)}
-    pins = PARTS[device.name].pins
-    if pins:
-        names = ("clk", "scan_in", "scan_out")
-        files["scan.cst"] = "".join(f'IO_LOC "{n}" {p};\n' for n, p in zip(names, pins, strict=True))
-    return replace(design, top="bnn2hw_scan", files=files), "scan.cst" if pins else None
+    router, part = toolchains.router(device)
+    constraints = None
+    if part.pins:
+        pins = dict(zip(("clk", "scan_in", "scan_out"), part.pins, strict=True))
+        constraints = f"scan{router.constraints_suffix}"
+        files[constraints] = _environment("boards").get_template(f"{constraints}.j2").render(pins=pins)
+    return replace(design, top="bnn2hw_scan", files=files), constraints
 
 
 def _environment(folder: str) -> jinja2.Environment:

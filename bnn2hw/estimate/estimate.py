@@ -13,7 +13,7 @@ from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Node
 from bnn2hw.ir.machine import Machine, first_output, machine
 from bnn2hw.ir.timing import Times
 from bnn2hw.ops.source import Source
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets.devices import Device
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 from bnn2hw.dataflow import converters
 from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops.source import Source
-from bnn2hw.targets.boards import Device, Family
+from bnn2hw.targets.devices import Device
+from bnn2hw.targets.families import Family
 
 BLOCK_WEIGHT = 0.5
 """What block RAMs' and DSPs' shares of the device count beside that of LUTs: many blocks of both lie idle."""

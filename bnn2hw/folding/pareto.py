@@ -16,7 +16,7 @@ from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.folding import search, unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.ir import Cost, Cycles, Graph
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets.devices import Device
 
 WIDTH = 100
 

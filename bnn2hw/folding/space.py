@@ -23,7 +23,7 @@ from bnn2hw.folding.solver import CostTable, Program
 from bnn2hw.ir import Array, Cost, Graph, HardwareOp, Op
 from bnn2hw.ops.base.costs import divisors
 from bnn2hw.ops.source import Source
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets.devices import Device
 
 PARENTS = 6
 """Wholes that are crossed with each other to find one that fits."""

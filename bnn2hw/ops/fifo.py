@@ -11,8 +11,8 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Beats, Cost, HardwareOp, Ints, Queue, Tensor
 from bnn2hw.ir.timing import Times
-from bnn2hw.ops.base.costs import by_lut, ram_cost, state_bits
-from bnn2hw.targets.boards import Family
+from bnn2hw.ops.base.costs import ram_cost, state_bits
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Fifo(HardwareOp):
     """Passes beats on in order, one cycle later at the earliest; both handshakes are registered.
 
     Attributes:
-        simd: values per beat.
+        lanes: values per beat.
         depth: beats that it holds; at least 2, with which it passes one beat per cycle.
         vector: of ragged beats (see `Beats`).
         zeros: likewise.
@@ -28,7 +28,7 @@ class Fifo(HardwareOp):
 
     kind: ClassVar[str] = "fifo"
 
-    simd: int = 1
+    lanes: int = 1
     depth: int = 2
     vector: int = 0
     zeros: bool = False
@@ -39,20 +39,20 @@ class Fifo(HardwareOp):
         return cls(beats.lanes, vector=beats.vector, zeros=beats.zeros)
 
     def infer(self, *x: Tensor) -> Tensor:
-        if x[0].size % (self.vector or self.simd) or self.depth < 2:
+        if x[0].size % (self.vector or self.lanes) or self.depth < 2:
             raise ValueError(
-                f"{self.vector or self.simd} must divide {x[0].size} values and depth={self.depth} be at least 2"
+                f"{self.vector or self.lanes} must divide {x[0].size} values and depth={self.depth} be at least 2"
             )
         return x[0]
 
     def golden(self, *x: Array) -> Array:
         return x[0]
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd, self.simd
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.lanes, self.lanes
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
-        beats = Beats(self.simd, self.vector, self.zeros)
+        beats = Beats(self.lanes, self.vector, self.zeros)
         return beats, beats
 
     def interval(self, *x: Tensor) -> int:
@@ -63,12 +63,12 @@ class Fifo(HardwareOp):
         return Queue(every, every, latency=1, depth=self.depth)
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
-        return {"BITS": self.simd * x[0].ints.bits, "DEPTH": self.depth}
+        return {"BITS": self.lanes * x[0].ints.bits, "DEPTH": self.depth}
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        bits = self.simd * x[0].ints.bits
+        bits = self.lanes * x[0].ints.bits
         if self.depth == 2:
-            return Cost(lut=bits + by_lut(family, 8, 5), ff=2 * bits + 4)
+            return Cost(lut=bits + family.coefficient("fifo.pair", 8, 5), ff=2 * bits + 4)
         ring, count = ram_cost(family, self.depth - 1, bits), state_bits(self.depth)
         # Behind a block RAM, the word that passes it by waits in registers of its own.
         beside = 2 * bits if ring.bram else 0
@@ -76,17 +76,20 @@ class Fifo(HardwareOp):
         pointer, wraps = state_bits(self.depth - 1), (self.depth - 1) & (self.depth - 2) == 0
         wrap = (0 if ring.bram else -1) * pointer if wraps else 0.9 * pointer
         logic = Cost(
-            lut=by_lut(family, 8.2, 5.0) * count + wrap + bits + by_lut(family, beside / 2, 0),
+            lut=family.coefficient("fifo.count", 8.2, 5.0) * count
+            + wrap
+            + bits
+            + family.coefficient("fifo.bypass", 0.5, 0) * beside,
             ff=2 * pointer + count + 4 + beside,
         )
         return logic + ring
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
-        yield cls(simd=2, depth=2), (Tensor((3, 4), BIPOLAR),)
-        yield cls(simd=1, depth=3), (Tensor((7,), Ints(-4, 3)),)
-        yield cls(simd=3, depth=20), (Tensor((4, 6), Ints(0, 5)),)
-        yield cls(simd=3, depth=2, vector=5, zeros=True), (Tensor((4, 5), Ints(0, 5)),)
+        yield cls(lanes=2, depth=2), (Tensor((3, 4), BIPOLAR),)
+        yield cls(lanes=1, depth=3), (Tensor((7,), Ints(-4, 3)),)
+        yield cls(lanes=3, depth=20), (Tensor((4, 6), Ints(0, 5)),)
+        yield cls(lanes=3, depth=2, vector=5, zeros=True), (Tensor((4, 5), Ints(0, 5)),)
 
 
 _SAMPLE = 256

@@ -20,7 +20,7 @@ from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import gate_level
-from bnn2hw.targets import boards
+from bnn2hw.targets import families
 from tests.support import alone, random_frames
 from tests.support import networks as net
 
@@ -72,8 +72,8 @@ def test_the_cells_that_synthesis_made_are_reloaded(tmp_path: Path) -> None:
         pytest.skip(str(error))
     [(op, x)] = [(op, x) for op, x in Xnor.examples() if op.writable and op.far]
     graphs = [alone(o, *x) for o in (op, another(op, 1))]
-    design = verilog.render(graphs[0], family=boards.ICE40)
-    netlist = gate_level.of(design, boards.ICE40, tmp_path)
+    design = verilog.render(graphs[0], family=families.family("ice40"))
+    netlist = gate_level.of(design, families.family("ice40"), tmp_path)
     reload = simulate.Reload(2, loading.image(graphs[1], design.load), graphs[1])
 
     run = simulate.simulate(

@@ -21,10 +21,10 @@ from bnn2hw.ops.base import costs, matvec, pixelwise
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 from bnn2hw.simulation import simulate
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices
 from tests.support import mlp, random_frames
 
-LARGE = boards.device("xcu250")
+LARGE = devices.device("xcu250")
 FRAMES = 6
 
 
@@ -178,7 +178,7 @@ def dividing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_search_takes_what_does_not_divide_where_that_is_cheaper(
     widths: tuple[int, ...], period: int, saved: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph, device = mlp(*widths), boards.device("ecp5-85k")
+    graph, device = mlp(*widths), devices.device("ecp5-85k")
     found = FoldingSpace(graph, device).least(period)
     folded = graph.map_ops(found.ops)
     dividing(monkeypatch)

@@ -16,7 +16,7 @@ from bnn2hw.estimate import estimate
 from bnn2hw.folding import search
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import ParallelWindow, Pool, SlidingWindow, Source, Threshold, Xnor
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices
 from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
@@ -134,7 +134,7 @@ def conv(width: int = 20) -> Graph:
 
 
 def test_by_hand() -> None:
-    graph, device = conv(), boards.device("xc7z045")
+    graph, device = conv(), devices.device("xc7z045")
 
     folded = search.chosen(graph, device, by_hand={"conv": {"pixels": 3}})
 
@@ -158,7 +158,7 @@ def test_by_hand() -> None:
 )
 def test_by_hand_what_does_not_divide(by_hand: dict[str, dict[str, int]], message: str) -> None:
     with pytest.raises(FoldingError, match=message):
-        search.for_rate(conv(), 1000, boards.device("xc7z045"), by_hand)
+        search.for_rate(conv(), 1000, devices.device("xc7z045"), by_hand)
 
 
 def wrong() -> Iterator[tuple[HardwareOp, Tensor, str]]:
@@ -168,17 +168,21 @@ def wrong() -> Iterator[tuple[HardwareOp, Tensor, str]]:
     yield Xnor(signs, pe=1, simd=4, pixels=2), image, "pixels=2 needs whole pixels"
     yield Xnor(signs, pe=2, simd=4, pixels=2, loadable=True), image, "that are not loadable"
     yield (
-        ParallelWindow((3, 3), simd=108, pixels=2),
+        ParallelWindow((3, 3), lanes=108, pixels=2),
         image,
         "must be windows of 36 values whose number divides the 4",
     )
-    yield ParallelWindow((3, 3), simd=72, pixels=4), image, "pixels=4 must divide the 6 pixels of a row"
+    yield ParallelWindow((3, 3), lanes=72, pixels=4), image, "pixels=4 must divide the 6 pixels of a row"
     yield (
-        ParallelWindow((3, 3), simd=72, pixels=3),
+        ParallelWindow((3, 3), lanes=72, pixels=3),
         image,
         "pixels=3 complete the windows of several beats of 2",
     )
-    yield Pool(np.zeros(4, bool), simd=4, pixels=3), image, "pixels=3 must .* be a multiple of the window's 2"
+    yield (
+        Pool(np.zeros(4, bool), lanes=4, pixels=3),
+        image,
+        "pixels=3 must .* be a multiple of the window's 2",
+    )
 
 
 @pytest.mark.parametrize(("op", "x", "message"), list(wrong()))

@@ -17,7 +17,7 @@ from bnn2hw.estimate import estimate
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold, Xnor
-from bnn2hw.targets import boards
+from bnn2hw.targets import families
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -55,7 +55,7 @@ def family_forms() -> list[ParameterSet]:
     for kind in HARDWARE_OPS:
         for i, (op, x) in enumerate(kind.examples()):
             portable = verilog.render(alone(op, *x))
-            for family in (boards.ECP5, boards.XILINX, boards.ICE40):
+            for family in (families.family("ecp5"), families.family("xilinx"), families.family("ice40")):
                 design = verilog.render(alone(op, *x), family=family)
                 if design.files != portable.files:
                     found.append(pytest.param(op, x, design, id=f"{op.kind}-{i}-{family.name}"))

@@ -15,7 +15,6 @@ from bnn2hw.ops.base.channels import Meaning, uniform
 from bnn2hw.ops.base.costs import (
     adder,
     block_ram_rows,
-    by_lut,
     check_folds,
     fold_sizes,
     ram_cost,
@@ -24,7 +23,7 @@ from bnn2hw.ops.base.costs import (
     worthwhile,
 )
 from bnn2hw.ops.base.pixelwise import Pixelwise
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 T = TypeVar("T")
 
@@ -150,7 +149,7 @@ class MatVec(Pixelwise):
         sample = Tensor(x[0].shape[1:])
         return self.dot(x[0]).reshape(x[0].shape[0], *self.outer(sample), self.mh)
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd * self.pixels, self.pe * self.pixels
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
@@ -222,7 +221,8 @@ class MatVec(Pixelwise):
         acc = self.pe * sum_bits
         total = self.schedule_cost(family, x) + Cost(ff=acc)
         if self.synapse_folds > 1:
-            total += Cost(lut=self.pe * adder(family, sum_bits) + by_lut(family, 1.3, 1.0, ice40=0) * acc)
+            accumulator = family.coefficient("matvec.accumulator", 1.3, 1.0) * acc
+            total += Cost(lut=self.pe * adder(family, sum_bits) + accumulator)
         return total
 
     def schedule_cost(self, family: Family, x: Tensor) -> Cost:
@@ -231,8 +231,9 @@ class MatVec(Pixelwise):
         depth, word = self.pipeline(x) - 1, self.pe * self.simd * self.weight_bits
         counters = state_bits(self.synapse_folds) + state_bits(folds) + 4
         # Of the three flags that travel with the data, two become shift registers where LUTs can be such.
-        flags = depth * (by_lut(family, 3, 1) if self.synapse_folds > 1 else 1)
-        lut = by_lut(family, 1.7, 1.0) * counters + (beat if self.neuron_folds > 1 else 0)
+        flags = depth * (family.coefficient("matvec.flag", 3, 1) if self.synapse_folds > 1 else 1)
+        counter = family.coefficient("matvec.counter", 1.7, 1.0)
+        lut = counter * counters + (beat if self.neuron_folds > 1 else 0)
         weights = store_cost(family, folds, word, loadable=self.loadable)
         second_register = weights.ff
         if weights.bram and not (family.bram_registers and block_ram_rows(family, folds, word) == 1):

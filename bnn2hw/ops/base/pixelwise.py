@@ -13,7 +13,7 @@ import numpy as np
 from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Steps, Tensor
 from bnn2hw.ops.base.channels import channels
 from bnn2hw.ops.base.costs import check_folds, divisors, fold_sizes, worthwhile
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class Elementwise(Pixelwise):
         self.check_pixels(*x)
         return count
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.pe * self.pixels, self.pe * self.pixels
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
