@@ -16,7 +16,6 @@ from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.affine import Affine
-from bnn2hw.ops.real import RealOp
 from bnn2hw.ops.source import Source
 from bnn2hw.progress import Progress
 
@@ -57,7 +56,7 @@ def check(graph: Graph, how: Recipe) -> None:
         if isinstance(node.op, Affine) and node.name in behind and node.op.shift:
             problems.append(
                 Problem(
-                    node.name.removesuffix(".fixed"),
+                    node.layer,
                     "scales real numbers in fixed point, whose widths follow from the weights before it",
                     "loadable layers whose activations are quantized",
                     "quantize the activation there, or name the layers that are to be loadable",
@@ -122,8 +121,7 @@ def _renamed(imported: Imported, how: Recipe) -> Imported:
     names = {n.name: name for n, (name, _, _, _) in zip(nodes, how.nodes, strict=True)}
     made = []
     for node, (name, layer, _, _) in zip(nodes, how.nodes, strict=True):
-        op = replace(node.op, layer=layer) if isinstance(node.op, RealOp) else node.op
-        made.append(Node(name, op, tuple(names[i] for i in node.inputs)))
+        made.append(Node(name, node.op, tuple(names[i] for i in node.inputs), layer))
     graph = Graph(tuple(made), tuple(names[o] for o in imported.graph.outputs))
     inputs = {names[n]: wire for n, wire in imported.inputs.items()}
     return replace(imported, graph=graph, inputs=inputs)
@@ -187,12 +185,11 @@ def _differences(old: Graph, new: Graph, node: Node) -> Iterator[Problem]:
             constants = {n: m.codes for n, m in there.op.memories(*before).items()}
             changed = {n: m.codes for n, m in node.op.memories(*x).items()}
             if not all(np.array_equal(constants[n], changed[n]) for n in constants):
-                name = node.name.split(".")[0]
                 yield Problem(
                     node.name,
                     "its constants have changed, and they are not loadable",
                     "new weights and thresholds of loadable layers",
-                    f"compile with loadable=True or with '{name}' among the loadable layers",
+                    f"compile with loadable=True or with '{node.layer}' among the loadable layers",
                 )
     if found:
         yield Problem(node.name, found, SAME, ANEW)

@@ -71,6 +71,7 @@ def _facts(accelerator: Accelerator) -> dict[str, Any]:
         "fps": estimate.fps,
         "cost": {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp},
         "use": estimate.use,
+        "uncalibrated": list(estimate.uncalibrated),
         "folding": accelerator.folding(),
         "fidelity": {layer: {"kind": f.kind, "why": f.why} for layer, f in accelerator.fidelity.items()},
     }

@@ -21,7 +21,7 @@ import numpy as np
 
 from bnn2hw.dataflow import converters
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.ir import Beats, Graph, Handshakes, HardwareOp, Node, View
 from bnn2hw.ir.timing import Buffered, Steps, Times, backward
 from bnn2hw.ops.base.matvec import MatVec
@@ -93,12 +93,12 @@ class _Inserter:
 
     def _laid(self, stem: str, ops: Sequence[Fifo | WidthConverter], edge: str) -> str:
         """The edge at the end of some plumbing."""
-        name = stem
+        name, layer = stem, self.graph[edge].layer
         for op in ops:
             beats = op.beats()[1]
             of = f"of{beats.vector}" if beats.vector else ""
             name = f"{name}.fifo" if isinstance(op, Fifo) else f"{stem}.to{beats.lanes}{of}"
-            edge = self._add(name, op, edge)
+            edge = self._add(name, op, edge, layer)
         return edge
 
     def _output(self, number: int) -> str:
@@ -114,10 +114,10 @@ class _Inserter:
         seen = self.graph.types[edge]
         if seen == self.graph.types[wire]:
             return feeds
-        return self._add(name, View(seen.shape, seen.scale, seen.offset), feeds)
+        return self._add(name, View(seen.shape, seen.scale, seen.offset), feeds, self.graph[wire].layer)
 
-    def _add(self, name: str, op: HardwareOp | View, edge: str) -> str:
-        self.nodes.append(Node(name, op, (edge,)))
+    def _add(self, name: str, op: HardwareOp | View, edge: str, layer: str) -> str:
+        self.nodes.append(Node(name, op, (edge,), layer))
         return name
 
 
@@ -130,7 +130,7 @@ def without_plumbing(graph: Graph) -> Graph:
         if isinstance(node.op, Fifo | WidthConverter):
             stands_for[node.name] = inputs[0]
         else:
-            nodes.append(Node(node.name, node.op, inputs))
+            nodes.append(replace(node, inputs=inputs))
     return Graph(tuple(nodes), tuple(stands_for.get(o, o) for o in graph.outputs))
 
 
@@ -203,7 +203,7 @@ class _Schedule:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.stages = _stages(graph)
-        self.period = estimate.interval(graph)
+        self.period = cycles.interval(graph)
         self.readers: dict[str, list[tuple[_Stage, int]]] = {s.name: [] for s in self.stages}
         for stage in self.stages:
             for port, name in enumerate(stage.before):

@@ -1,6 +1,19 @@
 """The one data structure that flows: a graph of ops over integer-typed tensors."""
 
-from bnn2hw.ir.graph import Array, Cost, Cycles, Graph, HardwareOp, Memory, Node, Op, Param, View
+from bnn2hw.ir.graph import (
+    Array,
+    Cost,
+    Cycles,
+    Graph,
+    HardwareOp,
+    Memory,
+    Node,
+    Op,
+    Param,
+    View,
+    hardware_nodes,
+)
+from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Timing
 from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
 
@@ -20,8 +33,10 @@ __all__ = [
     "Op",
     "Param",
     "Queue",
+    "Ranges",
     "Steps",
     "Tensor",
     "Timing",
     "View",
+    "hardware_nodes",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn2hw.errors import Bnn2hwError
+from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Timing
 from bnn2hw.ir.types import Beats, Tensor
 from bnn2hw.targets.families import Family
@@ -83,6 +84,16 @@ class Op(ABC):
     @abstractmethod
     def golden(self, *x: Array) -> Array:
         """Exact outputs for a batch (the first axis)."""
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        """Return the range of each channel of the output; the range of its type unless an op knows better.
+
+        Args:
+            x: Types of the inputs.
+            given: Ranges of the inputs.
+            y: Type of the output, as `infer` returns it.
+        """
+        return Ranges.of(y)
 
 
 class HardwareOp(Op):
@@ -199,6 +210,10 @@ class View(Op):
         """The same values."""
         return x[0].reshape(x[0].shape[0], *self.shape)
 
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        """Return the ranges of the input, for the output's channels."""
+        return given[0].over(y.channels)
+
 
 def _repeated(by_channel: float | tuple[float, ...], channels: int) -> float | tuple[float, ...]:
     """What holds for each channel, for another number of channels.
@@ -217,11 +232,20 @@ def _repeated(by_channel: float | tuple[float, ...], channels: int) -> float | t
 
 @dataclass(frozen=True)
 class Node:
-    """An op in a graph; its output edge carries its name."""
+    """An op in a graph. Its name is also the name of its output edge.
+
+    Attributes:
+        name: Name of the node, unique in its graph.
+        op: The op.
+        inputs: Names of the edges that the op reads, in the order of its inputs.
+        layer: Name of the model's layer that the node was made from. The importer sets it and every pass keeps it.
+            It is empty in graphs that were not made from a model.
+    """
 
     name: str
     op: Op
     inputs: tuple[str, ...] = ()
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -229,7 +253,8 @@ class Graph:
     """Nodes in topological order and the names of the edges that leave the graph.
 
     Raises:
-        Bnn2hwError: a node is named twice, reads an edge that does not precede it, or does not fit its inputs.
+        Bnn2hwError: A node is named twice, reads an edge that does not precede it, does not fit its inputs, or has
+            no layer although other nodes have one.
     """
 
     nodes: tuple[Node, ...]
@@ -247,6 +272,11 @@ class Graph:
                 types[node.name] = node.op.infer(*(types[i] for i in node.inputs))
             except (ValueError, TypeError) as error:
                 raise Bnn2hwError(f"node '{node.name}' ({type(node.op).__name__}): {error}") from error
+        bare = [node.name for node in self.nodes if not node.layer]
+        if bare and len(bare) < len(self.nodes):
+            raise Bnn2hwError(
+                f"node '{bare[0]}' does not say which layer it was made from, although others do"
+            )
         for output in self.outputs:
             if output not in types:
                 raise Bnn2hwError(f"the graph has no edge '{output}' to give out")
@@ -290,3 +320,8 @@ class Graph:
     def map_ops(self, ops: Mapping[str, Op]) -> Graph:
         """The same graph with some nodes' ops replaced."""
         return Graph(tuple(replace(n, op=ops.get(n.name, n.op)) for n in self.nodes), self.outputs)
+
+
+def hardware_nodes(graph: Graph) -> Iterator[tuple[Node, HardwareOp]]:
+    """List the nodes that become hardware, each with its op."""
+    return ((n, n.op) for n in graph if isinstance(n.op, HardwareOp))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import uniform
 from bnn2hw.ops.base.costs import adder, divisors, state_bits
 from bnn2hw.ops.base.join import by_channel, coded, same_places, spanning, zero
@@ -57,6 +57,11 @@ class Add(Pixelwise):
         total = x[0].astype(np.int64)
         total[..., self.first :] += x[1]
         return total
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        total = given[0].ends
+        total[:, self.first :] += given[1].ends
+        return Ranges(*total)
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes * self.pixels, self.lanes * self.pixels

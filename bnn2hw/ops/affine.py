@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import Array, Cost, Ints, Memory, Tensor
+from bnn2hw.ir import Array, Cost, Ints, Memory, Ranges, Tensor
 from bnn2hw.ops.base.channels import Meaning, signed_bits
 from bnn2hw.ops.base.costs import (
     adder,
@@ -123,6 +123,14 @@ class Affine(Elementwise):
         sums = slopes * (values >> self.drop) + biases
         y: Array = np.clip(sums >> self.shift, self.type.lo, self.type.hi)
         return y.reshape(x[0].shape)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        # A function of straight pieces has its extremes at the ends of its range and of its pieces.
+        lo, hi = given[0].over(y.channels).ends
+        cuts = np.broadcast_to(self.cuts.T, (self.segments - 1, max(self.rows, y.channels)))
+        cuts = cuts.reshape(-1, y.channels)
+        at = np.clip(np.concatenate([[lo, hi], cuts, cuts - x[0].ints.step]), lo, hi)
+        return self.at_points(at, y)
 
     def _codes(self, x: Tensor) -> _Codes:
         """The constants for wire codes; those of segments that no input is in are 0."""

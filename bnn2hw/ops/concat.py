@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import uniform
 from bnn2hw.ops.base.costs import adder, divisors, state_bits
 from bnn2hw.ops.base.join import by_channel, coded, same_places, spanning, zero
@@ -42,6 +42,9 @@ class Concat(HardwareOp):
 
     def golden(self, *x: Array) -> Array:
         return np.concatenate(x, axis=-1, dtype=np.int64)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return Ranges(*np.concatenate([g.ends for g in given], axis=1))
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes, self.lanes

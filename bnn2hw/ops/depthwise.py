@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.base.channels import Meaning, any_sums, any_weights, coded, codes, uniform
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Ranges, Steps, Tensor
+from bnn2hw.ops.base.channels import (
+    Meaning,
+    any_sums,
+    any_weights,
+    code_ranges,
+    coded,
+    codes,
+    signed_parts,
+    uniform,
+)
 from bnn2hw.ops.base.costs import (
     adder,
     divisors,
@@ -102,6 +111,11 @@ class Depthwise(HardwareOp):
         windows = codes(x[0], self.domain).reshape(-1, *self.weights.shape)
         sums: Array = np.einsum("npc,pc->nc", windows, self.weights.astype(np.int64))
         return sums.reshape(x[0].shape[0], *outer, self.channels)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        lo, hi = code_ranges(given[0], self.domain).over(self.channels).ends
+        positive, negative = (part.sum(0) for part in signed_parts(self.weights))
+        return Ranges(lo * positive + hi * negative, hi * positive + lo * negative)
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes, self.lanes

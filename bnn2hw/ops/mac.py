@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
-from bnn2hw.ops.base.channels import any_sums, any_weights, coded, codes, uniform
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, Tensor
+from bnn2hw.ops.base.channels import any_sums, any_weights, code_ranges, coded, codes, uniform
 from bnn2hw.ops.base.costs import adder, adder_tree, dsps
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.targets.families import Family
@@ -79,6 +79,9 @@ class Mac(MatVec):
         )
         low, high = positive * ints.lo + negative * ints.hi, positive * ints.hi + negative * ints.lo
         return int(low.min()), int(high.max())
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return super().ranges(x, [code_ranges(given[0], self.domain)], y)
 
     def dot(self, x: Array) -> Array:
         return super().dot(codes(x, self.domain))

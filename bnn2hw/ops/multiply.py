@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import uniform
 from bnn2hw.ops.base.costs import divisors, dsps, ram_cost, state_bits
 from bnn2hw.ops.base.join import by_channel, coded, zero
@@ -47,6 +47,9 @@ class Multiply(HardwareOp):
             b = b.reshape(b.shape[0], *(1,) * (a.ndim - 2), b.shape[-1])
         product: Array = a.astype(np.int64) * b
         return product
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return Ranges.spanning(np.stack([a * b for a in given[0].ends for b in given[1].ends]))
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes, self.lanes

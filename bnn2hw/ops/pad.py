@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Ranges, Steps, Tensor
 from bnn2hw.ops.base.costs import divisors, rom_luts, state_bits
 from bnn2hw.targets.families import Family
 
@@ -97,6 +97,10 @@ class Pad(HardwareOp):
         out = np.broadcast_to(border, (n, *images, *self._size(height, width), channels)).copy()
         out[..., *self._pixels(height, width), :] = x[0]
         return out
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        border = np.asarray(self.value)
+        return Ranges(np.minimum(given[0].lo, border), np.maximum(given[0].hi, border))
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes * self.pixels, self.lanes * self.pixels

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Param, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Param, Ranges, Steps, Tensor
 from bnn2hw.ops.base.costs import comparison, divisors, load_cost, lutram_cost, rom_luts, state_bits
 from bnn2hw.targets.families import Family
 
@@ -105,6 +105,9 @@ class Pool(HardwareOp):
         windows = cut.reshape(-1, rows, size[0], columns, size[1], self.channels)
         pooled: Array = np.where(self.minimum, windows.min((2, 4)), windows.max((2, 4)))
         return pooled.reshape(x[0].shape[0], *out)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return given[0].over(y.channels)
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes * self.pixels, self._values_out

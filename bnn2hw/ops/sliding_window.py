@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.costs import divisors, ram_cost, state_bits
 from bnn2hw.targets.families import Family
 
@@ -63,6 +63,9 @@ class Windows(HardwareOp):
         view = view[:, :: self.stride[0], :: self.stride[1], :, :: self.dilation[0], :: self.dilation[1]]
         view = view.transpose(0, 1, 2, 4, 5, 3)
         return view.reshape(*x[0].shape[:-3], *view.shape[1:3], -1)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return given[0].over(y.channels)
 
     def params(self, *x: Tensor) -> dict[str, int | str]:
         return {

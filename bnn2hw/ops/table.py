@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Ranges, Tensor
 from bnn2hw.ops.base.channels import Meaning, channels
 from bnn2hw.ops.base.costs import (
     block_ram_cost,
@@ -73,6 +73,13 @@ class Table(Elementwise):
         index = (x[0].reshape(-1, rows).astype(np.int64) - self.domain.lo) // self.domain.step
         values: Array = self.table.astype(np.int64)[np.arange(rows), index]
         return values.reshape(x[0].shape)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        first, last = (given[0].over(y.channels).ends.astype(np.int64) - self.domain.lo) // self.domain.step
+        table = np.broadcast_to(self.table, (max(self.rows, y.channels), self.domain.count))
+        table = table.reshape(-1, y.channels, self.domain.count)
+        reached = (table[:, c, a : b + 1] for c, (a, b) in enumerate(zip(first, last, strict=True)))
+        return Ranges(*np.array([(part.min(), part.max()) for part in reached], np.float64).T)
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         out, ints = self.type, x[0].ints

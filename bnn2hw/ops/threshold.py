@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Ranges, Tensor
 from bnn2hw.ops.base.channels import Meaning, channels
 from bnn2hw.ops.base.costs import comparison, distinct, rom_cost, rom_luts, state_bits, store_cost
 from bnn2hw.ops.base.pixelwise import Elementwise
@@ -86,6 +86,9 @@ class Threshold(Elementwise):
         if self.falls is not None:
             fired = np.where(self.falls, self.type.count - 1 - fired, fired)
         return (self.type.lo + self.type.step * fired).reshape(x[0].shape)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return self.at_points(given[0].over(y.channels).ends, y)  # it rises everywhere, or it falls
 
     @property
     def shared(self) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.base.channels import Meaning, uniform
+from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Ranges, Steps, Tensor
+from bnn2hw.ops.base.channels import Meaning, signed_parts, uniform
 from bnn2hw.ops.base.costs import (
     adder,
     block_ram_rows,
@@ -148,6 +148,11 @@ class MatVec(Pixelwise):
     def golden(self, *x: Array) -> Array:
         sample = Tensor(x[0].shape[1:])
         return self.dot(x[0]).reshape(x[0].shape[0], *self.outer(sample), self.mh)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        lo, hi = given[0].over(self.mw).ends
+        positive, negative = signed_parts(self.weights)
+        return Ranges(lo @ positive + hi @ negative, hi @ positive + lo @ negative)
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd * self.pixels, self.pe * self.pixels

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Steps, Tensor
+from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import channels
 from bnn2hw.ops.base.costs import check_folds, divisors, fold_sizes, worthwhile
 from bnn2hw.targets.families import Family
@@ -104,6 +104,19 @@ class Elementwise(Pixelwise):
             return np.repeat(rows, self.pe, axis=0)[None]
         missing = np.repeat(rows[-1:], self.folds * self.pe - self.rows, axis=0)
         return np.concatenate([rows, missing]).reshape(self.folds, self.pe, *rows.shape[1:])
+
+    def at_points(self, points: Array, y: Tensor) -> Ranges:
+        """Return the ranges of the output over some points of the input.
+
+        Args:
+            points: Integers of shape (points, channels).
+            y: Type of the output.
+        """
+        whole = np.broadcast_to(
+            points.reshape(len(points), *(1,) * (self.axes - 1), y.channels),
+            (len(points), *y.shape[-self.axes :]),
+        )
+        return Ranges.spanning(self.golden(whole.astype(np.int64)).reshape(-1, y.channels))
 
     def check_folding(self, *x: Tensor) -> int:
         """The number of channels.
