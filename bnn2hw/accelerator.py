@@ -28,7 +28,7 @@ from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.outputs import Output, best_of
 from bnn2hw.lower.recipe import Loadable, Recipe
 from bnn2hw.ops import source
-from bnn2hw.ops.source import Source, Units
+from bnn2hw.ops.source import Units
 from bnn2hw.progress import Progress, silent
 from bnn2hw.report import text
 from bnn2hw.simulation import hls_csim
@@ -71,7 +71,7 @@ class Accelerator(CompiledModel):
         Raises:
             InputError: a wrong shape, or values that no integer on the wire stands for.
         """
-        sources = tuple(n.name for n in self.graph if isinstance(n.op, Source))
+        sources = tuple(n.name for n in self.graph.sources)
         given = golden.by_name(sources, x)
         made: Batch = {n: source.unit(self.input_specs, n).integers(a) for n, a in given.items()}
         golden.check(self.graph, made)

@@ -17,7 +17,7 @@ from bnn2hw.backends import loading, verilog
 from bnn2hw.cli.main import main
 from bnn2hw.errors import InputError, MissingToolError, ToolError, UnsupportedError
 from bnn2hw.ir import HardwareOp, Tensor
-from bnn2hw.ops import HARDWARE_OPS, Xnor
+from bnn2hw.ops import HARDWARE_OPS, ParallelWindow, Xnor
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import gate_level
 from bnn2hw.targets import families
@@ -136,6 +136,21 @@ def test_models_of_another_architecture_are_refused(other: keras.Model, message:
         compiled(small()).reload(other)
     assert re.search(message, str(error.value))
     assert "Way out: compile the new model, and program its bitstream." in str(error.value)
+
+
+def test_layers_at_a_pixel_per_cycle_are_reloaded() -> None:
+    """Their windows come whole, which other weights do not change."""
+
+    def model(seed: int) -> keras.Model:
+        return net.chain((6, 6, 2), net.conv(4, 3), net.norm(), net.conv(3, 2), seed=seed)
+
+    fast = compiled(model(0), target="xc7z020", fps=2_000_000)
+    x = np.random.default_rng(0).choice([-1, 1], (5, 6, 6, 2))
+
+    reloaded = fast.reload(model(1))
+
+    assert any(isinstance(n.op, ParallelWindow) for n in fast.graph)
+    assert np.array_equal(reloaded.golden(x), compiled(model(1)).golden(x))
 
 
 def test_some_layers_only() -> None:
