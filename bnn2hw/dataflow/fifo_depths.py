@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnn2hw.dataflow.insert import beats_out, hardware_op
+from bnn2hw.dataflow.insert import beats_out, stream_op
 from bnn2hw.estimate import cycles
-from bnn2hw.ir import Graph, Handshakes, HardwareOp, Node, View
-from bnn2hw.ir.timing import Buffered, Steps, Times, backward
+from bnn2hw.ir import Graph, Handshakes, HardwareOp, Node, StreamOp, View
+from bnn2hw.ir.timing import Buffered, Steps, Times
 from bnn2hw.ops.fifo import Fifo, needed_depth
-from bnn2hw.ops.source import Source
 
 FRAMES = 4
 """Frames of the schedule from which depths are read, beside those that are in the design at once: enough that
@@ -53,7 +52,7 @@ def _stages(graph: Graph) -> list[_Stage]:
         if isinstance(node.op, Fifo | View):
             continue
         wires = [graph.wire(i) for i in node.inputs]
-        if wires and not isinstance(graph[wires[0]].op, Fifo | Source):
+        if wires and graph[wires[0]].inputs and not isinstance(graph[wires[0]].op, Fifo):
             head = stages.pop(wires[0])
             stages[node.name] = replace(head, nodes=(*head.nodes, node))
             continue
@@ -99,23 +98,21 @@ class _Schedule:
         return self._alap(stage, deadlines[0] if len(deadlines) == 1 else np.minimum.reduce(deadlines))
 
     def _alap(self, stage: _Stage, deadline: Times) -> Handshakes:
-        head = stage.nodes[0]
-        if isinstance(head.op, Source):
-            return Handshakes((), backward(deadline))
-        delay = self._delay(stage)
-        late = hardware_op(head).timing(*self.graph.inputs_of(head)).alap(deadline - delay)
+        head, delay = stage.nodes[0], self._delay(stage)
+        late = stream_op(head).timing(*self.graph.inputs_of(head)).alap(deadline - delay)
         return Handshakes(late.taken, late.written + delay)
 
     def asap(self, stage: _Stage, times: Plan) -> Handshakes:
         """The earliest cycles for a stage when its inputs are handed over to their FIFOs in these."""
         head = stage.nodes[0]
-        timing = hardware_op(head).timing(*self.graph.inputs_of(head))
+        timing = stream_op(head).timing(*self.graph.inputs_of(head))
         early = timing.asap(*(times[name].written + 1 for name in stage.before))
         return Handshakes(early.taken, early.written + self._delay(stage))
 
     def _delay(self, stage: _Stage) -> int:
         """Cycles through the ops that hang on the head of a stage."""
-        return sum(hardware_op(n).cycles(*self.graph.inputs_of(n)).latency for n in stage.nodes[1:])
+        ops = [(n.op, self.graph.inputs_of(n)) for n in stage.nodes[1:]]
+        return sum(op.cycles(*x).latency for op, x in ops if isinstance(op, HardwareOp))
 
     def before(self, stage: _Stage, option: Handshakes, times: Plan) -> int:
         """Bits in the FIFOs before a stage under a schedule of it."""
@@ -176,7 +173,7 @@ def _loosened(schedule: _Schedule, depths: Mapping[str, int]) -> dict[str, int]:
     intervals: dict[str, int] = {}
     for stage in schedule.stages:
         ops = [(n.op, schedule.graph.inputs_of(n)) for n in stage.nodes]
-        timings = [op.timing(*x) for op, x in ops if isinstance(op, HardwareOp)]
+        timings = [op.timing(*x) for op, x in ops if isinstance(op, StreamOp)]
         lengths[stage.name] = sum(t.latency for t in timings if isinstance(t, Steps | Buffered))
         intervals[stage.name] = max((t.interval for t in timings), default=0)
     return {

@@ -11,10 +11,8 @@ from dataclasses import replace
 
 from bnn2hw.dataflow import converters
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir import Beats, Graph, HardwareOp, Node, View
-from bnn2hw.ops.base.matvec import MatVec
+from bnn2hw.ir import Beats, Graph, HardwareOp, Node, StreamOp, View
 from bnn2hw.ops.fifo import Fifo
-from bnn2hw.ops.source import Source
 from bnn2hw.ops.width_converter import WidthConverter
 
 
@@ -45,19 +43,17 @@ def remove_fifos(graph: Graph) -> Graph:
 def beats_out(graph: Graph, name: str) -> Beats:
     """Return the layout of the beats in the stream that an edge names."""
     node = graph[graph.wire(name)]
-    if isinstance(node.op, Source):
-        return Beats(node.op.lanes)
-    return hardware_op(node).beats(*graph.inputs_of(node))[1]
+    return stream_op(node).beats(*graph.inputs_of(node))[1]
 
 
-def hardware_op(node: Node) -> HardwareOp:
-    """Return the op of a node that becomes hardware.
+def stream_op(node: Node) -> StreamOp:
+    """Return the op of a node that makes a stream.
 
     Raises:
         Bnn2hwError: The op is of another kind.
     """
-    if not isinstance(node.op, HardwareOp):
-        raise Bnn2hwError(f"node '{node.name}' ({type(node.op).__name__}) is not a hardware op")
+    if not isinstance(node.op, StreamOp):
+        raise Bnn2hwError(f"node '{node.name}' ({type(node.op).__name__}) makes no stream of the hardware")
     return node.op
 
 
@@ -72,10 +68,7 @@ def is_shared(graph: Graph, stream: str) -> bool:
 
 
 def needs_fifo(graph: Graph, node: Node, port: int, *, same: bool) -> bool:
-    """True if a node needs a FIFO at one of its inputs.
-
-    A node needs none if it alone reads an input of the design, or if it processes each beat of a matrix-vector unit as
-    it comes.
+    """True if a node needs a FIFO at an input: unless it alone reads the stream, and the producer fuses with it.
 
     Args:
         graph: The graph in folded form.
@@ -86,9 +79,7 @@ def needs_fifo(graph: Graph, node: Node, port: int, *, same: bool) -> bool:
     stream = graph.wire(node.inputs[port])
     if len(node.inputs) > 1 or is_shared(graph, stream):
         return True
-    producer = graph[stream].op
-    fused = hardware_op(node).one_to_one and isinstance(producer, MatVec) and same
-    return not (isinstance(producer, Source) or fused)
+    return not stream_op(graph[stream]).fuses(stream_op(node), same=same)
 
 
 class _Inserter:
@@ -100,18 +91,16 @@ class _Inserter:
 
     def run(self) -> Graph:
         for node in self.graph:
-            if isinstance(node.op, HardwareOp):
+            if isinstance(node.op, StreamOp):
                 inputs = tuple(self._input(node, port) for port in range(len(node.inputs)))
                 self.nodes.append(replace(node, inputs=inputs))
-            elif isinstance(node.op, Source):
-                self.nodes.append(node)
         outputs = tuple(map(self._output, range(len(self.graph.outputs))))
         return Graph(tuple(self.nodes), outputs)
 
     def _input(self, node: Node, port: int) -> str:
         """Add what an input of a node needs, and return the edge that the node now reads."""
         stream = self.graph.wire(node.inputs[port])
-        have, want = beats_out(self.graph, stream), hardware_op(node).beats(*self.graph.inputs_of(node))[0]
+        have, want = beats_out(self.graph, stream), stream_op(node).beats(*self.graph.inputs_of(node))[0]
         stem = f"{stream}.{node.name}{port or ''}" if is_shared(self.graph, stream) else stream
         fifo = needs_fifo(self.graph, node, port, same=have.serves(want))
         end = self._chain(stem, converters.between(have, want, fifo=fifo), stream)

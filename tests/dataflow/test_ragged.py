@@ -142,7 +142,7 @@ def test_padding_that_must_be_0_is_compared() -> None:
         replace(design, files=wrong), graph, random_frames(graph, 2), cycles.cycles(graph)
     )
 
-    assert str(run.mismatches["sign0"]) == "stream 'sign0': frame 0: padding that must be 0 is not"
+    assert str(run.mismatches["sign0"]) == "stream 'sign0': frame 0: the padding of a beat is not 0"
     assert run.mismatches["fc0"] is None
 
 
