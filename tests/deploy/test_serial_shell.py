@@ -295,15 +295,15 @@ def test_new_weights_over_the_line(loadable: bnn2hw.Accelerator, damage: Damage)
         assert device.weight_image == 0
         assert np.array_equal(device.predict(x), loadable.golden(x))
         for other in others:
-            device.load_weights(other.image())
-            assert device.weight_image == loading.numbered(other.image())[1]
+            device.load_weights(other.weight_image())
+            assert device.weight_image == loading.numbered(other.weight_image())[1]
             assert np.array_equal(device.predict(x), other.golden(x))
 
 
 def test_images_of_memories_that_cannot_be_sent(
     small: bnn2hw.Accelerator, loadable: bnn2hw.Accelerator, board: VirtualBoard
 ) -> None:
-    image = loadable.image()
+    image = loadable.weight_image()
     with (
         host.SerialBoard(board.port, board.folder) as device,
         pytest.raises(InputError, match="the weights of this design are fixed"),
@@ -319,15 +319,15 @@ def test_images_of_memories_that_cannot_be_sent(
 
 
 def test_load_on_the_command_line(loadable: bnn2hw.Accelerator, tmp_path: Path) -> None:
-    image = loadable.reload(net.tutorial_like(seed=1)).image()
+    image = loadable.reload(net.tutorial_like(seed=1)).weight_image()
     image.tofile(tmp_path / "image.bin")
     (tmp_path / "no.bin").write_bytes(b"abc")
     with VirtualBoard(loadable) as board:
-        start = ["load", str(board.folder), board.port]
+        start = ["weights", "load", str(board.folder), board.port]
         done = CliRunner().invoke(main, [*start, str(tmp_path / "image.bin")])
         bad = [CliRunner().invoke(main, [*start, str(tmp_path / name)]) for name in ("no.bin", "none")]
 
-    assert done.stdout == f"the board computes image {loading.numbered(image)[1]:08x}\n"
+    assert done.stdout == f"the board computes with weight image {loading.numbered(image)[1]:08x}\n"
     assert [(b.exit_code, b.stderr[:6]) for b in bad] == [(2, "error:")] * 2
 
 
@@ -336,7 +336,7 @@ def test_parts_of_an_image_out_of_turn(loadable: bnn2hw.Accelerator) -> None:
     other = loadable.reload(net.tutorial_like(seed=1))
     x = images(3, (11, 11, 1))
     with VirtualBoard(loadable) as board, host.SerialBoard(board.port, board.folder) as device:
-        parts = host.parts(other.image(), device.link.load.part)
+        parts = host.parts(other.weight_image(), device.link.load.part)
         assert len(parts) > 2
         for part, expected in ((parts[1], 0), (parts[0], 1), (parts[0], 1), (parts[2], 1)):
             reply = ask(device, serial_line.LOAD, part)
@@ -344,5 +344,5 @@ def test_parts_of_an_image_out_of_turn(loadable: bnn2hw.Accelerator) -> None:
         assert ask(device, serial_line.LOAD, parts[1][:-1]).payload == bytes([2])
         device.line.timeout = 0.2
         assert ask(device, serial_line.PREDICT, bytes(121)) is None, "half of the weights are another model's"
-        device.load_weights(other.image())
+        device.load_weights(other.weight_image())
         assert np.array_equal(device.predict(x), other.golden(x))
