@@ -80,7 +80,7 @@ def _design(accelerator: CompiledModel, device: Device) -> Design:
     """The sources, with cells of the family that they are synthesized for."""
     if device.family == accelerator.device.family:
         return accelerator.design
-    return backends.render("verilog", accelerator.graph, summary=accelerator.name, device=device)
+    return backends.render("verilog", accelerator.graph, header=replace(accelerator.header, target=device))
 
 
 def _options(

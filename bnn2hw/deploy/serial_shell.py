@@ -7,11 +7,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jinja2
-
-from bnn2hw.backends.design import Design, Stream, ascii_only
+from bnn2hw.backends.design import Design, Stream
 from bnn2hw.backends.loading import HEAD
-from bnn2hw.data_files import data_dir
+from bnn2hw.backends.text import Printer
 from bnn2hw.deploy import pll
 from bnn2hw.errors import InputError
 from bnn2hw.synthesis.toolchains import PARTS, ROUTERS
@@ -67,14 +65,14 @@ def on_board(
     setting = pll.solve(board.device.family, board.oscillator_mhz, wanted)
     actual = setting.mhz if setting else board.oscillator_mhz
     made = serial(design, actual, baud or board.baud)
-    environment = _environment("boards")
+    printer = Printer("boards", design.header)
     facts = {"board": board, "pll": setting, "clock_mhz": actual, "family": board.device.family.name}
     suffix = ROUTERS[board.device.family.name].constraints[1]
     constraints = f"{board.name}{suffix}"
     files = {
         **made.design.files,
-        "bnn2hw_board.sv": ascii_only(environment.get_template("board.sv.j2").render(**facts)),
-        constraints: environment.get_template(f"board{suffix}.j2").render(**facts),
+        "bnn2hw_board.sv": printer.file("board.sv", **facts),
+        constraints: printer.file(constraints, f"board{suffix}.j2", **facts),
     }
     return Shell(
         replace(made.design, top="bnn2hw_board", files=files),
@@ -109,8 +107,9 @@ def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> S
     load = _load(design)
     if load:
         link["load"] = load
-    environment = _environment("shell")
-    text = environment.get_template("shell.sv.j2").render(
+    printer = Printer("shell", design.header)
+    text = printer.file(
+        "shell.sv",
         design=design,
         divisor=divisor,
         in_bytes=design.input.bytes,
@@ -118,8 +117,8 @@ def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> S
         id_literal=f"32'h{link['id']:08x}",
         **{"load": None, **link},
     )
-    files = {**design.files, "bnn2hw_shell.sv": ascii_only(text)}
-    files |= {f"bnn2hw_{m}.sv": environment.get_template(f"{m}.sv.j2").render(load=load) for m in MODULES}
+    files = {**design.files, "bnn2hw_shell.sv": text}
+    files |= {f"bnn2hw_{m}.sv": printer.file(f"{m}.sv", load=load) for m in MODULES}
     return Shell(replace(design, top="bnn2hw_shell", files=files), "", clock_mhz, link)
 
 
@@ -130,32 +129,22 @@ def scan(design: Design, device: Device) -> tuple[Design, str | None]:
             "designs with several inputs or outputs cannot be placed yet; ask for a Xilinx target"
         )
     data, more = (8 * design.input.bytes, 8 * design.output.bytes), 34 if design.load else 0
-    text = (
-        _environment("shell")
-        .get_template("scan.sv.j2")
-        .render(
-            design=design,
-            data_in=data[0],
-            data_out=data[1],
-            in_bits=data[0] + 4 + more,
-            out_bits=data[1] + 4 + more,
-        )
+    printer = Printer("shell", design.header)
+    text = printer.file(
+        "scan.sv",
+        design=design,
+        data_in=data[0],
+        data_out=data[1],
+        in_bits=data[0] + 4 + more,
+        out_bits=data[1] + 4 + more,
     )
-    files = {**design.files, "bnn2hw_scan.sv": ascii_only(text)}
+    files = {**design.files, "bnn2hw_scan.sv": text}
     pins = PARTS[device.name].pins
     if pins:
         names = ("clk", "scan_in", "scan_out")
-        files["scan.cst"] = "".join(f'IO_LOC "{n}" {p};\n' for n, p in zip(names, pins, strict=True))
+        placed = "".join(f'IO_LOC "{n}" {p};\n' for n, p in zip(names, pins, strict=True))
+        files["scan.cst"] = printer.headed("scan.cst", placed)
     return replace(design, top="bnn2hw_scan", files=files), "scan.cst" if pins else None
-
-
-def _environment(folder: str) -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(data_dir("templates") / folder),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  (Verilog, not HTML)
-    )
 
 
 def _divisor(clock_mhz: float, baud: int, least: int) -> int:
