@@ -146,7 +146,7 @@ def tables() -> Iterator[Case]:
 
 
 def windows() -> Iterator[Case]:
-    for (h, w, c), kernel, stride, simd, ints in (
+    for (h, w, c), kernel, stride, lanes, ints in (
         ((8, 8, 4), 3, 1, 4, BIPOLAR),
         ((8, 28, 16), 3, 1, 16, BIPOLAR),
         ((28, 28, 1), 3, 1, 1, Ints(0, 255)),
@@ -156,26 +156,30 @@ def windows() -> Iterator[Case]:
         ((16, 16, 8), 5, 2, 8, BIPOLAR),
         ((30, 30, 64), 3, 1, 64, BIPOLAR),
     ):
-        name = f"{h}×{w}×{c} kernel {kernel} stride {stride} simd {simd} of {ints.bits}"
-        yield name, SlidingWindow((kernel, kernel), (stride, stride), simd=simd), Tensor((h, w, c), ints)
+        name = f"{h}×{w}×{c} kernel {kernel} stride {stride} lanes {lanes} of {ints.bits}"
+        yield name, SlidingWindow((kernel, kernel), (stride, stride), lanes=lanes), Tensor((h, w, c), ints)
 
 
 def pads() -> Iterator[Case]:
-    for (h, w, c), border, value, simd, ints in (
+    for (h, w, c), border, value, lanes, ints in (
         ((8, 8, 16), 1, 0, 4, BIPOLAR),
         ((28, 28, 64), 1, -1, 64, BIPOLAR),
         ((32, 32, 3), 2, 0, 1, Ints(0, 255)),
         ((14, 14, 32), 1, 0, 32, BIPOLAR),
     ):
-        op = Pad((border, border), (border, border), value, simd=simd)
-        yield f"{h}×{w}×{c} by {border} with {value} simd {simd} of {ints.bits}", op, Tensor((h, w, c), ints)
+        op = Pad((border, border), (border, border), value, lanes=lanes)
+        yield (
+            f"{h}×{w}×{c} by {border} with {value} lanes {lanes} of {ints.bits}",
+            op,
+            Tensor((h, w, c), ints),
+        )
     for c, ints in ((16, BIPOLAR), (3, Ints(0, 255))):
-        op = Pad((1, 1), (1, 1), simd=c, pixels=2)
+        op = Pad((1, 1), (1, 1), lanes=c, pixels=2)
         yield f"16×16×{c} by 1 with 0 pixels 2 of {ints.bits}", op, Tensor((16, 16, c), ints)
 
 
 def pools() -> Iterator[Case]:
-    for (h, w, c), simd, ints in (
+    for (h, w, c), lanes, ints in (
         ((8, 28, 32), 8, BIPOLAR),
         ((8, 8, 16), 1, BIPOLAR),
         ((8, 28, 64), 64, BIPOLAR),
@@ -183,20 +187,20 @@ def pools() -> Iterator[Case]:
         ((4, 8, 8), 8, Ints(-8, 7)),
     ):
         mask = np.random.default_rng(c).random(c) < 0.5
-        yield f"{h}×{w}×{c} simd {simd} of {ints.bits}", Pool(mask, simd=simd), Tensor((h, w, c), ints)
+        yield f"{h}×{w}×{c} lanes {lanes} of {ints.bits}", Pool(mask, lanes=lanes), Tensor((h, w, c), ints)
     for pixels, ints in ((2, BIPOLAR), (4, Ints(0, 15))):
-        op = Pool(np.random.default_rng(pixels).random(16) < 0.5, simd=16, pixels=pixels)
+        op = Pool(np.random.default_rng(pixels).random(16) < 0.5, lanes=16, pixels=pixels)
         yield f"8×28×16 pixels {pixels} of {ints.bits}", op, Tensor((8, 28, 16), ints)
 
 
 def argmaxes() -> Iterator[Case]:
-    for channels, simd, ints in (
+    for channels, lanes, ints in (
         (10, 1, dot(64)),
         (10, 2, dot(256)),
         (10, 10, dot(64)),
         (100, 4, Ints(-500, 500)),
     ):
-        yield f"{channels} channels {ints} simd {simd}", Argmax(simd=simd), Tensor((2, channels), ints)
+        yield f"{channels} channels {ints} lanes {lanes}", Argmax(lanes=lanes), Tensor((2, channels), ints)
 
 
 def plumbing() -> Iterator[Case]:
@@ -218,7 +222,7 @@ def plumbing() -> Iterator[Case]:
     ):
         name = f"{narrow} {'to' if widens else 'from'} {min(narrow * ratio, vector)} of vectors of {vector}"
         yield name, WidthConverter(narrow, ratio, widens, vector), Tensor((2, vector), Ints(0, 15))
-    for simd, depth in (
+    for lanes, depth in (
         (8, 2),
         (64, 2),
         (16, 3),
@@ -230,7 +234,7 @@ def plumbing() -> Iterator[Case]:
         (64, 600),
         (1, 2000),
     ):
-        yield f"{simd} bits depth {depth}", Fifo(simd, depth), Tensor((2, simd), BIPOLAR)
+        yield f"{lanes} bits depth {depth}", Fifo(lanes, depth), Tensor((2, lanes), BIPOLAR)
 
 
 def affines() -> Iterator[Case]:
@@ -272,7 +276,7 @@ def curves() -> Iterator[Case]:
 
 def depthwises() -> Iterator[Case]:
     rng = np.random.default_rng(6)
-    for positions, channels, simd, weights, ints in (
+    for positions, channels, lanes, weights, ints in (
         (9, 16, 4, 1, BIPOLAR),
         (9, 32, 1, 4, Ints(0, 15)),
         (9, 64, 8, 8, Ints(-128, 127)),
@@ -288,19 +292,19 @@ def depthwises() -> Iterator[Case]:
         )
         domain = ints if ints.step > 1 else None
         op = Depthwise(
-            values if weights else np.ones((positions, channels), np.int64), domain=domain, simd=simd
+            values if weights else np.ones((positions, channels), np.int64), domain=domain, lanes=lanes
         )
-        name = f"{positions} positions {channels} channels simd {simd} of {ints} weights {weights}"
+        name = f"{positions} positions {channels} channels lanes {lanes} of {ints} weights {weights}"
         yield name, op, Tensor((2, positions * channels), ints)
 
 
 def patches() -> Iterator[Case]:
     for size, channels, kernel, bits in ((28, 1, 3, 8), (13, 16, 3, 1), (32, 3, 5, 8), (10, 64, 2, 1)):
         ints = BIPOLAR if bits == 1 else Ints(0, 255)
-        op = ParallelWindow((kernel, kernel), simd=kernel * kernel * channels)
+        op = ParallelWindow((kernel, kernel), lanes=kernel * kernel * channels)
         yield f"{size}×{size}×{channels} kernel {kernel} of {bits}", op, Tensor((size, size, channels), ints)
     for size, channels, kernel, windows, pixels in ((28, 1, 3, 2, 2), (32, 3, 3, 5, 4), (12, 16, 5, 4, 4)):
-        op = ParallelWindow((kernel, kernel), simd=windows * kernel * kernel * channels, pixels=pixels)
+        op = ParallelWindow((kernel, kernel), lanes=windows * kernel * kernel * channels, pixels=pixels)
         name = f"{size}×{size}×{channels} kernel {kernel} of 4, {pixels} pixels to {windows} windows"
         yield name, op, Tensor((size, size, channels), Ints(0, 15))
 
@@ -308,30 +312,30 @@ def patches() -> Iterator[Case]:
 def meetings() -> Iterator[Case]:
     """Ops of two inputs, and the best of many classes."""
     wide, byte = Ints(-(2**15), 2**15 - 1), Ints(-128, 127)
-    for channels, simd, first, a, b in (
+    for channels, lanes, first, a, b in (
         (64, 4, 0, wide, wide),
         (64, 64, 0, byte, byte),
         (32, 2, 16, wide, byte),
         (16, 1, 0, dot(64), BIPOLAR),
     ):
-        name = f"add {channels} channels from {first} simd {simd} {a} and {b}"
-        yield name, Add(first, simd=simd), Tensor((3, channels), a), Tensor((3, channels - first), b)
-    for ours, theirs, simd, a, b in (
+        name = f"add {channels} channels from {first} lanes {lanes} {a} and {b}"
+        yield name, Add(first, lanes=lanes), Tensor((3, channels), a), Tensor((3, channels - first), b)
+    for ours, theirs, lanes, a, b in (
         (64, 64, 8, BIPOLAR, BIPOLAR),
         (96, 32, 32, wide, wide),
         (16, 8, 4, BIPOLAR, Ints(-5, 7, step=4)),
         (48, 16, 1, byte, wide),
     ):
-        name = f"concat {ours} and {theirs} channels simd {simd} {a} and {b}"
-        yield name, Concat(simd=simd), Tensor((3, ours), a), Tensor((3, theirs), b)
-    for shape, simd, a, b in (
+        name = f"concat {ours} and {theirs} channels lanes {lanes} {a} and {b}"
+        yield name, Concat(lanes=lanes), Tensor((3, ours), a), Tensor((3, theirs), b)
+    for shape, lanes, a, b in (
         ((16, 64), 4, wide, Ints(0, 255)),
         ((16, 32), 32, Ints(0, 15), Ints(0, 15)),
         ((9, 16), 2, BIPOLAR, byte),
         ((49, 128), 1, byte, byte),
     ):
-        name = f"multiply {shape} simd {simd} {a} and {b}"
-        yield name, Multiply(simd=simd), Tensor(shape, a), Tensor(shape[1:], b)
+        name = f"multiply {shape} lanes {lanes} {a} and {b}"
+        yield name, Multiply(lanes=lanes), Tensor(shape, a), Tensor(shape[1:], b)
     for channels, k, ints in ((10, 3, dot(64)), (100, 5, Ints(-500, 500)), (1000, 3, wide), (10, 1, byte)):
         yield f"the {k} best of {channels} {ints}", TopK(k), Tensor((2, channels), ints)
 
@@ -367,12 +371,12 @@ def unseen() -> Iterator[Case]:
     cuts = rng.choice(dot(432).values(), (96, 1))
     yield "96 channels ±432 levels 1 pe 6", Threshold(cuts, pe=6), Tensor((2, 96), dot(432))
     yield (
-        "20×20×24 kernel 3 stride 1 simd 12 of 1",
-        SlidingWindow((3, 3), simd=12),
+        "20×20×24 kernel 3 stride 1 lanes 12 of 1",
+        SlidingWindow((3, 3), lanes=12),
         Tensor((20, 20, 24), BIPOLAR),
     )
-    yield "26×26×32 simd 16 of 1", Pool(rng.random(32) < 0.5, simd=16), Tensor((26, 26, 32), BIPOLAR)
-    yield "10 channels ±512 simd 5", Argmax(simd=5), Tensor((2, 10), dot(512))
+    yield "26×26×32 lanes 16 of 1", Pool(rng.random(32) < 0.5, lanes=16), Tensor((26, 26, 32), BIPOLAR)
+    yield "10 channels ±512 lanes 5", Argmax(lanes=5), Tensor((2, 10), dot(512))
     yield "24 bits depth 48", Fifo(24, 48), Tensor((2, 24), BIPOLAR)
     yield "12 bits depth 300", Fifo(12, 300), Tensor((2, 12), BIPOLAR)
     yield "54×24 pe 4 simd 18", Xnor(signs(54, 24), pe=4, simd=18), Tensor((2, 54), BIPOLAR)
@@ -383,21 +387,21 @@ def unseen() -> Iterator[Case]:
     cuts = np.sort(rng.choice(dot(144).values(), (48, 3)), 1)
     yield "48 channels ±144 levels 3 pe 6", Threshold(cuts, Ints(0, 3), pe=6), Tensor((2, 48), dot(144))
     yield (
-        "12×20×10 kernel 5 stride 1 simd 10 of 4",
-        SlidingWindow((5, 5), simd=10),
+        "12×20×10 kernel 5 stride 1 lanes 10 of 4",
+        SlidingWindow((5, 5), lanes=10),
         Tensor((12, 20, 10), Ints(0, 15)),
     )
-    yield "16×16×2 kernel 3 of 8", ParallelWindow((3, 3), simd=18), Tensor((16, 16, 2), pixel)
-    yield "10×10×24 simd 6 of 4", Pool(rng.random(24) < 0.5, simd=6), Tensor((10, 10, 24), Ints(0, 15))
-    yield "20 channels ±800 simd 2", Argmax(simd=2), Tensor((2, 20), dot(800))
+    yield "16×16×2 kernel 3 of 8", ParallelWindow((3, 3), lanes=18), Tensor((16, 16, 2), pixel)
+    yield "10×10×24 lanes 6 of 4", Pool(rng.random(24) < 0.5, lanes=6), Tensor((10, 10, 24), Ints(0, 15))
+    yield "20 channels ±800 lanes 2", Argmax(lanes=2), Tensor((2, 20), dot(800))
     slopes, biases = rng.integers(-1024, 1024, (24, 1)), rng.integers(-9000, 9000, (24, 1))
     affine = Affine(slopes, biases, np.zeros((24, 0), np.int64), 9, Ints(-8192, 8191), pe=3)
     yield "24 rows 1 segments ±216 pe 3", affine, Tensor((2, 24), dot(216))
     bases, lines = rng.integers(-32000, 32000, 512), rng.integers(-512, 512, 512)
     curve = Interpolation(bases, lines, 11, Ints(-(2**19), 2**19 - 1), Ints(-(2**13), 2**13 - 1), pe=2)
     yield "512 lines of 16 and 10 bits over 11 pe 2", curve, Tensor((2, 8), Ints(-(2**19), 2**19 - 1))
-    depthwise = Depthwise(rng.integers(-8, 8, (9, 24)), simd=4)
-    yield "9 positions 24 channels simd 4 of 0…255 weights 4", depthwise, Tensor((2, 9 * 24), pixel)
+    depthwise = Depthwise(rng.integers(-8, 8, (9, 24)), lanes=4)
+    yield "9 positions 24 channels lanes 4 of 0…255 weights 4", depthwise, Tensor((2, 9 * 24), pixel)
     yield "the 5 best of 50 ±200", TopK(5), Tensor((2, 50), dot(200))
 
 
@@ -408,7 +412,7 @@ def cases() -> Iterator[Case]:
 
 
 def render(op: HardwareOp, x: tuple[Tensor, ...], family: boards.Family) -> Design:
-    lanes, names = op.lanes(*x)[0], [f"x{i or ''}" for i in range(len(x))]
+    lanes, names = op.stream_lanes(*x)[0], [f"x{i or ''}" for i in range(len(x))]
     sources = [Node(name, Source(tensor, lanes)) for name, tensor in zip(names, x, strict=True)]
     return verilog.render(Graph((*sources, Node("y", op, tuple(names))), ("y",)), family=family)
 

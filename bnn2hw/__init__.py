@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bnn2hw.version import VERSION
-
-__version__ = VERSION
+from bnn2hw.version import __version__
 
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator, compile, load  # noqa: A004

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bnn2hw.importers.keras.model import Imported
 
 
-FOLDED = ("pe", "simd", "pixels", "lanes")
+FOLDED = ("pe", "simd", "lanes", "pixels")
 """Fields of ops that say how they are folded."""
 
 REFUSED = "this model cannot be loaded into that hardware"

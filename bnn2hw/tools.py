@@ -15,8 +15,6 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-import platformdirs
-
 from bnn2hw.errors import MissingToolError, ToolError
 
 
@@ -38,18 +36,10 @@ class Tool:
         """The version as text."""
         return ".".join(map(str, self.version))
 
-
-def cache_dir() -> Path:
-    """Where compiled simulators are kept: $BNN2HW_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("BNN2HW_CACHE") or platformdirs.user_cache_dir("bnn2hw"))
-
-
-def install(made: Path, target: Path) -> None:
-    """Move a file into the cache in one step, so that parallel builds never see half of it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(f".{os.getpid()}")
-    shutil.copy2(made, temporary)
-    temporary.replace(target)
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What the output of the program depends on, besides its input: its command and version."""
+        return (*self.start, self.release)
 
 
 def _which(name: str) -> str | None:

@@ -1,137 +1,120 @@
-"""The house holds: imports run downward only, and the training side stands apart."""
+"""The structure of the source tree: rooms, floors, import circles, sizes, and who knows whom."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import house
+from tests.support.house import Tree
 
-PACKAGE = ROOT / "bnn2hw"
-FLOORS = (
-    {"errors"},
-    {"targets", "ir"},
-    {"ops", "golden", "estimate", "backends", "tools"},
-    {
-        "artifacts",
-        "dataflow",
-        "folding",
-        "deploy",
-        "synthesis",
-        "simulation",
-        "lower",
-        "importers",
-        "fold",
-        "streams",
-        "storage",
-        "doctor",
-        "report",
-    }
-    | {"deviation"},
-    {},
-    {""},
-    {"cli"},
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = Tree(ROOT, "bnn2hw")
+TESTS = Tree(ROOT, "tests")
+
+FLOORS = tuple(
+    map(
+        frozenset,
+        (
+            {"deprecation", "errors", "progress", "version"},
+            {"compile_cache", "data_files", "folders", "nn", "targets", "tools"},
+            {"ir"},
+            {"ops"},
+            {"estimate", "golden", "importers", "lower"},
+            {"backends", "dataflow", "deviation"},
+            {"compiled", "folding", "simulation", "synthesis"},
+            {"deploy", "pipeline", "report"},
+            {"artifacts", "reload"},
+            {"accelerator"},
+            {""},
+            {"cli"},
+        ),
+    )
 )
-SAME_FLOOR = {("golden", "ops"), ("estimate", "ops"), ("backends", "ops")}
-"""Packages of one floor that may use another of it."""
-
-LAZY = {("importers", "nn"), ("cli", "nn"), ("", "accelerator")}
-"""Imports inside functions: reading a file needs the layer classes."""
+"""Rooms by floor, the lowest first: a module imports from its own room and from lower floors."""
 
 
-def files() -> list[Path]:
-    return [p for p in sorted(PACKAGE.rglob("*.py")) if "nn" not in p.relative_to(PACKAGE).parts[:1]]
+def test_no_import_circles() -> None:
+    assert not house.circles(PACKAGE)
+    assert not house.circles(TESTS)
 
 
-def part(path: Path) -> str:
-    name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    return "" if name == "__init__" else name
-
-
-def floor(name: str) -> int:
-    return next(i for i, rooms in enumerate(FLOORS) if name in rooms)
-
-
-def imports(path: Path, *, lazy: bool) -> set[str]:
-    """Parts of the package that a file imports, at its head or inside of functions."""
-    tree = ast.parse(path.read_text())
-    inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
-    hints = {
-        id(n)
-        for i in ast.walk(tree)
-        if isinstance(i, ast.If) and "TYPE_CHECKING" in ast.dump(i.test)
-        for n in ast.walk(i)
-    }
-    found = set()
-    for node in ast.walk(tree):
-        if id(node) in hints or (id(node) in inside) != lazy:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module == "bnn2hw":
-            found |= {a.name if floor_known(a.name) else "" for a in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bnn2hw."):
-            found.add(node.module.split(".")[1])
-        elif isinstance(node, ast.Import):
-            found |= {[*a.name.split("."), ""][1] for a in node.names if a.name.split(".")[0] == "bnn2hw"}
-    return found
-
-
-def floor_known(name: str) -> bool:
-    return name == "nn" or any(name in rooms for rooms in FLOORS)
-
-
-@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_run_downward(path: Path) -> None:
-    here = part(path)
-
-    for there in imports(path, lazy=False) - {here}:
-        assert there != "nn", f"{path} imports the training side"
-        assert floor(there) < floor(here) or (here, there) in SAME_FLOOR or _peers(here, there), (
-            f"{here} imports {there}"
-        )
-    for there in imports(path, lazy=True) - {here}:
-        assert (here, there) in LAZY or floor(there) < floor(here), (
-            f"{here} imports {there} inside a function"
-        )
-
-
-def _peers(here: str, there: str) -> bool:
-    """Rooms of one floor may use a room that uses none of them back."""
-    if floor(here) != floor(there):
-        return False
-    back = {i for p in files() if part(p) == there for i in imports(p, lazy=False)}
-    return here not in back
+def test_imports_run_downward() -> None:
+    assert not house.upward_imports(PACKAGE, FLOORS)
 
 
 def test_the_training_side_stands_apart() -> None:
-    for path in (PACKAGE / "nn").rglob("*.py"):
-        tree = ast.parse(path.read_text())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bnn2hw"):
-                version = node.module == "bnn2hw" and [a.name for a in node.names] == ["__version__"]
-                assert version or (node.module or "").startswith("bnn2hw.nn"), f"{path} imports {node.module}"
+    assert not house.imports_of(PACKAGE, "nn", allowed=frozenset({"bnn2hw.version"}))
 
 
-def test_every_file_has_a_room() -> None:
-    assert {part(p) for p in files()} <= {room for rooms in FLOORS for room in rooms}
+def test_file_sizes() -> None:
+    assert not house.large_files(PACKAGE)
+    waiting = ("tests.deploy.test_amd ", "tests.importers.coverage ", "tests.simulation.test_hls ")
+    assert not [f for f in house.large_files(TESTS) if not f.startswith(waiting)]
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_sizes_and_manners(path: Path) -> None:
-    text = path.read_text()
-    tree = ast.parse(text)
-
-    assert text.count("\n") <= 400, "split it"
-    assert not [n for n in ast.walk(tree) if isinstance(n, ast.Assert)], "raise an error of ours instead"
-    assert "raise Exception" not in text
+def test_manners() -> None:
+    assert not house.bad_manners(PACKAGE)
 
 
-def test_backends_know_no_op_and_ops_no_backend() -> None:
+def test_ops_know_no_backend_and_backends_no_op() -> None:
     from bnn2hw.ops import HARDWARE_OPS
 
-    for path in (PACKAGE / "backends").glob("*.py"):
-        names = {n.id for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Name)}
-        assert not names & {op.__name__ for op in HARDWARE_OPS}, path
-    for path in (PACKAGE / "ops").glob("*.py"):
-        assert "verilog" not in path.read_text().lower(), path
+    ops = {op.__name__ for op in HARDWARE_OPS}
+    for module, tree in PACKAGE.parsed.items():
+        if PACKAGE.room(module) == "backends":
+            names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+            assert not names & ops, module
+        if PACKAGE.room(module) == "ops":
+            assert "verilog" not in PACKAGE.files[module].read_text().lower(), module
+
+
+def broken(folder: Path, **files: str) -> Tree:
+    """A package of two rooms, `low` and `high`, with some files replaced."""
+    whole = {"__init__": "", "low": "", "high/__init__": "", "high/a": "from pkg import low\n", **files}
+    for name, text in whole.items():
+        path = folder / "pkg" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Tree(folder, "pkg")
+
+
+def floors_of(tree: Tree) -> list[str]:
+    return house.upward_imports(tree, (frozenset({"", "low"}), frozenset({"high"})))
+
+
+HINT = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pkg.high import a\n"
+BROKEN: dict[str, tuple[Callable[[Tree], list[str]], dict[str, str], str]] = {
+    "a circle": (house.circles, {"low": "from pkg.high.a import x\n"}, "import circle"),
+    "a circle for type checkers": (house.circles, {"low": HINT}, "import circle"),
+    "a circle in a function": (house.circles, {"low": "def f():\n    import pkg.high.a\n"}, "import circle"),
+    "a circle of three": (
+        house.circles,
+        {"low": "import pkg.high.b\n", "high/b": "from pkg.high import a\n"},
+        "import circle",
+    ),
+    "an import upward": (
+        floors_of,
+        {"low": "from pkg.high import b\n", "high/b": ""},
+        "not on a lower floor",
+    ),
+    "a room without a floor": (floors_of, {"new": ""}, "room 'new' has no floor"),
+    "a large file": (house.large_files, {"low": "x = 1\n" * 401}, "401 lines"),
+    "an assertion": (house.bad_manners, {"low": "assert True\n"}, "pkg.low:1"),
+    "a bare exception": (house.bad_manners, {"low": "raise Exception('no')\n"}, "pkg.low:1"),
+    "a question as a docstring": (house.odd_docstrings, {"low": '"""Where it is."""\n'}, "Where it is"),
+}
+
+
+@pytest.mark.parametrize(("check", "files", "fault"), BROKEN.values(), ids=BROKEN)
+def test_each_check_fails_on_a_broken_tree(
+    check: Callable[[Tree], list[str]], files: dict[str, str], fault: str, tmp_path: Path
+) -> None:
+    assert not check(broken(tmp_path / "whole"))
+
+    [found] = check(broken(tmp_path / "broken", **files))
+
+    assert fault in found

@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw.artifacts.graph_json import graph_from_json, graph_to_json
+from bnn2hw.artifacts.graph_json import FORMAT, RENAMES, graph_from_json, graph_to_json
 from bnn2hw.errors import Bnn2hwError, InputError
 from bnn2hw.folders import GENERATOR, MANIFEST, ours, replacing
 from bnn2hw.ir import Array, Graph
-
-FORMAT = 1
 
 
 def write(folder: Path, texts: Mapping[str, str], graph: Graph, facts: Mapping[str, Any]) -> None:
@@ -50,10 +48,10 @@ def read(folder: Path) -> tuple[Graph, dict[str, Any]]:
     if not ours(folder):
         raise InputError(f"'{folder}' is not a build folder of bnn2hw: it has no {MANIFEST} of ours")
     manifest = json.loads((folder / MANIFEST).read_text())
-    if manifest.get("format") != FORMAT:
-        raise InputError(
-            f"'{folder}' has format {manifest.get('format')}, expected {FORMAT}; compile the model again"
-        )
+    version = manifest.get("format")
+    if version not in RENAMES:
+        known = " or ".join(map(str, sorted(RENAMES)))
+        raise InputError(f"'{folder}' has format {version}, expected {known}; compile the model again")
     for name, digest in manifest["files"].items():
         path = folder / name
         if not path.is_file() or _sha256(path) != digest:
@@ -63,7 +61,7 @@ def read(folder: Path) -> tuple[Graph, dict[str, Any]]:
             )
     try:
         with np.load(folder / "graph.npz", allow_pickle=False) as arrays:
-            graph = graph_from_json(json.loads((folder / "graph.json").read_text()), arrays)
+            graph = graph_from_json(json.loads((folder / "graph.json").read_text()), arrays, version)
     except (OSError, ValueError, KeyError, TypeError, Bnn2hwError) as error:
         raise InputError(
             f"the build folder '{folder}' cannot be read: {error}; compile the model again"

@@ -1,4 +1,4 @@
-"""A hardware graph as JSON, with its arrays beside it."""
+"""Convert a hardware graph to JSON data and arrays, and read it back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,29 @@ from bnn2hw.ir import Array, Graph, Ints, Node, Op, Tensor, View
 from bnn2hw.ops import HARDWARE_OPS, Source
 
 OPS: dict[str, type[Op]] = {"Source": Source, "View": View, **{op.__name__: op for op in HARDWARE_OPS}}
+
+FORMAT = 2
+"""The format that is written: class names and field names of the ops as they are now."""
+
+_LANES = {"simd": "lanes"}
+RENAMES: Mapping[int, Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    1: {
+        "Add": ("Add", _LANES),
+        "Argmax": ("Argmax", _LANES),
+        "Concat": ("Concat", _LANES),
+        "Curve": ("Interpolation", {}),
+        "Depthwise": ("Depthwise", _LANES),
+        "Fifo": ("Fifo", _LANES),
+        "Multiply": ("Multiply", _LANES),
+        "Pad": ("Pad", _LANES),
+        "Patch": ("ParallelWindow", _LANES),
+        "Pool": ("Pool", _LANES),
+        "Width": ("WidthConverter", {}),
+        "Window": ("SlidingWindow", _LANES),
+    },
+    FORMAT: {},
+}
+"""For each format that can be read, the ops that have other names there: their class, and their renamed fields."""
 
 
 def graph_to_json(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -29,17 +52,23 @@ def graph_to_json(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
     return {"nodes": nodes, "outputs": list(graph.outputs)}, arrays
 
 
-def graph_from_json(data: Mapping[str, Any], arrays: Mapping[str, Array]) -> Graph:
-    """The inverse of `graph_to_json`."""
-    nodes = [
-        Node(
-            n["name"],
-            OPS[n["op"]](**{k: _rich(v, arrays) for k, v in n["fields"].items()}),
-            tuple(n["inputs"]),
-        )
-        for n in data["nodes"]
-    ]
+def graph_from_json(data: Mapping[str, Any], arrays: Mapping[str, Array], version: int = FORMAT) -> Graph:
+    """Read what `graph_to_json` returned, now or in an earlier format.
+
+    Args:
+        data: The plain data.
+        arrays: The arrays by name.
+        version: The format of the data, a key of `RENAMES`.
+    """
+    nodes = (
+        Node(n["name"], _op(n["op"], n["fields"], arrays, version), tuple(n["inputs"])) for n in data["nodes"]
+    )
     return Graph(tuple(nodes), tuple(data["outputs"]))
+
+
+def _op(kind: str, values: Mapping[str, Any], arrays: Mapping[str, Array], version: int) -> Op:
+    now, renamed = RENAMES[version].get(kind, (kind, {}))
+    return OPS[now](**{renamed.get(name, name): _rich(value, arrays) for name, value in values.items()})
 
 
 def _plain(value: Any, arrays: dict[str, Array]) -> Any:

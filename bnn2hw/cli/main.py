@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tomllib
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -34,6 +35,7 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        warnings.filterwarnings("default", category=DeprecationWarning, module=r"bnn2hw\.cli")
         try:
             return super().invoke(ctx)
         except Bnn2hwError as error:

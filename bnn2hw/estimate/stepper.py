@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import json
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from bnn2hw import tools
+from bnn2hw import compile_cache, tools
 from bnn2hw.data_files import data_dir
 from bnn2hw.ir import Array, Buffered, Queue, Steps, Timing
 
 FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared")
 SOURCE = "stepper.cpp"
+LIBRARY = "stepper.so"
 
 PROCESS, RING, QUEUE = range(3)
 
@@ -96,22 +93,14 @@ def first_output(
 
 @cache
 def _library() -> ctypes.CDLL:
-    """The compiled stepper, from the cache where it was compiled before."""
-    source, compiler = (data_dir("sim") / SOURCE).read_text(), tools.cxx()
-    what = json.dumps([source, compiler.command, compiler.release, FLAGS])
-    target = tools.cache_dir() / "steppers" / f"{hashlib.sha256(what.encode()).hexdigest()[:24]}.so"
-    if target.exists():
-        return _loaded(target)
-    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-        folder = Path(name)
+    """Load the compiled stepper."""
+    source = (data_dir("sim") / SOURCE).read_text()
+
+    def build(folder: Path) -> None:
         (folder / SOURCE).write_text(source)
-        tools.run([compiler.command, *FLAGS, SOURCE, "-o", target.name], folder, "compiling the stepper")
-        with suppress(OSError):  # where nothing can be kept, an estimate is made all the same
-            tools.install(folder / target.name, target)
-        return _loaded(folder / target.name)
+        tools.run([tools.cxx().command, *FLAGS, SOURCE, "-o", LIBRARY], folder, "compiling the stepper")
 
-
-def _loaded(path: Path) -> ctypes.CDLL:
-    library = ctypes.CDLL(str(path))
+    folder = compile_cache.entry("steppers", [source, tools.cxx().identity, FLAGS], [LIBRARY], build)
+    library = ctypes.CDLL(str(folder / LIBRARY))
     library.bnn2hw_first_output.restype = ctypes.c_int64
     return library

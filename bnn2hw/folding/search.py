@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
+from bnn2hw import deprecation
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate import estimate
@@ -14,11 +15,11 @@ from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
 from bnn2hw.targets.boards import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
-"""By layer, the values of `pe`, `simd` and `pixels` of its matrix-vector unit (or of its other op, where it has none).
+"""The values of `pe`, `simd`, `lanes` and `pixels` by name of the layer's matrix-vector unit, or of another op.
 
 A `style` is what `bnn2hw.folding.unroll` has taken out before."""
 
-KNOBS = ("pe", "simd", "pixels")
+KNOBS = ("pe", "simd", "lanes", "pixels")
 """Fields of ops that a folding sets; an op without `pixels` takes one at most per beat."""
 
 FILL = 0.7
@@ -186,8 +187,16 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
                 f"the folding names a layer '{name}' that is not there; layers: {', '.join(foldable)}"
             )
         node, op = foldable[name]
-        ops[name] = _refolded(name, op, list(op.allowed(*graph.inputs_of(node))), knobs)
+        ops[name] = _refolded(name, op, list(op.allowed(*graph.inputs_of(node))), _today(name, op, knobs))
     return ops
+
+
+def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping[str, int | str]:
+    """A folding by hand in today's names: ops that move values have `lanes`, which foldings may still call `simd`."""
+    if "simd" not in knobs or hasattr(op, "simd") or not hasattr(op, "lanes"):
+        return knobs
+    deprecation.warn(f"layer '{name}': 'simd' is now 'lanes'; the old name works for one more version")
+    return {"lanes" if knob == "simd" else knob: value for knob, value in knobs.items()}
 
 
 def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:

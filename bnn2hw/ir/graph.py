@@ -95,12 +95,12 @@ class HardwareOp(Op):
     """Whether each step reads a beat and writes one, so that it can hang directly on its producer."""
 
     @abstractmethod
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         """Values per beat at the input and at the output."""
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
         """How values lie in the beats that it takes and in those that it gives; without padding in most ops."""
-        taken, given = self.lanes(*x)
+        taken, given = self.stream_lanes(*x)
         return Beats(taken), Beats(given)
 
     @abstractmethod

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bnn2hw.ir import Array, Op, Tensor
+from bnn2hw.ir import Array, Op, Tensor, View
 from bnn2hw.ops.add import Add
 from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.base.matvec import MatVec
@@ -14,6 +14,8 @@ from bnn2hw.ops.concat import Concat
 from bnn2hw.ops.depthwise import Depthwise
 from bnn2hw.ops.multiply import Multiply
 from bnn2hw.ops.pad import Pad
+from bnn2hw.ops.pool import Pool
+from bnn2hw.ops.sliding_window import SlidingWindow
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
 
@@ -54,12 +56,9 @@ def after(op: Op, inputs: Sequence[tuple[Tensor, Bounds]], out: Tensor) -> Bound
         case Pad():
             low, high = inputs[0][1]
             return np.minimum(low, np.asarray(op.value)), np.maximum(high, np.asarray(op.value))
-    same = len(inputs) == 1 and inputs[0][0].ints == out.ints and op.__class__.__name__ in KEEPING
+    # These ops move values and make no new ones, channel by channel.
+    same = len(inputs) == 1 and inputs[0][0].ints == out.ints and isinstance(op, View | SlidingWindow | Pool)
     return fitted(inputs[0][1], out.channels) if same else whole(out)
-
-
-KEEPING = ("View", "Window", "Pool")
-"""Ops that give out nothing but what they take in, channel by channel."""
 
 
 def fitted(bounds: Bounds, channels: int) -> Bounds:

@@ -3,7 +3,8 @@
 ``import bnn2hw.nn as lq`` is the whole migration from ``import larq as lq``.
 """
 
-from bnn2hw import __version__
+import keras
+
 from bnn2hw.nn import (
     activations,
     callbacks,
@@ -19,6 +20,10 @@ from bnn2hw.nn import (
     utils,
     zoo,
 )
+from bnn2hw.version import __version__
+
+if keras.backend.backend() == "tensorflow":
+    import bnn2hw.nn.tf_variable  # noqa: F401  (its import lets TensorFlow's own variables be wrapped)
 
 __all__ = [
     "__version__",

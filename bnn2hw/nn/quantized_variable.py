@@ -13,6 +13,11 @@ from bnn2hw.nn import context
 
 Reader = Callable[[Any], Any]
 
+Wrapper = Callable[[Any, Reader | None, int | None], "QuantizedVariable"]
+
+_WRAPPERS: list[Wrapper] = []
+"""Wrappers of variables that are not Keras's own; see `register_wrapper`."""
+
 
 class QuantizedVariable:
     """A variable whose value is quantized inside a `bnn2hw.nn.context.quantized_scope`.
@@ -75,11 +80,9 @@ class QuantizedVariable:
                 quantizer=quantizer,
                 precision=precision,
             )
-        if keras.backend.backend() != "tensorflow":
+        if not _WRAPPERS:
             raise ValueError(f"`variable` must be of type `keras.Variable`, not {type(variable).__name__}.")
-        from bnn2hw.nn.tf_variable import wrap
-
-        return wrap(variable, quantizer, precision)
+        return _WRAPPERS[-1](variable, quantizer, precision)
 
 
 class KerasQuantizedVariable(QuantizedVariable, keras.Variable):
@@ -124,3 +127,12 @@ class KerasQuantizedVariable(QuantizedVariable, keras.Variable):
             f"<QuantizedVariable path={self.path}, shape={tuple(self.shape)}, dtype={self.dtype}, "
             f"{self._described()}>"
         )
+
+
+def register_wrapper(wrapper: Wrapper) -> None:
+    """Let `QuantizedVariable.from_variable` wrap the native variables of Keras's backend.
+
+    Args:
+        wrapper: Takes the variable, the quantizer and the precision, as `from_variable` does.
+    """
+    _WRAPPERS.append(wrapper)

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bnn2hw.nn.quantized_variable import QuantizedVariable, Reader
+from bnn2hw.nn.quantized_variable import QuantizedVariable, Reader, register_wrapper
 
 _PROPERTIES = (
     "_handle_name",
@@ -222,3 +222,6 @@ def wrap(variable: Any, quantizer: Reader | None, precision: int | None) -> Quan
         """A quantized variable that a distribution strategy takes for its own."""
 
     return DistributedQuantizedVariable(variable, quantizer, precision)
+
+
+register_wrapper(wrap)

@@ -23,13 +23,13 @@ class Add(Pixelwise):
 
     Attributes:
         first: channel of the first input that channel 0 of the second is added to.
-        simd: channels per beat; divides `first` and the number of channels.
+        lanes: channels per beat; divides `first` and the number of channels.
     """
 
     kind: ClassVar[str] = "add"
 
     first: int = 0
-    simd: int = 1
+    lanes: int = 1
 
     def infer(self, *x: Tensor) -> Tensor:
         a, b = x
@@ -38,8 +38,8 @@ class Add(Pixelwise):
             raise ValueError(
                 f"{b.channels} channels do not fit {a.channels} from channel {self.first} to the last"
             )
-        if math.gcd(self.first, a.channels) % self.simd:
-            raise ValueError(f"simd={self.simd} must divide {self.first} and {a.channels} channels")
+        if math.gcd(self.first, a.channels) % self.lanes:
+            raise ValueError(f"lanes={self.lanes} must divide {self.first} and {a.channels} channels")
         self.check_pixels(*x)
         if by_channel(a.scale, a.channels)[self.first :] != by_channel(b.scale, b.channels):
             raise ValueError(f"integers of different scales cannot be added: {a.scale} and {b.scale}")
@@ -58,30 +58,30 @@ class Add(Pixelwise):
         total[..., self.first :] += x[1]
         return total
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd * self.pixels, self.simd * self.pixels
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.lanes * self.pixels, self.lanes * self.pixels
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // (self.simd * self.pixels)
+        return x[0].size // (self.lanes * self.pixels)
 
     def whole(self, *x: Tensor) -> bool:
-        return self.simd == x[0].channels
+        return self.lanes == x[0].channels
 
     def vector_axes(self, *x: Tensor) -> tuple[int, ...]:
         return x[0].shape[:-1]
 
     def timing(self, *x: Tensor) -> Steps:
         every = np.ones(self.interval(*x), bool)
-        fold = np.arange(every.size) % (x[0].channels // self.simd)
-        return Steps(every, every, latency=1, others=(fold >= self.first // self.simd,))
+        fold = np.arange(every.size) % (x[0].channels // self.lanes)
+        return Steps(every, every, latency=1, others=(fold >= self.first // self.lanes,))
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
         a, b = x[0].ints, x[1].ints
         y = self._type(a, b)
         return {
-            "SIMD": self.simd,
-            "FOLDS": x[0].channels // self.simd,
-            "FIRST": self.first // self.simd,
+            "LANES": self.lanes,
+            "FOLDS": x[0].channels // self.lanes,
+            "FIRST": self.first // self.lanes,
             **coded("A", a),
             "A_FACTOR": a.step // y.step,
             **coded("B", b),
@@ -93,38 +93,41 @@ class Add(Pixelwise):
 
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         params, bits = self.params(*x), self._type(x[0].ints, x[1].ints).bits
-        states = state_bits(x[0].channels // self.simd) if self.first else 0
+        states = state_bits(x[0].channels // self.lanes) if self.first else 0
         constant = int(params["BOTH"] != 0 or params["ALONE"] != 0)
         # Channels without a second operand mask it, which a large LUT does within the adder.
         mask = by_lut(family, x[1].ints.bits, 0) if self.first else 0
         carry = by_lut(family, 0, 1)  # the highest bit of a sum is the chain's end
         return Cost(
-            lut=self.simd * ((1 + constant) * adder(family, bits) - carry + mask)
+            lut=self.lanes * ((1 + constant) * adder(family, bits) - carry + mask)
             + by_lut(family, 2, 1) * states
             + 4,
-            ff=self.simd * bits + states + 1,
+            ff=self.lanes * bits + states + 1,
         )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for simd in divisors(math.gcd(self.first, x[0].channels)):
-            yield replace(self, simd=simd, pixels=1)
+        for lanes in divisors(math.gcd(self.first, x[0].channels)):
+            yield replace(self, lanes=lanes, pixels=1)
         if self.first == 0:
-            yield from replace(self, simd=x[0].channels, pixels=1).side_by_side(*x)
+            yield from replace(self, lanes=x[0].channels, pixels=1).side_by_side(*x)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
-        yield cls(simd=2), (Tensor((3, 2, 4), BIPOLAR), Tensor((3, 2, 4), Ints(-5, 7, step=4)))
+        yield cls(lanes=2), (Tensor((3, 2, 4), BIPOLAR), Tensor((3, 2, 4), Ints(-5, 7, step=4)))
         yield (
-            cls(simd=3, pixels=4),
+            cls(lanes=3, pixels=4),
             (Tensor((2, 6, 3), BIPOLAR), Tensor((2, 6, 3), Ints(-5, 7, step=4))),
         )
         yield (
-            cls(first=2, simd=2),
+            cls(first=2, lanes=2),
             (
                 Tensor((3, 6), Ints(-3, 9, step=6), (1.0, 1.0, 0.5, 0.5, 0.5, 2.0), 1.0),
                 Tensor((3, 4), Ints(-8, 4, step=3), (0.5, 0.5, 0.5, 2.0), (0.0, 1.0, 0.0, 0.0)),
             ),
         )
-        yield cls(first=3, simd=1), (Tensor((5,), Ints(0, 9)), Tensor((2,), Ints(-200, -50)))
-        yield cls(first=4, simd=4), (Tensor((2, 8), Ints(0, 12, step=4)), Tensor((2, 4), Ints(2, 10, step=8)))
-        yield cls(simd=3), (Tensor((3,), Ints(5, 7)), Tensor((3,), Ints(-5, -5)))
+        yield cls(first=3, lanes=1), (Tensor((5,), Ints(0, 9)), Tensor((2,), Ints(-200, -50)))
+        yield (
+            cls(first=4, lanes=4),
+            (Tensor((2, 8), Ints(0, 12, step=4)), Tensor((2, 4), Ints(2, 10, step=8))),
+        )
+        yield cls(lanes=3), (Tensor((3,), Ints(5, 7)), Tensor((3,), Ints(-5, -5)))

@@ -20,13 +20,13 @@ class Argmax(HardwareOp):
 
     Attributes:
         axes: trailing axes over which the largest value is looked for.
-        simd: values per beat; divides their number.
+        lanes: values per beat; divides their number.
     """
 
     kind: ClassVar[str] = "argmax"
 
     axes: int = 1
-    simd: int = 1
+    lanes: int = 1
 
     def _count(self, x: Tensor) -> int:
         """Values among which the largest is looked for."""
@@ -34,8 +34,8 @@ class Argmax(HardwareOp):
 
     def infer(self, *x: Tensor) -> Tensor:
         count = self._count(x[0])
-        if count % self.simd:
-            raise ValueError(f"simd={self.simd} must divide {count} values")
+        if count % self.lanes:
+            raise ValueError(f"lanes={self.lanes} must divide {count} values")
         return Tensor((*x[0].shape[: -self.axes], 1), Ints(0, count - 1))
 
     def golden(self, *x: Array) -> Array:
@@ -43,30 +43,30 @@ class Argmax(HardwareOp):
         index: Array = np.argmax(values, axis=-1, keepdims=True)
         return index
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd, 1
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.lanes, 1
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // self.simd
+        return x[0].size // self.lanes
 
     def timing(self, *x: Tensor) -> Steps:
-        folds = self._count(x[0]) // self.simd
+        folds = self._count(x[0]) // self.lanes
         beat = np.arange(self.interval(*x))
         return Steps(np.ones(beat.size, bool), beat % folds == folds - 1, latency=2)
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
         return {
-            "SIMD": self.simd,
+            "LANES": self.lanes,
             "BITS": x[0].ints.bits,
             "SIGNED": int(x[0].ints.signed),
-            "FOLDS": self._count(x[0]) // self.simd,
+            "FOLDS": self._count(x[0]) // self.lanes,
             "INDEX_BITS": self.infer(*x).ints.bits,
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
-        folds = self._count(x[0]) // self.simd
-        within, across = self.simd - 1, int(folds > 1)
+        folds = self._count(x[0]) // self.lanes
+        within, across = self.lanes - 1, int(folds > 1)
         compare = (
             (within + across) * comparison(family, bits + 1) * by_lut(family, 1, 1, ice40=0.58, gowin=1.25)
         )
@@ -80,12 +80,12 @@ class Argmax(HardwareOp):
         )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for simd in divisors(self._count(x[0])):
-            yield replace(self, simd=simd)
+        for lanes in divisors(self._count(x[0])):
+            yield replace(self, lanes=lanes)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
-        yield cls(simd=1), (Tensor((10,), Ints(-3, 3)),)
-        yield cls(simd=5), (Tensor((2, 10), Ints(0, 3)),)
-        yield cls(axes=2, simd=2), (Tensor((3, 2, 4), Ints(0, 7)),)
-        yield cls(simd=4), (Tensor((4,), Ints(-8, 8, step=2)),)
+        yield cls(lanes=1), (Tensor((10,), Ints(-3, 3)),)
+        yield cls(lanes=5), (Tensor((2, 10), Ints(0, 3)),)
+        yield cls(axes=2, lanes=2), (Tensor((3, 2, 4), Ints(0, 7)),)
+        yield cls(lanes=4), (Tensor((4,), Ints(-8, 8, step=2)),)

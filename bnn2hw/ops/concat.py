@@ -21,18 +21,18 @@ class Concat(HardwareOp):
     """At each position all channels of the first input, then all of the second.
 
     Attributes:
-        simd: channels per beat; divides the channels of both.
+        lanes: channels per beat; divides the channels of both.
     """
 
     kind: ClassVar[str] = "concat"
 
-    simd: int = 1
+    lanes: int = 1
 
     def infer(self, *x: Tensor) -> Tensor:
         a, b = x
         same_places(a, b)
-        if math.gcd(a.channels, b.channels) % self.simd:
-            raise ValueError(f"simd={self.simd} must divide {a.channels} and {b.channels} channels")
+        if math.gcd(a.channels, b.channels) % self.lanes:
+            raise ValueError(f"lanes={self.lanes} must divide {a.channels} and {b.channels} channels")
         scale, offset = (
             uniform(np.array([*by_channel(of_a, a.channels), *by_channel(of_b, b.channels)]))
             for of_a, of_b in ((a.scale, b.scale), (a.offset, b.offset))
@@ -43,15 +43,15 @@ class Concat(HardwareOp):
     def golden(self, *x: Array) -> Array:
         return np.concatenate(x, axis=-1, dtype=np.int64)
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd, self.simd
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.lanes, self.lanes
 
     def interval(self, *x: Tensor) -> int:
-        return (x[0].size + x[1].size) // self.simd
+        return (x[0].size + x[1].size) // self.lanes
 
     def timing(self, *x: Tensor) -> Steps:
         every = np.ones(self.interval(*x), bool)
-        ours, theirs = (tensor.channels // self.simd for tensor in x)
+        ours, theirs = (tensor.channels // self.lanes for tensor in x)
         second = np.arange(every.size) % (ours + theirs) >= ours
         return Steps(~second, every, latency=1, others=(second,))
 
@@ -59,9 +59,9 @@ class Concat(HardwareOp):
         a, b = x[0].ints, x[1].ints
         y = spanning(a, b)
         return {
-            "SIMD": self.simd,
-            "A_FOLDS": x[0].channels // self.simd,
-            "B_FOLDS": x[1].channels // self.simd,
+            "LANES": self.lanes,
+            "A_FOLDS": x[0].channels // self.lanes,
+            "B_FOLDS": x[1].channels // self.lanes,
             **coded("A", a),
             "A_FACTOR": a.step // y.step,
             "A_OFFSET": (zero(a) - zero(y)) // y.step,
@@ -76,19 +76,19 @@ class Concat(HardwareOp):
         converts = sum(t.ints.step != y.step or zero(t.ints) != zero(y) for t in x)
         if sum(t.ints.bits for t in x) < family.lut_inputs:
             converts = 0  # within the LUT that chooses
-        states = state_bits((x[0].channels + x[1].channels) // self.simd)
+        states = state_bits((x[0].channels + x[1].channels) // self.lanes)
         return Cost(
-            lut=self.simd * (y.bits + converts * adder(family, y.bits)) + by_lut(family, 2, 1) * states + 4,
-            ff=self.simd * y.bits + states + 2,
+            lut=self.lanes * (y.bits + converts * adder(family, y.bits)) + by_lut(family, 2, 1) * states + 4,
+            ff=self.lanes * y.bits + states + 2,
         )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for simd in divisors(math.gcd(x[0].channels, x[1].channels)):
-            yield replace(self, simd=simd)
+        for lanes in divisors(math.gcd(x[0].channels, x[1].channels)):
+            yield replace(self, lanes=lanes)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
-        yield cls(simd=2), (Tensor((3, 2, 4), BIPOLAR), Tensor((3, 2, 2), Ints(-5, 7, step=4)))
-        yield cls(simd=1), (Tensor((3, 1), Ints(0, 9), 0.5), Tensor((3, 2), BIPOLAR, (0.5, 0.25)))
-        yield cls(simd=3), (Tensor((3,), Ints(-9, 3, step=3)), Tensor((6,), Ints(-2, 1), offset=1.0))
-        yield cls(simd=4), (Tensor((2, 2, 4), Ints(0, 3)), Tensor((2, 2, 4), Ints(0, 200)))
+        yield cls(lanes=2), (Tensor((3, 2, 4), BIPOLAR), Tensor((3, 2, 2), Ints(-5, 7, step=4)))
+        yield cls(lanes=1), (Tensor((3, 1), Ints(0, 9), 0.5), Tensor((3, 2), BIPOLAR, (0.5, 0.25)))
+        yield cls(lanes=3), (Tensor((3,), Ints(-9, 3, step=3)), Tensor((6,), Ints(-2, 1), offset=1.0))
+        yield cls(lanes=4), (Tensor((2, 2, 4), Ints(0, 3)), Tensor((2, 2, 4), Ints(0, 200)))

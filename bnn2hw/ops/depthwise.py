@@ -35,7 +35,7 @@ class Depthwise(HardwareOp):
         scale: real meaning of a weight of 1, for all channels or for each.
         axes: trailing axes of the input that make a window.
         domain: the input's integers, where their step is larger than 1.
-        simd: channels per beat; divides the number of channels.
+        lanes: channels per beat; divides the number of channels.
         loadable: whether the weights can be written at run time; then the output's range is that of any weights.
     """
 
@@ -45,7 +45,7 @@ class Depthwise(HardwareOp):
     scale: Meaning = 1.0
     axes: int = 1
     domain: Ints | None = None
-    simd: int = 1
+    lanes: int = 1
     loadable: bool = False
 
     def loading(self, *x: Tensor) -> Self:
@@ -64,7 +64,7 @@ class Depthwise(HardwareOp):
     @property
     def folds(self) -> int:
         """Beats per position."""
-        return self.channels // self.simd
+        return self.channels // self.lanes
 
     @property
     def unit(self) -> bool:
@@ -83,8 +83,8 @@ class Depthwise(HardwareOp):
         return any_weights(smallest, loadable=self.loadable)
 
     def infer(self, *x: Tensor) -> Tensor:
-        if self.channels % self.simd:
-            raise ValueError(f"simd={self.simd} must divide {self.channels} channels")
+        if self.channels % self.lanes:
+            raise ValueError(f"lanes={self.lanes} must divide {self.channels} channels")
         outer, w = x[0].outer(self.weights.size, self.axes), self.weights.astype(np.int64)
         ints, scale, offset = coded(x[0], self.domain)
         own = np.asarray(self.scale, np.float64)
@@ -104,11 +104,11 @@ class Depthwise(HardwareOp):
         sums: Array = np.einsum("npc,pc->nc", windows, self.weights.astype(np.int64))
         return sums.reshape(x[0].shape[0], *outer, self.channels)
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd, self.simd
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.lanes, self.lanes
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // self.simd
+        return x[0].size // self.lanes
 
     def timing(self, *x: Tensor) -> Steps:
         at = np.arange(self.interval(*x)) % (self.positions * self.folds)
@@ -117,7 +117,7 @@ class Depthwise(HardwareOp):
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
         return {
-            "SIMD": self.simd,
+            "LANES": self.lanes,
             "FOLDS": self.folds,
             "POSITIONS": self.positions,
             "X_BITS": x[0].ints.bits,
@@ -131,7 +131,7 @@ class Depthwise(HardwareOp):
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         if self.unit:
             return {}
-        words = self.weight_type.encode(self.weights).reshape(-1, self.simd)
+        words = self.weight_type.encode(self.weights).reshape(-1, self.lanes)
         return {"WEIGHTS": Memory(words, self.weight_type.bits)}
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
@@ -142,17 +142,17 @@ class Depthwise(HardwareOp):
         lane = Cost(lut=adder(family, acc) + first, ff=acc)
         if absorbs and self.folds == 1:  # such blocks add up too
             lane = Cost()
-        total = lane * self.simd + Cost(lut=by_lut(family, 1.7, 1.0) * counters + 2, ff=counters + 1)
+        total = lane * self.lanes + Cost(lut=by_lut(family, 1.7, 1.0) * counters + 2, ff=counters + 1)
         if self.folds > 1:
-            total += lutram_cost(family, self.folds, self.simd * acc, ports=1, held=True)
+            total += lutram_cost(family, self.folds, self.lanes * acc, ports=1, held=True)
         if self.unit:
             return total
         words, bits = self.positions * self.folds, self.weight_type.bits
-        total += self._products(family, inputs) * self.simd + store_cost(
-            family, words, self.simd * bits, loadable=self.loadable
+        total += self._products(family, inputs) * self.lanes + store_cost(
+            family, words, self.lanes * bits, loadable=self.loadable
         )
         flags = 2 * (state_bits(self.folds) + 3)
-        held = 0 if absorbs else self.simd * inputs
+        held = 0 if absorbs else self.lanes * inputs
         return total + Cost(lut=state_bits(words) + 2, ff=flags + state_bits(words) + held)
 
     def _products(self, family: Family, inputs: int) -> Cost:
@@ -169,23 +169,23 @@ class Depthwise(HardwareOp):
         return Cost(lut=width * min(inputs, bits), ff=width)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for simd in divisors(self.channels):
-            yield replace(self, simd=simd)
+        for lanes in divisors(self.channels):
+            yield replace(self, lanes=lanes)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         rng = np.random.default_rng(6)
         signs, byte, odd = np.array([-1, 1], np.int8), Ints(0, 255), Ints(-7, 9, step=4)
-        yield cls(rng.integers(-8, 8, (9, 4)), simd=2), (Tensor((2, 3, 36), byte, 1 / 255),)
+        yield cls(rng.integers(-8, 8, (9, 4)), lanes=2), (Tensor((2, 3, 36), byte, 1 / 255),)
         scales = (0.5, 1.0, 2.0, 0.125)
         yield (
             cls(rng.integers(-3, 4, (4, 4)), scales, domain=BIPOLAR),
             (Tensor((3, 16), BIPOLAR, scales, scales),),
         )
-        yield cls(rng.choice(signs, (4, 3)), simd=3), (Tensor((3, 12), Ints(-7, 5), offset=0.5),)
+        yield cls(rng.choice(signs, (4, 3)), lanes=3), (Tensor((3, 12), Ints(-7, 5), offset=0.5),)
         yield cls(rng.choice(signs, (6, 2)), axes=2, domain=odd), (Tensor((2, 3, 4), odd),)
-        yield cls(np.ones((6, 4), np.int64), 1 / 6, axes=3, simd=2), (Tensor((2, 3, 4), Ints(-3, 3)),)
-        yield cls(np.ones((4, 3), np.int64), 1 / 4, simd=3), (Tensor((2, 2, 12), byte),)
+        yield cls(np.ones((6, 4), np.int64), 1 / 6, axes=3, lanes=2), (Tensor((2, 3, 4), Ints(-3, 3)),)
+        yield cls(np.ones((4, 3), np.int64), 1 / 4, lanes=3), (Tensor((2, 2, 12), byte),)
         yield cls(np.ones((4, 3), np.int64), domain=BIPOLAR), (Tensor((2, 12), BIPOLAR),)
-        yield cls(rng.integers(-8, 8, (1, 4)), simd=4), (Tensor((5, 4), Ints(-3, 3)),)
-        yield cls(rng.integers(-8, 8, (9, 4)), simd=2, loadable=True), (Tensor((2, 36), byte),)
+        yield cls(rng.integers(-8, 8, (1, 4)), lanes=4), (Tensor((5, 4), Ints(-3, 3)),)
+        yield cls(rng.integers(-8, 8, (9, 4)), lanes=2, loadable=True), (Tensor((2, 36), byte),)

@@ -20,7 +20,7 @@ class Fifo(HardwareOp):
     """Passes beats on in order, one cycle later at the earliest; both handshakes are registered.
 
     Attributes:
-        simd: values per beat.
+        lanes: values per beat.
         depth: beats that it holds; at least 2, with which it passes one beat per cycle.
         vector: of ragged beats (see `Beats`).
         zeros: likewise.
@@ -28,7 +28,7 @@ class Fifo(HardwareOp):
 
     kind: ClassVar[str] = "fifo"
 
-    simd: int = 1
+    lanes: int = 1
     depth: int = 2
     vector: int = 0
     zeros: bool = False
@@ -39,20 +39,20 @@ class Fifo(HardwareOp):
         return cls(beats.lanes, vector=beats.vector, zeros=beats.zeros)
 
     def infer(self, *x: Tensor) -> Tensor:
-        if x[0].size % (self.vector or self.simd) or self.depth < 2:
+        if x[0].size % (self.vector or self.lanes) or self.depth < 2:
             raise ValueError(
-                f"{self.vector or self.simd} must divide {x[0].size} values and depth={self.depth} be at least 2"
+                f"{self.vector or self.lanes} must divide {x[0].size} values and depth={self.depth} be at least 2"
             )
         return x[0]
 
     def golden(self, *x: Array) -> Array:
         return x[0]
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd, self.simd
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.lanes, self.lanes
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
-        beats = Beats(self.simd, self.vector, self.zeros)
+        beats = Beats(self.lanes, self.vector, self.zeros)
         return beats, beats
 
     def interval(self, *x: Tensor) -> int:
@@ -63,10 +63,10 @@ class Fifo(HardwareOp):
         return Queue(every, every, latency=1, depth=self.depth)
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
-        return {"BITS": self.simd * x[0].ints.bits, "DEPTH": self.depth}
+        return {"BITS": self.lanes * x[0].ints.bits, "DEPTH": self.depth}
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        bits = self.simd * x[0].ints.bits
+        bits = self.lanes * x[0].ints.bits
         if self.depth == 2:
             return Cost(lut=bits + by_lut(family, 8, 5), ff=2 * bits + 4)
         ring, count = ram_cost(family, self.depth - 1, bits), state_bits(self.depth)
@@ -83,10 +83,10 @@ class Fifo(HardwareOp):
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
-        yield cls(simd=2, depth=2), (Tensor((3, 4), BIPOLAR),)
-        yield cls(simd=1, depth=3), (Tensor((7,), Ints(-4, 3)),)
-        yield cls(simd=3, depth=20), (Tensor((4, 6), Ints(0, 5)),)
-        yield cls(simd=3, depth=2, vector=5, zeros=True), (Tensor((4, 5), Ints(0, 5)),)
+        yield cls(lanes=2, depth=2), (Tensor((3, 4), BIPOLAR),)
+        yield cls(lanes=1, depth=3), (Tensor((7,), Ints(-4, 3)),)
+        yield cls(lanes=3, depth=20), (Tensor((4, 6), Ints(0, 5)),)
+        yield cls(lanes=3, depth=2, vector=5, zeros=True), (Tensor((4, 5), Ints(0, 5)),)
 
 
 _SAMPLE = 256

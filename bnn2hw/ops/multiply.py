@@ -23,19 +23,19 @@ class Multiply(HardwareOp):
     Such a vector is read at the first position of a frame and kept.
 
     Attributes:
-        simd: channels per beat; divides the number of channels.
+        lanes: channels per beat; divides the number of channels.
     """
 
     kind: ClassVar[str] = "multiply"
 
-    simd: int = 1
+    lanes: int = 1
 
     def infer(self, *x: Tensor) -> Tensor:
         a, b = x
         if b.channels != a.channels or (b.shape != a.shape and math.prod(b.shape[:-1]) != 1):
             raise ValueError(f"shape {b.shape} is neither {a.shape} nor a vector of {a.channels} channels")
-        if a.channels % self.simd:
-            raise ValueError(f"simd={self.simd} must divide {a.channels} channels")
+        if a.channels % self.lanes:
+            raise ValueError(f"lanes={self.lanes} must divide {a.channels} channels")
         if any(o for tensor in x for o in by_channel(tensor.offset, 1)):
             raise ValueError("integers that stand for real numbers with an offset cannot be multiplied")
         scales = zip(by_channel(a.scale, a.channels), by_channel(b.scale, a.channels), strict=True)
@@ -48,22 +48,22 @@ class Multiply(HardwareOp):
         product: Array = a.astype(np.int64) * b
         return product
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd, self.simd
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.lanes, self.lanes
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // self.simd
+        return x[0].size // self.lanes
 
     def timing(self, *x: Tensor) -> Steps:
         every = np.ones(self.interval(*x), bool)
-        reads = np.arange(every.size) < x[1].size // self.simd
+        reads = np.arange(every.size) < x[1].size // self.lanes
         return Steps(every, every, latency=3 if _keeps(x) else 2, others=(reads,))
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
         a, b = x[0].ints, x[1].ints
         return {
-            "SIMD": self.simd,
-            "FOLDS": x[0].channels // self.simd,
+            "LANES": self.lanes,
+            "FOLDS": x[0].channels // self.lanes,
             "POSITIONS": x[0].size // x[0].channels,
             "KEEPS": int(_keeps(x)),
             **coded("A", a),
@@ -79,17 +79,17 @@ class Multiply(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         a, b = x[0].ints, x[1].ints
-        widths, out = (_signed_bits(a), _signed_bits(b)), self.simd * _product(a, b).bits
-        mine, theirs = self.simd * a.bits, self.simd * b.bits
+        widths, out = (_signed_bits(a), _signed_bits(b)), self.lanes * _product(a, b).bits
+        mine, theirs = self.lanes * a.bits, self.lanes * b.bits
         blocks = dsps(family, *((a.bits, b.bits) if min(a.lo, b.lo) >= 0 else widths))
         # The blocks of the larger families hold the registers around the multiplier.
         absorbs = blocks > 0 and family.dsp_registers
-        logic = 0.0 if blocks else by_lut(family, 1.25, 1.25, ice40=1.75) * self.simd * a.bits * b.bits
+        logic = 0.0 if blocks else by_lut(family, 1.25, 1.25, ice40=1.75) * self.lanes * a.bits * b.bits
         if BIPOLAR in (a, b) and not blocks:  # the other, or its negative
-            logic = by_lut(family, 2.0, 1.2) * self.simd * max(widths)
-        total = Cost(lut=logic + 4, ff=2 + (0 if absorbs else mine + theirs + out), dsp=blocks * self.simd)
+            logic = by_lut(family, 2.0, 1.2) * self.lanes * max(widths)
+        total = Cost(lut=logic + 4, ff=2 + (0 if absorbs else mine + theirs + out), dsp=blocks * self.lanes)
         if _keeps(x):
-            folds = x[0].channels // self.simd
+            folds = x[0].channels // self.lanes
             states = state_bits(folds) + state_bits(x[0].size // x[0].channels)
             beside = Cost(lut=by_lut(family, 2, 1) * states + 2, ff=2 * states + 2 + (0 if absorbs else mine))
             kept = ram_cost(family, folds, theirs) if folds > 1 else Cost(ff=2 * theirs)
@@ -97,19 +97,19 @@ class Multiply(HardwareOp):
         return total
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for simd in divisors(x[0].channels):
-            yield replace(self, simd=simd)
+        for lanes in divisors(x[0].channels):
+            yield replace(self, lanes=lanes)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
-        yield cls(simd=2), (Tensor((3, 2, 4), Ints(-8, 7), 0.5), Tensor((3, 2, 4), Ints(-3, 12), 0.25))
-        yield cls(simd=2), (Tensor((3, 2, 6), Ints(0, 15)), Tensor((6,), Ints(0, 255), 1 / 255))
+        yield cls(lanes=2), (Tensor((3, 2, 4), Ints(-8, 7), 0.5), Tensor((3, 2, 4), Ints(-3, 12), 0.25))
+        yield cls(lanes=2), (Tensor((3, 2, 6), Ints(0, 15)), Tensor((6,), Ints(0, 255), 1 / 255))
         yield (
-            cls(simd=4),
+            cls(lanes=4),
             (Tensor((5, 4), Ints(-3, 9, step=6)), Tensor((1, 4), BIPOLAR, (1.0, 2.0, 1.0, 1.0))),
         )
-        yield cls(simd=1), (Tensor((2, 3, 2), BIPOLAR), Tensor((1, 1, 2), Ints(-9, -2)))
-        yield cls(simd=3), (Tensor((3,), Ints(1, 5, step=2)), Tensor((3,), Ints(0, 1)))
+        yield cls(lanes=1), (Tensor((2, 3, 2), BIPOLAR), Tensor((1, 1, 2), Ints(-9, -2)))
+        yield cls(lanes=3), (Tensor((3,), Ints(1, 5, step=2)), Tensor((3,), Ints(0, 1)))
 
 
 def _product(a: Ints, b: Ints) -> Ints:

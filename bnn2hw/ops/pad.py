@@ -27,7 +27,7 @@ class Pad(HardwareOp):
         columns: columns to the left and to the right.
         value: what is put there, in all channels or in each.
         gaps: rows and columns from one pixel of the image to the next; 2 puts one of `value` between neighbours.
-        simd: channels per beat; divides the number of channels.
+        lanes: channels per beat; divides the number of channels.
         pixels: pixels per beat; divides the columns of both images. More than one only with all channels and no gaps.
     """
 
@@ -37,7 +37,7 @@ class Pad(HardwareOp):
     columns: tuple[int, int]
     value: int | tuple[int, ...] = 0
     gaps: tuple[int, int] = (1, 1)
-    simd: int = 1
+    lanes: int = 1
     pixels: int = 1
 
     def _border(self, channels: int) -> Array:
@@ -60,8 +60,8 @@ class Pad(HardwareOp):
         )
 
     def infer(self, *x: Tensor) -> Tensor:
-        if len(x[0].shape) < 3 or x[0].channels % self.simd:
-            raise ValueError(f"simd={self.simd} must divide the channels of an image, not {x[0].shape}")
+        if len(x[0].shape) < 3 or x[0].channels % self.lanes:
+            raise ValueError(f"lanes={self.lanes} must divide the channels of an image, not {x[0].shape}")
         if isinstance(self.value, tuple) and len(self.value) != x[0].channels:
             raise ValueError(f"{len(self.value)} values do not fit {x[0].channels} channels")
         if min(self.gaps) < 1 or min(*self.rows, *self.columns) < 0:
@@ -81,7 +81,7 @@ class Pad(HardwareOp):
     def _abreast(self, x: Tensor) -> bool:
         """Whether so many pixels may come in one beat."""
         divides = x.shape[-2] % self.pixels == 0 and sum(self.columns) % self.pixels == 0
-        return divides and self.simd == x.channels and self.gaps == (1, 1)
+        return divides and self.lanes == x.channels and self.gaps == (1, 1)
 
     def _beats(self, x: Tensor) -> tuple[int, tuple[int, int]]:
         """Columns of the input, and columns to the left and to the right of it, in beats of all channels.
@@ -98,11 +98,11 @@ class Pad(HardwareOp):
         out[..., *self._pixels(height, width), :] = x[0]
         return out
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd * self.pixels, self.simd * self.pixels
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.lanes * self.pixels, self.lanes * self.pixels
 
     def interval(self, *x: Tensor) -> int:
-        return self.infer(*x).size // (self.simd * self.pixels)
+        return self.infer(*x).size // (self.lanes * self.pixels)
 
     def timing(self, *x: Tensor) -> Steps:
         *images, height, _, channels = x[0].shape
@@ -110,7 +110,7 @@ class Pad(HardwareOp):
         in_beats = replace(self, columns=columns)
         inside = np.zeros(in_beats._size(height, width), bool)
         inside[in_beats._pixels(height, width)] = True
-        reads = np.repeat(inside.reshape(-1), channels // self.simd)
+        reads = np.repeat(inside.reshape(-1), channels // self.lanes)
         # A border waits for its frame: the first beat is taken at once, each other one a beat early.
         if not reads[0]:
             last = np.flatnonzero(reads)[-1]
@@ -123,10 +123,10 @@ class Pad(HardwareOp):
         *_, height, _, channels = x[0].shape
         width, (left, right) = self._beats(x[0])
         one, two = after.encode(np.array([before.lo, before.lo + before.step])).tolist()
-        border = self._border(channels if np.ptp(self._border(channels)) else self.simd)
+        border = self._border(channels if np.ptp(self._border(channels)) else self.lanes)
         codes = after.encode(border)[:, None] >> np.arange(after.bits) & 1
         return {
-            "SIMD": self.simd,
+            "LANES": self.lanes,
             "PIXELS": self.pixels,
             "SHIFT": self.columns[0] % self.pixels,
             "IN_BITS": before.bits,
@@ -134,7 +134,7 @@ class Pad(HardwareOp):
             "OUT_BITS": after.bits,
             "FIRST": one - before.first_code if before.step == 1 else one,
             "STEP": two - one,
-            "FOLDS": channels // self.simd,
+            "FOLDS": channels // self.lanes,
             "HEIGHT": height,
             "WIDTH": width,
             "TOP": self.rows[0],
@@ -143,18 +143,18 @@ class Pad(HardwareOp):
             "RIGHT": right,
             "GAP_HEIGHT": self.gaps[0],
             "GAP_WIDTH": self.gaps[1],
-            "BORDERS": border.size // self.simd,
+            "BORDERS": border.size // self.lanes,
             "BORDER": codes.reshape(-1).astype(bool),
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        out, lanes = self.infer(*x), self.simd * self.pixels
+        out, lanes = self.infer(*x), self.lanes * self.pixels
         bits = lanes * out.ints.bits
         *_, rows, columns, channels = out.shape
-        folds = channels // self.simd
+        folds = channels // self.lanes
         position = state_bits(rows) + state_bits(columns // self.pixels) + sum(map(state_bits, self.gaps))
         held = lanes * x[0].ints.bits if self.rows[0] or self.columns[0] >= self.pixels else 0
-        held += self.columns[0] % self.pixels * self.simd * x[0].ints.bits
+        held += self.columns[0] % self.pixels * self.lanes * x[0].ints.bits
         # A border is the reset of the output's register where it is one constant, but for codes that are converted.
         converted = lanes * out.ints.bits if out.ints != x[0].ints and x[0].ints.step > 1 else 0
         if x[0].ints == BIPOLAR and converted:
@@ -167,23 +167,23 @@ class Pad(HardwareOp):
         )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for simd in divisors(x[0].channels):
-            yield replace(self, simd=simd, pixels=1)
-        wide = (replace(self, simd=x[0].channels, pixels=p) for p in divisors(x[0].shape[-2]) if p > 1)
+        for lanes in divisors(x[0].channels):
+            yield replace(self, lanes=lanes, pixels=1)
+        wide = (replace(self, lanes=x[0].channels, pixels=p) for p in divisors(x[0].shape[-2]) if p > 1)
         yield from (pad for pad in wide if pad._abreast(x[0]))
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
-        yield cls((1, 1), (1, 1), simd=2), (Tensor((3, 4, 4), BIPOLAR),)
-        yield cls((0, 2), (1, 0), -1, (1, 2), simd=1), (Tensor((2, 3, 2), BIPOLAR),)
-        yield cls((2, 0), (0, 3), 7, simd=3), (Tensor((3, 3, 3), Ints(-8, 7)),)
-        yield cls((0, 1), (0, 1), 0, simd=1), (Tensor((3, 2, 1), Ints(0, 3)),)
+        yield cls((1, 1), (1, 1), lanes=2), (Tensor((3, 4, 4), BIPOLAR),)
+        yield cls((0, 2), (1, 0), -1, (1, 2), lanes=1), (Tensor((2, 3, 2), BIPOLAR),)
+        yield cls((2, 0), (0, 3), 7, lanes=3), (Tensor((3, 3, 3), Ints(-8, 7)),)
+        yield cls((0, 1), (0, 1), 0, lanes=1), (Tensor((3, 2, 1), Ints(0, 3)),)
         dot = Ints(-4, 4, step=2)
-        yield cls((1, 0), (0, 1), (-6, 4, 0, 2), (2, 2), simd=2), (Tensor((2, 2, 3, 4), dot),)
-        yield cls((0, 1), (0, 0), (-3, 1, 7), (3, 1), simd=3), (Tensor((2, 2, 3), dot),)
-        yield cls((1, 1), (1, 1), -1, (2, 3), simd=2), (Tensor((2, 3, 1, 2, 2), Ints(0, 3)),)
-        yield cls((1, 1), (1, 1), 0, simd=3, pixels=2), (Tensor((2, 3, 4, 3), BIPOLAR),)
-        yield cls((0, 1), (3, 1), (-1, 2), simd=2, pixels=2), (Tensor((3, 4, 2), Ints(-1, 2)),)
-        yield cls((1, 0), (4, 0), 9, simd=1, pixels=4), (Tensor((2, 4, 1), Ints(0, 9)),)
-        yield cls((0, 0), (2, 1), 0, simd=2, pixels=3), (Tensor((2, 6, 2), BIPOLAR),)
-        yield cls((0, 0), (0, 0), (0, 3), (2, 2), simd=1), (Tensor((2, 3, 2), BIPOLAR),)
+        yield cls((1, 0), (0, 1), (-6, 4, 0, 2), (2, 2), lanes=2), (Tensor((2, 2, 3, 4), dot),)
+        yield cls((0, 1), (0, 0), (-3, 1, 7), (3, 1), lanes=3), (Tensor((2, 2, 3), dot),)
+        yield cls((1, 1), (1, 1), -1, (2, 3), lanes=2), (Tensor((2, 3, 1, 2, 2), Ints(0, 3)),)
+        yield cls((1, 1), (1, 1), 0, lanes=3, pixels=2), (Tensor((2, 3, 4, 3), BIPOLAR),)
+        yield cls((0, 1), (3, 1), (-1, 2), lanes=2, pixels=2), (Tensor((3, 4, 2), Ints(-1, 2)),)
+        yield cls((1, 0), (4, 0), 9, lanes=1, pixels=4), (Tensor((2, 4, 1), Ints(0, 9)),)
+        yield cls((0, 0), (2, 1), 0, lanes=2, pixels=3), (Tensor((2, 6, 2), BIPOLAR),)
+        yield cls((0, 0), (0, 0), (0, 3), (2, 2), lanes=1), (Tensor((2, 3, 2), BIPOLAR),)

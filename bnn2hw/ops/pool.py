@@ -29,7 +29,7 @@ class Pool(HardwareOp):
         minimum: booleans of shape (channels,): where the smallest is taken.
         size: height and width of a window, and its stride.
         windowed: whether the windows are there already, and may thus have overlapped in the image.
-        simd: channels per beat; divides the number of channels.
+        lanes: channels per beat; divides the number of channels.
         pixels: pixels per beat, as a row of whole windows; more than one only with all their channels.
         loadable: whether `minimum` can be written at run time.
     """
@@ -39,7 +39,7 @@ class Pool(HardwareOp):
     minimum: Array
     size: tuple[int, int] = (2, 2)
     windowed: bool = False
-    simd: int = 1
+    lanes: int = 1
     loadable: bool = False
     pixels: int = 1
 
@@ -47,7 +47,7 @@ class Pool(HardwareOp):
         return replace(self, loadable=True, pixels=1)
 
     def loads(self, *x: Tensor) -> Mapping[str, Memory]:
-        minima = self.minimum.reshape(-1, self.simd).astype(np.int64)
+        minima = self.minimum.reshape(-1, self.lanes).astype(np.int64)
         return {"MINIMUM": Memory(minima, 1)} if self.loadable else {}
 
     @property
@@ -67,8 +67,8 @@ class Pool(HardwareOp):
     def infer(self, *x: Tensor) -> Tensor:
         shape, channels = x[0].shape, self.channels
         width = channels * math.prod(self.size) if self.windowed else channels
-        if len(shape) < (1 if self.windowed else 3) or shape[-1] != width or channels % self.simd:
-            raise ValueError(f"simd={self.simd} and {channels} channels do not fit {shape}")
+        if len(shape) < (1 if self.windowed else 3) or shape[-1] != width or channels % self.lanes:
+            raise ValueError(f"lanes={self.lanes} and {channels} channels do not fit {shape}")
         if self.windowed:
             return x[0].as_shape(*shape[:-1], channels)
         if self.pixels > 1 and not self._abreast(shape):
@@ -84,7 +84,7 @@ class Pool(HardwareOp):
     def _abreast(self, shape: tuple[int, ...]) -> bool:
         """Whether so many pixels may come in one beat."""
         divides = shape[-2] % self.pixels == 0 and self.pixels % self.size[1] == 0
-        return divides and self.simd == self.channels and not self.windowed and not self.loadable
+        return divides and self.lanes == self.channels and not self.windowed and not self.loadable
 
     @property
     def _merged(self) -> int:
@@ -92,9 +92,9 @@ class Pool(HardwareOp):
         return self.size[1] if self.pixels > 1 else 1
 
     @property
-    def _lanes(self) -> int:
+    def _values_out(self) -> int:
         """Values per beat of the output."""
-        return self.simd * self.pixels // self._merged
+        return self.lanes * self.pixels // self._merged
 
     def golden(self, *x: Array) -> Array:
         out = self.infer(Tensor(x[0].shape[1:])).shape
@@ -106,11 +106,11 @@ class Pool(HardwareOp):
         pooled: Array = np.where(self.minimum, windows.min((2, 4)), windows.max((2, 4)))
         return pooled.reshape(x[0].shape[0], *out)
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd * self.pixels, self._lanes
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.lanes * self.pixels, self._values_out
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // (self.simd * self.pixels)
+        return x[0].size // (self.lanes * self.pixels)
 
     def _beats(self, x: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
         """Height and width of an image and of a window, in beats of all channels."""
@@ -126,14 +126,14 @@ class Pool(HardwareOp):
             return ends
 
         grid = last(height, size[0])[:, None] & last(width, size[1])[None, :]
-        writes = np.tile(np.repeat(grid.reshape(-1), self.channels // self.simd), images)
+        writes = np.tile(np.repeat(grid.reshape(-1), self.channels // self.lanes), images)
         return Steps(np.ones(writes.size, bool), writes, latency=1)
 
     def params(self, *x: Tensor) -> Mapping[str, Param]:
         (height, width), size = self._beats(x[0])
         return {
-            "SIMD": self.simd,
-            "WINDOWS": self._lanes // self.simd,
+            "LANES": self.lanes,
+            "WINDOWS": self._values_out // self.lanes,
             "MERGED": self._merged,
             "BITS": x[0].ints.bits,
             "SIGNED": int(x[0].ints.signed),
@@ -148,13 +148,13 @@ class Pool(HardwareOp):
     def cost(self, family: Family, *x: Tensor) -> Cost:
         (height, width), size = self._beats(x[0])
         rows, columns = height // size[0], width // size[1]
-        folds, lanes, bits = self.channels // self.simd, self._lanes, x[0].ints.bits
+        folds, lanes, bits = self.channels // self.lanes, self._values_out, x[0].ints.bits
         states = (folds, width + 1, height, rows + 1, columns + 1, *size)
         counters = sum(map(state_bits, states)) + 1
         compare = lanes * comparison(family, bits + 1) if bits > 1 else by_lut(family, 0, 0, ice40=12)
         select = lanes * by_lut(family, 0.6 * (bits + 1), 0.95 * bits)
         # What a lane looks for may differ between its folds.
-        minima = self.minimum.reshape(folds, self.simd)
+        minima = self.minimum.reshape(folds, self.lanes)
         select += np.count_nonzero(np.any(minima != minima[0], axis=0)) * by_lut(
             family, rom_luts(family, folds), 0
         )
@@ -164,26 +164,26 @@ class Pool(HardwareOp):
             ff=lanes * bits + counters,
         )
         if self.loadable:
-            logic += lutram_cost(family, folds, self.simd) + load_cost(family, folds, self.simd)
+            logic += lutram_cost(family, folds, self.lanes) + load_cost(family, folds, self.lanes)
         return logic + lutram_cost(family, columns * folds, lanes * bits, ports=1)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        for simd in divisors(self.channels):
-            yield replace(self, simd=simd, pixels=1)
+        for lanes in divisors(self.channels):
+            yield replace(self, lanes=lanes, pixels=1)
         if not self.windowed:
-            wide = (replace(self, simd=self.channels, pixels=p) for p in divisors(x[0].shape[-2]) if p > 1)
+            wide = (replace(self, lanes=self.channels, pixels=p) for p in divisors(x[0].shape[-2]) if p > 1)
             yield from (pool for pool in wide if pool._abreast(x[0].shape))
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         mixed = np.array([False, True, True, False])
-        yield cls(mixed, simd=2), (Tensor((5, 4, 4), BIPOLAR),)
-        yield cls(mixed, (3, 2), simd=4), (Tensor((6, 5, 4), Ints(-3, 3)),)
-        yield cls(np.array([True]), (1, 3), simd=1), (Tensor((2, 7, 1), Ints(0, 9)),)
-        yield cls(mixed, (2, 2), simd=2), (Tensor((2, 3, 4, 5, 4), Ints(-3, 3)),)
-        yield cls(mixed, (3, 2), windowed=True, simd=2), (Tensor((2, 3, 24), Ints(0, 9)),)
-        yield cls(mixed[1:], (2, 2), windowed=True, simd=3), (Tensor((12,), BIPOLAR),)
-        yield cls(mixed, (2, 2), simd=4, pixels=4), (Tensor((5, 8, 4), BIPOLAR),)
-        yield cls(mixed[1:], (3, 3), simd=3, pixels=3), (Tensor((2, 3, 6, 3), Ints(-3, 3)),)
-        yield cls(mixed[1:], (2, 1), simd=3, pixels=2), (Tensor((5, 4, 3), Ints(0, 9)),)
-        yield cls(mixed, simd=2, loadable=True), (Tensor((5, 4, 4), BIPOLAR),)
+        yield cls(mixed, lanes=2), (Tensor((5, 4, 4), BIPOLAR),)
+        yield cls(mixed, (3, 2), lanes=4), (Tensor((6, 5, 4), Ints(-3, 3)),)
+        yield cls(np.array([True]), (1, 3), lanes=1), (Tensor((2, 7, 1), Ints(0, 9)),)
+        yield cls(mixed, (2, 2), lanes=2), (Tensor((2, 3, 4, 5, 4), Ints(-3, 3)),)
+        yield cls(mixed, (3, 2), windowed=True, lanes=2), (Tensor((2, 3, 24), Ints(0, 9)),)
+        yield cls(mixed[1:], (2, 2), windowed=True, lanes=3), (Tensor((12,), BIPOLAR),)
+        yield cls(mixed, (2, 2), lanes=4, pixels=4), (Tensor((5, 8, 4), BIPOLAR),)
+        yield cls(mixed[1:], (3, 3), lanes=3, pixels=3), (Tensor((2, 3, 6, 3), Ints(-3, 3)),)
+        yield cls(mixed[1:], (2, 1), lanes=3, pixels=2), (Tensor((5, 4, 3), Ints(0, 9)),)
+        yield cls(mixed, lanes=2, loadable=True), (Tensor((5, 4, 4), BIPOLAR),)

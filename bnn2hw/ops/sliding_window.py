@@ -25,13 +25,13 @@ class Windows(HardwareOp):
         kernel: rows and columns of a window.
         stride: rows and columns from one window to the next.
         dilation: rows and columns from one tap of a window to the next.
-        simd: values per beat of the output.
+        lanes: values per beat of the output.
     """
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
-    simd: int = 1
+    lanes: int = 1
 
     @property
     def span(self) -> tuple[int, int]:
@@ -77,8 +77,8 @@ class Windows(HardwareOp):
         }
 
     def foldings(self, *x: Tensor) -> Iterator[Windows]:
-        for simd in divisors(x[0].channels):
-            yield SlidingWindow(self.kernel, self.stride, self.dilation, simd)
+        for lanes in divisors(x[0].channels):
+            yield SlidingWindow(self.kernel, self.stride, self.dilation, lanes)
         size, (_, columns) = self._taps * x[0].channels, self._grid(x[0])
         for pixels in divisors(x[0].shape[-2]):
             # A beat of that many pixels completes the windows of one beat at most.
@@ -94,29 +94,29 @@ class SlidingWindow(Windows):
 
     The memory holds twice the rows that a window spans in a ring: while the windows of a frame's last rows are
     read, the next frame's first rows are already written, so frames follow each other without a gap. Writing and
-    reading are independent but for the count of beats that lie in the ring. `simd` divides the number of channels.
+    reading are independent but for the count of beats that lie in the ring. `lanes` divides the number of channels.
     """
 
     kind: ClassVar[str] = "sliding_window"
 
     def infer(self, *x: Tensor) -> Tensor:
-        if x[0].channels % self.simd:
-            raise ValueError(f"simd={self.simd} must divide the channels of an image, not {x[0].shape}")
+        if x[0].channels % self.lanes:
+            raise ValueError(f"lanes={self.lanes} must divide the channels of an image, not {x[0].shape}")
         return super().infer(*x)
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.simd, self.simd
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.lanes, self.lanes
 
     def _ring_rows(self, x: Tensor) -> int:
         """Rows in memory: those of the windows being read and as many again, or what bridges the `release`."""
-        row = x.shape[-2] * (x.channels // self.simd)
+        row = x.shape[-2] * (x.channels // self.lanes)
         return self.span[0] + max(self.span[0], -(-3 // row))
 
     def timing(self, *x: Tensor) -> Buffered:
         height, width, channels = x[0].shape[-3:]
         images = math.prod(x[0].shape[:-3])
         rows, columns = self._grid(x[0])
-        folds = channels // self.simd
+        folds = channels // self.lanes
         row = width * folds
         kept = ((rows - 1) * self.stride[0] + self.span[0]) * row
         r, c, kr, kc, f = np.indices((rows, columns, *self.kernel, folds))
@@ -137,13 +137,13 @@ class SlidingWindow(Windows):
         )
 
     def interval(self, *x: Tensor) -> int:
-        return max(x[0].size, self.infer(*x).size) // self.simd
+        return max(x[0].size, self.infer(*x).size) // self.lanes
 
     def params(self, *x: Tensor) -> dict[str, int | str]:
         rows, columns = self._grid(x[0])
         return {
-            "BEAT_BITS": self.simd * x[0].ints.bits,
-            "FOLDS": x[0].channels // self.simd,
+            "BEAT_BITS": self.lanes * x[0].ints.bits,
+            "FOLDS": x[0].channels // self.lanes,
             **super().params(*x),
             "OUT_HEIGHT": rows,
             "OUT_WIDTH": columns,
@@ -151,8 +151,8 @@ class SlidingWindow(Windows):
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        row = x[0].shape[-2] * (x[0].channels // self.simd)
-        words, bits = self._ring_rows(x[0]) * row, self.simd * x[0].ints.bits
+        row = x[0].shape[-2] * (x[0].channels // self.lanes)
+        words, bits = self._ring_rows(x[0]) * row, self.lanes * x[0].ints.bits
         address = state_bits(words)
         count = state_bits(words + self.stride[0] * row + 1) + 1
         # The start of a row is a multiple of its length: as many low bits of it are no logic as that has zeros.
@@ -161,7 +161,7 @@ class SlidingWindow(Windows):
         states = (
             x[0].shape[-3] * row,
             self.kernel[1] * row // x[0].shape[-2],
-            x[0].channels // self.simd if self.dilation[1] > 1 else 1,
+            x[0].channels // self.lanes if self.dilation[1] > 1 else 1,
             self.kernel[0],
             out_columns,
             out_rows,
@@ -178,16 +178,16 @@ class SlidingWindow(Windows):
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
-        yield cls((3, 3), simd=2), (Tensor((5, 6, 4), BIPOLAR),)
-        yield cls((2, 3), (2, 1), simd=1), (Tensor((7, 5, 2), Ints(0, 255)),)
-        yield cls((3, 2), (1, 2), simd=3), (Tensor((4, 7, 3), Ints(-1, 1)),)
-        yield cls((1, 1), (3, 3), simd=1), (Tensor((8, 8, 1), Ints(0, 3)),)
-        yield cls((4, 4), simd=2), (Tensor((4, 4, 2), BIPOLAR),)
-        yield cls((3, 2), (1, 1), (2, 3), simd=2), (Tensor((6, 7, 4), BIPOLAR),)
-        yield cls((2, 3), (2, 1), (3, 2), simd=3), (Tensor((2, 7, 6, 3), Ints(0, 255)),)
-        yield cls((3, 3), (1, 2), simd=1), (Tensor((2, 2, 4, 5, 2), Ints(0, 3)),)
-        yield cls((1, 1), (3, 2), (2, 2), simd=1), (Tensor((3, 4, 4, 2), Ints(0, 3)),)
-        yield cls((1, 1), (1, 1), simd=2), (Tensor((2, 2, 1, 1, 2), BIPOLAR),)
+        yield cls((3, 3), lanes=2), (Tensor((5, 6, 4), BIPOLAR),)
+        yield cls((2, 3), (2, 1), lanes=1), (Tensor((7, 5, 2), Ints(0, 255)),)
+        yield cls((3, 2), (1, 2), lanes=3), (Tensor((4, 7, 3), Ints(-1, 1)),)
+        yield cls((1, 1), (3, 3), lanes=1), (Tensor((8, 8, 1), Ints(0, 3)),)
+        yield cls((4, 4), lanes=2), (Tensor((4, 4, 2), BIPOLAR),)
+        yield cls((3, 2), (1, 1), (2, 3), lanes=2), (Tensor((6, 7, 4), BIPOLAR),)
+        yield cls((2, 3), (2, 1), (3, 2), lanes=3), (Tensor((2, 7, 6, 3), Ints(0, 255)),)
+        yield cls((3, 3), (1, 2), lanes=1), (Tensor((2, 2, 4, 5, 2), Ints(0, 3)),)
+        yield cls((1, 1), (3, 2), (2, 2), lanes=1), (Tensor((3, 4, 4, 2), Ints(0, 3)),)
+        yield cls((1, 1), (1, 1), lanes=2), (Tensor((2, 2, 1, 1, 2), BIPOLAR),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +198,7 @@ class ParallelWindow(Windows):
     many columns as the windows of a beat span, and those that came since. Windows are given out as soon as all of a
     beat are complete, so they lie at one of a few places among the registers.
 
-    `simd` is the size of a window, times the windows per beat, which divide those of a row. A beat of pixels completes
+    `lanes` is the size of a window, times the windows per beat, which divide those of a row. A beat of pixels completes
     the windows of one beat at most, so it is no wider than from these to the next.
 
     Attributes:
@@ -212,9 +212,9 @@ class ParallelWindow(Windows):
     def infer(self, *x: Tensor) -> Tensor:
         y = super().infer(*x)
         columns, windows = x[0].shape[-2], y.shape[-2]
-        if self.simd < 1 or self.simd % y.channels or windows % self._windows(x[0]):
+        if self.lanes < 1 or self.lanes % y.channels or windows % self._windows(x[0]):
             raise ValueError(
-                f"simd={self.simd} must be windows of {y.channels} values whose number divides the {windows} of a row"
+                f"lanes={self.lanes} must be windows of {y.channels} values whose number divides the {windows} of a row"
             )
         if self.pixels < 1 or columns % self.pixels:
             raise ValueError(f"pixels={self.pixels} must divide the {columns} pixels of a row")
@@ -226,7 +226,7 @@ class ParallelWindow(Windows):
 
     def _windows(self, x: Tensor) -> int:
         """Windows per beat."""
-        return self.simd // (self._taps * x.channels)
+        return self.lanes // (self._taps * x.channels)
 
     def _apart(self, x: Tensor) -> int:
         """Columns from the windows of one beat to those of the next."""
@@ -241,8 +241,8 @@ class ParallelWindow(Windows):
         grain = math.gcd(self.pixels, self._apart(x))
         return self.pixels // grain, grain
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
-        return self.pixels * x[0].channels, self.simd
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        return self.pixels * x[0].channels, self.lanes
 
     def interval(self, *x: Tensor) -> int:
         return x[0].size // (self.pixels * x[0].channels)
@@ -287,15 +287,15 @@ class ParallelWindow(Windows):
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
-        yield cls((3, 3), simd=18), (Tensor((5, 6, 2), BIPOLAR),)
-        yield cls((2, 3), (2, 1), simd=30), (Tensor((2, 7, 5, 5), Ints(0, 255)),)
-        yield cls((1, 3), (1, 2), (1, 2), simd=9), (Tensor((2, 9, 3), Ints(-3, 4)),)
-        yield cls((3, 2), (1, 1), (2, 3), simd=12), (Tensor((6, 7, 2), BIPOLAR),)
-        yield cls((3, 1), (2, 1), simd=6), (Tensor((2, 6, 1, 2), Ints(0, 3)),)
-        yield cls((2, 2), (3, 3), simd=4), (Tensor((2, 2, 1), Ints(0, 3)),)
-        yield cls((3, 3), simd=36, pixels=2), (Tensor((5, 6, 2), BIPOLAR),)
-        yield cls((3, 3), simd=90, pixels=4), (Tensor((2, 4, 12, 2), Ints(0, 3)),)
-        yield cls((2, 3), (1, 2), simd=30, pixels=6), (Tensor((3, 12, 1), Ints(0, 255)),)
-        yield cls((3, 2), (2, 3), (1, 2), simd=12, pixels=3), (Tensor((2, 5, 9, 2), Ints(-1, 1)),)
-        yield cls((2, 1), simd=12, pixels=3), (Tensor((4, 3, 2), BIPOLAR),)
-        yield cls((1, 1), (2, 2), simd=3, pixels=2), (Tensor((3, 4, 3), BIPOLAR),)
+        yield cls((3, 3), lanes=18), (Tensor((5, 6, 2), BIPOLAR),)
+        yield cls((2, 3), (2, 1), lanes=30), (Tensor((2, 7, 5, 5), Ints(0, 255)),)
+        yield cls((1, 3), (1, 2), (1, 2), lanes=9), (Tensor((2, 9, 3), Ints(-3, 4)),)
+        yield cls((3, 2), (1, 1), (2, 3), lanes=12), (Tensor((6, 7, 2), BIPOLAR),)
+        yield cls((3, 1), (2, 1), lanes=6), (Tensor((2, 6, 1, 2), Ints(0, 3)),)
+        yield cls((2, 2), (3, 3), lanes=4), (Tensor((2, 2, 1), Ints(0, 3)),)
+        yield cls((3, 3), lanes=36, pixels=2), (Tensor((5, 6, 2), BIPOLAR),)
+        yield cls((3, 3), lanes=90, pixels=4), (Tensor((2, 4, 12, 2), Ints(0, 3)),)
+        yield cls((2, 3), (1, 2), lanes=30, pixels=6), (Tensor((3, 12, 1), Ints(0, 255)),)
+        yield cls((3, 2), (2, 3), (1, 2), lanes=12, pixels=3), (Tensor((2, 5, 9, 2), Ints(-1, 1)),)
+        yield cls((2, 1), lanes=12, pixels=3), (Tensor((4, 3, 2), BIPOLAR),)
+        yield cls((1, 1), (2, 2), lanes=3, pixels=2), (Tensor((3, 4, 3), BIPOLAR),)

@@ -45,7 +45,7 @@ class TopK(HardwareOp):
         order: Array = np.argsort(-values, axis=-1, kind="stable")
         return order[..., : self.k]
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return 1, 1
 
     def interval(self, *x: Tensor) -> int:

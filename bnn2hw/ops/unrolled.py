@@ -187,7 +187,7 @@ class Unrolled(Pixelwise):
         fired = dot >= self.thresholds
         return np.where(fired if self.falls is None else fired ^ self.falls, 1, -1)
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.folded.mw * self.pixels, self.folded.mh * self.pixels
 
     def interval(self, *x: Tensor) -> int:

@@ -61,11 +61,11 @@ class WidthConverter(HardwareOp):
     def golden(self, *x: Array) -> Array:
         return x[0]
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return (self.narrow, self.wide) if self.widens else (self.wide, self.narrow)
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
-        taken, given = (Beats.of(lanes, self.vector, zeros=self.zeros) for lanes in self.lanes(*x))
+        taken, given = (Beats.of(lanes, self.vector, zeros=self.zeros) for lanes in self.stream_lanes(*x))
         return taken, given if taken.vector else given._replace(zeros=given.vector > 0)
 
     def interval(self, *x: Tensor) -> int:

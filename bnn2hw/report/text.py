@@ -22,7 +22,7 @@ def table(accelerator: CompiledModel) -> Table:
     for name in ("op", "out", "values"):
         rows.add_column(name, no_wrap=True)
     rows.add_column("fidelity", no_wrap=True)
-    for name in ("PE", "SIMD", "pixels", "cycles", "LUT", "FF", "BRAM", "DSP"):
+    for name in ("PE", "SIMD", "lanes", "pixels", "cycles", "LUT", "FF", "BRAM", "DSP"):
         rows.add_column(name, justify="right")
     plumbing, count = Cost(), 0
     for node, op in hardware_nodes(graph):
@@ -37,14 +37,14 @@ def table(accelerator: CompiledModel) -> Table:
             "×".join(map(str, out.shape)),
             str(out.ints),
             _fidelity(accelerator, node.name),
-            *(str(getattr(op, knob, "")) for knob in ("pe", "simd", "pixels")),
+            *(str(getattr(op, knob, "")) for knob in ("pe", "simd", "lanes", "pixels")),
             f"{op.interval(*inputs):,}",
             *_figures(cost),
         )
-    rows.add_row(f"{count} FIFOs and converters", *[""] * 8, *_figures(plumbing))
+    rows.add_row(f"{count} FIFOs and converters", *[""] * 9, *_figures(plumbing))
     rows.add_section()
     estimate = accelerator.estimate()
-    rows.add_row("total", *[""] * 7, f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
+    rows.add_row("total", *[""] * 8, f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
     return rows
 
 

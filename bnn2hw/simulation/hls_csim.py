@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import json
 import os
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -17,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import golden, tools
+from bnn2hw import compile_cache, golden, tools
 from bnn2hw.backends.design import Design
 from bnn2hw.data_files import data_dir
 from bnn2hw.errors import ToolError
@@ -29,6 +26,7 @@ CXXFLAGS = ("-std=c++14", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
 """Pragmas and labels are there for the HLS tool: it reads the ones and reports loops by the others."""
 
 SIMULATOR_FLAGS = ("-O1", "-DBNN2HW_CONCURRENT")
+PROGRAM = "program"
 EMULATOR_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-DBNN2HW_EMULATOR")
 
 
@@ -138,28 +136,24 @@ def _pointers(arrays: list[Array]) -> ctypes.Array[ctypes.c_void_p]:
 def _build(
     design: Design, flags: Sequence[str], sources: Sequence[str], include: Sequence[str], progress: Progress
 ) -> Path:
-    """A program or library compiled from a design, from the cache where it was built before."""
+    """Return a program or library compiled from a design, through the cache of compiled programs."""
     texts = {
         n: t for n, t in {**design.files, **design.bench}.items() if n.endswith((".hpp", ".cpp", ".inc"))
     }
     ours = [p.read_text() for p in sorted((data_dir("sim") / "hls").rglob("*")) if p.is_file()]
     machine = _native() if "-march=native" in flags else ""
-    what = [sorted(texts.items()), ours, *flags, *sources, *include, *CXXFLAGS, machine]
-    what += [tools.cxx().command, tools.cxx().release]
-    key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
-    target = tools.cache_dir() / "simulators" / key
-    if not target.exists():
+    command = [tools.cxx().command, *CXXFLAGS, *flags, "-I.", *include, *sources, "-o", PROGRAM]
+
+    def build(folder: Path) -> None:
         progress("compiling the C++")
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-            folder = Path(name)
-            for file, text in texts.items():
-                (folder / file).write_text(text)
-            for file in ("harness.cpp", "emulator.cpp"):
-                shutil.copy(data_dir("sim") / "hls" / file, folder)
-            command = [tools.cxx().command, *CXXFLAGS, *flags, "-I.", *include, *sources, "-o", "made"]
-            tools.run(command, folder, "compiling the C++")
-            tools.install(folder / "made", target)
-    return target
+        for file, text in texts.items():
+            (folder / file).write_text(text)
+        for file in ("harness.cpp", "emulator.cpp"):
+            shutil.copy(data_dir("sim") / "hls" / file, folder)
+        tools.run(command, folder, "compiling the C++")
+
+    ingredients = [texts, ours, command, machine, tools.cxx().identity]
+    return compile_cache.entry("hls", ingredients, [PROGRAM], build) / PROGRAM
 
 
 @cache

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from bnn2hw import tools
+from bnn2hw import compile_cache, tools
 from bnn2hw.data_files import data_dir
 from bnn2hw.progress import Progress, silent
 
@@ -31,6 +28,8 @@ VERILATOR_FLAGS = (
     "8",
 )
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+HEADER = "verilated_pch.h"
+SIMULATOR = "simulator"
 UNIT_BYTES = 400_000
 """Generated C++ that is compiled as one unit."""
 
@@ -64,36 +63,37 @@ def build(
     """
     flags = [*VERILATOR_FLAGS, *([] if strict else ["-Wno-fatal"])]
     ours = [(data_dir("sim") / n).read_text() for n in (harness, "lint.vlt")]
-    ours += [top, header, directions, *CFLAGS, *flags]
-    ours += [tools.verilator().release, tools.cxx().command, tools.cxx().release]
-    key = hashlib.sha256(json.dumps([dict(sources), ours]).encode()).hexdigest()[:24]
-    target = tools.cache_dir() / "simulators" / key
-    if not target.exists():
+
+    def make(folder: Path) -> None:
         progress("compiling the simulator")
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-            folder = Path(name)
-            for source, text in sources.items():
-                (folder / source).write_text(text)
-            (folder / "directions.vlt").write_text(directions or "`verilator_config\n")
-            made = _compile(top, list(sources), flags, HEAD + header, data_dir("sim") / harness, folder)
-            tools.install(made, target)
-    return target
+        for source, text in sources.items():
+            (folder / source).write_text(text)
+        (folder / "directions.vlt").write_text(directions or "`verilator_config\n")
+        _compile(top, list(sources), flags, HEAD + header, data_dir("sim") / harness, folder)
+
+    ingredients = [dict(sources), ours, top, header, directions, CFLAGS, flags, *_tools()]
+    return compile_cache.entry("verilator", ingredients, [SIMULATOR], make) / SIMULATOR
+
+
+def _tools() -> list[tuple[str, ...]]:
+    return [tools.verilator().identity, tools.cxx().identity]
 
 
 def _compile(
     top: str, sources: list[str], flags: list[str], header: str, harness: Path, folder: Path
-) -> Path:
+) -> None:
+    """Make the simulator in a folder that holds the sources."""
     command = [tools.verilator().command, *flags, "--top-module", top, "--prefix", "Vtop", "--Mdir", "obj"]
     tools.run([*command, str(data_dir("sim") / "lint.vlt"), "directions.vlt", *sources], folder, "Verilator")
     work = folder / "obj"
     (work / "design.h").write_text(header)
     runtime = _runtime()
     units = _units(sorted(work.glob("*.cpp")), harness, work)
-    _compile_units(units, [*_flags(), "-I.", "-include", str(runtime / "verilated_pch.h")], work)
+    _compile_units(units, [*_flags(), "-I.", "-include", str(runtime / HEADER)], work)
     objects = [u.with_suffix(".o").name for u in units]
     objects += [str(runtime / Path(n).with_suffix(".o").name) for n in RUNTIME]
-    tools.run([tools.cxx().command, "-o", "simulator", *objects, "-pthread"], work, "linking the simulator")
-    return work / "simulator"
+    link = [tools.cxx().command, "-o", str(folder / SIMULATOR), *objects, "-pthread"]
+    tools.run(link, work, "linking the simulator")
 
 
 def _units(generated: list[Path], harness: Path, folder: Path) -> list[Path]:
@@ -135,17 +135,13 @@ def _include_dir() -> Path:
 
 @cache
 def _runtime() -> Path:
-    """A folder with Verilator's run-time library and its precompiled header, made once for all designs."""
-    what = json.dumps([tools.verilator().release, tools.cxx().release, tools.cxx().command, _flags()])
-    folder = tools.cache_dir() / "runtime" / hashlib.sha256(what.encode()).hexdigest()[:16]
-    names = [Path(n).with_suffix(".o").name for n in RUNTIME] + ["verilated_pch.h.gch", "verilated_pch.h"]
-    if not all((folder / n).exists() for n in names):
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-            work = Path(name)
-            _compile_units([_include_dir() / n for n in RUNTIME], _flags(), work)
-            (work / "verilated_pch.h").write_text('#include "verilated.h"\n')
-            header = [tools.cxx().command, *_flags(), "-x", "c++-header", "verilated_pch.h"]
-            tools.run([*header, "-o", "verilated_pch.h.gch"], work, "compiling Verilator's header")
-            for n in names:
-                tools.install(work / n, folder / n)
-    return folder
+    """Return a folder with Verilator's run-time library and its precompiled header, which all designs share."""
+
+    def build(folder: Path) -> None:
+        _compile_units([_include_dir() / n for n in RUNTIME], _flags(), folder)
+        (folder / HEADER).write_text('#include "verilated.h"\n')
+        header = [tools.cxx().command, *_flags(), "-x", "c++-header", HEADER, "-o", f"{HEADER}.gch"]
+        tools.run(header, folder, "compiling Verilator's header")
+
+    files = [*(Path(n).with_suffix(".o").name for n in RUNTIME), HEADER, f"{HEADER}.gch"]
+    return compile_cache.entry("verilator-runtime", [*_tools(), _flags()], files, build)

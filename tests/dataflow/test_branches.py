@@ -165,7 +165,7 @@ def test_depths_of_huge_designs_keep_the_interval(name: str, monkeypatch: pytest
     graph = BRANCHED[name](0)
     machines, inputs = estimate.machines(graph)
     last = graph.wire(graph.outputs[0])
-    beats = graph.types[last].size // graph[last].op.lanes(*graph.inputs_of(graph[last]))[1]
+    beats = graph.types[last].size // graph[last].op.stream_lanes(*graph.inputs_of(graph[last]))[1]
     interval, patience = estimate.interval(graph), 10 * (estimate.interval(graph) + estimate.latency(graph))
     ends = []
     for cycle, moves in enumerate(run(list(machines.values()), inputs)):

@@ -23,7 +23,7 @@ def convolution() -> Graph:
     dot = unit.infer(Tensor((4, 4, 36), BIPOLAR)).ints
     nodes = (
         Node("x", Source(x, 2)),
-        Node("w", SlidingWindow((3, 3), simd=2), ("x",)),
+        Node("w", SlidingWindow((3, 3), lanes=2), ("x",)),
         Node("u", unit, ("w",)),
         Node("t", Threshold(rng.choice(dot.values(), (8, 1))), ("u",)),
     )

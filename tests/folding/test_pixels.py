@@ -168,17 +168,21 @@ def wrong() -> Iterator[tuple[HardwareOp, Tensor, str]]:
     yield Xnor(signs, pe=1, simd=4, pixels=2), image, "pixels=2 needs whole pixels"
     yield Xnor(signs, pe=2, simd=4, pixels=2, loadable=True), image, "that are not loadable"
     yield (
-        ParallelWindow((3, 3), simd=108, pixels=2),
+        ParallelWindow((3, 3), lanes=108, pixels=2),
         image,
         "must be windows of 36 values whose number divides the 4",
     )
-    yield ParallelWindow((3, 3), simd=72, pixels=4), image, "pixels=4 must divide the 6 pixels of a row"
+    yield ParallelWindow((3, 3), lanes=72, pixels=4), image, "pixels=4 must divide the 6 pixels of a row"
     yield (
-        ParallelWindow((3, 3), simd=72, pixels=3),
+        ParallelWindow((3, 3), lanes=72, pixels=3),
         image,
         "pixels=3 complete the windows of several beats of 2",
     )
-    yield Pool(np.zeros(4, bool), simd=4, pixels=3), image, "pixels=3 must .* be a multiple of the window's 2"
+    yield (
+        Pool(np.zeros(4, bool), lanes=4, pixels=3),
+        image,
+        "pixels=3 must .* be a multiple of the window's 2",
+    )
 
 
 @pytest.mark.parametrize(("op", "x", "message"), list(wrong()))

@@ -18,7 +18,7 @@ from bnn2hw.ir import BIPOLAR, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.ops import Add, Argmax, Concat, Mac, Multiply, Pool, SlidingWindow, Source, Threshold, Xnor
 from bnn2hw.targets import boards
 from bnn2hw.targets.boards import Device
-from tests.support import mlp
+from tests.support import alone, mlp
 
 DEVICES = [boards.device(name) for name in ("ecp5-85k", "xc7z020", "ice40-up5k")]
 MOST = 1500
@@ -261,3 +261,15 @@ def test_what_a_sum_is_at_least_with_each_entry_of_its_tables(seed: int) -> None
         for found, i in zip(expected, at, strict=True):
             found[i] = min(found[i], total)
     assert all(np.array_equal(a, b) for a, b in zip(least, expected, strict=True))
+
+
+def test_a_folding_by_hand_may_use_the_old_name_of_lanes() -> None:
+    image = Tensor((4, 4, 4), BIPOLAR)
+    graph = alone(Pool(np.zeros(4, bool)), image)
+    [name] = (n.name for n in graph if isinstance(n.op, Pool))
+
+    with pytest.warns(DeprecationWarning, match=f"layer '{name}': 'simd' is now 'lanes'") as caught:
+        folded = search.chosen(graph, boards.device("xc7z020"), by_hand={name: {"simd": 2}})
+
+    assert search.of(folded)[name] == {"lanes": 2}
+    assert {w.filename for w in caught} == {__file__}

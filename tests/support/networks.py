@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,15 +43,15 @@ def chain(shape: Sequence[int], *layers: keras.layers.Layer, seed: int = 0, name
     return shake(keras.Sequential([keras.Input(tuple(shape), name="image"), *layers], name=name), seed)
 
 
-def conv(filters: int, kernel: int | tuple[int, int] = 3, **options: object) -> keras.layers.Layer:
+def conv(filters: int, kernel: int | tuple[int, int] = 3, **options: Any) -> keras.layers.Layer:
     return nn.layers.QuantConv2D(filters, kernel, **{**BINARY, "use_bias": False, **options})
 
 
-def dense(units: int, **options: object) -> keras.layers.Layer:
+def dense(units: int, **options: Any) -> keras.layers.Layer:
     return nn.layers.QuantDense(units, **{**BINARY, "use_bias": False, **options})
 
 
-def norm(**options: object) -> keras.layers.Layer:
+def norm(**options: Any) -> keras.layers.Layer:
     return keras.layers.BatchNormalization(**options)
 
 

@@ -150,7 +150,7 @@ class MatVec(Pixelwise):
         sample = Tensor(x[0].shape[1:])
         return self.dot(x[0]).reshape(x[0].shape[0], *self.outer(sample), self.mh)
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd * self.pixels, self.pe * self.pixels
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:

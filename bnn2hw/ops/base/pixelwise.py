@@ -116,7 +116,7 @@ class Elementwise(Pixelwise):
         self.check_pixels(*x)
         return count
 
-    def lanes(self, *x: Tensor) -> tuple[int, int]:
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.pe * self.pixels, self.pe * self.pixels
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:

@@ -1,0 +1,121 @@
+"""Keep compiled programs on disk, so that each is compiled once per machine.
+
+Verilator models, HLS simulations and the stepper of the estimates share this cache. An entry is a folder of files. Its
+name is a hash of its ingredients: sources, flags, and the commands and versions of the tools.
+
+Several processes can use the cache at the same time. One of them builds an entry while the others wait for it, and a
+finished entry appears under its name in one step. If the cache cannot be written, this process keeps its entries in a
+temporary folder until it ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+if sys.platform != "win32":
+    import fcntl
+
+
+def cache_dir() -> Path:
+    """Return the folder of the cache: $BNN2HW_CACHE, or one in the user's own cache folder."""
+    return Path(os.environ.get("BNN2HW_CACHE") or platformdirs.user_cache_dir("bnn2hw"))
+
+
+def entry(kind: str, ingredients: Sequence[Any], files: Sequence[str], build: Callable[[Path], None]) -> Path:
+    """Return the folder of an entry, after building the entry if it is not there.
+
+    Args:
+        kind: Folder of the cache that holds all entries of this kind.
+        ingredients: Everything that the files depend on, as data that JSON can hold.
+        files: Names of the files that make up the entry.
+        build: Function that makes these files in the empty folder that is its argument. Other files there are lost.
+
+    Raises:
+        ToolError: `build` raised it because a compiler failed. Nothing is kept.
+    """
+    name = Path(kind) / hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:24]
+    shared = cache_dir() / name
+    if _complete(shared, files):
+        return shared
+    own = Path(_temporary().name) / name
+    with _lock(shared):
+        for folder in (shared, own):
+            if _complete(folder, files):
+                return folder
+        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as work:
+            build(Path(work))
+            return _kept(Path(work), files, shared, own)
+
+
+@cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    """The cache of this process alone, which disappears when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="bnn2hw-cache-")
+
+
+def _complete(folder: Path, files: Sequence[str]) -> bool:
+    return all((folder / name).is_file() for name in files)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Let one process at a time build an entry.
+
+    Without file locks (on Windows, or if the cache cannot be written) several processes may build the same entry; the
+    result is the same.
+    """
+    path = folder.with_suffix(".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError:
+        yield
+        return
+    with file:
+        if sys.platform != "win32":
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    with suppress(OSError):
+        path.unlink()
+
+
+def _kept(work: Path, files: Sequence[str], *folders: Path) -> Path:
+    """Copy an entry's files to the first of some folders that can be written, and return that folder."""
+    for folder in folders[:-1]:
+        with suppress(OSError):
+            return _installed(work, files, folder)
+    return _installed(work, files, folders[-1])
+
+
+def _installed(work: Path, files: Sequence[str], folder: Path) -> Path:
+    """Copy an entry's files to a folder, which appears as a whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name in files:
+            shutil.copy2(work / name, staging / name)
+        staging.chmod(0o755)
+        try:
+            staging.rename(folder)
+        except (
+            OSError
+        ):  # The folder exists: another process was faster, or somebody has removed files from it.
+            if not _complete(folder, files):
+                shutil.rmtree(folder)
+                staging.rename(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return folder
