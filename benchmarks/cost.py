@@ -49,10 +49,15 @@ from bnn2hw.ops import (
 )
 from bnn2hw.ops.interpolation import FINE
 from bnn2hw.synthesis import synthesize, toolchains
-from bnn2hw.targets import boards
+from bnn2hw.targets import families
 
 KEPT = Path(__file__).with_suffix(".json")
-FAMILIES = (boards.ECP5, boards.XILINX, boards.ICE40, boards.GOWIN)
+FAMILIES = (
+    families.family("ecp5"),
+    families.family("xilinx"),
+    families.family("ice40"),
+    families.family("gowin"),
+)
 TOTALS = ("all fitted", "of 50 LUTs and more", "unseen")
 SIZEABLE = 50
 RESOURCES = ("lut", "ff", "bram", "dsp")
@@ -411,7 +416,7 @@ def cases() -> Iterator[Case]:
     yield from unseen()
 
 
-def render(op: HardwareOp, x: tuple[Tensor, ...], family: boards.Family) -> Design:
+def render(op: HardwareOp, x: tuple[Tensor, ...], family: families.Family) -> Design:
     lanes, names = op.stream_lanes(*x)[0], [f"x{i or ''}" for i in range(len(x))]
     sources = [Node(name, Source(tensor, lanes)) for name, tensor in zip(names, x, strict=True)]
     return verilog.render(Graph((*sources, Node("y", op, tuple(names))), ("y",)), family=family)
@@ -423,7 +428,7 @@ def key(op: HardwareOp, x: tuple[Tensor, ...], design: Design, family: str) -> s
         n: text for n, text in design.files.items() if n not in (f"{design.top}.sv", "bnn2hw_last_beat.sv")
     }
     params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(*x).items())]
-    what = json.dumps([sorted(files.items()), params, toolchains.MAPPERS[family].command])
+    what = json.dumps([sorted(files.items()), params, toolchains.mapper(families.family(family)).command])
     return hashlib.sha256(what.encode()).hexdigest()[:16]
 
 

@@ -18,13 +18,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.folding import pareto, search
 from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, Tensor
 from bnn2hw.ops import Add, Concat, Pad, Pool, SlidingWindow, Source, Threshold, Xnor
-from bnn2hw.targets import boards
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets import devices
+from bnn2hw.targets.devices import Device
 
 RNG = np.random.default_rng(0)
 
@@ -128,7 +128,7 @@ def row(name: str, graph: Graph, device: Device) -> Iterator[str]:
     yield f"{seconds:.1f}"
     yield "yes" if chosen and chosen.proved else "no"
     folded, seconds = timed(lambda: search.for_device(graph, device))
-    yield f"{seconds:.1f} ({estimate.interval(folded):,} cycles)"
+    yield f"{seconds:.1f} ({cycles.interval(folded):,} cycles)"
     found, seconds = timed(lambda: pareto.of(graph, device))
     yield f"{seconds:.1f} ({len(found)} points)"
     yield f"{max(p.gap for p in found):.2%}"
@@ -150,7 +150,7 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print(f"| {' | '.join(HEAD)} |", f"| {' | '.join(['---', *['---:'] * (len(HEAD) - 1)])} |", sep="\n")
     for name, (make, device) in NETWORKS.items():
-        print(f"| {' | '.join(row(name, make(), boards.device(device)))} |", flush=True)
+        print(f"| {' | '.join(row(name, make(), devices.device(device)))} |", flush=True)
 
 
 if __name__ == "__main__":

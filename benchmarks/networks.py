@@ -32,7 +32,7 @@ from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.importers.keras import files
 from bnn2hw.synthesis import synthesize
-from bnn2hw.targets import boards
+from bnn2hw.targets import families
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -112,12 +112,12 @@ def made(name: str, network: keras.Model) -> tuple[bnn2hw.Accelerator, float]:
 
 def area(accelerator: bnn2hw.Accelerator) -> dict[str, Any] | None:
     """What Yosys makes of the whole design for 7 series, kept by its sources."""
-    design = verilog.render(accelerator.graph, family=boards.XILINX)
+    design = verilog.render(accelerator.graph, family=families.family("xilinx"))
     key = hashlib.sha256(json.dumps(sorted(design.files.items())).encode()).hexdigest()[:16]
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     if kept.get(accelerator.name, {}).get("key") != key:
         with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
-            used = synthesize.area(design, boards.XILINX, Path(folder))
+            used = synthesize.area(design, families.family("xilinx"), Path(folder))
         figures = {r: getattr(used, r) for r in ("lut", "ff", "bram", "dsp")}
         kept[accelerator.name] = {"key": key, "yosys": tools.yosys().release, **figures}
         KEPT.write_text(json.dumps(kept, indent=1) + "\n")

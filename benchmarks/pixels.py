@@ -22,12 +22,12 @@ import bnn2hw
 from bnn2hw.backends import verilog
 from bnn2hw.importers.keras import files
 from bnn2hw.synthesis import synthesize
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices, families
 
 MODEL = Path(__file__).parent.parent / "examples" / "mnist.keras"
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
 TARGET = "xc7z045"
-CLOCK = boards.device(TARGET).clock_mhz * 1e6
+CLOCK = devices.device(TARGET).clock_mhz * 1e6
 CYCLES = 28 * 28
 """Per frame, where a pixel is taken in each."""
 
@@ -51,9 +51,9 @@ def row(each: int, frames: int, *, area: bool) -> list[str]:
     accelerator.simulate(x, stalls=0.3, seed=1).check()
     sizes = [f"{getattr(known.cost, name):,.0f}" for name in ("lut", "ff", "bram")]
     if area:
-        design = verilog.render(accelerator.graph, family=boards.XILINX)
+        design = verilog.render(accelerator.graph, family=families.family("xilinx"))
         with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
-            used = synthesize.area(design, boards.XILINX, Path(folder))
+            used = synthesize.area(design, families.family("xilinx"), Path(folder))
         made = (used.lut, used.ff, used.bram)
         sizes = [f"{size} ({found:,})" for size, found in zip(sizes, made, strict=True)]
     wide = {n: f["pixels"] for n, f in accelerator.folding().items() if "pixels" in f}

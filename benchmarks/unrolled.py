@@ -30,8 +30,8 @@ from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Tensor
 from bnn2hw.ops import Source, Unrolled, Xnor
 from bnn2hw.synthesis import synthesize, toolchains
 from bnn2hw.synthesis.usage import Usage, of_netlist
-from bnn2hw.targets import boards
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets import families
+from bnn2hw.targets.families import Family
 
 SIZES = ("64x64", "256x64", "256x256")
 GRADES = {"6": 300, "8": 350}
@@ -163,7 +163,7 @@ def design(sources: Sources, top: str, files: dict[str, str]) -> Design:
 
 def area(sources: Sources, folder: Path) -> tuple[Usage, int]:
     """Cells on 7 series, and Yosys' estimate of the physical LUTs into which two small ones go together."""
-    mapper = toolchains.MAPPERS["xilinx"]
+    mapper = toolchains.mapper(families.family("xilinx"))
     passes = [
         f"hierarchy -top {sources.top}",
         *mapper.command.split("; "),
@@ -177,7 +177,7 @@ def area(sources: Sources, folder: Path) -> tuple[Usage, int]:
 def clocks(sources: Sources, inputs: int, neurons: int, folder: Path) -> Iterator[str]:
     """LUTs on ECP5, and what nextpnr reaches in each speed grade, in MHz."""
     shell = SHELL.format(inputs=inputs, outputs=neurons, instance=sources.instance)
-    mapper = toolchains.MAPPERS["ecp5"]
+    mapper = toolchains.mapper(families.family("ecp5"))
     passes = ["hierarchy -top shell", *mapper.command.split("; ")]
     netlist = synthesize.run_yosys(
         design(sources, "shell", {"shell.sv": shell}), folder, passes, "netlist.json"
@@ -194,7 +194,7 @@ def clocks(sources: Sources, inputs: int, neurons: int, folder: Path) -> Iterato
 
 def forms(weights: Array, thresholds: Array, *, clock: bool) -> Iterator[Sources]:
     """All that are compared, the larger ones later."""
-    yield ours(weights, thresholds, boards.ECP5 if clock else boards.XILINX)
+    yield ours(weights, thresholds, families.family("ecp5") if clock else families.family("xilinx"))
     for bits in (True, False):
         for registers in (True,) if clock else (False, True):
             yield da4ml(weights, thresholds, bits=bits, registers=registers)

@@ -25,13 +25,13 @@ from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ops import Source, Xnor
-from bnn2hw.synthesis import synthesize
-from bnn2hw.synthesis.toolchains import ROUTERS
-from bnn2hw.targets import boards
-from bnn2hw.targets.boards import Family
+from bnn2hw.synthesis import synthesize, toolchains
+from bnn2hw.targets import devices, families
+from bnn2hw.targets.families import Family
 
 MW, MH = 1024, 512
 FOLDINGS = ("16x16", "32x32", "32x64", "64x64")
+ROUTER, _ = toolchains.router(devices.device("ecp5-85k"))
 GRADES = {"6": 250, "8": 300}
 """Speed grades of ECP5, and the clocks in MHz that are asked for."""
 
@@ -81,7 +81,7 @@ def clocks(design: Design, folder: Path) -> Iterator[float]:
         "OUTPUT", str(8 * design.output.bytes)
     )
     placed = replace(design, top="shell", files={**design.files, "shell.sv": shell})
-    synthesize.mapped(placed, boards.ECP5, folder, ["hierarchy -top shell"])
+    synthesize.mapped(placed, families.family("ecp5"), folder, ["hierarchy -top shell"])
     for grade, goal in GRADES.items():
         command = [*tools.nextpnr("ecp5").start, "--85k", "--package", "CABGA381", "--speed", grade]
         command += [
@@ -94,7 +94,7 @@ def clocks(design: Design, folder: Path) -> Iterator[float]:
             "--seed",
             "1",
         ]
-        tools.run([*command, "--timing-allow-fail", *ROUTERS["ecp5"].arguments], folder, "nextpnr")
+        tools.run([*command, "--timing-allow-fail", *ROUTER.arguments], folder, "nextpnr")
         report = json.loads((folder / f"timing{grade}.json").read_text())
         yield min(float(c["achieved"]) for c in report["fmax"].values())
 
@@ -103,15 +103,15 @@ def row(folding: str, folder: Path, *, route: bool) -> str:
     """A line of the table."""
     pe, simd = map(int, folding.split("x"))
     cells = [f"{pe}×{simd}"]
-    for family in (boards.XILINX, boards.ECP5):
+    for family in (families.family("xilinx"), families.family("ecp5")):
         design = render(pe, simd, family)
         usage = synthesize.area(design, family, folder / family.name, only="bnn2hw_xnor")
         cells += [f"{usage.lut:,}", f"**{usage.lut / pe / simd:.2f}**"]
-        if family is boards.XILINX:
+        if family is families.family("xilinx"):
             estimate = packed(folder / family.name)
             cells += [f"{estimate:,}", f"{estimate / pe / simd:.2f}"]
         cells += [f"{usage.ff:,}", f"{usage.bram}"]
-        if family is boards.ECP5:
+        if family is families.family("ecp5"):
             found = clocks(design, folder / "clock") if route else iter(())
             cells += [f"{clock:.0f}" for clock in found] or ["–"] * len(GRADES)
     return f"| {' | '.join(cells)} |"

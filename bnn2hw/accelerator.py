@@ -18,25 +18,24 @@ from bnn2hw.compiled import CompiledModel
 from bnn2hw.deploy import bitstream
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import estimate as estimating
-from bnn2hw.estimate.estimate import Estimate
+from bnn2hw.estimate import resources
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Cycles, Graph
+from bnn2hw.ir import Array, Graph
 from bnn2hw.lower.builder import Fidelity
 from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.outputs import Output, best_of
 from bnn2hw.lower.recipe import Loadable, Recipe
 from bnn2hw.ops import source
-from bnn2hw.ops.source import Source, Units
+from bnn2hw.ops.source import Units
 from bnn2hw.progress import Progress, silent
 from bnn2hw.report import text
 from bnn2hw.simulation import hls_csim
 from bnn2hw.simulation import simulate as simulating
 from bnn2hw.simulation.simulate import Run
 from bnn2hw.synthesis.usage import Usage
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Accelerator(CompiledModel):
         Raises:
             InputError: a wrong shape, or values that no integer on the wire stands for.
         """
-        sources = tuple(n.name for n in self.graph if isinstance(n.op, Source))
+        sources = tuple(n.name for n in self.graph.sources)
         given = golden.by_name(sources, x)
         made: Batch = {n: source.unit(self.input_specs, n).integers(a) for n, a in given.items()}
         golden.check(self.graph, made)
@@ -235,7 +234,7 @@ def load(folder: str | Path) -> Accelerator:
     return Accelerator(
         name=facts["name"],
         graph=graph,
-        device=boards.device(facts["device"]),
+        device=devices.device(facts["device"]),
         fidelity={layer: Fidelity(*f) for layer, f in facts["fidelity"].items()},
         measured={d[0]: Deviation(*d) for d in facts["measured"]},
         input_specs=source.from_facts(facts["units"]),
@@ -286,7 +285,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     backends.check(backend)
     if loadable and backend != "verilog":
         raise InputError("memories can be loadable with the Verilog backend only")
-    device = boards.device(target or boards.DEFAULT_DEVICE)
+    device = devices.device(target or devices.DEFAULT)
     best_of(output or "class")
     if fps is not None and not 0 < fps < float("inf"):
         raise InputError(f"fps must be a positive number, not {fps}")
@@ -298,7 +297,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     lowered = integers.lowered
     reloading.check(lowered.graph, recipe)
     graph = pipeline.laid_out(lowered.graph, device, fps, folding, progress)
-    excess = Estimate(Cycles(1, 1), estimating.cost(graph, device), device).excess
+    excess = resources.utilization(graph, device).excess
     if excess:
         warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
     made = Accelerator(

@@ -10,13 +10,14 @@ from bnn2hw import backends
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
 from bnn2hw.deviation import Deviation
+from bnn2hw.errors import Bnn2hwError
 from bnn2hw.estimate import estimate as estimating
 from bnn2hw.estimate.estimate import Estimate
-from bnn2hw.ir import Graph, Tensor
+from bnn2hw.ir import Graph, Node, Tensor
 from bnn2hw.lower.builder import Fidelity
 from bnn2hw.lower.recipe import Recipe
-from bnn2hw.ops.source import Source, Units
-from bnn2hw.targets.boards import Device
+from bnn2hw.ops.source import Units
+from bnn2hw.targets.devices import Device
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,22 @@ class CompiledModel:
     measured: Mapping[str, Deviation] = field(default_factory=dict, repr=False, kw_only=True)
     options: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
 
+    def fidelity_of(self, node: Node) -> Fidelity:
+        """Return the fidelity of the layer that a node of the graph comes from.
+
+        Raises:
+            Bnn2hwError: Nothing is known of that layer.
+        """
+        if node.layer not in self.fidelity:
+            raise Bnn2hwError(
+                f"node '{node.name}' comes from layer '{node.layer}', whose fidelity is not known"
+            )
+        return self.fidelity[node.layer]
+
     @property
     def input(self) -> Tensor:
         """What enters the design."""
-        return next(self.graph.types[n.name] for n in self.graph if isinstance(n.op, Source))
+        return self.graph.types[self.graph.sources[0].name]
 
     @property
     def output(self) -> Tensor:

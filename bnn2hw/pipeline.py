@@ -14,21 +14,20 @@ import numpy as np
 from bnn2hw import golden
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import estimate
-from bnn2hw.estimate.estimate import Estimate
+from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import search as folding
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Cycles, Graph
+from bnn2hw.ir import Array, Graph
 from bnn2hw.lower import simplify
 from bnn2hw.lower.builder import Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
 from bnn2hw.lower.recipe import Loadable, Recipe
-from bnn2hw.ops.source import Input, Source, Units
+from bnn2hw.ops.source import Input, Units
 from bnn2hw.progress import Progress
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets.devices import Device
 
 if TYPE_CHECKING:
     from bnn2hw.importers.keras.model import Imported
@@ -76,8 +75,7 @@ def recipe(
         InputError: `loadable` names what is no layer.
     """
     nodes = tuple(
-        (n.name, getattr(n.op, "layer", n.name), type(n.op).__name__, imported.graph.types[n.name].shape)
-        for n in imported.graph
+        (n.name, n.layer, type(n.op).__name__, imported.graph.types[n.name].shape) for n in imported.graph
     )
     if not isinstance(loadable, bool):
         layers = {layer for _, layer, _, _ in nodes}
@@ -118,7 +116,7 @@ def lower(
 
 def _wires(imported: Imported, given: Units | None) -> tuple[dict[str, Input], Units]:
     """What arrives at each input as its layers see it, and as users see it."""
-    sources = [n.name for n in imported.graph if isinstance(n.op, Source)]
+    sources = [n.name for n in imported.graph.sources]
     if isinstance(given, Mapping) and not set(given) <= set(sources):
         unknown = sorted(set(given) - set(sources))[0]
         raise InputError(f"input= names '{unknown}', which is no input; inputs: {', '.join(sources)}")
@@ -143,9 +141,7 @@ def _ranges(
     """
     if calibration is None:
         return {}
-    sources = {
-        n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real if isinstance(n.op, Source)
-    }
+    sources = {n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real.sources}
     given = golden.by_name(tuple(sources), calibration)
     for name, wire in sources.items():
         given[name] = images(given[name], wire.shape)
@@ -212,13 +208,13 @@ def laid_out(
     while True:
         progress("laying out streams")
         made = insert.connect(folded)
-        needs = Estimate(Cycles(1, 1), estimate.cost(made, device), device)
+        needs = resources.utilization(made, device)
         if needs.fits or fps is not None or by_hand:
             return made
-        period = estimate.interval(folded)
+        period = cycles.interval(folded)
         progress(f"folding for {2 * period:,} cycles: the FIFOs of the faster design do not fit")
         folded = folding.for_rate(graph, 2 * period, device)
-        if estimate.interval(folded) <= period:
+        if cycles.interval(folded) <= period:
             return made
 
 

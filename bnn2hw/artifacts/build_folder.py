@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bnn2hw.artifacts.graph_json import FORMAT, RENAMES, graph_from_json, graph_to_json
+from bnn2hw.artifacts.layers import with_layers
 from bnn2hw.errors import Bnn2hwError, InputError
 from bnn2hw.folders import GENERATOR, MANIFEST, ours, replacing
 from bnn2hw.ir import Array, Graph
@@ -66,6 +67,8 @@ def read(folder: Path) -> tuple[Graph, dict[str, Any]]:
         raise InputError(
             f"the build folder '{folder}' cannot be read: {error}; compile the model again"
         ) from error
+    if not all(node.layer for node in graph):  # as in format 1
+        graph, manifest["fidelity"] = with_layers(graph, manifest["fidelity"])
     return graph, manifest
 
 

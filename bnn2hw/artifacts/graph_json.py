@@ -45,6 +45,7 @@ def graph_to_json(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
             "name": node.name,
             "op": type(node.op).__name__,
             "inputs": list(node.inputs),
+            "layer": node.layer,
             "fields": {f.name: _plain(getattr(node.op, f.name), arrays) for f in fields(node.op)},
         }
         for node in graph
@@ -61,7 +62,13 @@ def graph_from_json(data: Mapping[str, Any], arrays: Mapping[str, Array], versio
         version: The format of the data, a key of `RENAMES`.
     """
     nodes = (
-        Node(n["name"], _op(n["op"], n["fields"], arrays, version), tuple(n["inputs"])) for n in data["nodes"]
+        Node(
+            n["name"],
+            _op(n["op"], n["fields"], arrays, version),
+            tuple(n["inputs"]),
+            n.get("layer", ""),  # format 1 has none
+        )
+        for n in data["nodes"]
     )
     return Graph(tuple(nodes), tuple(data["outputs"]))
 

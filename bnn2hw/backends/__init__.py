@@ -7,13 +7,10 @@ from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Graph
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices
 
 BACKENDS = {"verilog": "rtl", "hls": "hls"}
 """By backend, the folder of a build that takes its sources."""
-
-DEFAULT_TARGET = Header(target=boards.DEVICES[boards.DEFAULT_DEVICE])
-"""The header of a design for the default device."""
 
 
 def check(backend: str) -> None:
@@ -30,7 +27,7 @@ def render(
     backend: str,
     graph: Graph,
     *,
-    header: Header = DEFAULT_TARGET,
+    header: Header | None = None,
 ) -> Design:
     """Render a streamed graph as sources.
 
@@ -38,10 +35,12 @@ def render(
         backend: One of `BACKENDS`.
         graph: The graph, in streamed form.
         header: What the headers of the files say. The sources may name cells of its target's
-            family, and the scripts of the backend are for its target. Default: the default device.
+            family, and the scripts of the backend are for its target. None: the default
+            device.
 
     Raises:
         InputError: the backend is unknown.
     """
     check(backend)
+    header = header or Header(target=devices.device(devices.DEFAULT))
     return hls.render(graph, header=header) if backend == "hls" else verilog.render(graph, header=header)

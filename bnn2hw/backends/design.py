@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn2hw.backends.text import ANY_TARGET, CODE, Header, bare
-from bnn2hw.ir import Array, Beats, Graph, HardwareOp, Tensor, View
-from bnn2hw.ops.source import Source
+from bnn2hw.ir import Array, Beats, Graph, StreamOp, Tensor, View
 
 
 @dataclass(frozen=True)
@@ -322,15 +321,9 @@ def streams(graph: Graph) -> tuple[Stream, ...]:
     ids = identifiers(n.name for n in nodes)
     made = []
     for node in nodes:
-        op, inputs = node.op, graph.inputs_of(node)
-        if isinstance(op, Source):
-            beats = Beats(op.lanes)
-        elif isinstance(op, HardwareOp):
-            beats = op.beats(*inputs)[1]
-        else:
-            raise TypeError(
-                f"node '{node.name}' is a {type(op).__name__}, which is no hardware op; lower the graph first"
-            )
+        if not isinstance(node.op, StreamOp):
+            raise TypeError(f"node '{node.name}' ({type(node.op).__name__}) is not in hardware form")
+        beats = node.op.beats(*graph.inputs_of(node))[1]
         made.append(Stream(node.name, ids[node.name], graph.types[node.name], *beats))
     return tuple(made)
 
@@ -341,7 +334,7 @@ def ends(graph: Graph, all_streams: Sequence[Stream]) -> tuple[tuple[Stream, ...
     The latter have the names and shapes of the graph's outputs.
     """
     by_name = {s.name: s for s in all_streams}
-    inputs = tuple(by_name[n.name] for n in graph if isinstance(n.op, Source))
+    inputs = tuple(by_name[n.name] for n in graph.sources)
     outputs = tuple(
         replace(by_name[graph.wire(name)], name=name, tensor=graph.types[name]) for name in graph.outputs
     )

@@ -16,16 +16,11 @@ from bnn2hw.backends.design import Design, Port, ends, port_table, streams
 from bnn2hw.backends.hls_processes import CppStream, Fork, Process, Processes
 from bnn2hw.backends.text import ANY_TARGET, Header, Printer
 from bnn2hw.ir import Graph
-from bnn2hw.targets import boards
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets import devices
+from bnn2hw.targets.devices import Device
 
-PARTS = {
-    "xc7z020": "xc7z020clg400-1",
-    "xc7z045": "xc7z045ffg900-2",
-    "xczu5ev": "xczu5ev-sfvc784-1-e",
-    "xcu250": "xcu250-figd2104-2L-e",
-}
-"""By device, the part number for Vitis HLS. For other devices the scripts name the first part."""
+DEFAULT_PART = "xc7z020"
+"""Device whose part number the scripts name if Vitis HLS does not know the target."""
 
 TEST_FRAMES = 4
 """Random frames that the test bench sends."""
@@ -83,7 +78,7 @@ def render(graph: Graph, name: str = "bnn2hw_top", *, header: Header = ANY_TARGE
     all_streams = streams(graph)
     inputs, outputs = map(Port.of, ends(graph, all_streams))
     made = Processes(printer, graph, all_streams)
-    device = header.target if isinstance(header.target, Device) else boards.DEVICES[boards.DEFAULT_DEVICE]
+    device = header.target if isinstance(header.target, Device) else devices.device(devices.DEFAULT)
     project = Project(
         top=name,
         inputs=inputs,
@@ -95,7 +90,7 @@ def render(graph: Graph, name: str = "bnn2hw_top", *, header: Header = ANY_TARGE
         queues=made.queues,
         includes=made.modules,
         table=port_table(inputs, outputs),
-        part=PARTS.get(device.name, next(iter(PARTS.values()))),
+        part=device.vitis_part or devices.device(DEFAULT_PART).vitis_part,
         clock_ns=1000 / device.clock_mhz,
     )
     files = dict(made.files)

@@ -16,7 +16,8 @@ from pathlib import PurePath
 import jinja2
 
 from bnn2hw.data_files import data_dir
-from bnn2hw.targets.boards import Device, Family
+from bnn2hw.targets.devices import Device
+from bnn2hw.targets.families import Family
 from bnn2hw.version import __version__
 
 LICENSE = "MIT"

@@ -25,13 +25,10 @@ from bnn2hw.backends.verilog_top import (
     instance,
     memory_file,
 )
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles as estimating
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Cycles, Graph, HardwareOp, Memory
-from bnn2hw.targets.boards import Family
-
-CELLS = {"ecp5": ("CCU2C",), "xilinx": ("CARRY4", "LUT6")}
-"""By family, the cells that its own forms of modules name. A simulator needs models of them."""
+from bnn2hw.targets.families import Family
 
 
 def render(
@@ -130,7 +127,7 @@ def _top(
         outputs=outputs,
         instances=tuple(i.without_defaults(known[i.module]) for i in instances),
         readers={ids[n]: len(nodes) for n, nodes in graph.readers.items() if n in ids},
-        interval=estimate.interval(graph),
+        interval=estimating.interval(graph),
         load=loading.of(graph),
         table=port_table(inputs, outputs),
     )
@@ -214,7 +211,7 @@ def _models(printer: Printer, modules: Mapping[str, str]) -> tuple[dict[str, str
     """Return models of the family's cells, and portable forms of the modules that name cells."""
     models, portable = {}, {}
     family = printer.header.family
-    for cell in CELLS.get(family.name, ()) if family else ():
+    for cell in family.cells if family else ():
         users = [file for file, text in modules.items() if f" {cell} " in text]
         if users:
             models[f"{cell}.sv"] = printer.file(f"{cell}.sv", f"cells/{cell}.sv.j2")

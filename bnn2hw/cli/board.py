@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -59,37 +60,43 @@ def report(accelerator: bnn2hw.Accelerator, used: Usage, board: str | None, out:
     if used.bitstream:
         click.echo(f"bitstream: {used.bitstream} ({used.bitstream.stat().st_size:,} bytes)")
     if board:
-        click.echo(f"program it with: {known.board(board).program} {out / (used.bitstream or out).name}")
+        click.echo(
+            f"program it with: {known.board(board).wiring.program} {out / (used.bitstream or out).name}"
+        )
         click.echo(f"then: bnn2hw predict {out} PORT --images FILE")
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 def boards(as_json: bool) -> None:
-    """The boards that a bitstream can be made for."""
-    rows = [
-        {
-            "name": b.name,
-            "title": b.title,
-            "device": b.device.name,
-            "oscillator_mhz": b.oscillator_mhz,
-            "clock_mhz": b.clock_mhz,
-            "baud": b.baud,
-            "lut": b.device.lut,
-            "bram": b.device.bram,
-            "memory": b.memory,
-            "program": b.program,
-        }
-        for b in known.BOARDS.values()
-    ]
+    """List the boards, and what bnn2hw can do with each."""
+    rows = [_facts(b) for b in known.known().values()]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
     for r in rows:
         click.echo(
-            f"{r['name']:<12} {r['title']:<34} {r['device']:<11} {r['lut']:>6,} LUT {r['bram']:>4} BRAM  "
-            f"{r['clock_mhz']:>3g} MHz  {r['memory']}"
+            f"{r['name']:<12} {r['title']:<34} {r['device']:<11} {r['lut']:>7,} LUT {r['bram']:>4} BRAM  "
+            f"{r['clock_mhz']:>3g} MHz  {'; '.join(r['uses'])}"
         )
+
+
+def _facts(board: known.Board) -> dict[str, Any]:
+    """Return what the list of boards says of one."""
+    serial = board.serial
+    return {
+        "name": board.name,
+        "title": board.title,
+        "uses": list(board.uses),
+        "device": board.device.name,
+        "oscillator_mhz": serial.oscillator_mhz if serial else None,
+        "clock_mhz": board.clock_mhz,
+        "baud": serial.baud if serial else None,
+        "lut": board.device.lut,
+        "bram": board.device.bram,
+        "memory": board.memory,
+        "program": serial.program if serial else None,
+    }
 
 
 @click.command()

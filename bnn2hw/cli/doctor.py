@@ -11,7 +11,7 @@ from importlib import metadata
 
 from bnn2hw import tools
 from bnn2hw.errors import MissingToolError
-from bnn2hw.synthesis.toolchains import ROUTERS
+from bnn2hw.targets import families
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,14 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look for everything that bnn2hw drives."""
+    with_router = [(f.name, f.router) for f in families.known().values() if f.router]
     routers = [
         (f"nextpnr-{r.architecture}", partial(tools.nextpnr, r.architecture), f"place and route, {family}")
-        for family, r in ROUTERS.items()
+        for family, r in with_router
     ]
     packers = [
-        (r.packer, partial(tools.packer, r.packer), f"bitstreams, {family}") for family, r in ROUTERS.items()
+        (r.packer, partial(tools.packer, r.packer, r.packer_package), f"bitstreams, {family}")
+        for family, r in with_router
     ]
     return [
         _package("keras", "reading models"),

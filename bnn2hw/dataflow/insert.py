@@ -21,12 +21,10 @@ import numpy as np
 
 from bnn2hw.dataflow import converters
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.estimate import estimate
-from bnn2hw.ir import Beats, Graph, Handshakes, HardwareOp, Node, View
-from bnn2hw.ir.timing import Buffered, Steps, Times, backward
-from bnn2hw.ops.base.matvec import MatVec
+from bnn2hw.estimate import cycles
+from bnn2hw.ir import Beats, Graph, Handshakes, HardwareOp, Node, StreamOp, View
+from bnn2hw.ir.timing import Buffered, Steps, Times
 from bnn2hw.ops.fifo import Fifo, needed_depth
-from bnn2hw.ops.source import Source
 from bnn2hw.ops.width_converter import WidthConverter
 
 FRAMES = 4
@@ -63,9 +61,7 @@ def inserted(graph: Graph) -> Graph:
 
 def _beats_out(graph: Graph, name: str) -> Beats:
     node = graph[graph.wire(name)]
-    if isinstance(node.op, Source):
-        return Beats(node.op.lanes)
-    return _hardware(node).beats(*graph.inputs_of(node))[1]
+    return _stream(node).beats(*graph.inputs_of(node))[1]
 
 
 class _Inserter:
@@ -75,30 +71,28 @@ class _Inserter:
 
     def run(self) -> Graph:
         for node in self.graph:
-            if isinstance(node.op, HardwareOp):
+            if isinstance(node.op, StreamOp):
                 inputs = tuple(self._input(node, port) for port in range(len(node.inputs)))
                 self.nodes.append(replace(node, inputs=inputs))
-            elif isinstance(node.op, Source):
-                self.nodes.append(node)
         outputs = tuple(map(self._output, range(len(self.graph.outputs))))
         return Graph(tuple(self.nodes), outputs)
 
     def _input(self, node: Node, port: int) -> str:
         """The edge that a node reads, behind a FIFO and converters of its own where it needs them."""
         edge = self.graph.wire(node.inputs[port])
-        have, want = _beats_out(self.graph, edge), _hardware(node).beats(*self.graph.inputs_of(node))[0]
+        have, want = _beats_out(self.graph, edge), _stream(node).beats(*self.graph.inputs_of(node))[0]
         stem = f"{edge}.{node.name}{port or ''}" if shared(self.graph, edge) else edge
         ops = converters.between(have, want, queued=queued(self.graph, node, port, same=have.serves(want)))
         return self._viewed(f"{stem}.view", node.inputs[port], edge, self._laid(stem, ops, edge))
 
     def _laid(self, stem: str, ops: Sequence[Fifo | WidthConverter], edge: str) -> str:
         """The edge at the end of some plumbing."""
-        name = stem
+        name, layer = stem, self.graph[edge].layer
         for op in ops:
             beats = op.beats()[1]
             of = f"of{beats.vector}" if beats.vector else ""
             name = f"{name}.fifo" if isinstance(op, Fifo) else f"{stem}.to{beats.lanes}{of}"
-            edge = self._add(name, op, edge)
+            edge = self._add(name, op, edge, layer)
         return edge
 
     def _output(self, number: int) -> str:
@@ -114,10 +108,10 @@ class _Inserter:
         seen = self.graph.types[edge]
         if seen == self.graph.types[wire]:
             return feeds
-        return self._add(name, View(seen.shape, seen.scale, seen.offset), feeds)
+        return self._add(name, View(seen.shape, seen.scale, seen.offset), feeds, self.graph[wire].layer)
 
-    def _add(self, name: str, op: HardwareOp | View, edge: str) -> str:
-        self.nodes.append(Node(name, op, (edge,)))
+    def _add(self, name: str, op: HardwareOp | View, edge: str, layer: str) -> str:
+        self.nodes.append(Node(name, op, (edge,), layer))
         return name
 
 
@@ -130,7 +124,7 @@ def without_plumbing(graph: Graph) -> Graph:
         if isinstance(node.op, Fifo | WidthConverter):
             stands_for[node.name] = inputs[0]
         else:
-            nodes.append(Node(node.name, node.op, inputs))
+            nodes.append(replace(node, inputs=inputs))
     return Graph(tuple(nodes), tuple(stands_for.get(o, o) for o in graph.outputs))
 
 
@@ -145,17 +139,18 @@ def shared(graph: Graph, edge: str) -> bool:
 
 
 def queued(graph: Graph, node: Node, port: int, *, same: bool) -> bool:
-    """Whether a node has a FIFO at an input, given whether it has as many lanes there as its producer.
+    """Return True if a node has a FIFO at an input.
 
-    It needs none where it alone reads the design's input, or hangs on a matrix-vector unit.
+    Args:
+        graph: The graph, without FIFOs.
+        node: The node that reads.
+        port: The number of the input.
+        same: True if the node takes the producer's beats as they are.
     """
     edge = graph.wire(node.inputs[port])
     if len(node.inputs) > 1 or shared(graph, edge):
         return True
-    maker = graph[edge].op
-    return not (
-        isinstance(maker, Source) or (_hardware(node).one_to_one and isinstance(maker, MatVec) and same)
-    )
+    return not _stream(graph[edge]).fuses(_stream(node), same=same)
 
 
 @dataclass(frozen=True)
@@ -183,7 +178,7 @@ def _stages(graph: Graph) -> list[_Stage]:
         if isinstance(node.op, Fifo | View):
             continue
         wires = [graph.wire(i) for i in node.inputs]
-        if wires and not isinstance(graph[wires[0]].op, Fifo | Source):
+        if wires and graph[wires[0]].inputs and not isinstance(graph[wires[0]].op, Fifo):
             head = stages.pop(wires[0])
             stages[node.name] = replace(head, nodes=(*head.nodes, node))
             continue
@@ -203,7 +198,7 @@ class _Schedule:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.stages = _stages(graph)
-        self.period = estimate.interval(graph)
+        self.period = cycles.interval(graph)
         self.readers: dict[str, list[tuple[_Stage, int]]] = {s.name: [] for s in self.stages}
         for stage in self.stages:
             for port, name in enumerate(stage.before):
@@ -229,23 +224,21 @@ class _Schedule:
         return self._alap(stage, deadlines[0] if len(deadlines) == 1 else np.minimum.reduce(deadlines))
 
     def _alap(self, stage: _Stage, deadline: Times) -> Handshakes:
-        head = stage.nodes[0]
-        if isinstance(head.op, Source):
-            return Handshakes((), backward(deadline))
-        delay = self._delay(stage)
-        late = _hardware(head).timing(*self.graph.inputs_of(head)).alap(deadline - delay)
+        head, delay = stage.nodes[0], self._delay(stage)
+        late = _stream(head).timing(*self.graph.inputs_of(head)).alap(deadline - delay)
         return Handshakes(late.taken, late.written + delay)
 
     def asap(self, stage: _Stage, times: Plan) -> Handshakes:
         """The earliest cycles for a stage when its inputs are handed over to their FIFOs in these."""
         head = stage.nodes[0]
-        timing = _hardware(head).timing(*self.graph.inputs_of(head))
+        timing = _stream(head).timing(*self.graph.inputs_of(head))
         early = timing.asap(*(times[name].written + 1 for name in stage.before))
         return Handshakes(early.taken, early.written + self._delay(stage))
 
     def _delay(self, stage: _Stage) -> int:
         """Cycles through the ops that hang on the head of a stage."""
-        return sum(_hardware(n).cycles(*self.graph.inputs_of(n)).latency for n in stage.nodes[1:])
+        ops = [(n.op, self.graph.inputs_of(n)) for n in stage.nodes[1:]]
+        return sum(op.cycles(*x).latency for op, x in ops if isinstance(op, HardwareOp))
 
     def before(self, stage: _Stage, option: Handshakes, times: Plan) -> int:
         """Bits in the FIFOs before a stage under a schedule of it."""
@@ -306,7 +299,7 @@ def _loosened(schedule: _Schedule, depths: Mapping[str, int]) -> dict[str, int]:
     intervals: dict[str, int] = {}
     for stage in schedule.stages:
         ops = [(n.op, schedule.graph.inputs_of(n)) for n in stage.nodes]
-        timings = [op.timing(*x) for op, x in ops if isinstance(op, HardwareOp)]
+        timings = [op.timing(*x) for op, x in ops if isinstance(op, StreamOp)]
         lengths[stage.name] = sum(t.latency for t in timings if isinstance(t, Steps | Buffered))
         intervals[stage.name] = max((t.interval for t in timings), default=0)
     return {
@@ -370,7 +363,7 @@ def _from_the_soonest(schedule: _Schedule, latest: Plan, frames: int) -> Plan:
     return times
 
 
-def _hardware(node: Node) -> HardwareOp:
-    if not isinstance(node.op, HardwareOp):
-        raise Bnn2hwError(f"node '{node.name}' is no hardware op")
+def _stream(node: Node) -> StreamOp:
+    if not isinstance(node.op, StreamOp):
+        raise Bnn2hwError(f"node '{node.name}' ({type(node.op).__name__}) makes no stream of the hardware")
     return node.op

@@ -6,7 +6,6 @@ import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -17,7 +16,8 @@ from bnn2hw.backends.text import Printer
 from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.ops.source import Units, unit
 from bnn2hw.targets import boards
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets.boards import Board
+from bnn2hw.targets.devices import Device
 
 VENDOR, LIBRARY, VERSION = "bnn2hw", "accelerators", "1.0"
 DMA_BYTES = (8, 4, 2, 1)
@@ -67,37 +67,10 @@ CHECK_FRAMES = 4
 """Frames of `sample` that the driver sends first, to see whether it speaks to the accelerator that it was made for."""
 
 
-@dataclass(frozen=True)
-class Board:
-    """A board whose processors feed the accelerator.
-
-    Attributes:
-        name: by which users ask for it.
-        title: what its maker calls it.
-        part: the full part number.
-        files: pattern of the names of its board files, which Vivado may have or not.
-        processors: "zynq7" or "zynqmp".
-        device: the device that it is, by our name.
-    """
-
-    name: str
-    title: str
-    part: str
-    files: str
-    processors: Literal["zynq7", "zynqmp"]
-    device: str
-
-    @property
-    def clock_mhz(self) -> float:
-        """What designs are planned for there."""
-        return boards.device(self.device).clock_mhz
-
-
-# Part numbers and names of board files: as in public Vivado scripts for these boards. The K26's device is a ZU5EV.
-BOARDS = (
-    Board("pynq-z2", "TUL PYNQ-Z2", "xc7z020clg400-1", "*:pynq-z2:*", "zynq7", "xc7z020"),
-    Board("kv260", "AMD Kria KV260", "xck26-sfvc784-2LV-c", "*:kv260_som:*", "zynqmp", "xczu5ev"),
-)
+def vivado_boards() -> tuple[Board, ...]:
+    """Return the boards for which there is a Vivado project, from the smallest device to the largest."""
+    found = [b for b in boards.known().values() if b.vivado]
+    return tuple(sorted(found, key=lambda board: board.device.lut))
 
 
 @dataclass(frozen=True)
@@ -148,12 +121,13 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: Units)
         name: of the model.
         units: the model's own input unit, or those of its inputs.
     """
-    if device.family != boards.XILINX or design.backend != "verilog":
+    if device.family.maker != "AMD" or design.backend != "verilog":
         return {}
     inputs = _channels(Port.of(design.inputs), "s_axis")
     outputs = _channels(Port.of(design.outputs), "m_axis")
     control = CONTROL if design.load else ()
     wrapper = _wrapper(design, inputs, outputs) if design.load else {}
+    there = vivado_boards()
     facts = {
         "top": "bnn2hw_axi" if control else design.top,
         "control": control,
@@ -169,8 +143,8 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: Units)
         "inputs": inputs,
         "outputs": outputs,
         "dmas": [f"dma_{i}" for i in range(max(len(inputs), len(outputs)))],
-        "boards": BOARDS,
-        "board": next((b for b in BOARDS if b.device == device.name), BOARDS[0]),
+        "boards": there,
+        "board": next((b for b in there if b.device.name == device.name), there[0]),
         "units": {c.port.stream.name: unit(units, c.port.stream.name) for c in inputs},
         "check": (CHECK_FRAMES, checksum(graph, inputs)),
     }

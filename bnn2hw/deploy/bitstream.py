@@ -14,17 +14,19 @@ from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import insert
 from bnn2hw.deploy import serial_shell
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles, resources
 from bnn2hw.folders import GENERATOR
 from bnn2hw.folding import search
 from bnn2hw.ir import Graph
 from bnn2hw.ops import source
 from bnn2hw.progress import Progress, silent
 from bnn2hw.synthesis import synthesize
+from bnn2hw.synthesis.synthesize import Placement
 from bnn2hw.synthesis.toolchains import routable
 from bnn2hw.synthesis.usage import Usage
-from bnn2hw.targets import boards
-from bnn2hw.targets.boards import Board, Device
+from bnn2hw.targets import boards, devices
+from bnn2hw.targets.boards import Board
+from bnn2hw.targets.devices import Device
 
 FACTS = "usage.json"
 LINK = "link.json"
@@ -89,21 +91,21 @@ def _options(
     """What synthesis is told, the clock to plan with, and the host's part."""
     if isinstance(place, Board):
         made = serial_shell.on_board(design, place, clock_mhz=clock_mhz, baud=baud)
-        told = {"design": made.design, "package": place.package, "constraints": made.constraints}
-        told |= {"clock_mhz": made.clock_mhz, "clock_must": True}
+        placement = Placement(place.wiring.package, made.constraints, made.clock_mhz, clock_must=True)
+        told: dict[str, Any] = {"design": made.design, "placement": placement}
         return {"synth": told, "clock_mhz": made.clock_mhz, "link": made.link}
     if baud:
         raise InputError("a baud rate is for a board's serial line; name a board")
     clock = clock_mhz or place.clock_mhz
     wrapped, constraints = serial_shell.scan(design, place) if routable(place) else (design, None)
-    told = {"design": wrapped, "constraints": constraints, "clock_mhz": clock}
+    told = {"design": wrapped, "placement": Placement(constraints=constraints, clock_mhz=clock)}
     return {"synth": told, "clock_mhz": clock, "link": None}
 
 
 def for_host(accelerator: CompiledModel, clock_mhz: float) -> dict[str, Any]:
     """What a host needs to know of a model, beside what the shell says of itself."""
-    cycles = accelerator.estimate().cycles
-    seconds = (cycles.interval + cycles.latency) / clock_mhz / 1e6
+    found = accelerator.estimate().cycles
+    seconds = (found.interval + found.latency) / clock_mhz / 1e6
     return {
         "name": accelerator.name,
         "units": source.facts(accelerator.input_specs),
@@ -143,7 +145,7 @@ ROOM = 0.9
 def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz: float) -> DoesNotFitError:
     """The same error with the rate of the fastest folding that is predicted to fit."""
     bare = insert.without_plumbing(graph)
-    have = estimate.cost(graph, device)
+    have = resources.cost(graph, device)
     keep = ROOM / max(error.excess, 1.0)
     smaller = replace(
         device,
@@ -153,7 +155,7 @@ def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz
     )
     try:
         found = search.for_device(bare, smaller)
-        fps = clock_mhz * 1e6 / estimate.interval(found)
+        fps = clock_mhz * 1e6 / cycles.interval(found)
         remedy = (
             f"a folding for {fps:,.0f} fps at {clock_mhz:g} MHz is predicted to fit: compile with that many"
         )
@@ -172,4 +174,4 @@ def place_named(board: str | None, target: str | None, default: Device) -> Board
     """
     if board and target:
         raise InputError("name a board or a target, not both: a board has its device")
-    return boards.board(board) if board else boards.device(target) if target else default
+    return boards.board(board) if board else devices.device(target) if target else default

@@ -1,4 +1,4 @@
-"""Settings of the clock multipliers on the devices, for a clock that a board's oscillator does not give."""
+"""Find settings of a device's PLL for a clock that the oscillator of a board does not give."""
 
 from __future__ import annotations
 
@@ -6,69 +6,99 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bnn2hw.errors import InputError
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.devices import Device
+from bnn2hw.targets.families import Divider, Pll
+
+SHARE = 0.9
+"""Smallest clock that is accepted, as a share of the clock that was asked for."""
 
 
 @dataclass(frozen=True)
-class Pll:
-    """A setting: the parameters that the family's template prints, and the clock that they give."""
+class Setting:
+    """A setting of a PLL.
 
+    Attributes:
+        primitive: Name of the primitive; the template of the same name prints it.
+        mhz: Clock that the setting gives.
+        settings: Values of the primitive's parameters.
+    """
+
+    primitive: str
     mhz: float
-    settings: Mapping[str, int]
+    settings: Mapping[str, int | str]
 
 
-def solve(family: Family, oscillator_mhz: float, clock_mhz: float) -> Pll | None:
-    """The setting whose clock is closest to the one asked for without exceeding it; None where no PLL is needed.
+def solve(device: Device, oscillator_mhz: float, clock_mhz: float) -> Setting | None:
+    """Return the setting with the fastest clock that does not exceed the one asked for.
+
+    Args:
+        device: Device with the PLL.
+        oscillator_mhz: Frequency at the clock pin.
+        clock_mhz: Clock that was asked for.
+
+    Returns:
+        The setting, or None if the oscillator gives the clock and no PLL is needed.
 
     Raises:
-        InputError: the family's PLL cannot make a clock near it.
+        InputError: The device has no PLL data, or its PLL cannot make a clock near the one asked for.
     """
     if clock_mhz == oscillator_mhz:
         return None
-    found = _SOLVERS[family.name](oscillator_mhz) if family.name in _SOLVERS else iter(())
-    reachable = [p for p in found if 0.9 * clock_mhz <= p.mhz <= clock_mhz + 1e-9]
+    if device.pll is None:
+        raise InputError(
+            f"device '{device.name}' has no PLL data, so its clock is that of the oscillator, {oscillator_mhz:g} MHz, "
+            f"not {clock_mhz:g} MHz; ask for clock_mhz={oscillator_mhz:g}, or add a table [pll] to the device's file"
+        )
+    primitive = device.pll.primitive
+    reachable = [
+        (mhz, settings)
+        for mhz, settings in _settings(device.family.plls[primitive], oscillator_mhz)
+        if SHARE * clock_mhz <= mhz <= clock_mhz + 1e-9
+    ]
     if not reachable:
         raise InputError(
-            f"no setting of the {family.name} PLL makes {clock_mhz:g} MHz of {oscillator_mhz:g} MHz; "
-            "ask for another clock"
+            f"no setting of the {primitive} PLL of {device.name} makes {clock_mhz:g} MHz of "
+            f"{oscillator_mhz:g} MHz; ask for another clock"
         )
-    return max(reachable, key=lambda p: p.mhz)
+    mhz, settings = max(reachable, key=lambda found: found[0])
+    return Setting(primitive, mhz, {**settings, **device.pll.parameters})
 
 
-def _ecp5(oscillator: float) -> Iterator[Pll]:
-    """Phase detector 3.125 to 400 MHz, VCO 400 to 800 MHz (Lattice FPGA-TN-02200)."""
-    for divide in range(1, 9):
-        for multiply in range(1, 81):
-            out = oscillator / divide * multiply
-            if oscillator / divide < 3.125 or not 10 <= out <= 400:
-                continue
-            post = max((p for p in range(1, 129) if 400 <= out * p <= 800), key=lambda p: -abs(out * p - 600))
-            yield Pll(out, {"CLKI_DIV": divide, "CLKFB_DIV": multiply, "CLKOP_DIV": post})
+def _settings(pll: Pll, oscillator: float) -> Iterator[tuple[float, dict[str, int]]]:
+    """List the clocks that a PLL can make, in MHz, each with the values of the parameters."""
+    for divide in _numbers(pll.divide):
+        detector = oscillator / divide
+        if not _within(detector, pll.detector_mhz):
+            continue
+        filters = {}
+        if pll.filter:
+            reached = sum(detector >= limit for limit in pll.filter.from_mhz)
+            filters = {pll.filter.parameter: pll.filter.first + reached}
+        for multiply in _numbers(pll.multiply):
+            for output, post in _outputs(pll, detector * multiply):
+                numbers = ((pll.divide, divide), (pll.multiply, multiply), (pll.post, post))
+                yield output, {**{d.parameter: _value(d, n) for d, n in numbers}, **filters}
 
 
-def _ice40(oscillator: float) -> Iterator[Pll]:
-    """Phase detector 10 to 133 MHz, VCO 533 to 1066 MHz (Lattice FPGA-TN-02052)."""
-    for divide in range(16):
-        detector = oscillator / (divide + 1)
-        for multiply in range(128):
-            vco = detector * (multiply + 1)
-            if not (10 <= detector <= 133 and 533 <= vco <= 1066):
-                continue
-            limits = (17, 26, 44, 66, 101)
-            filters = 1 + sum(detector >= limit for limit in limits)
-            for shift in range(1, 7):
-                settings = {"DIVR": divide, "DIVF": multiply, "DIVQ": shift, "FILTER_RANGE": filters}
-                yield Pll(vco / 2**shift, settings)
+def _outputs(pll: Pll, made: float) -> Iterator[tuple[float, int]]:
+    """List outputs of a PLL and its last divider, where feedback holds `made` MHz."""
+    if pll.feedback == "vco":
+        if _within(made, pll.vco_mhz):
+            yield from ((made / post, post) for post in _numbers(pll.post))
+        return
+    posts = [post for post in _numbers(pll.post) if _within(made * post, pll.vco_mhz)]
+    if posts and _within(made, pll.output_mhz):
+        yield made, min(posts, key=lambda post: abs(made * post - pll.vco_aim_mhz))
 
 
-def _gowin(oscillator: float) -> Iterator[Pll]:
-    """Phase detector 3 to 400 MHz, VCO 500 to 1200 MHz, which both families allow (Gowin UG286)."""
-    for divide in range(64):
-        for multiply in range(64):
-            out = oscillator / (divide + 1) * (multiply + 1)
-            posts = [p for p in (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128) if 500 <= out * p <= 1200]
-            if oscillator / (divide + 1) >= 3 and posts:
-                yield Pll(out, {"IDIV_SEL": divide, "FBDIV_SEL": multiply, "ODIV_SEL": posts[0]})
+def _numbers(divider: Divider) -> tuple[int, ...] | range:
+    return divider.only or range(divider.numbers[0], divider.numbers[1] + 1)
 
 
-_SOLVERS = {"ecp5": _ecp5, "ice40": _ice40, "gowin": _gowin}
+def _value(divider: Divider, number: int) -> int:
+    """Return the value of the parameter that divides or multiplies by a number."""
+    return {"number": number, "less one": number - 1, "log2": number.bit_length() - 1}[divider.coding]
+
+
+def _within(mhz: float, limits: tuple[float, float]) -> bool:
+    return limits[0] <= mhz <= limits[1]

@@ -12,8 +12,9 @@ from bnn2hw.backends.loading import HEAD
 from bnn2hw.backends.text import Printer
 from bnn2hw.deploy import pll
 from bnn2hw.errors import InputError
-from bnn2hw.synthesis.toolchains import PARTS, ROUTERS
-from bnn2hw.targets.boards import Board, Device
+from bnn2hw.synthesis import toolchains
+from bnn2hw.targets.boards import Board
+from bnn2hw.targets.devices import Device
 
 PROTOCOL = 1
 """Version of what travels on the serial line."""
@@ -61,13 +62,14 @@ def on_board(
     Raises:
         InputError: no PLL setting makes the clock, the line is too fast for it, or an image is too large to be kept.
     """
-    wanted = clock_mhz or board.clock_mhz
-    setting = pll.solve(board.device.family, board.oscillator_mhz, wanted)
-    actual = setting.mhz if setting else board.oscillator_mhz
-    made = serial(design, actual, baud or board.baud)
+    wiring, (router, _) = board.wiring, toolchains.router(board.device)
+    setting = pll.solve(board.device, wiring.oscillator_mhz, clock_mhz or wiring.clock_mhz)
+    actual = setting.mhz if setting else wiring.oscillator_mhz
+    made = serial(design, actual, baud or wiring.baud)
     printer = Printer("boards", design.header)
-    facts = {"board": board, "pll": setting, "clock_mhz": actual, "family": board.device.family.name}
-    suffix = ROUTERS[board.device.family.name].constraints[1]
+    facts = {"board": board, "wiring": wiring, "pll": setting, "clock_mhz": actual}
+    facts["settings"] = setting.settings if setting else {}
+    suffix = router.constraints_suffix
     constraints = f"{board.name}{suffix}"
     files = {
         **made.design.files,
@@ -129,8 +131,7 @@ def scan(design: Design, device: Device) -> tuple[Design, str | None]:
             "designs with several inputs or outputs cannot be placed yet; ask for a Xilinx target"
         )
     data, more = (8 * design.input.bytes, 8 * design.output.bytes), 34 if design.load else 0
-    printer = Printer("shell", design.header)
-    text = printer.file(
+    text = Printer("shell", design.header).file(
         "scan.sv",
         design=design,
         data_in=data[0],
@@ -139,12 +140,13 @@ def scan(design: Design, device: Device) -> tuple[Design, str | None]:
         out_bits=data[1] + 4 + more,
     )
     files = {**design.files, "bnn2hw_scan.sv": text}
-    pins = PARTS[device.name].pins
-    if pins:
-        names = ("clk", "scan_in", "scan_out")
-        placed = "".join(f'IO_LOC "{n}" {p};\n' for n, p in zip(names, pins, strict=True))
-        files["scan.cst"] = printer.headed("scan.cst", placed)
-    return replace(design, top="bnn2hw_scan", files=files), "scan.cst" if pins else None
+    router, part = toolchains.router(device)
+    constraints = None
+    if part.pins:
+        pins = dict(zip(("clk", "scan_in", "scan_out"), part.pins, strict=True))
+        constraints = f"scan{router.constraints_suffix}"
+        files[constraints] = Printer("boards", design.header).file(constraints, pins=pins)
+    return replace(design, top="bnn2hw_scan", files=files), constraints
 
 
 def _divisor(clock_mhz: float, baud: int, least: int) -> int:

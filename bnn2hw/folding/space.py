@@ -20,10 +20,8 @@ from bnn2hw.errors import Bnn2hwError
 from bnn2hw.folding import solver
 from bnn2hw.folding.options import RESOURCES, NodeOptions, StreamCosts, plumbing_cost, vector, weights_of
 from bnn2hw.folding.solver import CostTable, Program
-from bnn2hw.ir import Array, Cost, Graph, HardwareOp, Op
-from bnn2hw.ops.base.costs import divisors
-from bnn2hw.ops.source import Source
-from bnn2hw.targets.boards import Device
+from bnn2hw.ir import Array, Cost, Graph, Op, StreamOp
+from bnn2hw.targets.devices import Device
 
 PARENTS = 6
 """Wholes that are crossed with each other to find one that fits."""
@@ -74,15 +72,9 @@ class FoldingSpace:
         known: dict[Hashable, Array] = {}
         for node in graph:
             inputs, given = graph.inputs_of(node), (by_hand or {}).get(node.name)
-            if isinstance(node.op, Source):
-                ops: list[HardwareOp | Source] = [
-                    replace(node.op, lanes=d) for d in divisors(node.op.tensor.size)
-                ]
-            elif isinstance(node.op, HardwareOp):
-                ops = [given] if isinstance(given, HardwareOp) else list(node.op.foldings(*inputs))
-            else:
-                continue
-            self.places.append(NodeOptions(node, ops, inputs, given is not None, known))
+            if isinstance(node.op, StreamOp):
+                ops = [given] if isinstance(given, StreamOp) else list(node.op.foldings(*inputs))
+                self.places.append(NodeOptions(node, ops, inputs, given is not None, known))
         self.weights = weights_of(device)
 
     @cached_property
@@ -94,11 +86,7 @@ class FoldingSpace:
 
     def slow(self, period: int) -> list[tuple[str, int]]:
         """The nodes that keep that pace in no folding, with the fewest cycles that they need."""
-        return [
-            (p.name, p.fastest)
-            for p in self.places
-            if not len(p.legal(period)) and not isinstance(p.ops[0], Source)
-        ]
+        return [(p.name, p.fastest) for p in self.places if not len(p.legal(period))]
 
     @cached_property
     def _links(self) -> list[StreamCosts]:

@@ -11,7 +11,7 @@ from bnn2hw.folding import search
 from bnn2hw.folding.search import Folding
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, View
 from bnn2hw.ops import MatVec, Threshold, Unrolled, Xnor
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets.devices import Device
 
 STYLES = ("folded", "unrolled")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn2hw.errors import Bnn2hwError
+from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Timing
 from bnn2hw.ir.types import Beats, Tensor
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 Array = NDArray[Any]
 Param = int | str | Array
@@ -84,40 +85,88 @@ class Op(ABC):
     def golden(self, *x: Array) -> Array:
         """Exact outputs for a batch (the first axis)."""
 
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        """Return the range of each channel of the output; the range of its type unless an op knows better.
 
-class HardwareOp(Op):
-    """An op over integers that the backends can print; everything that is known of it stands in its class."""
+        Args:
+            x: Types of the inputs.
+            given: Ranges of the inputs.
+            y: Type of the output, as `infer` returns it.
+        """
+        return Ranges.of(y)
+
+
+class StreamOp(Op):
+    """An op whose output is a stream of the hardware: an input of the design, or a `HardwareOp`."""
+
+    knobs: ClassVar[tuple[str, ...]] = ()
+    """The fields that fold the op: what `foldings` varies, and what a user may set by hand."""
+
+    one_to_one: ClassVar[bool] = False
+    """Whether each step reads a beat and writes one, so that the op can follow its producer without a FIFO."""
+
+    @abstractmethod
+    def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
+        """Return how values lie in the beats of the input and in those of the output."""
+
+    @abstractmethod
+    def interval(self, *x: Tensor) -> int:
+        """Return the cycles per frame in the steady state, exactly."""
+
+    @abstractmethod
+    def timing(self, *x: Tensor) -> Timing:
+        """Return when each beat is read and written."""
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        """Return the predicted resources in a device family."""
+        return Cost()
+
+    def alike(self, *x: Tensor) -> Hashable:
+        """Return a key that is equal for ops of equal cost, so that one need not be counted for each; or None."""
+        return None
+
+    def foldings(self, *x: Tensor) -> Iterator[StreamOp]:
+        """Return the foldings of this op that may be the cheapest for some rate."""
+        yield self
+
+    def folded_like(self, other: StreamOp) -> StreamOp:
+        """Return this op in the folding of another one; itself if the other is a different kind of op.
+
+        Args:
+            other: An op of the same kind with other constants.
+        """
+        if type(self) is not type(other):
+            return self
+        return replace(self, **{knob: getattr(other, knob) for knob in self.knobs})
+
+    def fuses(self, reader: StreamOp, *, same: bool) -> bool:
+        """Return True if the only reader of the stream needs no FIFO at its input.
+
+        Args:
+            reader: The op that reads the stream; it has no other input.
+            same: True if the reader takes the beats as they are.
+        """
+        return False
+
+
+class HardwareOp(StreamOp):
+    """An op over integers that the backends can print. Its class holds everything that is known of it."""
 
     kind: ClassVar[str]
     """The stem of its file and of its templates."""
 
-    one_to_one: ClassVar[bool] = False
-    """Whether each step reads a beat and writes one, so that it can hang directly on its producer."""
-
     @abstractmethod
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
-        """Values per beat at the input and at the output."""
+        """Return the values per beat of the input and of the output."""
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
-        """How values lie in the beats that it takes and in those that it gives; without padding in most ops."""
+        """Return the beats of the input and of the output: without padding in most ops."""
         taken, given = self.stream_lanes(*x)
         return Beats(taken), Beats(given)
 
     @abstractmethod
-    def interval(self, *x: Tensor) -> int:
-        """Cycles per frame in the steady state, exactly."""
-
-    @abstractmethod
-    def timing(self, *x: Tensor) -> Timing:
-        """When each beat is read and written."""
-
-    @abstractmethod
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        """Predicted resources in a device family."""
-
-    def alike(self, *x: Tensor) -> Hashable:
-        """Equal for ops of equal cost, so that one need not be counted for each; None where it is not told."""
-        return None
+        """Return the predicted resources in a device family."""
 
     @abstractmethod
     def params(self, *x: Tensor) -> Mapping[str, Param]:
@@ -152,12 +201,12 @@ class HardwareOp(Op):
         """What can be written at run time, by the parameter that takes the file's name; empty where nothing can."""
         return self.memories(*x) if self.writable else {}
 
-    def foldings(self, *x: Tensor) -> Iterator[Self]:
-        """The foldings of this op that may be the cheapest for some rate."""
+    def foldings(self, *x: Tensor) -> Iterator[HardwareOp]:
+        """Return the foldings of this op that may be the cheapest for some rate."""
         yield self
 
-    def allowed(self, *x: Tensor) -> Iterator[Self]:
-        """The foldings that a user may ask for: those of `foldings`, and others that hardly pay."""
+    def allowed(self, *x: Tensor) -> Iterator[HardwareOp]:
+        """Return the foldings that a user may ask for: those of `foldings`, and others that hardly pay."""
         return self.foldings(*x)
 
     @classmethod
@@ -199,6 +248,10 @@ class View(Op):
         """The same values."""
         return x[0].reshape(x[0].shape[0], *self.shape)
 
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        """Return the ranges of the input, for the output's channels."""
+        return given[0].over(y.channels)
+
 
 def _repeated(by_channel: float | tuple[float, ...], channels: int) -> float | tuple[float, ...]:
     """What holds for each channel, for another number of channels.
@@ -217,11 +270,20 @@ def _repeated(by_channel: float | tuple[float, ...], channels: int) -> float | t
 
 @dataclass(frozen=True)
 class Node:
-    """An op in a graph; its output edge carries its name."""
+    """An op in a graph. Its name is also the name of its output edge.
+
+    Attributes:
+        name: Name of the node, unique in its graph.
+        op: The op.
+        inputs: Names of the edges that the op reads, in the order of its inputs.
+        layer: Name of the model's layer that the node was made from. The importer sets it and every pass keeps it.
+            It is empty in graphs that were not made from a model.
+    """
 
     name: str
     op: Op
     inputs: tuple[str, ...] = ()
+    layer: str = ""
 
 
 @dataclass(frozen=True)
@@ -229,7 +291,8 @@ class Graph:
     """Nodes in topological order and the names of the edges that leave the graph.
 
     Raises:
-        Bnn2hwError: a node is named twice, reads an edge that does not precede it, or does not fit its inputs.
+        Bnn2hwError: A node is named twice, reads an edge that does not precede it, does not fit its inputs, or has
+            no layer although other nodes have one.
     """
 
     nodes: tuple[Node, ...]
@@ -247,6 +310,11 @@ class Graph:
                 types[node.name] = node.op.infer(*(types[i] for i in node.inputs))
             except (ValueError, TypeError) as error:
                 raise Bnn2hwError(f"node '{node.name}' ({type(node.op).__name__}): {error}") from error
+        bare = [node.name for node in self.nodes if not node.layer]
+        if bare and len(bare) < len(self.nodes):
+            raise Bnn2hwError(
+                f"node '{bare[0]}' does not say which layer it was made from, although others do"
+            )
         for output in self.outputs:
             if output not in types:
                 raise Bnn2hwError(f"the graph has no edge '{output}' to give out")
@@ -261,6 +329,11 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
+
+    @cached_property
+    def sources(self) -> tuple[Node, ...]:
+        """The nodes that read nothing: the inputs of the graph."""
+        return tuple(n for n in self.nodes if not n.inputs)
 
     def inputs_of(self, node: Node) -> tuple[Tensor, ...]:
         """Types of the edges that a node reads."""
@@ -290,3 +363,8 @@ class Graph:
     def map_ops(self, ops: Mapping[str, Op]) -> Graph:
         """The same graph with some nodes' ops replaced."""
         return Graph(tuple(replace(n, op=ops.get(n.name, n.op)) for n in self.nodes), self.outputs)
+
+
+def hardware_nodes(graph: Graph) -> Iterator[tuple[Node, HardwareOp]]:
+    """List the nodes that become hardware, each with its op."""
+    return ((n, n.op) for n in graph if isinstance(n.op, HardwareOp))

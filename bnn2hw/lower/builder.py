@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 
 from bnn2hw.errors import InputError, Problem
-from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Tensor, View
+from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Ranges, Tensor, View
 from bnn2hw.lower.probe import Chain
-from bnn2hw.lower.ranges import Bounds, after
 from bnn2hw.ops.real import RealOp
 
 
@@ -95,6 +94,11 @@ class Edge:
         return tuple(n.op for n in self.chain if isinstance(n.op, RealOp))
 
     @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that the ops of the chain were read from."""
+        return tuple(n.layer for n in self.chain)
+
+    @property
     def last(self) -> str:
         """The node of the real form whose output this is."""
         return self.end or (self.chain[-1].name if self.chain else self.real)
@@ -108,7 +112,7 @@ class Builder:
         real: the graph in real form.
         precision: bits of what must be rounded.
         ranges: by node of the real form, the smallest and largest value of each channel that is to be expected.
-        loadable: whether memories can be written at run time: all, none, or those of some nodes of the real form.
+        loadable: whether memories can be written at run time: all, none, or those of some layers.
     """
 
     real: Graph
@@ -120,33 +124,58 @@ class Builder:
     fidelity: dict[str, Fidelity] = field(default_factory=dict)
     matches: dict[str, str] = field(default_factory=dict)
     types: dict[str, Tensor] = field(default_factory=dict)
-    bounds: dict[str, Bounds] = field(default_factory=dict)
+    bounds: dict[str, Ranges] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
     """By edge: bound of Keras's rounding of its real value."""
     moved: set[str] = field(default_factory=set)
     """Nodes of the real form that were put behind a pooling that follows them, so that no edge is theirs."""
-    numbers: dict[str, int] = field(default_factory=dict)
+    layers: dict[str, str] = field(default_factory=dict)
+    """By node of either form, the layer that it was made from."""
 
-    def add(self, name: str, op: Op, *inputs: str) -> str:
-        """Append a node, with a number where its name is taken."""
-        self.numbers[name] = self.numbers.get(name, 0) + 1
-        unique = name if self.numbers[name] == 1 else f"{name}#{self.numbers[name]}"
-        if isinstance(op, HardwareOp) and self.loads(name):
+    def __post_init__(self) -> None:
+        self.layers.update((node.name, node.layer) for node in self.real)
+
+    def add(self, of: str, op: Op, *inputs: str, part: str = "") -> str:
+        """Append a node and return its name.
+
+        Args:
+            of: A node of the real form that the new node computes, or a node of either form that it belongs to. The new
+                node comes from the same layer.
+            op: The op of the new node.
+            inputs: The edges that it reads.
+            part: Appended to the name of `of` with a dot, if the new node does not compute `of` itself.
+        """
+        return self.append(f"{of}.{part}" if part else of, self.layers[of], op, *inputs, own=not part)
+
+    def append(self, name: str, layer: str, op: Op, *inputs: str, own: bool = False) -> str:
+        """Append a node under a name and return its name, with a number behind it if the name is taken.
+
+        Args:
+            name: The name. Names of nodes of the real form are taken, but for the node that computes such a node.
+            layer: The layer that the node comes from.
+            op: The op of the node.
+            inputs: The edges that it reads.
+            own: Whether the node computes the node of the real form of that name.
+        """
+        unique, number = name, 1
+        while unique in self.types or (unique in self.real.types and not (own and unique == name)):
+            number += 1
+            unique = f"{name}#{number}"
+        if isinstance(op, HardwareOp) and self.loads(layer):
             op = op.loading(*(self.types[i] for i in inputs))
-        self.nodes.append(Node(unique, op, inputs))
+        self.nodes.append(Node(unique, op, inputs, layer))
+        self.layers[unique] = layer
         self._type(self.nodes[-1])
         return unique
 
     def _type(self, node: Node) -> None:
-        out = node.op.infer(*(self.types[i] for i in node.inputs))
-        self.types[node.name] = out
-        self.bounds[node.name] = after(node.op, [(self.types[i], self.bounds[i]) for i in node.inputs], out)
+        x, given = [self.types[i] for i in node.inputs], [self.bounds[i] for i in node.inputs]
+        y = self.types[node.name] = node.op.infer(*x)
+        self.bounds[node.name] = node.op.ranges(x, given, y)
 
-    def loads(self, name: str) -> bool:
-        """Whether the memories of a node can be written at run time."""
-        if isinstance(self.loadable, bool):
-            return self.loadable
-        return any(name == n or name.startswith(f"{n}.") for n in self.loadable)
+    def loads(self, layer: str) -> bool:
+        """True if the memories of a layer can be written at run time."""
+        return self.loadable if isinstance(self.loadable, bool) else layer in self.loadable
 
     def match(self, edge: str, node: str) -> None:
         """Note which node of the real form an edge stands for."""
@@ -157,7 +186,7 @@ class Builder:
         """An edge under another shape; the error bound goes with it."""
         if self.types[edge].shape == shape:
             return edge
-        seen = self.add(f"{edge}.view", View(shape), edge)
+        seen = self.add(edge, View(shape), edge, part="view")
         self.errors[seen] = self.errors.get(edge, 0.0)
         return seen
 
@@ -190,7 +219,7 @@ class Builder:
     def chain(self, edge: Edge) -> Chain:
         """What follows an edge, as a function of its integers."""
         shape = self.real.types[edge.real].shape
-        low, high = (b.astype(np.int64) for b in self.bounds[edge.name])
+        low, high = self.bounds[edge.name].ends.astype(np.int64)
         return Chain(edge.ops, self.types[edge.name], shape, low, high)
 
     def sole(self, edge: Edge) -> bool:
@@ -210,23 +239,17 @@ class Builder:
             fidelity = Fidelity("rounded", rounded)
         elif tips:
             fidelity = Fidelity("rounded", "Keras's float32 rounding can tip decisions at a threshold")
-        layers = [op.layer for op in edge.ops]
-        if rounded and layers:  # not what makes the integers, which are rounded behind it
-            self.mark(self.layer(edge.real), exact)
+        if rounded and edge.layers:  # not what makes the integers, which are rounded behind it
+            self.mark(self.layers[edge.real], exact)
         else:
-            self.mark(self.layer(edge.real), fidelity)
-        for layer in layers:
+            self.mark(self.layers[edge.real], fidelity)
+        for layer in edge.layers:
             self.mark(layer, fidelity)
 
     def mark(self, layer: str, fidelity: Fidelity) -> None:
         """Note how faithful a layer is, unless something worse is known of it."""
         if layer not in self.fidelity or (fidelity.kind, self.fidelity[layer].kind) == ("rounded", "exact"):
             self.fidelity[layer] = fidelity
-
-    def layer(self, name: str) -> str:
-        """The layer of the model that a node of the real form was read from."""
-        op = self.real[name].op
-        return op.layer if isinstance(op, RealOp) else name
 
     def seen(self, name: str) -> tuple[Array, Array]:
         """The range of a real edge by channel that calibration data let expect; all numbers without them."""

@@ -31,7 +31,6 @@ from bnn2hw.ops.real import (
     DepthwiseConvolution,
     MaxPool,
     Product,
-    RealOp,
     Refold,
     Reshape,
     Sum,
@@ -81,7 +80,7 @@ def to_hardware(
         precision: bits of what must be rounded.
         ranges: by node of the real form, the smallest and largest value of each channel that is to be
             expected.
-        loadable: whether memories can be written at run time: all, none, or those of some nodes of the real form.
+        loadable: whether memories can be written at run time: all, none, or those of some layers.
 
     Raises:
         UnsupportedError: every place that cannot be made, at once.
@@ -105,9 +104,14 @@ class _Lowering:
         pruned = self.b.graph(last)
         if all(isinstance(n.op, Source | View) for n in pruned):
             self.b.problem(
-                self.graph.outputs[0], "nothing to compute", "models with layers that compute", "add one"
+                self.b.layers[self.graph.outputs[0]],
+                "nothing to compute",
+                "models with layers that compute",
+                "add one",
             )
             raise UnsupportedError(self.b.problems)
+        for node in pruned:
+            self.b.mark(node.layer, Fidelity("exact", "integers throughout"))  # where nothing judged it
         return Lowered(pruned, self.b.fidelity, self.b.matches)
 
     def _edge(self, node: Node) -> Edge:
@@ -145,9 +149,9 @@ class _Lowering:
     # ---- where integers come from
 
     def _source(self, node: Node, op: Source) -> Edge:
-        if node.name not in self.wires and not node.name.endswith(".missing"):
+        if node.name not in self.wires:
             self.b.problem(
-                node.name,
+                node.layer,
                 "nothing says which integers arrive at the input",
                 "a Rescaling layer in front of the model, or input=",
                 "for pixels p that the model sees as p/255, pass input=bnn2hw.Input('uint8', scale=1/255)",
@@ -160,26 +164,24 @@ class _Lowering:
     ) -> str:
         name = self.settler.settle(edge, requirement, bits)
         if name is None:
-            layer = reader.op.layer if isinstance(reader.op, RealOp) else reader.name
             self.b.problem(
-                layer,
-                f"the layers before it, from '{edge.chain[0].name}' on, cannot be evaluated value by value",
+                reader.layer,
+                f"the layers before it, from '{edge.chain[0].layer}' on, cannot be evaluated value by value",
                 "functions of single values, without NaN",
                 "replace those layers",
             )
             shape = self.graph.types[edge.last].shape
-            return self.b.add(f"{reader.name}.missing", Source(Tensor(shape, BIPOLAR)))
+            return self.b.add(reader.name, Source(Tensor(shape, BIPOLAR)), part="missing")
         return name
 
     def _most(self, node: Node) -> int:
         """Bits that the integers that a node reads have at most: those of streams, and some more for sums of them."""
-        layer = node.op.layer if isinstance(node.op, RealOp) else node.name
-        return self.b.precision.of_stream(layer) + GROWTH
+        return self.b.precision.of_stream(node.layer) + GROWTH
 
     def _refolded(self, node: Node, op: Refold, before: Edge) -> Edge:
         """Channels that mean something else need one meaning for all."""
         edge = self._settle(node, before, Requirement(single=True))
-        self.b.mark(op.layer, Fidelity("exact", "integers throughout"))
+        self.b.mark(node.layer, Fidelity("exact", "integers throughout"))
         return Edge(self.b.view(edge, op.shape), node.name)
 
     # ---- matrix-vector units
@@ -190,7 +192,7 @@ class _Lowering:
         edge = self._settle(node, before, Requirement(single=exact is not None, bits=self._most(node)))
         x = self.b.types[edge]
         if exact is None:
-            integers, scale = kernels.rounded_kernel(flat, x, self.b.precision.of_kernel(op.layer))
+            integers, scale = kernels.rounded_kernel(flat, x, self.b.precision.of_kernel(node.layer))
             x = replace(x, scale=1.0, offset=kernels.in_scale(x))
             edge = self._meaning(edge, x)
         else:
@@ -202,8 +204,8 @@ class _Lowering:
         name = self.b.add(node.name, unit, edge)
         self.b.errors[name] = kernels.rounding(unit, self.b.types[edge])
         if exact is None:
-            bits = self.b.precision.of_kernel(op.layer)
-            self.b.mark(op.layer, Fidelity("rounded", f"a kernel of {bits} bits"))
+            bits = self.b.precision.of_kernel(node.layer)
+            self.b.mark(node.layer, Fidelity("rounded", f"a kernel of {bits} bits"))
             self.b.errors[name] = 0.0
         self.b.match(name, node.name)
         return Edge(self.b.view(name, op.shape), node.name)
@@ -212,7 +214,7 @@ class _Lowering:
         """An edge whose integers are read with another meaning."""
         if (self.b.types[edge].scale, self.b.types[edge].offset) == (tensor.scale, tensor.offset):
             return edge
-        return self.b.add(f"{edge}.plain", View(tensor.shape, tensor.scale, tensor.offset), edge)
+        return self.b.add(edge, View(tensor.shape, tensor.scale, tensor.offset), edge, part="plain")
 
     def _windows(self, node: Node, op: Convolution, integers: Array, edge: str) -> tuple[Array, str]:
         """The windows of a convolution; over three axes, planes first, and the kernel in the same order."""
@@ -220,9 +222,10 @@ class _Lowering:
             depth, height, width, channels = self.b.types[edge].shape
             planes = self.b.view(edge, (depth, height * width, channels))
             apart = self.b.add(
-                f"{node.name}.planes",
+                node.name,
                 SlidingWindow((op.kernel.shape[0], 1), (op.stride[0], 1), dilation=(op.dilation[0], 1)),
                 planes,
+                part="planes",
             )
             deep = self.b.types[apart].shape[0]
             edge = self.b.view(apart, (deep, height, width, op.kernel.shape[0] * channels))
@@ -236,17 +239,17 @@ class _Lowering:
         window = SlidingWindow(
             (sizes[0], sizes[1]), (stride[0], stride[1]), dilation=(dilation[0], dilation[1])
         )
-        return integers, self.b.add(f"{node.name}.window", window, edge)
+        return integers, self.b.add(node.name, window, edge, part="window")
 
     def _depthwise(self, node: Node, op: DepthwiseConvolution, before: Edge) -> Edge:
         edge = self._settle(node, before, Requirement(bits=self._most(node)))
         flat = op.kernel.reshape(-1, op.kernel.shape[-1])
         exact = kernels.whole_kernel(flat)
-        bits = self.b.precision.of_kernel(op.layer)
+        bits = self.b.precision.of_kernel(node.layer)
         integers, scale = exact if exact is not None else kernels.rounded_columns(flat, bits)
         name = self._by_channel(node, edge, integers, scale, op.kernel.shape[:2], op.stride, op.dilation)
         if exact is None:
-            self.b.mark(op.layer, Fidelity("rounded", f"a kernel of {bits} bits"))
+            self.b.mark(node.layer, Fidelity("rounded", f"a kernel of {bits} bits"))
         return Edge(name, node.name)
 
     def _average(self, node: Node, op: AveragePool, before: Edge) -> Edge:
@@ -272,7 +275,7 @@ class _Lowering:
             name = self.b.add(node.name, Depthwise(integers, scale, axes=3, domain=kernels.domain(x)), edge)
         else:
             window = self.b.add(
-                f"{node.name}.window", SlidingWindow((size[0], size[1]), stride, dilation=dilation), edge
+                node.name, SlidingWindow((size[0], size[1]), stride, dilation=dilation), edge, part="window"
             )
             name = self.b.add(node.name, Depthwise(integers, scale, domain=kernels.domain(x)), window)
         real = np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max()
@@ -280,7 +283,7 @@ class _Lowering:
         sums = float(np.abs(integers).sum(0).max()) * max(abs(x.ints.lo), abs(x.ints.hi))
         n = 0.0 if kernels._powers(scale, x) and sums < 2**24 else (len(integers) + 4) * 2.0**-24
         self.b.errors[name] = n / (1 - n) * gain * real + gain * self.b.errors.get(edge, 0.0)
-        self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
+        self.b.mark(node.layer, Fidelity("exact", "integers throughout"))
         self.b.match(name, node.name)
         return self.b.view(name, self.graph.types[node.name].shape)
 
@@ -313,7 +316,7 @@ class _Lowering:
         self.b.errors[name] = self.b.errors.get(edge, 0.0)
         off = float((np.abs(values - near) * np.abs(np.asarray(x.scale))).max())
         if off > 1e-6 * max(abs(op.value), float(np.max(np.abs(np.asarray(x.scale))))):
-            self.b.mark(op.layer, Fidelity("rounded", f"a border that is off by {off:.2g}"))
+            self.b.mark(node.layer, Fidelity("rounded", f"a border that is off by {off:.2g}"))
         self.b.match(name, node.name)
         return Edge(name, node.name)
 
@@ -323,7 +326,7 @@ class _Lowering:
         depth, height, width, channels = self.b.types[edge].shape
         rows, columns = op.sides[1:]
         if any((*rows, *columns)):
-            edge = self.b.add(f"{node.name}.planes", Pad(rows, columns, value), edge)
+            edge = self.b.add(node.name, Pad(rows, columns, value), edge, part="planes")
         _, height, width, channels = self.b.types[edge].shape
         flat = self.b.view(edge, (depth, height * width, channels))
         return self.b.view(self.b.add(node.name, Pad(op.sides[0], (0, 0), value), flat), op.shape)
@@ -332,7 +335,7 @@ class _Lowering:
 
     def _sum(self, node: Node, op: Sum, before: list[Edge]) -> Edge:
         try:
-            scale = self._common(op, before)
+            scale = self._common(node, op, before)
         except (FloatingPointError, NotPointwise):
             scale = 1.0
         second: Meaning = scale[op.first :] if isinstance(scale, tuple) else scale
@@ -341,18 +344,18 @@ class _Lowering:
         try:
             name = self.b.add(node.name, Add(op.first), a, b)
         except ValueError as error:
-            self.b.problem(op.layer, str(error), "sums of streams of one scale", "report this model")
+            self.b.problem(node.layer, str(error), "sums of streams of one scale", "report this model")
             return Edge(a, node.name)
         exact = all(math.frexp(s)[0] == 0.5 for s in np.atleast_1d(np.asarray(scale)).tolist())
         tensor = self.b.types[name]
         largest = float(np.abs(np.asarray(tensor.real(np.array([[tensor.ints.lo], [tensor.ints.hi]])))).max())
         rounding = 0.0 if exact and max(-tensor.ints.lo, tensor.ints.hi) < 2**24 else largest * 2.0**-24
         self.b.errors[name] = self.b.errors.get(a, 0.0) + self.b.errors.get(b, 0.0) + rounding
-        self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
+        self.b.mark(node.layer, Fidelity("exact", "integers throughout"))
         self.b.match(name, node.name)
         return Edge(name, node.name)
 
-    def _common(self, op: Sum, before: list[Edge]) -> Meaning:
+    def _common(self, node: Node, op: Sum, before: list[Edge]) -> Meaning:
         """The scale of both inputs of a sum: that of one that needs no rounding, where it is fine enough."""
         fixed = [e for e in before if all(isinstance(op, Reshape) for op in e.ops)]
         tensors = [self.b.types[e.name] for e in fixed]
@@ -362,7 +365,7 @@ class _Lowering:
         low, high = low.copy(), high.copy()
         low[op.first :] = np.minimum(low[op.first :], other_low)
         high[op.first :] = np.maximum(high[op.first :], other_high)
-        needed = fixed_step(low, high, self.b.precision.of_stream(op.layer))
+        needed = fixed_step(low, high, self.b.precision.of_stream(node.layer))
         for edge, tensor in zip(fixed, tensors, strict=True):
             scale = np.abs(np.asarray(tensor.scale))
             if op.first and edge is not before[0]:
@@ -379,7 +382,7 @@ class _Lowering:
         name = self.b.add(node.name, Multiply(), a, b)
         errors = [self.b.errors.get(e, 0.0) for e in (a, b)]
         self.b.errors[name] = kernels.product_rounding([self.b.types[e] for e in (a, b)], errors)
-        self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
+        self.b.mark(node.layer, Fidelity("exact", "integers throughout"))
         self.b.match(name, node.name)
         return Edge(name, node.name)
 
@@ -387,6 +390,6 @@ class _Lowering:
         a, b = (self._settle(node, e, Requirement(bits=self._most(node))) for e in before)
         name = self.b.add(node.name, Concat(), a, b)
         self.b.errors[name] = max(self.b.errors.get(a, 0.0), self.b.errors.get(b, 0.0))
-        self.b.mark(self.b.layer(node.name), Fidelity("exact", "integers throughout"))
+        self.b.mark(node.layer, Fidelity("exact", "integers throughout"))
         self.b.match(name, node.name)
         return Edge(name, node.name)

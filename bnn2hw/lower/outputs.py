@@ -57,29 +57,30 @@ def leave(settler: Settler, edge: Edge, output: Output | None) -> str:
         output: see `Output`; None gives the class where the model ends in a softmax.
     """
     softmax = bool(edge.chain) and isinstance(edge.chain[-1].op, Softmax)
+    layer = settler.b.layers[edge.last]
     if softmax:
-        settler.b.fidelity[edge.chain[-1].name] = Fidelity(
-            "exact", "dropped: it keeps the order of the scores"
-        )
         edge = replace(edge, chain=edge.chain[:-1])
+    scored = settler.b.layers[edge.last]
     name = _scores(settler, edge)
+    if softmax:
+        settler.b.mark(layer, Fidelity("exact", "dropped: it keeps the order of the scores"))
     count = best_of(output or "class")
     if count:
         classes = settler.b.types[name].channels
         if count <= classes:
-            return settler.b.add(f"top{count}", TopK(count), name)
+            return settler.b.append(f"top{count}", layer, TopK(count), name)
         settler.b.problem(
-            edge.last, f"output 'top{count}' of {classes} classes", f"at most 'top{classes}'", "ask for fewer"
+            scored, f"output 'top{count}' of {classes} classes", f"at most 'top{classes}'", "ask for fewer"
         )
     if output == "class" or (output is None and softmax):
         if settler.b.types[name].channels == 1:
             settler.b.problem(
-                edge.last,
+                scored,
                 "the class of a single score, which is 0 whatever comes in",
                 "two classes or more",
                 "end a model of one score without softmax, and compile it with output='scores'",
             )
-        name = settler.b.add("class", Argmax(), name)
+        name = settler.b.append("class", layer, Argmax(), name)
     return name
 
 
@@ -94,7 +95,7 @@ def _scores(settler: Settler, edge: Edge) -> str:
         name = None
     if name is None:
         b.problem(
-            edge.last,
+            b.layers[edge.last],
             "the scores cannot be evaluated value by value",
             "functions of single values, without NaN",
             "end the model with a BatchNormalization, a bias or an activation",
@@ -126,7 +127,7 @@ def _table(settler: Settler, edge: Edge) -> str | None:
     if grid is not None:
         table, scale, offset, kept, kind = grid.index(values), grid.scale, grid.offset, True, grid.type
     else:
-        fixed = LOADED_BITS if b.loads(edge.real) else None
+        fixed = LOADED_BITS if b.loads(b.layers[edge.real]) else None
         table, fraction, kept = scores(values, fixed)
         scale, offset, kind = 2.0**-fraction, 0.0, Ints(int(table.min()), int(table.max()))
         if fixed:
@@ -134,6 +135,6 @@ def _table(settler: Settler, edge: Edge) -> str | None:
     b.judge(edge, tips=bool(b.errors.get(edge.name, 0.0)) or not kept)
     name = b.view(edge.name, (math.prod(tensor.shape),)) if chain.flat else edge.name
     rows = table.T[:1] if np.all(table == table[:, :1]) else table.T
-    name = b.add(f"{edge.real}.scores", Table(rows, chain.ints, kind, scale, offset), name)
+    name = b.add(edge.real, Table(rows, chain.ints, kind, scale, offset), name, part="scores")
     b.match(name, edge.last)
     return name

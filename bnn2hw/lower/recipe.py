@@ -30,10 +30,8 @@ class Recipe:
 
     @property
     def wanted(self) -> bool | frozenset[str]:
-        """`loadable` as lowering takes it: by node of the real form."""
-        if isinstance(self.loadable, bool):
-            return self.loadable
-        return frozenset(name for name, layer, _, _ in self.nodes if layer in self.loadable)
+        """`loadable` as lowering takes it."""
+        return self.loadable if isinstance(self.loadable, bool) else frozenset(self.loadable)
 
     def facts(self) -> list[Any]:
         """As plain data."""

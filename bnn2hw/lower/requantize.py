@@ -73,7 +73,7 @@ class Settler:
         name = self.b.view(name, shape)
         if requirement.scale is not None and self.b.types[name].scale != requirement.scale:
             # Equal but for the last place of a float: sums ask for the very same.
-            name = self.b.add(f"{name}.scale", View(shape, requirement.scale), name)
+            name = self.b.add(name, View(shape, requirement.scale), name, part="scale")
         return name
 
     def _settled(self, edge: Edge, requirement: Requirement, bits: int | None) -> str:
@@ -128,10 +128,10 @@ class Settler:
         name = self._poolings(edge, name, [w == -1 for w in ways])
         rows = shared(levels.T)
         if steps is not None:
-            name = self.b.add(f"{edge.real}.stairs", steps, name)
+            name = self.b.add(edge.real, steps, name, part="stairs")
             rows, domain = grid.type.values()[None], steps.type
         op = Table(rows, domain, grid.type, grid.scale, grid.offset)
-        name = self.b.add(f"{edge.real}.table", op, name)
+        name = self.b.add(edge.real, op, name, part="table")
         self.b.match(name, edge.last)
         return name
 
@@ -142,7 +142,7 @@ class Settler:
         if (tensor.scale, tensor.offset) == (grid.scale, grid.offset):
             return name
         view = View(self.b.types[name].shape, grid.scale, grid.offset)
-        return self.b.add(f"{edge.real}.same", view, name)
+        return self.b.add(edge.real, view, name, part="same")
 
     def _few_of_many(self, edge: Edge, chain: Chain) -> str | None:
         """Thresholds over more integers than can be asked for, found by bisection."""
@@ -186,7 +186,7 @@ class Settler:
         op: Op = Threshold(
             thresholds, grid.type, grid.scale, grid.offset, falls=falls if falls.any() else None
         )
-        name = self.b.add(f"{edge.real}.threshold", op, name)
+        name = self.b.add(edge.real, op, name, part="threshold")
         name = self._poolings(edge, name, [(w == -1) != falls for w in ways])
         self.b.match(name, edge.last)
         return name
@@ -219,10 +219,10 @@ class Settler:
         if any((*op.rows, *op.columns)):
             ends = tuple(int(v) for v in np.where(minimum, tensor.ints.hi, tensor.ints.lo))
             value = ends[0] if len(set(ends)) == 1 else ends
-            edge = self.b.add(f"{name}.border", Pad(op.rows, op.columns, value), edge)
+            edge = self.b.add(name, Pad(op.rows, op.columns, value), edge, part="border")
         if op.stride == op.size:
             return self.b.add(name, Pool(minimum, op.size), edge)
-        edge = self.b.add(f"{name}.window", SlidingWindow(op.size, op.stride), edge)
+        edge = self.b.add(name, SlidingWindow(op.size, op.stride), edge, part="window")
         return self.b.add(name, Pool(minimum, op.size, windowed=True), edge)
 
     def pooled(self, edge: Edge) -> Edge:
@@ -260,7 +260,7 @@ class Settler:
             return edge.name
         op = None if requirement.scale is not None else whole(tensor, single=requirement.single)
         if op is not None and requirement.met(op.infer(tensor)):
-            name = self.b.add(f"{edge.last}.whole", op, edge.name)
+            name = self.b.add(edge.last, op, edge.name, part="whole")
             self.b.errors[name] = self.b.errors.get(edge.name, 0.0)
             return name
         return self._affine(edge, requirement, bits)
@@ -292,8 +292,7 @@ class Settler:
         return fit(chain, np.maximum(np.abs(step) / 8, chain.rounding()))
 
     def _bits(self, edge: Edge) -> int:
-        ops = edge.ops
-        return self.b.precision.of_stream(ops[-1].layer if ops else edge.last)
+        return self.b.precision.of_stream(edge.layers[-1] if edge.chain else self.b.layers[edge.last])
 
     def _affine(self, edge: Edge, requirement: Requirement, bits: int | None) -> str:
         """Fixed point: no hardware where the layers only give the integers another meaning, else straight pieces."""
@@ -319,7 +318,7 @@ class Settler:
         kind = kind_of(np.maximum(pieces.lowest, low), np.minimum(pieces.highest, high), step)
         held = Ints(max(kind.lo, -MOST), min(kind.hi, MOST))
         op, error = affine(chain, pieces, step, held)
-        name = self.b.add(f"{edge.last}.fixed", op, edge.name)
+        name = self.b.add(edge.last, op, edge.name, part="fixed")
         tried = "" if pieces.straight else " where tried"
         off = f"off by at most {error:.2g}{tried}" if held == kind else "its largest values clamped"
         self.b.judge(edge, rounded=f"fixed point of {held.bits} bits, {off}")
@@ -337,7 +336,7 @@ class Settler:
         before = self.b.errors.get(edge.name, 0.0)
         ratio = np.max(np.abs(np.asarray(tensor.scale) / np.asarray(self.b.types[edge.name].scale)))
         shape = self.b.types[edge.name].shape
-        name = self.b.add(f"{edge.last}.scaled", View(shape, tensor.scale, tensor.offset), edge.name)
+        name = self.b.add(edge.last, View(shape, tensor.scale, tensor.offset), edge.name, part="scaled")
         self.b.errors[name] = before * float(ratio) + error
         self.b.judge(edge)
         self.b.match(name, edge.last)
@@ -352,7 +351,7 @@ class Settler:
         lows, highs = self.range(before)
         shape = self.b.real.types[before.last].shape
         ends = active(node.op, shape, *map(float, (lows.min(), highs.max())))
-        wanted = bits or self.b.precision.of_stream(node.op.layer)
+        wanted = bits or self.b.precision.of_stream(node.layer)
         step, grid = gridded(*ends, wanted)
         ask = requirement if place == len(edge.chain) - 1 else ANY
         op: Interpolation | Table | None = None
@@ -364,7 +363,7 @@ class Settler:
         if op is None:
             rows = self.b.chain(Edge(name, before.last, (node,))).all().T
             op = tabled(rows[:1] if node.op.uniform else rows, grid, ask, min(wanted, TABLE_BITS + 2))
-        name = self.b.add(f"{node.name}.{op.kind}", op, name)
+        name = self.b.add(node.name, op, name, part=op.kind)
         self.b.judge(edge.until(place + 1), rounded=f"{worded(op)}, {self.b.types[name].ints.bits} bits out")
         self.b.match(name, node.name)
         return self._settled(Edge(name, node.name, edge.chain[place + 1 :]), requirement, bits)
@@ -375,9 +374,8 @@ class Settler:
         pieces = self._pieces(chain, np.array(step))
         if pieces is None:
             raise NotPointwise("curved before the curve")
-        return self.b.add(
-            f"{edge.last}.fixed", affine(chain, pieces, np.full(len(pieces.error), step), grid)[0], name
-        )
+        op, _ = affine(chain, pieces, np.full(len(pieces.error), step), grid)
+        return self.b.add(edge.last, op, name, part="fixed")
 
     def _curved(self, edge: Edge) -> int:
         """Index of the first op of a chain that straight pieces do not follow."""

@@ -42,8 +42,8 @@ def _swapped(graph: Graph, flat: Node, point: Node) -> list[Node]:
     op = point.op
     if not isinstance(op, Pointwise):
         raise TypeError(f"'{point.name}' is no function of single values")
-    raised = Node(point.name, replace(op, shape=before), flat.inputs)
-    return [raised, Node(flat.name, flat.op, (point.name,))]
+    raised = replace(point, op=replace(op, shape=before), inputs=flat.inputs)
+    return [raised, replace(flat, inputs=(point.name,))]
 
 
 def _renamed(nodes: list[Node], flat: Node, point: Node) -> list[Node]:

@@ -1,6 +1,6 @@
-"""The quantized Keras layer set: Larq's names and meanings on Keras 3.
+"""Quantized layers, quantizers and optimizers for Keras 3, with the names and the meaning of Larq.
 
-``import bnn2hw.nn as lq`` is the whole migration from ``import larq as lq``.
+To migrate from Larq, replace ``import larq as lq`` by ``import bnn2hw.nn as lq``.
 """
 
 import keras
@@ -23,7 +23,7 @@ from bnn2hw.nn import (
 from bnn2hw.version import __version__
 
 if keras.backend.backend() == "tensorflow":
-    import bnn2hw.nn.tf_variable  # noqa: F401  (its import lets TensorFlow's own variables be wrapped)
+    import bnn2hw.nn.tf_variable  # noqa: F401  (importing it registers the wrapper of TensorFlow's variables)
 
 __all__ = [
     "__version__",

@@ -1,5 +1,5 @@
 # mypy: allow-subclassing-any, allow-untyped-decorators
-"""The binary optimizer."""
+"""Bop, an optimizer for binary weights."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 @utils.register_keras_custom_object
 class Bop(Optimizer):
-    r"""Flip binary weights when their gradients insist; no latent weights.
+    r"""Train binary weights without latent weights, by flipping them.
 
-    For each weight it keeps an exponential moving average of the gradient, and flips the weight where the
-    average has the weight's own sign and exceeds a threshold:
+    For each weight, Bop keeps an exponential moving average m of the gradient. It flips the weight
+    if the average has the sign of the weight and its magnitude exceeds a threshold:
 
     \\[ m \leftarrow m + \gamma (g - m), \qquad w \leftarrow -w \text{ if } w m > \tau, \text{ else } w \\]
 
-    where the result is \\(\mathrm{sign}(-\mathrm{sign}(w m - \tau) w)\\): at \\(w m = \tau\\) exactly it is
-    +1. Weights
-    that start as real numbers become -1 or 1 at the first step.
+    The exact formula is \\(w \leftarrow \mathrm{sign}(-\mathrm{sign}(w m - \tau) w)\\), so a weight
+    with \\(w m = \tau\\) becomes +1. Weights that start as real numbers become -1 or 1 in the first
+    step.
 
-    Both hyperparameters may be schedules of `keras.optimizers.schedules`. Gamma plays the part of a
-    learning rate, and callbacks that set ``learning_rate`` set it.
+    Both hyperparameters may be schedules of `keras.optimizers.schedules`. Gamma is the learning
+    rate of this optimizer: callbacks that set ``learning_rate`` set gamma.
 
     Args:
-        threshold: \\(\tau\\), the average that a flip needs. Too high learns nothing, too low is noisy.
-        gamma: The weight of the newest gradient, between 0 and 1.
+        threshold: \\(\tau\\), the average that a flip requires. If it is too high, no weight
+            flips; if it is too low, noise flips weights.
+        gamma: \\(\gamma\\), the weight of the newest gradient, between 0 and 1.
         name: Name of the optimizer.
         **kwargs: Arguments of `keras.optimizers.Optimizer`.
 
@@ -63,7 +64,7 @@ class Bop(Optimizer):
 
     @property
     def threshold(self) -> Any:
-        """The average that a flip needs: a variable, or a schedule."""
+        """The average that a flip requires: a variable, or a schedule."""
         return self._threshold
 
     @threshold.setter
@@ -71,7 +72,7 @@ class Bop(Optimizer):
         self._threshold.assign(value)
 
     def _get_hyper(self, name: str) -> Any:
-        """Return a hyperparameter by its name, as Larq's optimizers do."""
+        """Return a hyperparameter by name. Code that was written for Larq calls this method."""
         return getattr(self, name)
 
     def build(self, variables: Sequence[Any]) -> None:
@@ -82,7 +83,7 @@ class Bop(Optimizer):
         self._momentums = self.add_optimizer_variables(variables, "m")
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Move the average towards the gradient and flip what exceeds the threshold.
+        """Update the average and flip the weights whose average exceeds the threshold.
 
         Args:
             gradient: Gradient of the loss.
@@ -97,22 +98,22 @@ class Bop(Optimizer):
         self.assign(variable, math.sign(-ops.sign(variable * average - threshold) * variable))
 
     def _current_threshold(self) -> Any:
-        """Return the threshold of this step."""
+        """Return the threshold for the current step."""
         return self._threshold(self._iterations) if isinstance(self._threshold, Schedule) else self._threshold
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal optimizer."""
+        """Return the constructor arguments of an equal optimizer."""
         config = super().get_config()
         config["gamma"] = config.pop("learning_rate")
         return {**config, "threshold": _serialized(self._threshold)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Bop:
-        """Make an optimizer from what `get_config` returned.
+        """Return an optimizer from the output of `get_config`.
 
         Args:
-            config: Its arguments.
-            custom_objects: Further names of schedules.
+            config: The constructor arguments.
+            custom_objects: Additional classes of schedules by name.
         """
         known = {
             name: keras.optimizers.schedules.deserialize(value, custom_objects=custom_objects)
@@ -124,7 +125,7 @@ class Bop(Optimizer):
 
     @staticmethod
     def is_binary_variable(var: Any) -> bool:
-        """Tell whether a variable says that it has one bit; a predicate for `CaseOptimizer`.
+        """Return True if the precision of a variable is one bit. Use it as a predicate of `CaseOptimizer`.
 
         Args:
             var: A variable.
@@ -133,12 +134,12 @@ class Bop(Optimizer):
 
 
 def _number(value: Any) -> Any:
-    """Return plain numbers as floats, all else unchanged."""
+    """Return an integer as a float and any other value unchanged."""
     return float(value) if isinstance(value, int) else value
 
 
 def _serialized(hyper: Any) -> Any:
-    """Describe a hyperparameter as plain data."""
+    """Return a hyperparameter as plain data."""
     if isinstance(hyper, Schedule):
         return keras.optimizers.schedules.serialize(hyper)
     return float(ops.convert_to_numpy(hyper))

@@ -1,5 +1,5 @@
 # mypy: allow-subclassing-any
-"""Callbacks: schedules for any hyperparameter of an optimizer."""
+"""A callback that schedules a hyperparameter of an optimizer."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class HyperparameterScheduler(keras.callbacks.Callback):
         ```
 
     Args:
-        schedule: Takes the index of the epoch or step, and, if it has a second parameter, the
-            current value; returns the new value.
+        schedule: Function from the index of the epoch or step to the new value. If it has a second
+            parameter, it also gets the current value.
         hyperparameter: Name of an attribute of the optimizer. ``"lr"`` means ``"learning_rate"``.
-        optimizer: The optimizer; None takes the model's.
+        optimizer: The optimizer; None for the optimizer of the model.
         update_freq: ``"epoch"`` or ``"step"``.
-        verbose: 1 to print each change, 0 to be quiet.
-        log_name: Under which name the value is logged at the end of each epoch; None takes
-        ``hyperparameter``.
+        verbose: 1 to print each change, 0 to print nothing.
+        log_name: Name under which the callback logs the value at the end of each epoch; None for
+            ``hyperparameter``.
 
     Raises:
-        ValueError: ``update_freq`` is neither of the two, or, when training starts, the optimizer
-            has no such attribute.
+        ValueError: ``update_freq`` is another string, or, when training starts, the optimizer does
+            not have the attribute.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class HyperparameterScheduler(keras.callbacks.Callback):
         self.log_name = log_name or hyperparameter
 
     def set_model(self, model: keras.Model) -> None:
-        """Take the model's optimizer, if none was given, and look for the hyperparameter."""
+        """Use the optimizer of the model if none was given, and check that it has the hyperparameter."""
         super().set_model(model)
         if self.optimizer is None:
             self.optimizer = model.optimizer
@@ -65,12 +65,12 @@ class HyperparameterScheduler(keras.callbacks.Callback):
             raise ValueError(f'Optimizer must have a "{self.hyperparameter}" attribute.')
 
     def _attribute(self) -> str:
-        """Return the name of the attribute on this optimizer."""
+        """Return the name of the optimizer's attribute."""
         name = _OLD_NAMES.get(self.hyperparameter, self.hyperparameter)
         return name if hasattr(self.optimizer, name) else self.hyperparameter
 
     def _value(self) -> Any:
-        """Return the current value as a plain number."""
+        """Return the current value as a Python number."""
         value = getattr(self.optimizer, self._attribute())
         return ops.convert_to_numpy(value).item() if hasattr(value, "dtype") else value
 
@@ -78,7 +78,7 @@ class HyperparameterScheduler(keras.callbacks.Callback):
         """Set the hyperparameter for an epoch or step.
 
         Args:
-            t: Its index.
+            t: Index of the epoch or step.
 
         Returns:
             The new value.
@@ -89,18 +89,18 @@ class HyperparameterScheduler(keras.callbacks.Callback):
         return self._value()
 
     def _update(self, kind: str, t: int) -> None:
-        """Set the hyperparameter and say so."""
+        """Set the hyperparameter and print the new value if verbose."""
         value = self.set_hyperparameter(t)
         if self.verbose > 0:
             print(f"{kind} {t}: {self.log_name} is now {value}.")
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the hyperparameter of this step, counted over all epochs."""
+        """Set the hyperparameter for this step. Steps are counted over all epochs."""
         if self.update_freq == "step" and self.optimizer is not None:
             self._update("Step", int(ops.convert_to_numpy(self.optimizer.iterations)))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the hyperparameter of this epoch."""
+        """Set the hyperparameter for this epoch."""
         if self.update_freq == "epoch":
             self._update("Epoch", epoch)
 
@@ -111,7 +111,7 @@ class HyperparameterScheduler(keras.callbacks.Callback):
 
 
 def _takes_two(schedule: Callable[..., Any]) -> bool:
-    """Tell whether a function can be called with two positional arguments."""
+    """Return True if a function accepts two positional arguments."""
     try:
         signature(schedule).bind(0, 0.0)
     except TypeError:

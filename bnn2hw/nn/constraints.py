@@ -1,5 +1,5 @@
 # mypy: allow-subclassing-any, allow-untyped-decorators
-"""Constraints: what is done to weights after each update."""
+"""Constraints, which Keras applies to weights after each update."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bnn2hw.nn import utils
 class WeightClip(keras.constraints.Constraint):
     r"""Keep weights within \\([-c, c]\\).
 
-    Beyond the clip value of its quantizer a latent weight gets no gradient and would never return;
-    this keeps it within reach.
+    A latent weight beyond the clip value of its quantizer gets no gradient, so it would stay there
+    for ever. This constraint keeps it in the range that has a gradient.
 
     Args:
         clip_value: The bound c.
@@ -30,20 +30,23 @@ class WeightClip(keras.constraints.Constraint):
         return ops.clip(w, -self.clip_value, self.clip_value)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal constraint."""
+        """Return the constructor arguments of an equal constraint."""
         return {"clip_value": self.clip_value}
 
 
 @utils.register_keras_custom_object
 class weight_clip(WeightClip):  # noqa: N801
-    """`WeightClip` under the name that is written as a string: ``kernel_constraint="weight_clip"``."""
+    """`WeightClip` under the name that users write as a string: ``kernel_constraint="weight_clip"``."""
 
 
 def get(identifier: Any) -> Any:
-    """Return the constraint that an argument means: Keras's names, ours, objects, or None.
+    """Return the constraint that an identifier refers to.
+
+    Args:
+        identifier: None, a name of a constraint of Keras or of this package, or a constraint.
 
     Raises:
-        ValueError: The identifier means nothing.
+        ValueError: The name is unknown.
     """
     return keras.constraints.get(utils.find_registered(identifier))
 

@@ -1,7 +1,7 @@
-"""What holds inside a ``with`` block: quantized reading of variables, metrics of new quantizers.
+"""Scopes for ``with`` blocks: quantized reading of variables, and metrics for new quantizers.
 
-The state belongs to the thread, scopes nest, and each scope restores what it found even if an
-exception leaves it.
+The state belongs to the thread. Scopes nest. Each scope restores the previous state, also if an
+exception leaves the block.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 TRAINING_METRICS = frozenset({"flip_ratio"})
-"""The metrics that a quantizer can keep."""
+"""Names of the metrics that a quantizer can record."""
 
 
 class _State(threading.local):
-    """The scopes that are open in this thread."""
+    """State of the open scopes in this thread."""
 
     def __init__(self) -> None:
         self.quantize = False
@@ -27,11 +27,11 @@ _state = _State()
 
 @contextmanager
 def quantized_scope(quantize: bool) -> Iterator[None]:
-    """Decide whether quantized variables are read as their quantized values.
+    """Select whether reading a quantized variable returns quantized or latent values.
 
-    The layers open ``quantized_scope(True)`` around their own forward pass. Opened by hand around
-    ``model.get_weights()`` or ``model.save(...)`` it gives the quantized weights instead of
-    the latent ones.
+    Each layer opens ``quantized_scope(True)`` around its forward pass. If you open the scope around
+    ``model.get_weights()`` or ``model.save(...)``, you get the quantized weights instead of the
+    latent ones.
 
     Args:
         quantize: True to read quantized values inside the block, False to read latent ones.
@@ -45,18 +45,18 @@ def quantized_scope(quantize: bool) -> Iterator[None]:
 
 
 def should_quantize() -> bool:
-    """Tell whether quantized variables are read quantized at this point."""
+    """Return True if reading a quantized variable returns quantized values at this point."""
     return _state.quantize
 
 
 @contextmanager
 def metrics_scope(metrics: Iterable[str] = ()) -> Iterator[set[str]]:
-    """Give the kernel quantizers of all layers that are made inside the block these metrics.
+    """Attach metrics to the kernel quantizers of all layers that are created inside the block.
 
-    Quantizers with ``metrics`` of their own keep theirs.
+    A quantizer that was created with ``metrics`` keeps its own.
 
     Args:
-        metrics: Names of metrics; ``"flip_ratio"`` is the only one at present.
+        metrics: Names of metrics, each one of `TRAINING_METRICS`.
 
     Raises:
         ValueError: A name is not one of `TRAINING_METRICS`.
@@ -74,11 +74,11 @@ def metrics_scope(metrics: Iterable[str] = ()) -> Iterator[set[str]]:
 
 
 def _replace_metrics(metrics: set[str]) -> None:
-    """Set the live set of metrics in place: callers may hold it."""
+    """Replace the contents of the set in place, because callers may hold a reference to it."""
     _state.metrics.clear()
     _state.metrics.update(metrics)
 
 
 def get_training_metrics() -> set[str]:
-    """Return the live set of metrics that the open `metrics_scope` blocks ask for."""
+    """Return the set of metrics of the open `metrics_scope` blocks; it changes as blocks open and close."""
     return _state.metrics

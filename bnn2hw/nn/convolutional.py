@@ -15,25 +15,25 @@ from bnn2hw.nn.layers_base import PaddedConvolution, QuantizedLayer, arguments
 class QuantConv1D(QuantizedLayer, PaddedConvolution, keras.layers.Conv1D):
     """A convolution along one axis with quantized input and kernel.
 
-    The kernel has the shape ``(*kernel_size, channels / groups, filters)``. Arguments that are not named
-    here are
+    The kernel has the shape ``(*kernel_size, channels / groups, filters)``. All other arguments are
     those of `keras.layers.Conv1D`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window, one number or one per axis.
+        kernel_size: Size of the window: one number, or one per axis.
         padding: ``"valid"``, ``"same"`` or ``"causal"``.
-        pad_values: The value that ``"same"`` pads with, after the input quantizer.
-        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
-        kernel_quantizer: Quantizer of the kernel, likewise.
+        pad_values: Value with which ``"same"`` pads the quantized input.
+        input_quantizer: Quantizer of the inputs: None, a name, a quantizer object, or any callable.
+        kernel_quantizer: Quantizer of the kernel, in the same forms.
         kernel_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
 
     Shapes:
-        ``(batch, steps, channels)`` to ``(batch, new_steps, filters)``, with channels
-        second if ``data_format`` is ``"channels_first"``.
+        ``(batch, steps, channels)`` to ``(batch, new_steps, filters)``, with channels second if
+        ``data_format`` is ``"channels_first"``.
 
     Raises:
-        ValueError: An argument is out of range, padding is causal and its value not 0, or a name unknown.
+        ValueError: An argument is out of range, causal padding has a value other than 0, or a name
+            is unknown.
     """
 
     def __init__(
@@ -66,17 +66,16 @@ class QuantConv1D(QuantizedLayer, PaddedConvolution, keras.layers.Conv1D):
 class QuantConv2D(QuantizedLayer, PaddedConvolution, keras.layers.Conv2D):
     """A convolution along two axes with quantized input and kernel.
 
-    The kernel has the shape ``(*kernel_size, channels / groups, filters)``. Arguments that are not named
-    here are
+    The kernel has the shape ``(*kernel_size, channels / groups, filters)``. All other arguments are
     those of `keras.layers.Conv2D`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window, one number or one per axis.
+        kernel_size: Size of the window: one number, or one per axis.
         padding: ``"valid"`` or ``"same"``.
-        pad_values: The value that ``"same"`` pads with, after the input quantizer.
-        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
-        kernel_quantizer: Quantizer of the kernel, likewise.
+        pad_values: Value with which ``"same"`` pads the quantized input.
+        input_quantizer: Quantizer of the inputs: None, a name, a quantizer object, or any callable.
+        kernel_quantizer: Quantizer of the kernel, in the same forms.
         kernel_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
 
     Shapes:
@@ -84,7 +83,7 @@ class QuantConv2D(QuantizedLayer, PaddedConvolution, keras.layers.Conv2D):
         second if ``data_format`` is ``"channels_first"``.
 
     Raises:
-        ValueError: An argument is out of range or a name unknown.
+        ValueError: An argument is out of range, or a name is unknown.
     """
 
     def __init__(
@@ -117,26 +116,25 @@ class QuantConv2D(QuantizedLayer, PaddedConvolution, keras.layers.Conv2D):
 class QuantConv3D(QuantizedLayer, PaddedConvolution, keras.layers.Conv3D):
     """A convolution along three axes with quantized input and kernel.
 
-    The kernel has the shape ``(*kernel_size, channels / groups, filters)``. Arguments that are not named
-    here are
+    The kernel has the shape ``(*kernel_size, channels / groups, filters)``. All other arguments are
     those of `keras.layers.Conv3D`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window, one number or one per axis.
+        kernel_size: Size of the window: one number, or one per axis.
         padding: ``"valid"`` or ``"same"``.
-        pad_values: The value that ``"same"`` pads with, after the input quantizer.
-        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
-        kernel_quantizer: Quantizer of the kernel, likewise.
+        pad_values: Value with which ``"same"`` pads the quantized input.
+        input_quantizer: Quantizer of the inputs: None, a name, a quantizer object, or any callable.
+        kernel_quantizer: Quantizer of the kernel, in the same forms.
         kernel_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
 
     Shapes:
-        ``(batch, depth, rows, cols, channels)`` to ``(batch, new_depth, new_rows, new_cols, filters)``,
-        with channels
-        second if ``data_format`` is ``"channels_first"``.
+        ``(batch, depth, rows, cols, channels)`` to
+        ``(batch, new_depth, new_rows, new_cols, filters)``, with channels second if ``data_format``
+        is ``"channels_first"``.
 
     Raises:
-        ValueError: An argument is out of range or a name unknown.
+        ValueError: An argument is out of range, or a name is unknown.
     """
 
     def __init__(

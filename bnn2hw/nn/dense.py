@@ -11,28 +11,28 @@ from bnn2hw.nn import utils
 from bnn2hw.nn.layers_base import QuantizedLayer, arguments
 
 _NOT_IN_EVERY_KERAS = ("lora_rank", "lora_alpha", "quantization_config")
-"""Arguments of `keras.layers.Dense` that some versions of Keras 3 do not have."""
+"""Arguments of `keras.layers.Dense` that only some versions of Keras 3 have."""
 
 
 @utils.register_keras_custom_object
 class QuantDense(QuantizedLayer, keras.layers.Dense):
     """A densely connected layer with quantized input and kernel.
 
-    The kernel has the shape ``(inputs, units)``. Arguments that are not named here are those of
+    The kernel has the shape ``(inputs, units)``. All other arguments are those of
     `keras.layers.Dense`.
 
     Args:
         units: Number of outputs.
-        activation: Activation, quantizer or the name of one; None for none.
-        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
-        kernel_quantizer: Quantizer of the kernel, likewise.
+        activation: Activation or quantizer, as an object or a name; None for none.
+        input_quantizer: Quantizer of the inputs: None, a name, a quantizer object, or any callable.
+        kernel_quantizer: Quantizer of the kernel, in the same forms.
         kernel_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
 
     Shapes:
         ``(batch, ..., inputs)`` to ``(batch, ..., units)``.
 
     Raises:
-        ValueError: An argument is out of range or a name unknown.
+        ValueError: An argument is out of range, or a name is unknown.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""Reading models that Larq wrote: HDF5 files of Keras 2 and its first ``.keras`` archives.
+"""Reader for models that Larq saved: HDF5 files and ``.keras`` archives of Keras 2.
 
-The description of the model is read as data and built layer by layer from a fixed set of classes: those of
-`keras.layers` and of `bnn2hw.nn.layers`. Nothing that a file names is imported, and nothing that it holds
-is executed.
+The reader treats the description of a model as data. It builds each layer from a fixed set of
+classes: those of `keras.layers` and of `bnn2hw.nn.layers`. It imports nothing that a file names and
+executes nothing that a file contains.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ Weights = list[NDArray[Any]]
 def load_larq(path: str | Path) -> keras.Model:
     """Load a model that Larq saved with Keras 2, as ``.h5`` or ``.keras``.
 
-    The model is not compiled; the state of the optimizer in the file is left aside. Latent
-    weights stay latent, and files that were saved inside a quantized scope hold -1 and 1.
+    The returned model is not compiled. The function ignores the state of the optimizer in the file.
+    Latent weights stay latent. A file that was saved inside a quantized scope contains -1 and 1
+    instead.
 
     Args:
-        path: The file.
+        path: Path of the file.
 
     Returns:
-        A Keras 3 model that computes what Larq's did.
+        A Keras 3 model with the layers and weights of the file.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is not a model that Keras 2 saved, holds code, or
-            layers that do not exist here.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not a model that Keras 2 saved, contains code, or contains layers
+            that are not supported.
     """
     path = Path(path)
     if not path.exists():
@@ -56,7 +57,7 @@ def load_larq(path: str | Path) -> keras.Model:
 
 
 def _build(path: Path, text: str | bytes) -> keras.Model:
-    """Build the model that a description means, with fresh weights."""
+    """Build a model from its description, with initial weights."""
     description = json.loads(text)
     problems = check(description)
     if problems:
@@ -95,7 +96,7 @@ def _load_archive(path: Path) -> keras.Model:
 
 
 def _assign_tree(model: keras.Model, group: Any) -> None:
-    """Give the layers of a model their weights from an archive's tree."""
+    """Assign the weights of an archive to the layers of a model."""
     stored = group.get("layers", group.get("_layer_checkpoint_dependencies", {}))
     for name, layer in _stored_names(model):
         if isinstance(layer, keras.Model):
@@ -106,7 +107,7 @@ def _assign_tree(model: keras.Model, group: Any) -> None:
 
 
 def _stored_names(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    """Yield the layers of a model under the names that archives give them: class and number."""
+    """Yield the layers of a model with their names in archives: class and number."""
     seen: dict[str, int] = {}
     for layer in model.layers:
         kind = getattr(layer, "larq_class", type(layer).__name__)
@@ -117,13 +118,13 @@ def _stored_names(model: keras.Model) -> Iterator[tuple[str, Any]]:
 
 
 def _snake_case(name: str) -> str:
-    """Write a class's name in Keras's lower case: ``QuantConv2D`` becomes ``quant_conv2d``."""
+    """Return a class name in Keras's lower case: ``quant_conv2d`` for ``QuantConv2D``."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _assign(layer: keras.layers.Layer, values: Weights) -> None:
-    """Set the weights of a layer, in Keras 2's order: trainable ones first."""
+    """Set the weights of a layer, in the order of Keras 2: trainable weights first."""
     own = [*layer.trainable_weights, *layer.non_trainable_weights]
     shapes = [tuple(value.shape) for value in values]
     expected = [tuple(weight.shape) for weight in own]

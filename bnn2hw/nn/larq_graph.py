@@ -1,4 +1,4 @@
-"""Keras 2's descriptions of models turned into Keras 3 models."""
+"""Conversion of Keras 2 descriptions of models to Keras 3 models."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Nodes = dict[tuple[str, int], Any]
 
 
 def build_model(description: Description) -> keras.Model:
-    """Build the model that a description means, with fresh weights.
+    """Build a model from its description, with initial weights.
 
     Args:
         description: ``class_name`` and ``config`` of a sequential or functional model.
 
     Raises:
-        ValueError: It describes something else, such as a subclassed model.
+        ValueError: The description is of another kind of model, such as a subclassed one.
     """
     kind, config = description["class_name"], description["config"]
     if kind == "Sequential":
@@ -32,12 +32,12 @@ def build_model(description: Description) -> keras.Model:
 
 
 def _build_layer(described: Description) -> Any:
-    """Build a layer, which may be a model."""
+    """Build a layer or a nested model."""
     return build_model(described) if described["class_name"] in MODELS else build(described)
 
 
 def _input(config: Description) -> Any:
-    """Make the input tensor of an input layer."""
+    """Return the input tensor of an input layer."""
     shape = config["batch_input_shape"] if "batch_input_shape" in config else config["batch_shape"]
     return keras.Input(batch_shape=tuple(shape), dtype=config.get("dtype"), name=config["name"])
 
@@ -62,10 +62,10 @@ def _build_sequential(config: Any) -> keras.Sequential:
 
 
 class _Functional:
-    """Builds a functional model: calls each layer as soon as its inputs exist.
+    """Builder of a functional model. It calls each layer as soon as the inputs of the call exist.
 
     Args:
-        config: Layers with their inbound nodes, and the names of inputs and outputs.
+        config: Layers with their inbound nodes, input layers and output layers.
     """
 
     def __init__(self, config: Description) -> None:
@@ -85,7 +85,7 @@ class _Functional:
         return keras.Model(inputs, outputs, name=self.config.get("name"))
 
     def _nodes(self, described: Description) -> list[tuple[int, list[Any]]]:
-        """Make the input tensor of an input layer, or return the calls of another layer."""
+        """Create the tensor of an input layer, or return the numbered calls of another layer."""
         name = described["name"]
         if described["class_name"] == "InputLayer":
             self.tensors[name, 0] = _input(described["config"])
@@ -94,20 +94,20 @@ class _Functional:
         return list(enumerate(described["inbound_nodes"]))
 
     def _ends(self, references: Any) -> Any:
-        """Return the tensors of inputs or outputs: one, or a list."""
+        """Return the tensors of references: one tensor, or a list of several."""
         if references and isinstance(references[0], str):
             return self._tensor(references)
         tensors = [self._tensor(reference) for reference in references]
         return tensors[0] if len(tensors) == 1 else tensors
 
     def _tensor(self, reference: Reference) -> Any:
-        """Return the tensor that a layer's name, the number of its call and of its output mean."""
+        """Return the tensor of a reference: name of a layer, number of the call, number of the output."""
         name, node, output = reference[:3]
         outputs = self.tensors[name, node]
         return outputs[output] if isinstance(outputs, list | tuple) else outputs
 
     def _call(self, described: Description, numbered: tuple[int, list[Any]]) -> bool:
-        """Call a layer if all its inputs exist, and tell whether they did."""
+        """Call a layer if all its inputs exist, and return True if it was called."""
         number, node = numbered
         references = [node] if isinstance(node[0], str) else node
         options = references[0][3] if len(references[0]) > 3 else {}
@@ -122,6 +122,6 @@ class _Functional:
         return True
 
     def _is_reference(self, value: Any) -> bool:
-        """Tell whether an argument of a call is the output of a layer."""
+        """Return True if an argument of a call refers to the output of a layer."""
         known = isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)
         return known and any(layer["name"] == value[0] for layer in self.config["layers"])

@@ -1,4 +1,4 @@
-"""Keras 2's descriptions of objects, as they stand in files, turned into Keras 3 objects."""
+"""Conversion of Keras 2 descriptions of objects, as files contain them, to Keras 3 objects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPERATIONS = {
     "math.multiply": "Multiply",
     "nn.relu": "ReLU",
 }
-"""The functions of TensorFlow that models may apply between layers, and the layers that do the same."""
+"""Supported TensorFlow functions between layers, and the layers that compute the same."""
 
 _CODE = frozenset({"Lambda", "__lambda__", "SlicingOpLambda"})
 
@@ -50,7 +50,7 @@ _GONE = frozenset(
         "experimental_sync",
     }
 )
-"""Arguments of Keras 2 that have no meaning any more."""
+"""Arguments of Keras 2 that have no meaning in Keras 3."""
 
 _GONE_FROM = {
     name: frozenset({"groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"})
@@ -66,14 +66,15 @@ _GONE_FROM = {
     name: frozenset({"groups"})
     for name in ("QuantConv2DTranspose", "QuantConv3DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 }
-"""Arguments that Keras 2 wrote for layers that do not use them."""
+"""Arguments that Keras 2 writes for layers that ignore them."""
 
 
 def find(name: str) -> Any:
     """Return the class that a description names, or None.
 
     Args:
-        name: A class of `bnn2hw.nn`, or of Keras's layers, initializers, regularizers or constraints.
+        name: A class of `bnn2hw.nn`, or of Keras's layers, initializers, regularizers or
+            constraints.
     """
     if name in _OWN:
         return _OWN[name]
@@ -82,17 +83,17 @@ def find(name: str) -> Any:
 
 
 def is_object(value: Any) -> bool:
-    """Tell whether a value of a description describes an object."""
+    """Return True if a value of a description describes an object."""
     return isinstance(value, dict) and "class_name" in value and "config" in value
 
 
 def check(description: Description) -> list[str]:
-    """Return what stands against building a model, one sentence for each thing, no two alike."""
+    """Return the reasons why a model cannot be built, one sentence each, without duplicates."""
     return list(dict.fromkeys(_problems(description)))
 
 
 def _problems(value: Any) -> Iterator[str]:
-    """Yield the problems of a description and of all within it."""
+    """Yield the problems of a description and of all nested descriptions."""
     if is_object(value):
         problem = _problem(value)
         if problem:
@@ -105,7 +106,7 @@ def _problems(value: Any) -> Iterator[str]:
 
 
 def _problem(described: Description) -> str | None:
-    """Return what stands against building one object."""
+    """Return the reason why one object cannot be built, or None."""
     kind, config = described["class_name"], described["config"]
     name = config.get("name", kind) if isinstance(config, dict) else kind
     if kind in _CODE:
@@ -119,7 +120,7 @@ def _problem(described: Description) -> str | None:
 
 
 def build(value: Any) -> Any:
-    """Return the object that a description means; other values with all objects within them built.
+    """Return a value of a description with every object in it built.
 
     Args:
         value: A value of a description, checked by `check`.
@@ -132,7 +133,7 @@ def build(value: Any) -> Any:
 
 
 def _build_object(kind: str, config: Description) -> Any:
-    """Return the object of one class."""
+    """Return an object of the class with this name."""
     if kind == "Policy":
         return config["name"]
     if kind == "TFOpLambda":
@@ -143,7 +144,7 @@ def _build_object(kind: str, config: Description) -> Any:
 
 
 def _arguments(kind: str, config: Description) -> Description:
-    """Return the arguments of Keras 3 for a configuration of Keras 2."""
+    """Return the arguments for Keras 3 from a configuration of Keras 2."""
     gone = _GONE | _GONE_FROM.get(kind, frozenset())
     arguments = {name: build(value) for name, value in config.items() if name not in gone}
     if kind == "BatchNormalization" and isinstance(arguments.get("axis"), list):

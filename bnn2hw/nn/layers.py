@@ -1,9 +1,9 @@
-r"""Quantized layers: Keras's layers with a quantizer for the input and one for each kernel.
+r"""Quantized layers: Keras layers with a quantizer for the input and one for each kernel.
 
-Each computes \\( \sigma(f(q_{kernel}(w), q_{input}(x)) + b) \\), where f is the layer's own
-product or convolution. Kernels are stored as real numbers, which training updates, and quantized
-whenever the layer runs. Bias and activation are not quantized. With all quantizers None a layer equals the
-Keras layer that it extends.
+A layer computes \\( \sigma(f(q_{kernel}(w), q_{input}(x)) + b) \\), where f is its product or
+convolution. It stores each kernel as real numbers, which training updates, and quantizes the kernel
+in each forward pass. It does not quantize the bias or the activation. If all quantizers are None,
+the layer equals the Keras layer that it extends.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # mypy: allow-subclassing-any
-"""What quantized layers share: quantized input, quantized kernels, padding with any value."""
+"""Base classes of quantized layers: quantized input, quantized kernels, padding with any value."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 
 
 class QuantizedLayer(keras.layers.Layer):
-    """Mixed into a Keras layer, gives it an ``input_quantizer`` and quantized kernels.
+    """Mixin that gives a Keras layer an ``input_quantizer`` and quantized kernels.
 
-    The forward pass of the Keras layer runs unchanged on the quantized input, inside a
-    quantized scope in which its kernels are read quantized.
+    It runs the forward pass of the Keras layer on the quantized input, inside a quantized scope.
+    Reading a kernel there returns quantized values.
 
     Attributes:
-        quantized_weights: For each quantized weight its name, and the names of the quantizer
-            and of the constraint that belong to it.
+        quantized_weights: One tuple per quantized weight: its name, the name of its quantizer and
+            the name of its constraint.
     """
 
     quantized_weights: tuple[tuple[str, str, str], ...] = (
@@ -43,7 +43,7 @@ class QuantizedLayer(keras.layers.Layer):
         self._warn_of_missing_constraints()
 
     def _warn_of_missing_constraints(self) -> None:
-        """Log a warning for each binary weight that nothing keeps within its gradient's reach."""
+        """Log a warning for each binary weight without a constraint."""
         for _, name, constraint in self.quantized_weights:
             quantizer = getattr(self, name)
             binary = getattr(quantizer, "precision", None) == 1 and not isinstance(quantizer, quantizers.NoOp)
@@ -59,14 +59,14 @@ class QuantizedLayer(keras.layers.Layer):
                 )
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Create the weights of the layer, and those of its quantizers if they have any."""
+        """Create the weights of the layer and of its quantizers."""
         super().build(input_shape)
         _build_quantizer(self.input_quantizer, tuple(input_shape))
         for weight, name, _ in self.quantized_weights:
             _build_quantizer(getattr(self, name), tuple(getattr(self, weight).shape))
 
     def add_weight(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
-        """Create a weight: a quantized variable if a quantizer belongs to its name."""
+        """Create a weight; a quantized variable if the layer has a quantizer for this name."""
         quantizer = self._quantizer_of(name)
         if quantizer is None:
             return super().add_weight(*args, name=name, **kwargs)
@@ -75,7 +75,7 @@ class QuantizedLayer(keras.layers.Layer):
         return variable
 
     def _quantizer_of(self, weight: str | None) -> Any:
-        """Return the quantizer of a weight, or None."""
+        """Return the quantizer of the weight with this name, or None."""
         for name, quantizer, _ in self.quantized_weights:
             if name == weight:
                 return getattr(self, quantizer)
@@ -93,7 +93,7 @@ class QuantizedLayer(keras.layers.Layer):
         constraint: Any = None,
         **kwargs: Any,
     ) -> KerasQuantizedVariable:
-        """Make the variable that `keras.layers.Layer.add_weight` would make, with a quantizer."""
+        """Create the variable that `keras.layers.Layer.add_weight` creates, with a quantizer."""
         variable = KerasQuantizedVariable(
             keras.initializers.get(initializer),
             shape=tuple(shape),
@@ -108,7 +108,7 @@ class QuantizedLayer(keras.layers.Layer):
         return variable
 
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Run the Keras layer on the quantized input with quantized kernels."""
+        """Quantize the inputs and run the Keras layer with quantized kernels."""
         if self.input_quantizer is not None:
             inputs = self.input_quantizer(inputs)
         with context.quantized_scope(True):
@@ -116,39 +116,39 @@ class QuantizedLayer(keras.layers.Layer):
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
-        """The shape of the output within a functional or sequential model."""
+        """Shape of the output in a functional or sequential model."""
         return tuple(self.output.shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal layer."""
+        """Return the constructor arguments of an equal layer."""
         names = ["input_quantizer", *(name for _, name, _ in self.quantized_weights)]
         own = {name: _serialized(getattr(self, name)) for name in names}
         return {**super().get_config(), **own}
 
 
 def _understand(argument: str, value: Any) -> Any:
-    """Replace strings that Keras itself would not know by what they mean."""
+    """Return an argument with names of this package replaced by the objects that they refer to."""
     if argument == "activation":
         return None if value is None else activations.get(value)
     return constraints.get(value) if argument.endswith("_constraint") else value
 
 
 def _build_quantizer(quantizer: Any, shape: tuple[int | None, ...]) -> None:
-    """Build a quantizer that is a layer, so that its weights exist before a file is read."""
+    """Build a quantizer that is a layer. Its weights must exist before Keras reads them from a file."""
     if isinstance(quantizer, keras.layers.Layer) and not quantizer.built:
         quantizer.build(shape)
 
 
 def _serialized(quantizer: Any) -> Any:
-    """Describe a quantizer as plain data, or None."""
+    """Return a quantizer as plain data, or None."""
     return None if quantizer is None else quantizers.serialize(quantizer)
 
 
 class PaddedConvolution(keras.layers.Layer):
-    """Mixed in between `QuantizedLayer` and a convolution, pads with any value and not only with 0.
+    """Mixin between `QuantizedLayer` and a convolution that pads with any value, not only with 0.
 
-    Padding comes after the input quantizer, so that a value of 1 keeps a binary input binary, while
-    the default of 0 is a third value in it.
+    The layer pads after the input quantizer. A pad value of 1 therefore keeps a binary input
+    binary; the default of 0 is a third value next to -1 and 1.
     """
 
     def __init__(self, *args: Any, pad_values: float = 0.0, **kwargs: Any) -> None:
@@ -160,7 +160,7 @@ class PaddedConvolution(keras.layers.Layer):
             )
 
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Convolve the inputs, padded first if the padding is "same" and its value not 0."""
+        """Pad the inputs if the padding is "same" and its value is not 0, then convolve them."""
         if self.padding != "same" or self.pad_values == 0:
             return super().call(inputs, *args, **kwargs)
         padded = _pad(inputs, self._paddings(ops.shape(inputs)), self.pad_values)
@@ -168,7 +168,7 @@ class PaddedConvolution(keras.layers.Layer):
             return super().call(padded, *args, **kwargs)
 
     def _paddings(self, shape: Sequence[Any]) -> list[list[Any]]:
-        """Return the padding before and after on every axis of an input of this shape."""
+        """Return the padding before and after each axis of an input with this shape."""
         first = self.data_format == "channels_first"
         spatial = shape[2:] if first else shape[1:-1]
         pads = [
@@ -180,12 +180,12 @@ class PaddedConvolution(keras.layers.Layer):
         return [[0, 0], [0, 0], *pads] if first else [[0, 0], *pads, [0, 0]]
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal layer."""
+        """Return the constructor arguments of an equal layer."""
         return {**super().get_config(), "pad_values": self.pad_values}
 
 
 def _pad(inputs: Any, paddings: list[list[Any]], value: float) -> Any:
-    """Surround the inputs with a value; TensorFlow's own function takes run-time paddings as well."""
+    """Surround the inputs with a value. TensorFlow's own function also takes paddings known only at run time."""
     if keras.backend.backend() != "tensorflow":
         return ops.pad(inputs, paddings, constant_values=value)
     import tensorflow as tf
@@ -199,12 +199,13 @@ def _tuple(value: Any, length: int) -> tuple[int, ...]:
 
 
 def same_padding(length: Any, kernel_size: int, stride: int, dilation: int) -> list[Any]:
-    """Return how much "same" padding adds before and after an axis.
+    """Return the number of entries that "same" padding adds before and after an axis.
 
-    The output has ``ceil(length / stride)`` places; what is odd goes to the end.
+    The output has ``ceil(length / stride)`` positions. If the total is odd, the extra entry goes to
+    the end.
 
     Args:
-        length: Length of the axis: a number, or a scalar tensor if it is known at run time only.
+        length: Length of the axis: a number, or a scalar tensor if it is known only at run time.
         kernel_size: Taps of the kernel on this axis.
         stride: Step between outputs.
         dilation: Distance between taps.
@@ -215,11 +216,11 @@ def same_padding(length: Any, kernel_size: int, stride: int, dilation: int) -> l
 
 
 def _maximum(a: Any, b: int) -> Any:
-    """Return the larger of two, in Python if the first is known."""
+    """Return the larger of two values, as a Python number if the first one is a number."""
     return max(a, b) if isinstance(a, int) else ops.maximum(a, b)
 
 
 def arguments(local: dict[str, Any]) -> dict[str, Any]:
-    """Collect the arguments of a constructor from its ``locals()``, to pass them on by name."""
+    """Return the arguments of a constructor by name, from its ``locals()``."""
     named = {name: value for name, value in local.items() if name not in ("self", "kwargs", "__class__")}
     return {**named, **local["kwargs"]}

@@ -1,7 +1,7 @@
 # mypy: allow-subclassing-any, allow-untyped-decorators
-"""Locally connected layers: convolutions whose kernel is another one at each place.
+"""Locally connected layers: convolutions with a separate kernel at each output position.
 
-Keras 3 has no such layers any more; these follow the ones of Keras 2 in arguments, shapes and files.
+Keras 3 does not have these layers. The arguments, shapes and files are those of Keras 2.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from bnn2hw.nn.layers_base import QuantizedLayer, arguments
 
 
 class LocallyConnected(keras.layers.Layer):
-    """A convolution with its own kernel at each output place.
+    """A convolution with a separate kernel at each output position.
 
-    ``implementation`` chooses how the kernel is stored. The result is the same up to rounding:
+    ``implementation`` selects the storage of the kernel. The results are equal up to rounding:
 
-    - 1: ``(places, taps * channels, filters)``; "valid" padding only.
-    - 2: one number for each pair of input and output, masked where they are not connected.
+    - 1: an array of shape ``(positions, taps * channels, filters)``; "valid" padding only.
+    - 2: one number for each pair of input and output, with a mask for unconnected pairs.
     - 3: a flat list of the connected pairs, sorted by output, then by input.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window, one number or one per axis.
+        kernel_size: Size of the window: one number, or one per axis.
         strides: Step between windows.
         padding: ``"valid"``, or ``"same"`` with implementations 2 and 3.
         data_format: ``"channels_last"`` or ``"channels_first"``.
-        activation: Activation, quantizer or the name of one; None for none.
-        use_bias: Whether to add a bias, one for each place and filter.
+        activation: Activation or quantizer, as an object or a name; None for none.
+        use_bias: True to add a bias for each position and filter.
         kernel_initializer: Initializer of the kernel.
         bias_initializer: Initializer of the bias.
         kernel_regularizer: Regularizer of the kernel.
@@ -51,7 +51,8 @@ class LocallyConnected(keras.layers.Layer):
         rank: Number of axes along which the window moves.
 
     Raises:
-        ValueError: The padding or the implementation is none of these, or the input's size is not known.
+        ValueError: The padding or the implementation is not listed here, or the size of the input
+            is unknown.
     """
 
     rank: int
@@ -94,7 +95,7 @@ class LocallyConnected(keras.layers.Layer):
         self._check()
 
     def _check(self) -> None:
-        """Refuse combinations that do not exist."""
+        """Raise ValueError for values and combinations that are not supported."""
         if self.implementation not in (1, 2, 3):
             raise ValueError(f"`implementation` must be 1, 2 or 3. Received: {self.implementation}")
         if self.padding not in ("valid", "same"):
@@ -103,13 +104,13 @@ class LocallyConnected(keras.layers.Layer):
             raise ValueError('`padding="same"` needs `implementation=2` or `implementation=3`.')
 
     def _split(self, shape: Sequence[int | None]) -> tuple[tuple[int | None, ...], int | None]:
-        """Return the spatial axes and the channels of an input's shape."""
+        """Return the spatial axes and the channels of an input shape."""
         if self.data_format == "channels_first":
             return tuple(shape[2:]), shape[1]
         return tuple(shape[1:-1]), shape[-1]
 
     def _join(self, spatial: Sequence[Any], channels: Any) -> tuple[Any, ...]:
-        """Return a shape without the batch, in the order of the data format."""
+        """Return a shape without the batch axis, in the order of the data format."""
         if self.data_format == "channels_first":
             return (channels, *spatial)
         return (*spatial, channels)
@@ -122,12 +123,12 @@ class LocallyConnected(keras.layers.Layer):
         )
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Create kernel and bias for inputs of this shape."""
+        """Create the kernel and the bias for inputs of this shape."""
         spatial, channels = self._split(input_shape)
         if None in (*spatial, channels):
             raise ValueError(
-                f"The layer '{self.name}' has weights for each place: it needs inputs whose axes are "
-                f"known, except for the batch. Received: input_shape={tuple(input_shape)}"
+                f"The layer '{self.name}' has weights for each position, so all axes of its input but the "
+                f"batch must be known. Received: input_shape={tuple(input_shape)}"
             )
         self._links = _links(
             spatial,
@@ -148,7 +149,7 @@ class LocallyConnected(keras.layers.Layer):
         self.built = True
 
     def _add_bias(self) -> Any:
-        """Create the bias, one value for each place and filter, if there is to be one."""
+        """Create the bias, one value for each position and filter, or return None if there is no bias."""
         if not self.use_bias:
             return None
         return self.add_weight(
@@ -160,7 +161,7 @@ class LocallyConnected(keras.layers.Layer):
         )
 
     def _kernel_shape(self) -> tuple[int, ...]:
-        """Return the kernel's shape in this implementation."""
+        """Return the shape of the kernel in the selected implementation."""
         spatial, places, channels = self._sizes
         if self.implementation == 1:
             return (prod(places), prod(self.kernel_size) * channels, self.filters)
@@ -169,7 +170,7 @@ class LocallyConnected(keras.layers.Layer):
         return (len(self._links) * channels * self.filters,)
 
     def call(self, inputs: Any) -> Any:
-        """Multiply each window with its own kernel, add the bias, activate."""
+        """Multiply each window with its kernel, add the bias and apply the activation."""
         outputs = self._windows(inputs) if self.implementation == 1 else self._product(inputs)
         if self.bias is not None:
             bias = ops.convert_to_tensor(self.bias)
@@ -179,7 +180,7 @@ class LocallyConnected(keras.layers.Layer):
         return outputs if self.activation is None else self.activation(outputs)
 
     def _windows(self, inputs: Any) -> Any:
-        """Gather the windows, then multiply place by place."""
+        """Gather the windows and multiply each one with its kernel."""
         spatial, places, channels = self._sizes
         if self.data_format == "channels_first":
             inputs = ops.moveaxis(inputs, 1, -1)
@@ -191,7 +192,7 @@ class LocallyConnected(keras.layers.Layer):
         return ops.moveaxis(outputs, -1, 1) if self.data_format == "channels_first" else outputs
 
     def _product(self, inputs: Any) -> Any:
-        """Multiply the flat input with one large matrix."""
+        """Multiply the flattened input with one large matrix."""
         spatial, places, channels = self._sizes
         rows, columns = prod(spatial) * channels, prod(places) * self.filters
         pairs = self._pairs()
@@ -205,7 +206,7 @@ class LocallyConnected(keras.layers.Layer):
         return ops.reshape(outputs, (-1, *self._join(places, self.filters)))
 
     def _pairs(self) -> NDArray[np.int32]:
-        """Return the flat index of output and input for each connection, sorted."""
+        """Return the flat indices of output and input of each connection, sorted; shape (connections, 2)."""
         spatial, places, channels = self._sizes
         place, source = self._links.T
         out, into = np.arange(self.filters), np.arange(channels)
@@ -220,12 +221,12 @@ class LocallyConnected(keras.layers.Layer):
         return flat[np.lexsort((flat[:, 1], flat[:, 0]))].astype("int32")
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
-        """Return the output's shape for an input of this shape."""
+        """Return the output shape for an input of this shape."""
         spatial, _ = self._split(input_shape)
         return (input_shape[0], *self._join(self._places(spatial), self.filters))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal layer."""
+        """Return the constructor arguments of an equal layer."""
         plain = ("filters", "kernel_size", "strides", "padding", "data_format", "use_bias", "implementation")
         own = {name: getattr(self, name) for name in plain}
         for weight in ("kernel", "bias"):
@@ -250,10 +251,11 @@ def _links(
     strides: Sequence[Any],
     padding: str,
 ) -> NDArray[np.int32]:
-    """Return the flat index of output place and input place for each tap, in the order of places and taps.
+    """Return the flat indices of the output and the input position of each tap; shape (taps, 2).
 
-    With "same" padding the window's middle stands at each multiple of the stride, as in Keras 2; convolutions
-    shift it when the stride leaves a remainder.
+    The rows are in the order of output positions, then taps. With "same" padding, windows are
+    centered at multiples of the stride, as in Keras 2. A convolution with "same" padding may shift
+    them.
     """
     before = [k // 2 if padding == "same" else 0 for k in kernel_size]
     links = []
@@ -304,21 +306,21 @@ class LocallyConnected2D(LocallyConnected):
 class QuantLocallyConnected1D(QuantizedLayer, LocallyConnected1D):
     """A locally connected layer along one axis with quantized input and kernel.
 
-    Arguments that are not named here are those of `LocallyConnected`.
+    All other arguments are those of `LocallyConnected`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window, one number or one per axis.
-        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
-        kernel_quantizer: Quantizer of the kernel, likewise.
+        kernel_size: Size of the window: one number, or one per axis.
+        input_quantizer: Quantizer of the inputs: None, a name, a quantizer object, or any callable.
+        kernel_quantizer: Quantizer of the kernel, in the same forms.
         kernel_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
-        implementation: How the kernel is stored: 1, 2 or 3.
+        implementation: Storage of the kernel: 1, 2 or 3.
 
     Shapes:
-        As a convolution of the same window, stride and padding.
+        The same as for a convolution with this window, stride and padding.
 
     Raises:
-        ValueError: An argument is out of range or a name unknown.
+        ValueError: An argument is out of range, or a name is unknown.
     """
 
     def __init__(
@@ -349,21 +351,21 @@ class QuantLocallyConnected1D(QuantizedLayer, LocallyConnected1D):
 class QuantLocallyConnected2D(QuantizedLayer, LocallyConnected2D):
     """A locally connected layer along two axes with quantized input and kernel.
 
-    Arguments that are not named here are those of `LocallyConnected`.
+    All other arguments are those of `LocallyConnected`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window, one number or one per axis.
-        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
-        kernel_quantizer: Quantizer of the kernel, likewise.
+        kernel_size: Size of the window: one number, or one per axis.
+        input_quantizer: Quantizer of the inputs: None, a name, a quantizer object, or any callable.
+        kernel_quantizer: Quantizer of the kernel, in the same forms.
         kernel_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
-        implementation: How the kernel is stored: 1, 2 or 3.
+        implementation: Storage of the kernel: 1, 2 or 3.
 
     Shapes:
-        As a convolution of the same window, stride and padding.
+        The same as for a convolution with this window, stride and padding.
 
     Raises:
-        ValueError: An argument is out of range or a name unknown.
+        ValueError: An argument is out of range, or a name is unknown.
     """
 
     def __init__(

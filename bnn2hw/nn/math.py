@@ -1,4 +1,4 @@
-"""Sign and step functions that decide what happens at zero."""
+"""Sign and step functions with a defined value at zero."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def sign(x: Any) -> Any:
 
     \\[ \mathrm{sign}(x) = \begin{cases} -1 & x < 0 \\\ 1 & x \geq 0 \end{cases} \\]
 
-    Both zeros give +1; NaN stays NaN.
+    0.0 and -0.0 give +1; NaN stays NaN.
 
     Args:
         x: A tensor of any shape with a float dtype.

@@ -1,5 +1,5 @@
 # mypy: allow-subclassing-any, allow-untyped-decorators
-"""Metrics of training: how many weights change their sign."""
+"""Metrics of training: the fraction of weights that change their sign."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from bnn2hw.nn import utils
 class FlipRatio(keras.metrics.Metric):
     """The mean fraction of entries that change between one update and the next.
 
-    In a binarized network a weight either flips or stays, so this is the speed of learning: large at first,
-    near 0
-    once the network has settled, and an unstable training shows as a ratio that stays high.
-    The first update, and the first after each `reset_state`, only stores the values.
+    In a binarized network a weight either flips or stays, so this fraction is the speed of
+    learning. It is large at first and approaches 0 as the network settles. If it stays high, the
+    training is unstable. The first update, and the first one after each `reset_state`, only stores
+    the values.
 
     Example:
         ```python
@@ -32,9 +32,9 @@ class FlipRatio(keras.metrics.Metric):
         ```
 
     Args:
-        values_dtype: Type to which values are cast before they are compared.
+        values_dtype: Dtype to which values are cast before they are compared.
         name: Name of the metric.
-        dtype: Type of the mean.
+        dtype: Dtype of the mean.
     """
 
     stateful = True
@@ -47,10 +47,10 @@ class FlipRatio(keras.metrics.Metric):
         self.values_dtype = keras.backend.standardize_dtype(values_dtype)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Create the variables: the mean's and one value per entry.
+        """Create the variables of the mean and one stored value per entry.
 
         Args:
-            input_shape: Shape of the values that will be observed, fully known.
+            input_shape: Shape of the observed values, without unknown axes.
 
         Raises:
             ValueError: A dimension is unknown.
@@ -70,10 +70,10 @@ class FlipRatio(keras.metrics.Metric):
         self.built = True
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        """Compare values with those of the update before.
+        """Compare values with those of the previous update.
 
         Args:
-            values: A tensor of the shape of all other updates.
+            values: A tensor with the same shape in every update.
             sample_weight: Not used.
         """
         values = ops.cast(values, self.values_dtype)
@@ -86,17 +86,17 @@ class FlipRatio(keras.metrics.Metric):
         self._previous_values.assign(values)
 
     def result(self) -> Any:
-        """Return the mean fraction since the last reset, 0 before there is one."""
+        """Return the mean fraction since the last reset, or 0 before the second update."""
         if not self.built:
             return ops.zeros((), dtype=self.dtype)
         return ops.divide_no_nan(ops.convert_to_tensor(self.total), self.count - 1)
 
     def reset_state(self) -> None:
-        """Start a new mean; the values of the last update stay."""
+        """Start a new mean and keep the values of the last update."""
         if self.built:
             self.total.assign(0)
             self.count.assign(0)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal metric."""
+        """Return the constructor arguments of an equal metric."""
         return {**super().get_config(), "values_dtype": self.values_dtype}

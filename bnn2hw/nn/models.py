@@ -1,4 +1,4 @@
-"""What a model consists of: parameters by precision, memory, multiply-accumulate operations."""
+"""Profiles of models: parameters by precision, memory, multiply-accumulate operations."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MAC_LAYERS = (
     keras.layers.SeparableConv1D,
     keras.layers.SeparableConv2D,
 )
-"""Layers whose multiply-accumulate operations are counted, with all that extend them."""
+"""Layers with multiply-accumulate operations; their subclasses count too."""
 
 _FREE_LAYERS = (
     keras.layers.AveragePooling1D,
@@ -46,10 +46,10 @@ _FREE_LAYERS = (
     keras.layers.MaxPooling1D,
     keras.layers.MaxPooling2D,
 )
-"""Layers that are known to need no such operation; for all others the count is unknown."""
+"""Layers without multiply-accumulate operations. For all other layers the count is unknown."""
 
 _FOLDED = {"beta": "moving_mean", "gamma": "moving_variance"}
-"""Parameters of a batch normalization that fold into another one for inference."""
+"""Parameters of a batch normalization that merge into another one for inference."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class WeightProfile:
     """One weight of a layer.
 
     Attributes:
-        name: Its name within the layer.
+        name: Name within the layer.
         count: Number of values.
         bitwidth: Bits per value.
-        trainable: Whether training changes it.
+        trainable: True if training changes it.
     """
 
     name: str
@@ -75,27 +75,27 @@ class WeightProfile:
 
     @property
     def fp_equivalent_memory(self) -> int:
-        """Bits of all values if each had 32."""
+        """Bits of all values at 32 bits per value."""
         return 32 * self.count
 
     @property
     def int8_fp_weights_memory(self) -> int:
-        """Bits of all values if those with more than 8 had 8."""
+        """Bits of all values at no more than 8 bits per value."""
         return min(self.bitwidth, 8) * self.count
 
     def is_bias(self) -> bool:
-        """Tell whether the weight is added and not multiplied."""
+        """Return True if the weight is a bias."""
         return "bias" in self.name
 
 
 @dataclass(frozen=True)
 class OperationProfile:
-    """Equal operations of a layer.
+    """A number of equal operations of a layer.
 
     Attributes:
-        n: How many, for one input.
+        n: Number of operations per input.
         precision: Bits of the wider operand.
-        op_type: Kind of operation: always ``"mac"``, a multiplication and an addition.
+        op_type: Kind of operation, always ``"mac"``, a multiplication and an addition.
     """
 
     n: int
@@ -104,15 +104,15 @@ class OperationProfile:
 
 
 class _Profile:
-    """Sums over the weights and operations of a layer or a model.
+    """Weights and operations of a layer or a model, with their sums.
 
     Attributes:
         name: Name of the layer or model.
-        weight_profiles: Its weights.
-        op_profiles: Its operations.
-        input_precision: Bits of its quantized inputs, or None.
-        output_shape: Shape of its outputs with -1 for unknown axes, a list of several, or None.
-        counts_macs: Whether the number of its operations is known.
+        weight_profiles: The weights.
+        op_profiles: The operations.
+        input_precision: Bits of the quantized inputs, or None.
+        output_shape: Shape of the output with -1 for unknown axes; a list for several; or None.
+        counts_macs: True if the number of operations is known.
     """
 
     name: str
@@ -129,20 +129,20 @@ class _Profile:
 
     @property
     def int8_fp_weights_memory(self) -> int:
-        """Bits of all weights if those with more than 8 had 8."""
+        """Bits of all weights at no more than 8 bits per value."""
         return sum(weight.int8_fp_weights_memory for weight in self.weight_profiles)
 
     @property
     def fp_equivalent_memory(self) -> int:
-        """Bits of all weights if each had 32."""
+        """Bits of all weights at 32 bits per value."""
         return sum(weight.fp_equivalent_memory for weight in self.weight_profiles)
 
     def weight_count(self, bitwidth: int | None = None, trainable: bool | None = None) -> int:
-        """Count weights.
+        """Count the values of the weights.
 
         Args:
-            bitwidth: Only those of so many bits.
-            trainable: Only those that are trainable, or are not.
+            bitwidth: Count only weights with this number of bits; None for all.
+            trainable: Count only trainable weights (True) or only the others (False); None for all.
         """
         return sum(
             weight.count
@@ -151,17 +151,17 @@ class _Profile:
         )
 
     def op_count(self, op_type: str | None = None, precision: int | None = None) -> int | None:
-        """Count operations for one input.
+        """Count the operations per input.
 
         Args:
             op_type: ``"mac"``.
-            precision: Only those of so many bits.
+            precision: Count only operations with this precision in bits; None for all.
 
         Returns:
-            The count, or None if it is not known for this kind of layer.
+            The count, or None if it is unknown for this kind of layer.
 
         Raises:
-            ValueError: The kind of operation is another.
+            ValueError: ``op_type`` is not ``"mac"``.
         """
         if op_type != "mac":
             raise ValueError(f"Only operations of the type 'mac' are counted. Received: op_type={op_type!r}")
@@ -171,7 +171,7 @@ class _Profile:
 
     @property
     def output_pixels(self) -> int | None:
-        """Places of one feature map of the output: 1 for a dense layer, None if unknown."""
+        """Positions of one feature map of the output: 1 for a dense layer, None if unknown."""
         shape = self.output_shape
         if not isinstance(shape, tuple) or len(shape) not in (2, 3, 4):
             return None
@@ -179,20 +179,20 @@ class _Profile:
 
     @property
     def unique_param_bidtwidths(self) -> list[int]:
-        """The bit widths of the weights, ascending, under the name that Larq gave it."""
+        """Bit widths of the weights, ascending. The name, with its misspelling, is Larq's."""
         return sorted({weight.bitwidth for weight in self.weight_profiles})
 
     @property
     def unique_op_precisions(self) -> list[int]:
-        """The precisions of the operations, ascending."""
+        """Precisions of the operations, ascending."""
         return sorted({op.precision for op in self.op_profiles})
 
     def row(self, bitwidths: Iterable[int], precisions: Iterable[int]) -> list[Any]:
-        """Return the entries of the layer table.
+        """Return one row of the layer table.
 
         Args:
-            bitwidths: Bit widths of weights, one column each.
-            precisions: Precisions of operations, one column each.
+            bitwidths: Bit widths of weights, one per column.
+            precisions: Precisions of operations, one per column.
         """
         return [
             self.name,
@@ -238,7 +238,7 @@ class LayerProfile(_Profile):
             ]
 
     def _pixels(self, layer: keras.layers.Layer) -> int | None:
-        """Return the places of one feature map, wherever the channels are."""
+        """Return the positions of one feature map, for either data format."""
         shape = self.output_shape
         if isinstance(shape, tuple) and getattr(layer, "data_format", None) == "channels_first":
             return prod(shape[2:]) if len(shape) in (3, 4) else None
@@ -246,7 +246,7 @@ class LayerProfile(_Profile):
 
 
 def _output_shape(layer: keras.layers.Layer) -> Any:
-    """Return the shape of a layer's outputs, or None if it has none or several."""
+    """Return the shape of the output, a list of shapes for several outputs, or None if it is unknown."""
     try:
         outputs = layer.output
     except (AttributeError, ValueError):
@@ -256,7 +256,7 @@ def _output_shape(layer: keras.layers.Layer) -> Any:
 
 
 def _inference_weights(layer: keras.layers.Layer) -> list[Any]:
-    """Return the weights of a layer, without those that fold into others for inference."""
+    """Return the weights of a layer without those that merge into others for inference."""
     names = {weight.name for weight in layer.weights}
     if not isinstance(layer, keras.layers.BatchNormalization):
         return list(layer.weights)
@@ -264,20 +264,20 @@ def _inference_weights(layer: keras.layers.Layer) -> list[Any]:
 
 
 def _weight(layer: keras.layers.Layer, weight: Any) -> WeightProfile:
-    """Describe one weight."""
+    """Return the profile of one weight."""
     trainable = any(weight is other for other in layer.trainable_weights)
     bitwidth = getattr(weight, "precision", None) or 32
     return WeightProfile(weight.name, prod(tuple(weight.shape)), bitwidth, trainable)
 
 
 class ModelProfile(_Profile):
-    """Weights and operations of a model, layer by layer; a model within it counts as one layer.
+    """Weights and operations of a model by layer. A nested model counts as one layer.
 
     Args:
         model: A built model.
 
     Attributes:
-        layer_profiles: The profiles of its layers, in order.
+        layer_profiles: Profiles of the layers, in order.
     """
 
     counts_macs = True
@@ -294,7 +294,7 @@ class ModelProfile(_Profile):
         self.output_shape = self.layer_profiles[-1].output_shape if self.layer_profiles else None
 
     def mac_ratio(self, precision: int) -> float:
-        """Return the part of all operations that have this precision.
+        """Return the fraction of all operations that have this precision.
 
         Args:
             precision: Bits of the wider operand.
@@ -302,10 +302,10 @@ class ModelProfile(_Profile):
         return (self.op_count("mac", precision) or 0) / max(1, self.op_count("mac") or 0)
 
     def generate_table(self, include_macs: bool = True) -> list[list[Any]]:
-        """Return the layer table: a header, a row for each layer, the totals.
+        """Return the layer table: a header, one row per layer, and the totals.
 
         Args:
-            include_macs: Whether to count operations.
+            include_macs: True to include the operations.
         """
         bitwidths = self.unique_param_bidtwidths
         precisions = self.unique_op_precisions if include_macs else []
@@ -321,10 +321,10 @@ class ModelProfile(_Profile):
         return [header, *(layer.row(bitwidths, precisions) for layer in self.layer_profiles), total]
 
     def generate_summary(self, include_macs: bool = True) -> list[list[Any]]:
-        """Return the summary table: names and values.
+        """Return the summary table: rows of a name and a value.
 
         Args:
-            include_macs: Whether to count operations.
+            include_macs: True to include the operations.
         """
         rows: list[list[Any]] = [
             ["Total params", _number_as_readable_str(self.weight_count())],
@@ -338,7 +338,7 @@ class ModelProfile(_Profile):
         return rows + self._mac_rows() if include_macs else rows
 
     def _mac_rows(self) -> list[list[Any]]:
-        """Return the rows of the summary table that count operations."""
+        """Return the rows of the summary table about operations."""
         rows = [["Number of MACs", _number_as_readable_str(self.op_count("mac") or 0)]]
         for precision, kind in ((1, "binarized"), (2, "ternarized")):
             if self.mac_ratio(precision) > 0:
@@ -351,7 +351,7 @@ class ModelProfile(_Profile):
 
 
 def _bitsize_as_str(bitsize: int) -> str:
-    """Return the name of a unit of so many bits."""
+    """Return the name of a unit by its number of bits."""
     names = {8: "byte", _KILOBYTE: "kB"}
     if bitsize not in names:
         raise NotImplementedError(f"There is no name for a unit of {bitsize} bits.")
@@ -378,17 +378,17 @@ def profile(model: keras.Model) -> ModelProfile:
 def summary(
     model: keras.Model, print_fn: Callable[[str], Any] | None = None, include_macs: bool = True
 ) -> None:
-    """Print what a model consists of: a table of its layers and one of its sums.
+    """Print a table of the layers of a model and a table of totals.
 
-    For each layer: bits of its quantized inputs, the shape of its outputs, its weights by
-    bit width, its memory (1 kB is 8 * 1024 bits), and its multiply-accumulate operations by precision, the
-    larger one of
-    its two operands. The batch normalizations count as for inference, with two values per channel.
+    The row of a layer has the bits of the quantized inputs, the shape of the output, the number of
+    weights by bit width, the memory (1 kB is 8 * 1024 bits), and the multiply-accumulate operations
+    by precision. The precision of an operation is that of its wider operand. A batch normalization
+    counts two values per channel, as in inference.
 
     Args:
         model: A built model.
-        print_fn: Called with each table; `print` if None.
-        include_macs: Whether to count operations.
+        print_fn: Function that is called with each table; None for `print`.
+        include_macs: True to include the operations.
 
     Raises:
         ValueError: The model is not built.

@@ -22,10 +22,10 @@ Predicate = Callable[[Any], bool]
 
 @utils.register_keras_custom_object
 class CaseOptimizer(Optimizer):
-    """Train each variable with the optimizer whose predicate claims it.
+    """Train each variable with the optimizer whose predicate accepts it.
 
-    Which optimizer trains which variable is decided once, when the optimizer is built, at the latest
-    at the first step. Saved files hold this decision instead of the predicates.
+    The optimizer assigns the variables to its optimizers once, when it is built, at the latest in
+    the first step. Saved files contain this assignment instead of the predicates.
 
     Example:
         ```python
@@ -36,18 +36,20 @@ class CaseOptimizer(Optimizer):
         ```
 
     Args:
-        *predicate_optimizer_pairs: A predicate, which takes a variable, and an optimizer, each.
-        default_optimizer: Trains what no predicate claims; None leaves it untrained, with a warning.
+        *predicate_optimizer_pairs: Pairs of a predicate, which takes a variable, and an optimizer.
+        default_optimizer: Optimizer for variables that no predicate accepts. If None, these
+            variables stay untrained, with a warning.
         name: Name of the optimizer.
 
     Attributes:
-        optimizers: The optimizers in the order given, the default last.
-        var_opt_mapping: For each variable, in the order of the build, the index of its optimizer, or None
-            if nothing trains it; None until built.
+        optimizers: The optimizers in the given order, with the default one last.
+        var_opt_mapping: Index of the optimizer of each variable, in the order of the build; None
+            for a variable that stays untrained. The attribute is None until the optimizer is built.
 
     Raises:
-        TypeError: A predicate is not callable, or an optimizer is none.
-        ValueError: When building: several predicates claim a variable, or one claims none.
+        TypeError: A predicate is not callable, or an optimizer is not a Keras optimizer.
+        ValueError: During the build, several predicates accept a variable, or a predicate accepts
+            none.
     """
 
     def __init__(
@@ -73,17 +75,17 @@ class CaseOptimizer(Optimizer):
 
     @property
     def variables(self) -> list[Any]:
-        """The variables of this and of all its optimizers."""
+        """The variables of this optimizer and of all optimizers in it."""
         return [*self._variables, *(v for optimizer in self.optimizers for v in optimizer.variables)]
 
     @property
     def weights(self) -> list[Any]:
-        """The state of all its optimizers, without hyperparameters."""
+        """The state of all optimizers, without hyperparameters."""
         return [weight for optimizer in self.optimizers for weight in state_of(optimizer)]
 
     @property
     def iterations(self) -> Any:
-        """The number of steps so far."""
+        """Number of steps so far."""
         return self._iterations
 
     @iterations.setter
@@ -92,13 +94,13 @@ class CaseOptimizer(Optimizer):
 
     @property
     def learning_rate(self) -> Any:
-        """There is no common one: each of the ``optimizers`` has its own."""
+        """Not available: each of the ``optimizers`` has its own learning rate."""
         raise AttributeError(
             "CaseOptimizer has no learning rate of its own. Set the one of an optimizer in its `optimizers`."
         )
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Decide which optimizer trains which variable, and build the optimizers."""
+        """Assign the variables to the optimizers and build the optimizers."""
         if self.built:
             return
         variables = list(variables)
@@ -112,7 +114,7 @@ class CaseOptimizer(Optimizer):
                 optimizer.build(own)
 
     def _compute_var_opt_mapping(self, variables: Sequence[Any]) -> list[int | None]:
-        """Ask the predicates for each variable."""
+        """Return the index of the optimizer of each variable."""
         mapping = [self._claim(variable) for variable in variables]
         for index, (_, optimizer) in enumerate(self.pred_opt_pairs):
             if index not in mapping:
@@ -120,7 +122,7 @@ class CaseOptimizer(Optimizer):
         return mapping
 
     def _claim(self, variable: Any) -> int | None:
-        """Return the index of the one optimizer that is to train a variable, or None."""
+        """Return the index of the optimizer for a variable, or None."""
         claims = [index for index, (predicate, _) in enumerate(self.pred_opt_pairs) if predicate(variable)]
         if len(claims) > 1:
             raise ValueError(f"Variable `{_name(variable)}` claimed by multiple optimizers.")
@@ -132,11 +134,11 @@ class CaseOptimizer(Optimizer):
         return None
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
-        """Let each optimizer apply the gradients of its variables.
+        """Apply the gradients of each variable with its optimizer.
 
         Args:
-            grads: Gradients, None where there is none.
-            trainable_variables: Their variables; those of the build if None.
+            grads: Gradients in the order of the variables; None for a variable without a gradient.
+            trainable_variables: The variables; None for those of the build.
         """
         variables = list(self._trainable_variables if trainable_variables is None else trainable_variables)
         if not self.built:
@@ -152,15 +154,15 @@ class CaseOptimizer(Optimizer):
         self._iterations.assign(self._iterations + 1)
 
     def save_own_variables(self, store: Any) -> None:
-        """Write the number of steps; the optimizers within write their own variables."""
+        """Save the number of steps. The optimizers save their own variables."""
         store["0"] = ops.convert_to_numpy(self._iterations)
 
     def load_own_variables(self, store: Any) -> None:
-        """Read the number of steps; the optimizers within read their own variables."""
+        """Load the number of steps. The optimizers load their own variables."""
         self._iterations.assign(store["0"])
 
     def get_config(self) -> dict[str, Any]:
-        """Return the optimizers and their variables; predicates cannot be written down."""
+        """Return the optimizers and the assignment of variables. Predicates cannot be saved."""
         return {
             "name": self.name,
             "optimizer_configs": [keras.optimizers.serialize(o) for _, o in self.pred_opt_pairs],
@@ -172,11 +174,11 @@ class CaseOptimizer(Optimizer):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> CaseOptimizer:
-        """Make an optimizer from what `get_config` returned.
+        """Return an optimizer from the output of `get_config`.
 
         Args:
-            config: Its arguments.
-            custom_objects: Further names of optimizers.
+            config: The constructor arguments.
+            custom_objects: Additional classes of optimizers by name.
         """
         config = copy.deepcopy(config)
 
@@ -195,12 +197,12 @@ class CaseOptimizer(Optimizer):
 
 
 def _claims_nothing(_: Any) -> bool:
-    """Stand for a predicate that was not saved."""
+    """Replace a predicate that was not saved; it accepts no variable."""
     return False
 
 
 def _check_pair(index: int, predicate: Any, optimizer: Any) -> None:
-    """Refuse what is not a predicate with an optimizer."""
+    """Raise TypeError unless the arguments are a predicate and an optimizer."""
     if not callable(predicate):
         raise TypeError(
             f"Expected a callable at `predicate_optimizer_pairs[{index}][0]`, not {type(predicate).__name__}."
@@ -213,5 +215,5 @@ def _check_pair(index: int, predicate: Any, optimizer: Any) -> None:
 
 
 def _name(variable: Any) -> str:
-    """Return how messages call a variable."""
+    """Return the name of a variable for messages."""
     return str(getattr(variable, "path", variable.name))

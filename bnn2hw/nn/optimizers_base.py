@@ -1,5 +1,5 @@
 # mypy: allow-subclassing-any
-"""What our optimizers share: the part of Keras 2's interface that Keras 3 left out."""
+"""Base class of the optimizers, with methods of Keras 2 that Keras 3 does not have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Optimizer(keras.optimizers.Optimizer):
 
     @property
     def weights(self) -> list[Any]:
-        """The state without hyperparameters: the number of steps, and what is kept for each variable."""
+        """The state without hyperparameters: the number of steps, and the state of each variable."""
         return state_of(self)
 
     def minimize(
@@ -23,13 +23,13 @@ class Optimizer(keras.optimizers.Optimizer):
         """Compute the gradients of a loss and apply them.
 
         Args:
-            loss: A function without arguments that returns the loss, or the loss itself, with its tape.
-            var_list: The variables to train, Keras's or TensorFlow's, or a function that returns them.
-            tape: The `tf.GradientTape` that recorded a loss which is no function.
+            loss: A function without arguments that returns the loss, or the loss as a tensor.
+            var_list: Keras or TensorFlow variables to train, or a function that returns them.
+            tape: The `tf.GradientTape` that recorded the loss, if ``loss`` is a tensor.
 
         Raises:
             RuntimeError: The backend is not TensorFlow.
-            ValueError: The loss is no function and there is no tape.
+            ValueError: ``loss`` is a tensor and ``tape`` is None.
         """
         if keras.backend.backend() != "tensorflow":
             raise RuntimeError("`minimize` needs the TensorFlow backend; use `apply` with gradients.")

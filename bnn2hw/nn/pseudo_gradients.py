@@ -1,10 +1,10 @@
 # mypy: allow-untyped-decorators
-"""Quantizing functions with the gradients that training uses in place of their own.
+"""Quantizing functions with pseudo-gradients.
 
-A step function has a derivative of 0 wherever it has one, so nothing below it would ever learn.
-Each function here is exact on the forward pass and hands a chosen *pseudo-gradient* back. They are written
-with
-`keras.ops.custom_gradient`, thus run on every backend, and take tensors or Keras variables.
+The derivative of a step function is 0 wherever it exists, so layers below it would never learn.
+Each function of this module computes the exact step in the forward pass and returns a chosen
+*pseudo-gradient* in the backward pass. The functions use `keras.ops.custom_gradient`, so they run on
+every backend. They take tensors and Keras variables.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Gradient = Callable[[Any], Any]
 
 
 def _layer_if_symbolic(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function take the symbolic tensors of functional models: its quantizer becomes a layer."""
+    """Extend a function to symbolic tensors of functional models by calling its quantizer layer."""
 
     @functools.wraps(function)
     def call(x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -35,11 +35,11 @@ def _layer_if_symbolic(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_gradient(forward: Callable[[Any], Any], backward: Callable[[Any, Any], Any], x: Any) -> Any:
-    """Evaluate ``forward(x)`` with ``backward(x, upstream)`` as its vector-Jacobian product.
+    """Evaluate ``forward(x)`` with ``backward(x, upstream)`` as vector-Jacobian product.
 
     Args:
-        forward: The function of the forward pass.
-        backward: Takes ``x`` and the upstream gradient, returns the gradient for ``x``.
+        forward: Function for the forward pass.
+        backward: Function from ``x`` and the upstream gradient to the gradient of ``x``.
         x: A tensor or variable of any shape.
     """
 
@@ -54,7 +54,7 @@ def with_gradient(forward: Callable[[Any], Any], backward: Callable[[Any, Any], 
 
 
 def _clipped(clip_value: float | None) -> Callable[[Any, Any], Any]:
-    """Return the straight-through gradient: upstream where ``abs(x) <= clip_value``, else 0."""
+    """Return the straight-through gradient: the upstream gradient where ``abs(x) <= clip_value``, else 0."""
     if clip_value is None:
         return lambda _, upstream: upstream
     return lambda x, upstream: ops.where(ops.abs(x) <= clip_value, upstream, ops.zeros_like(upstream))
@@ -64,14 +64,14 @@ def _clipped(clip_value: float | None) -> Callable[[Any, Any], Any]:
 @utils.set_precision(1)
 @_layer_if_symbolic
 def ste_sign(x: Any, clip_value: float | None = 1.0) -> Any:
-    r"""Sign with the straight-through gradient; see `bnn2hw.nn.quantizers.SteSign`.
+    r"""Return the sign, with the straight-through gradient; see `bnn2hw.nn.quantizers.SteSign`.
 
     Args:
         x: A float tensor of any shape.
-        clip_value: The gradient passes where \\(|x| \leq\\) ``clip_value``; everywhere if None.
+        clip_value: Largest magnitude with a gradient; None for no limit.
 
     Returns:
-        A tensor like ``x`` with values in {-1, 1}; both zeros give +1.
+        A tensor like ``x`` with values in {-1, 1}; 0.0 and -0.0 give +1.
     """
     return with_gradient(math.sign, _clipped(clip_value), x)
 
@@ -80,13 +80,13 @@ def ste_sign(x: Any, clip_value: float | None = 1.0) -> Any:
 @utils.set_precision(1)
 @_layer_if_symbolic
 def approx_sign(x: Any) -> Any:
-    """Sign with a triangular gradient; see `bnn2hw.nn.quantizers.ApproxSign`.
+    """Return the sign, with a triangular gradient; see `bnn2hw.nn.quantizers.ApproxSign`.
 
     Args:
         x: A float tensor of any shape.
 
     Returns:
-        A tensor like ``x`` with values in {-1, 1}; both zeros give +1.
+        A tensor like ``x`` with values in {-1, 1}; 0.0 and -0.0 give +1.
     """
 
     def backward(tensor: Any, upstream: Any) -> Any:
@@ -100,14 +100,14 @@ def approx_sign(x: Any) -> Any:
 @utils.set_precision(1)
 @_layer_if_symbolic
 def swish_sign(x: Any, beta: float = 5.0) -> Any:
-    """Sign with the gradient of the SignSwish function; see `bnn2hw.nn.quantizers.SwishSign`.
+    """Return the sign, with the gradient of SignSwish; see `bnn2hw.nn.quantizers.SwishSign`.
 
     Args:
         x: A float tensor of any shape.
-        beta: Steepness of the function whose gradient is taken.
+        beta: Steepness of SignSwish.
 
     Returns:
-        A tensor like ``x`` with values in {-1, 1}; both zeros give +1.
+        A tensor like ``x`` with values in {-1, 1}; 0.0 and -0.0 give +1.
     """
 
     def backward(tensor: Any, upstream: Any) -> Any:
@@ -121,14 +121,14 @@ def swish_sign(x: Any, beta: float = 5.0) -> Any:
 @utils.set_precision(1)
 @_layer_if_symbolic
 def ste_heaviside(x: Any, clip_value: float | None = 1.0) -> Any:
-    r"""Unit step with the straight-through gradient; see `bnn2hw.nn.quantizers.SteHeaviside`.
+    r"""Return the unit step, with the straight-through gradient; see `bnn2hw.nn.quantizers.SteHeaviside`.
 
     Args:
         x: A float tensor of any shape.
-        clip_value: The gradient passes where \\(|x| \leq\\) ``clip_value``; everywhere if None.
+        clip_value: Largest magnitude with a gradient; None for no limit.
 
     Returns:
-        A tensor like ``x`` with values in {0, 1}; both zeros give 0.
+        A tensor like ``x`` with values in {0, 1}; 0.0 and -0.0 give 0.
     """
     return with_gradient(math.heaviside, _clipped(clip_value), x)
 
@@ -142,16 +142,17 @@ def ste_tern(
     ternary_weight_networks: bool = False,
     clip_value: float | None = 1.0,
 ) -> Any:
-    r"""Three-valued sign with the straight-through gradient; see `bnn2hw.nn.quantizers.SteTern`.
+    r"""Return -1, 0 or 1, with the straight-through gradient; see `bnn2hw.nn.quantizers.SteTern`.
 
     Args:
         x: A float tensor of any shape.
-        threshold_value: Values nearer to 0 than this become 0; used if not ``ternary_weight_networks``.
-        ternary_weight_networks: Take \\(0.7 \cdot \mathrm{mean}(|x|)\\) as the threshold instead.
-        clip_value: The gradient passes where \\(|x| \leq\\) ``clip_value``; everywhere if None.
+        threshold_value: Values of a smaller magnitude become 0; ignored if
+            ``ternary_weight_networks``.
+        ternary_weight_networks: True to use \\(0.7 \cdot \mathrm{mean}(|x|)\\) as threshold.
+        clip_value: Largest magnitude with a gradient; None for no limit.
 
     Returns:
-        A tensor like ``x`` with values in {-1, 0, 1}; at the threshold itself the outer value.
+        A tensor like ``x`` with values in {-1, 0, 1}; a value at the threshold gives -1 or 1.
     """
 
     def forward(tensor: Any) -> Any:
@@ -162,7 +163,7 @@ def ste_tern(
 
 
 def _mean_threshold(x: Any) -> Any:
-    """Return 0.7 times the mean magnitude, summed first as the paper writes it."""
+    """Return 0.7 times the mean magnitude, in the order of operations of the paper."""
     return 0.7 * ops.sum(ops.abs(x)) / ops.cast(ops.size(x), x.dtype)
 
 
@@ -170,14 +171,15 @@ def _mean_threshold(x: Any) -> Any:
 @utils.set_precision(1)
 @_layer_if_symbolic
 def magnitude_aware_sign(x: Any, clip_value: float | None = 1.0) -> Any:
-    r"""Sign times the mean magnitude of each output channel; see `bnn2hw.nn.quantizers.MagnitudeAwareSign`.
+    r"""Return the sign times the mean magnitude of its channel; see `bnn2hw.nn.quantizers.MagnitudeAwareSign`.
 
     Args:
         x: A float tensor whose last axis counts output channels.
-        clip_value: The gradient passes where \\(|x| \leq\\) ``clip_value``; everywhere if None.
+        clip_value: Largest magnitude with a gradient; None for no limit.
 
     Returns:
-        A tensor like ``x`` with the values \\(\pm s_c\\) in channel c; both zeros give \\(+s_c\\).
+        A tensor like ``x`` with the values \\(\pm s_c\\) in channel c; 0.0 and -0.0 give
+        \\(+s_c\\).
     """
     x = ops.convert_to_tensor(x)
     scale = ops.stop_gradient(ops.mean(ops.abs(x), axis=list(range(len(x.shape) - 1))))
@@ -185,7 +187,7 @@ def magnitude_aware_sign(x: Any, clip_value: float | None = 1.0) -> Any:
 
 
 def dorefa_activations(x: Any, k_bit: int = 2) -> Any:
-    r"""Round to \\(2^k\\) equal steps between 0 and 1; see `bnn2hw.nn.quantizers.DoReFa`.
+    r"""Round to \\(2^k\\) levels between 0 and 1; see `bnn2hw.nn.quantizers.DoReFa`.
 
     Args:
         x: A float tensor of any shape.
@@ -204,10 +206,10 @@ def dorefa_activations(x: Any, k_bit: int = 2) -> Any:
 
 
 def dorefa_weights(x: Any, k_bit: int = 2) -> Any:
-    r"""Squash by tanh, norm by the largest, round to \\(2^k\\) steps; see `bnn2hw.nn.quantizers.DoReFa`.
+    r"""Apply tanh, divide by the largest magnitude, round to \\(2^k\\) levels; see `bnn2hw.nn.quantizers.DoReFa`.
 
     Args:
-        x: A float tensor of any shape: all the weights of a layer.
+        x: A float tensor of any shape with all weights of a layer.
         k_bit: Bits per value.
 
     Returns:
@@ -241,6 +243,6 @@ BY_NAME: dict[str, Callable[..., Any]] = {
     "ste_tern": ste_tern,
     "swish_sign": swish_sign,
 }
-"""The functions under the names by which their quantizers are known."""
+"""The functions by the names of their quantizers."""
 
 utils.teach_keras("activations", BY_NAME)

@@ -1,5 +1,5 @@
 # mypy: allow-subclassing-any
-"""Variables that are stored latent and read quantized."""
+"""Variables that store latent values and return quantized values when they are read."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ Reader = Callable[[Any], Any]
 Wrapper = Callable[[Any, Reader | None, int | None], "QuantizedVariable"]
 
 _WRAPPERS: list[Wrapper] = []
-"""Wrappers of variables that are not Keras's own; see `register_wrapper`."""
+"""Wrappers for native variables of the Keras backend; see `register_wrapper`."""
 
 
 class QuantizedVariable:
-    """A variable whose value is quantized inside a `bnn2hw.nn.context.quantized_scope`.
+    """A variable that returns its quantized value inside a `bnn2hw.nn.context.quantized_scope`.
 
-    Outside of a scope it is the latent variable, which optimizers update and constraints clip.
-    Assignments always act on the latent value. There is one kind for Keras's variables, of which the layers
-    make their
-    kernels, and one for TensorFlow's own.
+    Outside a scope it returns the latent value, which optimizers update and constraints clip.
+    Assignments always change the latent value. One subclass wraps Keras variables, which the layers
+    use for their kernels. Another one wraps native TensorFlow variables.
 
     Attributes:
-        quantizer: Takes the latent tensor, returns the quantized one; None leaves it as it is.
+        quantizer: Function from the latent tensor to the quantized one; None for no quantization.
         precision: Bits per value, or None if unknown.
     """
 
@@ -36,7 +35,7 @@ class QuantizedVariable:
     precision: int | None
 
     def _set_quantizer(self, quantizer: Reader | None, precision: int | None) -> None:
-        """Check and keep the quantizer."""
+        """Check and store the quantizer and the precision."""
         if quantizer is not None and not callable(quantizer):
             raise ValueError(f"`quantizer` must be `callable` or `None`. Received: quantizer={quantizer!r}")
         if precision is not None and not isinstance(precision, int):
@@ -47,14 +46,14 @@ class QuantizedVariable:
         self.precision = precision if precision is not None else getattr(quantizer, "precision", None)
 
     def _read(self, latent: Any) -> Any:
-        """Return what a reader sees of a latent value at this point."""
+        """Return a latent value as a reader gets it at this point: quantized or not."""
         if self.quantizer is None or not context.should_quantize():
             return latent
         with context.quantized_scope(False):
             return self.quantizer(ops.convert_to_tensor(latent))
 
     def _described(self) -> str:
-        """Return quantizer and precision as text."""
+        """Return the quantizer and the precision as text."""
         name = getattr(self.quantizer, "__name__", None) or type(self.quantizer).__name__
         return f"quantizer={name if self.quantizer else None}, precision={self.precision}"
 
@@ -62,15 +61,15 @@ class QuantizedVariable:
     def from_variable(
         variable: Any, quantizer: Reader | None = None, precision: int | None = None
     ) -> QuantizedVariable:
-        """Wrap a variable, which stays the latent one.
+        """Wrap a variable, which becomes the latent variable.
 
         Args:
-            variable: A `keras.Variable`, or a `tf.Variable`, one of a distribution strategy included.
-            quantizer: Takes the latent tensor, returns the quantized one.
-            precision: Bits per value; taken from the quantizer if None.
+            variable: A `keras.Variable` or a `tf.Variable`, also one of a distribution strategy.
+            quantizer: Function from the latent tensor to the quantized one.
+            precision: Bits per value; None to take the precision of the quantizer.
 
         Raises:
-            ValueError: An argument is of another type.
+            ValueError: An argument has another type.
         """
         if isinstance(variable, keras.Variable):
             return KerasQuantizedVariable(
@@ -86,12 +85,12 @@ class QuantizedVariable:
 
 
 class KerasQuantizedVariable(QuantizedVariable, keras.Variable):
-    """A Keras variable that is read quantized inside a scope; see `QuantizedVariable`.
+    """A Keras variable that returns quantized values inside a scope; see `QuantizedVariable`.
 
     Args:
         initializer: A value, or a callable with the arguments ``shape`` and ``dtype``.
-        quantizer: Takes the latent tensor, returns the quantized one; None leaves it as it is.
-        precision: Bits per value; taken from the quantizer if None.
+        quantizer: Function from the latent tensor to the quantized one; None for no quantization.
+        precision: Bits per value; None to take the precision of the quantizer.
         **kwargs: Arguments of `keras.Variable`.
     """
 
@@ -108,7 +107,7 @@ class KerasQuantizedVariable(QuantizedVariable, keras.Variable):
 
     @property
     def value(self) -> Any:
-        """The tensor or native variable: quantized inside a quantized scope, latent outside."""
+        """The quantized value inside a quantized scope, else the latent value."""
         return self._read(super().value)
 
     def assign_add(self, value: Any) -> Any:
@@ -130,9 +129,9 @@ class KerasQuantizedVariable(QuantizedVariable, keras.Variable):
 
 
 def register_wrapper(wrapper: Wrapper) -> None:
-    """Let `QuantizedVariable.from_variable` wrap the native variables of Keras's backend.
+    """Register the wrapper with which `QuantizedVariable.from_variable` wraps native variables.
 
     Args:
-        wrapper: Takes the variable, the quantizer and the precision, as `from_variable` does.
+        wrapper: Function with the parameters of `from_variable`.
     """
     _WRAPPERS.append(wrapper)

@@ -1,25 +1,24 @@
 # mypy: allow-subclassing-any, allow-untyped-decorators
-r"""Quantizers: layers that reduce their input to a few values and give training a gradient for it.
+r"""Quantizers: layers that reduce their input to a few values and define a gradient for training.
 
-A quantizer may be named by its string (``"ste_sign"``), made as an object (``SteSign(clip_value=1.25)``),
-called as a
-function (`ste_sign`), or be any callable or Keras layer of your own, with trainable weights if it
-needs them. Each serves as ``input_quantizer``, as ``kernel_quantizer`` and as an activation.
+Write a quantizer as a string (``"ste_sign"``), as an object (``SteSign(clip_value=1.25)``) or as a
+function (`ste_sign`). Any callable or Keras layer of your own works too, also one with trainable
+weights. Use a quantizer as ``input_quantizer``, as ``kernel_quantizer`` or as an activation.
 
 | class | name | values | at 0 | pseudo-gradient |
 | --- | --- | --- | --- | --- |
 | `SteSign` | ``ste_sign`` | -1, 1 | 1 | 1 inside the clip value |
 | `ApproxSign` | ``approx_sign`` | -1, 1 | 1 | a triangle |
-| `SwishSign` | ``swish_sign`` | -1, 1 | 1 | of the SignSwish function |
+| `SwishSign` | ``swish_sign`` | -1, 1 | 1 | derivative of SignSwish |
 | `SteHeaviside` | ``ste_heaviside`` | 0, 1 | 0 | 1 inside the clip value |
 | `MagnitudeAwareSign` | ``magnitude_aware_sign`` | -s, s | s | s inside the clip value |
 | `SteTern` | ``ste_tern`` | -1, 0, 1 | 0 | 1 inside the clip value |
 | `DoReFa` | ``dorefa_quantizer`` | k-bit steps | 0 | 1 inside [0, 1] |
-| `NoOp` | | all | 0 | 1 |
+| `NoOp` | | unchanged | 0 | 1 |
 
-All of these take ``metrics=["flip_ratio"]`` to keep a `bnn2hw.nn.metrics.FlipRatio` of their outputs;
-without it a kernel
-quantizer takes the metrics of the open `bnn2hw.nn.context.metrics_scope`.
+Each of them takes ``metrics=["flip_ratio"]`` to record a `bnn2hw.nn.metrics.FlipRatio` of its
+outputs. Without that argument, a kernel quantizer takes the metrics of the open
+`bnn2hw.nn.context.metrics_scope`.
 """
 
 from __future__ import annotations
@@ -76,10 +75,10 @@ class SteSign(ClippedQuantizer):
     \\[ q(x) = \begin{cases} -1 & x < 0 \\\ 1 & x \geq 0 \end{cases} \qquad
     \frac{\partial q}{\partial x} := \begin{cases} 1 & |x| \leq c \\\ 0 & |x| > c \end{cases} \\]
 
-    Both zeros give +1. c is ``clip_value``; the interval is closed.
+    0.0 and -0.0 give +1. c is ``clip_value``.
 
     Args:
-        clip_value: Magnitude up to which the gradient passes; None lets it pass everywhere.
+        clip_value: Largest magnitude with a gradient; None for no limit.
         **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
 
     References:
@@ -100,7 +99,7 @@ class ApproxSign(MeasuredQuantizer):
     \\[ q(x) = \begin{cases} -1 & x < 0 \\\ 1 & x \geq 0 \end{cases} \qquad
     \frac{\partial q}{\partial x} := \begin{cases} 2 - 2|x| & |x| \leq 1 \\\ 0 & |x| > 1 \end{cases} \\]
 
-    Both zeros give +1; the gradient is 2 there.
+    0.0 and -0.0 give +1, with a gradient of 2.
 
     Args:
         **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
@@ -123,10 +122,10 @@ class SteHeaviside(ClippedQuantizer):
     \\[ q(x) = \begin{cases} 0 & x \leq 0 \\\ 1 & x > 0 \end{cases} \qquad
     \frac{\partial q}{\partial x} := \begin{cases} 1 & |x| \leq c \\\ 0 & |x| > c \end{cases} \\]
 
-    Both zeros give 0. Its outputs are an AND network's, not an XNOR network's.
+    0.0 and -0.0 give 0. c is ``clip_value``. A product of such values is an AND, not an XNOR.
 
     Args:
-        clip_value: Magnitude up to which the gradient passes; None lets it pass everywhere.
+        clip_value: Largest magnitude with a gradient; None for no limit.
         **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
     """
 
@@ -144,10 +143,10 @@ class SwishSign(MeasuredQuantizer):
     \\[ q(x) = \begin{cases} -1 & x < 0 \\\ 1 & x \geq 0 \end{cases} \qquad
     \frac{\partial q}{\partial x} := \frac{\beta (2 - \beta x \tanh(\beta x / 2))}{1 + \cosh(\beta x)} \\]
 
-    Both zeros give +1; the gradient is \\(\beta\\) there and slightly negative further out.
+    0.0 and -0.0 give +1, with a gradient of \\(\beta\\). The gradient becomes slightly negative for large |x|.
 
     Args:
-        beta: Steepness: the larger, the nearer to the sign.
+        beta: Steepness; a larger value approximates the sign more closely.
         **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
 
     References:
@@ -164,7 +163,7 @@ class SwishSign(MeasuredQuantizer):
         return swish_sign(inputs, self.beta)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal quantizer."""
+        """Return the constructor arguments of an equal quantizer."""
         return {**super().get_config(), "beta": self.beta}
 
 
@@ -176,10 +175,11 @@ class MagnitudeAwareSign(ClippedQuantizer):
     \\[ q(x)_{..c} = s_c \, \mathrm{sign}(x_{..c}), \quad s_c = \mathrm{mean}(|x_{..c}|) \qquad
     \frac{\partial q}{\partial x} := \begin{cases} s_c & |x| \leq c \\\ 0 & |x| > c \end{cases} \\]
 
-    Both zeros give \\(+s_c\\); no gradient flows through \\(s_c\\). c is the last axis.
+    0.0 and -0.0 give \\(+s_c\\). No gradient flows through \\(s_c\\). The index c counts the last axis; the bound
+    c of the gradient is ``clip_value``.
 
     Args:
-        clip_value: Magnitude up to which the gradient passes; None lets it pass everywhere.
+        clip_value: Largest magnitude with a gradient; None for no limit.
         **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
 
     References:
@@ -200,14 +200,13 @@ class SteTern(ClippedQuantizer):
     \\[ q(x) = \begin{cases} 1 & x \geq \Delta \\\ 0 & |x| < \Delta \\\ -1 & x \leq -\Delta \end{cases} \qquad
     \frac{\partial q}{\partial x} := \begin{cases} 1 & |x| \leq c \\\ 0 & |x| > c \end{cases} \\]
 
-    \\(\Delta\\) is ``threshold_value``, or for ternary weight networks \\(\frac{0.7}{n} \sum |x_i|\\); no
-    gradient
-    flows through it. Zero gives 0.
+    \\(\Delta\\) is ``threshold_value``, or for ternary weight networks
+    \\(\frac{0.7}{n} \sum |x_i|\\). No gradient flows through \\(\Delta\\). c is ``clip_value``.
 
     Args:
         threshold_value: \\(\Delta\\), if ``ternary_weight_networks`` is false.
-        ternary_weight_networks: Whether to compute \\(\Delta\\) from the values.
-        clip_value: Magnitude up to which the gradient passes; None lets it pass everywhere.
+        ternary_weight_networks: True to compute \\(\Delta\\) from the values.
+        clip_value: Largest magnitude with a gradient; None for no limit.
         **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
 
     References:
@@ -231,7 +230,7 @@ class SteTern(ClippedQuantizer):
         return ste_tern(inputs, self.threshold_value, self.ternary_weight_networks, self.clip_value)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal quantizer."""
+        """Return the constructor arguments of an equal quantizer."""
         own = {
             "threshold_value": self.threshold_value,
             "ternary_weight_networks": self.ternary_weight_networks,
@@ -242,21 +241,20 @@ class SteTern(ClippedQuantizer):
 @utils.register_alias("dorefa_quantizer")
 @utils.register_keras_custom_object
 class DoReFa(MeasuredQuantizer):
-    r"""Round to k bits, activations on [0, 1], weights on [-1, 1].
+    r"""Round activations in [0, 1] or weights in [-1, 1] to k bits.
 
-    With \\(n = 2^k - 1\\) and rounding to the nearest, ties to even, activations become
+    With \\(n = 2^k - 1\\) and rounding to the nearest level, ties to even, activations become
 
     \\[ q(x) = \frac{1}{n} \mathrm{round}(n \, \mathrm{clip}(x, 0, 1)) \qquad
     \frac{\partial q}{\partial x} := \begin{cases} 1 & 0 \leq x \leq 1 \\\ 0 & \text{else} \end{cases} \\]
 
-    and weights, where M is the largest \\(|\tanh w|\\) of all and treated as a constant,
+    and weights, where the constant M is the largest \\(|\tanh w|\\) of the layer, become
 
     \\[ q(w) = \frac{2}{n} \mathrm{round}\left(n \left(\frac{\tanh w}{2M} + \frac12\right)\right) - 1 \qquad
     \frac{\partial q}{\partial w} := \frac{1 - \tanh^2 w}{M} \\]
 
-    As activation 0 gives 0. As weight 0 lies between two levels (n is odd) and is rounded to the even one:
-    +1/3
-    for two bits.
+    An activation of 0 gives 0. A weight of 0 is halfway between two levels, because n is odd, and
+    rounds to the even one: +1/3 for two bits.
 
     Args:
         k_bit: Bits per value.
@@ -264,7 +262,7 @@ class DoReFa(MeasuredQuantizer):
         **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: The mode is neither of the two.
+        ValueError: ``mode`` is not ``"activations"`` or ``"weights"``.
 
     References:
         [DoReFa-Net](https://arxiv.org/abs/1606.06160), Zhou et al., 2016, section 2.3
@@ -277,7 +275,7 @@ class DoReFa(MeasuredQuantizer):
         super().__init__(**kwargs)
 
     def _function(self) -> Callable[[Any, int], Any]:
-        """Return the quantizing function of the mode."""
+        """Return the quantizing function for ``mode``."""
         functions = {"activations": dorefa_activations, "weights": dorefa_weights}
         if self.mode not in functions:
             raise ValueError(
@@ -289,7 +287,7 @@ class DoReFa(MeasuredQuantizer):
         return self._function()(inputs, self.precision or 0)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal quantizer."""
+        """Return the constructor arguments of an equal quantizer."""
         return {**super().get_config(), "k_bit": self.precision, "mode": self.mode}
 
 
@@ -299,11 +297,11 @@ QuantizerType = Quantizer | Callable[[Any], Any]
 
 
 def serialize(quantizer: QuantizerType, use_legacy_format: bool = False) -> Any:
-    """Describe a quantizer as plain data.
+    """Return a quantizer as plain data.
 
     Args:
         quantizer: A quantizer object or a registered function.
-        use_legacy_format: Write only ``class_name`` and ``config``, as Keras 2 did.
+        use_legacy_format: True to return only ``class_name`` and ``config``, as Keras 2 does.
     """
     config = keras.saving.serialize_keras_object(quantizer)
     if use_legacy_format:
@@ -314,12 +312,12 @@ def serialize(quantizer: QuantizerType, use_legacy_format: bool = False) -> Any:
 def deserialize(
     config: Any, custom_objects: dict[str, Any] | None = None, use_legacy_format: bool = False
 ) -> Any:
-    """Make a quantizer from a name or from what `serialize` wrote.
+    """Return a quantizer from its name or from the output of `serialize`.
 
     Args:
         config: A name, or a dictionary with at least ``class_name`` and ``config``.
-        custom_objects: Further names that may occur.
-        use_legacy_format: Accepted for Larq's sake; both formats are always recognized.
+        custom_objects: Additional classes and functions by name.
+        use_legacy_format: Ignored, and accepted because Larq has it. Both formats are recognized.
 
     Raises:
         ValueError: The quantizer is unknown.
@@ -334,12 +332,12 @@ def deserialize(
 
 
 def _find(name: str, custom_objects: dict[str, Any]) -> Any:
-    """Return the class or function that is known under a name, or None."""
+    """Return the class or function that is registered under a name, or None."""
     return custom_objects.get(name) or keras.saving.get_registered_object(name) or globals().get(name)
 
 
 def _by_name(name: str, custom_objects: dict[str, Any]) -> Any:
-    """Make the quantizer of a name."""
+    """Return the quantizer with a name."""
     target = _find(name, custom_objects)
     if isinstance(target, type) and target is not NoOp:
         return target()
@@ -353,13 +351,14 @@ def _by_name(name: str, custom_objects: dict[str, Any]) -> Any:
 
 
 def get(identifier: Any) -> Any:
-    """Return the quantizer that an argument means.
+    """Return the quantizer that an identifier refers to.
 
     Args:
-        identifier: None, a name, what `serialize` wrote, or a callable, which is returned as it is.
+        identifier: None, a name, the output of `serialize`, or a callable, which is returned
+            unchanged.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: The identifier has another type, or the name is unknown.
     """
     if identifier is None:
         return None
@@ -371,13 +370,13 @@ def get(identifier: Any) -> Any:
 
 
 def get_kernel_quantizer(identifier: Any) -> Any:
-    """Return the quantizer that an argument means, with the metrics of the open scope.
+    """Return the quantizer that an identifier refers to, with the metrics of the open scope.
 
     Args:
         identifier: As for `get`.
 
     Raises:
-        ValueError: The identifier means nothing.
+        ValueError: As for `get`.
     """
     quantizer = get(identifier)
     if isinstance(quantizer, MeasuredQuantizer) and quantizer._custom_metrics is None:

@@ -1,5 +1,5 @@
 # mypy: allow-subclassing-any, allow-untyped-decorators
-"""The base of quantizers, those with metrics, those with a clip value, and the one that changes nothing."""
+"""Base classes of quantizers, and the quantizer that changes nothing."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bnn2hw.nn.metrics import FlipRatio
 
 
 class Quantizer(keras.layers.Layer):
-    """Base of quantizers: a layer whose output has the shape and dtype of its input.
+    """Base class of quantizers: a layer whose output has the shape and dtype of its input.
 
     Attributes:
-        precision: Bits per output value, or None if unknown; `bnn2hw.nn.models.summary` and the
+        precision: Bits per output value, or None if unknown. `bnn2hw.nn.models.summary` and the
             optimizers read it.
     """
 
@@ -26,18 +26,18 @@ class Quantizer(keras.layers.Layer):
         super().__init__(**{"autocast": False, **kwargs})
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> Sequence[int | None]:
-        """Return the input's shape."""
+        """Return the shape of the input."""
         return input_shape
 
 
 class MeasuredQuantizer(Quantizer):
-    """A quantizer that can keep metrics of its outputs.
+    """A quantizer that can record metrics of its outputs.
 
-    Their variables are the metrics' own; the quantizer has no weights.
+    The variables belong to the metrics; the quantizer itself has no weights.
 
     Args:
-        metrics: Metrics to keep, ``["flip_ratio"]`` or none; None takes those of the open
-            `bnn2hw.nn.context.metrics_scope` if this is a kernel quantizer.
+        metrics: Metrics to record: ``["flip_ratio"]``, or ``[]`` for none. If None, a kernel
+            quantizer takes the metrics of the open `bnn2hw.nn.context.metrics_scope`.
         **kwargs: Arguments of `keras.layers.Layer`.
     """
 
@@ -46,14 +46,14 @@ class MeasuredQuantizer(Quantizer):
         super().__init__(**kwargs)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
-        """Make the metrics for values of this shape."""
+        """Create the metrics for values of this shape."""
         if "flip_ratio" in (self._custom_metrics or ()):
             self.flip_ratio = FlipRatio(name=f"flip_ratio/{self.name}")
             self.flip_ratio.build(input_shape)
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        """Quantize, and show the result to the metrics."""
+        """Quantize the inputs and update the metrics with the result."""
         outputs = self._quantize(inputs)
         if hasattr(self, "flip_ratio"):
             self.flip_ratio.update_state(outputs)
@@ -65,10 +65,10 @@ class MeasuredQuantizer(Quantizer):
 
 
 class ClippedQuantizer(MeasuredQuantizer):
-    """A quantizer whose straight-through gradient ends at a clip value.
+    """A quantizer with a straight-through gradient that is 0 beyond a clip value.
 
     Args:
-        clip_value: Magnitude up to which the gradient passes; None lets it pass everywhere.
+        clip_value: Largest magnitude with a gradient; None for no limit.
         **kwargs: ``metrics``, and the arguments of `keras.layers.Layer`.
     """
 
@@ -77,17 +77,17 @@ class ClippedQuantizer(MeasuredQuantizer):
         super().__init__(**kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal quantizer."""
+        """Return the constructor arguments of an equal quantizer."""
         return {**super().get_config(), "clip_value": self.clip_value}
 
 
 @utils.register_keras_custom_object
 class NoOp(MeasuredQuantizer):
-    r"""Change nothing, but declare how many bits a value has.
+    r"""Return the input unchanged and declare its number of bits.
 
     \\[ q(x) = x, \qquad \frac{\partial q}{\partial x} = 1, \qquad q(0) = 0 \\]
 
-    It marks variables that an optimizer like `bnn2hw.nn.optimizers.Bop` keeps binary by itself.
+    Use it for variables that an optimizer such as `bnn2hw.nn.optimizers.Bop` keeps binary.
 
     Args:
         precision: Bits per value.
@@ -102,5 +102,5 @@ class NoOp(MeasuredQuantizer):
         return inputs
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that make an equal quantizer."""
+        """Return the constructor arguments of an equal quantizer."""
         return {**super().get_config(), "precision": self.precision}

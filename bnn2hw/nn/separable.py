@@ -13,25 +13,26 @@ from bnn2hw.nn.layers_base import PaddedConvolution, QuantizedLayer, arguments
 
 @utils.register_keras_custom_object
 class QuantDepthwiseConv2D(QuantizedLayer, PaddedConvolution, keras.layers.DepthwiseConv2D):
-    """A convolution of each channel for itself along two axes, with quantized input and kernel.
+    """A convolution along two axes, separate for each channel, with quantized input and kernel.
 
-    The kernel has the shape ``(*kernel_size, channels, depth_multiplier)``. Arguments that are not
-    named here are those of `keras.layers.DepthwiseConv2D`.
+    The kernel has the shape ``(*kernel_size, channels, depth_multiplier)``. All other arguments are
+    those of `keras.layers.DepthwiseConv2D`.
 
     Args:
-        kernel_size: Size of the window, one number or one per axis.
-        pad_values: The value that ``"same"`` pads with, after the input quantizer.
-        depth_multiplier: Number of output channels of each input channel.
-        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
-        depthwise_quantizer: Quantizer of the kernel, likewise.
+        kernel_size: Size of the window: one number, or one per axis.
+        pad_values: Value with which ``"same"`` pads the quantized input.
+        depth_multiplier: Number of output channels per input channel.
+        input_quantizer: Quantizer of the inputs: None, a name, a quantizer object, or any callable.
+        depthwise_quantizer: Quantizer of the kernel, in the same forms.
         depthwise_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
 
     Shapes:
-        ``(batch, rows, cols, channels)`` to ``(batch, new_rows, new_cols, channels * depth_multiplier)``,
-        with channels second if ``data_format`` is ``"channels_first"``.
+        ``(batch, rows, cols, channels)`` to
+        ``(batch, new_rows, new_cols, channels * depth_multiplier)``, with channels second if
+        ``data_format`` is ``"channels_first"``.
 
     Raises:
-        ValueError: An argument is out of range or a name unknown.
+        ValueError: An argument is out of range, or a name is unknown.
     """
 
     quantized_weights = (("kernel", "depthwise_quantizer", "depthwise_constraint"),)
@@ -62,12 +63,12 @@ class QuantDepthwiseConv2D(QuantizedLayer, PaddedConvolution, keras.layers.Depth
 
     @property
     def depthwise_kernel(self) -> Any:
-        """The kernel, under the name that it had in Keras 2."""
+        """The kernel, under its name in Keras 2."""
         return self.kernel
 
 
 class _QuantSeparable(QuantizedLayer, PaddedConvolution):
-    """What the separable convolutions share: two quantized kernels."""
+    """Base class of the separable convolutions, with two quantized kernels."""
 
     quantized_weights = (
         ("depthwise_kernel", "depthwise_quantizer", "depthwise_constraint"),
@@ -79,24 +80,24 @@ class _QuantSeparable(QuantizedLayer, PaddedConvolution):
 class QuantSeparableConv1D(_QuantSeparable, keras.layers.SeparableConv1D):
     """A depthwise convolution along one axis, then a pointwise one, with quantized input and kernels.
 
-    What lies between the two is not quantized again. Arguments that are not named here are those of
-    `keras.layers.SeparableConv1D`.
+    The values between the two convolutions are not quantized again. All other arguments are those
+    of `keras.layers.SeparableConv1D`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window, one number or one per axis.
-        pad_values: The value that ``"same"`` pads with, after the input quantizer.
-        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
-        depthwise_quantizer: Quantizer of the depthwise kernel, likewise.
-        pointwise_quantizer: Quantizer of the pointwise kernel, likewise.
+        kernel_size: Size of the window: one number, or one per axis.
+        pad_values: Value with which ``"same"`` pads the quantized input.
+        input_quantizer: Quantizer of the inputs: None, a name, a quantizer object, or any callable.
+        depthwise_quantizer: Quantizer of the depthwise kernel, in the same forms.
+        pointwise_quantizer: Quantizer of the pointwise kernel, in the same forms.
         depthwise_constraint: Constraint of the latent depthwise kernel.
         pointwise_constraint: Constraint of the latent pointwise kernel.
 
     Shapes:
-        As `keras.layers.SeparableConv1D`.
+        The same as for `keras.layers.SeparableConv1D`.
 
     Raises:
-        ValueError: An argument is out of range or a name unknown.
+        ValueError: An argument is out of range, or a name is unknown.
     """
 
     def __init__(
@@ -133,24 +134,24 @@ class QuantSeparableConv1D(_QuantSeparable, keras.layers.SeparableConv1D):
 class QuantSeparableConv2D(_QuantSeparable, keras.layers.SeparableConv2D):
     """A depthwise convolution along two axes, then a pointwise one, with quantized input and kernels.
 
-    What lies between the two is not quantized again. Arguments that are not named here are those of
-    `keras.layers.SeparableConv2D`.
+    The values between the two convolutions are not quantized again. All other arguments are those
+    of `keras.layers.SeparableConv2D`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window, one number or one per axis.
-        pad_values: The value that ``"same"`` pads with, after the input quantizer.
-        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
-        depthwise_quantizer: Quantizer of the depthwise kernel, likewise.
-        pointwise_quantizer: Quantizer of the pointwise kernel, likewise.
+        kernel_size: Size of the window: one number, or one per axis.
+        pad_values: Value with which ``"same"`` pads the quantized input.
+        input_quantizer: Quantizer of the inputs: None, a name, a quantizer object, or any callable.
+        depthwise_quantizer: Quantizer of the depthwise kernel, in the same forms.
+        pointwise_quantizer: Quantizer of the pointwise kernel, in the same forms.
         depthwise_constraint: Constraint of the latent depthwise kernel.
         pointwise_constraint: Constraint of the latent pointwise kernel.
 
     Shapes:
-        As `keras.layers.SeparableConv2D`.
+        The same as for `keras.layers.SeparableConv2D`.
 
     Raises:
-        ValueError: An argument is out of range or a name unknown.
+        ValueError: An argument is out of range, or a name is unknown.
     """
 
     def __init__(

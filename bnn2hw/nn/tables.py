@@ -1,4 +1,4 @@
-"""Numbers and tables as text."""
+"""Numbers and tables formatted as text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ Row = Sequence[Any]
 
 
 def number_as_readable_str(number: float) -> str:
-    """Write a number with three significant digits and k, M, B or T.
+    """Return a number with three significant digits and a suffix k, M, B or T.
 
     Args:
         number: A count.
 
     Returns:
-        For example ``"93.6 k"``; below 1000 without trailing zeros, from 1e15 on in scientific notation.
+        For example ``"93.6 k"``. Numbers below 1000 have no trailing zeros; from 1e15 on they are
+        in scientific notation.
     """
     number = float(f"{number:.3g}")
     if number < 1000:
@@ -29,23 +30,23 @@ def number_as_readable_str(number: float) -> str:
 
 
 def cell(value: Any) -> str:
-    """Write a table's entry: floats with two decimals, unknown values as ``?``."""
+    """Return the text of a table entry: floats with two decimals, unknown values as ``?``."""
     if value is None:
         return "?"
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def draw(title: str, rows: Sequence[Row], *, framed: bool, right: bool) -> str:
-    """Draw a table of plain characters.
+    """Return a table drawn with plain characters.
 
     Args:
-        title: Written into the upper border.
-        rows: Entries; a line break in one makes a higher row.
-        framed: Whether to rule off the first row and the last.
-        right: Whether to align all columns but the first to the right.
+        title: Text in the upper border.
+        rows: Entries; an entry may contain line breaks.
+        framed: True to separate the first and the last row by rules.
+        right: True to align all columns but the first to the right.
 
     Returns:
-        The table without a line break at its end.
+        The table without a final line break.
     """
     texts = [[cell(value).split("\n") for value in row] for row in rows]
     widths = [max(len(line) for row in texts for line in row[i]) for i in range(len(texts[0]))]

@@ -1,4 +1,4 @@
-"""Helpers for tests of quantizers and layers, under the names that Larq gave them."""
+"""Helpers for tests of quantizers and layers. The names are Larq's."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _RNG = np.random.default_rng(1337)
 
 
 def evaluate(tensors: Any) -> Any:
-    """Return the values of tensors, variables and structures of them, eagerly or in a session.
+    """Return the values of tensors and variables, eagerly or in a session.
 
     Args:
-        tensors: What to evaluate; callables are called first.
+        tensors: A tensor, a variable, a callable that returns one, or a nested structure of these.
     """
     import tensorflow as tf
 
@@ -40,9 +40,9 @@ def generate_real_values_with_zeros(
     """Return random numbers with a column of zeros.
 
     Args:
-        low: Least number.
-        high: Bound of the numbers.
-        shape: Shape of the array before the column is inserted as the second one.
+        low: Lower bound of the numbers, inclusive.
+        high: Upper bound of the numbers, exclusive.
+        shape: Shape of the array before the column of zeros is inserted at index 1.
     """
     return np.insert(_RNG.uniform(low, high, tuple(shape)), 1, 0, axis=1)
 
@@ -50,13 +50,13 @@ def generate_real_values_with_zeros(
 def get_small_bnn_model(
     input_dim: int, num_hidden: int, output_dim: int, trainable_bn: bool = True
 ) -> keras.Sequential:
-    """Return two quantized dense layers with a normalization between them.
+    """Return a model of two quantized dense layers with a batch normalization between them.
 
     Args:
         input_dim: Number of inputs.
         num_hidden: Units of the first layer.
         output_dim: Units of the second layer.
-        trainable_bn: Whether the normalization is trained.
+        trainable_bn: True to train the batch normalization.
     """
     kernel: dict[str, Any] = {
         "kernel_quantizer": "ste_sign",
@@ -77,7 +77,7 @@ def random_input(shape: Sequence[int | None]) -> NDArray[np.float32]:
     """Return random numbers between -0.5 and 9.5.
 
     Args:
-        shape: Shape of the array; unknown axes get one to three entries.
+        shape: Shape of the array. An unknown axis gets one to three entries.
     """
     known = [_RNG.integers(1, 4) if n is None else n for n in shape]
     return (10 * _RNG.random(known) - 0.5).astype("float32")
@@ -93,24 +93,24 @@ def layer_test(
     expected_output_dtype: str | None = None,
     should_run_eagerly: bool = False,
 ) -> NDArray[Any]:
-    """Put a layer through what layers must withstand: models, configurations, training.
+    """Test a layer in a functional and a sequential model, through its configuration, and in training.
 
     Args:
-        layer_cls: Makes the layer.
-        kwargs: Its arguments.
-        input_shape: Shape of random inputs, if none are given.
-        input_dtype: Their dtype.
-        input_data: The inputs.
-        expected_output: What the layer is to return, if known.
-        expected_output_dtype: The dtype of its output; that of the input if None.
-        should_run_eagerly: Whether to train without compiling.
+        layer_cls: Class of the layer, or a function that returns one.
+        kwargs: Constructor arguments.
+        input_shape: Shape of random inputs; required if ``input_data`` is None.
+        input_dtype: Dtype of the random inputs.
+        input_data: The inputs; None for random ones.
+        expected_output: Expected output; None to skip the comparison.
+        expected_output_dtype: Expected dtype of the output; None for the dtype of the inputs.
+        should_run_eagerly: True to train without compiling.
 
     Returns:
-        The outputs of the layer in a sequential model.
+        The output of the layer in a sequential model.
 
     Raises:
-        ValueError: There are neither inputs nor their shape.
-        AssertionError: The layer does not withstand.
+        ValueError: ``input_data`` and ``input_shape`` are both None.
+        AssertionError: An output has a wrong shape, dtype or value.
     """
     if input_data is None:
         if input_shape is None:
@@ -135,7 +135,7 @@ def layer_test(
 def _check_outputs(
     layer: keras.layers.Layer, inputs: NDArray[Any], outputs: NDArray[Any], expected: Any, dtype: str | None
 ) -> None:
-    """Compare outputs with what the layer promises and the caller expects."""
+    """Compare outputs with the shape and dtype that the layer declares, and with the expected values."""
     shape = tuple(layer.compute_output_shape(inputs.shape))
     if shape != outputs.shape:
         raise AssertionError(f"The layer '{layer.name}' promises {shape} and returns {outputs.shape}.")
@@ -146,7 +146,7 @@ def _check_outputs(
 
 
 def _check_copy(model: keras.Model, inputs: NDArray[Any], outputs: NDArray[Any]) -> None:
-    """Compare the outputs of a model that is made from the configuration of another one."""
+    """Compare the outputs of a model with those of a copy made from its configuration."""
     copy = type(model).from_config(model.get_config())
     copy.set_weights(model.get_weights())
     np.testing.assert_allclose(copy.predict(inputs, verbose=0), outputs, rtol=2e-3)

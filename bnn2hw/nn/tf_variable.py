@@ -1,8 +1,8 @@
 # mypy: allow-subclassing-any
-"""TensorFlow's own variables, read quantized inside a scope.
+"""Native TensorFlow variables that return quantized values inside a scope.
 
-The layers do not need these: their kernels are Keras variables. Code that was written for Larq and works on
-TensorFlow variables, checkpoints and distribution strategies does.
+The layers do not use this module, because their kernels are Keras variables. It serves code that
+was written for Larq and uses TensorFlow variables, checkpoints or distribution strategies.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PROPERTIES = (
     "synchronization",
     "trainable",
 )
-"""What the latent variable answers."""
+"""Properties that the wrapper forwards to the latent variable."""
 
 _METHODS = (
     "_copy_trackable_to_cpu",
@@ -49,7 +49,7 @@ _METHODS = (
     "set_shape",
     "to_proto",
 )
-"""What the latent variable does."""
+"""Methods that the wrapper forwards to the latent variable."""
 
 _UPDATES = (
     "assign",
@@ -67,17 +67,17 @@ _UPDATES = (
     "scatter_sub",
     "scatter_update",
 )
-"""What changes the latent variable."""
+"""Methods that change the latent variable and return the wrapper."""
 
 
 class TensorFlowQuantizedVariable(QuantizedVariable, tf.Variable, tf.__internal__.types.Tensor):
-    """A TensorFlow variable that is read quantized inside a scope; see `QuantizedVariable`.
+    """A TensorFlow variable that returns quantized values inside a scope; see `QuantizedVariable`.
 
     Args:
         variable: The latent variable.
-        quantizer: Takes the latent tensor, returns the quantized one; None leaves it as it is.
-        precision: Bits per value; taken from the quantizer if None.
-        op: The operation that gave the variable its value, if an update returns it.
+        quantizer: Function from the latent tensor to the quantized one; None for no quantization.
+        precision: Bits per value; None to take the precision of the quantizer.
+        op: The operation that assigned the value, if an update returned this variable.
     """
 
     _should_act_as_resource_variable = True
@@ -90,19 +90,19 @@ class TensorFlowQuantizedVariable(QuantizedVariable, tf.Variable, tf.__internal_
         self._op = op
 
     def __getattr__(self, name: str) -> Any:
-        """Ask the latent variable for what is not defined here."""
+        """Return an attribute of the latent variable that the wrapper does not define."""
         if name == "latent_variable":
             raise AttributeError(name)
         return getattr(self.latent_variable, name)
 
     @property
     def op(self) -> Any:
-        """The operation that gave the variable its value."""
+        """The operation that assigned the value."""
         return self.latent_variable.op if self._op is None else self._op
 
     @property
     def initial_value(self) -> Any:
-        """The value that the initializer gives, as a reader sees it."""
+        """The initial value, quantized inside a scope."""
         return self._read(self.latent_variable.initial_value)
 
     def value(self) -> Any:
@@ -110,15 +110,15 @@ class TensorFlowQuantizedVariable(QuantizedVariable, tf.Variable, tf.__internal_
         return self._read(self.latent_variable.value())
 
     def read_value(self) -> Any:
-        """Return the value as a tensor, read at this point."""
+        """Read the variable and return the value as a tensor."""
         return self._read(self.latent_variable.read_value())
 
     def sparse_read(self, indices: Any, name: str | None = None) -> Any:
-        """Return the entries with these indices of the first axis."""
+        """Return the entries at indices of the first axis."""
         return self._read(self.latent_variable.sparse_read(indices, name=name))
 
     def gather_nd(self, indices: Any, name: str | None = None) -> Any:
-        """Return the entries with these indices of all axes."""
+        """Return the entries at indices of all axes."""
         return self._read(self.latent_variable.gather_nd(indices, name=name))
 
     def numpy(self) -> Any:
@@ -126,7 +126,7 @@ class TensorFlowQuantizedVariable(QuantizedVariable, tf.Variable, tf.__internal_
         return self.read_value().numpy()
 
     def eval(self, session: Any = None) -> Any:
-        """Return the value as an array, in a session."""
+        """Evaluate the variable in a session and return an array."""
         return self.value().eval(session=session)
 
     def _dense_var_to_tensor(self, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Any:
@@ -138,14 +138,14 @@ class TensorFlowQuantizedVariable(QuantizedVariable, tf.Variable, tf.__internal_
         return self._dense_var_to_tensor(dtype, name)
 
     def _as_graph_element(self) -> Any:
-        """Return what a session fetches, and what others in a graph wait for."""
+        """Return the graph element that a session fetches and that other operations depend on."""
         if self._op is not None:
             return self._op
         graph_element = self.latent_variable._as_graph_element()
         return None if graph_element is None else self._read(graph_element)
 
     def _updated(self, update: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Apply an update to the latent variable and return it wrapped anew."""
+        """Apply an update to the latent variable and return a new wrapper around it."""
         result = update(*args, **kwargs)
         if not kwargs.get("read_value", True):
             return result
@@ -167,12 +167,12 @@ class TensorFlowQuantizedVariable(QuantizedVariable, tf.Variable, tf.__internal_
 
 
 def _property(name: str) -> property:
-    """Return a property that asks the latent variable."""
+    """Return a property that reads an attribute of the latent variable."""
     return property(lambda self: getattr(self.latent_variable, name))
 
 
 def _method(name: str) -> Callable[..., Any]:
-    """Return a method that the latent variable carries out."""
+    """Return a method that calls the same method of the latent variable."""
     return lambda self, *args, **kwargs: getattr(self.latent_variable, name)(*args, **kwargs)
 
 
@@ -182,7 +182,7 @@ def _update(name: str) -> Callable[..., Any]:
 
 
 def _operator(name: str) -> Callable[..., Any]:
-    """Return an operator that acts on the value, whatever a strategy's variable defines."""
+    """Return an operator on the value. It replaces the operators of a strategy's variable."""
     return lambda self, *args: getattr(self.value(), name)(*args)
 
 
@@ -202,15 +202,16 @@ tf.register_tensor_conversion_function(
 
 
 def wrap(variable: Any, quantizer: Reader | None, precision: int | None) -> QuantizedVariable:
-    """Wrap a TensorFlow variable, which stays the latent one.
+    """Wrap a TensorFlow variable, which becomes the latent variable.
 
     Args:
-        variable: The variable; those of distribution strategies keep their class too.
-        quantizer: Takes the latent tensor, returns the quantized one.
-        precision: Bits per value; taken from the quantizer if None.
+        variable: The variable. A variable of a distribution strategy gives a subclass of its own
+            class.
+        quantizer: Function from the latent tensor to the quantized one.
+        precision: Bits per value; None to take the precision of the quantizer.
 
     Raises:
-        ValueError: It is no resource variable, or another argument is of another type.
+        ValueError: ``variable`` is not a TensorFlow variable, or another argument has a wrong type.
     """
     if not isinstance(variable, tf.Variable):
         message = f"`variable` must be of type `tf.Variable`, not {type(variable).__name__}."
@@ -219,7 +220,7 @@ def wrap(variable: Any, quantizer: Reader | None, precision: int | None) -> Quan
         return TensorFlowQuantizedVariable(variable, quantizer, precision)
 
     class DistributedQuantizedVariable(TensorFlowQuantizedVariable, type(variable)):  # type: ignore[misc]
-        """A quantized variable that a distribution strategy takes for its own."""
+        """A quantized variable that a distribution strategy recognizes as its own."""
 
     return DistributedQuantizedVariable(variable, quantizer, precision)
 

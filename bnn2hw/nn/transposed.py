@@ -15,22 +15,22 @@ from bnn2hw.nn.layers_base import QuantizedLayer, arguments
 class QuantConv2DTranspose(QuantizedLayer, keras.layers.Conv2DTranspose):
     """A transposed convolution along two axes with quantized input and kernel.
 
-    The kernel has the shape ``(*kernel_size, filters, channels)``. Arguments that are not named here
-    are those of `keras.layers.Conv2DTranspose`.
+    The kernel has the shape ``(*kernel_size, filters, channels)``. All other arguments are those of
+    `keras.layers.Conv2DTranspose`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window, one number or one per axis.
-        output_padding: Added to the length of each output axis; None leaves it to stride and padding.
-        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
-        kernel_quantizer: Quantizer of the kernel, likewise.
+        kernel_size: Size of the window: one number, or one per axis.
+        output_padding: Length added to each output axis; None to derive it from stride and padding.
+        input_quantizer: Quantizer of the inputs: None, a name, a quantizer object, or any callable.
+        kernel_quantizer: Quantizer of the kernel, in the same forms.
         kernel_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
 
     Shapes:
-        As `keras.layers.Conv2DTranspose`.
+        The same as for `keras.layers.Conv2DTranspose`.
 
     Raises:
-        ValueError: An argument is out of range or a name unknown.
+        ValueError: An argument is out of range, or a name is unknown.
     """
 
     def __init__(
@@ -62,22 +62,22 @@ class QuantConv2DTranspose(QuantizedLayer, keras.layers.Conv2DTranspose):
 class QuantConv3DTranspose(QuantizedLayer, keras.layers.Conv3DTranspose):
     """A transposed convolution along three axes with quantized input and kernel.
 
-    The kernel has the shape ``(*kernel_size, filters, channels)``. Arguments that are not named here
-    are those of `keras.layers.Conv3DTranspose`.
+    The kernel has the shape ``(*kernel_size, filters, channels)``. All other arguments are those of
+    `keras.layers.Conv3DTranspose`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window, one number or one per axis.
-        output_padding: Added to the length of each output axis; None leaves it to stride and padding.
-        input_quantizer: Quantizer of the inputs: None, a name, an object, or any callable.
-        kernel_quantizer: Quantizer of the kernel, likewise.
+        kernel_size: Size of the window: one number, or one per axis.
+        output_padding: Length added to each output axis; None to derive it from stride and padding.
+        input_quantizer: Quantizer of the inputs: None, a name, a quantizer object, or any callable.
+        kernel_quantizer: Quantizer of the kernel, in the same forms.
         kernel_constraint: Constraint of the latent kernel; ``"weight_clip"`` for binary kernels.
 
     Shapes:
-        As `keras.layers.Conv3DTranspose`.
+        The same as for `keras.layers.Conv3DTranspose`.
 
     Raises:
-        ValueError: An argument is out of range or a name unknown.
+        ValueError: An argument is out of range, or a name is unknown.
     """
 
     def __init__(

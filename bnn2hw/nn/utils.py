@@ -1,4 +1,4 @@
-"""Registration of names with Keras, the precision of functions, and readable sizes."""
+"""Registration of names with Keras, precision of functions, and readable sizes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB")
 
 
 def memory_as_readable_str(num_bits: float) -> str:
-    """Write a number of bits as bytes with a binary prefix, for example ``13.19 KiB``.
+    """Return a number of bits as bytes with a binary prefix, for example ``13.19 KiB``.
 
     Args:
         num_bits: A size in bits.
@@ -32,19 +32,19 @@ def memory_as_readable_str(num_bits: float) -> str:
 
 
 def register_keras_custom_object(cls: T) -> T:
-    """Make a class or function known to Keras under its own name, without a package prefix.
+    """Register a class or function with Keras under its own name, without a package prefix.
 
-    Larq registers its objects in this way, so files that it wrote name them so.
+    Larq registers its objects in this way, so its files contain these names.
     """
     keras.saving.get_custom_objects()[getattr(cls, "__name__", "")] = cls
     return cls
 
 
 def register_alias(name: str) -> Callable[[T], T]:
-    """Make a class or function known to Keras under a second name.
+    """Register a class or function with Keras under an additional name.
 
     Args:
-        name: The string that users may write instead of the object.
+        name: String that users may write instead of the object.
     """
 
     def register(target: T) -> T:
@@ -55,10 +55,10 @@ def register_alias(name: str) -> Callable[[T], T]:
 
 
 def set_precision(precision: int = 1) -> Callable[[T], T]:
-    """Attach ``precision``, the number of bits of its outputs, to a quantizer function.
+    """Attach the attribute ``precision`` to a quantizer function.
 
     Args:
-        precision: Bits per value; `models.summary` and the optimizers read it.
+        precision: Bits per output value. `models.summary` and the optimizers read it.
     """
 
     def attach(function: T) -> T:
@@ -70,12 +70,12 @@ def set_precision(precision: int = 1) -> Callable[[T], T]:
 
 @contextmanager
 def patch_object(target: Any, name: str, value: Any) -> Iterator[None]:
-    """Replace an attribute for the duration of a ``with`` block, whatever happens inside it.
+    """Replace an attribute during a ``with`` block, and restore it also after an exception.
 
     Args:
-        target: The object whose attribute is replaced.
-        name: The attribute.
-        value: Its value inside the block.
+        target: Object whose attribute is replaced.
+        name: Name of the attribute.
+        value: Value inside the block.
     """
     before = getattr(target, name)
     setattr(target, name, value)
@@ -86,23 +86,26 @@ def patch_object(target: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def register_function(function: T) -> T:
-    """Make a function known to Keras under a name of its own, beside the class of the same alias.
+    """Register a function with Keras under a name that differs from the alias of its quantizer class.
 
-    Files then say which of the two they mean: ``ste_sign`` is the quantizer, ``bnn2hw>ste_sign`` the
-    function.
+    In files, ``ste_sign`` refers to the quantizer and ``bnn2hw>ste_sign`` to the function.
     """
     registered: T = keras.saving.register_keras_serializable("bnn2hw")(function)
     return registered
 
 
 def find_registered(identifier: Any) -> Any:
-    """Return what is registered under a string, an object if a class is; anything else unchanged.
+    """Return the object that is registered under a name.
 
-    Keras's ``activations.get`` and ``constraints.get`` know only their built-in names; this comes before
-    them.
+    The functions ``activations.get`` and ``constraints.get`` of Keras know only built-in names, so
+    callers look up a name here first.
 
     Args:
-        identifier: What the user wrote.
+        identifier: A name, or any other value.
+
+    Returns:
+        The registered function, or an instance of the registered class. The identifier itself if it
+        is not a registered name.
     """
     if not isinstance(identifier, str):
         return identifier
@@ -113,14 +116,14 @@ def find_registered(identifier: Any) -> Any:
 
 
 def teach_keras(kind: str, names: dict[str, Any]) -> None:
-    """Let layers of Keras itself understand our names, as in ``Activation("ste_sign")``.
+    """Add names to the tables of Keras, so that its own layers accept them: ``Activation("ste_sign")``.
 
-    Keras has no public way to add to these two tables; where a future version has no such table,
-    only our own layers understand the strings.
+    Keras has no public function for this. If a version of Keras has no such table, only the layers
+    of this package accept the names.
 
     Args:
         kind: ``"activations"`` or ``"constraints"``.
-        names: Names and what they mean; those that Keras has already stay as they are.
+        names: Objects by name. Names that Keras has already keep their meaning.
     """
     table = getattr(importlib.import_module(f"keras.src.{kind}"), "ALL_OBJECTS_DICT", {})
     for name, target in names.items():

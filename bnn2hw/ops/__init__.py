@@ -1,70 +1,36 @@
-"""What a node can be, one file each."""
+"""The ops of a graph in hardware form, one file each.
+
+`X as X` exports a class. A new op is one such line here; `HARDWARE_OPS` finds it by itself.
+"""
+
+from inspect import isabstract
 
 from bnn2hw.ir import HardwareOp
-from bnn2hw.ops.add import Add
-from bnn2hw.ops.affine import Affine
-from bnn2hw.ops.argmax import Argmax
-from bnn2hw.ops.base.matvec import MatVec
-from bnn2hw.ops.concat import Concat
-from bnn2hw.ops.depthwise import Depthwise
-from bnn2hw.ops.fifo import Fifo
-from bnn2hw.ops.interpolation import Interpolation
-from bnn2hw.ops.mac import Mac
-from bnn2hw.ops.multiply import Multiply
-from bnn2hw.ops.pad import Pad
-from bnn2hw.ops.pool import Pool
-from bnn2hw.ops.sliding_window import ParallelWindow, SlidingWindow
-from bnn2hw.ops.source import Source
-from bnn2hw.ops.table import Table
-from bnn2hw.ops.threshold import Threshold
-from bnn2hw.ops.topk import TopK
-from bnn2hw.ops.unrolled import Unrolled
-from bnn2hw.ops.width_converter import WidthConverter
-from bnn2hw.ops.xnor import Xnor
+from bnn2hw.ops.add import Add as Add
+from bnn2hw.ops.affine import Affine as Affine
+from bnn2hw.ops.argmax import Argmax as Argmax
+from bnn2hw.ops.base.matvec import MatVec as MatVec
+from bnn2hw.ops.concat import Concat as Concat
+from bnn2hw.ops.depthwise import Depthwise as Depthwise
+from bnn2hw.ops.fifo import Fifo as Fifo
+from bnn2hw.ops.interpolation import Interpolation as Interpolation
+from bnn2hw.ops.mac import Mac as Mac
+from bnn2hw.ops.multiply import Multiply as Multiply
+from bnn2hw.ops.pad import Pad as Pad
+from bnn2hw.ops.pool import Pool as Pool
+from bnn2hw.ops.sliding_window import ParallelWindow as ParallelWindow
+from bnn2hw.ops.sliding_window import SlidingWindow as SlidingWindow
+from bnn2hw.ops.source import Source as Source
+from bnn2hw.ops.table import Table as Table
+from bnn2hw.ops.threshold import Threshold as Threshold
+from bnn2hw.ops.topk import TopK as TopK
+from bnn2hw.ops.unrolled import Unrolled as Unrolled
+from bnn2hw.ops.width_converter import WidthConverter as WidthConverter
+from bnn2hw.ops.xnor import Xnor as Xnor
 
-HARDWARE_OPS: tuple[type[HardwareOp], ...] = (
-    Pad,
-    SlidingWindow,
-    ParallelWindow,
-    Xnor,
-    Unrolled,
-    Mac,
-    Depthwise,
-    Threshold,
-    Table,
-    Affine,
-    Interpolation,
-    Pool,
-    Add,
-    Concat,
-    Multiply,
-    Argmax,
-    TopK,
-    WidthConverter,
-    Fifo,
+HARDWARE_OPS: tuple[type[HardwareOp], ...] = tuple(
+    op
+    for op in list(vars().values())
+    if isinstance(op, type) and issubclass(op, HardwareOp) and not isabstract(op)
 )
-
-__all__ = [
-    "HARDWARE_OPS",
-    "Add",
-    "Affine",
-    "Argmax",
-    "Concat",
-    "Depthwise",
-    "Fifo",
-    "Interpolation",
-    "Mac",
-    "MatVec",
-    "Multiply",
-    "Pad",
-    "ParallelWindow",
-    "Pool",
-    "SlidingWindow",
-    "Source",
-    "Table",
-    "Threshold",
-    "TopK",
-    "Unrolled",
-    "WidthConverter",
-    "Xnor",
-]
+"""Every hardware op that a graph can hold, in the order of the lines above."""

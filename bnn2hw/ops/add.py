@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import uniform
-from bnn2hw.ops.base.costs import adder, by_lut, divisors, state_bits
+from bnn2hw.ops.base.costs import adder, divisors, state_bits
 from bnn2hw.ops.base.join import by_channel, coded, same_places, spanning, zero
 from bnn2hw.ops.base.pixelwise import Pixelwise
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,7 @@ class Add(Pixelwise):
     """
 
     kind: ClassVar[str] = "add"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes", "pixels")
 
     first: int = 0
     lanes: int = 1
@@ -57,6 +58,11 @@ class Add(Pixelwise):
         total = x[0].astype(np.int64)
         total[..., self.first :] += x[1]
         return total
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        total = given[0].ends
+        total[:, self.first :] += given[1].ends
+        return Ranges(*total)
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes * self.pixels, self.lanes * self.pixels
@@ -96,11 +102,11 @@ class Add(Pixelwise):
         states = state_bits(x[0].channels // self.lanes) if self.first else 0
         constant = int(params["BOTH"] != 0 or params["ALONE"] != 0)
         # Channels without a second operand mask it, which a large LUT does within the adder.
-        mask = by_lut(family, x[1].ints.bits, 0) if self.first else 0
-        carry = by_lut(family, 0, 1)  # the highest bit of a sum is the chain's end
+        mask = family.coefficient("add.mask", 1, 0) * x[1].ints.bits if self.first else 0
+        carry = family.coefficient("add.carry", 0, 1)  # the highest bit of a sum is the chain's end
         return Cost(
             lut=self.lanes * ((1 + constant) * adder(family, bits) - carry + mask)
-            + by_lut(family, 2, 1) * states
+            + family.coefficient("add.state", 2, 1) * states
             + 4,
             ff=self.lanes * bits + states + 1,
         )

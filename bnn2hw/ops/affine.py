@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import Array, Cost, Ints, Memory, Tensor
+from bnn2hw.ir import Array, Cost, Ints, Memory, Ranges, Tensor
 from bnn2hw.ops.base.channels import Meaning, signed_bits
 from bnn2hw.ops.base.costs import (
     adder,
-    by_lut,
     comparison,
     distinct,
     dsps,
@@ -21,7 +20,7 @@ from bnn2hw.ops.base.costs import (
     state_bits,
 )
 from bnn2hw.ops.base.pixelwise import Elementwise
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 MOST = 2**31 - 1
 """Largest output, which the templates take as a number of 32 bits; sums have 62 bits at most."""
@@ -71,7 +70,6 @@ class Affine(Elementwise):
     """
 
     kind: ClassVar[str] = "affine"
-    one_to_one: ClassVar[bool] = True
     stages: ClassVar[int] = 5
 
     slopes: Array
@@ -124,6 +122,14 @@ class Affine(Elementwise):
         sums = slopes * (values >> self.drop) + biases
         y: Array = np.clip(sums >> self.shift, self.type.lo, self.type.hi)
         return y.reshape(x[0].shape)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        # A function of straight pieces has its extremes at the ends of its range and of its pieces.
+        lo, hi = given[0].over(y.channels).ends
+        cuts = np.broadcast_to(self.cuts.T, (self.segments - 1, max(self.rows, y.channels)))
+        cuts = cuts.reshape(-1, y.channels)
+        at = np.clip(np.concatenate([[lo, hi], cuts, cuts - x[0].ints.step]), lo, hi)
+        return self.at_points(at, y)
 
     def _codes(self, x: Tensor) -> _Codes:
         """The constants for wire codes; those of segments that no input is in are 0."""
@@ -200,7 +206,7 @@ class Affine(Elementwise):
         inputs = width - self.drop  # of the multiplier
         kept = total - self.shift
         blocks = dsps(family, inputs + (not x[0].ints.signed), slope)
-        absorbs = blocks > 0 and family.lut_inputs > 4  # such blocks add too, and hold the registers around
+        absorbs = blocks > 0 and family.dsp_adds  # the block also holds the registers around it
         vector_axes = inputs + min(inputs + slope - 1, total)  # registers before and behind the product
         if blocks and family.dsp_registers:
             vector_axes = inputs if fixed else 0
@@ -214,12 +220,20 @@ class Affine(Elementwise):
         # Where constants lie in no ROM, cuts take half of their comparators, and bits that all segments share no logic.
         varying = (0.0 if self.segments == 1 else 0.6) if fixed else 1.0
         compare = (
-            by_lut(family, 1.0, 0.5, ice40=0.75) * width if fixed else comparison(family, codes.cut_bits)
+            family.coefficient("affine.constant_comparison", 1.0, 0.5) * width
+            if fixed
+            else comparison(family, codes.cut_bits)
         )
-        select = by_lut(family, 0.08 if fixed else 1.0, 0.05 if fixed else 0.6) * (self.segments - 1)
+        constant = family.coefficient("affine.constant_select", 0.08, 0.05)
+        select = constant if fixed else family.coefficient("affine.select", 1.0, 0.6)
+        select *= self.segments - 1
         clamps = (codes.lowest >> self.shift < self.type.lo) + (codes.highest >> self.shift > self.type.hi)
         # One bound is the reset of the output's registers.
-        clamp = by_lut(family, 1.0, 0.3, ice40=1.5) * kept + self.type.bits if clamps == 2 else 2 * clamps
+        clamp = (
+            family.coefficient("affine.clamp", 1.0, 0.3) * kept + self.type.bits
+            if clamps == 2
+            else 2 * clamps
+        )
         lane = Cost(
             lut=(self.segments - 1) * compare + select * (slope + bias) + clamp,
             ff=width * (not (absorbs and self.segments == 1 and inputs > 1)) + min(self.type.bits, kept),
@@ -229,7 +243,8 @@ class Affine(Elementwise):
         chosen = [bias] if absorbs else [slope + bias, bias]
         columns = (self.pe * bits for bits in chosen)
         held = Cost(ff=sum(varying * bits if fixed else distinct(self.folds, bits) for bits in columns))
-        control = Cost(lut=by_lut(family, 3, 1) + state_bits(self.folds) / 2, ff=state_bits(self.folds) + 5)
+        shared, folds = family.coefficient("affine.control", 3, 1), state_bits(self.folds)
+        control = Cost(lut=shared + folds / 2, ff=folds + 5)
         rom = rom_cost(family, self.folds, self.pe * codes.row_bits)
         return (lane + sums) * self.pe + held + control + rom
 

@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.base.costs import by_lut, comparison, divisors, state_bits
-from bnn2hw.targets.boards import Family
+from bnn2hw.ops.base.costs import comparison, divisors, state_bits
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +24,7 @@ class Argmax(HardwareOp):
     """
 
     kind: ClassVar[str] = "argmax"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     axes: int = 1
     lanes: int = 1
@@ -68,15 +69,18 @@ class Argmax(HardwareOp):
         folds = self._count(x[0]) // self.lanes
         within, across = self.lanes - 1, int(folds > 1)
         compare = (
-            (within + across) * comparison(family, bits + 1) * by_lut(family, 1, 1, ice40=0.58, gowin=1.25)
+            (within + across) * comparison(family, bits + 1) * family.coefficient("argmax.comparison", 1, 1)
         )
         # Where one beat is all, the largest value itself is not kept.
         select = within * index + (within - 1 + across) * bits
-        keep = across * (by_lut(family, 0.8, 0.5) * (bits + index) + 7)
+        keep = across * (family.coefficient("argmax.keep", 0.8, 0.5) * (bits + index) + 7)
         counters = state_bits(folds) + across * index + 4
         return Cost(
-            lut=compare + by_lut(family, 1.7, 0.9 if across else 0.8) * max(select, 0) + keep + 4,
-            ff=2 * index + counters + 2 * bits * by_lut(family, 1, across),
+            lut=compare
+            + family.coefficient("argmax.select", 1.7, 0.9 if across else 0.8) * max(select, 0)
+            + keep
+            + 4,
+            ff=2 * index + counters + 2 * bits * family.by_lut(1, across),
         )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:

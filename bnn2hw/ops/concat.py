@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import uniform
-from bnn2hw.ops.base.costs import adder, by_lut, divisors, state_bits
+from bnn2hw.ops.base.costs import adder, divisors, state_bits
 from bnn2hw.ops.base.join import by_channel, coded, same_places, spanning, zero
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +25,7 @@ class Concat(HardwareOp):
     """
 
     kind: ClassVar[str] = "concat"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     lanes: int = 1
 
@@ -42,6 +43,9 @@ class Concat(HardwareOp):
 
     def golden(self, *x: Array) -> Array:
         return np.concatenate(x, axis=-1, dtype=np.int64)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return Ranges(*np.concatenate([g.ends for g in given], axis=1))
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes, self.lanes
@@ -77,8 +81,9 @@ class Concat(HardwareOp):
         if sum(t.ints.bits for t in x) < family.lut_inputs:
             converts = 0  # within the LUT that chooses
         states = state_bits((x[0].channels + x[1].channels) // self.lanes)
+        state = family.coefficient("concat.state", 2, 1)
         return Cost(
-            lut=self.lanes * (y.bits + converts * adder(family, y.bits)) + by_lut(family, 2, 1) * states + 4,
+            lut=self.lanes * (y.bits + converts * adder(family, y.bits)) + state * states + 4,
             ff=self.lanes * y.bits + states + 2,
         )
 

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.base.channels import Meaning, any_sums, any_weights, coded, codes, uniform
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Ranges, Steps, Tensor
+from bnn2hw.ops.base.channels import (
+    Meaning,
+    any_sums,
+    any_weights,
+    code_ranges,
+    coded,
+    codes,
+    signed_parts,
+    uniform,
+)
 from bnn2hw.ops.base.costs import (
     adder,
-    by_lut,
     divisors,
     dsps,
     lutram_cost,
     state_bits,
     store_cost,
 )
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +48,7 @@ class Depthwise(HardwareOp):
     """
 
     kind: ClassVar[str] = "depthwise"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     weights: Array
     scale: Meaning = 1.0
@@ -104,6 +113,11 @@ class Depthwise(HardwareOp):
         sums: Array = np.einsum("npc,pc->nc", windows, self.weights.astype(np.int64))
         return sums.reshape(x[0].shape[0], *outer, self.channels)
 
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        lo, hi = code_ranges(given[0], self.domain).over(self.channels).ends
+        positive, negative = (part.sum(0) for part in signed_parts(self.weights))
+        return Ranges(lo * positive + hi * negative, hi * positive + lo * negative)
+
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes, self.lanes
 
@@ -136,13 +150,14 @@ class Depthwise(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         acc, inputs = self.infer(*x).ints.bits, x[0].ints.bits
-        absorbs = family.lut_inputs > 4 and not self.unit and dsps(family, inputs, self.weight_type.bits) > 0
+        absorbs = family.dsp_adds and not self.unit and dsps(family, inputs, self.weight_type.bits) > 0
         counters = state_bits(self.folds) + state_bits(self.positions) + 2
-        first = by_lut(family, 1.0, 0.0) * (acc if self.positions > 1 else 0)
+        first = family.coefficient("depthwise.first", 1.0, 0.0) * (acc if self.positions > 1 else 0)
         lane = Cost(lut=adder(family, acc) + first, ff=acc)
         if absorbs and self.folds == 1:  # such blocks add up too
             lane = Cost()
-        total = lane * self.lanes + Cost(lut=by_lut(family, 1.7, 1.0) * counters + 2, ff=counters + 1)
+        counter = family.coefficient("depthwise.counter", 1.7, 1.0)
+        total = lane * self.lanes + Cost(lut=counter * counters + 2, ff=counters + 1)
         if self.folds > 1:
             total += lutram_cost(family, self.folds, self.lanes * acc, ports=1, held=True)
         if self.unit:

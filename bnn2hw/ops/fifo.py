@@ -11,8 +11,8 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Beats, Cost, HardwareOp, Ints, Queue, Tensor
 from bnn2hw.ir.timing import Times
-from bnn2hw.ops.base.costs import by_lut, ram_cost, state_bits
-from bnn2hw.targets.boards import Family
+from bnn2hw.ops.base.costs import ram_cost, state_bits
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Fifo(HardwareOp):
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits = self.lanes * x[0].ints.bits
         if self.depth == 2:
-            return Cost(lut=bits + by_lut(family, 8, 5), ff=2 * bits + 4)
+            return Cost(lut=bits + family.coefficient("fifo.pair", 8, 5), ff=2 * bits + 4)
         ring, count = ram_cost(family, self.depth - 1, bits), state_bits(self.depth)
         # Behind a block RAM, the word that passes it by waits in registers of its own.
         beside = 2 * bits if ring.bram else 0
@@ -76,7 +76,10 @@ class Fifo(HardwareOp):
         pointer, wraps = state_bits(self.depth - 1), (self.depth - 1) & (self.depth - 2) == 0
         wrap = (0 if ring.bram else -1) * pointer if wraps else 0.9 * pointer
         logic = Cost(
-            lut=by_lut(family, 8.2, 5.0) * count + wrap + bits + by_lut(family, beside / 2, 0),
+            lut=family.coefficient("fifo.count", 8.2, 5.0) * count
+            + wrap
+            + bits
+            + family.coefficient("fifo.bypass", 0.5, 0) * beside,
             ff=2 * pointer + count + 4 + beside,
         )
         return logic + ring

@@ -11,9 +11,9 @@ import numpy as np
 
 from bnn2hw.ir import Array, Cost, Ints, Memory, Tensor
 from bnn2hw.ops.base.channels import Meaning, signed_bits
-from bnn2hw.ops.base.costs import adder, block_ram_cost, by_lut, dsps, in_block_ram, product_luts, rom_luts
+from bnn2hw.ops.base.costs import adder, block_ram_cost, dsps, in_block_ram, product_luts, rom_luts
 from bnn2hw.ops.base.pixelwise import Elementwise
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 FINE = 2
 """Fraction bits of a line's height, in steps of the output."""
@@ -39,7 +39,6 @@ class Interpolation(Elementwise):
     """
 
     kind: ClassVar[str] = "interpolation"
-    one_to_one: ClassVar[bool] = True
     stages: ClassVar[int] = 4
 
     bases: Array
@@ -128,17 +127,18 @@ class Interpolation(Elementwise):
         lane += Cost(lut=product_luts(family, self.low + 1, slope))
         if not blocks:
             lane += Cost(lut=self.low * slope)
-        elif family.lut_inputs > 4:  # such blocks add too, and hold the registers around
+        elif family.dsp_adds:  # the block also holds the registers around it
             lane = Cost(
                 ff=out + 2 * base if block_ram else out + slope, lut=0 if block_ram else base, dsp=blocks
             )
         if block_ram:
             readers = min(self.pe, family.bram_readers)
             rom = block_ram_cost(family, words, base + slope, readers) * math.ceil(self.pe / readers)
-            lane += Cost(ff=0 if family.bram_registers or family.lut_inputs > 4 else base + slope)
+            lane += Cost(ff=0 if family.bram_registers or family.dsp_adds else base + slope)
         else:
             bits = self.pe * (base + slope)
-            rom = Cost(lut=bits * rom_luts(family, words), ff=by_lut(family, 2, 0) * bits)
+            registers = family.coefficient("interpolation.rom_register", 2, 0)
+            rom = Cost(lut=bits * rom_luts(family, words), ff=registers * bits)
         return rom + lane * self.pe + Cost(lut=1, ff=4)
 
     @classmethod

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
-from bnn2hw.ops.base.channels import any_sums, any_weights, coded, codes, uniform
-from bnn2hw.ops.base.costs import adder, adder_tree, by_lut, dsps
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, Tensor
+from bnn2hw.ops.base.channels import any_sums, any_weights, code_ranges, coded, codes, uniform
+from bnn2hw.ops.base.costs import adder, adder_tree, dsps
 from bnn2hw.ops.base.matvec import MatVec
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +80,9 @@ class Mac(MatVec):
         low, high = positive * ints.lo + negative * ints.hi, positive * ints.hi + negative * ints.lo
         return int(low.min()), int(high.max())
 
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return super().ranges(x, [code_ranges(given[0], self.domain)], y)
+
     def dot(self, x: Array) -> Array:
         return super().dot(codes(x, self.domain))
 
@@ -108,8 +111,8 @@ class Mac(MatVec):
         # Where weights are constants, neurons share equal products and equal sums.
         fixed = self.weights if self.synapse_folds * self.neuron_folds == 1 and not self.loadable else None
         terms = self.simd
-        if family.lut_inputs > 4 and not takes and dsps(family, x[0].ints.bits, self.weight_bits):
-            # The blocks of the larger families add two products.
+        if family.dsp_adds and not takes and dsps(family, x[0].ints.bits, self.weight_bits):
+            # DSP blocks that add take two products each.
             terms, width, fixed = math.ceil(terms / 2), width + 1, None
         tree = adder_tree(family, terms, width, self.pe, fixed)
         return self._products(family, x[0]) + tree + self.around_cost(family, x[0])
@@ -126,10 +129,10 @@ class Mac(MatVec):
             return Cost(ff=each * self.weight_bits)
         if not dsps(family, x.ints.bits, self.weight_bits):
             return Cost(lut=each * width * self.weight_bits, ff=each * width)
-        # The blocks of the larger families hold the registers before and behind the multiplier.
+        # Some DSP blocks hold the registers behind the multiplier, and those that add also the ones before it.
         held = self.simd * x.ints.bits + self.simd * self.pe * self.weight_bits
         products = 0 if family.dsp_registers else each * width
-        return Cost(dsp=self.simd * self.pe, ff=products - by_lut(family, 0, held))
+        return Cost(dsp=self.simd * self.pe, ff=products - (held if family.dsp_adds else 0))
 
     def alike(self, *x: Tensor) -> Hashable:
         # Of constant weights it matters which they are.

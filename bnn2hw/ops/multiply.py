@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import uniform
-from bnn2hw.ops.base.costs import by_lut, divisors, dsps, ram_cost, state_bits
+from bnn2hw.ops.base.costs import divisors, dsps, ram_cost, state_bits
 from bnn2hw.ops.base.join import by_channel, coded, zero
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,7 @@ class Multiply(HardwareOp):
     """
 
     kind: ClassVar[str] = "multiply"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     lanes: int = 1
 
@@ -47,6 +48,9 @@ class Multiply(HardwareOp):
             b = b.reshape(b.shape[0], *(1,) * (a.ndim - 2), b.shape[-1])
         product: Array = a.astype(np.int64) * b
         return product
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return Ranges.spanning(np.stack([a * b for a in given[0].ends for b in given[1].ends]))
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes, self.lanes
@@ -82,16 +86,18 @@ class Multiply(HardwareOp):
         widths, out = (_signed_bits(a), _signed_bits(b)), self.lanes * _product(a, b).bits
         mine, theirs = self.lanes * a.bits, self.lanes * b.bits
         blocks = dsps(family, *((a.bits, b.bits) if min(a.lo, b.lo) >= 0 else widths))
-        # The blocks of the larger families hold the registers around the multiplier.
+        # Some DSP blocks hold the registers around the multiplier.
         absorbs = blocks > 0 and family.dsp_registers
-        logic = 0.0 if blocks else by_lut(family, 1.25, 1.25, ice40=1.75) * self.lanes * a.bits * b.bits
+        product = family.coefficient("multiply.product", 1.25, 1.25)
+        logic = 0.0 if blocks else product * self.lanes * a.bits * b.bits
         if BIPOLAR in (a, b) and not blocks:  # the other, or its negative
-            logic = by_lut(family, 2.0, 1.2) * self.lanes * max(widths)
+            logic = family.coefficient("multiply.sign", 2.0, 1.2) * self.lanes * max(widths)
         total = Cost(lut=logic + 4, ff=2 + (0 if absorbs else mine + theirs + out), dsp=blocks * self.lanes)
         if _keeps(x):
             folds = x[0].channels // self.lanes
             states = state_bits(folds) + state_bits(x[0].size // x[0].channels)
-            beside = Cost(lut=by_lut(family, 2, 1) * states + 2, ff=2 * states + 2 + (0 if absorbs else mine))
+            state = family.coefficient("multiply.state", 2, 1)
+            beside = Cost(lut=state * states + 2, ff=2 * states + 2 + (0 if absorbs else mine))
             kept = ram_cost(family, folds, theirs) if folds > 1 else Cost(ff=2 * theirs)
             total += beside + kept + Cost(ff=0 if absorbs else -theirs)  # what is read is an operand
         return total

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Steps, Tensor
-from bnn2hw.ops.base.costs import by_lut, divisors, rom_luts, state_bits
-from bnn2hw.targets.boards import Family
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Ranges, Steps, Tensor
+from bnn2hw.ops.base.costs import divisors, rom_luts, state_bits
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,7 @@ class Pad(HardwareOp):
     """
 
     kind: ClassVar[str] = "pad"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes", "pixels")
 
     rows: tuple[int, int]
     columns: tuple[int, int]
@@ -98,6 +99,10 @@ class Pad(HardwareOp):
         out[..., *self._pixels(height, width), :] = x[0]
         return out
 
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        border = np.asarray(self.value)
+        return Ranges(np.minimum(given[0].lo, border), np.maximum(given[0].hi, border))
+
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes * self.pixels, self.lanes * self.pixels
 
@@ -163,7 +168,8 @@ class Pad(HardwareOp):
         border = bits * rom_luts(family, folds) if np.ptp(self._border(channels)) and folds > 1 else 0
         counters = position + state_bits(folds) + 3
         return Cost(
-            lut=by_lut(family, 3.4, 2.2) * position + converted + border + 4, ff=bits + held + counters
+            lut=family.coefficient("pad.position", 3.4, 2.2) * position + converted + border + 4,
+            ff=bits + held + counters,
         )
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Param, Steps, Tensor
-from bnn2hw.ops.base.costs import by_lut, comparison, divisors, load_cost, lutram_cost, rom_luts, state_bits
-from bnn2hw.targets.boards import Family
+from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Param, Ranges, Steps, Tensor
+from bnn2hw.ops.base.costs import comparison, divisors, load_cost, lutram_cost, rom_luts, state_bits
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class Pool(HardwareOp):
     """
 
     kind: ClassVar[str] = "pool"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes", "pixels")
 
     minimum: Array
     size: tuple[int, int] = (2, 2)
@@ -106,6 +107,9 @@ class Pool(HardwareOp):
         pooled: Array = np.where(self.minimum, windows.min((2, 4)), windows.max((2, 4)))
         return pooled.reshape(x[0].shape[0], *out)
 
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return given[0].over(y.channels)
+
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes * self.pixels, self._values_out
 
@@ -151,16 +155,17 @@ class Pool(HardwareOp):
         folds, lanes, bits = self.channels // self.lanes, self._values_out, x[0].ints.bits
         states = (folds, width + 1, height, rows + 1, columns + 1, *size)
         counters = sum(map(state_bits, states)) + 1
-        compare = lanes * comparison(family, bits + 1) if bits > 1 else by_lut(family, 0, 0, ice40=12)
-        select = lanes * by_lut(family, 0.6 * (bits + 1), 0.95 * bits)
+        one_bit = family.coefficient("pool.one_bit", 0, 0)
+        compare = lanes * comparison(family, bits + 1) if bits > 1 else one_bit
+        select = lanes * (family.coefficient("pool.select", 0.6, 0.95) * (bits + family.by_lut(1, 0)))
         # What a lane looks for may differ between its folds.
         minima = self.minimum.reshape(folds, self.lanes)
-        select += np.count_nonzero(np.any(minima != minima[0], axis=0)) * by_lut(
-            family, rom_luts(family, folds), 0
+        select += np.count_nonzero(np.any(minima != minima[0], axis=0)) * family.by_lut(
+            rom_luts(family, folds), 0
         )
         merges = self._merged if bits > 1 else 1  # bits of few neighbours fit into one LUT
         logic = Cost(
-            lut=merges * (compare + select) + by_lut(family, 2.1, 1.5) * counters,
+            lut=merges * (compare + select) + family.coefficient("pool.counter", 2.1, 1.5) * counters,
             ff=lanes * bits + counters,
         )
         if self.loadable:

@@ -18,12 +18,10 @@ class RealOp(Op):
     Attributes:
         apply: the layer itself, from float32 batches to a float32 batch.
         shape: of one output sample.
-        layer: name of the layer that it was read from.
     """
 
     apply: Callable[..., Array]
     shape: tuple[int, ...]
-    layer: str
 
     def infer(self, *x: Tensor) -> Tensor:
         return Tensor(self.shape)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.base.costs import by_lut, divisors, ram_cost, state_bits
-from bnn2hw.targets.boards import Family
+from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Ranges, Steps, StreamOp, Tensor
+from bnn2hw.ops.base.costs import divisors, ram_cost, state_bits
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +64,9 @@ class Windows(HardwareOp):
         view = view.transpose(0, 1, 2, 4, 5, 3)
         return view.reshape(*x[0].shape[:-3], *view.shape[1:3], -1)
 
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return given[0].over(y.channels)
+
     def params(self, *x: Tensor) -> dict[str, int | str]:
         return {
             "HEIGHT": x[0].shape[-3],
@@ -75,6 +78,12 @@ class Windows(HardwareOp):
             "DILATION_HEIGHT": self.dilation[0],
             "DILATION_WIDTH": self.dilation[1],
         }
+
+    def folded_like(self, other: StreamOp) -> StreamOp:
+        if not isinstance(other, Windows):
+            return self
+        knobs = {knob: getattr(other, knob) for knob in other.knobs}
+        return type(other)(self.kernel, self.stride, self.dilation, **knobs)
 
     def foldings(self, *x: Tensor) -> Iterator[Windows]:
         for lanes in divisors(x[0].channels):
@@ -98,6 +107,7 @@ class SlidingWindow(Windows):
     """
 
     kind: ClassVar[str] = "sliding_window"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     def infer(self, *x: Tensor) -> Tensor:
         if x[0].channels % self.lanes:
@@ -168,8 +178,8 @@ class SlidingWindow(Windows):
         )
         control = 7 * address + 3 * count + sum(map(state_bits, states)) - 5 * fixed
         logic = Cost(
-            lut=by_lut(family, 3.3, 1.5, ice40=2.09, gowin=2.58) * control
-            - by_lut(family, 76, 9.5, ice40=-14, gowin=2.4),
+            lut=family.coefficient("sliding_window.control", 3.3, 1.5) * control
+            - family.coefficient("sliding_window.saved", 76, 9.5),
             ff=5 * address + 2 * count + sum(map(state_bits, states)) + 5 + bits - fixed,
         )
         ring = ram_cost(family, words, bits)
@@ -206,6 +216,7 @@ class ParallelWindow(Windows):
     """
 
     kind: ClassVar[str] = "parallel_window"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes", "pixels")
 
     pixels: int = 1
 
@@ -273,11 +284,12 @@ class ParallelWindow(Windows):
         held = -(-reach // grain) * grain + self.pixels - grain
         counters = state_bits(height) + state_bits(width // self.pixels) + state_bits(self.stride[0])
         counters += state_bits(-(-max(reach, self._apart(x[0])) // grain) + 1) + 2 * state_bits(places)
-        select = (
-            by_lut(family, places / 2, max(1, (places - 1) / 3), ice40=0.76 * places) * reach * rows * pixel
-        )
+        small = family.coefficient("parallel_window.select", 0.5, 0.5) * places
+        select = family.by_lut(small, max(1, (places - 1) / 3)) * reach * rows * pixel
         logic = Cost(
-            lut=by_lut(family, 1.7, 1.0) * counters + 6 + select * (places > 1),
+            lut=family.coefficient("parallel_window.counter", 1.7, 1.0) * counters
+            + 6
+            + select * (places > 1),
             ff=counters + 2 + pixel * (rows * held + self.pixels),
         )
         if rows == 1:

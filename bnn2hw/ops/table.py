@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Ranges, Tensor
 from bnn2hw.ops.base.channels import Meaning, channels
 from bnn2hw.ops.base.costs import (
     block_ram_cost,
-    by_lut,
     in_block_ram,
     load_cost,
     rom_luts,
     state_bits,
 )
 from bnn2hw.ops.base.pixelwise import Elementwise
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +38,6 @@ class Table(Elementwise):
     """
 
     kind: ClassVar[str] = "table"
-    one_to_one: ClassVar[bool] = True
     stages: ClassVar[int] = 2
 
     table: Array
@@ -75,6 +73,13 @@ class Table(Elementwise):
         values: Array = self.table.astype(np.int64)[np.arange(rows), index]
         return values.reshape(x[0].shape)
 
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        first, last = (given[0].over(y.channels).ends.astype(np.int64) - self.domain.lo) // self.domain.step
+        table = np.broadcast_to(self.table, (max(self.rows, y.channels), self.domain.count))
+        table = table.reshape(-1, y.channels, self.domain.count)
+        reached = (table[:, c, a : b + 1] for c, (a, b) in enumerate(zip(first, last, strict=True)))
+        return Ranges(*np.array([(part.min(), part.max()) for part in reached], np.float64).T)
+
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         out, ints = self.type, x[0].ints
         words = np.zeros((self.table.shape[0], 2**ints.bits), np.int64)
@@ -104,7 +109,8 @@ class Table(Elementwise):
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         folds = self.folds
         words, out = folds * 2 ** x[0].ints.bits, self.pe * self.type.bits
-        control = Cost(lut=state_bits(folds) + by_lut(family, 2, 0.5), ff=state_bits(folds) + 2 + out)
+        shared = family.coefficient("table.control", 2, 0.5)
+        control = Cost(lut=state_bits(folds) + shared, ff=state_bits(folds) + 2 + out)
         if in_block_ram(
             words, self.type.bits if self.shared else out
         ):  # as many lanes as it has ports read one copy, of the columns that are theirs
@@ -115,7 +121,7 @@ class Table(Elementwise):
             rom = Cost(ff=-own) + block_ram_cost(family, words, width, readers) * math.ceil(self.pe / readers)
         else:
             # Nothing but a register hangs on this ROM, so that the wide multiplexers of large LUTs make the rest.
-            per_bit = by_lut(family, rom_luts(family, words), math.ceil(words / 64))
+            per_bit = family.by_lut(rom_luts(family, words), math.ceil(words / 64))
             rom = Cost(lut=out * per_bit, ff=out)
         return rom + control + (load_cost(family, words, out) if self.loadable else Cost())
 

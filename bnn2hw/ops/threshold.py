@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Ranges, Tensor
 from bnn2hw.ops.base.channels import Meaning, channels
-from bnn2hw.ops.base.costs import by_lut, comparison, distinct, rom_cost, rom_luts, state_bits, store_cost
+from bnn2hw.ops.base.costs import comparison, distinct, rom_cost, rom_luts, state_bits, store_cost
 from bnn2hw.ops.base.pixelwise import Elementwise
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,6 @@ class Threshold(Elementwise):
     """
 
     kind: ClassVar[str] = "threshold"
-    one_to_one: ClassVar[bool] = True
     stages: ClassVar[int] = 2
 
     thresholds: Array
@@ -86,6 +85,9 @@ class Threshold(Elementwise):
         if self.falls is not None:
             fired = np.where(self.falls, self.type.count - 1 - fired, fired)
         return (self.type.lo + self.type.step * fired).reshape(x[0].shape)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        return self.at_points(given[0].over(y.channels).ends, y)  # it rises everywhere, or it falls
 
     @property
     def shared(self) -> bool:
@@ -144,13 +146,13 @@ class Threshold(Elementwise):
         kept = max(1.0, rom.bits - 0.5 * math.log2(self.type.count - 1))
         # A comparison with a constant keeps only the half of its chain that the constant's ones make.
         compare = (
-            comparison(family, round(kept)) * by_lut(family, 1, 1, ice40=0.55, gowin=0.9)
+            comparison(family, round(kept)) * family.coefficient("threshold.comparison", 1, 1)
             if folds > 1
-            else by_lut(family, 0.8, 0.5) * rom.bits
+            else family.coefficient("threshold.constant", 0.8, 0.5) * rom.bits
         )
-        count = 0.0 if self.type.count == 2 else lanes * by_lut(family, 1.0, 1.3)
-        if folds > 1:  # iCE40's carry cells take inverted thresholds, which lanes share where these are equal
-            count += by_lut(family, 0, 0, ice40=distinct(folds, round(lanes * kept)))
+        count = 0.0 if self.type.count == 2 else lanes * family.coefficient("threshold.count", 1.0, 1.3)
+        if folds > 1:  # some carry cells take inverted thresholds; lanes share equal ones
+            count += family.coefficient("threshold.inversion", 0, 0) * distinct(folds, round(lanes * kept))
         control = state_bits(folds) + 2
         # Of each direction there is a register; levels are turned where they are counted.
         turned = self.pe if self.falls is not None and np.any(self.falls) and folds > 1 else 0

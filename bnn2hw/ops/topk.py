@@ -10,8 +10,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.base.costs import by_lut, comparison, state_bits
-from bnn2hw.targets.boards import Family
+from bnn2hw.ops.base.costs import comparison, state_bits
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,8 @@ class TopK(HardwareOp):
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
         # The best of all is replaced or kept; the others may also take their better neighbour's place.
-        moves = by_lut(family, 1.2 + 2.3 * (self.k - 1), 0.8 + 1.35 * (self.k - 1))
+        keep, move = family.coefficient("topk.keep", 1.2, 0.8), family.coefficient("topk.move", 2.3, 1.35)
+        moves = keep + move * (self.k - 1)
         counter = state_bits(self._count(x[0]) + self.k)
         return Cost(
             lut=self.k * comparison(family, bits + 1) + moves * (bits + index + 1) + counter / 2,

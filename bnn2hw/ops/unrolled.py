@@ -14,10 +14,9 @@ from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Param, Steps, Tensor
 from bnn2hw.ops.adder_graph.sharing import adder_luts, share
 from bnn2hw.ops.adder_graph.sums import Count, Sum, Sums
 from bnn2hw.ops.base.channels import Meaning
-from bnn2hw.ops.base.costs import by_lut
 from bnn2hw.ops.base.pixelwise import Pixelwise
 from bnn2hw.ops.xnor import Xnor
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 GROUP = 64
 """Nodes that share the signal by which they move; the template says the same."""
@@ -234,7 +233,8 @@ class Unrolled(Pixelwise):
         for neuron in logic.neurons:
             if neuron.number is None:
                 continue
-            lut += math.ceil((neuron.bits - 1) / by_lut(family, 3, 5)) if logic.compares else logic.out_bits
+            each = family.lut_inputs - 1
+            lut += math.ceil((neuron.bits - 1) / each) if logic.compares else logic.out_bits
         copies = math.ceil(logic.nodes / GROUP)
         return Cost(lut=lut + 1 + copies, ff=ff + copies)
 

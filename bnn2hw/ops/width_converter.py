@@ -9,8 +9,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Beats, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.base.costs import by_lut, state_bits
-from bnn2hw.targets.boards import Family
+from bnn2hw.ops.base.costs import state_bits
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,8 @@ class WidthConverter(HardwareOp):
             count += state_bits(self.wide_beats)
         if self.widens:  # the last part of a beat that ends early comes in elsewhere
             return Cost(lut=count + 3 + ends * (narrow + 2), ff=count + 1 + wide)
-        return Cost(lut=wide - narrow + count + by_lut(family, 6, 4), ff=count + 2 + wide)
+        shared = family.coefficient("width_converter.narrowing", 6, 4)
+        return Cost(lut=wide - narrow + count + shared, ff=count + 2 + wide)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:

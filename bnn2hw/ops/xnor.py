@@ -11,9 +11,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
-from bnn2hw.ops.base.costs import address_copies, by_lut, in_block_ram, state_bits
+from bnn2hw.ops.base.costs import address_copies, in_block_ram, state_bits
 from bnn2hw.ops.base.matvec import MatVec
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 TERNARY = Ints(-1, 1)
 
@@ -97,25 +97,30 @@ def _chains(count: int, step: int, most: int) -> int:
     return whole * 2 * ((most * step + 2) // 2) + (2 * ((rest * step + 2) // 2) if rest else 0)
 
 
-LUTS = {
-    "ecp5": Luts(
-        lambda n: _chains(n, 2, 4),
-        lambda n, bits: _chains(n, bits + 1, max(16 // (bits + 1), 1)),
-        lambda bits: _chains(1, bits + 1, 1),
-        shares=False,
-    ),
-    "xilinx": Luts(lambda n: 2 * n, lambda n, bits: n * (bits + 1), lambda bits: bits + 1),
-    # The portable forms as Yosys maps them; a carry comes in for nothing here, by a LUT or a cell of the chain there.
-    "ice40": Luts(lambda n: 4 * n, lambda n, bits: n * (bits + 1), lambda bits: 2 * bits),
-    "gowin": Luts(lambda n: 4 * n, lambda n, bits: n * (bits + 1 + (bits > 1)), lambda bits: 2 * bits + 1),
-}
-PORTABLE = LUTS["gowin"]
+def _luts(family: Family) -> Luts:
+    """Return the LUTs of a neuron's parts, by the coefficients of a family."""
+    triples = int(family.coefficient("xnor.triples_per_chain", 0, 0))
+    if triples:
+        halves = int(family.coefficient("xnor.adder_bits_per_chain", 0, 0))
+        return Luts(
+            lambda n: _chains(n, 2, triples),
+            lambda n, bits: _chains(n, bits + 1, max(halves // (bits + 1), 1)),
+            lambda bits: _chains(1, bits + 1, 1),
+            shares=False,
+        )
+    triple, carry = family.coefficient("xnor.triple", 4, 2), family.coefficient("xnor.adder_carry", 1, 0)
+    bit, more = family.coefficient("xnor.accumulator_bit", 2, 1), family.coefficient("xnor.accumulator", 1, 1)
+    return Luts(
+        lambda n: triple * n,
+        lambda n, bits: n * (bits + 1 + carry * (bits > 1)),
+        lambda bits: bit * bits + more,
+    )
 
 
 @cache
-def _tree(lanes: int, family: str, fixed: int) -> tuple[Tree, Luts, Cost]:
+def _tree(lanes: int, family: Family, fixed: int) -> tuple[Tree, Luts, Cost]:
     """One for so many lanes, its parts and its cost, found once; `fixed` neurons where weights are constants."""
-    tree, luts = Tree(lanes), LUTS.get(family, PORTABLE)
+    tree, luts = Tree(lanes), _luts(family)
     luts = luts.fixed(fixed) if fixed else luts
     return tree, luts, tree.cost(luts)
 
@@ -175,12 +180,13 @@ class Xnor(MatVec):
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         masked, acc = x[0].ints == TERNARY, self.sums(*x).bits
         fixed = self.pe if self.synapse_folds * self.neuron_folds == 1 else 0
-        tree, luts, counted = _tree(self.simd - 1, family.name, fixed)
+        tree, luts, counted = _tree(self.simd - 1, family, fixed)
         delays = tree.delays + tree.levels
         # Of one neuron, and of all together; as plain numbers, since searches ask for many thousands of foldings.
         lut, ff = counted.lut + luts.accumulator(acc), counted.ff + acc * (1 + self.late)
         groups = 1 if masked else math.ceil(self.pe / GROUP)
-        shared_lut, shared_ff = by_lut(family, 5.0, 14.0), groups * (delays + 4 * self.late) + 3.0
+        shared_lut = family.coefficient("xnor.control", 5.0, 14.0)
+        shared_ff = groups * (delays + 4 * self.late) + 3.0
         if masked:  # what agrees is a register of its own; what is missing is counted too, and added
             lut += self.simd + luts.adders(1, self.count_bits)
             ff += self.simd + self.count_bits + 1

@@ -15,7 +15,7 @@ from bnn2hw.synthesis.netlist import Cell
 STEERING = re.compile(r"AD[AB]\d+|O?CE[AB]|WE[AB]")
 
 
-def spread_registers(module: dict[str, Any], share: int) -> int:
+def copy_address_registers(module: dict[str, Any], share: int) -> int:
     """Give every few ECP5 block RAMs of a memory copies of their own of the registers of its address and enable.
 
     Args:

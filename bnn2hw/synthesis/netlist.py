@@ -34,7 +34,7 @@ def kinds(module: Mapping[str, Any]) -> dict[str, str]:
     return {n: c["type"] for n, c in module["cells"].items() if not c["type"].startswith("$")}
 
 
-def ice40_kinds(module: Mapping[str, Any]) -> dict[str, str]:
+def kinds_with_lone_carries(module: Mapping[str, Any]) -> dict[str, str]:
     """The same for iCE40, where a carry whose operands no LUT of the chain takes too is "SB_CARRY alone".
 
     nextpnr gives it a logic cell of its own, whose LUT serves nothing else: the chain of a comparison, for example.

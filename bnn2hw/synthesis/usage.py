@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bnn2hw.errors import ToolError
-from bnn2hw.synthesis.toolchains import Mapper, total
+from bnn2hw.synthesis.toolchains import COUNTS, total
+from bnn2hw.targets.families import Mapper
 
 REST = "(ports and shell)"
 """Under this name stand the cells that belong to no layer."""
@@ -90,7 +91,7 @@ def of_netlist(netlist: Path, mapper: Mapper, ids: Mapping[str, str]) -> Usage:
         ToolError: it holds no cells.
     """
     tops = [m for m in json.loads(netlist.read_text())["modules"].values() if _is_top(m)]
-    types = {name: kind for m in tops for name, kind in mapper.kinds(m).items()}
+    types = {name: kind for m in tops for name, kind in COUNTS[mapper.count](m).items()}
     if not types:
         raise ToolError(
             f"Yosys ended without an error but its netlist is empty; its log is {netlist.parent / 'yosys.log'}"

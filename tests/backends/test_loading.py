@@ -17,10 +17,10 @@ from bnn2hw.backends import loading, verilog
 from bnn2hw.cli.main import main
 from bnn2hw.errors import InputError, MissingToolError, ToolError, UnsupportedError
 from bnn2hw.ir import HardwareOp, Tensor
-from bnn2hw.ops import HARDWARE_OPS, Xnor
+from bnn2hw.ops import HARDWARE_OPS, ParallelWindow, Xnor
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import gate_level
-from bnn2hw.targets import boards
+from bnn2hw.targets import families
 from tests.support import alone, random_frames
 from tests.support import networks as net
 
@@ -72,8 +72,8 @@ def test_the_cells_that_synthesis_made_are_reloaded(tmp_path: Path) -> None:
         pytest.skip(str(error))
     [(op, x)] = [(op, x) for op, x in Xnor.examples() if op.writable and op.far]
     graphs = [alone(o, *x) for o in (op, another(op, 1))]
-    design = verilog.render(graphs[0], family=boards.ICE40)
-    netlist = gate_level.of(design, boards.ICE40, tmp_path)
+    design = verilog.render(graphs[0], family=families.family("ice40"))
+    netlist = gate_level.of(design, families.family("ice40"), tmp_path)
     reload = simulate.Reload(2, loading.image(graphs[1], design.load), graphs[1])
 
     run = simulate.simulate(
@@ -136,6 +136,21 @@ def test_models_of_another_architecture_are_refused(other: keras.Model, message:
         compiled(small()).reload(other)
     assert re.search(message, str(error.value))
     assert "Way out: compile the new model, and program its bitstream." in str(error.value)
+
+
+def test_layers_at_a_pixel_per_cycle_are_reloaded() -> None:
+    """Their windows come whole, which other weights do not change."""
+
+    def model(seed: int) -> keras.Model:
+        return net.chain((6, 6, 2), net.conv(4, 3), net.norm(), net.conv(3, 2), seed=seed)
+
+    fast = compiled(model(0), target="xc7z020", fps=2_000_000)
+    x = np.random.default_rng(0).choice([-1, 1], (5, 6, 6, 2))
+
+    reloaded = fast.reload(model(1))
+
+    assert any(isinstance(n.op, ParallelWindow) for n in fast.graph)
+    assert np.array_equal(reloaded.golden(x), compiled(model(1)).golden(x))
 
 
 def test_some_layers_only() -> None:

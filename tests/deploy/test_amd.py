@@ -26,7 +26,7 @@ from bnn2hw.deploy import amd
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Graph, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices, families
 from tests.support import alone, random_frames
 from tests.support import networks as net
 
@@ -68,11 +68,11 @@ GRAPHS = {
 @cache
 def made(name: str) -> tuple[Graph, Design, dict[str, str]]:
     graph = GRAPHS[name]
-    design = verilog.render(graph, family=boards.XILINX)
+    design = verilog.render(graph, family=families.family("xilinx"))
     return (
         graph,
         design,
-        amd.files(design, graph, boards.device("xc7z020"), "my <net> & 2", bnn2hw.Input()),
+        amd.files(design, graph, devices.device("xc7z020"), "my <net> & 2", bnn2hw.Input()),
     )
 
 
@@ -102,14 +102,14 @@ def test_written_for_amd_only(tmp_path: Path) -> None:
     for path in (tmp_path / "amd" / "rtl").iterdir():
         copy = tmp_path / "amd" / "amd" / "ip" / "rtl" / path.name
         assert path.name == "files.f" or copy.read_text() == path.read_text()
-    assert amd.files(other, GRAPHS["bytes"], boards.device("ecp5-85k"), "x", bnn2hw.Input()) == {}
+    assert amd.files(other, GRAPHS["bytes"], devices.device("ecp5-85k"), "x", bnn2hw.Input()) == {}
 
 
 def test_beats_wider_than_any_converter_leave_the_ip() -> None:
     graph = wire(Ints(0, 255), (600,), 600)
-    design = verilog.render(graph, family=boards.XILINX)
+    design = verilog.render(graph, family=families.family("xilinx"))
 
-    files = amd.files(design, graph, boards.device("xc7z020"), "x", bnn2hw.Input())
+    files = amd.files(design, graph, devices.device("xc7z020"), "x", bnn2hw.Input())
 
     assert {n for n in files if "rtl" not in n} == {"amd/ip/component.xml", "amd/package_ip.tcl"}
 
@@ -718,5 +718,5 @@ def test_driver_refuses_another_accelerator(
 
     module = driver(files, board, tmp_path, monkeypatch)
 
-    with pytest.raises(module.LinkError, match="computes something else"):
+    with pytest.raises(module.LinkError, match="does not compute the expected results"):
         module.Device("some.bit")

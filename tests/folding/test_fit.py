@@ -10,7 +10,7 @@ from keras import Model, layers
 
 import bnn2hw
 from bnn2hw.report import text
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices
 from tests.support import networks as net
 
 BYTES = bnn2hw.Input("uint8", scale=1 / 255)
@@ -29,8 +29,8 @@ def gated() -> Model:
 
 def holding(monkeypatch: pytest.MonkeyPatch, blocks: int) -> str:
     """The name of a device with so many block RAMs."""
-    device = replace(boards.device("ecp5-85k"), name="small", bram=blocks)
-    monkeypatch.setitem(boards.DEVICES, device.name, device)
+    device = replace(devices.device("ecp5-85k"), name="small", bram=blocks)
+    monkeypatch.setitem(devices.known(), device.name, device)
     return device.name
 
 

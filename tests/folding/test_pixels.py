@@ -12,11 +12,11 @@ import pytest
 import bnn2hw
 from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import FoldingError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.folding import search
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import ParallelWindow, Pool, SlidingWindow, Source, Threshold, Xnor
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices
 from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
@@ -134,12 +134,12 @@ def conv(width: int = 20) -> Graph:
 
 
 def test_by_hand() -> None:
-    graph, device = conv(), boards.device("xc7z045")
+    graph, device = conv(), devices.device("xc7z045")
 
     folded = search.chosen(graph, device, by_hand={"conv": {"pixels": 3}})
 
     assert search.of(folded)["conv"] == {"pe": 4, "simd": 18, "pixels": 3}
-    assert estimate.interval(folded) == 4 * 18 // 3
+    assert cycles.interval(folded) == 4 * 18 // 3
     again = search.for_rate(graph, 1000, device, search.of(folded))
     assert search.of(again) == search.of(folded)
 
@@ -158,7 +158,7 @@ def test_by_hand() -> None:
 )
 def test_by_hand_what_does_not_divide(by_hand: dict[str, dict[str, int]], message: str) -> None:
     with pytest.raises(FoldingError, match=message):
-        search.for_rate(conv(), 1000, boards.device("xc7z045"), by_hand)
+        search.for_rate(conv(), 1000, devices.device("xc7z045"), by_hand)
 
 
 def wrong() -> Iterator[tuple[HardwareOp, Tensor, str]]:

@@ -11,16 +11,16 @@ import pytest
 
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import options, search, solver
 from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.ops import Add, Argmax, Concat, Mac, Multiply, Pool, SlidingWindow, Source, Threshold, Xnor
-from bnn2hw.targets import boards
-from bnn2hw.targets.boards import Device
+from bnn2hw.targets import devices
+from bnn2hw.targets.devices import Device
 from tests.support import alone, mlp
 
-DEVICES = [boards.device(name) for name in ("ecp5-85k", "xc7z020", "ice40-up5k")]
+DEVICES = [devices.device(name) for name in ("ecp5-85k", "xc7z020", "ice40-up5k")]
 MOST = 1500
 """Foldings of a graph that is compared with all of its own."""
 
@@ -96,9 +96,9 @@ def all_foldings(graph: Graph, device: Device) -> list[Folded]:
             foldings.append([replace(node.op, lanes=d) for d in range(1, size + 1) if size % d == 0])
     for ops in itertools.product(*foldings):
         folded = graph.map_ops(dict(zip(names, ops, strict=True)))
-        cost = estimate.cost(insert.inserted(folded), device)
+        cost = resources.cost(insert.inserted(folded), device)
         price = options.price(cost, device)
-        found.append(Folded(folded, ops[0].lanes, estimate.interval(folded), cost, price))
+        found.append(Folded(folded, ops[0].lanes, cycles.interval(folded), cost, price))
     return found
 
 
@@ -136,7 +136,7 @@ def check_against_all(seed: int) -> None:
 
         assert free.proved
         assert free.price == pytest.approx(best.price, rel=1e-9)
-        assert free.interval == estimate.interval(graph.map_ops(free.ops)) <= period
+        assert free.interval == cycles.interval(graph.map_ops(free.ops)) <= period
         other = quick[rng.integers(len(quick))].cost
         room = replace(other, lut=other.lut * rng.uniform(0.9, 1.1))
         within = tried.least(int(period), room)
@@ -158,7 +158,7 @@ def test_no_folding_is_cheaper_in_many_graphs(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20, 24))
 def test_the_front_and_its_end_are_those_of_all_foldings(seed: int) -> None:
     graph = next(g for s in itertools.count(1000 * seed) if count(g := Grower(s).grow()) <= MOST)
-    device = boards.device("xc7z020")
+    device = devices.device("xc7z020")
     found = all_foldings(graph, device)
     # A device that holds about half of them.
     middle = np.median([f.cost.lut for f in found])
@@ -174,7 +174,7 @@ def test_the_front_and_its_end_are_those_of_all_foldings(seed: int) -> None:
 
     assert [p.interval for p in front] == sorted(prices, reverse=True)
     assert [p.price for p in front] == pytest.approx([prices[p.interval] for p in front])
-    assert estimate.interval(search.for_device(graph, device)) == front[-1].interval
+    assert cycles.interval(search.for_device(graph, device)) == front[-1].interval
     thinned = [p.interval for p in search.pareto(graph, device, ratio=1.5)]
     assert set(thinned) <= set(prices)
     assert thinned[-1] == front[-1].interval
@@ -183,7 +183,7 @@ def test_the_front_and_its_end_are_those_of_all_foldings(seed: int) -> None:
 @pytest.mark.parametrize(("device", "middle"), [("ecp5-85k", (48, 44)), ("xc7z020", (48, 48))])
 def test_no_more_lanes_than_the_rate_needs(device: str, middle: tuple[int, int]) -> None:
     """64 × 64 weights in 100 cycles are 41 at least, and 44 in whole folds."""
-    folded = search.for_rate(mlp(784, 64, 64, 64, 10), 100, boards.device(device))
+    folded = search.for_rate(mlp(784, 64, 64, 64, 10), 100, devices.device(device))
 
     lanes = {n: f["pe"] * f["simd"] for n, f in search.of(folded).items() if "simd" in f}
     assert lanes == {"fc0": 512, "fc1": middle[0], "fc2": middle[1], "fc3": 8}
@@ -191,29 +191,29 @@ def test_no_more_lanes_than_the_rate_needs(device: str, middle: tuple[int, int])
 
 def test_a_rate_may_need_another_folding_than_the_cheapest() -> None:
     """Block RAMs are cheaper than LUTs where there are many, but here there are too few."""
-    graph, device = mlp(256, 64, 10), boards.device("xc7z020")
+    graph, device = mlp(256, 64, 10), devices.device("xc7z020")
     free = FoldingSpace(graph, device).least(256)
     assert free.cost.bram > 0
     scarce = replace(device, bram=int(free.cost.bram) - 1)
     # The scarcer a block, the more it counts; the price stays that of the device.
     folded = search.for_rate(graph, 256, scarce)
 
-    assert estimate.interval(folded) <= 256
-    assert estimate.cost(insert.inserted(folded), scarce).bram <= scarce.bram
+    assert cycles.interval(folded) <= 256
+    assert resources.cost(insert.inserted(folded), scarce).bram <= scarce.bram
 
 
 def test_folded_by_hand_beside_others() -> None:
     graph = mlp(784, 64, 10)
 
-    folded = search.for_rate(graph, 100, boards.device("xc7z020"), {"fc0": {"pe": 2, "simd": 4}})
+    folded = search.for_rate(graph, 100, devices.device("xc7z020"), {"fc0": {"pe": 2, "simd": 4}})
 
     assert search.of(folded)["fc0"] == {"pe": 2, "simd": 4}
-    assert estimate.interval(folded) == 784 * 64 // 8
+    assert cycles.interval(folded) == 784 * 64 // 8
     assert folded["fc1"].op.interval(*folded.inputs_of(folded["fc1"])) <= 100
 
 
 def test_a_streamed_graph_says_its_folding_by_hand() -> None:
-    graph, device = mlp(96, 24, 10), boards.device("xc7z020")
+    graph, device = mlp(96, 24, 10), devices.device("xc7z020")
     folded = search.for_rate(graph, 30, device)
 
     by_hand = search.of(insert.connect(folded))
@@ -222,14 +222,14 @@ def test_a_streamed_graph_says_its_folding_by_hand() -> None:
 
 
 def test_nothing_is_found_where_nothing_fits() -> None:
-    device = replace(boards.device("xc7z020"), lut=200)
+    device = replace(devices.device("xc7z020"), lut=200)
 
     with pytest.raises(FoldingError, match="does not fit xc7z020 in any folding"):
         search.for_device(mlp(784, 64, 10), device)
 
 
 def test_wide_graphs_are_solved_as_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph, device = mlp(24, 8, 4), boards.device("xc7z020")
+    graph, device = mlp(24, 8, 4), devices.device("xc7z020")
     expected = FoldingSpace(graph, device).least(20)
     monkeypatch.setattr(solver, "MOST", 1)
 
@@ -269,7 +269,7 @@ def test_a_folding_by_hand_may_use_the_old_name_of_lanes() -> None:
     [name] = (n.name for n in graph if isinstance(n.op, Pool))
 
     with pytest.warns(DeprecationWarning, match=f"layer '{name}': 'simd' is now 'lanes'") as caught:
-        folded = search.chosen(graph, boards.device("xc7z020"), by_hand={name: {"simd": 2}})
+        folded = search.chosen(graph, devices.device("xc7z020"), by_hand={name: {"simd": 2}})
 
     assert search.of(folded)[name] == {"lanes": 2}
     assert {w.filename for w in caught} == {__file__}

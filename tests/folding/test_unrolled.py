@@ -20,7 +20,7 @@ from bnn2hw.ir import BIPOLAR, Array, Tensor
 from bnn2hw.ops import Unrolled, Xnor
 from bnn2hw.ops.adder_graph.sharing import node_luts, share
 from bnn2hw.ops.adder_graph.sums import Count, Sums
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices
 from tests.support import networks as net
 
 
@@ -89,7 +89,7 @@ def compiled(backend: str = "verilog") -> bnn2hw.Accelerator:
         model(),
         input=bnn2hw.Input("bipolar"),
         target="gw2ar-18",  # its form is the portable one, whose simulators compile fast
-        fps=boards.device("gw2ar-18").clock_mhz * 1e6,
+        fps=devices.device("gw2ar-18").clock_mhz * 1e6,
         folding={name: {"style": "unrolled"} for name in LAYERS},
         output="scores",
         backend=backend,

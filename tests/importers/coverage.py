@@ -58,7 +58,7 @@ def verdict(case: Case) -> tuple[str, str]:
         own = [p for p in refusal.problems if p.layer.split(".")[0] == "it"]
         problem = (own or refusal.problems)[0]
         return "refused", f"{problem.found}; way out: {problem.remedy}"
-    own = [f for layer, f in accelerator.fidelity.items() if layer.split(".")[0] == "it"]
+    own = [f for layer, f in accelerator.fidelity.items() if layer == "it"]
     rounded = [f for f in own if f.kind == "rounded"]
     if rounded:
         return "rounded", rounded[0].why.split(", off by")[0]

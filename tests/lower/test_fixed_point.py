@@ -22,7 +22,7 @@ from tests.support import networks as net
 
 def function(call: Callable[[Array], Array]) -> Pointwise:
     """An activation as the importer reads one."""
-    return Pointwise(call, (1,), "it", uniform=True)
+    return Pointwise(call, (1,), uniform=True)
 
 
 def chain(call: Callable[[Array], Array], domain: Ints, scale: float) -> Chain:

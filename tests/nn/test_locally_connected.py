@@ -114,8 +114,8 @@ def test_unknown_size_is_refused():
 
     with pytest.raises(
         ValueError,
-        match=r"^The layer 'lc' has weights for each place: it needs inputs whose axes are known, "
-        r"except for the batch\. Received: input_shape=\(None, None, 4\)$",
+        match=r"^The layer 'lc' has weights for each position, so all axes of its input but the "
+        r"batch must be known\. Received: input_shape=\(None, None, 4\)$",
     ):
         layer.build((None, None, 4))
 

@@ -13,7 +13,7 @@ from bnn2hw.data_files import data_dir
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.simulation import simulate
-from bnn2hw.targets import boards
+from bnn2hw.targets import families
 from tests.support import alone, cycles_alone, family_forms, random_frames, random_values
 
 Example = tuple[HardwareOp, tuple[Tensor, ...]]
@@ -121,10 +121,14 @@ def test_every_folding_keeps_the_meaning(op: HardwareOp, x: tuple[Tensor, ...]) 
         assert folded.interval(*x) >= 1
 
 
-@pytest.mark.parametrize("family", [boards.ECP5, boards.XILINX, boards.ICE40], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "family",
+    [families.family("ecp5"), families.family("xilinx"), families.family("ice40")],
+    ids=lambda f: f.name,
+)
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
 def test_cost_is_positive_in_every_family(
-    op: HardwareOp, x: tuple[Tensor, ...], family: boards.Family
+    op: HardwareOp, x: tuple[Tensor, ...], family: families.Family
 ) -> None:
     cost = op.cost(family, *x)
 

@@ -25,7 +25,7 @@ from bnn2hw.errors import InputError, ToolError
 from bnn2hw.ir import BIPOLAR, Cycles, Graph, Ints, Memory, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Mac, MatVec, Source, Table, Threshold, Xnor
 from bnn2hw.simulation import hls_csim, simulate
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices
 from tests.support import EXAMPLES, ROOT, alone, random_frames, random_values
 from tests.support import networks as net
 
@@ -293,7 +293,7 @@ def test_scripts_run_in_tcl(step: str, tmp_path: Path, monkeypatch: pytest.Monke
     if not shutil.which("tclsh"):
         pytest.skip("needs tclsh, which is not on this machine")
     monkeypatch.delenv("PART", raising=False)
-    design = backends.render("hls", chain(), header=Header(target=boards.device("xczu5ev")))
+    design = backends.render("hls", chain(), header=Header(target=devices.device("xczu5ev")))
     write(design, tmp_path)
     (tmp_path / "try.tcl").write_text(f"{STUBS}\nsource {step}.tcl\nputs [join $calls \\n]\n")
 

@@ -43,7 +43,7 @@ def check(model: keras.Model, accelerator: Accelerator, x: Batch) -> str:
         streams = found.get(node.name, ())
         # A layer that was moved behind this one rounds in this one's stream.
         kinds = [
-            lowered.fidelity.get(getattr(node.op, "layer", node.name)),
+            lowered.fidelity.get(node.layer),
             *(moved.get(i) for i in node.inputs),
         ]
         kind = next((k for k in kinds if k and k.kind == "rounded"), kinds[0])

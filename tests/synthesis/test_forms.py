@@ -15,7 +15,7 @@ from bnn2hw.backends.text import Header
 from bnn2hw.data_files import data_dir
 from bnn2hw.errors import ToolError
 from bnn2hw.synthesis import synthesize
-from bnn2hw.targets import boards
+from bnn2hw.targets import families
 
 TEMPLATES = data_dir("templates") / "verilog"
 PARAMETERS: dict[str, list[Mapping[str, int]]] = {
@@ -38,12 +38,12 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
 pytestmark = pytest.mark.usefixtures("yosys")
 
 
-def own(family: boards.Family) -> set[str]:
+def own(family: families.Family) -> set[str]:
     """The modules of which a family has a form."""
     return {p.name.removesuffix(".sv.j2") for p in (TEMPLATES / family.name).glob("*.sv.j2")}
 
 
-def text(module: str, family: boards.Family | None = None) -> str:
+def text(module: str, family: families.Family | None = None) -> str:
     return verilog.module(module, Header(target=family))
 
 
@@ -64,7 +64,7 @@ def proof(parameters: Mapping[str, int]) -> list[str]:
     ]
 
 
-def prove(module: str, family: boards.Family, forms: Mapping[str, str], folder: Path) -> None:
+def prove(module: str, family: families.Family, forms: Mapping[str, str], folder: Path) -> None:
     """Run the proofs for all parameters; `forms` are the texts of both.
 
     Raises:
@@ -87,22 +87,30 @@ def prove(module: str, family: boards.Family, forms: Mapping[str, str], folder: 
     synthesize.run_yosys(Design("", files, (), (), ()), folder, passes, "proved.txt")
 
 
-@pytest.mark.parametrize("family", [boards.ECP5, boards.XILINX], ids=lambda f: f.name)
+@pytest.mark.parametrize("family", [families.family("ecp5"), families.family("xilinx")], ids=lambda f: f.name)
 @pytest.mark.parametrize("module", PARAMETERS)
-def test_both_forms_are_one_function(module: str, family: boards.Family, tmp_path: Path) -> None:
+def test_both_forms_are_one_function(module: str, family: families.Family, tmp_path: Path) -> None:
     forms = {"portable": text(module), "own": text(module, family)}
 
     prove(module, family, forms, tmp_path / "proof")
 
 
 def test_a_wrong_form_is_found(tmp_path: Path) -> None:
-    form = text("popcount3", boards.ECP5).replace("6996", "6997")
+    form = text("popcount3", families.family("ecp5")).replace("6996", "6997")
 
     with pytest.raises(ToolError, match="proof did fail"):
-        prove("popcount3", boards.ECP5, {"portable": text("popcount3"), "own": form}, tmp_path / "proof")
+        prove(
+            "popcount3",
+            families.family("ecp5"),
+            {"portable": text("popcount3"), "own": form},
+            tmp_path / "proof",
+        )
 
 
 def test_every_form_is_proved() -> None:
-    for family in (boards.ECP5, boards.XILINX):
+    for family in (families.family("ecp5"), families.family("xilinx")):
         assert own(family) == set(PARAMETERS)
-    assert {p.name for p in TEMPLATES.iterdir() if p.is_dir()} == {"cells", *verilog.CELLS}
+    assert {p.name for p in TEMPLATES.iterdir() if p.is_dir()} == {
+        "cells",
+        *(n for n, f in families.known().items() if f.cells),
+    }

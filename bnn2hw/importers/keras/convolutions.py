@@ -32,15 +32,15 @@ def _convolution(call: Call) -> str:
         weights, stride, dilation = weights[None], (1, *stride), (1, *dilation)
     edge = _image(call, edge)
     edge = _padded(call, edge, weights.shape[: len(stride)], stride, dilation, layer.padding)
-    edge = _convolve(call, layer.name, edge, weights, stride, dilation)
-    edge = call.reshape(f"{layer.name}.row", call.shape, edge) if rank == 1 else edge
+    edge = _convolve(call, call.name, edge, weights, stride, dilation)
+    edge = call.reshape(f"{call.name}.row", call.shape, edge) if rank == 1 else edge
     return after(call, edge)
 
 
 def _image(call: Call, edge: str) -> str:
     """A row as an image of one row."""
     shape = call.reader.shapes[edge]
-    return call.reshape(f"{call.layer.name}.image", (1, *shape), edge) if len(shape) == 2 else edge
+    return call.reshape(f"{call.name}.image", (1, *shape), edge) if len(shape) == 2 else edge
 
 
 def _ungrouped(weights: Array, groups: int) -> Array:
@@ -77,7 +77,7 @@ def _convolve(
         )
 
     shape = (*sizes, weights.shape[-1])
-    return call.add(name, real.Convolution(apply, shape, call.layer.name, weights, stride, dilation), edge)
+    return call.add(name, real.Convolution(apply, shape, weights, stride, dilation), edge)
 
 
 def _padded(
@@ -102,7 +102,7 @@ def _padded(
         ]
         sides = [(t // 2, t - t // 2) for t in totals]
     value = float(getattr(call.layer, "pad_values", 0.0))
-    return border(call, f"{call.layer.name}.pad", edge, sides, value)
+    return border(call, f"{call.name}.pad", edge, sides, value)
 
 
 def border(
@@ -122,7 +122,7 @@ def border(
         y[(slice(None), *at)] = x
         return y
 
-    return call.add(name, real.Border(apply, shape, call.layer.name, tuple(sides), value, apart), edge)
+    return call.add(name, real.Border(apply, shape, tuple(sides), value, apart), edge)
 
 
 def _zero_padding(call: Call) -> str:
@@ -133,8 +133,8 @@ def _zero_padding(call: Call) -> str:
     rows = isinstance(padding[0], int)
     sides = [tuple(padding)] if rows else [tuple(side) for side in padding]
     edge = _image(call, call.edge)
-    edge = border(call, call.layer.name, edge, [*([(0, 0)] if rows else []), *sides], 0.0)
-    return call.reshape(f"{call.layer.name}.row", call.shape, edge)
+    edge = border(call, call.name, edge, [*([(0, 0)] if rows else []), *sides], 0.0)
+    return call.reshape(f"{call.name}.row", call.shape, edge)
 
 
 def _transposed(call: Call) -> str:
@@ -154,13 +154,13 @@ def _transposed(call: Call) -> str:
         cut = max(k - s, 0) // 2 if layer.padding == "same" else 0
         left = k - 1 - cut
         sides.append((left, s + k - 2 - left if layer.padding == "same" else max(k, s) - 1))
-    edge = border(call, f"{layer.name}.pad", edge, sides, 0.0, stride)
-    return after(call, _convolve(call, layer.name, edge, weights, (1, 1), (1, 1)))
+    edge = border(call, f"{call.name}.pad", edge, sides, 0.0, stride)
+    return after(call, _convolve(call, call.name, edge, weights, (1, 1), (1, 1)))
 
 
 def _depthwise(call: Call) -> str:
     edge = quantized(call, "input_quantizer", call.edge)
-    return after(call, _row(call, _by_channel(call, call.layer.name, edge, "kernel")))
+    return after(call, _row(call, _by_channel(call, call.name, edge, "kernel")))
 
 
 def _by_channel(call: Call, name: str, edge: str, attribute: str) -> str:
@@ -188,7 +188,6 @@ def _by_channel(call: Call, name: str, edge: str, attribute: str) -> str:
     op = real.DepthwiseConvolution(
         apply,
         (*sizes, channels),
-        layer.name,
         weights[..., 0],
         (stride[0], stride[1]),
         (dilation[0], dilation[1]),
@@ -227,15 +226,15 @@ def _block_diagonal(weights: Array) -> Array:
 
 def _separable(call: Call) -> str:
     edge = quantized(call, "input_quantizer", call.edge)
-    edge = _by_channel(call, f"{call.layer.name}.depthwise", edge, "depthwise_kernel")
+    edge = _by_channel(call, f"{call.name}.depthwise", edge, "depthwise_kernel")
     weights = kernel(call.layer, "pointwise_kernel", "pointwise_quantizer")
     weights = weights[None] if weights.ndim == 3 else weights
-    return after(call, _row(call, _convolve(call, call.layer.name, edge, weights, (1, 1), (1, 1))))
+    return after(call, _row(call, _convolve(call, call.name, edge, weights, (1, 1), (1, 1))))
 
 
 def _row(call: Call, edge: str) -> str:
     """An image of one row as the row that the layer gives."""
-    return call.reshape(f"{call.layer.name}.row", call.shape, edge) if len(call.shape) == 2 else edge
+    return call.reshape(f"{call.name}.row", call.shape, edge) if len(call.shape) == 2 else edge
 
 
 HANDLERS: dict[str, Handler] = {

@@ -26,7 +26,7 @@ def _dense(call: Call) -> str:
     def apply(x: Array) -> Array:
         return array(keras.ops.matmul(keras.ops.convert_to_tensor(x.astype(np.float32)), tensor))
 
-    edge = call.add(call.layer.name, real.Dense(apply, call.shape, call.layer.name, weights), edge)
+    edge = call.add(call.name, real.Dense(apply, call.shape, weights), edge)
     return after(call, edge)
 
 
@@ -46,11 +46,11 @@ def _normalization(call: Call) -> str:
 
 
 def _per_channel(call: Call) -> str:
-    return call.pointwise(call.layer.name, function(call.layer), call.edge, uniform=False)
+    return call.pointwise(call.name, function(call.layer), call.edge, uniform=False)
 
 
 def _uniform(call: Call) -> str:
-    return call.pointwise(call.layer.name, function(call.layer), call.edge, uniform=True)
+    return call.pointwise(call.name, function(call.layer), call.edge, uniform=True)
 
 
 def _prelu(call: Call) -> str:
@@ -89,11 +89,11 @@ def _operation(call: Call) -> str:
         args = [given[i] for i in range(len(arguments.args))]
         return array(layer.call(*args, **{k: v for k, v in given.items() if isinstance(k, str)}))
 
-    return call.pointwise(layer.name, apply, call.edge, uniform=all(c.size == 1 for c in constants))
+    return call.pointwise(call.name, apply, call.edge, uniform=all(c.size == 1 for c in constants))
 
 
 def _reshape(call: Call) -> str:
-    return call.reshape(call.layer.name, call.shape, call.edge)
+    return call.reshape(call.name, call.shape, call.edge)
 
 
 def _flatten(call: Call) -> str:
@@ -106,13 +106,11 @@ def _softmax(call: Call) -> str:
     if call.layer.axis not in (-1, len(call.shape)):
         call.problem(f"axis={call.layer.axis}", "the last axis", "use axis=-1")
         return call.edge
-    return call.add(
-        call.layer.name, real.Softmax(function(call.layer), call.shape, call.layer.name), call.edge
-    )
+    return call.add(call.name, real.Softmax(function(call.layer), call.shape), call.edge)
 
 
 def _activation(call: Call) -> str:
-    return after(call, call.edge, name=call.layer.name)
+    return after(call, call.edge, name=call.name)
 
 
 def _rescaling(call: Call) -> str:
@@ -124,7 +122,7 @@ def _rescaling(call: Call) -> str:
         )
         return call.edge
     same = scale.size == 1 and offset.size == 1
-    edge = call.pointwise(call.layer.name, function(call.layer), call.edge, uniform=same)
+    edge = call.pointwise(call.name, function(call.layer), call.edge, uniform=same)
     if np.all(scale > 0) and edge != call.edge:
         call.reader.scalings[edge] = Input("uint8", uniform(scale), uniform(offset))
     return edge
@@ -139,14 +137,14 @@ def _sum(call: Call) -> str:
 
 
 def _subtract(call: Call) -> str:
-    negative = call.pointwise(f"{call.layer.name}.negative", np.negative, call.edges[1], uniform=True)
+    negative = call.pointwise(f"{call.name}.negative", np.negative, call.edges[1], uniform=True)
     return _chain(call, real.Sum, lambda a, b: a + b, (call.edges[0], negative))
 
 
 def _average(call: Call) -> str:
     count = np.float32(len(call.edges))
     edge = _chain(call, real.Sum, lambda a, b: a + b, call.edges)
-    return call.pointwise(f"{call.layer.name}.mean", lambda x: x / count, edge, uniform=True)
+    return call.pointwise(f"{call.name}.mean", lambda x: x / count, edge, uniform=True)
 
 
 def _product(call: Call) -> str:
@@ -179,8 +177,8 @@ def _chain(call: Call, kind: type[real.RealOp], fn: Any, edges: tuple[str, ...])
             call.problem(f"a sum of {a} and {b}", "inputs of one shape", "reshape the inputs")
             return edge
         last = i == len(edges) - 2
-        name = call.layer.name if last else f"{call.layer.name}.{i}"
-        edge = call.add(name, kind(fn, shape, call.layer.name), edge, other)
+        name = call.name if last else f"{call.name}.{i}"
+        edge = call.add(name, kind(fn, shape), edge, other)
     return edge
 
 
@@ -191,8 +189,8 @@ def _add_to_last(call: Call) -> str:
     def apply(x: Array, y: Array) -> Array:
         return np.concatenate([x[..., : a - b], x[..., a - b :] + y], -1)
 
-    op = real.Sum(apply, call.shape, call.layer.name, first=a - b)
-    return call.add(call.layer.name, op, *call.edges)
+    op = real.Sum(apply, call.shape, first=a - b)
+    return call.add(call.name, op, *call.edges)
 
 
 HANDLERS: dict[str, Handler] = {

@@ -14,7 +14,7 @@ import keras
 
 from bnn2hw.errors import InputError, UnsupportedError
 from bnn2hw.importers.keras.layers import HANDLERS, JOINS
-from bnn2hw.importers.keras.reader import Reader
+from bnn2hw.importers.keras.reader import Reader, names
 from bnn2hw.ir import Graph
 from bnn2hw.ops.source import Input, Source
 
@@ -52,7 +52,7 @@ def read(model: Any) -> Imported:
             f"model '{model.name}' has no shapes yet or is a subclass of keras.Model; call it once or give it an "
             "Input layer, and use a Sequential or functional model"
         )
-    reader = Reader(HANDLERS, JOINS)
+    reader = Reader(HANDLERS, JOINS, names=names(model))
     edges = reader.model(model)
     if reader.problems:
         raise UnsupportedError(reader.problems)

@@ -15,7 +15,7 @@ from bnn2hw.ops.real import Sides
 
 def _image(call: Call) -> str:
     return (
-        call.reshape(f"{call.layer.name}.image", (1, *call.before), call.edge)
+        call.reshape(f"{call.name}.image", (1, *call.before), call.edge)
         if len(call.before) == 2
         else call.edge
     )
@@ -53,7 +53,7 @@ def _pooling(call: Call, kind: type[real.Pool]) -> str:
         )
         return call.edge
     edge = _pool(call, kind, edge, (size[0], size[1]), (stride[0], stride[1]), sides)
-    return call.reshape(f"{layer.name}.row", call.shape, edge)
+    return call.reshape(f"{call.name}.row", call.shape, edge)
 
 
 def _pool(
@@ -70,8 +70,8 @@ def _pool(
         pooled: Array = view.mean((-2, -1), dtype=np.float32) if mean else view.max((-2, -1))
         return pooled
 
-    op = kind(apply, (*grid, before[-1]), call.layer.name, size, stride, sides[0], sides[1])
-    return call.add(call.layer.name, op, edge)
+    op = kind(apply, (*grid, before[-1]), size, stride, sides[0], sides[1])
+    return call.add(call.name, op, edge)
 
 
 def _global(kind: type[real.Pool]) -> Handler:
@@ -84,7 +84,7 @@ def _global(kind: type[real.Pool]) -> Handler:
         edge = _image(call)
         height, width, _ = call.reader.shapes[edge]
         edge = _pool(call, kind, edge, (height, width), (height, width), [(0, 0), (0, 0)])
-        return call.reshape(f"{call.layer.name}.vector", call.shape, edge)
+        return call.reshape(f"{call.name}.vector", call.shape, edge)
 
     return handler
 
@@ -102,7 +102,7 @@ def _upsampling(call: Call) -> str:
     factors = (1, size) if isinstance(size, int) else tuple(size)
     edge = _image(call)
     sides: list[Sides] = [(f - 1, f - 1) for f in factors]
-    edge = border(call, f"{layer.name}.gaps", edge, sides, 0.0, factors)
+    edge = border(call, f"{call.name}.gaps", edge, sides, 0.0, factors)
     before = call.reader.shapes[edge]
     shape = (before[0] - factors[0] + 1, before[1] - factors[1] + 1, before[2])
     ones = np.ones((*factors, before[2]), np.float32)
@@ -114,8 +114,8 @@ def _upsampling(call: Call) -> str:
             .repeat(factors[1], 2)
         )
 
-    op = real.DepthwiseConvolution(apply, shape, layer.name, ones, (1, 1), (1, 1))
-    return call.reshape(f"{layer.name}.row", call.shape, call.add(layer.name, op, edge))
+    op = real.DepthwiseConvolution(apply, shape, ones, (1, 1), (1, 1))
+    return call.reshape(f"{call.name}.row", call.shape, call.add(call.name, op, edge))
 
 
 HANDLERS: dict[str, Handler] = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -36,6 +38,11 @@ class Call:
     node: Any
 
     @property
+    def name(self) -> str:
+        """Name of the layer, by which its nodes, its fidelity and options such as `bits` know it."""
+        return self.reader.name(self.layer)
+
+    @property
     def edge(self) -> str:
         """The first edge that it reads."""
         return self.edges[0]
@@ -57,8 +64,8 @@ class Call:
         return not wrong
 
     def add(self, name: str, op: Op, *edges: str) -> str:
-        """Append a node."""
-        return self.reader.add(name, op, *edges)
+        """Append a node of this layer and return the name of its output edge."""
+        return self.reader.add(self.layer, name, op, *edges)
 
     def pointwise(self, name: str, fn: Callable[[Array], Array], edge: str, *, uniform: bool) -> str:
         """Append a function of single values, which then takes any number of axes."""
@@ -78,7 +85,7 @@ class Call:
             inner = (*(1,) * (len(shape) - 1), x.shape[-1])
             return fn(x.reshape(-1, *inner)).reshape(x.shape)
 
-        return self.add(name, real.Pointwise(apply, shape, self.layer.name, uniform and same), edge)
+        return self.add(name, real.Pointwise(apply, shape, uniform and same), edge)
 
     def reshape(self, name: str, shape: tuple[int, ...], edge: str) -> str:
         """Append a change of shape, where there is one."""
@@ -94,7 +101,7 @@ class Call:
             kind = real.Reshape
         elif len(shape) == 1:
             kind = real.Flatten
-        return self.add(name, kind(apply, shape, self.layer.name), edge)
+        return self.add(name, kind(apply, shape), edge)
 
 
 Handler = Callable[[Call], str]
@@ -111,10 +118,19 @@ class Reader:
     edges: dict[int, str] = field(default_factory=dict)  # by id of the Keras tensor
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     scalings: dict[str, Input] = field(default_factory=dict)  # what Rescaling layers say, by their nodes
+    names: Mapping[int, str] = field(default_factory=dict)  # of layers, by their ids
+
+    @cached_property
+    def _claimed(self) -> frozenset[str]:
+        return frozenset(self.names.values())
+
+    def name(self, layer: Layer) -> str:
+        """Name of a layer in the whole model: see `names`."""
+        return self.names.get(id(layer), str(layer.name))
 
     def problem(self, layer: Layer, found: str, supported: str, remedy: str) -> None:
         """Note what stands in the way."""
-        self.problems.append(Problem(layer.name, found, supported, remedy))
+        self.problems.append(Problem(self.name(layer), found, supported, remedy))
 
     def model(self, model: Layer) -> tuple[str, ...]:
         """Read all operations of a model whose inputs are known or become sources; returns its output edges."""
@@ -166,11 +182,11 @@ class Reader:
 
     def _stand_in(self, layer: Layer, shape: tuple[int, ...]) -> str:
         """A source in place of what cannot be read, so that later problems are found too."""
-        return self.add(f"{layer.name}.missing", Source(Tensor(shape)))
+        return self.add(layer, f"{self.name(layer)}.missing", Source(Tensor(shape)))
 
     def _nested(self, model: Layer, edges: Sequence[str], node: Any) -> None:
         """A model within a model: its own layers, read where it is called."""
-        if not isinstance(model, keras.Sequential) and not _functional(model):
+        if not functional(model):
             self.problem(
                 model, "a subclass of keras.Model", "Sequential and functional models", "use one of those"
             )
@@ -184,13 +200,21 @@ class Reader:
         for tensor, edge in zip(node.output_tensors, outputs, strict=True):
             self.edges[id(tensor)] = edge
 
-    def add(self, name: str, op: Op, *edges: str) -> str:
-        """Append a node, under a name of its own where a layer is used more than once."""
+    def add(self, layer: Layer, name: str, op: Op, *edges: str) -> str:
+        """Append a node of a layer and return the name of its output edge.
+
+        Args:
+            layer: Layer that the node is made from.
+            name: Name of the node. A number follows it if another node has that name, or another layer claims it.
+            op: The op.
+            edges: Names of the edges that the op reads.
+        """
+        own = self.name(layer)
         unique, count = name, 1
-        while unique in self.shapes:
+        while unique in self.shapes or (unique != own and unique in self._claimed):
             count += 1
             unique = f"{name}#{count}"
-        self.nodes.append(Node(unique, op, edges))
+        self.nodes.append(Node(unique, op, edges, own))
         self.shapes[unique] = op.infer(*(Tensor(self.shapes[e]) for e in edges)).shape
         return unique
 
@@ -200,7 +224,7 @@ class Reader:
                 layer, f"the open input shape {shape}", "fixed shapes", "build the model with all sizes given"
             )
             shape = tuple(1 if d is None else d for d in shape)
-        self.edges[id(result)] = self.add(layer.name, Source(Tensor(shape)))
+        self.edges[id(result)] = self.add(layer, self.name(layer), Source(Tensor(shape)))
 
     def _finite(self, layer: Layer) -> bool:
         wrong = [w.name for w in getattr(layer, "weights", []) if not np.all(np.isfinite(array(w)))]
@@ -234,9 +258,30 @@ def order(outputs: Sequence[Layer], known: Mapping[int, str]) -> Iterator[tuple[
             stack.extend((s, False) for s in reversed(node.input_tensors))
 
 
-def _functional(model: Layer) -> bool:
-    """Whether a model is a graph of layers, by Keras's own class for those."""
-    return (
+def names(model: Layer) -> dict[int, str]:
+    """Return a distinct name for each layer of a model and of the models within it, by the layer's id.
+
+    A layer keeps its own name if no other layer has it. Otherwise the path of models leads to it, as in
+    "block/dense"; a layer of the model itself has no path.
+    """
+    found = {id(layer): (layer.name, path) for layer, path in _layers(model, ())}
+    count = Counter(name for name, _ in found.values())
+    return {key: name if count[name] == 1 else "/".join((*path, name)) for key, (name, path) in found.items()}
+
+
+def _layers(model: Layer, path: tuple[str, ...]) -> Iterator[tuple[Layer, tuple[str, ...]]]:
+    """All layers of a model with the names of the models that they are nested in; the model's own come last."""
+    known = {id(t): "" for t in model.inputs} if path else {}
+    operations = [operation for operation, _ in order(model.outputs, known)]
+    for operation in operations:
+        if isinstance(operation, keras.Model) and functional(operation):
+            yield from _layers(operation, (*path, operation.name))
+    yield from ((operation, path) for operation in operations)
+
+
+def functional(model: Layer) -> bool:
+    """True if a model is a graph of layers: a Sequential model, or one of Keras's own class for such graphs."""
+    return isinstance(model, keras.Sequential) or (
         any(c.__name__ == "Functional" for c in type(model).__mro__)
         and type(model).__module__.split(".")[0] in FAMILIES
     )

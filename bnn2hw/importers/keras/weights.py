@@ -16,7 +16,7 @@ def quantized(call: Call, attribute: str, edge: str) -> str:
     quantizer = getattr(call.layer, attribute, None)
     if quantizer is None:
         return edge
-    return call.pointwise(f"{call.layer.name}.input", function(quantizer), edge, uniform=True)
+    return call.pointwise(f"{call.name}.input", function(quantizer), edge, uniform=True)
 
 
 def kernel(layer: Layer, name: str = "kernel", quantizer: str = "kernel_quantizer") -> Array:
@@ -37,16 +37,16 @@ def after(call: Call, edge: str, *, name: str = "") -> str:
     layer = call.layer
     if getattr(layer, "use_bias", False):
         bias = array(layer.bias).astype(np.float32)
-        edge = call.pointwise(f"{layer.name}.bias", lambda x: x + bias, edge, uniform=False)
+        edge = call.pointwise(f"{call.name}.bias", lambda x: x + bias, edge, uniform=False)
     if layer.activation is None or getattr(layer.activation, "__name__", "") == "linear":
         return edge
-    return _activate(call, layer.activation, name or f"{layer.name}.activation", edge)
+    return _activate(call, layer.activation, name or f"{call.name}.activation", edge)
 
 
 def _activate(call: Call, fn: Any, name: str, edge: str) -> str:
     kind = getattr(fn, "__name__", "")
     if kind == "softmax":
-        return call.add(name, real.Softmax(function(fn), call.reader.shapes[edge], call.layer.name), edge)
+        return call.add(name, real.Softmax(function(fn), call.reader.shapes[edge]), edge)
     if kind in ("log_softmax", "sparsemax", "glu"):
         call.problem(f"the activation {kind}", "activations of single values, softmax", "replace it")
         return edge

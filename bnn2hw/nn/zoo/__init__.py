@@ -1,12 +1,12 @@
 """Architectures of binarized networks from the literature, untrained.
 
-Each function returns a Keras model that takes images with three channels by default, with the shape of its
-input,
-the number of classes and a width multiplier as arguments, so that a small version of each trains
-on a laptop. At their defaults they are the networks whose results on ImageNet were published; weights are
-not included. Files of these models load without custom objects once this package is imported.
+Each function returns a Keras model. Its arguments are the shape of the input, the number of classes
+and a width multiplier, so that a small version trains on a laptop. With the default arguments it
+returns the published network for ImageNet, or for CIFAR-10 in the case of `BinaryNet`. Weights are
+not included. After an import of this package, saved files of these models load without custom
+objects.
 
-| network | of | parameters | size | binarized operations |
+| network | paper | parameters | size | binarized operations |
 | --- | --- | --- | --- | --- |
 | `BinaryNet` | Courbariaux et al., 2016 | 10.36 M (32×32, 10 classes) | 1.26 MiB | 99.4 % |
 | `BinaryAlexNet` | Hubara et al., 2016 | 61.86 M | 7.45 MiB | 91.3 % |

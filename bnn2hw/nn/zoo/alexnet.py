@@ -1,4 +1,4 @@
-"""AlexNet, binarized in three ways: BinaryNet's, XNOR-Net's and DoReFa-Net's."""
+"""AlexNet, binarized as in BinaryNet, XNOR-Net and DoReFa-Net."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _BINARY: dict[str, Any] = {"input_quantizer": "ste_sign", **_WEIGHTS}
 
 
 def _pool(x: Any, padding: str = "valid") -> Any:
-    """Halve the resolution with windows that overlap."""
+    """Halve the resolution with overlapping windows."""
     return keras.layers.MaxPooling2D(3, strides=2, padding=padding)(x)
 
 
 def BinaryAlexNet(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make AlexNet with all weights binary, and all inputs but the image.
+    """Return AlexNet with binary weights and binary inputs of all layers but the first.
 
     Args:
         input_shape: Height, width (at least 57) and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Binarized Neural Networks](https://arxiv.org/abs/1602.02830), Hubara et al., 2016
@@ -56,13 +56,13 @@ def BinaryAlexNet(  # noqa: N802
 def XNORNet(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make AlexNet with binary filters that each have a scale, and a real first and last layer.
+    """Return AlexNet with a scale for each binary filter, and a first and last layer of real numbers.
 
     Args:
         input_shape: Height, width (at least 57) and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [XNOR-Net](https://arxiv.org/abs/1603.05279), Rastegari et al., 2016
@@ -95,13 +95,13 @@ def DoReFaNet(  # noqa: N802
     include_top: bool = True,
     activations_k_bit: int = 2,
 ) -> keras.Model:
-    """Make AlexNet with binary weights, one scale for each layer, and activations of a few bits.
+    """Return AlexNet with binary weights, one scale per layer, and activations of a few bits.
 
     Args:
         input_shape: Height, width (at least 64) and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
         activations_k_bit: Bits of the activations.
 
     References:

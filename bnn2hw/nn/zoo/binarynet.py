@@ -1,4 +1,4 @@
-"""BinaryNet: the network of the first paper, for images of 32×32."""
+"""BinaryNet, for images of 32×32 pixels."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _BINARY: dict[str, Any] = {"input_quantizer": "ste_sign", **_WEIGHTS}
 
 
 def _normed(x: Any) -> Any:
-    """Normalize as this network does."""
+    """Normalize with the parameters of this network."""
     return norm(x, 0.999, scale=False)
 
 
 def BinaryNet(  # noqa: N802
     input_shape: Shape = (32, 32, 3), num_classes: int = 10, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make the binarized VGG that classified CIFAR-10: six convolutions, three dense layers.
+    """Return the binarized VGG for CIFAR-10, with six convolutions and three dense layers.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Binarized Neural Networks](https://arxiv.org/abs/1602.02830), Courbariaux et al., 2016

@@ -1,4 +1,4 @@
-"""What the networks share: their input, their stems, their heads, and how they become narrower."""
+"""Parts that several networks use: inputs, stems, heads, and the width multiplier."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from bnn2hw.nn import constraints, quantizers
 Shape = tuple[int, int, int]
 
 SMALL = 50
-"""Images lower than this keep their resolution in the stem."""
+"""Images with fewer rows than this keep their resolution in the stem."""
 
 
 def scaled(filters: int, width: float) -> int:
-    """Return the number of channels at a width: a multiple of 8, at least 8, and unchanged at 1.
+    """Return the number of channels for a width: a multiple of 8, at least 8, unchanged for a width of 1.
 
     Args:
         filters: Channels of the published network.
-        width: The multiplier.
+        width: Multiplier of the number of channels.
     """
     return filters if width == 1 else max(8, 8 * round(filters * width / 8))
 
@@ -28,7 +28,7 @@ def binary(clip_value: float) -> dict[str, Any]:
     """Return the arguments that binarize a layer with a straight-through gradient.
 
     Args:
-        clip_value: Clip value of the gradients and of the latent weights.
+        clip_value: Bound of the gradients and of the latent weights.
     """
     return {
         "input_quantizer": quantizers.SteSign(clip_value=clip_value),
@@ -49,14 +49,14 @@ def relu(x: Any) -> Any:
 
 
 def stem(x: Any, filters: int, initializer: str, momentum: float, epsilon: float = 1e-3) -> Any:
-    """Convolve 7×7 with stride 2 and normalize; small images 3×3 without stride.
+    """Convolve with 7×7 and stride 2, or with 3×3 and stride 1 for small images, and normalize.
 
     Args:
         x: Images.
         filters: Channels of the output.
         initializer: Initializer of the kernel.
-        momentum: Of the normalization.
-        epsilon: Of the normalization.
+        momentum: Momentum of the normalization.
+        epsilon: Epsilon of the normalization.
     """
     size, strides = (3, 1) if x.shape[1] < SMALL else (7, 2)
     x = keras.layers.Conv2D(
@@ -66,11 +66,11 @@ def stem(x: Any, filters: int, initializer: str, momentum: float, epsilon: float
 
 
 def stem_pool(x: Any, inputs: Any) -> Any:
-    """Halve the resolution after the stem, if the images are not small.
+    """Halve the resolution after the stem, unless the images are small.
 
     Args:
         x: Output of the stem.
-        inputs: The images.
+        inputs: Images, which decide by their number of rows.
     """
     if inputs.shape[1] < SMALL:
         return x
@@ -78,7 +78,7 @@ def stem_pool(x: Any, inputs: Any) -> Any:
 
 
 def head(x: Any, num_classes: int, initializer: str = "glorot_uniform") -> Any:
-    """Average over all places and classify.
+    """Average over all positions and classify.
 
     Args:
         x: Feature maps.
@@ -92,18 +92,18 @@ def head(x: Any, num_classes: int, initializer: str = "glorot_uniform") -> Any:
 
 
 def probabilities(x: Any) -> Any:
-    """Turn scores into probabilities, in float32 whatever the policy."""
+    """Apply softmax in float32, whatever the dtype policy."""
     return keras.layers.Activation("softmax", dtype="float32")(x)
 
 
 def images(input_shape: Shape) -> Any:
-    """Return the input.
+    """Return the input tensor.
 
     Args:
         input_shape: Height, width and channels.
 
     Raises:
-        ValueError: One of the three is missing or unknown.
+        ValueError: One of the three is missing or None.
     """
     if len(input_shape) != 3 or None in input_shape:
         raise ValueError(f"`input_shape` must be (height, width, channels). Received: {input_shape}")

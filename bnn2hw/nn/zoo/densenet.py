@@ -1,4 +1,4 @@
-"""DenseNet, binarized: each convolution adds channels, and none is lost."""
+"""DenseNet, binarized: each convolution appends channels to its input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _grow(x: Any, filters: int, dilation: int) -> Any:
 
 
 def _reduce(x: Any, reduction: float, pool: bool) -> Any:
-    """Divide the number of channels, in full precision, and the resolution if asked to."""
+    """Divide the number of channels in full precision, and halve the resolution if ``pool``."""
     x = norm(x, 0.9, 1e-5)
     if pool:
         x = keras.layers.MaxPooling2D(2, strides=2)(x)
@@ -43,7 +43,7 @@ def _densenet(
     width: float,
     include_top: bool,
 ) -> keras.Model:
-    """Make a binarized DenseNet of four sections."""
+    """Return a binarized DenseNet with four sections."""
     inputs = images(input_shape)
     x = stem_pool(relu(stem(inputs, scaled(64, width), "he_normal", 0.9, 1e-5)), inputs)
     for section, (count, dilation) in enumerate(zip(layers, dilations, strict=True)):
@@ -58,15 +58,15 @@ def _densenet(
 def BinaryDenseNet28(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make the binarized DenseNet of 28 layers.
+    """Return the binarized DenseNet with 28 layers.
 
-    Images lower than 50 keep their resolution in the stem.
+    Images with fewer than 50 rows keep their resolution in the stem.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Back to Simplicity](https://arxiv.org/abs/1906.08637), Bethge et al., 2019
@@ -78,15 +78,15 @@ def BinaryDenseNet28(  # noqa: N802
 def BinaryDenseNet37(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make the binarized DenseNet of 37 layers.
+    """Return the binarized DenseNet with 37 layers.
 
-    Images lower than 50 keep their resolution in the stem.
+    Images with fewer than 50 rows keep their resolution in the stem.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Back to Simplicity](https://arxiv.org/abs/1906.08637), Bethge et al., 2019
@@ -98,15 +98,15 @@ def BinaryDenseNet37(  # noqa: N802
 def BinaryDenseNet37Dilated(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make the binarized DenseNet of 37 layers that widens its windows instead of pooling.
+    """Return the binarized DenseNet with 37 layers and dilated convolutions instead of pooling.
 
-    Images lower than 50 keep their resolution in the stem.
+    Images with fewer than 50 rows keep their resolution in the stem.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Back to Simplicity](https://arxiv.org/abs/1906.08637), Bethge et al., 2019
@@ -118,15 +118,15 @@ def BinaryDenseNet37Dilated(  # noqa: N802
 def BinaryDenseNet45(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make the binarized DenseNet of 45 layers.
+    """Return the binarized DenseNet with 45 layers.
 
-    Images lower than 50 keep their resolution in the stem.
+    Images with fewer than 50 rows keep their resolution in the stem.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Back to Simplicity](https://arxiv.org/abs/1906.08637), Bethge et al., 2019

@@ -1,4 +1,4 @@
-"""MeliusNet: dense blocks that add channels, improvement blocks that better the newest ones."""
+"""MeliusNet: dense blocks append channels, improvement blocks add to the newest ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _convolution(filters: int, size: int, strides: int = 1, groups: int = 1) -> 
 
 
 def _binary_convolution(x: Any, filters: int) -> Any:
-    """Normalize, binarize, convolve."""
+    """Normalize, binarize and convolve."""
     return QuantConv2D(filters, 3, padding="same", kernel_initializer="glorot_normal", **binary(1.3))(
         norm(x, 0.9, 1e-5)
     )
@@ -39,13 +39,13 @@ def _pool(x: Any) -> Any:
 def MeliusNet22(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make MeliusNet-22.
+    """Return MeliusNet-22.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [MeliusNet](https://arxiv.org/abs/2001.05936), Bethge et al., 2020

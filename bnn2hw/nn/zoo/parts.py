@@ -1,5 +1,5 @@
 # mypy: allow-subclassing-any, allow-untyped-decorators
-"""Quantizers, activations, initializers and layers that only these networks use."""
+"""Quantizers, activations, initializers and layers of specific networks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def xnor_weight_scale(x: Any) -> Any:
     \\[ q(w)_{..c} = \alpha_c \, \mathrm{sign}(w_{..c}), \quad
     \alpha_c = \mathrm{mean}(|\mathrm{clip}(w_{..c}, -1, 1)|) \\]
 
-    Unlike in `bnn2hw.nn.quantizers.MagnitudeAwareSign`, a gradient flows through \\(\alpha\\) too. 0 gives
-    \\(+\alpha_c\\).
+    Unlike in `bnn2hw.nn.quantizers.MagnitudeAwareSign`, a gradient also flows through \\(\alpha\\).
+    0 gives \\(+\alpha_c\\).
 
     Args:
-        x: A convolution's kernel of rank 4; the last axis counts filters.
+        x: Kernel of a convolution, of rank 4; the last axis counts filters.
 
     References:
         [XNOR-Net](https://arxiv.org/abs/1603.05279), Rastegari et al., 2016
@@ -46,7 +46,7 @@ def magnitude_aware_sign_unclipped(x: Any) -> Any:
     0 gives \\(+s\\).
 
     Args:
-        x: All the weights of a layer.
+        x: All weights of a layer.
 
     References:
         [DoReFa-Net](https://arxiv.org/abs/1606.06160), Zhou et al., 2016
@@ -66,14 +66,14 @@ def clip_by_value_activation(x: Any) -> Any:
 
 @utils.register_keras_custom_object
 def blurpool_initializer(shape: Sequence[int], dtype: Any = None) -> Any:
-    """Fill a depthwise kernel with the binomial filter that keeps subsampling from aliasing.
+    """Return a depthwise kernel with a binomial filter, which prevents aliasing in subsampling.
 
     Args:
         shape: ``(size, size, channels, 1)`` with a size of 2, 3 or 5.
-        dtype: Type of the values.
+        dtype: Dtype of the values.
 
     Raises:
-        ValueError: The size is another.
+        ValueError: The size is not 2, 3 or 5.
 
     References:
         [Making Convolutional Networks Shift-Invariant Again](https://arxiv.org/abs/1904.11486), Zhang, 2019
@@ -87,7 +87,7 @@ def blurpool_initializer(shape: Sequence[int], dtype: Any = None) -> Any:
 
 @utils.register_keras_custom_object
 class AddToLastChannels(keras.layers.Layer):
-    """Add a tensor of fewer channels to the last channels of another one."""
+    """Add a tensor with fewer channels to the last channels of another tensor."""
 
     def call(self, inputs: Sequence[Any]) -> Any:
         """Add the second tensor to the last channels of the first."""

@@ -1,4 +1,4 @@
-"""QuickNet: few full-precision operations, padding that stays binary, blurred subsampling."""
+"""QuickNet: few full-precision operations, binary padding, blurred subsampling."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bnn2hw.nn.zoo.parts import blurpool_initializer
 
 
 def _stem(x: Any, filters: int) -> Any:
-    """Quarter the resolution with few operations, in full precision."""
+    """Divide the resolution by four in full precision."""
     x = QuantConv2D(
         filters // 4, 3, strides=2, padding="same", kernel_initializer="he_normal", use_bias=False
     )(x)
@@ -25,7 +25,7 @@ def _stem(x: Any, filters: int) -> Any:
 
 
 def _residual(x: Any) -> Any:
-    """Convolve in binary, activate, normalize, add the input."""
+    """Apply a binary convolution, an activation and a normalization, and add the input."""
     y = QuantConv2D(
         x.shape[-1],
         3,
@@ -39,7 +39,7 @@ def _residual(x: Any) -> Any:
 
 
 def _transition(x: Any, filters: int) -> Any:
-    """Halve the resolution through a fixed blur, and change the number of channels."""
+    """Halve the resolution with a fixed blur and change the number of channels."""
     x = keras.layers.MaxPooling2D(2, strides=1, padding="same" if min(x.shape[1:3]) < 2 else "valid")(relu(x))
     x = keras.layers.DepthwiseConv2D(
         3,
@@ -62,7 +62,7 @@ def _quicknet(
     width: float,
     include_top: bool,
 ) -> keras.Model:
-    """Make a QuickNet of four sections."""
+    """Return a QuickNet with four sections."""
     inputs = images(input_shape)
     x = _stem(inputs, scaled(filters[0], width))
     for section, (count, channels) in enumerate(zip(blocks, filters, strict=True)):
@@ -80,13 +80,13 @@ def _quicknet(
 def QuickNet(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make the middle one of the QuickNets.
+    """Return QuickNet, the network of medium size.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Larq Compute Engine](https://arxiv.org/abs/2011.09398), Bannink et al., 2021
@@ -98,13 +98,13 @@ def QuickNet(  # noqa: N802
 def QuickNetSmall(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make the QuickNet with narrow early sections.
+    """Return QuickNetSmall, with narrow first sections.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Larq Compute Engine](https://arxiv.org/abs/2011.09398), Bannink et al., 2021
@@ -116,13 +116,13 @@ def QuickNetSmall(  # noqa: N802
 def QuickNetLarge(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make the deepest QuickNet.
+    """Return QuickNetLarge, with more layers per section.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Larq Compute Engine](https://arxiv.org/abs/2011.09398), Bannink et al., 2021

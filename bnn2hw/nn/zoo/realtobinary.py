@@ -1,4 +1,4 @@
-"""Real-to-Binary: a binary ResNet-18 whose convolutions are scaled by what they see."""
+"""Real-to-Binary: a binary ResNet-18 with convolutions scaled by functions of their input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REDUCTION = 8
 
 
 def _scales(x: Any, filters: int) -> Any:
-    """Compute a factor between 0 and 1 for each channel from the averages of the input's channels."""
+    """Return a factor between 0 and 1 for each channel, computed from the means of the input channels."""
     z = keras.layers.AveragePooling2D(pool_size=tuple(x.shape[1:3]))(x)
     z = keras.layers.Flatten()(z)
     for units, activation in ((x.shape[-1] // _REDUCTION, "relu"), (filters, "sigmoid")):
@@ -31,7 +31,7 @@ def _shortcut(x: Any, filters: int) -> Any:
 
 
 def _layer(x: Any, filters: int, down: bool) -> Any:
-    """Convolve in binary, scale, activate, add the shortcut."""
+    """Apply a binary convolution, the scales and an activation, and add the shortcut."""
     shortcut = _shortcut(x, filters) if down else x
     normed = norm(x, 0.99)
     x = QuantConv2D(
@@ -53,15 +53,15 @@ def _layer(x: Any, filters: int, down: bool) -> Any:
 def RealToBinaryNet(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make the fully binary network of Real-to-Binary.
+    """Return the fully binary network of Real-to-Binary.
 
-    Images lower than 50 keep their resolution in the stem.
+    Images with fewer than 50 rows keep their resolution in the stem.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Training binary neural networks with real-to-binary convolutions](https://arxiv.org/abs/2003.11535),

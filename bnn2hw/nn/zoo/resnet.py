@@ -1,4 +1,4 @@
-"""ResNet-18, binarized with a shortcut around every convolution."""
+"""ResNet-18, binarized, with a shortcut around every convolution."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def _shortcut(x: Any, filters: int, padding: str, momentum: float, epsilon: floa
 def BiRealNet(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make Bi-Real Net: ResNet-18 with real-valued shortcuts and a gradient nearer to the sign's.
+    """Return Bi-Real Net: ResNet-18 with real-valued shortcuts and the gradient of `ApproxSign`.
 
-    Images lower than 50 keep their resolution in the stem.
+    Images with fewer than 50 rows keep their resolution in the stem.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Bi-Real Net](https://arxiv.org/abs/1808.00278), Liu et al., 2018
@@ -56,15 +56,15 @@ def BiRealNet(  # noqa: N802
 def BinaryResNetE18(  # noqa: N802
     input_shape: Shape = (224, 224, 3), num_classes: int = 1000, width: float = 1.0, include_top: bool = True
 ) -> keras.Model:
-    """Make ResNetE-18: ResNet-18 with a shortcut around every binary convolution.
+    """Return ResNetE-18: ResNet-18 with a shortcut around every binary convolution.
 
-    Images lower than 50 keep their resolution in the stem.
+    Images with fewer than 50 rows keep their resolution in the stem.
 
     Args:
         input_shape: Height, width and channels of the images.
         num_classes: Number of classes.
-        width: Multiplies the numbers of channels.
-        include_top: Whether to classify; if not, the output is the last feature maps.
+        width: Multiplier of the numbers of channels.
+        include_top: True for a classifier; False to return the last feature maps.
 
     References:
         [Back to Simplicity](https://arxiv.org/abs/1906.08637), Bethge et al., 2019

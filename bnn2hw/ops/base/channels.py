@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Ints, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Ints, Ranges, Tensor
 
 Meaning = float | tuple[float, ...]
 """A scale or an offset of a tensor: of all channels, or of each."""
@@ -65,6 +65,22 @@ def codes(values: Array, domain: Ints | None) -> Array:
     """Values as `coded` sees them, as int64."""
     wide = np.asarray(values, np.int64)
     return wide if domain is None else domain.encode(wide)
+
+
+def code_ranges(given: Ranges, domain: Ints | None) -> Ranges:
+    """Return the ranges of values as `coded` sees them.
+
+    Args:
+        given: Ranges of the values.
+        domain: The input's integers where codes are multiplied; None where the values themselves are.
+    """
+    return given if domain is None else Ranges(*((given.ends - domain.lo) / domain.step))
+
+
+def signed_parts(weights: Array) -> tuple[Array, Array]:
+    """Return the positive and the negative weights, with 0 in place of the others; as float64."""
+    wide = weights.astype(np.float64)
+    return np.maximum(wide, 0), np.minimum(wide, 0)
 
 
 def signed_bits(*values: int) -> int:

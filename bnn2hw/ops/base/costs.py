@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from bnn2hw.ir import Array, Cost
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 ROM_WORDS, ROM_BITS = 64, 2048
 """A ROM of more words than this and at least as many bits is a block RAM; the template rom.j2 says the same."""
@@ -59,22 +59,15 @@ def state_bits(states: int) -> int:
     return (states - 1).bit_length()
 
 
-def by_lut(family: Family, four: float, six: float, **own: float) -> float:
-    """A figure that depends on the inputs of a family's LUTs, or on the family where it has one of its `own`."""
-    return own.get(family.name, four if family.lut_inputs == 4 else six)
-
-
 def adder(family: Family, bits: int) -> int:
     """LUTs of an adder, in whole cells of the carry chain."""
     return family.adder_bits * math.ceil(bits / family.adder_bits)
 
 
 def comparison(family: Family, bits: int) -> float:
-    """LUTs that tell which of two numbers is larger; a large LUT looks at two bits of both.
-
-    iCE40's carry cells invert nothing, and stand in logic cells whose LUT they take.
-    """
-    return by_lut(family, adder(family, bits), 0.62 * bits, ice40=2 * bits)
+    """LUTs that compare two numbers of `bits` bits: those of an adder if the family has no figure per bit."""
+    each = family.coefficient("comparison.bit", 0, 0.62)
+    return each * bits if each else adder(family, bits)
 
 
 def dsps(family: Family, a: int, b: int) -> int:
@@ -129,7 +122,7 @@ def block_rams(family: Family, words: int, bits: int, readers: int = 1) -> int:
 def block_ram_cost(family: Family, words: int, bits: int, readers: int = 1) -> Cost:
     """A memory in block RAM of so many ports that read, with what selects where several lie one above the other."""
     rows, columns = _block_ram_grid(family, words, bits, readers)
-    select = by_lut(family, rows - 1, math.ceil((rows - 1) / 3)) * bits
+    select = family.by_lut(rows - 1, math.ceil((rows - 1) / 3)) * bits
     return Cost(lut=select, bram=rows * columns, held=words * bits)
 
 
@@ -149,9 +142,9 @@ def _block_ram_grid(family: Family, words: int, bits: int, readers: int = 1) -> 
 def address_copies(family: Family, words: int, bits: int) -> int:
     """Flip-flops that copy the address and the enable of a memory in block RAM."""
     rams = block_rams(family, words, bits)
-    if family.bram_share is None or rams <= family.bram_share:
+    if family.brams_per_register is None or rams <= family.brams_per_register:
         return 0
-    return math.ceil(rams / family.bram_share) * (state_bits(words) + 1)
+    return math.ceil(rams / family.brams_per_register) * (state_bits(words) + 1)
 
 
 def in_block_ram(words: int, bits: int) -> bool:
@@ -170,7 +163,7 @@ def rom_cost(family: Family, words: int, bits: int) -> Cost:
     whole = 1 << family.lut_inputs
     each = rom_luts(family, words)
     if whole // 2 < words <= whole:
-        each *= by_lut(family, 1.0, 1.0, ice40=1.1, gowin=1.4)
+        each *= family.coefficient("rom.full", 1.0, 1.0)
     return Cost(lut=distinct(words, bits, logic=True) * each, ff=distinct(words, bits))
 
 
@@ -186,7 +179,8 @@ def slices(bits: int) -> int:
 def load_cost(family: Family, words: int, bits: int) -> Cost:
     """What writes a loadable memory: a stage of the chain, a position, and an enable for each slice."""
     position = state_bits(words) + (slices(bits) if bits > SLICE else 0)
-    return Cost(lut=by_lut(family, 2, 1) * state_bits(words) + slices(bits) + 6, ff=SLICE + 2 + position + 1)
+    each = family.coefficient("load.position", 2, 1)
+    return Cost(lut=each * state_bits(words) + slices(bits) + 6, ff=SLICE + 2 + position + 1)
 
 
 def store_cost(family: Family, words: int, bits: int, *, loadable: bool) -> Cost:
@@ -207,7 +201,7 @@ def rom_luts(family: Family, words: int) -> float:
     half = 1 << (family.lut_inputs - 1)
     if family.lut_inputs > 4 and half < words <= 2 * half:
         return 1.0 + 3.6 * math.sqrt((words - half) / half)
-    return 1.0 + by_lut(family, 2.6 * beyond, 7.8 * beyond**0.72)
+    return 1.0 + family.coefficient("rom.beyond", 2.6, 7.8) * family.by_lut(beyond, beyond**0.72)
 
 
 def distinct(words: int, bits: int, *, logic: bool = False) -> float:
@@ -232,7 +226,7 @@ def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
         return Cost(ff=2 * bits)
     if family.lutram_shapes:
         rows, tiles = _lutrams(family, words, bits, ports)
-        weight = by_lut(family, 4, 5) * tiles + 0.5 * (rows - 1) * (bits + 1)
+        weight = family.lutram_weight * tiles + 0.5 * (rows - 1) * (bits + 1)
     else:
         weight = words * bits
     if weight > family.bram_weight * block_rams(family, words, bits):
@@ -253,14 +247,14 @@ def lutram_cost(family: Family, words: int, bits: int, ports: int = 2, *, held: 
         tree = math.ceil((2 / 3 if words <= 4 else 0.82) * (words - 1))
         return Cost(lut=2 * words + tree * bits, ff=words * bits)
     rows, tiles = _lutrams(family, words, bits, ports)
-    select = bits * math.ceil((rows - 1) * by_lut(family, 0.75, 0.3))
+    select = bits * math.ceil((rows - 1) * family.coefficient("lutram.select", 0.75, 0.3))
     return Cost(lut=tiles * family.lutram_luts + select)
 
 
 def _lutrams(family: Family, words: int, bits: int, ports: int) -> tuple[int, int]:
     """Rows and number of the fewest distributed RAMs that hold such a memory."""
     # Of four large LUTs that are a RAM, one belongs to the write port; it holds data too where that port reads.
-    more = by_lut(family, 1, 4 / 3) if ports == 1 else 1
+    more = family.coefficient("lutram.one_port", 1, 4 / 3) if ports == 1 else 1
     grids = [
         (math.ceil(words / depth), math.ceil(bits / (width * more))) for depth, width in family.lutram_shapes
     ]

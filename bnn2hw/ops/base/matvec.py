@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Steps, Tensor
-from bnn2hw.ops.base.channels import Meaning, uniform
+from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Ranges, Steps, StreamOp, Tensor
+from bnn2hw.ops.base.channels import Meaning, signed_parts, uniform
 from bnn2hw.ops.base.costs import (
     adder,
     block_ram_rows,
-    by_lut,
     check_folds,
     fold_sizes,
     ram_cost,
@@ -24,7 +23,7 @@ from bnn2hw.ops.base.costs import (
     worthwhile,
 )
 from bnn2hw.ops.base.pixelwise import Pixelwise
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 T = TypeVar("T")
 
@@ -51,6 +50,8 @@ class MatVec(Pixelwise):
         scale: real meaning of a weight of 1, for all neurons or for each.
         axes: trailing axes of the input that make a vector.
     """
+
+    knobs: ClassVar[tuple[str, ...]] = ("pe", "simd", "pixels")
 
     spare: ClassVar[int]
     """The code of weights in padding."""
@@ -150,6 +151,11 @@ class MatVec(Pixelwise):
         sample = Tensor(x[0].shape[1:])
         return self.dot(x[0]).reshape(x[0].shape[0], *self.outer(sample), self.mh)
 
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        lo, hi = given[0].over(self.mw).ends
+        positive, negative = signed_parts(self.weights)
+        return Ranges(lo @ positive + hi @ negative, hi @ positive + lo @ negative)
+
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.simd * self.pixels, self.pe * self.pixels
 
@@ -162,6 +168,9 @@ class MatVec(Pixelwise):
     def counts_padding(self) -> bool:
         """Whether no weight keeps padding of the input from counting, so that its code must be 0."""
         raise NotImplementedError
+
+    def fuses(self, reader: StreamOp, *, same: bool) -> bool:
+        return reader.one_to_one and same  # the ready signal passes the reader and the unit
 
     def interval(self, *x: Tensor) -> int:
         return math.prod(self.outer(x[0])) * self.synapse_folds * self.neuron_folds // self.pixels
@@ -222,7 +231,8 @@ class MatVec(Pixelwise):
         acc = self.pe * sum_bits
         total = self.schedule_cost(family, x) + Cost(ff=acc)
         if self.synapse_folds > 1:
-            total += Cost(lut=self.pe * adder(family, sum_bits) + by_lut(family, 1.3, 1.0, ice40=0) * acc)
+            accumulator = family.coefficient("matvec.accumulator", 1.3, 1.0) * acc
+            total += Cost(lut=self.pe * adder(family, sum_bits) + accumulator)
         return total
 
     def schedule_cost(self, family: Family, x: Tensor) -> Cost:
@@ -231,8 +241,9 @@ class MatVec(Pixelwise):
         depth, word = self.pipeline(x) - 1, self.pe * self.simd * self.weight_bits
         counters = state_bits(self.synapse_folds) + state_bits(folds) + 4
         # Of the three flags that travel with the data, two become shift registers where LUTs can be such.
-        flags = depth * (by_lut(family, 3, 1) if self.synapse_folds > 1 else 1)
-        lut = by_lut(family, 1.7, 1.0) * counters + (beat if self.neuron_folds > 1 else 0)
+        flags = depth * (family.coefficient("matvec.flag", 3, 1) if self.synapse_folds > 1 else 1)
+        counter = family.coefficient("matvec.counter", 1.7, 1.0)
+        lut = counter * counters + (beat if self.neuron_folds > 1 else 0)
         weights = store_cost(family, folds, word, loadable=self.loadable)
         second_register = weights.ff
         if weights.bram and not (family.bram_registers and block_ram_rows(family, folds, word) == 1):

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Steps, Tensor
+from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import channels
 from bnn2hw.ops.base.costs import check_folds, divisors, fold_sizes, worthwhile
-from bnn2hw.targets.boards import Family
+from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,8 @@ class Pixelwise(HardwareOp):
     Attributes:
         pixels: vectors per beat; more than one only where each is whole, and where nothing is loadable.
     """
+
+    knobs: ClassVar[tuple[str, ...]] = ("pixels",)
 
     pixels: int = field(default=1, kw_only=True)
 
@@ -80,6 +82,9 @@ class Elementwise(Pixelwise):
         stages: registers from its input to its output.
     """
 
+    knobs: ClassVar[tuple[str, ...]] = ("pe", "pixels")
+    one_to_one: ClassVar[bool] = True
+
     axes: int
     pe: int
     stages: ClassVar[int]
@@ -104,6 +109,19 @@ class Elementwise(Pixelwise):
             return np.repeat(rows, self.pe, axis=0)[None]
         missing = np.repeat(rows[-1:], self.folds * self.pe - self.rows, axis=0)
         return np.concatenate([rows, missing]).reshape(self.folds, self.pe, *rows.shape[1:])
+
+    def at_points(self, points: Array, y: Tensor) -> Ranges:
+        """Return the ranges of the output over some points of the input.
+
+        Args:
+            points: Integers of shape (points, channels).
+            y: Type of the output.
+        """
+        whole = np.broadcast_to(
+            points.reshape(len(points), *(1,) * (self.axes - 1), y.channels),
+            (len(points), *y.shape[-self.axes :]),
+        )
+        return Ranges.spanning(self.golden(whole.astype(np.int64)).reshape(-1, y.channels))
 
     def check_folding(self, *x: Tensor) -> int:
         """The number of channels.

@@ -1,0 +1,47 @@
+"""Decide whether a synthesized design fits its device, and say what there is too little of."""
+
+from __future__ import annotations
+
+import re
+
+from bnn2hw.errors import DoesNotFitError
+from bnn2hw.synthesis.usage import Usage, packed
+from bnn2hw.targets.devices import Device
+
+NO_PLACE = re.compile(r"ERROR: (Unable to (find legal placement|place cell)|Failed to expand)")
+"""Messages of nextpnr that mean that the placer found no place for a cell."""
+
+
+def check_mapped(used: Usage, device: Device) -> None:
+    """Compare a mapped netlist with the device.
+
+    Raises:
+        DoesNotFitError: The netlist has more cells of a resource than the device.
+    """
+    pairs = {n: (getattr(used, n), getattr(device, n)) for n in ("lut", "ff", "bram", "dsp")}
+    over = {n.upper(): (need, there) for n, (need, there) in pairs.items() if need > there}
+    if over:
+        raise DoesNotFitError(device.name, over)
+
+
+def check_placed(log: str, device: Device) -> None:
+    """Look in the log of a failed nextpnr for a lack of space. Packing may take more cells than the netlist has LUTs.
+
+    Args:
+        log: Text that nextpnr printed.
+        device: Device that it placed for.
+
+    Raises:
+        DoesNotFitError: nextpnr failed for lack of space. If it failed for another reason, nothing is raised.
+    """
+    cells = packed(log)
+    over = {name: pair for name, pair in cells.items() if pair[0] > pair[1]}
+    if over:
+        raise DoesNotFitError(device.name, over)
+    router = device.family.router
+    if router and router.logic in cells and NO_PLACE.search(log):
+        raise DoesNotFitError(
+            device.name,
+            {router.logic: cells[router.logic]},
+            note=", and nextpnr found no place for all of them",
+        )

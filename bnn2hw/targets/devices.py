@@ -1,0 +1,121 @@
+"""Devices: the capacity of each part and its names in the tools, read from `data/devices/<name>.toml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from bnn2hw.errors import InputError
+from bnn2hw.targets import families
+from bnn2hw.targets.families import Family
+from bnn2hw.targets.records import DATA, read
+
+DEFAULT = "ecp5-85k"
+"""The device that designs are planned for if no other one is named."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Names of a device in the open tools.
+
+    Attributes:
+        arguments: Arguments that name the device to nextpnr.
+        package: Arguments that name package and speed grade, if no board gives its own.
+        packed_as: Name of the device for the packer.
+        pins: A clock pin and two further pins, if nextpnr places no pin by itself.
+    """
+
+    arguments: tuple[str, ...]
+    package: tuple[str, ...]
+    packed_as: str = ""
+    pins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DevicePll:
+    """The PLL of a device.
+
+    Attributes:
+        primitive: Name of the primitive, one of `Family.plls`.
+        parameters: Parameters of the primitive whose values depend on the device.
+    """
+
+    primitive: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Device:
+    """A part.
+
+    Attributes:
+        name: Name by which users ask for it.
+        family: Family of the part.
+        lut: Number of LUTs.
+        ff: Number of flip-flops.
+        bram: Number of block RAMs of the size that `family.bram_shapes` describes.
+        dsp: Number of DSP blocks.
+        clock_mhz: Clock that designs are planned for.
+        part: Names in the open tools; None if no open tool makes a bitstream for it.
+        vitis_part: Full part number for Vitis HLS, if it knows the device.
+        pll: The PLL; None if none is described, and then the clock is that of the oscillator.
+    """
+
+    name: str
+    family: Family
+    lut: int = field(metadata={"least": 1})
+    ff: int = field(metadata={"least": 1})
+    bram: int = field(metadata={"least": 0})
+    dsp: int = field(metadata={"least": 0})
+    clock_mhz: float = field(metadata={"least": 1})
+    part: Part | None = None
+    vitis_part: str = ""
+    pll: DevicePll | None = None
+
+
+def read_device(path: Path) -> Device:
+    """Read a device from a file.
+
+    Raises:
+        InputError: The file is not a valid description of a device.
+    """
+    made = read(path, Device, {Family: families.known()})
+    problems = list(_pll_problems(made)) if made.pll else []
+    if problems:
+        raise InputError("\n  - ".join([f"'{path}' cannot be used:", *problems]))
+    return made
+
+
+def _pll_problems(device: Device) -> list[str]:
+    """Compare the PLL that a device names with those of its family."""
+    pll, plls = device.pll, device.family.plls
+    if pll is None:
+        return []
+    if pll.primitive not in plls:
+        allowed = ", ".join(f'"{p}"' for p in plls) or f"none, since family {device.family.name} has no PLL"
+        return [f"pll.primitive = {pll.primitive!r}; allowed: {allowed}"]
+    needed = plls[pll.primitive].device_parameters
+    missing = [p for p in needed if p not in pll.parameters]
+    unknown = [p for p in pll.parameters if p not in needed]
+    return [f"pll.parameters.{p}: missing; the primitive {pll.primitive} needs it" for p in missing] + [
+        f"pll.parameters.{p}: unknown key; allowed: {', '.join(needed) or 'none'}" for p in unknown
+    ]
+
+
+@cache
+def known() -> dict[str, Device]:
+    """Return the devices of the package by name."""
+    return {path.stem: read_device(path) for path in sorted((DATA / "devices").glob("*.toml"))}
+
+
+def device(name: str) -> Device:
+    """Return the device of that name.
+
+    Raises:
+        InputError: There is none.
+    """
+    if name not in known():
+        raise InputError(f"unknown target '{name}'; known targets: {', '.join(known())}")
+    return known()[name]

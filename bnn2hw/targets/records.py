@@ -1,0 +1,158 @@
+"""Read a TOML file into a frozen dataclass, and report every key that does not fit.
+
+The fields of the dataclass are the keys of the file. A field that is a dataclass is a table; a field
+with a default may be left out. Numbers may have a smallest value: `field(metadata={"least": 1})`.
+A field whose annotation is a class in `references` takes the name of one of the known objects.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from bnn2hw.errors import InputError
+
+DATA = Path(__file__).parent / "data"
+"""The folder of the records that come with the package."""
+
+Record = TypeVar("Record")
+References = Mapping[type, Mapping[str, object]]
+"""Known objects by class and name, which other records refer to by name."""
+
+WORDS = {str: "a text in quotes", bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def read(path: Path, kind: type[Record], references: References | None = None) -> Record:
+    """Read one record. Its name is the name of the file without the suffix.
+
+    Args:
+        path: TOML file.
+        kind: Dataclass with a field `name`.
+        references: Objects that the file may name.
+
+    Raises:
+        InputError: The file cannot be read, is not TOML, or has keys or values that are not allowed.
+            The message lists all of them.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"'{path}' is not valid TOML: {error}") from error
+    reader = _Reader(references or {})
+    if "name" in table:
+        reader.problems.append("name: not allowed; the file's own name is the name of the record")
+    made = reader.record({**table, "name": path.stem}, kind, "")
+    if reader.problems:
+        raise InputError("\n  - ".join([f"'{path}' cannot be used:", *reader.problems]))
+    return made
+
+
+def read_all(folder: str, kind: type[Record], references: References | None = None) -> dict[str, Record]:
+    """Read all records of a folder under `DATA`, by name, in alphabetical order."""
+    paths = sorted((DATA / folder).glob("*.toml"))
+    return {path.stem: read(path, kind, references) for path in paths}
+
+
+class _Reader:
+    """Builds dataclasses from tables and collects what is wrong with them."""
+
+    def __init__(self, references: References) -> None:
+        self.references = references
+        self.problems: list[str] = []
+
+    def record(self, table: Mapping[str, object], kind: type[Record], path: str) -> Record:
+        """Build a dataclass from a table; `path` is the dotted key of the table in its file."""
+        hints, values = get_type_hints(kind), {}
+        fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+        for key in table.keys() - fields.keys():
+            allowed = ", ".join(n for n in fields if n != "name" or path)
+            self.problems.append(f"{path}{key}: unknown key; allowed: {allowed}")
+        for name, field in fields.items():
+            if name in table:
+                least = field.metadata.get("least")
+                values[name] = self.value(table[name], hints[name], f"{path}{name}", least)
+            elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                self.problems.append(f"{path}{name}: missing; allowed: {self.allowed(hints[name])}")
+        if self.problems:
+            return object.__new__(kind)  # never seen: `read` raises
+        return kind(**values)
+
+    def value(self, raw: object, hint: Any, path: str, least: float | None = None) -> Any:
+        """Convert one value to its annotated type."""
+        convert = self._converter(raw, hint, path)
+        if convert is None:
+            self.problems.append(f"{path} = {raw!r}; allowed: {self.allowed(hint, least)}")
+            return None
+        made = convert()
+        for number in made if isinstance(made, tuple) else (made,):
+            if least is not None and isinstance(number, int | float) and number < least:
+                self.problems.append(f"{path} = {raw!r}; allowed: {self.allowed(hint, least)}")
+        return made
+
+    def _converter(self, raw: object, hint: Any, path: str) -> Callable[[], Any] | None:
+        """Return what converts a value, or None if the value does not fit its type."""
+        origin, inner = get_origin(hint), get_args(hint)
+        if origin in (Union, types.UnionType):
+            some = next(h for h in inner if h is not type(None))
+            return self._converter(raw, some, path)
+        if hint in self.references:
+            known = self.references[hint]
+            return (lambda: known[raw]) if isinstance(raw, str) and raw in known else None
+        if origin is Literal:
+            return (lambda: raw) if raw in inner else None
+        if origin is tuple:
+            return self._tuple(raw, inner, path)
+        if origin is not None and issubclass(origin, Mapping):
+            return (lambda: self._mapping(raw, inner[1], path)) if isinstance(raw, dict) else None
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            return (lambda: self.record(raw, hint, f"{path}.")) if isinstance(raw, dict) else None
+        if hint is float:
+            return (
+                (lambda: float(raw)) if isinstance(raw, int | float) and not isinstance(raw, bool) else None
+            )
+        return (lambda: raw) if type(raw) is hint else None
+
+    def _tuple(self, raw: object, inner: Sequence[Any], path: str) -> Callable[[], Any] | None:
+        if not isinstance(raw, list):
+            return None
+        hints = [inner[0]] * len(raw) if inner[-1] is Ellipsis else list(inner)
+        if len(hints) != len(raw):
+            return None
+        pairs = list(zip(raw, hints, strict=True))
+        return lambda: tuple(self.value(v, h, f"{path}[{i}]") for i, (v, h) in enumerate(pairs))
+
+    def _mapping(self, raw: Mapping[str, object], hint: Any, path: str) -> dict[str, Any]:
+        """Convert a table of equal things; keys of nested tables of numbers are joined by dots."""
+        made: dict[str, Any] = {}
+        for key, value in raw.items():
+            if isinstance(value, dict) and hint is float:
+                nested = self._mapping(value, hint, f"{path}.{key}")
+                made |= {f"{key}.{inner}": number for inner, number in nested.items()}
+            else:
+                made[key] = self.value(value, hint, f"{path}.{key}")
+        return made
+
+    def allowed(self, hint: Any, least: float | None = None) -> str:
+        """Say in words which values a type takes."""
+        origin, inner = get_origin(hint), get_args(hint)
+        if origin in (Union, types.UnionType):
+            return self.allowed(next(h for h in inner if h is not type(None)), least)
+        if hint in self.references:
+            return ", ".join(self.references[hint])
+        if origin is Literal:
+            return ", ".join(f'"{v}"' for v in inner)
+        if origin is tuple and inner[-1] is not Ellipsis:
+            return f"a list of {len(inner)}: {', '.join(map(self.allowed, inner))}"
+        if origin is tuple:
+            return f"a list, each {self.allowed(inner[0], least)}"
+        if origin is not None:
+            return f"a table, each value {self.allowed(inner[1])}"
+        if dataclasses.is_dataclass(hint):
+            return f"a table with {', '.join(f.name for f in dataclasses.fields(hint))}"
+        return WORDS[hint] + (f" of at least {least:g}" if least is not None else "")
