@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnn2hw import golden
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import search as folding
@@ -207,7 +207,7 @@ def laid_out(
     folded = fold(graph, device, fps, by_hand)
     while True:
         progress("laying out streams")
-        made = insert.connect(folded)
+        made = connect.connect(folded)
         needs = resources.utilization(made, device)
         if needs.fits or fps is not None or by_hand:
             return made
