@@ -18,12 +18,11 @@ from bnn2hw.compiled import CompiledModel
 from bnn2hw.deploy import bitstream
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import estimate as estimating
-from bnn2hw.estimate.estimate import Estimate
+from bnn2hw.estimate import resources
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Cycles, Graph
+from bnn2hw.ir import Array, Graph
 from bnn2hw.lower.builder import Fidelity
 from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.outputs import Output, best_of
@@ -297,7 +296,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     lowered = integers.lowered
     reloading.check(lowered.graph, recipe)
     graph = pipeline.laid_out(lowered.graph, device, fps, folding, progress)
-    excess = Estimate(Cycles(1, 1), estimating.cost(graph, device), device).excess
+    excess = resources.utilization(graph, device).excess
     if excess:
         warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
     made = Accelerator(

@@ -14,13 +14,12 @@ import numpy as np
 from bnn2hw import golden
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import estimate
-from bnn2hw.estimate.estimate import Estimate
+from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import search as folding
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Cycles, Graph
+from bnn2hw.ir import Array, Graph
 from bnn2hw.lower import simplify
 from bnn2hw.lower.builder import Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
@@ -211,11 +210,11 @@ def laid_out(
     while True:
         progress("laying out streams")
         made = insert.connect(folded)
-        needs = Estimate(Cycles(1, 1), estimate.cost(made, device), device)
+        needs = resources.utilization(made, device)
         if needs.fits or fps is not None or by_hand:
             return made
-        period = estimate.interval(folded)
+        period = cycles.interval(folded)
         progress(f"folding for {2 * period:,} cycles: the FIFOs of the faster design do not fit")
         folded = folding.for_rate(graph, 2 * period, device)
-        if estimate.interval(folded) <= period:
+        if cycles.interval(folded) <= period:
             return made

@@ -177,6 +177,7 @@ def _facts(accelerator: bnn2hw.Accelerator) -> dict[str, Any]:
         "fps": estimate.fps,
         "cost": {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp},
         "use": estimate.use,
+        "uncalibrated": list(estimate.uncalibrated),
         "folding": accelerator.folding(),
         "fidelity": {layer: {"kind": f.kind, "why": f.why} for layer, f in accelerator.fidelity.items()},
     }

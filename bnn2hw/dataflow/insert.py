@@ -21,7 +21,7 @@ import numpy as np
 
 from bnn2hw.dataflow import converters
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.ir import Beats, Graph, Handshakes, HardwareOp, Node, View
 from bnn2hw.ir.timing import Buffered, Steps, Times, backward
 from bnn2hw.ops.base.matvec import MatVec
@@ -203,7 +203,7 @@ class _Schedule:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.stages = _stages(graph)
-        self.period = estimate.interval(graph)
+        self.period = cycles.interval(graph)
         self.readers: dict[str, list[tuple[_Stage, int]]] = {s.name: [] for s in self.stages}
         for stage in self.stages:
             for port, name in enumerate(stage.before):

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from bnn2hw import deprecation
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
-from bnn2hw.estimate import estimate
-from bnn2hw.estimate.estimate import Estimate
+from bnn2hw.estimate.resources import Utilization
 from bnn2hw.folding.space import FoldingPoint, FoldingSpace
-from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
+from bnn2hw.ir import Cost, Graph, HardwareOp, Op, hardware_nodes
 from bnn2hw.targets.devices import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
@@ -36,7 +35,7 @@ def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Fold
         return for_device(graph, device)
     period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {})
     found = _for_rate(graph, period, device, by_hand)
-    use = Estimate(Cycles(period, 0), found.cost, device)
+    use = Utilization(found.cost, device)
     if not use.fits:
         worst = max(use.use, key=lambda k: use.use[k])
         raise FoldingError(
@@ -91,7 +90,7 @@ def _fastest(choices: FoldingSpace) -> FoldingPoint:
     room, periods = _room(device, FILL), choices.periods
     best = choices.least(periods[-1], room)
     if best is None:
-        needs = Estimate(Cycles(1, 1), choices.cheapest(periods[-1]).cost, device).use
+        needs = Utilization(choices.cheapest(periods[-1]).cost, device).use
         use = {name: f"{share:.0%}" for name, share in needs.items()}
         raise FoldingError(
             f"the design does not fit {device.name} in any folding: the smallest needs {use['lut']} of the LUTs, "
@@ -143,7 +142,7 @@ def fastest(graph: Graph) -> int:
     """Fewest cycles per frame that any folding reaches."""
     return max(
         min(o.interval(*graph.inputs_of(n)) for o in op.foldings(*graph.inputs_of(n)))
-        for n, op in estimate.hardware_nodes(graph)
+        for n, op in hardware_nodes(graph)
     )
 
 
@@ -157,7 +156,7 @@ def slowest(graph: Graph, by_hand: Folding) -> int:
 def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     """The folding of a graph, streamed or not, in the form that `by_hand` takes."""
     bare = insert.without_plumbing(graph)
-    found = {n.name: _knobs(op) for n, op in estimate.hardware_nodes(bare)}
+    found = {n.name: _knobs(op) for n, op in hardware_nodes(bare)}
     told = {
         name: {k: v for k, v in knobs.items() if (k, v) != ("pixels", 1)} for name, knobs in found.items()
     }
@@ -179,7 +178,7 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
     Raises:
         FoldingError: it names no layer, has a key that this layer has not, or is none of its own.
     """
-    foldable = {n.name: (n, op) for n, op in estimate.hardware_nodes(graph) if _knobs(op)}
+    foldable = {n.name: (n, op) for n, op in hardware_nodes(graph) if _knobs(op)}
     ops: dict[str, Op] = {}
     for name, knobs in folding.items():
         if name not in foldable:

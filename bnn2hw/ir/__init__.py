@@ -1,6 +1,18 @@
 """The one data structure that flows: a graph of ops over integer-typed tensors."""
 
-from bnn2hw.ir.graph import Array, Cost, Cycles, Graph, HardwareOp, Memory, Node, Op, Param, View
+from bnn2hw.ir.graph import (
+    Array,
+    Cost,
+    Cycles,
+    Graph,
+    HardwareOp,
+    Memory,
+    Node,
+    Op,
+    Param,
+    View,
+    hardware_nodes,
+)
 from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Timing
 from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
@@ -26,4 +38,5 @@ __all__ = [
     "Tensor",
     "Timing",
     "View",
+    "hardware_nodes",
 ]

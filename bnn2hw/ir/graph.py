@@ -320,3 +320,8 @@ class Graph:
     def map_ops(self, ops: Mapping[str, Op]) -> Graph:
         """The same graph with some nodes' ops replaced."""
         return Graph(tuple(replace(n, op=ops.get(n.name, n.op)) for n in self.nodes), self.outputs)
+
+
+def hardware_nodes(graph: Graph) -> Iterator[tuple[Node, HardwareOp]]:
+    """List the nodes that become hardware, each with its op."""
+    return ((n, n.op) for n in graph if isinstance(n.op, HardwareOp))

@@ -6,8 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.estimate.estimate import LUT_ERRORS, hardware_nodes
-from bnn2hw.ir import Cost, Node
+from bnn2hw.ir import Cost, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 
@@ -92,19 +91,21 @@ def _rounded(accelerator: CompiledModel) -> list[str]:
 
 def _caveats(accelerator: CompiledModel) -> list[str]:
     """How full the block RAMs are, and how far the figures may be off."""
-    lines, family, fill = [], accelerator.device.family.name, accelerator.estimate().bram_fill
+    estimate, family = accelerator.estimate(), accelerator.device.family
+    lines, fill = [], estimate.bram_fill
     if fill is not None:
         lines.append(f"of the bits of its block RAMs {fill:.0%} are used")
-    if family in LUT_ERRORS:
-        mean, worst = LUT_ERRORS[family]
+    if family.calibration:
         lines.append(
-            f"LUTs of single ops are predicted to within {mean:.0%} on average and {worst:.0%} at worst, "
-            "block RAMs and DSP blocks exactly (docs/estimates.md)"
+            f"LUTs of single ops are predicted to within {family.calibration.lut_mean:.0%} on average and "
+            f"{family.calibration.lut_worst:.0%} at worst, block RAMs and DSP blocks exactly (docs/estimates.md)"
         )
-    else:
-        lines.append(
-            f"resources follow the structure of the ops; on {family} they were not held against synthesis"
-        )
+    if estimate.uncalibrated:
+        total = max(estimate.cost.lut, 1)
+        parts = [
+            f"{kind} ({cost.lut / total:.0%} of the LUTs)" for kind, cost in estimate.uncalibrated.items()
+        ]
+        lines.append(f"these ops were not compared with synthesis for {family.name}: {', '.join(parts)}")
     if accelerator.backend != "verilog":
         lines.append(
             "cycles and resources are those of the Verilog backend; nothing was calibrated on HLS results"

@@ -12,7 +12,7 @@ import pytest
 from bnn2hw import backends
 from bnn2hw.dataflow import converters, insert
 from bnn2hw.errors import FoldingError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.folding import search
 from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Beats, Graph, Ints, Node, Tensor
@@ -33,7 +33,7 @@ def streamed(graph: Graph, by_hand: Mapping[str, Mapping[str, int]]) -> Graph:
 
 
 def check(graph: Graph, backend: str) -> None:
-    design, predicted = backends.render(backend, graph), estimate.cycles(graph)
+    design, predicted = backends.render(backend, graph), cycles.cycles(graph)
     frames = random_frames(graph, FRAMES)
 
     smooth = simulate.simulate(design, graph, frames, predicted)
@@ -120,7 +120,7 @@ def test_units_of_the_same_lanes_need_nothing_between() -> None:
     )
 
     assert between(graph) == ["x.to6", "fc1.output.to10"]
-    assert estimate.interval(graph) == 12  # the input comes value by value
+    assert cycles.interval(graph) == 12  # the input comes value by value
     design = backends.render("verilog", graph)
     assert [(s.lanes, s.vector, s.zeros) for s in design.streams if s.name.startswith("sign0")] == [
         (4, 10, True),
@@ -139,7 +139,7 @@ def test_padding_that_must_be_0_is_compared() -> None:
     wrong = {**design.files, "sign0.thresholds.hex": "\n".join([*rest, f"{half:0{len(last)}x}", ""])}
 
     run = simulate.simulate(
-        replace(design, files=wrong), graph, random_frames(graph, 2), estimate.cycles(graph)
+        replace(design, files=wrong), graph, random_frames(graph, 2), cycles.cycles(graph)
     )
 
     assert str(run.mismatches["sign0"]) == "stream 'sign0': frame 0: padding that must be 0 is not"
@@ -190,7 +190,7 @@ def test_the_search_takes_what_does_not_divide_where_that_is_cheaper(
     units = [n.op for n in folded if isinstance(n.op, Xnor)]
     assert any(u.mw % u.simd or u.mh % u.pe for u in units)
     streamed_graph = insert.connect(folded)
-    assert estimate.interval(streamed_graph) <= period
+    assert cycles.interval(streamed_graph) <= period
     check(streamed_graph, "verilog")
 
 

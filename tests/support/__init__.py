@@ -13,7 +13,7 @@ from _pytest.mark import ParameterSet
 from bnn2hw import golden
 from bnn2hw.backends import verilog
 from bnn2hw.dataflow import converters
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold, Xnor
@@ -46,7 +46,7 @@ def cycles_alone(op: HardwareOp, *x: Tensor) -> Cycles:
     """Those of an op, or where it stands between converters those of all."""
     graph = alone(op, *x)
     whole = graph.outputs == ("y",) and "x.ragged" not in graph.types
-    return op.cycles(*x) if whole else Cycles(op.interval(*x), estimate.latency(graph))
+    return op.cycles(*x) if whole else Cycles(op.interval(*x), cycles.latency(graph))
 
 
 def family_forms() -> list[ParameterSet]:
