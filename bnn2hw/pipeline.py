@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnn2hw import golden
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import search as folding
@@ -25,7 +25,7 @@ from bnn2hw.lower.builder import Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
 from bnn2hw.lower.recipe import Loadable, Recipe
-from bnn2hw.ops.source import Input, Source, Units
+from bnn2hw.ops.source import Input, Units
 from bnn2hw.progress import Progress
 from bnn2hw.targets.devices import Device
 
@@ -116,7 +116,7 @@ def lower(
 
 def _wires(imported: Imported, given: Units | None) -> tuple[dict[str, Input], Units]:
     """What arrives at each input as its layers see it, and as users see it."""
-    sources = [n.name for n in imported.graph if isinstance(n.op, Source)]
+    sources = [n.name for n in imported.graph.sources]
     if isinstance(given, Mapping) and not set(given) <= set(sources):
         unknown = sorted(set(given) - set(sources))[0]
         raise InputError(f"input= names '{unknown}', which is no input; inputs: {', '.join(sources)}")
@@ -141,9 +141,7 @@ def _ranges(
     """
     if calibration is None:
         return {}
-    sources = {
-        n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real if isinstance(n.op, Source)
-    }
+    sources = {n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real.sources}
     given = golden.by_name(tuple(sources), calibration)
     for name, wire in sources.items():
         given[name] = images(given[name], wire.shape)
@@ -209,7 +207,7 @@ def laid_out(
     folded = fold(graph, device, fps, by_hand)
     while True:
         progress("laying out streams")
-        made = insert.connect(folded)
+        made = connect.connect(folded)
         needs = resources.utilization(made, device)
         if needs.fits or fps is not None or by_hand:
             return made

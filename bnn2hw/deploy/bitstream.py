@@ -144,7 +144,7 @@ ROOM = 0.9
 
 def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz: float) -> DoesNotFitError:
     """The same error with the rate of the fastest folding that is predicted to fit."""
-    bare = insert.without_plumbing(graph)
+    bare = insert.remove_fifos(graph)
     have = resources.cost(graph, device)
     keep = ROOM / max(error.excess, 1.0)
     smaller = replace(

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from bnn2hw.errors import Bnn2hwError, MissingToolError
 from bnn2hw.estimate import stepper
-from bnn2hw.ir import Cycles, Graph, HardwareOp, hardware_nodes
+from bnn2hw.ir import Cycles, Graph, StreamOp, hardware_nodes
 from bnn2hw.ir.machine import Machine, first_output, machine
 from bnn2hw.ir.timing import Times
-from bnn2hw.ops.source import Source
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,7 @@ USUAL = Effort()
 
 def interval(graph: Graph) -> int:
     """Return the cycles between frames: those of the slowest op, or the beats of the longest input frame."""
-    beats = [graph.types[n.name].size // n.op.lanes for n in graph if isinstance(n.op, Source)]
-    return max(beats + [op.interval(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)])
+    return max(n.op.interval(*graph.inputs_of(n)) for n in graph if isinstance(n.op, StreamOp))
 
 
 def latency(graph: Graph, effort: Effort = USUAL) -> int:
@@ -54,13 +50,11 @@ def latency(graph: Graph, effort: Effort = USUAL) -> int:
     """
     written: dict[str, Times] = {}
     for node in graph:
-        if isinstance(node.op, Source):
-            written[node.name] = np.arange(graph.types[node.name].size // node.op.lanes, dtype=np.int64)
-        elif isinstance(node.op, HardwareOp):
+        if isinstance(node.op, StreamOp):
             timing = node.op.timing(*graph.inputs_of(node))
             written[node.name] = timing.asap(*(written[graph.wire(i)] for i in node.inputs)).written
     last = graph.wire(graph.outputs[0])
-    if isinstance(graph[last].op, Source):
+    if not graph[last].inputs:
         return 0
     bound = int(written[last][0])
     steps, limit = bound * len(written), 4 * bound + 1000
@@ -107,5 +101,5 @@ def _inputs(graph: Graph) -> list[list[int]]:
     """Number the machines that each machine reads; −1, −2, … are the inputs of the design."""
     nodes = [n for n, _ in hardware_nodes(graph)]
     number = {n.name: i for i, n in enumerate(nodes)}
-    number |= {n.name: -1 - i for i, n in enumerate(n for n in graph if isinstance(n.op, Source))}
+    number |= {n.name: -1 - i for i, n in enumerate(graph.sources)}
     return [[number[graph.wire(i)] for i in n.inputs] for n in nodes]

@@ -18,9 +18,6 @@ Folding = Mapping[str, Mapping[str, int | str]]
 
 A `style` is what `bnn2hw.folding.unroll` has taken out before."""
 
-KNOBS = ("pe", "simd", "lanes", "pixels")
-"""Fields of ops that a folding sets; an op without `pixels` takes one at most per beat."""
-
 FILL = 0.7
 """Share of a device's LUTs that a folding chosen for the device may use: what lies above is hard to route."""
 
@@ -155,7 +152,7 @@ def slowest(graph: Graph, by_hand: Folding) -> int:
 
 def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     """The folding of a graph, streamed or not, in the form that `by_hand` takes."""
-    bare = insert.without_plumbing(graph)
+    bare = insert.remove_fifos(graph)
     found = {n.name: _knobs(op) for n, op in hardware_nodes(bare)}
     told = {
         name: {k: v for k, v in knobs.items() if (k, v) != ("pixels", 1)} for name, knobs in found.items()
@@ -163,8 +160,8 @@ def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     return {name: knobs for name, knobs in told.items() if knobs}
 
 
-def _knobs(op: Op) -> dict[str, int | str]:
-    return {knob: getattr(op, knob) for knob in KNOBS if hasattr(op, knob)}
+def _knobs(op: HardwareOp) -> dict[str, int | str]:
+    return {knob: getattr(op, knob) for knob in op.knobs}
 
 
 def _room(device: Device, fill: float) -> Cost:
@@ -192,7 +189,7 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
 
 def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping[str, int | str]:
     """A folding by hand in today's names: ops that move values have `lanes`, which foldings may still call `simd`."""
-    if "simd" not in knobs or hasattr(op, "simd") or not hasattr(op, "lanes"):
+    if "simd" not in knobs or "lanes" not in op.knobs:
         return knobs
     deprecation.warn(f"layer '{name}': 'simd' is now 'lanes'; the old name works for one more version")
     return {"lanes" if knob == "simd" else knob: value for knob, value in knobs.items()}
@@ -214,7 +211,7 @@ def _refolded(
     Raises:
         FoldingError: a knob that it has not, a value that makes no folds, or values that do not go together.
     """
-    known = [knob for knob in KNOBS if any(hasattr(o, knob) for o in options)]
+    known = list(dict.fromkeys(knob for o in (op, *options) for knob in o.knobs))
     for knob, value in wanted.items():
         if knob not in known:
             raise FoldingError(f"layer '{name}' has no '{knob}'; it has {', '.join(known)}")

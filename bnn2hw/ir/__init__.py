@@ -10,11 +10,12 @@ from bnn2hw.ir.graph import (
     Node,
     Op,
     Param,
+    StreamOp,
     View,
     hardware_nodes,
 )
 from bnn2hw.ir.ranges import Ranges
-from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Timing
+from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Supply, Timing
 from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "Queue",
     "Ranges",
     "Steps",
+    "StreamOp",
+    "Supply",
     "Tensor",
     "Timing",
     "View",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.table import Table
 
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.ir import Cost, Node, hardware_nodes
+from bnn2hw.ir import Cost, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 
@@ -21,7 +23,8 @@ def table(accelerator: CompiledModel) -> Table:
     for name in ("op", "out", "values"):
         rows.add_column(name, no_wrap=True)
     rows.add_column("fidelity", no_wrap=True)
-    for name in ("PE", "SIMD", "lanes", "pixels", "cycles", "LUT", "FF", "BRAM", "DSP"):
+    knobs = _knobs(op for _, op in hardware_nodes(graph))
+    for name in (*knobs, "cycles", "LUT", "FF", "BRAM", "DSP"):
         rows.add_column(name, justify="right")
     plumbing, count = Cost(), 0
     for node, op in hardware_nodes(graph):
@@ -36,15 +39,21 @@ def table(accelerator: CompiledModel) -> Table:
             "×".join(map(str, out.shape)),
             str(out.ints),
             _fidelity(accelerator, node),
-            *(str(getattr(op, knob, "")) for knob in ("pe", "simd", "lanes", "pixels")),
+            *(str(getattr(op, knob, "")) for knob in knobs),
             f"{op.interval(*inputs):,}",
             *_figures(cost),
         )
-    rows.add_row(f"{count} FIFOs and converters", *[""] * 9, *_figures(plumbing))
+    rows.add_row(f"{count} FIFOs and converters", *[""] * (5 + len(knobs)), *_figures(plumbing))
     rows.add_section()
     estimate = accelerator.estimate()
-    rows.add_row("total", *[""] * 8, f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
+    rows.add_row("total", *[""] * (4 + len(knobs)), f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
     return rows
+
+
+def _knobs(ops: Iterable[HardwareOp]) -> list[str]:
+    """Return the knobs that some op turns from 1; those of the matrix-vector units, the ops with most, come first."""
+    by_count = sorted(ops, key=lambda op: len(op.knobs), reverse=True)
+    return list(dict.fromkeys(knob for op in by_count for knob in op.knobs if getattr(op, knob) != 1))
 
 
 def _figures(cost: Cost) -> tuple[str, ...]:
