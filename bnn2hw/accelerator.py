@@ -252,6 +252,7 @@ def load(folder: str | Path) -> Accelerator:
         input_specs=source.from_facts(facts["units"]),
         backend=facts["backend"],
         recipe=Recipe.of(facts["recipe"]) if "recipe" in facts else None,
+        options=facts.get("options", {}),
     )
 
 
@@ -319,6 +320,14 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         input_specs=integers.units,
         backend=backend,
         recipe=recipe if loadable else None,
+        options=pipeline.options(
+            fps=fps,
+            output=output,
+            bits=bits,
+            loadable=loadable,
+            folding=folding,
+            calibrated=calibration is not None,
+        ),
         origin=(integers.real, lowered),
     )
     if calibration is None:

@@ -103,7 +103,7 @@ def _design(accelerator: CompiledModel, device: Device) -> Design:
     """Return the sources, with cells of the family that they are synthesized for."""
     if device.family == accelerator.device.family:
         return accelerator.design
-    return backends.render("verilog", accelerator.graph, summary=accelerator.name, device=device)
+    return backends.render("verilog", accelerator.graph, header=replace(accelerator.header, target=device))
 
 
 def _job(design: Design, place: Board | Device, clock_mhz: float | None, baud: int | None) -> _Job:
