@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deviation, golden, pipeline
+from bnn2hw import backends, deprecation, deviation, golden, pipeline
 from bnn2hw import reload as reloading
 from bnn2hw.artifacts import build_folder, write
 from bnn2hw.backends import loading
@@ -52,7 +52,9 @@ class Accelerator(CompiledModel):
     @property
     def units(self) -> Units:
         """The old name of `input_specs`."""
-        warnings.warn("Accelerator.units is now Accelerator.input_specs", DeprecationWarning, stacklevel=2)
+        deprecation.warn(
+            "Accelerator.units is now Accelerator.input_specs; the old name works for one more version"
+        )
         return self.input_specs
 
     @cached_property
@@ -99,13 +101,23 @@ class Accelerator(CompiledModel):
         """
         return self._shaped(hls_csim.emulate(self._emulated, self.integers(x), progress))
 
-    def image(self) -> Array:
-        """What is sent to a loadable design so that its memories hold this model's weights: words of 32 bits.
+    def weight_image(self) -> Array:
+        """Return the words that load this model's weights into a loadable design.
+
+        Returns:
+            uint32 array of shape (words,), for `SerialBoard.load_weights` or the design's port s_load.
 
         Raises:
-            InputError: the accelerator was not compiled with loadable memories.
+            InputError: The accelerator was not compiled with `loadable`.
         """
         return loading.image(self.graph, self.design.load)
+
+    def image(self) -> Array:
+        """Return `weight_image()`; this is its old name."""
+        deprecation.warn(
+            "Accelerator.image is now Accelerator.weight_image; the old name works for one more version"
+        )
+        return self.weight_image()
 
     def reload(self, model: Any, *, progress: Progress = silent) -> Accelerator:
         """The same hardware with the weights of another model, retrained for example; its `image` is what to send.
@@ -157,7 +169,7 @@ class Accelerator(CompiledModel):
             stalls=stalls,
             seed=seed,
             reloads=[
-                simulating.Reload(frame, other.image(), other.graph)
+                simulating.Reload(frame, other.weight_image(), other.graph)
                 for frame, other in sorted((reloads or {}).items())
             ],
             cells=cells,
@@ -201,7 +213,7 @@ class Accelerator(CompiledModel):
         """Take the design to a bitstream with the open tools, or to an area where only vendors place and route.
 
         Args:
-            folder: takes netlist, logs, bitstream, usage.json and, for a board, link.json for `host.Device`.
+            folder: takes netlist, logs, bitstream, usage.json and, for a board, link.json for `SerialBoard`.
             board: a board, by name: the accelerator stands behind its serial line, and its clock must be reached.
             target: a device to measure without a board; the one planned for where neither is given.
             seeds: of the placement, or how many to try; the fastest is taken.
@@ -240,6 +252,7 @@ def load(folder: str | Path) -> Accelerator:
         input_specs=source.from_facts(facts["units"]),
         backend=facts["backend"],
         recipe=Recipe.of(facts["recipe"]) if "recipe" in facts else None,
+        options=facts.get("options", {}),
     )
 
 
@@ -307,6 +320,14 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         input_specs=integers.units,
         backend=backend,
         recipe=recipe if loadable else None,
+        options=pipeline.options(
+            fps=fps,
+            output=output,
+            bits=bits,
+            loadable=loadable,
+            folding=folding,
+            calibrated=calibration is not None,
+        ),
         origin=(integers.real, lowered),
     )
     if calibration is None:
