@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnn2hw import golden
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import search as folding
@@ -207,7 +207,7 @@ def laid_out(
     folded = fold(graph, device, fps, by_hand)
     while True:
         progress("laying out streams")
-        made = insert.connect(folded)
+        made = connect.connect(folded)
         needs = resources.utilization(made, device)
         if needs.fits or fps is not None or by_hand:
             return made
@@ -216,3 +216,20 @@ def laid_out(
         folded = folding.for_rate(graph, 2 * period, device)
         if cycles.interval(folded) <= period:
             return made
+
+
+def options(**given: object) -> dict[str, str]:
+    """Return the options of a compilation in words, for the headers of the sources.
+
+    Args:
+        **given: Values by name of the option. Those that are None or False are the default and left out.
+    """
+    return {name: _in_words(value) for name, value in given.items() if value not in (None, False)}
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} ({_in_words(value[key])})" for key in sorted(value))
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return "yes" if value is True else f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(sorted(map(str, value)))

@@ -11,7 +11,7 @@ import numpy as np
 from bnn2hw import pipeline
 from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect, insert
 from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param, StreamOp
 from bnn2hw.lower.recipe import Recipe
@@ -133,7 +133,7 @@ def _streamed(old: Graph, new: Graph) -> Graph:
     Raises:
         UnsupportedError: its hardware is another, or weights differ that cannot be loaded.
     """
-    bare = insert.without_plumbing(old)
+    bare = insert.remove_fifos(old)
     folded = _folded_like(bare, new)
     problems = list(_other_nodes(bare, folded))
     if problems:
@@ -141,7 +141,7 @@ def _streamed(old: Graph, new: Graph) -> Graph:
     problems = [p for node in _makers(folded) for p in _differences(bare, folded, node)]
     if problems:
         raise UnsupportedError(problems, REFUSED)
-    return insert.connect(folded)
+    return connect.connect(folded)
 
 
 def _folded_like(old: Graph, new: Graph) -> Graph:

@@ -9,7 +9,7 @@ import pytest
 import bnn2hw
 from bnn2hw.accelerator import Accelerator
 from bnn2hw.backends import verilog
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect
 from bnn2hw.errors import UnsupportedError
 from bnn2hw.estimate import cycles
 from bnn2hw.folding import search
@@ -141,7 +141,7 @@ def check_hardware(seed: int) -> None:
     accelerator, x = check_golden(seed)
     rng = np.random.default_rng(seed)
     lowered = accelerator.origin[1]
-    graph = insert.connect(random_folding(lowered.graph, rng))
+    graph = connect.connect(random_folding(lowered.graph, rng))
     design, predicted = verilog.render(graph), cycles.cycles(graph)
 
     smooth = simulate(design, graph, x[:8], predicted)
@@ -196,7 +196,7 @@ def compiled_network(seed: int) -> tuple[Accelerator, np.ndarray]:
 
 def run_network(seed: int) -> None:
     accelerator, x = compiled_network(seed)
-    graph = insert.connect(random_folding(accelerator.origin[1].graph, np.random.default_rng(seed)))
+    graph = connect.connect(random_folding(accelerator.origin[1].graph, np.random.default_rng(seed)))
     design, predicted = verilog.render(graph), cycles.cycles(graph)
 
     smooth = simulate(design, graph, x[:5], predicted)

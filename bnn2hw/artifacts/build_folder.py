@@ -14,6 +14,7 @@ import numpy as np
 from bnn2hw.artifacts.graph_json import FORMAT, RENAMES, graph_from_json, graph_to_json
 from bnn2hw.artifacts.layers import with_layers
 from bnn2hw.artifacts.manifest import Manifest
+from bnn2hw.backends.text import CODE, bare
 from bnn2hw.errors import Bnn2hwError, InputError
 from bnn2hw.folders import GENERATOR, MANIFEST, ours, replacing
 from bnn2hw.ir import Array, Graph
@@ -105,17 +106,20 @@ def _read_graph(folder: Path, version: int) -> Graph:
 
 
 def changed_sources(folder: Path, sources: Mapping[str, str]) -> list[str]:
-    """Return the names of the sources in a folder that differ from today's.
+    """Return the names of the sources in a folder that differ from today's in more than comments.
 
     Args:
         folder: A build folder.
         sources: Contents of today's sources by relative path.
     """
-    return [
-        name
-        for name, text in sources.items()
-        if not (folder / name).is_file() or (folder / name).read_text() != text
-    ]
+
+    def code(name: str, text: str) -> str:
+        return bare(text) if name.endswith(CODE) else text
+
+    def written(name: str) -> str:
+        return (folder / name).read_text() if (folder / name).is_file() else ""
+
+    return [n for n, text in sources.items() if code(n, written(n)) != code(n, text)]
 
 
 def _sha256(path: Path) -> str:

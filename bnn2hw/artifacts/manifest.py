@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from bnn2hw.compiled import CompiledModel
@@ -34,6 +34,7 @@ class Manifest:
         fidelity: By layer, whether the hardware is exact or rounded.
         measured: Deviations from Keras on calibration data.
         recipe: Options of the lowering, if other weights can be loaded.
+        options: Options of the compilation by name, without those that have their default.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Manifest:
     fidelity: Mapping[str, Fidelity]
     measured: tuple[Deviation, ...] = ()
     recipe: Recipe | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, accelerator: CompiledModel) -> Manifest:
@@ -64,6 +66,7 @@ class Manifest:
             fidelity=accelerator.fidelity,
             measured=tuple(accelerator.measured.values()),
             recipe=accelerator.recipe,
+            options=accelerator.options,
         )
 
     def plain(self) -> dict[str, Any]:
@@ -78,6 +81,7 @@ class Manifest:
             "measured": [list(astuple(d)) for d in self.measured],
             "input": self.input,
             "output": self.output,
+            "options": dict(self.options),
             "cycles": {"interval": self.cycles.interval, "latency": self.cycles.latency},
         }
         return {**data, "recipe": self.recipe.facts()} if self.recipe else data
@@ -103,4 +107,5 @@ class Manifest:
             fidelity={layer: Fidelity(*f) for layer, f in data["fidelity"].items()},
             measured=tuple(Deviation(*d) for d in data["measured"]),
             recipe=Recipe.of(data["recipe"]) if "recipe" in data else None,
+            options=data.get("options", {}),
         )

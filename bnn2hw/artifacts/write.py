@@ -62,4 +62,4 @@ def _testbench(accelerator: CompiledModel) -> dict[str, str]:
     x = {
         s.name: rng.choice(s.tensor.ints.values(), (TESTBENCH_FRAMES, *s.tensor.shape)) for s in design.inputs
     }
-    return verilog.bench(graph, x, golden.outputs(graph, x), accelerator.estimate().cycles, design.top)
+    return verilog.bench(graph, x, golden.outputs(graph, x), accelerator.estimate().cycles, design)

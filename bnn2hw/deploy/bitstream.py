@@ -82,7 +82,7 @@ def _design(accelerator: CompiledModel, device: Device) -> Design:
     """The sources, with cells of the family that they are synthesized for."""
     if device.family == accelerator.device.family:
         return accelerator.design
-    return backends.render("verilog", accelerator.graph, summary=accelerator.name, device=device)
+    return backends.render("verilog", accelerator.graph, header=replace(accelerator.header, target=device))
 
 
 def _options(
@@ -144,7 +144,7 @@ ROOM = 0.9
 
 def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz: float) -> DoesNotFitError:
     """The same error with the rate of the fastest folding that is predicted to fit."""
-    bare = insert.without_plumbing(graph)
+    bare = insert.remove_fifos(graph)
     have = resources.cost(graph, device)
     keep = ROOM / max(error.excess, 1.0)
     smaller = replace(

@@ -7,11 +7,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jinja2
-
-from bnn2hw.backends.design import Design, Stream, ascii_only
+from bnn2hw.backends.design import Design, Stream
 from bnn2hw.backends.loading import HEAD
-from bnn2hw.data_files import data_dir
+from bnn2hw.backends.text import Printer
 from bnn2hw.deploy import pll
 from bnn2hw.errors import InputError
 from bnn2hw.synthesis import toolchains
@@ -68,15 +66,15 @@ def on_board(
     setting = pll.solve(board.device, wiring.oscillator_mhz, clock_mhz or wiring.clock_mhz)
     actual = setting.mhz if setting else wiring.oscillator_mhz
     made = serial(design, actual, baud or wiring.baud)
-    environment = _environment("boards")
+    printer = Printer("boards", design.header)
     facts = {"board": board, "wiring": wiring, "pll": setting, "clock_mhz": actual}
     facts["settings"] = setting.settings if setting else {}
     suffix = router.constraints_suffix
     constraints = f"{board.name}{suffix}"
     files = {
         **made.design.files,
-        "bnn2hw_board.sv": ascii_only(environment.get_template("board.sv.j2").render(**facts)),
-        constraints: environment.get_template(f"board{suffix}.j2").render(**facts),
+        "bnn2hw_board.sv": printer.file("board.sv", **facts),
+        constraints: printer.file(constraints, f"board{suffix}.j2", **facts),
     }
     return Shell(
         replace(made.design, top="bnn2hw_board", files=files),
@@ -111,8 +109,9 @@ def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> S
     load = _load(design)
     if load:
         link["load"] = load
-    environment = _environment("shell")
-    text = environment.get_template("shell.sv.j2").render(
+    printer = Printer("shell", design.header)
+    text = printer.file(
+        "shell.sv",
         design=design,
         divisor=divisor,
         in_bytes=design.input.bytes,
@@ -120,8 +119,8 @@ def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> S
         id_literal=f"32'h{link['id']:08x}",
         **{"load": None, **link},
     )
-    files = {**design.files, "bnn2hw_shell.sv": ascii_only(text)}
-    files |= {f"bnn2hw_{m}.sv": environment.get_template(f"{m}.sv.j2").render(load=load) for m in MODULES}
+    files = {**design.files, "bnn2hw_shell.sv": text}
+    files |= {f"bnn2hw_{m}.sv": printer.file(f"{m}.sv", load=load) for m in MODULES}
     return Shell(replace(design, top="bnn2hw_shell", files=files), "", clock_mhz, link)
 
 
@@ -132,34 +131,22 @@ def scan(design: Design, device: Device) -> tuple[Design, str | None]:
             "designs with several inputs or outputs cannot be placed yet; ask for a Xilinx target"
         )
     data, more = (8 * design.input.bytes, 8 * design.output.bytes), 34 if design.load else 0
-    text = (
-        _environment("shell")
-        .get_template("scan.sv.j2")
-        .render(
-            design=design,
-            data_in=data[0],
-            data_out=data[1],
-            in_bits=data[0] + 4 + more,
-            out_bits=data[1] + 4 + more,
-        )
+    text = Printer("shell", design.header).file(
+        "scan.sv",
+        design=design,
+        data_in=data[0],
+        data_out=data[1],
+        in_bits=data[0] + 4 + more,
+        out_bits=data[1] + 4 + more,
     )
-    files = {**design.files, "bnn2hw_scan.sv": ascii_only(text)}
+    files = {**design.files, "bnn2hw_scan.sv": text}
     router, part = toolchains.router(device)
     constraints = None
     if part.pins:
         pins = dict(zip(("clk", "scan_in", "scan_out"), part.pins, strict=True))
         constraints = f"scan{router.constraints_suffix}"
-        files[constraints] = _environment("boards").get_template(f"{constraints}.j2").render(pins=pins)
+        files[constraints] = Printer("boards", design.header).file(constraints, pins=pins)
     return replace(design, top="bnn2hw_scan", files=files), constraints
-
-
-def _environment(folder: str) -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(data_dir("templates") / folder),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  (Verilog, not HTML)
-    )
 
 
 def _divisor(clock_mhz: float, baud: int, least: int) -> int:

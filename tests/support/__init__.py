@@ -29,11 +29,11 @@ def alone(op: HardwareOp, *x: Tensor) -> Graph:
     taken, given = op.beats(*x)
     names = [f"x{i or ''}" for i in range(len(x))]
     nodes = [Node(name, Source(tensor, taken.whole.lanes)) for name, tensor in zip(names, x, strict=True)]
-    for converter in _converters(converters.between(taken.whole, taken, queued=False)):
+    for converter in _converters(converters.between(taken.whole, taken, fifo=False)):
         nodes.append(Node("x.ragged", converter, ("x",)))
         names = ["x.ragged"]
     nodes.append(Node("y", op, tuple(names)))
-    for converter in _converters(converters.outgoing(given, queued=False)):
+    for converter in _converters(converters.to_output(given, fifo=False)):
         nodes.append(Node("y.whole", converter, ("y",)))
     return Graph(tuple(nodes), (nodes[-1].name,))
 
@@ -57,7 +57,7 @@ def family_forms() -> list[ParameterSet]:
             portable = verilog.render(alone(op, *x))
             for family in (families.family("ecp5"), families.family("xilinx"), families.family("ice40")):
                 design = verilog.render(alone(op, *x), family=family)
-                if design.files != portable.files:
+                if design.code != portable.code:
                     found.append(pytest.param(op, x, design, id=f"{op.kind}-{i}-{family.name}"))
     return found
 
