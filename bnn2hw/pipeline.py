@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,3 +216,20 @@ def laid_out(
         folded = folding.for_rate(graph, 2 * period, device)
         if cycles.interval(folded) <= period:
             return made
+
+
+def options(**given: object) -> dict[str, str]:
+    """Return the options of a compilation in words, for the headers of the sources.
+
+    Args:
+        **given: Values by name of the option. Those that are None or False are the default and left out.
+    """
+    return {name: _in_words(value) for name, value in given.items() if value not in (None, False)}
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} ({_in_words(value[key])})" for key in sorted(value))
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return "yes" if value is True else f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(sorted(map(str, value)))

@@ -29,7 +29,7 @@ FLOORS = tuple(
             {"deploy", "pipeline", "report"},
             {"artifacts", "reload"},
             {"accelerator"},
-            {""},
+            {"", "host"},
             {"cli"},
         ),
     )
