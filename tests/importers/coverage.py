@@ -489,7 +489,13 @@ def page(rows: list[tuple[Case, str, str]]) -> str:
     for case, found, why in rows:
         if case.section != section:
             section = case.section
-            lines += ["", f"## {section}", "", "| Layer | Option | Result | Reason |", "| --- | --- | --- | --- |"]
+            lines += [
+                "",
+                f"## {section}",
+                "",
+                "| Layer | Option | Result | Reason |",
+                "| --- | --- | --- | --- |",
+            ]
         lines.append(f"| {case.layer} | {case.option} | {found} | {why.replace('|', chr(92) + '|')} |")
     lines += ["", "## Refused with any options", "", f"{', '.join(unknown())}."]
     return "\n".join(lines) + "\n"
