@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import itertools
-import json
 import os
 import platform
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
 
-from bnn2hw import golden, tools
+from bnn2hw import compile_cache, golden, tools
 from bnn2hw.data_files import data_dir
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
@@ -34,6 +31,8 @@ from bnn2hw.version import __version__
 FLAGS = ("-std=c++17", "-O3", "-Wall", "-Wextra", "-Werror", "-fPIC")
 
 _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma")
+LIBRARY, OBJECT = "network.so", "kernels.o"
+
 VERSIONS = {
     "plain": (),
     "avx2": ("-mavx2", "-mfma"),
@@ -67,8 +66,14 @@ def compile_graph(graph: Graph, keep: frozenset[str] = frozenset()) -> Program:
     return Compiler(graph, keep).run(HANDLERS)
 
 
-def render(program: Program, name: str) -> dict[str, str]:
-    """Print a program as C++ sources, by file name."""
+def render(program: Program, name: str, prefix: str = "network") -> dict[str, str]:
+    """Print a program as C++ sources, by file name.
+
+    Args:
+        program: The program.
+        name: Name of the network, for comments.
+        prefix: C identifier that the names of its functions and files begin with.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(data_dir("templates") / "native"),
         undefined=jinja2.StrictUndefined,
@@ -88,6 +93,7 @@ def render(program: Program, name: str) -> dict[str, str]:
     steps = [{"kernel": s.kernel, "arguments": [printed(a) for a in s.arguments]} for s in program.steps]
     facts = {
         "name": name,
+        "prefix": prefix,
         "version": __version__,
         "steps": steps,
         "data": list(data),
@@ -98,8 +104,8 @@ def render(program: Program, name: str) -> dict[str, str]:
         "alignment": ALIGNMENT,
     }
     return {
-        file: environment.get_template(f"{file}.j2").render(**facts)
-        for file in ("network.cpp", "network.hpp")
+        f"{prefix}.{kind}": environment.get_template(f"network.{kind}.j2").render(**facts)
+        for kind in ("cpp", "hpp")
     }
 
 
@@ -115,60 +121,66 @@ def _described(port: Port) -> dict[str, object]:
 def build(sources: Mapping[str, str], progress: Progress = silent) -> Path:
     """Compile sources and kernels to a library, from the cache if they were compiled before.
 
+    Args:
+        sources: Texts by file name.
+        progress: Told what is being done.
+
     Raises:
         MissingToolError: There is no C++ compiler.
         ToolError: The compiler failed.
     """
-    compiler = tools.cxx()
-    key = _key(sources, compiler.release)
-    target = tools.cache_dir() / "native" / f"{key}.so"
-    if target.exists():
-        return target
-    progress("compiling native code")
-    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-        folder = Path(name)
+    objects = [_kernels(version, progress) for version in versions()]
+    ours = data_dir("sim") / "native"
+
+    def link(folder: Path) -> None:
+        progress("compiling native code")
         for file, text in sources.items():
             (folder / file).write_text(text)
-        objects = [str(_kernels(version)) for version in versions()]
-        ours = data_dir("sim") / "native"
-        command = [compiler.command, *FLAGS, "-shared", f"-I{ours}", "network.cpp", str(ours / "choose.cpp")]
-        tools.run([*command, *objects, "-o", "made.so"], folder, "compiling native code")
-        tools.install(folder / "made.so", target)
-    return target
+        texts = [name for name in sources if name.endswith(".cpp")] + [str(ours / "choose.cpp")]
+        command = [tools.cxx().command, *FLAGS, "-shared", f"-I{ours}", *texts, *map(str, objects)]
+        tools.run([*command, "-o", LIBRARY], folder, "compiling native code")
+
+    ingredients = [*_ingredients(), sorted(sources.items())]
+    return compile_cache.entry("native", ingredients, [LIBRARY], link) / LIBRARY
 
 
-def _kernels(version: str) -> Path:
+def _kernels(version: str, progress: Progress) -> Path:
     """The object file of the kernels for an instruction set."""
-    ours = data_dir("sim") / "native"
-    compiler = tools.cxx()
-    texts = {p.name: p.read_text() for p in sorted(ours.iterdir())}
-    key = _key(texts, compiler.release, version, *VERSIONS[version])
-    target = tools.cache_dir() / "native" / f"{key}.o"
-    if not target.exists():
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-            folder = Path(name)
-            for file in texts:
-                shutil.copy(ours / file, folder)
-            options = (*FLAGS, *VERSIONS[version], f"-DBNN2HW_VERSION={version}")
-            command = [compiler.command, *options, "-c", "kernels.cpp", "-o", "made.o"]
-            tools.run(command, folder, "compiling native kernels")
-            tools.install(folder / "made.o", target)
-    return target
+
+    def compile_kernels(folder: Path) -> None:
+        progress(f"compiling native kernels for {version}")
+        options = (*FLAGS, *VERSIONS[version], f"-DBNN2HW_VERSION={version}")
+        source = str(data_dir("sim") / "native" / "kernels.cpp")
+        tools.run(
+            [tools.cxx().command, *options, "-c", source, "-o", OBJECT], folder, "compiling native kernels"
+        )
+
+    ingredients = [*_ingredients(), version, VERSIONS[version]]
+    return compile_cache.entry("native-kernels", ingredients, [OBJECT], compile_kernels) / OBJECT
 
 
-def _key(texts: Mapping[str, str], *more: object) -> str:
-    what = [sorted(texts.items()), __version__, FLAGS, *map(str, more), platform.machine()]
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:24]
+def _ingredients() -> list[Any]:
+    """What all compiled native code depends on."""
+    texts = [(p.name, p.read_text()) for p in sorted((data_dir("sim") / "native").iterdir())]
+    return [texts, FLAGS, tools.cxx().command, tools.cxx().release, platform.machine()]
+
+
+@dataclass(frozen=True)
+class _Functions:
+    """The functions of a network in a loaded library."""
+
+    memory: Any
+    run: Any
 
 
 @cache
-def _library(path: Path) -> ctypes.CDLL:
+def _functions(path: Path, prefix: str) -> _Functions:
     library = ctypes.CDLL(str(path))
+    made = _Functions(library[f"{prefix}_memory"], library[f"{prefix}_run"])
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
-    library.bnn2hw_memory.restype, library.bnn2hw_memory.argtypes = size, [size]
-    library.bnn2hw_run.argtypes = [ctypes.c_char_p, pointer, pointer, size, pointer, size, pointer]
-    library.bnn2hw_version.restype = ctypes.c_char_p
-    return library
+    made.memory.restype, made.memory.argtypes = size, [size]
+    made.run.argtypes = [ctypes.c_char_p, pointer, pointer, size, pointer, size, pointer]
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,11 +190,13 @@ class NativeNetwork:
     Attributes:
         program: Its calls and constants.
         library: The compiled library.
+        prefix: Beginning of its functions' names.
         shapes: By edge that leaves, the shape of one sample.
     """
 
     program: Program
     library: Path
+    prefix: str
     shapes: Mapping[str, tuple[int, ...]]
 
     @cached_property
@@ -230,11 +244,11 @@ class NativeNetwork:
         }
 
     def _part(self, inputs: list[Array], outputs: list[Array], frames: slice, version: str) -> None:
-        library = _library(self.library)
+        functions = _functions(self.library, self.prefix)
         some_in, some_out = ([a[frames] for a in arrays] for arrays in (inputs, outputs))
         capacity = max(1, min(self.capacity, frames.stop - frames.start))
-        memory = np.empty(library.bnn2hw_memory(capacity), np.uint8)
-        failed = library.bnn2hw_run(
+        memory = np.empty(functions.memory(capacity), np.uint8)
+        failed = functions.run(
             version.encode() or None,
             self._constants.ctypes.data,
             memory.ctypes.data,
@@ -262,7 +276,38 @@ def _addresses(arrays: list[Array]) -> ctypes.Array[ctypes.c_void_p]:
 def network(
     graph: Graph, name: str, keep: frozenset[str] = frozenset(), progress: Progress = silent
 ) -> NativeNetwork:
-    """Compile a graph without FIFOs and converters for this machine."""
-    program = compile_graph(graph, keep)
-    library = build(render(program, name), progress)
-    return NativeNetwork(program, library, {p.name: graph.types[p.name].shape for p in program.outputs})
+    """Compile a graph without FIFOs and converters for this machine.
+
+    Args:
+        graph: The graph.
+        name: Name of the network.
+        keep: Edges whose values leave too.
+        progress: Told what is being done.
+
+    Raises:
+        UnsupportedError: The graph has ops that native code does not know.
+        MissingToolError: There is no C++ compiler.
+        ToolError: The compiler failed.
+    """
+    return networks({name: graph}, {name: keep}, progress)[name]
+
+
+def networks(
+    graphs: Mapping[str, Graph], keep: Mapping[str, frozenset[str]], progress: Progress = silent
+) -> dict[str, NativeNetwork]:
+    """Compile several graphs into one library; see `network`."""
+    programs = {name: compile_graph(graph, keep[name]) for name, graph in graphs.items()}
+    prefixes = {name: f"network{i or ''}" for i, name in enumerate(programs)}
+    sources: dict[str, str] = {}
+    for name, program in programs.items():
+        sources |= render(program, name, prefixes[name])
+    library = build(sources, progress)
+    return {
+        name: NativeNetwork(
+            program,
+            library,
+            prefixes[name],
+            {p.name: graphs[name].types[p.name].shape for p in program.outputs},
+        )
+        for name, program in programs.items()
+    }
