@@ -39,8 +39,12 @@ Handler = Callable[[Compiler, Node], None]
 LANES = 16
 """Neurons to whose multiple rows of binary weights are padded: the 32-bit lanes of the widest vector."""
 
-SUMS = {"i16": 2**15 - 1, "f32": 2**24, "f64": 2**53}
-"""Element types in which sums are exact, with the largest absolute value of a partial sum."""
+SUMS = {"i16": 2**15 - 2, "f32": 2**24 - 1, "f64": 2**53 - 1}
+"""Element types in which sums and thresholds are exact, with the largest absolute value of a partial sum."""
+
+
+NUMPY = {"i16": np.int16, "i32": np.int32, "f32": np.float32, "f64": np.float64, "i64": np.int64}
+"""NumPy types of sums and thresholds, by element type."""
 
 
 def handles(kind: type) -> Callable[[Handler], Handler]:
@@ -137,14 +141,12 @@ def _fused(c: Compiler, node: Node, neurons: int) -> _Fired | None:
     ):
         return None
     thresholds = np.broadcast_to(op.thresholds[:, 0], neurons).astype(np.int64)
-    if np.abs(thresholds).max(initial=0) >= 2**31:
-        return None
     falls = np.zeros(1, bool) if op.falls is None else op.falls
     return _Fired(reader.name, thresholds, np.broadcast_to(falls, neurons))
 
 
 def _neurons(
-    c: Compiler, edge: str | None, count: int, padded: int, fired: _Fired | None
+    c: Compiler, edge: str | None, count: int, padded: int, fired: _Fired | None, kind: str = "i32"
 ) -> tuple[str, frozenset[int]]:
     """C++ expression of where a unit's results go, and the buffers that it uses."""
     uses: frozenset[int] = frozenset()
@@ -156,9 +158,9 @@ def _neurons(
         made = c.make_bits(fired.edge)
         c.done.add(fired.edge)
         bits, uses = str(made), uses | made.uses
-        row = np.zeros(padded, np.int32)
+        row = np.zeros(padded, NUMPY[kind])
         row[:count] = fired.thresholds
-        thresholds = c.constants.add(row, "i32")
+        thresholds = c.constants.add(row, kind)
         falls = c.constants.add(packed(fired.falls), "u32")
     return f"Neurons{{{count}, {padded}, {sums}, {bits}, {thresholds}, {falls}}}", uses
 
@@ -214,12 +216,10 @@ def mac(c: Compiler, node: Node) -> None:
     image = _vectors(c, node, op.axes, in_words=False, zeros_are_skipped=op.domain is None)
     x = _codes(c, image.edge, op.domain, kind)
     padded = op.mh + -op.mh % (64 // SIZES[kind])
-    weights = np.zeros(
-        (op.mw, padded), {"i16": np.int16, "f32": np.float32, "f64": np.float64, "i64": np.int64}[kind]
-    )
+    weights = np.zeros((op.mw, padded), NUMPY[kind])
     weights[:, : op.mh] = op.weights
     fired = _fused(c, node, op.mh)
-    to, uses = _neurons(c, node.name, op.mh, padded, fired)
+    to, uses = _neurons(c, node.name, op.mh, padded, fired, kind)
     c.step("mac", x, "n", image.window, c.constants.add(weights, kind), to, uses=uses)
 
 

@@ -3,6 +3,7 @@
 #include "kernels.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "vectors.hpp"
 
@@ -58,222 +59,240 @@ inline int words_of(int channels) { return (channels + 31) / 32; }
 
 // ---- matrix-vector units -------------------------------------------------------------------------------------------
 
-// Where a window's taps lie. `inside` is false at the borders of the image, where some taps are left out.
+// Where the first tap of a window lies, and whether all of its taps are inside the image.
 struct Place {
-  std::int32_t row, column;  // of the first tap
+  std::int32_t row, column;
   bool inside;
-  std::size_t offset;  // of the first tap in the image, in units
 };
 
-inline Place place(const Window& g, int index) {
-  Place at;
-  at.row = index / g.columns * g.stride_height - g.top;
-  at.column = index % g.columns * g.stride_width - g.left;
-  const int last_row = at.row + (g.kernel_height - 1) * g.dilation_height;
-  const int last_column = at.column + (g.kernel_width - 1) * g.dilation_width;
-  at.inside = at.row >= 0 && at.column >= 0 && last_row < g.height && last_column < g.width;
-  at.offset = at.inside ? (static_cast<std::size_t>(at.row) * g.width + at.column) * g.unit : 0;
-  return at;
+// Call f(image, place, index of the place among all) for every window.
+template <class F>
+inline void windows(int images, const Window& g, F&& f) {
+  const int reach_rows = (g.kernel_height - 1) * g.dilation_height;
+  const int reach_columns = (g.kernel_width - 1) * g.dilation_width;
+  std::size_t index = 0;
+  for (int image = 0; image < images; ++image)
+    for (int r = 0; r < g.rows; ++r) {
+      const int row = r * g.stride_height - g.top;
+      const bool rows_inside = row >= 0 && row + reach_rows < g.height;
+      for (int c = 0; c < g.columns; ++c) {
+        const int column = c * g.stride_width - g.left;
+        f(image, Place{row, column, rows_inside && column >= 0 && column + reach_columns < g.width}, index++);
+      }
+    }
 }
 
-// Taps whose inputs follow each other in memory, and where their weights begin.
-struct Runs {
-  int count, length;
-  std::size_t across, down;  // from one run to the next: within a row of taps, from row to row
-  int per_row;
-  explicit Runs(const Window& g) {
-    const bool dense = g.dilation_width == 1;
-    const bool whole = dense && g.kernel_width == g.width && g.dilation_height == 1;
-    per_row = whole || dense ? 1 : g.kernel_width;
-    count = whole ? 1 : g.kernel_height * per_row;
-    length = whole ? g.kernel_height * g.kernel_width * g.unit : (dense ? g.kernel_width : 1) * g.unit;
-    across = static_cast<std::size_t>(g.dilation_width) * g.unit;
-    down = static_cast<std::size_t>(g.dilation_height) * g.width * g.unit;
-  }
-  std::size_t offset(int run) const { return run / per_row * down + run % per_row * across; }
-};
+// Call f(row, column of an input place, number of the tap) for the taps of a window that are inside the image.
+template <class F>
+inline void taps(const Window& g, const Place& place, F&& f) {
+  for (int i = 0; i < g.kernel_height; ++i)
+    for (int j = 0; j < g.kernel_width; ++j) {
+      const int row = place.row + i * g.dilation_height, column = place.column + j * g.dilation_width;
+      if (row >= 0 && row < g.height && column >= 0 && column < g.width)
+        f((static_cast<std::size_t>(row) * g.width + column) * g.unit, i * g.kernel_width + j);
+    }
+}
 
-// Give the sums of LANES neurons from n on at one place.
-inline void finish(const Neurons& to, std::size_t at, int n, Numbers sums) {
-  const int some = std::min(LANES, to.count - n);
-  if (to.sums.data) {
-    std::int32_t values[LANES];
-    store(values, sums);
-    write(to.sums, at * to.count + n, some, values);
+// The inputs of a window as one piece of memory: where they are, or copied to `scratch` if they are in several pieces.
+template <class T>
+inline const T* gathered(const T* image, const Window& g, const Place& place, T* scratch) {
+  const T* from = image + (static_cast<std::size_t>(place.row) * g.width + place.column) * g.unit;
+  if (g.kernel_height * g.kernel_width == 1) return from;
+  if (g.kernel_width == g.width && g.dilation_width == 1 && g.dilation_height == 1) return from;
+  T* to = scratch;
+  const std::size_t down = static_cast<std::size_t>(g.dilation_height) * g.width * g.unit;
+  const int run = g.kernel_width * g.unit;
+  for (int i = 0; i < g.kernel_height; ++i, from += down) {
+    if (g.dilation_width == 1) {
+      for (int s = 0; s < run; ++s) to[s] = from[s];
+      to += run;
+      continue;
+    }
+    for (int j = 0; j < g.kernel_width; ++j, to += g.unit)
+      std::memcpy(to, from + static_cast<std::size_t>(j) * g.dilation_width * g.unit, g.unit * sizeof(T));
   }
+  return scratch;
+}
+
+// Memory for what `gathered` copies; grows once per thread.
+template <class T>
+inline T* scratch(std::size_t count) {
+  thread_local std::vector<T> memory;
+  if (memory.size() < count) memory.resize(count);
+  return memory.data();
+}
+
+// Give the sums of some neurons from n on at one place.
+template <class T>
+inline void finish(const Neurons& to, std::size_t at, int n, Vector<T> sums) {
+  constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
   if (to.fired) {
-    std::uint32_t bits = bits_of(sums >= load<Numbers>(to.thresholds + n));
-    const int words = words_of(to.count);
-    std::uint32_t* word = to.fired + at * words + n / 32;
+    std::uint32_t bits = bits_of(sums >= load<Vector<T>>(static_cast<const T*>(to.thresholds) + n));
     bits ^= to.falls[n / 32] >> (n % 32);
-    if (some < LANES) bits &= (1u << some) - 1;
-    if (LANES < 32) bits &= LANES == 16 ? 0xffffu : LANES == 8 ? 0xffu : 0xfu;
-    *word |= bits << (n % 32);
+    const int some = std::min(WIDTH, to.count - n);
+    if (some < 32) bits &= (1u << some) - 1;
+    to.fired[at * words_of(to.count) + n / 32] |= bits << (n % 32);
+  }
+  if (to.sums.data) {
+    T values[WIDTH];
+    store(values, sums);
+    write(to.sums, at * to.count + n, std::min(WIDTH, to.count - n), values);
   }
 }
 
-inline void clear(const Neurons& to, std::size_t at, std::size_t places) {
-  if (to.fired) std::memset(to.fired + at * words_of(to.count), 0, places * words_of(to.count) * 4);
+inline void clear(const Neurons& to, std::size_t places) {
+  if (to.fired) std::memset(to.fired, 0, places * words_of(to.count) * 4);
 }
 
+// Counts the ones of words, lane by lane.
 #if defined(__AVX512VPOPCNTDQ__)
 constexpr int PLACES = 4, GROUPS = 4;
 
-// Disagreements of PLACES vectors with GROUPS vectors of neurons.
 struct Counters {
   Words total = Words{};
-  inline void take(Words v) { total += ones(v); }
-  inline Words sum() const { return total; }
+  inline void count(Words v) { total += ones(v); }
+  inline Words sum() { return total; }
 };
 #else
+#if defined(__AVX512F__)
+constexpr int PLACES = 4, GROUPS = 1;
+#else
 constexpr int PLACES = 2, GROUPS = 1;
+#endif
 
-// A carry-save counter: most words cost five logic operations instead of a population count (Harley and Seal; W. Mula,
-// N. Kurz, D. Lemire, "Faster Population Counts Using AVX2 Instructions", 2018).
+// Of four words, three carry-save additions leave one whose ones count four times (Harley and Seal; W. Mula, N. Kurz,
+// D. Lemire, "Faster Population Counts Using AVX2 Instructions", 2018). Its counts are kept by byte, up to 31 of them.
 struct Counters {
-  Words total = Words{}, first = Words{}, second = Words{};
-  inline static void add(Words& high, Words& low, Words a, Words b) {
-    const Words u = low ^ a;
-    high = (low & a) | (u & b);
+  Words total = Words{}, bytes = Words{}, first = Words{}, second = Words{};
+  inline static Words add(Words& low, Words a, Words b) {
+    const Words u = low ^ a, high = (low & a) | (u & b);
     low = u ^ b;
+    return high;
   }
-  inline void take(Words v) { total += ones(v); }
-  inline void take(Words a, Words b, Words c, Words d) {
-    Words twos_a, twos_b, fours;
-    add(twos_a, first, a, b);
-    add(twos_b, first, c, d);
-    add(fours, second, twos_a, twos_b);
-    total += ones(fours) << 2;
+  inline void count(Words v) { total += ones(v); }
+  inline void count(Words a, Words b, Words c, Words d) {
+    const Words x = add(first, a, b), y = add(first, c, d);
+    bytes += byte_ones(add(second, x, y));
   }
-  inline Words sum() const { return total + ones(first) + (ones(second) << 1); }
+  inline void flush() {
+    total += byte_sums(bytes) << 2;
+    bytes = Words{};
+  }
+  inline Words sum() {
+    flush();
+    return total + ones(first) + (ones(second) << 1);
+  }
 };
 #endif
 
+// Count the disagreements of P vectors with G groups of neurons over `length` words.
 template <int P, int G>
 inline void count_run(Counters (&c)[P][G], const std::uint32_t* const (&x)[P], int length, const std::uint32_t* w,
                       std::size_t padded) {
   int s = 0;
 #if !defined(__AVX512VPOPCNTDQ__)
-  for (; s + 4 <= length; s += 4, w += 4 * padded)
-    for (int g = 0; g < G; ++g) {
-      const std::uint32_t* at = w + g * LANES;
-      const Words w0 = load<Words>(at), w1 = load<Words>(at + padded), w2 = load<Words>(at + 2 * padded),
-                  w3 = load<Words>(at + 3 * padded);
-      for (int p = 0; p < P; ++p)
-        c[p][g].take(w0 ^ x[p][s], w1 ^ x[p][s + 1], w2 ^ x[p][s + 2], w3 ^ x[p][s + 3]);
-    }
+  while (s + 4 <= length) {
+    const int end = std::min(length, s + 4 * 31);
+    for (; s + 4 <= end; s += 4, w += 4 * padded)
+#pragma GCC unroll 4
+      for (int g = 0; g < G; ++g) {
+        const std::uint32_t* at = w + g * LANES;
+        const Words w0 = load<Words>(at), w1 = load<Words>(at + padded), w2 = load<Words>(at + 2 * padded),
+                    w3 = load<Words>(at + 3 * padded);
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p)
+          c[p][g].count(w0 ^ x[p][s], w1 ^ x[p][s + 1], w2 ^ x[p][s + 2], w3 ^ x[p][s + 3]);
+      }
+    for (int p = 0; p < P; ++p)
+      for (int g = 0; g < G; ++g) c[p][g].flush();
+  }
 #endif
   for (; s < length; ++s, w += padded)
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) {
       const Words weights = load<Words>(w + g * LANES);
 #pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) c[p][g].take(weights ^ x[p][s]);
+      for (int p = 0; p < P; ++p) c[p][g].count(weights ^ x[p][s]);
     }
 }
 
 template <int P, int G>
-inline void xnor_block(const std::uint32_t* const (&x)[P], const std::size_t (&at)[P], const Runs& runs, int n,
-                       int synapses, const std::uint32_t* weights, const Neurons& to) {
+inline void xnor_block(const std::uint32_t* const (&x)[P], const std::size_t (&at)[P], int length, int n, int synapses,
+                       const std::uint32_t* weights, const Neurons& to) {
   Counters c[P][G];
-  for (int r = 0; r < runs.count; ++r) {
-    const std::uint32_t* from[P];
-    for (int p = 0; p < P; ++p) from[p] = x[p] + runs.offset(r);
-    count_run<P, G>(c, from, runs.length, weights + static_cast<std::size_t>(r) * runs.length * to.padded + n,
-                    to.padded);
-  }
+  count_run<P, G>(c, x, length, weights + n, to.padded);
+#pragma GCC unroll 4
   for (int p = 0; p < P; ++p)
+#pragma GCC unroll 4
     for (int g = 0; g < G; ++g)
-      finish(to, at[p], n + g * LANES, synapses - 2 * reinterpret_cast<Numbers>(c[p][g].sum()));
+      if (n + g * LANES < to.count)
+        finish<std::int32_t>(to, at[p], n + g * LANES, synapses - 2 * reinterpret_cast<Numbers>(c[p][g].sum()));
 }
 
 template <int P>
-inline void xnor_places(const std::uint32_t* const (&x)[P], const std::size_t (&at)[P], const Runs& runs, int synapses,
+inline void xnor_places(const std::uint32_t* const (&x)[P], const std::size_t (&at)[P], int length, int synapses,
                         const std::uint32_t* weights, const Neurons& to) {
   int n = 0;
   for (; n + GROUPS * LANES <= to.padded && n < to.count; n += GROUPS * LANES)
-    xnor_block<P, GROUPS>(x, at, runs, n, synapses, weights, to);
-  for (; n < to.count; n += LANES) xnor_block<P, 1>(x, at, runs, n, synapses, weights, to);
+    xnor_block<P, GROUPS>(x, at, length, n, synapses, weights, to);
+  for (; n < to.count; n += LANES) xnor_block<P, 1>(x, at, length, n, synapses, weights, to);
 }
 
-// A place at the border of the image: taps outside of it add nothing.
+// A window at the border of the image: taps outside of it add nothing.
 inline void xnor_border(const std::uint32_t* image, const Window& g, const Place& place, std::size_t at, int synapses,
                         const std::uint32_t* weights, const Neurons& to) {
   for (int n = 0; n < to.count; n += LANES) {
     Counters c[1][1];
-    int taps = 0;
-    for (int i = 0; i < g.kernel_height; ++i)
-      for (int j = 0; j < g.kernel_width; ++j) {
-        const int row = place.row + i * g.dilation_height, column = place.column + j * g.dilation_width;
-        if (row < 0 || row >= g.height || column < 0 || column >= g.width) continue;
-        const std::uint32_t* x[1] = {image + (static_cast<std::size_t>(row) * g.width + column) * g.unit};
-        const std::size_t tap = static_cast<std::size_t>(i) * g.kernel_width + j;
-        count_run<1, 1>(c, x, g.unit, weights + tap * g.unit * to.padded + n, to.padded);
-        ++taps;
-      }
-    finish(to, at, n, taps * synapses - 2 * reinterpret_cast<Numbers>(c[0][0].sum()));
+    int inside = 0;
+    taps(g, place, [&](std::size_t from, int tap) {
+      const std::uint32_t* x[1] = {image + from};
+      count_run<1, 1>(c, x, g.unit, weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n, to.padded);
+      ++inside;
+    });
+    finish<std::int32_t>(to, at, n, inside * synapses - 2 * reinterpret_cast<Numbers>(c[0][0].sum()));
   }
 }
 
 void xnor(const std::uint32_t* x, int images, const Window& g, int synapses, const std::uint32_t* weights,
           const Neurons& to) {
-  const Runs runs(g);
-  const int all = synapses * g.kernel_height * g.kernel_width, windows = g.rows * g.columns;
+  const int all = g.kernel_height * g.kernel_width, length = all * g.unit;
   const std::size_t size = static_cast<std::size_t>(g.height) * g.width * g.unit;
-  const std::size_t places = static_cast<std::size_t>(windows) * images;
-  clear(to, 0, places);
+  clear(to, static_cast<std::size_t>(images) * g.rows * g.columns);
+  std::uint32_t* const copies = scratch<std::uint32_t>(static_cast<std::size_t>(PLACES) * length);
   const std::uint32_t* from[PLACES];
   std::size_t at[PLACES];
   int waiting = 0;
-  for (int image = 0; image < images; ++image)
-    for (int index = 0; index < windows; ++index) {
-      const Place where = place(g, index);
-      const std::size_t here = static_cast<std::size_t>(image) * windows + index;
-      if (!where.inside) {
-        xnor_border(x + image * size, g, where, here, synapses, weights, to);
-        continue;
-      }
-      from[waiting] = x + image * size + where.offset;
-      at[waiting++] = here;
-      if (waiting == PLACES) {
-        xnor_places<PLACES>(from, at, runs, all, weights, to);
-        waiting = 0;
-      }
-    }
-  for (int p = 0; p < waiting; ++p) {
-    const std::uint32_t* one[1] = {from[p]};
-    const std::size_t there[1] = {at[p]};
-    xnor_places<1>(one, there, runs, all, weights, to);
-  }
+  windows(images, g, [&](int image, const Place& place, std::size_t here) {
+    if (!place.inside) return xnor_border(x + image * size, g, place, here, synapses, weights, to);
+    from[waiting] = gathered(x + image * size, g, place, copies + static_cast<std::size_t>(waiting) * length);
+    at[waiting++] = here;
+    if (waiting < PLACES) return;
+    xnor_places<PLACES>(from, at, length, all * synapses, weights, to);
+    waiting = 0;
+  });
+  for (int p = 0; p < waiting; ++p)
+    xnor_places<1>({from[p]}, {at[p]}, length, all * synapses, weights, to);
 }
 
 void xnor_masked(const std::uint32_t* x, const std::uint32_t* mask, int images, const Window& g,
                  const std::uint32_t* weights, const Neurons& to) {
-  const int windows = g.rows * g.columns;
   const std::size_t size = static_cast<std::size_t>(g.height) * g.width * g.unit;
-  clear(to, 0, static_cast<std::size_t>(windows) * images);
-  for (int image = 0; image < images; ++image)
-    for (int index = 0; index < windows; ++index) {
-      const Place where = place(g, index);
-      const std::size_t here = static_cast<std::size_t>(image) * windows + index;
-      for (int n = 0; n < to.count; n += LANES) {
-        Counters c;
-        int count = 0;
-        for (int i = 0; i < g.kernel_height; ++i)
-          for (int j = 0; j < g.kernel_width; ++j) {
-            const int row = where.row + i * g.dilation_height, column = where.column + j * g.dilation_width;
-            if (row < 0 || row >= g.height || column < 0 || column >= g.width) continue;
-            const std::size_t from = image * size + (static_cast<std::size_t>(row) * g.width + column) * g.unit;
-            const std::size_t tap = static_cast<std::size_t>(i) * g.kernel_width + j;
-            for (int s = 0; s < g.unit; ++s) {
-              const std::uint32_t m = mask[from + s];
-              count += __builtin_popcount(m);
-              c.take((load<Words>(weights + (tap * g.unit + s) * to.padded + n) ^ x[from + s]) & m);
-            }
-          }
-        finish(to, here, n, count - 2 * reinterpret_cast<Numbers>(c.sum()));
-      }
+  clear(to, static_cast<std::size_t>(images) * g.rows * g.columns);
+  windows(images, g, [&](int image, const Place& place, std::size_t here) {
+    for (int n = 0; n < to.count; n += LANES) {
+      Words disagree = Words{};
+      int count = 0;
+      taps(g, place, [&](std::size_t from, int tap) {
+        const std::uint32_t* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n;
+        for (int s = 0; s < g.unit; ++s, w += to.padded) {
+          const std::uint32_t m = mask[image * size + from + s];
+          count += __builtin_popcount(m);
+          disagree += ones((load<Words>(w) ^ x[image * size + from + s]) & m);
+        }
+      });
+      finish<std::int32_t>(to, here, n, count - 2 * reinterpret_cast<Numbers>(disagree));
     }
+  });
 }
 
 // Sums in elements of T, which hold every partial sum exactly.
@@ -282,43 +301,19 @@ struct Mac {
   using V = Vector<T>;
   static constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
 
-  static void give(const Neurons& to, std::size_t at, int n, V sums) {
-    T values[WIDTH];
-    store(values, sums);
-    if (!to.fired || sizeof(T) == 8) {
-      const int some = std::min(WIDTH, to.count - n);
-      if (to.sums.data) write(to.sums, at * to.count + n, some, values);
-      if (!to.fired) return;
-      std::uint32_t* word = to.fired + at * words_of(to.count);
-      for (int i = 0; i < some; ++i) {
-        const bool reached = static_cast<std::int64_t>(values[i]) >= to.thresholds[n + i];
-        const std::uint32_t falls = to.falls[(n + i) / 32] >> ((n + i) % 32) & 1;
-        word[(n + i) / 32] |= (reached ^ falls) << ((n + i) % 32);
-      }
-      return;
-    }
-    for (int i = 0; i < WIDTH && n + i < to.count; i += LANES) {
-      std::int32_t wide[LANES];
-      copy_as(wide, values + i, LANES);
-      finish(to, at, n + i, load<Numbers>(wide));
-    }
-  }
-
   template <int P>
-  static void places(const T* const (&x)[P], const std::size_t (&at)[P], const Runs& runs, const T* weights,
+  static void places(const T* const (&x)[P], const std::size_t (&at)[P], int length, const T* weights,
                      const Neurons& to) {
     for (int n = 0; n < to.count; n += WIDTH) {
       V sums[P] = {};
-      for (int r = 0; r < runs.count; ++r) {
-        const std::size_t offset = runs.offset(r);
-        const T* w = weights + static_cast<std::size_t>(r) * runs.length * to.padded + n;
-        for (int s = 0; s < runs.length; ++s, w += to.padded) {
-          const V weight = load<V>(w);
+      const T* w = weights + n;
+      for (int s = 0; s < length; ++s, w += to.padded) {
+        const V weight = load<V>(w);
 #pragma GCC unroll 8
-          for (int p = 0; p < P; ++p) sums[p] += weight * x[p][offset + s];
-        }
+        for (int p = 0; p < P; ++p) sums[p] += weight * x[p][s];
       }
-      for (int p = 0; p < P; ++p) give(to, at[p], n, sums[p]);
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) finish<T>(to, at[p], n, sums[p]);
     }
   }
 
@@ -326,47 +321,32 @@ struct Mac {
                      const Neurons& to) {
     for (int n = 0; n < to.count; n += WIDTH) {
       V sums = {};
-      for (int i = 0; i < g.kernel_height; ++i)
-        for (int j = 0; j < g.kernel_width; ++j) {
-          const int row = place.row + i * g.dilation_height, column = place.column + j * g.dilation_width;
-          if (row < 0 || row >= g.height || column < 0 || column >= g.width) continue;
-          const T* x = image + (static_cast<std::size_t>(row) * g.width + column) * g.unit;
-          const T* w = weights + (static_cast<std::size_t>(i) * g.kernel_width + j) * g.unit * to.padded + n;
-          for (int s = 0; s < g.unit; ++s, w += to.padded) sums += load<V>(w) * x[s];
-        }
-      give(to, at, n, sums);
+      taps(g, place, [&](std::size_t from, int tap) {
+        const T* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n;
+        for (int s = 0; s < g.unit; ++s, w += to.padded) sums += load<V>(w) * image[from + s];
+      });
+      finish<T>(to, at, n, sums);
     }
   }
 
   static void run(const T* x, int images, const Window& g, const T* weights, const Neurons& to) {
     constexpr int P = 4;
-    const Runs runs(g);
-    const int windows = g.rows * g.columns;
+    const int length = g.kernel_height * g.kernel_width * g.unit;
     const std::size_t size = static_cast<std::size_t>(g.height) * g.width * g.unit;
-    clear(to, 0, static_cast<std::size_t>(windows) * images);
+    clear(to, static_cast<std::size_t>(images) * g.rows * g.columns);
+    T* const copies = scratch<T>(static_cast<std::size_t>(P) * length);
     const T* from[P];
     std::size_t at[P];
     int waiting = 0;
-    for (int image = 0; image < images; ++image)
-      for (int index = 0; index < windows; ++index) {
-        const Place where = place(g, index);
-        const std::size_t here = static_cast<std::size_t>(image) * windows + index;
-        if (!where.inside) {
-          border(x + image * size, g, where, here, weights, to);
-          continue;
-        }
-        from[waiting] = x + image * size + where.offset;
-        at[waiting++] = here;
-        if (waiting == P) {
-          places<P>(from, at, runs, weights, to);
-          waiting = 0;
-        }
-      }
-    for (int p = 0; p < waiting; ++p) {
-      const T* one[1] = {from[p]};
-      const std::size_t there[1] = {at[p]};
-      places<1>(one, there, runs, weights, to);
-    }
+    windows(images, g, [&](int image, const Place& place, std::size_t here) {
+      if (!place.inside) return border(x + image * size, g, place, here, weights, to);
+      from[waiting] = gathered(x + image * size, g, place, copies + static_cast<std::size_t>(waiting) * length);
+      at[waiting++] = here;
+      if (waiting < P) return;
+      places<P>(from, at, length, weights, to);
+      waiting = 0;
+    });
+    for (int p = 0; p < waiting; ++p) places<1>({from[p]}, {at[p]}, length, weights, to);
   }
 };
 
