@@ -36,8 +36,8 @@ T = TypeVar("T")
 
 Handler = Callable[[Compiler, Node], None]
 
-LANES = 16
-"""Neurons to whose multiple rows of binary weights are padded: the 32-bit lanes of the widest vector."""
+LANES = 32
+"""Neurons to whose multiple rows of weights are padded: those of a word, which fill every vector."""
 
 SUMS = {"i16": 2**15 - 2, "f32": 2**24 - 1, "f64": 2**53 - 1}
 """Element types in which sums and thresholds are exact, with the largest absolute value of a partial sum."""
@@ -215,7 +215,7 @@ def mac(c: Compiler, node: Node) -> None:
     kind = _sums(op, coded)
     image = _vectors(c, node, op.axes, in_words=False, zeros_are_skipped=op.domain is None)
     x = _codes(c, image.edge, op.domain, kind)
-    padded = op.mh + -op.mh % (64 // SIZES[kind])
+    padded = op.mh + -op.mh % LANES
     weights = np.zeros((op.mw, padded), NUMPY[kind])
     weights[:, : op.mh] = op.weights
     fired = _fused(c, node, op.mh)

@@ -3,7 +3,6 @@
 #include "kernels.hpp"
 
 #include <algorithm>
-#include <vector>
 
 #include "vectors.hpp"
 
@@ -93,65 +92,71 @@ inline void taps(const Window& g, const Place& place, F&& f) {
     }
 }
 
-// The inputs of a window as one piece of memory: where they are, or copied to `scratch` if they are in several pieces.
-template <class T>
-inline const T* gathered(const T* image, const Window& g, const Place& place, T* scratch) {
-  const T* from = image + (static_cast<std::size_t>(place.row) * g.width + place.column) * g.unit;
-  if (g.kernel_height * g.kernel_width == 1) return from;
-  if (g.kernel_width == g.width && g.dilation_width == 1 && g.dilation_height == 1) return from;
-  T* to = scratch;
-  const std::size_t down = static_cast<std::size_t>(g.dilation_height) * g.width * g.unit;
-  const int run = g.kernel_width * g.unit;
-  for (int i = 0; i < g.kernel_height; ++i, from += down) {
-    if (g.dilation_width == 1) {
-      for (int s = 0; s < run; ++s) to[s] = from[s];
-      to += run;
-      continue;
-    }
-    for (int j = 0; j < g.kernel_width; ++j, to += g.unit)
-      std::memcpy(to, from + static_cast<std::size_t>(j) * g.dilation_width * g.unit, g.unit * sizeof(T));
-  }
-  return scratch;
+// Where the inputs of a window are, counted from its first one; the same for all windows inside of the image. Empty if
+// they follow each other in memory.
+inline const std::int32_t* offsets(const Window& g, std::int32_t* to) {
+  const bool one = g.kernel_height * g.kernel_width == 1;
+  if (one || (g.kernel_width == g.width && g.dilation_width == 1 && g.dilation_height == 1)) return nullptr;
+  std::int32_t* next = to;
+  for (int i = 0; i < g.kernel_height; ++i)
+    for (int j = 0; j < g.kernel_width; ++j)
+      for (int s = 0; s < g.unit; ++s)
+        *next++ = (i * g.dilation_height * g.width + j * g.dilation_width) * g.unit + s;
+  return to;
 }
 
-// Memory for what `gathered` copies; grows once per thread.
-template <class T>
-inline T* scratch(std::size_t count) {
-  thread_local std::vector<T> memory;
-  if (memory.size() < count) memory.resize(count);
-  return memory.data();
+// Taps of a window at most; larger windows are refused when a network is compiled.
+constexpr int MOST_OFFSETS = 1 << 16;
+
+inline std::int32_t* offset_table() {
+  thread_local std::int32_t table[MOST_OFFSETS];
+  return table;
 }
 
-// Give the sums of some neurons from n on at one place.
-template <class T>
-inline void finish(const Neurons& to, std::size_t at, int n, Vector<T> sums) {
-  constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
-  if (to.fired) {
-    std::uint32_t bits = bits_of(sums >= load<Vector<T>>(static_cast<const T*>(to.thresholds) + n));
-    bits ^= to.falls[n / 32] >> (n % 32);
-    const int some = std::min(WIDTH, to.count - n);
-    if (some < 32) bits &= (1u << some) - 1;
-    to.fired[at * words_of(to.count) + n / 32] |= bits << (n % 32);
+inline std::size_t first_input(const Window& g, const Place& place) {
+  return (static_cast<std::size_t>(place.row) * g.width + place.column) * g.unit;
+}
+
+// Takes the sums of 32 neurons at P places, some at a time, and gives them out.
+template <class T, int P>
+struct Results {
+  static constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
+  const Neurons& to;
+  const std::size_t (&at)[P];
+  std::uint32_t word[P] = {};
+
+  Results(const Neurons& neurons, const std::size_t (&places)[P]) : to(neurons), at(places) {}
+
+  inline void take(int p, int n, Vector<T> sums) {
+    if (to.fired)
+      word[p] |= bits_of(sums >= load<Vector<T>>(static_cast<const T*>(to.thresholds) + n)) << (n % 32);
+    if (to.sums.data) give(p, n, sums);
   }
-  if (to.sums.data) {
+
+  __attribute__((noinline)) void give(int p, int n, Vector<T> sums) {
     T values[WIDTH];
     store(values, sums);
-    write(to.sums, at * to.count + n, std::min(WIDTH, to.count - n), values);
+    if (n < to.count) write(to.sums, at[p] * to.count + n, std::min(WIDTH, to.count - n), values);
   }
-}
 
-inline void clear(const Neurons& to, std::size_t places) {
-  if (to.fired) std::memset(to.fired, 0, places * words_of(to.count) * 4);
-}
+  inline void end(int first) {
+    if (!to.fired) return;
+    const std::uint32_t used = to.count - first < 32 ? (1u << (to.count - first)) - 1 : ~0u;
+    const std::uint32_t falls = to.falls[first / 32];
+    const int words = words_of(to.count);
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) to.fired[at[p] * words + first / 32] = (word[p] ^ falls) & used;
+  }
+};
 
 // Counts the ones of words, lane by lane.
 #if defined(__AVX512VPOPCNTDQ__)
-constexpr int PLACES = 4, GROUPS = 4;
+constexpr int PLACES = 8, GROUPS = 2;
 
 struct Counters {
   Words total = Words{};
   inline void count(Words v) { total += ones(v); }
-  inline Words sum() { return total; }
+  inline Words sum(int) { return total; }
 };
 #else
 #if defined(__AVX512F__)
@@ -161,136 +166,154 @@ constexpr int PLACES = 2, GROUPS = 1;
 #endif
 
 // Of four words, three carry-save additions leave one whose ones count four times (Harley and Seal; W. Mula, N. Kurz,
-// D. Lemire, "Faster Population Counts Using AVX2 Instructions", 2018). Its counts are kept by byte, up to 31 of them.
+// D. Lemire, "Faster Population Counts Using AVX2 Instructions", 2018). Counts are kept by byte for up to 124 words.
 struct Counters {
-  Words total = Words{}, bytes = Words{}, first = Words{}, second = Words{};
+  Words total = Words{}, singles = Words{}, fours = Words{}, first = Words{}, second = Words{};
   inline static Words add(Words& low, Words a, Words b) {
     const Words u = low ^ a, high = (low & a) | (u & b);
     low = u ^ b;
     return high;
   }
-  inline void count(Words v) { total += ones(v); }
+  inline void count(Words v) { singles += byte_ones(v); }
   inline void count(Words a, Words b, Words c, Words d) {
     const Words x = add(first, a, b), y = add(first, c, d);
-    bytes += byte_ones(add(second, x, y));
+    fours += byte_ones(add(second, x, y));
   }
   inline void flush() {
-    total += byte_sums(bytes) << 2;
-    bytes = Words{};
+    total += byte_sums(fours) << 2;
+    fours = Words{};
   }
-  inline Words sum() {
-    flush();
-    return total + ones(first) + (ones(second) << 1);
+  inline Words sum(int length) {
+    singles += byte_ones(first) + (byte_ones(second) << 1);
+    if (length <= 24) return total + byte_sums(singles + (fours << 2));  // no byte exceeds 255
+    return total + byte_sums(singles) + (byte_sums(fours) << 2);
   }
 };
 #endif
 
-// Count the disagreements of P vectors with G groups of neurons over `length` words.
-template <int P, int G>
-inline void count_run(Counters (&c)[P][G], const std::uint32_t* const (&x)[P], int length, const std::uint32_t* w,
-                      std::size_t padded) {
+// Count the disagreements of P vectors with G groups of neurons over `length` words, which are where `offset` says.
+template <int P, int G, bool DIRECT>
+inline void count_run(Counters (&c)[P][G], const std::uint32_t* const (&x)[P], const std::int32_t* offset, int length,
+                      const std::uint32_t* w, std::size_t padded) {
+  const auto at = [offset](int s) { return DIRECT ? s : offset[s]; };
   int s = 0;
 #if !defined(__AVX512VPOPCNTDQ__)
   while (s + 4 <= length) {
     const int end = std::min(length, s + 4 * 31);
-    for (; s + 4 <= end; s += 4, w += 4 * padded)
+    for (; s + 4 <= end; s += 4, w += 4 * padded) {
+      const int i = at(s), j = at(s + 1), k = at(s + 2), l = at(s + 3);
 #pragma GCC unroll 4
       for (int g = 0; g < G; ++g) {
-        const std::uint32_t* at = w + g * LANES;
-        const Words w0 = load<Words>(at), w1 = load<Words>(at + padded), w2 = load<Words>(at + 2 * padded),
-                    w3 = load<Words>(at + 3 * padded);
+        const std::uint32_t* from = w + g * LANES;
+        const Words w0 = load<Words>(from), w1 = load<Words>(from + padded), w2 = load<Words>(from + 2 * padded),
+                    w3 = load<Words>(from + 3 * padded);
 #pragma GCC unroll 4
-        for (int p = 0; p < P; ++p)
-          c[p][g].count(w0 ^ x[p][s], w1 ^ x[p][s + 1], w2 ^ x[p][s + 2], w3 ^ x[p][s + 3]);
+        for (int p = 0; p < P; ++p) c[p][g].count(w0 ^ x[p][i], w1 ^ x[p][j], w2 ^ x[p][k], w3 ^ x[p][l]);
       }
+    }
+    if (s + 4 > length) break;
     for (int p = 0; p < P; ++p)
       for (int g = 0; g < G; ++g) c[p][g].flush();
   }
 #endif
-  for (; s < length; ++s, w += padded)
+  for (; s < length; ++s, w += padded) {
+    const int i = at(s);
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) {
       const Words weights = load<Words>(w + g * LANES);
 #pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) c[p][g].count(weights ^ x[p][s]);
+      for (int p = 0; p < P; ++p) c[p][g].count(weights ^ x[p][i]);
     }
-}
-
-template <int P, int G>
-inline void xnor_block(const std::uint32_t* const (&x)[P], const std::size_t (&at)[P], int length, int n, int synapses,
-                       const std::uint32_t* weights, const Neurons& to) {
-  Counters c[P][G];
-  count_run<P, G>(c, x, length, weights + n, to.padded);
-#pragma GCC unroll 4
-  for (int p = 0; p < P; ++p)
-#pragma GCC unroll 4
-    for (int g = 0; g < G; ++g)
-      if (n + g * LANES < to.count)
-        finish<std::int32_t>(to, at[p], n + g * LANES, synapses - 2 * reinterpret_cast<Numbers>(c[p][g].sum()));
-}
-
-template <int P>
-inline void xnor_places(const std::uint32_t* const (&x)[P], const std::size_t (&at)[P], int length, int synapses,
-                        const std::uint32_t* weights, const Neurons& to) {
-  int n = 0;
-  for (; n + GROUPS * LANES <= to.padded && n < to.count; n += GROUPS * LANES)
-    xnor_block<P, GROUPS>(x, at, length, n, synapses, weights, to);
-  for (; n < to.count; n += LANES) xnor_block<P, 1>(x, at, length, n, synapses, weights, to);
-}
-
-// A window at the border of the image: taps outside of it add nothing.
-inline void xnor_border(const std::uint32_t* image, const Window& g, const Place& place, std::size_t at, int synapses,
-                        const std::uint32_t* weights, const Neurons& to) {
-  for (int n = 0; n < to.count; n += LANES) {
-    Counters c[1][1];
-    int inside = 0;
-    taps(g, place, [&](std::size_t from, int tap) {
-      const std::uint32_t* x[1] = {image + from};
-      count_run<1, 1>(c, x, g.unit, weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n, to.padded);
-      ++inside;
-    });
-    finish<std::int32_t>(to, at, n, inside * synapses - 2 * reinterpret_cast<Numbers>(c[0][0].sum()));
   }
 }
 
-void xnor(const std::uint32_t* x, int images, const Window& g, int synapses, const std::uint32_t* weights,
-          const Neurons& to) {
+template <int P, bool DIRECT>
+inline void xnor_places(const std::uint32_t* const (&x)[P], const std::size_t (&at)[P], const std::int32_t* offset,
+                        int length, int synapses, const std::uint32_t* weights, const Neurons& to) {
+  for (int first = 0; first < to.count; first += 32) {
+    Results<std::int32_t, P> results(to, at);
+    for (int n = first; n < first + 32 && n < to.count; n += GROUPS * LANES) {
+      Counters c[P][GROUPS];
+      count_run<P, GROUPS, DIRECT>(c, x, offset, length, weights + n, to.padded);
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p)
+#pragma GCC unroll 4
+        for (int g = 0; g < GROUPS; ++g)
+          results.take(p, n + g * LANES, synapses - 2 * reinterpret_cast<Numbers>(c[p][g].sum(length)));
+    }
+    results.end(first);
+  }
+}
+
+// A window at the border of the image: taps outside of it add nothing.
+inline void xnor_border(const std::uint32_t* image, const Window& g, const Place& place, std::size_t here,
+                        int synapses, const std::uint32_t* weights, const Neurons& to) {
+  const std::size_t at[1] = {here};
+  for (int first = 0; first < to.count; first += 32) {
+    Results<std::int32_t, 1> results(to, at);
+    for (int n = first; n < first + 32 && n < to.count; n += LANES) {
+      Numbers sums = Numbers{};
+      taps(g, place, [&](std::size_t from, int tap) {
+        Counters c[1][1];
+        const std::uint32_t* x[1] = {image + from};
+        const std::uint32_t* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n;
+        count_run<1, 1, true>(c, x, nullptr, g.unit, w, to.padded);
+        sums += synapses - 2 * reinterpret_cast<Numbers>(c[0][0].sum(g.unit));
+      });
+      results.take(0, n, sums);
+    }
+    results.end(first);
+  }
+}
+
+template <bool DIRECT>
+void xnor_windows(const std::uint32_t* x, int images, const Window& g, const std::int32_t* offset, int synapses,
+                  const std::uint32_t* weights, const Neurons& to) {
   const int all = g.kernel_height * g.kernel_width, length = all * g.unit;
   const std::size_t size = static_cast<std::size_t>(g.height) * g.width * g.unit;
-  clear(to, static_cast<std::size_t>(images) * g.rows * g.columns);
-  std::uint32_t* const copies = scratch<std::uint32_t>(static_cast<std::size_t>(PLACES) * length);
   const std::uint32_t* from[PLACES];
   std::size_t at[PLACES];
   int waiting = 0;
   windows(images, g, [&](int image, const Place& place, std::size_t here) {
     if (!place.inside) return xnor_border(x + image * size, g, place, here, synapses, weights, to);
-    from[waiting] = gathered(x + image * size, g, place, copies + static_cast<std::size_t>(waiting) * length);
+    from[waiting] = x + image * size + first_input(g, place);
     at[waiting++] = here;
     if (waiting < PLACES) return;
-    xnor_places<PLACES>(from, at, length, all * synapses, weights, to);
+    xnor_places<PLACES, DIRECT>(from, at, offset, length, all * synapses, weights, to);
     waiting = 0;
   });
   for (int p = 0; p < waiting; ++p)
-    xnor_places<1>({from[p]}, {at[p]}, length, all * synapses, weights, to);
+    xnor_places<1, DIRECT>({from[p]}, {at[p]}, offset, length, all * synapses, weights, to);
+}
+
+void xnor(const std::uint32_t* x, int images, const Window& g, int synapses, const std::uint32_t* weights,
+          const Neurons& to) {
+  const std::int32_t* const offset = offsets(g, offset_table());
+  if (offset) return xnor_windows<false>(x, images, g, offset, synapses, weights, to);
+  xnor_windows<true>(x, images, g, offset, synapses, weights, to);
 }
 
 void xnor_masked(const std::uint32_t* x, const std::uint32_t* mask, int images, const Window& g,
                  const std::uint32_t* weights, const Neurons& to) {
   const std::size_t size = static_cast<std::size_t>(g.height) * g.width * g.unit;
-  clear(to, static_cast<std::size_t>(images) * g.rows * g.columns);
   windows(images, g, [&](int image, const Place& place, std::size_t here) {
-    for (int n = 0; n < to.count; n += LANES) {
-      Words disagree = Words{};
-      int count = 0;
-      taps(g, place, [&](std::size_t from, int tap) {
-        const std::uint32_t* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n;
-        for (int s = 0; s < g.unit; ++s, w += to.padded) {
-          const std::uint32_t m = mask[image * size + from + s];
-          count += __builtin_popcount(m);
-          disagree += ones((load<Words>(w) ^ x[image * size + from + s]) & m);
-        }
-      });
-      finish<std::int32_t>(to, here, n, count - 2 * reinterpret_cast<Numbers>(disagree));
+    const std::size_t at[1] = {here};
+    for (int first = 0; first < to.count; first += 32) {
+      Results<std::int32_t, 1> results(to, at);
+      for (int n = first; n < first + 32 && n < to.count; n += LANES) {
+        Words disagree = Words{};
+        int count = 0;
+        taps(g, place, [&](std::size_t from, int tap) {
+          const std::uint32_t* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n;
+          for (int s = 0; s < g.unit; ++s, w += to.padded) {
+            const std::uint32_t m = mask[image * size + from + s];
+            count += __builtin_popcount(m);
+            disagree += ones((load<Words>(w) ^ x[image * size + from + s]) & m);
+          }
+        });
+        results.take(0, n, count - 2 * reinterpret_cast<Numbers>(disagree));
+      }
+      results.end(first);
     }
   });
 }
@@ -301,52 +324,77 @@ struct Mac {
   using V = Vector<T>;
   static constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
 
-  template <int P>
-  static void places(const T* const (&x)[P], const std::size_t (&at)[P], int length, const T* weights,
-                     const Neurons& to) {
-    for (int n = 0; n < to.count; n += WIDTH) {
-      V sums[P] = {};
-      const T* w = weights + n;
-      for (int s = 0; s < length; ++s, w += to.padded) {
-        const V weight = load<V>(w);
+  static constexpr int GROUPS = WIDTH < 32 ? 2 : 1;
+
+  template <int P, bool DIRECT>
+  static void places(const T* const (&x)[P], const std::size_t (&at)[P], const std::int32_t* offset, int length,
+                     const T* weights, const Neurons& to) {
+    for (int first = 0; first < to.count; first += 32) {
+      Results<T, P> results(to, at);
+      for (int n = first; n < first + 32 && n < to.count; n += GROUPS * WIDTH) {
+        V sums[P][GROUPS] = {};
+        const T* w = weights + n;
+        for (int s = 0; s < length; ++s, w += to.padded) {
+          const int i = DIRECT ? s : offset[s];
+          V weight[GROUPS];
+          for (int g = 0; g < GROUPS; ++g) weight[g] = load<V>(w + g * WIDTH);
 #pragma GCC unroll 8
-        for (int p = 0; p < P; ++p) sums[p] += weight * x[p][s];
+          for (int p = 0; p < P; ++p) {
+            const V value = same<V>(x[p][i]);
+#pragma GCC unroll 4
+            for (int g = 0; g < GROUPS; ++g) sums[p][g] += weight[g] * value;
+          }
+        }
+#pragma GCC unroll 8
+        for (int p = 0; p < P; ++p)
+#pragma GCC unroll 4
+          for (int g = 0; g < GROUPS; ++g) results.take(p, n + g * WIDTH, sums[p][g]);
       }
-#pragma GCC unroll 8
-      for (int p = 0; p < P; ++p) finish<T>(to, at[p], n, sums[p]);
+      results.end(first);
     }
   }
 
-  static void border(const T* image, const Window& g, const Place& place, std::size_t at, const T* weights,
+  static void border(const T* image, const Window& g, const Place& place, std::size_t here, const T* weights,
                      const Neurons& to) {
-    for (int n = 0; n < to.count; n += WIDTH) {
-      V sums = {};
-      taps(g, place, [&](std::size_t from, int tap) {
-        const T* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n;
-        for (int s = 0; s < g.unit; ++s, w += to.padded) sums += load<V>(w) * image[from + s];
-      });
-      finish<T>(to, at, n, sums);
+    const std::size_t at[1] = {here};
+    for (int first = 0; first < to.count; first += 32) {
+      Results<T, 1> results(to, at);
+      for (int n = first; n < first + 32 && n < to.count; n += WIDTH) {
+        V sums = {};
+        taps(g, place, [&](std::size_t from, int tap) {
+          const T* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n;
+          for (int s = 0; s < g.unit; ++s, w += to.padded) sums += load<V>(w) * image[from + s];
+        });
+        results.take(0, n, sums);
+      }
+      results.end(first);
     }
   }
 
-  static void run(const T* x, int images, const Window& g, const T* weights, const Neurons& to) {
+  template <bool DIRECT>
+  static void all(const T* x, int images, const Window& g, const std::int32_t* offset, const T* weights,
+                  const Neurons& to) {
     constexpr int P = 4;
     const int length = g.kernel_height * g.kernel_width * g.unit;
     const std::size_t size = static_cast<std::size_t>(g.height) * g.width * g.unit;
-    clear(to, static_cast<std::size_t>(images) * g.rows * g.columns);
-    T* const copies = scratch<T>(static_cast<std::size_t>(P) * length);
     const T* from[P];
     std::size_t at[P];
     int waiting = 0;
     windows(images, g, [&](int image, const Place& place, std::size_t here) {
       if (!place.inside) return border(x + image * size, g, place, here, weights, to);
-      from[waiting] = gathered(x + image * size, g, place, copies + static_cast<std::size_t>(waiting) * length);
+      from[waiting] = x + image * size + first_input(g, place);
       at[waiting++] = here;
       if (waiting < P) return;
-      places<P>(from, at, length, weights, to);
+      places<P, DIRECT>(from, at, offset, length, weights, to);
       waiting = 0;
     });
-    for (int p = 0; p < waiting; ++p) places<1>({from[p]}, {at[p]}, length, weights, to);
+    for (int p = 0; p < waiting; ++p) places<1, DIRECT>({from[p]}, {at[p]}, offset, length, weights, to);
+  }
+
+  static void run(const T* x, int images, const Window& g, const T* weights, const Neurons& to) {
+    const std::int32_t* const offset = offsets(g, offset_table());
+    if (offset) return all<false>(x, images, g, offset, weights, to);
+    all<true>(x, images, g, offset, weights, to);
   }
 };
 

@@ -38,7 +38,7 @@ struct Window {
 // bit n of a place is set if sum n >= thresholds[n], inverted where `falls` says so.
 struct Neurons {
   std::int32_t count;
-  std::int32_t padded;  // neurons in a row of weights: fills the widest vector
+  std::int32_t padded;  // neurons in a row of weights: a multiple of 32
   Numbers sums;
   std::uint32_t* fired;
   const void* thresholds;  // padded; in the element type of the sums: i32 for signs times signs
