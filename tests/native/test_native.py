@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bnn2hw import golden
-from bnn2hw.dataflow.insert import without_plumbing
+from bnn2hw.dataflow.insert import remove_fifos
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Graph
 from bnn2hw.native import library
@@ -19,7 +19,7 @@ FRAMES = 9
 
 def bare(graph: Graph) -> tuple[Graph, frozenset[str]]:
     """A graph without FIFOs and converters, and all of its edges."""
-    graph = without_plumbing(graph)
+    graph = remove_fifos(graph)
     return graph, frozenset(node.name for node in graph)
 
 
