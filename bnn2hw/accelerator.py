@@ -23,13 +23,14 @@ from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Cycles, Graph
+from bnn2hw.ir import Array, Cycles
 from bnn2hw.lower.builder import Fidelity
-from bnn2hw.lower.hardware import Lowered
+from bnn2hw.lower.calibration import first_batch
 from bnn2hw.lower.outputs import Output, best_of
 from bnn2hw.lower.recipe import Loadable, Recipe
 from bnn2hw.ops import source
 from bnn2hw.ops.source import Source, Units
+from bnn2hw.pipeline import Layout, LoweredModel
 from bnn2hw.progress import Progress, silent
 from bnn2hw.report import text
 from bnn2hw.simulation import hls_csim
@@ -44,11 +45,10 @@ class Accelerator(CompiledModel):
     """A compiled model and what can be done with it.
 
     Attributes:
-        origin: The real graph and its relation to the hardware graph, if the model was just compiled. A loaded
-            accelerator has none.
+        origin: The model as it was read and in hardware form, if it was just compiled. A loaded accelerator has none.
     """
 
-    origin: tuple[Graph, Lowered] | None = field(default=None, repr=False, kw_only=True)
+    origin: LoweredModel | None = field(default=None, repr=False, kw_only=True)
 
     @property
     def units(self) -> Units:
@@ -120,7 +120,9 @@ class Accelerator(CompiledModel):
             UnsupportedError: a model whose hardware is another: by layer, why, and the way out.
         """
         weights = reloading.weights(self, model, progress)
-        other = replace(self, measured={}, **weights)
+        other = replace(
+            self, graph=weights.graph, fidelity=weights.fidelity, origin=weights.origin, measured={}
+        )
         reloading.compare(self.design, other.design)
         return other
 
@@ -177,8 +179,9 @@ class Accelerator(CompiledModel):
         """
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
-        graph, lowered = self.origin
-        return deviation.measure(graph, lowered, golden.check(lowered.graph, self.integers(x)))
+        lowered = self.origin.lowered
+        arrays = golden.check(self.graph, self.integers(x))
+        return deviation.measure(self.origin.real, lowered.graph, self.graph, lowered.matches, arrays)
 
     def write(self, folder: str | Path) -> Path:
         """Write sources, weights, test bench, graph, report and manifest into a folder.
@@ -296,7 +299,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     integers = pipeline.lower(imported, input, recipe, calibration)
     lowered = integers.lowered
     reloading.check(lowered.graph, recipe)
-    graph = pipeline.laid_out(lowered.graph, device, fps, folding, progress)
+    graph = pipeline.lay_out(Layout(lowered.graph, device, fps, folding, progress=progress))
     excess = Estimate(Cycles(1, 1), estimating.cost(graph, device), device).excess
     if excess:
         warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
@@ -305,13 +308,13 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         graph=graph,
         device=device,
         fidelity=lowered.fidelity,
-        input_specs=integers.units,
+        input_specs=integers.input_specs,
         backend=backend,
         recipe=recipe if loadable else None,
-        origin=(integers.real, lowered),
+        origin=integers,
     )
     if calibration is None:
         return made
     progress("measuring the deviation from Keras")
-    deviations = made.deviation(pipeline.shown(calibration, made.input.shape))
-    return replace(made, measured={d.layer: d for d in deviations})
+    deviations = made.deviation(first_batch(calibration, made.input.shape))
+    return replace(made, measured={d.edge: d for d in deviations})

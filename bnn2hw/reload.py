@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +13,14 @@ from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError, Problem, UnsupportedError
+from bnn2hw.importers.imported import Imported
 from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
+from bnn2hw.lower.builder import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.source import Source
+from bnn2hw.pipeline import LoweredModel
 from bnn2hw.progress import Progress
-
-if TYPE_CHECKING:
-    from bnn2hw.importers.keras.model import Imported
-
 
 FOLDED = ("pe", "simd", "lanes", "pixels")
 """Fields of ops that say how they are folded."""
@@ -66,8 +65,23 @@ def check(graph: Graph, how: Recipe) -> None:
         raise UnsupportedError(problems)
 
 
-def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> dict[str, Any]:
-    """What differs in an accelerator that has another model's weights: graph, fidelity and origin.
+@dataclass(frozen=True)
+class Reloaded:
+    """What differs in an accelerator that has another model's weights.
+
+    Attributes:
+        graph: The streamed graph.
+        fidelity: Fidelity by layer.
+        origin: The other model.
+    """
+
+    graph: Graph
+    fidelity: Mapping[str, Fidelity]
+    origin: LoweredModel
+
+
+def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> Reloaded:
+    """Lower another model into the hardware of an accelerator.
 
     Args:
         accelerator: whose hardware it is.
@@ -84,11 +98,7 @@ def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> dict[
     imported = pipeline.read(model)
     progress("lowering to integers")
     made = pipeline.lower(_renamed(imported, accelerator.recipe), accelerator.input_specs, accelerator.recipe)
-    return {
-        "graph": _streamed(accelerator.graph, made.lowered.graph),
-        "fidelity": made.lowered.fidelity,
-        "origin": (made.real, made.lowered),
-    }
+    return Reloaded(_streamed(accelerator.graph, made.lowered.graph), made.lowered.fidelity, made)
 
 
 def compare(old: Design, new: Design) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from bnn2hw.errors import InputError, Problem
 from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Ranges, Tensor, View
 from bnn2hw.lower.probe import Chain
-from bnn2hw.ops.real import RealOp
+from bnn2hw.ops.real import RealOp, Refold, Reshape
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,13 @@ class Builder:
         return self.loadable if isinstance(self.loadable, bool) else layer in self.loadable
 
     def match(self, edge: str, node: str) -> None:
-        """Note which node of the real form an edge stands for."""
+        """Note that an edge carries the values of a node of the real form.
+
+        A change of shape leaves the values as they are, so the edge is matched to the node in front of it. A pass may
+        move a change of shape, but it must not change what other nodes compute.
+        """
+        while isinstance(self.real[node].op, Reshape | Refold):
+            [node] = self.real[node].inputs
         if node not in self.moved:
             self.matches[edge] = node
 

@@ -29,7 +29,7 @@ class Recipe:
     nodes: tuple[tuple[str, str, str, tuple[int, ...]], ...]
 
     @property
-    def wanted(self) -> bool | frozenset[str]:
+    def loadable_layers(self) -> bool | frozenset[str]:
         """`loadable` as lowering takes it."""
         return self.loadable if isinstance(self.loadable, bool) else frozenset(self.loadable)
 

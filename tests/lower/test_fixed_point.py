@@ -92,7 +92,7 @@ def test_a_curve_is_lines_where_a_table_is_too_coarse(bits: int, kind: type) -> 
 
     assert [type(n.op) for n in made.graph if isinstance(n.op, Interpolation | Table)] == [kind]
     made.simulate(x[:6], stalls=0.3, seed=1).check()
-    [gate] = [d for d in made.deviation(x) if d.layer.startswith("gate")]
+    [gate] = [d for d in made.deviation(x) if d.edge.startswith("gate")]
     assert gate.largest < (3e-6 if kind is Interpolation else 4e-3)
 
 
@@ -154,5 +154,5 @@ def test_values_beyond_those_seen_are_not_clamped() -> None:
 
     made = bnn2hw.compile(model, input=bnn2hw.Input("uint8", scale=1 / 255), calibration=x[:32], bits=20)
 
-    [relu] = [d for d in made.deviation(x) if d.layer.startswith("relu")]
+    [relu] = [d for d in made.deviation(x) if d.edge.startswith("relu")]
     assert relu.largest < 1e-4

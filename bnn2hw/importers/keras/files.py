@@ -17,12 +17,10 @@ def load(path: Path) -> Any:
     """A model from a `.keras` or `.h5` file, of Keras 3 or of Larq on Keras 2.
 
     Raises:
-        InputError: there is no such file, or it is not a model.
+        InputError: There is no such file, or it does not hold a model.
     """
     if not path.exists():
         raise InputError(f"there is no file '{path}'")
-    if path.suffix not in (".keras", ".h5"):
-        raise InputError(f"'{path}' is not a model: expected a file that ends in .keras or .h5")
     from bnn2hw import nn  # importing it registers the quantized layers
 
     try:

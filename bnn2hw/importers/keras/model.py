@@ -7,34 +7,20 @@ asked of the layer itself, in float32 and inference mode, one layer at a time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
 
 from bnn2hw.errors import InputError, UnsupportedError
+from bnn2hw.importers.imported import Imported
 from bnn2hw.importers.keras.layers import HANDLERS, JOINS
 from bnn2hw.importers.keras.reader import Reader, names
 from bnn2hw.ir import Graph
 from bnn2hw.ops.source import Input, Source
 
 
-@dataclass(frozen=True)
-class Imported:
-    """A model as a graph of real ops.
-
-    Attributes:
-        graph: in real form; its sources take what the model takes (after leading Rescaling layers).
-        inputs: what arrives on the wires, by source, where the model itself says so with a leading Rescaling layer.
-        name: of the model.
-    """
-
-    graph: Graph
-    inputs: Mapping[str, Input]
-    name: str
-
-
-def read(model: Any) -> Imported:
+def to_graph(model: Any) -> Imported:
     """The graph of a built Sequential or functional model.
 
     Raises:
