@@ -24,8 +24,8 @@ from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles
-from bnn2hw.lower.builder import Fidelity
 from bnn2hw.lower.calibration import first_batch
+from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.outputs import Output, best_of
 from bnn2hw.lower.recipe import Loadable, Recipe
 from bnn2hw.ops import source

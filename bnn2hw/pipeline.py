@@ -17,11 +17,11 @@ from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.importers.imported import Imported
 from bnn2hw.ir import Cycles, Graph
-from bnn2hw.lower.builder import Precision
 from bnn2hw.lower.calibration import expected_ranges
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
-from bnn2hw.lower.recipe import Loadable, Recipe
+from bnn2hw.lower.precision import Precision
+from bnn2hw.lower.recipe import Loadable, RealNode, Recipe
 from bnn2hw.lower.simplify import hoist_uniform
 from bnn2hw.ops.source import Input, Source, Units
 from bnn2hw.progress import Progress, silent
@@ -120,11 +120,10 @@ def recipe(
     Raises:
         InputError: `loadable` names something that is not a layer.
     """
-    nodes = tuple(
-        (n.name, n.layer, type(n.op).__name__, imported.graph.types[n.name].shape) for n in imported.graph
-    )
+    types = imported.graph.types
+    nodes = tuple(RealNode(n.name, n.layer, type(n.op).__name__, types[n.name].shape) for n in imported.graph)
     if not isinstance(loadable, bool):
-        layers = {layer for _, layer, _, _ in nodes}
+        layers = {node.layer for node in nodes}
         names = [loadable] if isinstance(loadable, str) else loadable
         unknown = [name for name in names if name not in layers]
         if unknown or isinstance(loadable, str):

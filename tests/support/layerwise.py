@@ -11,7 +11,7 @@ from bnn2hw import golden
 from bnn2hw.accelerator import Accelerator
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Tensor
-from bnn2hw.lower.builder import Fidelity
+from bnn2hw.lower.fidelity import Fidelity
 
 
 def check(model: keras.Model, accelerator: Accelerator, x: Batch) -> str:
