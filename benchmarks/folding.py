@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.folding import pareto, search
 from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, Tensor
@@ -128,7 +128,7 @@ def row(name: str, graph: Graph, device: Device) -> Iterator[str]:
     yield f"{seconds:.1f}"
     yield "yes" if chosen and chosen.proved else "no"
     folded, seconds = timed(lambda: search.for_device(graph, device))
-    yield f"{seconds:.1f} ({estimate.interval(folded):,} cycles)"
+    yield f"{seconds:.1f} ({cycles.interval(folded):,} cycles)"
     found, seconds = timed(lambda: pareto.of(graph, device))
     yield f"{seconds:.1f} ({len(found)} points)"
     yield f"{max(p.gap for p in found):.2%}"

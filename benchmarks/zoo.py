@@ -32,7 +32,8 @@ import numpy as np
 
 import bnn2hw
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
+from bnn2hw.ir import hardware_nodes
 from bnn2hw.nn import zoo
 from bnn2hw.simulation.simulate import Run
 
@@ -191,8 +192,8 @@ def flat(error: Exception) -> str:
 
 def bounded(accelerator: bnn2hw.Accelerator) -> bool:
     """Whether the predicted latency is a lower bound only, for it would take too long to step."""
-    ops = sum(1 for _ in estimate.hardware_nodes(accelerator.graph)) + 1
-    return accelerator.estimate().cycles.latency * ops > estimate.EXACT_STEPS
+    ops = sum(1 for _ in hardware_nodes(accelerator.graph)) + 1
+    return accelerator.estimate().cycles.latency * ops > cycles.USUAL.exact
 
 
 MINIATURE_HEAD = [
@@ -225,13 +226,13 @@ def full_row(name: str) -> list[str]:
     seconds, used, most = time.perf_counter() - start, time.process_time() - used, peak()
     bits = sum(
         m.bits * m.codes.size
-        for node, op in estimate.hardware_nodes(accelerator.graph)
+        for node, op in hardware_nodes(accelerator.graph)
         for m in op.memories(*accelerator.graph.inputs_of(node)).values()
     )
     return [
         name,
         f"{model.count_params() / 1e6:.2f} M",
-        f"{sum(1 for _ in estimate.hardware_nodes(accelerator.graph)):,}",
+        f"{sum(1 for _ in hardware_nodes(accelerator.graph)):,}",
         f"{made.cycles.interval:,}",
         f"{'≥ ' * bounded(accelerator)}{made.cycles.latency:,}",
         f"{made.fps:,.0f}",

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deviation, golden, pipeline
+from bnn2hw import backends, deprecation, deviation, golden, pipeline
 from bnn2hw import reload as reloading
 from bnn2hw.artifacts import build_folder, write
 from bnn2hw.backends import loading
@@ -18,18 +18,17 @@ from bnn2hw.compiled import CompiledModel
 from bnn2hw.deploy import bitstream
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import estimate as estimating
-from bnn2hw.estimate.estimate import Estimate
+from bnn2hw.estimate import resources
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Cycles
+from bnn2hw.ir import Array
 from bnn2hw.lower.calibration import first_batch
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.outputs import Output, best_of
 from bnn2hw.lower.recipe import Loadable, Recipe
 from bnn2hw.ops import source
-from bnn2hw.ops.source import Source, Units
+from bnn2hw.ops.source import Units
 from bnn2hw.pipeline import Layout, LoweredModel
 from bnn2hw.progress import Progress, silent
 from bnn2hw.report import text
@@ -53,7 +52,9 @@ class Accelerator(CompiledModel):
     @property
     def units(self) -> Units:
         """The old name of `input_specs`."""
-        warnings.warn("Accelerator.units is now Accelerator.input_specs", DeprecationWarning, stacklevel=2)
+        deprecation.warn(
+            "Accelerator.units is now Accelerator.input_specs; the old name works for one more version"
+        )
         return self.input_specs
 
     @cached_property
@@ -70,7 +71,7 @@ class Accelerator(CompiledModel):
         Raises:
             InputError: a wrong shape, or values that no integer on the wire stands for.
         """
-        sources = tuple(n.name for n in self.graph if isinstance(n.op, Source))
+        sources = tuple(n.name for n in self.graph.sources)
         given = golden.by_name(sources, x)
         made: Batch = {n: source.unit(self.input_specs, n).integers(a) for n, a in given.items()}
         golden.check(self.graph, made)
@@ -100,13 +101,23 @@ class Accelerator(CompiledModel):
         """
         return self._shaped(hls_csim.emulate(self._emulated, self.integers(x), progress))
 
-    def image(self) -> Array:
-        """What is sent to a loadable design so that its memories hold this model's weights: words of 32 bits.
+    def weight_image(self) -> Array:
+        """Return the words that load this model's weights into a loadable design.
+
+        Returns:
+            uint32 array of shape (words,), for `host.Device.load` or the design's port s_load.
 
         Raises:
-            InputError: the accelerator was not compiled with loadable memories.
+            InputError: The accelerator was not compiled with `loadable`.
         """
         return loading.image(self.graph, self.design.load)
+
+    def image(self) -> Array:
+        """Return `weight_image()`; this is its old name."""
+        deprecation.warn(
+            "Accelerator.image is now Accelerator.weight_image; the old name works for one more version"
+        )
+        return self.weight_image()
 
     def reload(self, model: Any, *, progress: Progress = silent) -> Accelerator:
         """The same hardware with the weights of another model, retrained for example; its `image` is what to send.
@@ -160,7 +171,7 @@ class Accelerator(CompiledModel):
             stalls=stalls,
             seed=seed,
             reloads=[
-                simulating.Reload(frame, other.image(), other.graph)
+                simulating.Reload(frame, other.weight_image(), other.graph)
                 for frame, other in sorted((reloads or {}).items())
             ],
             cells=cells,
@@ -300,7 +311,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     lowered = integers.lowered
     reloading.check(lowered.graph, recipe)
     graph = pipeline.lay_out(Layout(lowered.graph, device, fps, folding, progress=progress))
-    excess = Estimate(Cycles(1, 1), estimating.cost(graph, device), device).excess
+    excess = resources.utilization(graph, device).excess
     if excess:
         warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
     made = Accelerator(

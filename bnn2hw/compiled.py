@@ -15,7 +15,7 @@ from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.ir import Graph, Node, Tensor
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
-from bnn2hw.ops.source import Source, Units
+from bnn2hw.ops.source import Units
 from bnn2hw.targets.devices import Device
 
 
@@ -59,7 +59,7 @@ class CompiledModel:
     @property
     def input(self) -> Tensor:
         """What enters the design."""
-        return next(self.graph.types[n.name] for n in self.graph if isinstance(n.op, Source))
+        return self.graph.types[self.graph.sources[0].name]
 
     @property
     def output(self) -> Tensor:

@@ -8,7 +8,6 @@ import numpy as np
 
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Array, Graph, Tensor
-from bnn2hw.ops.source import Source
 
 Batch = Array | Mapping[str, Array]
 """What enters or leaves a graph: an array where there is one edge, arrays by the names of the edges where there
@@ -95,7 +94,7 @@ def part(x: Batch, frames: slice) -> Batch:
 
 def check(graph: Graph, x: Batch) -> dict[str, Array]:
     """The values of each source, once they are known to fit it."""
-    sources = tuple(n.name for n in graph if isinstance(n.op, Source))
+    sources = tuple(n.name for n in graph.sources)
     arrays = by_name(sources, x)
     for name, values in arrays.items():
         _check(graph.types[name], values, "the input" if len(sources) == 1 else f"the input '{name}'")

@@ -7,23 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bnn2hw import importers
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect, insert
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import estimate
-from bnn2hw.estimate.estimate import Estimate
+from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import search as folding
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.importers.imported import Imported
-from bnn2hw.ir import Cycles, Graph
+from bnn2hw.ir import Graph
 from bnn2hw.lower.calibration import expected_ranges
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
 from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.recipe import Loadable, RealNode, Recipe
 from bnn2hw.lower.simplify import hoist_uniform
-from bnn2hw.ops.source import Input, Source, Units
+from bnn2hw.ops.source import Input, Units
 from bnn2hw.progress import Progress, silent
 from bnn2hw.targets.devices import Device
 
@@ -67,7 +66,7 @@ def folded(layout: Layout) -> Layout:
 def streamed(layout: Layout) -> Layout:
     """Insert width converters and FIFOs."""
     layout.progress("laying out streams")
-    return replace(layout, graph=insert.connect(layout.graph))
+    return replace(layout, graph=connect.connect(layout.graph))
 
 
 SIMPLIFY: tuple[Callable[[Graph], Graph], ...] = (hoist_uniform,)
@@ -163,7 +162,7 @@ def lower(
 
 def _inputs(imported: Imported, given: Units | None) -> tuple[dict[str, Input], Units]:
     """What arrives at each input as the model's layers see it, and as users see it."""
-    sources = [n.name for n in imported.graph if isinstance(n.op, Source)]
+    sources = [n.name for n in imported.graph.sources]
     if isinstance(given, Mapping) and not set(given) <= set(sources):
         unknown = sorted(set(given) - set(sources))[0]
         raise InputError(f"input= names '{unknown}', which is no input; inputs: {', '.join(sources)}")
@@ -206,9 +205,9 @@ def _run(layout: Layout) -> Graph:
 
 
 def _fits(graph: Graph, device: Device) -> bool:
-    return Estimate(Cycles(1, 1), estimate.cost(graph, device), device).fits
+    return resources.utilization(graph, device).fits
 
 
 def _interval(graph: Graph) -> int:
     """Cycles per frame of the folded ops, without converters and FIFOs."""
-    return estimate.interval(insert.without_plumbing(graph))
+    return cycles.interval(insert.remove_fifos(graph))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,19 +11,15 @@ import numpy as np
 from bnn2hw import pipeline
 from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect, insert
 from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.importers.imported import Imported
-from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param
+from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param, StreamOp
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.affine import Affine
-from bnn2hw.ops.source import Source
 from bnn2hw.pipeline import LoweredModel
 from bnn2hw.progress import Progress
-
-FOLDED = ("pe", "simd", "lanes", "pixels")
-"""Fields of ops that the folding sets."""
 
 REFUSED = "this model cannot be loaded into that hardware"
 SAME = "the same layers, shapes, types and ranges as the model that was compiled"
@@ -150,25 +146,31 @@ def _streamed(old: Graph, new: Graph) -> Graph:
     Raises:
         UnsupportedError: The other model needs other hardware, or weights differ that cannot be loaded.
     """
-    bare = insert.without_plumbing(old)
-    problems = list(_other_nodes(bare, new))
+    bare = insert.remove_fifos(old)
+    folded = _folded_like(bare, new)
+    problems = list(_other_nodes(bare, folded))
     if problems:
         raise UnsupportedError(problems, REFUSED)
-    ops: dict[str, Op] = {}
-    for node in _makers(new):
-        there = bare[node.name].op
-        known = {f.name for f in fields(node.op)} & set(FOLDED)
-        ops[node.name] = replace(node.op, **{name: getattr(there, name) for name in known})
-    folded = new.map_ops(ops)
     problems = [p for node in _makers(folded) for p in _differences(bare, folded, node)]
     if problems:
         raise UnsupportedError(problems, REFUSED)
-    return insert.connect(folded)
+    return connect.connect(folded)
+
+
+def _folded_like(old: Graph, new: Graph) -> Graph:
+    """Return the new graph with the folding of the old one, wherever the same op is found under a name."""
+    there = {n.name: n.op for n in old}
+    ops: dict[str, Op] = {}
+    for node in new:
+        model = there.get(node.name)
+        if isinstance(node.op, StreamOp) and isinstance(model, StreamOp):
+            ops[node.name] = node.op.folded_like(model)
+    return new.map_ops(ops)
 
 
 def _makers(graph: Graph) -> list[Node]:
     """The nodes that make streams."""
-    return [n for n in graph if isinstance(n.op, HardwareOp | Source)]
+    return [n for n in graph if isinstance(n.op, StreamOp)]
 
 
 def _other_nodes(old: Graph, new: Graph) -> Iterator[Problem]:

@@ -9,11 +9,11 @@ import pytest
 import bnn2hw
 from bnn2hw.accelerator import Accelerator
 from bnn2hw.backends import verilog
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect
 from bnn2hw.errors import UnsupportedError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.folding import search
-from bnn2hw.ir import Graph, HardwareOp
+from bnn2hw.ir import Graph, HardwareOp, hardware_nodes
 from bnn2hw.ops import MatVec
 from bnn2hw.simulation.simulate import simulate
 from tests.support import layerwise
@@ -94,7 +94,7 @@ def _around(rng: np.random.Generator) -> list[keras.layers.Layer]:
 def random_folding(graph: Graph, rng: np.random.Generator) -> Graph:
     """Any folding that a user may ask for; half of the ops that may hang on a unit have its lanes."""
     ops: dict[str, HardwareOp] = {}
-    for node, op in estimate.hardware_nodes(graph):
+    for node, op in hardware_nodes(graph):
         choices = list(op.allowed(*graph.inputs_of(node)))
         before = ops.get(graph.wire(node.inputs[0]))
         if isinstance(before, MatVec) and op.one_to_one and rng.random() < 0.5:
@@ -141,8 +141,8 @@ def check_hardware(seed: int) -> None:
     accelerator, x = check_golden(seed)
     rng = np.random.default_rng(seed)
     lowered = accelerator.origin.lowered
-    graph = insert.connect(random_folding(lowered.graph, rng))
-    design, predicted = verilog.render(graph), estimate.cycles(graph)
+    graph = connect.connect(random_folding(lowered.graph, rng))
+    design, predicted = verilog.render(graph), cycles.cycles(graph)
 
     smooth = simulate(design, graph, x[:8], predicted)
     stalled = simulate(design, graph, x[:8], predicted, stalls=float(rng.uniform(0.05, 0.6)), seed=seed)
@@ -178,7 +178,7 @@ def test_every_rate_that_is_promised_is_kept(fps: float) -> None:
 
     folded = search.for_rate(graph, period, accelerator.device)
 
-    assert estimate.interval(folded) <= period
+    assert cycles.interval(folded) <= period
 
 
 # ---- networks over everything that compiles
@@ -196,8 +196,8 @@ def compiled_network(seed: int) -> tuple[Accelerator, np.ndarray]:
 
 def run_network(seed: int) -> None:
     accelerator, x = compiled_network(seed)
-    graph = insert.connect(random_folding(accelerator.origin.lowered.graph, np.random.default_rng(seed)))
-    design, predicted = verilog.render(graph), estimate.cycles(graph)
+    graph = connect.connect(random_folding(accelerator.origin.lowered.graph, np.random.default_rng(seed)))
+    design, predicted = verilog.render(graph), cycles.cycles(graph)
 
     smooth = simulate(design, graph, x[:5], predicted)
     stalled = simulate(design, graph, x[:5], predicted, stalls=0.35, seed=seed)

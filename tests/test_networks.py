@@ -11,7 +11,7 @@ import pytest
 
 import bnn2hw
 from bnn2hw.backends import BACKENDS
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
@@ -223,7 +223,7 @@ def test_a_rate_is_reached_and_held(fps: float) -> None:
 
     run.check()
     assert accelerator.estimate().fps >= fps
-    assert run.interval == estimate.interval(accelerator.graph)
+    assert run.interval == cycles.interval(accelerator.graph)
 
 
 @pytest.mark.parametrize(("target", "cell"), [("ecp5-85k", "CCU2C"), ("xc7z020", "CARRY4")])

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bnn2hw.ir import Graph
-from bnn2hw.ops import Source
 
 NOT_ROUNDED = ("exact", "nothing in it is rounded")
 """Fidelity of a layer that format 1 does not list: it lists every layer that is rounded."""
@@ -22,7 +21,7 @@ def with_layers(
         graph: A graph without layers.
         fidelity: Kind and reason of the known layers, by layer.
     """
-    layers = {n.name: n.name if isinstance(n.op, Source) else _layer(n.name, fidelity) for n in graph}
+    layers = {n.name: _layer(n.name, fidelity) if n.inputs else n.name for n in graph}
     made = Graph(tuple(replace(n, layer=layers[n.name]) for n in graph), graph.outputs)
     return made, {**dict.fromkeys(layers.values(), NOT_ROUNDED), **fidelity}
 

@@ -10,8 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn2hw.ir import Array, Beats, Graph, HardwareOp, Tensor, View
-from bnn2hw.ops.source import Source
+from bnn2hw.ir import Array, Beats, Graph, StreamOp, Tensor, View
 
 
 @dataclass(frozen=True)
@@ -239,13 +238,9 @@ def streams(graph: Graph) -> tuple[Stream, ...]:
     ids = identifiers(n.name for n in nodes)
     made = []
     for node in nodes:
-        op, inputs = node.op, graph.inputs_of(node)
-        if isinstance(op, Source):
-            beats = Beats(op.lanes)
-        elif isinstance(op, HardwareOp):
-            beats = op.beats(*inputs)[1]
-        else:
-            raise TypeError(f"node '{node.name}' is no hardware op")
+        if not isinstance(node.op, StreamOp):
+            raise TypeError(f"node '{node.name}' ({type(node.op).__name__}) is not in hardware form")
+        beats = node.op.beats(*graph.inputs_of(node))[1]
         made.append(Stream(node.name, ids[node.name], graph.types[node.name], *beats))
     return tuple(made)
 
@@ -253,7 +248,7 @@ def streams(graph: Graph) -> tuple[Stream, ...]:
 def ends(graph: Graph, all_streams: Sequence[Stream]) -> tuple[tuple[Stream, ...], tuple[Stream, ...]]:
     """The streams that enter a design and those that leave it, the latter as the graph's outputs see them."""
     by_name = {s.name: s for s in all_streams}
-    inputs = tuple(by_name[n.name] for n in graph if isinstance(n.op, Source))
+    inputs = tuple(by_name[n.name] for n in graph.sources)
     outputs = tuple(
         replace(by_name[graph.wire(name)], name=name, tensor=graph.types[name]) for name in graph.outputs
     )

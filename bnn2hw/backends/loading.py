@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bnn2hw.backends.design import Load, pack
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.ir import Graph, HardwareOp, Memory
 from bnn2hw.ops.base.costs import SLICE, slices
 
@@ -33,9 +33,9 @@ def of(graph: Graph) -> Load | None:
         return None
     total = sum(words * slices(lanes * bits) for words, lanes, bits in shapes)
     stages = sum(isinstance(n.op, HardwareOp) and n.op.writable for n in graph)
-    cycles = estimate.cycles(graph)
+    alone = cycles.cycles(graph)
     # All inputs are there and no output waits, so what is left of a frame takes no longer than a frame.
-    return Load(0, total, stages, len(shapes), 2 * cycles.interval + cycles.latency)
+    return Load(0, total, stages, len(shapes), 2 * alone.interval + alone.latency)
 
 
 def number(*texts: str) -> int:

@@ -14,7 +14,7 @@ from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import insert
 from bnn2hw.deploy import serial_shell
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles, resources
 from bnn2hw.folders import GENERATOR
 from bnn2hw.folding import search
 from bnn2hw.ir import Graph
@@ -104,8 +104,8 @@ def _options(
 
 def for_host(accelerator: CompiledModel, clock_mhz: float) -> dict[str, Any]:
     """What a host needs to know of a model, beside what the shell says of itself."""
-    cycles = accelerator.estimate().cycles
-    seconds = (cycles.interval + cycles.latency) / clock_mhz / 1e6
+    found = accelerator.estimate().cycles
+    seconds = (found.interval + found.latency) / clock_mhz / 1e6
     return {
         "name": accelerator.name,
         "units": source.facts(accelerator.input_specs),
@@ -144,8 +144,8 @@ ROOM = 0.9
 
 def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz: float) -> DoesNotFitError:
     """The same error with the rate of the fastest folding that is predicted to fit."""
-    bare = insert.without_plumbing(graph)
-    have = estimate.cost(graph, device)
+    bare = insert.remove_fifos(graph)
+    have = resources.cost(graph, device)
     keep = ROOM / max(error.excess, 1.0)
     smaller = replace(
         device,
@@ -155,7 +155,7 @@ def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz
     )
     try:
         found = search.for_device(bare, smaller)
-        fps = clock_mhz * 1e6 / estimate.interval(found)
+        fps = clock_mhz * 1e6 / cycles.interval(found)
         remedy = (
             f"a folding for {fps:,.0f} fps at {clock_mhz:g} MHz is predicted to fit: compile with that many"
         )

@@ -195,7 +195,7 @@ class Device:
         The accelerator answers no image before all of it has arrived.
 
         Args:
-            image: as `Accelerator.image` gives it.
+            image: as `Accelerator.weight_image` gives it.
 
         Raises:
             InputError: the board's memories cannot be written, or the image is for another design.

@@ -87,12 +87,12 @@ def first_output(
         raise TypeError(f"{type(timing).__name__} has no machine")
 
     ops = (_Op * len(timings))(*map(op, timings, inputs))
-    found = int(_library().bnn2hw_first_output(ops, len(timings), ends, last, ctypes.c_int64(limit)))
+    found = int(library().bnn2hw_first_output(ops, len(timings), ends, last, ctypes.c_int64(limit)))
     return None if found < 0 else found
 
 
 @cache
-def _library() -> ctypes.CDLL:
+def library() -> ctypes.CDLL:
     """Load the compiled stepper."""
     source = (data_dir("sim") / SOURCE).read_text()
 

@@ -9,8 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from bnn2hw.dataflow import converters
-from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ints, Node, Tensor
-from bnn2hw.ops.source import Source
+from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ints, Node, StreamOp, Tensor
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Family
 
@@ -43,21 +42,19 @@ class NodeOptions:
     def __init__(
         self,
         node: Node,
-        ops: Sequence[HardwareOp | Source],
+        ops: Sequence[StreamOp],
         inputs: tuple[Tensor, ...],
         fixed: bool,
         known: dict[Hashable, Array],
     ) -> None:
         self.node, self.ops, self.inputs, self.fixed = node, ops, inputs, fixed
-        beats = [(Beats(op.lanes),) * 2 if isinstance(op, Source) else op.beats(*inputs) for op in ops]
+        beats = [op.beats(*inputs) for op in ops]
         self.values = tuple(sorted({pair[side] for pair in beats}) for side in (0, 1))
         place = [{value: i for i, value in enumerate(values)} for values in self.values]
         self.lanes = np.array([[place[side][pair[side]] for side in (0, 1)] for pair in beats])
         same = all(taken[:2] == given[:2] for taken, given in beats)
         self.single = same and bool(np.all(self.lanes[:, 0] == self.lanes[:, 1]))
-        self.intervals = np.array(
-            [op.tensor.size // op.lanes if isinstance(op, Source) else op.interval(*inputs) for op in ops]
-        )
+        self.intervals = np.array([op.interval(*inputs) for op in ops])
         self._costs = np.full((len(ops), RESOURCES), np.nan)
         self._known = known
 
@@ -76,15 +73,12 @@ class NodeOptions:
         if self.fixed:
             return np.arange(1)
         kept = np.flatnonzero(self.intervals <= period)
-        return kept[:1] if isinstance(self.ops[0], Source) else kept
+        return kept if self.node.inputs else kept[:1]
 
     def costs(self, which: Array, family: Family) -> Array:
         """Of some of the foldings, shape (foldings, resources)."""
         for i in which[np.isnan(self._costs[which, 0])]:
             op = self.ops[i]
-            if isinstance(op, Source):
-                self._costs[i] = 0
-                continue
             key = op.alike(*self.inputs)
             if key is None or key not in self._known:
                 self._known[key] = vector(op.cost(family, *self.inputs))
@@ -103,14 +97,17 @@ class StreamCosts:
 
 
 @lru_cache(2**18)
-def plumbing_cost(
-    family: Family, bits: int, have: Beats, want: Beats | None, queued: bool
-) -> tuple[float, ...]:
-    """Resources of what lies between ops that give such beats, of values of so many bits, and take others.
+def stream_cost(family: Family, bits: int, have: Beats, want: Beats | None, fifo: bool) -> tuple[float, ...]:
+    """Return the resources of the FIFOs and converters of a stream: LUTs, flip-flops, block RAMs, DSP blocks.
 
-    Without `want`, of what leads to an output of the design.
+    Args:
+        family: The device family.
+        bits: Width of one value.
+        have: The beats that the producer writes.
+        want: The beats that the reader takes; None if the stream leaves the design.
+        fifo: Whether a FIFO follows the producer directly.
     """
-    ops = converters.between(have, want, queued=queued) if want else converters.outgoing(have, queued=queued)
+    ops = converters.between(have, want, fifo=fifo) if want else converters.to_output(have, fifo=fifo)
     lut, ff, bram, dsp = 0.0, 0.0, 0.0, 0.0
     for op in ops:
         cost = _cost_of(op, family, bits)
@@ -120,5 +117,5 @@ def plumbing_cost(
 
 @lru_cache(2**16)
 def _cost_of(op: HardwareOp, family: Family, bits: int) -> Cost:
-    """Of one of the few FIFOs and converters, of which `plumbing` makes each kind once."""
+    """The cost of a FIFO or converter. `converters` makes few different ones, so most calls hit the cache."""
     return op.cost(family, Tensor((1,), Ints(0, 2**bits - 1)))

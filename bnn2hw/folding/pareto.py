@@ -12,10 +12,10 @@ from rich.table import Table
 
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
-from bnn2hw.estimate.estimate import Estimate
+from bnn2hw.estimate.resources import Utilization
 from bnn2hw.folding import search, unroll
 from bnn2hw.folding.search import Folding
-from bnn2hw.ir import Cost, Cycles, Graph
+from bnn2hw.ir import Cost, Graph
 from bnn2hw.targets.devices import Device
 
 WIDTH = 100
@@ -98,10 +98,10 @@ def of(graph: Graph, device: Device, ratio: float = 1.1) -> ParetoFront:
         raise InputError(f"the ratio of rates from one point to the next must be at least 1, not {ratio}")
     points = []
     for c in search.pareto(graph, device, ratio=ratio):
-        known = Estimate(Cycles(c.interval, 0), c.cost, device)
+        fps, use = device.clock_mhz * 1e6 / c.interval, Utilization(c.cost, device).use
         folding = unroll.folding(graph.map_ops(c.ops))
         gap = 0.0 if c.proved else 1 - max(c.bound, 0.0) / c.price
-        points.append(Point(c.interval, known.fps, c.cost, known.use, folding, gap))
+        points.append(Point(c.interval, fps, c.cost, use, folding, gap))
     return ParetoFront(tuple(points), device)
 
 
@@ -128,4 +128,4 @@ def pareto(accelerator: Planned, ratio: float = 1.1) -> ParetoFront:
         InputError: a ratio below 1.
         FoldingError: not even the slowest fits.
     """
-    return of(insert.without_plumbing(accelerator.graph), accelerator.device, ratio)
+    return of(insert.remove_fifos(accelerator.graph), accelerator.device, ratio)

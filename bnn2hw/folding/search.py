@@ -8,19 +8,15 @@ from collections.abc import Mapping, Sequence
 from bnn2hw import deprecation
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
-from bnn2hw.estimate import estimate
-from bnn2hw.estimate.estimate import Estimate
+from bnn2hw.estimate.resources import Utilization
 from bnn2hw.folding.space import FoldingPoint, FoldingSpace
-from bnn2hw.ir import Cost, Cycles, Graph, HardwareOp, Op
+from bnn2hw.ir import Cost, Graph, HardwareOp, Op, hardware_nodes
 from bnn2hw.targets.devices import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
 """The values of `pe`, `simd`, `lanes` and `pixels` by name of the layer's matrix-vector unit, or of another op.
 
 A `style` is what `bnn2hw.folding.unroll` has taken out before."""
-
-KNOBS = ("pe", "simd", "lanes", "pixels")
-"""Fields of ops that a folding sets; an op without `pixels` takes one at most per beat."""
 
 FILL = 0.7
 """Share of a device's LUTs that a folding chosen for the device may use: what lies above is hard to route."""
@@ -36,7 +32,7 @@ def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Fold
         return for_device(graph, device)
     period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {})
     found = _for_rate(graph, period, device, by_hand)
-    use = Estimate(Cycles(period, 0), found.cost, device)
+    use = Utilization(found.cost, device)
     if not use.fits:
         worst = max(use.use, key=lambda k: use.use[k])
         raise FoldingError(
@@ -91,7 +87,7 @@ def _fastest(choices: FoldingSpace) -> FoldingPoint:
     room, periods = _room(device, FILL), choices.periods
     best = choices.least(periods[-1], room)
     if best is None:
-        needs = Estimate(Cycles(1, 1), choices.cheapest(periods[-1]).cost, device).use
+        needs = Utilization(choices.cheapest(periods[-1]).cost, device).use
         use = {name: f"{share:.0%}" for name, share in needs.items()}
         raise FoldingError(
             f"the design does not fit {device.name} in any folding: the smallest needs {use['lut']} of the LUTs, "
@@ -143,7 +139,7 @@ def fastest(graph: Graph) -> int:
     """Fewest cycles per frame that any folding reaches."""
     return max(
         min(o.interval(*graph.inputs_of(n)) for o in op.foldings(*graph.inputs_of(n)))
-        for n, op in estimate.hardware_nodes(graph)
+        for n, op in hardware_nodes(graph)
     )
 
 
@@ -156,16 +152,16 @@ def slowest(graph: Graph, by_hand: Folding) -> int:
 
 def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     """The folding of a graph, streamed or not, in the form that `by_hand` takes."""
-    bare = insert.without_plumbing(graph)
-    found = {n.name: _knobs(op) for n, op in estimate.hardware_nodes(bare)}
+    bare = insert.remove_fifos(graph)
+    found = {n.name: _knobs(op) for n, op in hardware_nodes(bare)}
     told = {
         name: {k: v for k, v in knobs.items() if (k, v) != ("pixels", 1)} for name, knobs in found.items()
     }
     return {name: knobs for name, knobs in told.items() if knobs}
 
 
-def _knobs(op: Op) -> dict[str, int | str]:
-    return {knob: getattr(op, knob) for knob in KNOBS if hasattr(op, knob)}
+def _knobs(op: HardwareOp) -> dict[str, int | str]:
+    return {knob: getattr(op, knob) for knob in op.knobs}
 
 
 def _room(device: Device, fill: float) -> Cost:
@@ -179,7 +175,7 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
     Raises:
         FoldingError: it names no layer, has a key that this layer has not, or is none of its own.
     """
-    foldable = {n.name: (n, op) for n, op in estimate.hardware_nodes(graph) if _knobs(op)}
+    foldable = {n.name: (n, op) for n, op in hardware_nodes(graph) if _knobs(op)}
     ops: dict[str, Op] = {}
     for name, knobs in folding.items():
         if name not in foldable:
@@ -193,7 +189,7 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
 
 def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping[str, int | str]:
     """A folding by hand in today's names: ops that move values have `lanes`, which foldings may still call `simd`."""
-    if "simd" not in knobs or hasattr(op, "simd") or not hasattr(op, "lanes"):
+    if "simd" not in knobs or "lanes" not in op.knobs:
         return knobs
     deprecation.warn(f"layer '{name}': 'simd' is now 'lanes'; the old name works for one more version")
     return {"lanes" if knob == "simd" else knob: value for knob, value in knobs.items()}
@@ -215,7 +211,7 @@ def _refolded(
     Raises:
         FoldingError: a knob that it has not, a value that makes no folds, or values that do not go together.
     """
-    known = [knob for knob in KNOBS if any(hasattr(o, knob) for o in options)]
+    known = list(dict.fromkeys(knob for o in (op, *options) for knob in o.knobs))
     for knob, value in wanted.items():
         if knob not in known:
             raise FoldingError(f"layer '{name}' has no '{knob}'; it has {', '.join(known)}")

@@ -18,11 +18,9 @@ import numpy as np
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.folding import solver
-from bnn2hw.folding.options import RESOURCES, NodeOptions, StreamCosts, plumbing_cost, vector, weights_of
+from bnn2hw.folding.options import RESOURCES, NodeOptions, StreamCosts, stream_cost, vector, weights_of
 from bnn2hw.folding.solver import CostTable, Program
-from bnn2hw.ir import Array, Cost, Graph, HardwareOp, Op
-from bnn2hw.ops.base.costs import divisors
-from bnn2hw.ops.source import Source
+from bnn2hw.ir import Array, Cost, Graph, Op, StreamOp
 from bnn2hw.targets.devices import Device
 
 PARENTS = 6
@@ -74,15 +72,9 @@ class FoldingSpace:
         known: dict[Hashable, Array] = {}
         for node in graph:
             inputs, given = graph.inputs_of(node), (by_hand or {}).get(node.name)
-            if isinstance(node.op, Source):
-                ops: list[HardwareOp | Source] = [
-                    replace(node.op, lanes=d) for d in divisors(node.op.tensor.size)
-                ]
-            elif isinstance(node.op, HardwareOp):
-                ops = [given] if isinstance(given, HardwareOp) else list(node.op.foldings(*inputs))
-            else:
-                continue
-            self.places.append(NodeOptions(node, ops, inputs, given is not None, known))
+            if isinstance(node.op, StreamOp):
+                ops = [given] if isinstance(given, StreamOp) else list(node.op.foldings(*inputs))
+                self.places.append(NodeOptions(node, ops, inputs, given is not None, known))
         self.weights = weights_of(device)
 
     @cached_property
@@ -94,11 +86,7 @@ class FoldingSpace:
 
     def slow(self, period: int) -> list[tuple[str, int]]:
         """The nodes that keep that pace in no folding, with the fewest cycles that they need."""
-        return [
-            (p.name, p.fastest)
-            for p in self.places
-            if not len(p.legal(period)) and not isinstance(p.ops[0], Source)
-        ]
+        return [(p.name, p.fastest) for p in self.places if not len(p.legal(period))]
 
     @cached_property
     def _links(self) -> list[StreamCosts]:
@@ -109,22 +97,22 @@ class FoldingSpace:
                 maker = number[self.graph.wire(edge)]
                 links.append(StreamCosts(maker, i, self._between(self.places[maker], place, port)))
         for edge in {self.graph.wire(name) for name in self.graph.outputs}:
-            maker, queued = number[edge], insert.shared(self.graph, edge)
-            copies = len(insert.leaving(self.graph, edge))
+            maker, queued = number[edge], insert.is_shared(self.graph, edge)
+            copies = len(insert.output_indices(self.graph, edge))
             bits = self.graph.types[edge].ints.bits
             given = self.places[maker].values[1]
             if queued or any(beats.vector for beats in given):
-                each = [plumbing_cost(self.device.family, bits, beats, None, queued) for beats in given]
+                each = [stream_cost(self.device.family, bits, beats, None, queued) for beats in given]
                 links.append(StreamCosts(maker, maker, np.array(each) * copies))
         return links
 
     def _between(self, maker: NodeOptions, reader: NodeOptions, port: int) -> Array:
         bits, family = self.graph.types[maker.name].ints.bits, self.device.family
-        queued = {same: insert.queued(self.graph, reader.node, port, same=same) for same in (False, True)}
+        queued = {same: insert.needs_fifo(self.graph, reader.node, port, same=same) for same in (False, True)}
         return np.array(
             [
                 [
-                    plumbing_cost(family, bits, have, want, queued[have.serves(want)])
+                    stream_cost(family, bits, have, want, queued[have.serves(want)])
                     for want in reader.values[0]
                 ]
                 for have in maker.values[1]

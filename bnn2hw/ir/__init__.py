@@ -1,8 +1,21 @@
 """The one data structure that flows: a graph of ops over integer-typed tensors."""
 
-from bnn2hw.ir.graph import Array, Cost, Cycles, Graph, HardwareOp, Memory, Node, Op, Param, View
+from bnn2hw.ir.graph import (
+    Array,
+    Cost,
+    Cycles,
+    Graph,
+    HardwareOp,
+    Memory,
+    Node,
+    Op,
+    Param,
+    StreamOp,
+    View,
+    hardware_nodes,
+)
 from bnn2hw.ir.ranges import Ranges
-from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Timing
+from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Supply, Timing
 from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
 
 __all__ = [
@@ -23,7 +36,10 @@ __all__ = [
     "Queue",
     "Ranges",
     "Steps",
+    "StreamOp",
+    "Supply",
     "Tensor",
     "Timing",
     "View",
+    "hardware_nodes",
 ]

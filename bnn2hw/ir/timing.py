@@ -69,6 +69,24 @@ def backward(bound: Times) -> Times:
 
 
 @dataclass(frozen=True)
+class Supply:
+    """An input of the design: it reads nothing, and can hand over a beat in every cycle.
+
+    Attributes:
+        interval: Beats per frame.
+    """
+
+    interval: int
+
+    def asap(self, *arrive: Times) -> Handshakes:
+        """Return the cycles of the first frame, which begins in cycle 0."""
+        return Handshakes((), np.arange(self.interval, dtype=np.int64))
+
+    def alap(self, deadline: Times) -> Handshakes:
+        return Handshakes((), backward(deadline))
+
+
+@dataclass(frozen=True)
 class Steps:
     """One process that makes one step per cycle: in some it reads a beat, in some it writes one.
 

@@ -12,7 +12,7 @@ from bnn2hw import golden
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Graph, Tensor
-from bnn2hw.ops.source import Input, Source
+from bnn2hw.ops.source import Input
 
 BATCH = 64
 """Frames that are evaluated at once. The deviation from the model is measured on as many."""
@@ -40,9 +40,7 @@ def expected_ranges(
     Raises:
         InputError: The data do not have the shape of the inputs, or there are none.
     """
-    sources = {
-        n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real if isinstance(n.op, Source)
-    }
+    sources = {n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real.sources}
     frames = _checked(sources, calibration)
     found: dict[str, tuple[Array, Array]] = {}
     count: Counter[str] = Counter()

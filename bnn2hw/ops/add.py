@@ -27,6 +27,7 @@ class Add(Pixelwise):
     """
 
     kind: ClassVar[str] = "add"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes", "pixels")
 
     first: int = 0
     lanes: int = 1

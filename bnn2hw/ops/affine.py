@@ -70,7 +70,6 @@ class Affine(Elementwise):
     """
 
     kind: ClassVar[str] = "affine"
-    one_to_one: ClassVar[bool] = True
     stages: ClassVar[int] = 5
 
     slopes: Array

@@ -24,6 +24,7 @@ class Argmax(HardwareOp):
     """
 
     kind: ClassVar[str] = "argmax"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     axes: int = 1
     lanes: int = 1

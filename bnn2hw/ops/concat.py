@@ -25,6 +25,7 @@ class Concat(HardwareOp):
     """
 
     kind: ClassVar[str] = "concat"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     lanes: int = 1
 

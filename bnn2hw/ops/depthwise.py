@@ -48,6 +48,7 @@ class Depthwise(HardwareOp):
     """
 
     kind: ClassVar[str] = "depthwise"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     weights: Array
     scale: Meaning = 1.0

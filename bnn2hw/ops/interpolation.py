@@ -39,7 +39,6 @@ class Interpolation(Elementwise):
     """
 
     kind: ClassVar[str] = "interpolation"
-    one_to_one: ClassVar[bool] = True
     stages: ClassVar[int] = 4
 
     bases: Array

@@ -27,6 +27,7 @@ class Multiply(HardwareOp):
     """
 
     kind: ClassVar[str] = "multiply"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     lanes: int = 1
 

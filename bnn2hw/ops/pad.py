@@ -32,6 +32,7 @@ class Pad(HardwareOp):
     """
 
     kind: ClassVar[str] = "pad"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes", "pixels")
 
     rows: tuple[int, int]
     columns: tuple[int, int]

@@ -35,6 +35,7 @@ class Pool(HardwareOp):
     """
 
     kind: ClassVar[str] = "pool"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes", "pixels")
 
     minimum: Array
     size: tuple[int, int] = (2, 2)

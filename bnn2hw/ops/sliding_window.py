@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Ranges, Steps, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Ranges, Steps, StreamOp, Tensor
 from bnn2hw.ops.base.costs import divisors, ram_cost, state_bits
 from bnn2hw.targets.families import Family
 
@@ -79,6 +79,12 @@ class Windows(HardwareOp):
             "DILATION_WIDTH": self.dilation[1],
         }
 
+    def folded_like(self, other: StreamOp) -> StreamOp:
+        if not isinstance(other, Windows):
+            return self
+        knobs = {knob: getattr(other, knob) for knob in other.knobs}
+        return type(other)(self.kernel, self.stride, self.dilation, **knobs)
+
     def foldings(self, *x: Tensor) -> Iterator[Windows]:
         for lanes in divisors(x[0].channels):
             yield SlidingWindow(self.kernel, self.stride, self.dilation, lanes)
@@ -101,6 +107,7 @@ class SlidingWindow(Windows):
     """
 
     kind: ClassVar[str] = "sliding_window"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     def infer(self, *x: Tensor) -> Tensor:
         if x[0].channels % self.lanes:
@@ -209,6 +216,7 @@ class ParallelWindow(Windows):
     """
 
     kind: ClassVar[str] = "parallel_window"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes", "pixels")
 
     pixels: int = 1
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from bnn2hw.errors import InputError
-from bnn2hw.ir import BIPOLAR, Array, Ints, Op, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Beats, Ints, StreamOp, Supply, Tensor
 from bnn2hw.ops.base.channels import Meaning, uniform
+from bnn2hw.ops.base.costs import divisors
 
 
 @dataclass(frozen=True, eq=False)
-class Source(Op):
+class Source(StreamOp):
     """The stream that enters the design: what arrives on the wire, and what it means to the model.
 
     Attributes:
         tensor: type of the stream; None as its type stands for real numbers, in the real form only.
         lanes: values per beat.
     """
+
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     tensor: Tensor
     lanes: int = 1
@@ -33,6 +36,22 @@ class Source(Op):
 
     def golden(self, *x: Array) -> Array:
         return x[0]
+
+    def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
+        return Beats(self.lanes), Beats(self.lanes)
+
+    def interval(self, *x: Tensor) -> int:
+        return self.tensor.size // self.lanes
+
+    def timing(self, *x: Tensor) -> Supply:
+        return Supply(self.interval())
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        for lanes in divisors(self.tensor.size):
+            yield replace(self, lanes=lanes)
+
+    def fuses(self, reader: StreamOp, *, same: bool) -> bool:
+        return True  # the port itself is the input of the reader
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,6 @@ class Table(Elementwise):
     """
 
     kind: ClassVar[str] = "table"
-    one_to_one: ClassVar[bool] = True
     stages: ClassVar[int] = 2
 
     table: Array

@@ -38,7 +38,6 @@ class Threshold(Elementwise):
     """
 
     kind: ClassVar[str] = "threshold"
-    one_to_one: ClassVar[bool] = True
     stages: ClassVar[int] = 2
 
     thresholds: Array

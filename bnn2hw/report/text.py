@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console
 from rich.table import Table
 
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.estimate.estimate import LUT_ERRORS, hardware_nodes
-from bnn2hw.ir import Cost, Node
+from bnn2hw.ir import Cost, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 
@@ -22,7 +23,8 @@ def table(accelerator: CompiledModel) -> Table:
     for name in ("op", "out", "values"):
         rows.add_column(name, no_wrap=True)
     rows.add_column("fidelity", no_wrap=True)
-    for name in ("PE", "SIMD", "lanes", "pixels", "cycles", "LUT", "FF", "BRAM", "DSP"):
+    knobs = _knobs(op for _, op in hardware_nodes(graph))
+    for name in (*knobs, "cycles", "LUT", "FF", "BRAM", "DSP"):
         rows.add_column(name, justify="right")
     plumbing, count = Cost(), 0
     for node, op in hardware_nodes(graph):
@@ -37,15 +39,21 @@ def table(accelerator: CompiledModel) -> Table:
             "×".join(map(str, out.shape)),
             str(out.ints),
             _fidelity(accelerator, node),
-            *(str(getattr(op, knob, "")) for knob in ("pe", "simd", "lanes", "pixels")),
+            *(str(getattr(op, knob, "")) for knob in knobs),
             f"{op.interval(*inputs):,}",
             *_figures(cost),
         )
-    rows.add_row(f"{count} FIFOs and converters", *[""] * 9, *_figures(plumbing))
+    rows.add_row(f"{count} FIFOs and converters", *[""] * (5 + len(knobs)), *_figures(plumbing))
     rows.add_section()
     estimate = accelerator.estimate()
-    rows.add_row("total", *[""] * 8, f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
+    rows.add_row("total", *[""] * (4 + len(knobs)), f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
     return rows
+
+
+def _knobs(ops: Iterable[HardwareOp]) -> list[str]:
+    """Return the knobs that some op turns from 1; those of the matrix-vector units, the ops with most, come first."""
+    by_count = sorted(ops, key=lambda op: len(op.knobs), reverse=True)
+    return list(dict.fromkeys(knob for op in by_count for knob in op.knobs if getattr(op, knob) != 1))
 
 
 def _figures(cost: Cost) -> tuple[str, ...]:
@@ -92,19 +100,21 @@ def _rounded(accelerator: CompiledModel) -> list[str]:
 
 def _caveats(accelerator: CompiledModel) -> list[str]:
     """How full the block RAMs are, and how far the figures may be off."""
-    lines, family, fill = [], accelerator.device.family.name, accelerator.estimate().bram_fill
+    estimate, family = accelerator.estimate(), accelerator.device.family
+    lines, fill = [], estimate.bram_fill
     if fill is not None:
         lines.append(f"of the bits of its block RAMs {fill:.0%} are used")
-    if family in LUT_ERRORS:
-        mean, worst = LUT_ERRORS[family]
+    if family.calibration:
         lines.append(
-            f"LUTs of single ops are predicted to within {mean:.0%} on average and {worst:.0%} at worst, "
-            "block RAMs and DSP blocks exactly (docs/estimates.md)"
+            f"LUTs of single ops are predicted to within {family.calibration.lut_mean:.0%} on average and "
+            f"{family.calibration.lut_worst:.0%} at worst, block RAMs and DSP blocks exactly (docs/estimates.md)"
         )
-    else:
-        lines.append(
-            f"resources follow the structure of the ops; on {family} they were not held against synthesis"
-        )
+    if estimate.uncalibrated:
+        total = max(estimate.cost.lut, 1)
+        parts = [
+            f"{kind} ({cost.lut / total:.0%} of the LUTs)" for kind, cost in estimate.uncalibrated.items()
+        ]
+        lines.append(f"these ops were not compared with synthesis for {family.name}: {', '.join(parts)}")
     if accelerator.backend != "verilog":
         lines.append(
             "cycles and resources are those of the Verilog backend; nothing was calibrated on HLS results"

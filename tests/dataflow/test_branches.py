@@ -9,9 +9,9 @@ import pytest
 
 from bnn2hw import backends, golden, tools
 from bnn2hw.backends import verilog
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect, fifo_depths
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.ir.machine import run
 from bnn2hw.ops import Add, Concat, Fifo, Multiply, Pad, SlidingWindow, Source, Threshold, Xnor
@@ -74,7 +74,7 @@ class Builder:
         return self.add(name, Xnor(signs(self.rng, size, units), axes=axes), edge)
 
     def streamed(self, *outputs: str) -> Graph:
-        return insert.connect(Graph(self.graph.nodes, outputs))
+        return connect.connect(Graph(self.graph.nodes, outputs))
 
 
 def residual(seed: int) -> Graph:
@@ -124,7 +124,7 @@ BRANCHED = {f.__name__: f for f in (residual, dense_block, gated, two_ends)}
 def test_branches_meet_in_time(name: str, seed: int, stalls: float) -> None:
     """Every stream is exact in any folding, and nothing waits for longer than the slowest op makes it."""
     graph = BRANCHED[name](seed)
-    predicted = estimate.cycles(graph)
+    predicted = cycles.cycles(graph)
 
     run = simulate.simulate(
         backends.render("verilog", graph),
@@ -147,10 +147,10 @@ def test_fifos_are_as_deep_as_they_fill(name: str) -> None:
     held = depths = 0
     for seed in range(8):
         graph = BRANCHED[name](seed)
-        machines, inputs = estimate.machines(graph)
+        machines, inputs = cycles.machines(graph)
         fifos = {n.name: n.op.depth for n in graph if isinstance(n.op, Fifo) and n.op.depth > 4}
         most = dict.fromkeys(fifos, 0)
-        period = estimate.interval(graph) + estimate.latency(graph)
+        period = cycles.interval(graph) + cycles.latency(graph)
         for _ in zip(range(3 * period), run(list(machines.values()), inputs), strict=False):
             most = {fifo: max(beats, machines[fifo].held) for fifo, beats in most.items()}
         held, depths = held + sum(most.values()), depths + sum(fifos.values())
@@ -161,12 +161,12 @@ def test_fifos_are_as_deep_as_they_fill(name: str) -> None:
 @pytest.mark.parametrize("name", BRANCHED)
 def test_depths_of_huge_designs_keep_the_interval(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where only one schedule is looked at, FIFOs may be deeper, but nothing waits for longer."""
-    monkeypatch.setattr(insert, "HUGE", 0)
+    monkeypatch.setattr(fifo_depths, "HUGE", 0)
     graph = BRANCHED[name](0)
-    machines, inputs = estimate.machines(graph)
+    machines, inputs = cycles.machines(graph)
     last = graph.wire(graph.outputs[0])
     beats = graph.types[last].size // graph[last].op.stream_lanes(*graph.inputs_of(graph[last]))[1]
-    interval, patience = estimate.interval(graph), 10 * (estimate.interval(graph) + estimate.latency(graph))
+    interval, patience = cycles.interval(graph), 10 * (cycles.interval(graph) + cycles.latency(graph))
     ends = []
     for cycle, moves in enumerate(run(list(machines.values()), inputs)):
         if machines[last].valid and moves[list(machines).index(last)]:
@@ -184,12 +184,10 @@ def test_compiled_steps_are_those_of_the_machines(
     name: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = BRANCHED[name](seed)
-    monkeypatch.setattr(estimate, "QUICK_STEPS", 10**12)
-    stepped = estimate.latency(graph)
-    monkeypatch.setattr(estimate, "QUICK_STEPS", 0)
-    monkeypatch.setattr(estimate, "_stepped", lambda *_: None)
+    stepped = cycles.latency(graph, cycles.Effort(quick=10**12))
+    monkeypatch.setattr(cycles, "first_output", lambda *_: None)  # the machines of Python
 
-    assert estimate.latency(graph) == stepped
+    assert cycles.latency(graph, cycles.Effort(quick=0)) == stepped
 
 
 @pytest.mark.parametrize("name", BRANCHED)
@@ -198,7 +196,7 @@ def test_branches_in_cpp(name: str) -> None:
     design, frames = backends.render("hls", graph), random_frames(graph, 4)
 
     for stalls in (0.0, 0.35):
-        simulate.simulate(design, graph, frames, estimate.cycles(graph), stalls=stalls, seed=1).check()
+        simulate.simulate(design, graph, frames, cycles.cycles(graph), stalls=stalls, seed=1).check()
 
     found, expected = hls_csim.emulate(design, frames), golden.outputs(graph, frames)
     assert all(
@@ -220,13 +218,13 @@ def side_by_side() -> Graph:
         Node("low", low, ("a",)),
         Node("high", high, ("b",)),
     )
-    return insert.connect(Graph(nodes, ("low", "high")))
+    return connect.connect(Graph(nodes, ("low", "high")))
 
 
 @pytest.mark.parametrize("backend", backends.BACKENDS)
 def test_two_inputs_and_two_outputs(backend: str) -> None:
     graph = side_by_side()
-    design, predicted = backends.render(backend, graph), estimate.cycles(graph)
+    design, predicted = backends.render(backend, graph), cycles.cycles(graph)
     frames = random_frames(graph, FRAMES)
 
     for stalls in (0.0, 0.4):
@@ -246,7 +244,7 @@ def test_the_test_benches_of_several_inputs_and_outputs(tmp_path: Path) -> None:
     graph = side_by_side()
     frames = random_frames(graph, 3)
     rtl, hls = backends.render("verilog", graph), backends.render("hls", graph)
-    texts = verilog.bench(graph, frames, golden.outputs(graph, frames), estimate.cycles(graph), rtl.top)
+    texts = verilog.bench(graph, frames, golden.outputs(graph, frames), cycles.cycles(graph), rtl.top)
     for folder, files in (("rtl", rtl.files), ("tb", texts), ("hls", hls.files)):
         (tmp_path / folder).mkdir()
         for name, text in files.items():

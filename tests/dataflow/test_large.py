@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect, fifo_depths
 from bnn2hw.errors import MissingToolError
-from bnn2hw.estimate import estimate, stepper
+from bnn2hw.estimate import cycles, stepper
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ir.machine import run
 from bnn2hw.ops import Fifo, SlidingWindow, Source, Threshold, Xnor
@@ -31,10 +31,10 @@ def convolution() -> Graph:
 
 
 def test_fifos_before_tight_ops_have_room_for_bubbles(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = insert.connect(convolution())
-    monkeypatch.setattr(insert, "LARGE", 0)
+    small = connect.connect(convolution())
+    monkeypatch.setattr(fifo_depths, "LARGE", 0)
 
-    large = insert.connect(convolution())
+    large = connect.connect(convolution())
 
     depths = [{n.name: n.op.depth for n in g if isinstance(n.op, Fifo)} for g in (small, large)]
     window = large["w"].op
@@ -42,7 +42,7 @@ def test_fifos_before_tight_ops_have_room_for_bubbles(monkeypatch: pytest.Monkey
     length = window.timing(*large.inputs_of(large["w"])).latency
     more = {name: depths[1][name] - depth for name, depth in depths[0].items()}
     assert {n: m for n, m in more.items() if m} == {"w.fifo": length}
-    made, inputs = estimate.machines(large)
+    made, inputs = cycles.machines(large)
     last, ends = list(made.values())[-1], []
     beats = large.types["t"].size
     for cycle, moves in enumerate(run(list(made.values()), inputs)):
@@ -50,32 +50,30 @@ def test_fifos_before_tight_ops_have_room_for_bubbles(monkeypatch: pytest.Monkey
             ends.append(cycle)
         if len(ends) == 4 * beats:
             break
-    assert np.diff(ends[beats - 1 :: beats]).tolist() == [estimate.interval(large)] * 3
+    assert np.diff(ends[beats - 1 :: beats]).tolist() == [cycles.interval(large)] * 3
 
 
 def test_without_a_compiler_small_designs_are_stepped_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = insert.connect(convolution())
-    exact = estimate.latency(graph)
-    monkeypatch.setattr(estimate, "QUICK_STEPS", 0)
+    graph = connect.connect(convolution())
+    exact = cycles.latency(graph)
     monkeypatch.setattr(stepper, "first_output", missing)
 
-    assert estimate.latency(graph) == exact
-    monkeypatch.setattr(estimate, "UNCOMPILED_STEPS", 0)
-    assert estimate.latency(graph) <= exact
+    assert cycles.latency(graph, cycles.Effort(quick=0)) == exact
+    assert cycles.latency(graph, cycles.Effort(quick=0, uncompiled=0)) <= exact
 
 
 def test_a_cache_that_cannot_be_written_keeps_nobody_from_an_estimate(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    graph = insert.connect(convolution())
-    exact = estimate.latency(graph)
+    graph = connect.connect(convolution())
+    exact = cycles.latency(graph)
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("BNN2HW_CACHE", str(tmp_path / "file"))
-    monkeypatch.setattr(stepper, "_library", stepper._library.__wrapped__)
-    monkeypatch.setattr(estimate, "QUICK_STEPS", 0)
-    monkeypatch.setattr(estimate, "_stepped", lambda *_: None)
+    monkeypatch.setattr(cycles, "first_output", missing)  # the machines of Python
+    stepper.library.cache_clear()
 
-    assert estimate.latency(graph) == exact
+    assert cycles.latency(graph, cycles.Effort(quick=0)) == exact
+    stepper.library.cache_clear()
 
 
 def missing(*_: object) -> int:

@@ -262,15 +262,15 @@ def test_new_weights_over_the_line(loadable: bnn2hw.Accelerator, damage: Damage)
         assert device.image == 0
         assert np.array_equal(device.predict(x), loadable.golden(x))
         for other in others:
-            device.load(other.image())
-            assert device.image == loading.numbered(other.image())[1]
+            device.load(other.weight_image())
+            assert device.image == loading.numbered(other.weight_image())[1]
             assert np.array_equal(device.predict(x), other.golden(x))
 
 
 def test_images_of_memories_that_cannot_be_sent(
     small: bnn2hw.Accelerator, loadable: bnn2hw.Accelerator, board: VirtualBoard
 ) -> None:
-    image = loadable.image()
+    image = loadable.weight_image()
     with (
         host.Device(board.port, board.folder) as device,
         pytest.raises(InputError, match="cannot be written"),
@@ -284,15 +284,15 @@ def test_images_of_memories_that_cannot_be_sent(
 
 
 def test_load_on_the_command_line(loadable: bnn2hw.Accelerator, tmp_path: Path) -> None:
-    image = loadable.reload(net.tutorial_like(seed=1)).image()
+    image = loadable.reload(net.tutorial_like(seed=1)).weight_image()
     image.tofile(tmp_path / "image.bin")
     (tmp_path / "no.bin").write_bytes(b"abc")
     with VirtualBoard(loadable) as board:
-        start = ["load", str(board.folder), board.port]
+        start = ["weights", "load", str(board.folder), board.port]
         done = CliRunner().invoke(main, [*start, str(tmp_path / "image.bin")])
         bad = [CliRunner().invoke(main, [*start, str(tmp_path / name)]) for name in ("no.bin", "none")]
 
-    assert done.stdout == f"the board computes image {loading.numbered(image)[1]:08x}\n"
+    assert done.stdout == f"the board computes with weight image {loading.numbered(image)[1]:08x}\n"
     assert [(b.exit_code, b.stderr[:6]) for b in bad] == [(2, "error:")] * 2
 
 
@@ -301,7 +301,7 @@ def test_parts_of_an_image_out_of_turn(loadable: bnn2hw.Accelerator) -> None:
     other = loadable.reload(net.tutorial_like(seed=1))
     x = images(3, (11, 11, 1))
     with VirtualBoard(loadable) as board, host.Device(board.port, board.folder) as device:
-        parts = host._parts(other.image(), device.link["load"]["part"])
+        parts = host._parts(other.weight_image(), device.link["load"]["part"])
         assert len(parts) > 2
         for part, expected in ((parts[1], 0), (parts[0], 1), (parts[0], 1), (parts[2], 1)):
             reply = ask(device, host.LOAD, part)
@@ -309,5 +309,5 @@ def test_parts_of_an_image_out_of_turn(loadable: bnn2hw.Accelerator) -> None:
         assert ask(device, host.LOAD, parts[1][:-1]).payload == bytes([2])
         device.timeout = 0.2
         assert ask(device, host.PREDICT, bytes(121)) is None, "half of the weights are another model's"
-        device.load(other.image())
+        device.load(other.weight_image())
         assert np.array_equal(device.predict(x), other.golden(x))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
+from dataclasses import replace
 from itertools import product
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-from bnn2hw.estimate import estimate
+import bnn2hw
+from bnn2hw.estimate import resources
+from bnn2hw.ir import BIPOLAR, HardwareOp, Tensor
+from bnn2hw.ops import Fifo, Threshold
 from bnn2hw.ops.base.costs import block_rams, lutram_cost, ram_cost, rom_cost
-from bnn2hw.targets import families
-from tests.support import ROOT
+from bnn2hw.targets import devices, families
+from tests.support import ROOT, alone
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +55,56 @@ def test_luts_are_predicted_within_bounds(cost: ModuleType, family: str) -> None
 def test_the_report_says_how_far_the_models_are_off(cost: ModuleType) -> None:
     found = list(cost.results(cost.load()))
 
-    for family, said in estimate.LUT_ERRORS.items():
+    for family in families.known().values():
+        said = (family.calibration.lut_mean, family.calibration.lut_worst)
         new = {name for name, *_ in cost.unseen()}
         off = np.abs(
             [
                 r.error("lut")
                 for r in found
-                if r.family == family and r.name not in new and r.measured.lut >= cost.SIZEABLE
+                if r.family == family.name and r.name not in new and r.measured.lut >= cost.SIZEABLE
             ]
         )
         assert (off.mean(), off.max()) == pytest.approx(said, abs=0.005)
+
+
+def test_the_records_name_the_ops_that_were_compared_with_synthesis(cost: ModuleType) -> None:
+    found = {(r.family, r.kind) for r in cost.results(cost.load())}
+
+    for family in families.known().values():
+        assert set(family.calibration.ops) == {kind for name, kind in found if name == family.name}
+
+
+def streamed(op: HardwareOp, *x: Tensor) -> bnn2hw.Accelerator:
+    device = replace(devices.device("ecp5-25k"), family=UNCOMPARED)
+    return bnn2hw.Accelerator("small", alone(op, *x), device, {}, bnn2hw.Input())
+
+
+UNCOMPARED = replace(
+    families.family("ecp5"), calibration=replace(families.family("ecp5").calibration, ops=("fifo",))
+)
+
+
+def test_an_op_without_calibration_says_so() -> None:
+    """In the estimate and in the report, and not of ops that were compared."""
+    [op, x] = next(iter(Threshold.examples()))
+    mixed, compared = streamed(op, *x), streamed(Fifo(), Tensor((4,), BIPOLAR))
+
+    estimate = mixed.estimate()
+    assert list(estimate.uncalibrated) == ["threshold"]
+    assert 0 < estimate.uncalibrated["threshold"].lut <= estimate.cost.lut
+    assert re.search(
+        r"these ops were not compared with synthesis for ecp5: threshold \(\d+% of the LUTs\)", str(mixed)
+    )
+    assert compared.estimate().uncalibrated == {}
+    assert "were not compared" not in str(compared)
+
+
+def test_a_family_without_calibration_says_so_of_all_ops() -> None:
+    device = replace(devices.device("ecp5-25k"), family=replace(families.family("ecp5"), calibration=None))
+    graph = alone(Fifo(), Tensor((4,), BIPOLAR))
+
+    assert set(resources.uncalibrated(graph, device.family)) == {"fifo"}
 
 
 def test_block_rams_and_dsps_are_predicted_exactly(cost: ModuleType) -> None:

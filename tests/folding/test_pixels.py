@@ -12,7 +12,7 @@ import pytest
 import bnn2hw
 from bnn2hw.backends import BACKENDS
 from bnn2hw.errors import FoldingError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.folding import search
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import ParallelWindow, Pool, SlidingWindow, Source, Threshold, Xnor
@@ -139,7 +139,7 @@ def test_by_hand() -> None:
     folded = search.chosen(graph, device, by_hand={"conv": {"pixels": 3}})
 
     assert search.of(folded)["conv"] == {"pe": 4, "simd": 18, "pixels": 3}
-    assert estimate.interval(folded) == 4 * 18 // 3
+    assert cycles.interval(folded) == 4 * 18 // 3
     again = search.for_rate(graph, 1000, device, search.of(folded))
     assert search.of(again) == search.of(folded)
 

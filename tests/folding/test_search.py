@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect, insert
 from bnn2hw.errors import FoldingError
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import options, search, solver
 from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor
@@ -96,9 +96,9 @@ def all_foldings(graph: Graph, device: Device) -> list[Folded]:
             foldings.append([replace(node.op, lanes=d) for d in range(1, size + 1) if size % d == 0])
     for ops in itertools.product(*foldings):
         folded = graph.map_ops(dict(zip(names, ops, strict=True)))
-        cost = estimate.cost(insert.inserted(folded), device)
+        cost = resources.cost(insert.insert_fifos(folded), device)
         price = options.price(cost, device)
-        found.append(Folded(folded, ops[0].lanes, estimate.interval(folded), cost, price))
+        found.append(Folded(folded, ops[0].lanes, cycles.interval(folded), cost, price))
     return found
 
 
@@ -136,7 +136,7 @@ def check_against_all(seed: int) -> None:
 
         assert free.proved
         assert free.price == pytest.approx(best.price, rel=1e-9)
-        assert free.interval == estimate.interval(graph.map_ops(free.ops)) <= period
+        assert free.interval == cycles.interval(graph.map_ops(free.ops)) <= period
         other = quick[rng.integers(len(quick))].cost
         room = replace(other, lut=other.lut * rng.uniform(0.9, 1.1))
         within = tried.least(int(period), room)
@@ -174,7 +174,7 @@ def test_the_front_and_its_end_are_those_of_all_foldings(seed: int) -> None:
 
     assert [p.interval for p in front] == sorted(prices, reverse=True)
     assert [p.price for p in front] == pytest.approx([prices[p.interval] for p in front])
-    assert estimate.interval(search.for_device(graph, device)) == front[-1].interval
+    assert cycles.interval(search.for_device(graph, device)) == front[-1].interval
     thinned = [p.interval for p in search.pareto(graph, device, ratio=1.5)]
     assert set(thinned) <= set(prices)
     assert thinned[-1] == front[-1].interval
@@ -198,8 +198,8 @@ def test_a_rate_may_need_another_folding_than_the_cheapest() -> None:
     # The scarcer a block, the more it counts; the price stays that of the device.
     folded = search.for_rate(graph, 256, scarce)
 
-    assert estimate.interval(folded) <= 256
-    assert estimate.cost(insert.inserted(folded), scarce).bram <= scarce.bram
+    assert cycles.interval(folded) <= 256
+    assert resources.cost(insert.insert_fifos(folded), scarce).bram <= scarce.bram
 
 
 def test_folded_by_hand_beside_others() -> None:
@@ -208,7 +208,7 @@ def test_folded_by_hand_beside_others() -> None:
     folded = search.for_rate(graph, 100, devices.device("xc7z020"), {"fc0": {"pe": 2, "simd": 4}})
 
     assert search.of(folded)["fc0"] == {"pe": 2, "simd": 4}
-    assert estimate.interval(folded) == 784 * 64 // 8
+    assert cycles.interval(folded) == 784 * 64 // 8
     assert folded["fc1"].op.interval(*folded.inputs_of(folded["fc1"])) <= 100
 
 
@@ -216,7 +216,7 @@ def test_a_streamed_graph_says_its_folding_by_hand() -> None:
     graph, device = mlp(96, 24, 10), devices.device("xc7z020")
     folded = search.for_rate(graph, 30, device)
 
-    by_hand = search.of(insert.connect(folded))
+    by_hand = search.of(connect.connect(folded))
 
     assert search.of(search.for_rate(graph, 2000, device, by_hand)) == by_hand == search.of(folded)
 
@@ -247,7 +247,7 @@ def test_what_a_sum_is_at_least_with_each_entry_of_its_tables(seed: int) -> None
     scopes = [tuple(rng.permutation(5)[: rng.integers(1, 4)].tolist()) for _ in range(5)] + [
         (v,) for v in range(5)
     ]
-    tables = [solver.Table(s, rng.integers(0, 20, [sizes[v] for v in s]).astype(float)) for s in scopes]
+    tables = [solver.CostTable(s, rng.integers(0, 20, [sizes[v] for v in s]).astype(float)) for s in scopes]
     for table in tables[:5]:
         table.costs[rng.random(table.costs.shape) < 0.2] = np.inf
         table.costs[(0,) * len(table.of)] = 1.0  # one combination is there

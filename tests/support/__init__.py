@@ -13,7 +13,7 @@ from _pytest.mark import ParameterSet
 from bnn2hw import golden
 from bnn2hw.backends import verilog
 from bnn2hw.dataflow import converters
-from bnn2hw.estimate import estimate
+from bnn2hw.estimate import cycles
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold, Xnor
@@ -29,11 +29,11 @@ def alone(op: HardwareOp, *x: Tensor) -> Graph:
     taken, given = op.beats(*x)
     names = [f"x{i or ''}" for i in range(len(x))]
     nodes = [Node(name, Source(tensor, taken.whole.lanes)) for name, tensor in zip(names, x, strict=True)]
-    for converter in _converters(converters.between(taken.whole, taken, queued=False)):
+    for converter in _converters(converters.between(taken.whole, taken, fifo=False)):
         nodes.append(Node("x.ragged", converter, ("x",)))
         names = ["x.ragged"]
     nodes.append(Node("y", op, tuple(names)))
-    for converter in _converters(converters.outgoing(given, queued=False)):
+    for converter in _converters(converters.to_output(given, fifo=False)):
         nodes.append(Node("y.whole", converter, ("y",)))
     return Graph(tuple(nodes), (nodes[-1].name,))
 
@@ -46,7 +46,7 @@ def cycles_alone(op: HardwareOp, *x: Tensor) -> Cycles:
     """Those of an op, or where it stands between converters those of all."""
     graph = alone(op, *x)
     whole = graph.outputs == ("y",) and "x.ragged" not in graph.types
-    return op.cycles(*x) if whole else Cycles(op.interval(*x), estimate.latency(graph))
+    return op.cycles(*x) if whole else Cycles(op.interval(*x), cycles.latency(graph))
 
 
 def family_forms() -> list[ParameterSet]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bnn2hw.errors import UnsupportedError
-from bnn2hw.ir import Array, Graph, Node, View
+from bnn2hw.ir import Array, Graph, HardwareOp, Node
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import INTEGERS, Fidelity
 from bnn2hw.lower.hardware import borders, inputs, joins, matrices, shapes, windows
@@ -18,7 +18,7 @@ from bnn2hw.lower.outputs import Output, finish
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.requantize import pooled, strategies
-from bnn2hw.ops.source import Input, Source
+from bnn2hw.ops.source import Input
 
 HANDLER_FILES = (borders, inputs, joins, matrices, shapes, windows)
 
@@ -67,7 +67,7 @@ def to_hardware(
     for node in graph:
         edges[node.name] = _lower(lowering, node, [edges[i] for i in node.inputs])
     made = b.graph([finish(lowering.work, edges[name], output) for name in graph.outputs])
-    if not b.problems and all(isinstance(n.op, Source | View) for n in made):
+    if not b.problems and not any(isinstance(n.op, HardwareOp) for n in made):
         b.problem(
             b.layers[graph.outputs[0]], "nothing to compute", "models with layers that compute", "add one"
         )

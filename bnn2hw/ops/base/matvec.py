@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Ranges, Steps, Tensor
+from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Ranges, Steps, StreamOp, Tensor
 from bnn2hw.ops.base.channels import Meaning, signed_parts, uniform
 from bnn2hw.ops.base.costs import (
     adder,
@@ -50,6 +50,8 @@ class MatVec(Pixelwise):
         scale: real meaning of a weight of 1, for all neurons or for each.
         axes: trailing axes of the input that make a vector.
     """
+
+    knobs: ClassVar[tuple[str, ...]] = ("pe", "simd", "pixels")
 
     spare: ClassVar[int]
     """The code of weights in padding."""
@@ -166,6 +168,9 @@ class MatVec(Pixelwise):
     def counts_padding(self) -> bool:
         """Whether no weight keeps padding of the input from counting, so that its code must be 0."""
         raise NotImplementedError
+
+    def fuses(self, reader: StreamOp, *, same: bool) -> bool:
+        return reader.one_to_one and same  # the ready signal passes the reader and the unit
 
     def interval(self, *x: Tensor) -> int:
         return math.prod(self.outer(x[0])) * self.synapse_folds * self.neuron_folds // self.pixels

@@ -27,6 +27,8 @@ class Pixelwise(HardwareOp):
         pixels: vectors per beat; more than one only where each is whole, and where nothing is loadable.
     """
 
+    knobs: ClassVar[tuple[str, ...]] = ("pixels",)
+
     pixels: int = field(default=1, kw_only=True)
 
     @property
@@ -79,6 +81,9 @@ class Elementwise(Pixelwise):
         pe: channels per beat; the fewest for their number of beats.
         stages: registers from its input to its output.
     """
+
+    knobs: ClassVar[tuple[str, ...]] = ("pe", "pixels")
+    one_to_one: ClassVar[bool] = True
 
     axes: int
     pe: int

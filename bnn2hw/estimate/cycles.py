@@ -1,0 +1,105 @@
+"""Compute the interval and the latency of a streamed graph, exactly, before any tool runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnn2hw.errors import Bnn2hwError, MissingToolError
+from bnn2hw.estimate import stepper
+from bnn2hw.ir import Cycles, Graph, StreamOp, hardware_nodes
+from bnn2hw.ir.machine import Machine, first_output, machine
+from bnn2hw.ir.timing import Times
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Limits on stepping a network cycle by cycle to its first output, in ops times cycles.
+
+    Attributes:
+        exact: Beyond this number, the latency is a lower bound.
+        uncompiled: The same limit if there is no C++ compiler.
+        quick: Up to this number, Python is done before compiled code would have been loaded.
+    """
+
+    exact: int = 1_000_000_000
+    uncompiled: int = 10_000_000
+    quick: int = 100_000
+
+
+USUAL = Effort()
+
+
+def interval(graph: Graph) -> int:
+    """Return the cycles between frames: those of the slowest op, or the beats of the longest input frame."""
+    return max(n.op.interval(*graph.inputs_of(n)) for n in graph if isinstance(n.op, StreamOp))
+
+
+def latency(graph: Graph, effort: Effort = USUAL) -> int:
+    """Return the cycles from the first input beat to the first output beat of a streamed graph, from an empty pipeline.
+
+    The number is exact within the limits of `effort`. Beyond, it is a lower bound: it takes the FIFOs as endless, and
+    misses the few cycles that a stalled pipeline loses while it holds a bubble.
+
+    Args:
+        graph: Graph in streamed form.
+        effort: Limits on the work.
+
+    Raises:
+        Bnn2hwError: The design makes no output.
+        ToolError: The C++ compiler failed.
+    """
+    written: dict[str, Times] = {}
+    for node in graph:
+        if isinstance(node.op, StreamOp):
+            timing = node.op.timing(*graph.inputs_of(node))
+            written[node.name] = timing.asap(*(written[graph.wire(i)] for i in node.inputs)).written
+    last = graph.wire(graph.outputs[0])
+    if not graph[last].inputs:
+        return 0
+    bound = int(written[last][0])
+    steps, limit = bound * len(written), 4 * bound + 1000
+    del written  # large designs have millions of beats
+    if steps > effort.exact:
+        return bound
+    try:
+        exact = _compiled(graph, last, limit) if steps > effort.quick else _stepped(graph, last, limit)
+    except MissingToolError:
+        if steps > effort.uncompiled:
+            return bound
+        exact = _stepped(graph, last, limit)
+    if exact is None:
+        raise Bnn2hwError(f"the design makes no output within {limit} cycles; please report this")
+    return exact
+
+
+def cycles(graph: Graph) -> Cycles:
+    """Return the interval and the latency of a streamed graph."""
+    return Cycles(interval(graph), latency(graph))
+
+
+def machines(graph: Graph) -> tuple[dict[str, Machine], list[list[int]]]:
+    """Turn the ops of a streamed graph into machines that `ir.machine.run` steps.
+
+    Returns:
+        The machines by name, and for each one the numbers of the machines that it reads.
+    """
+    made = {n.name: machine(op.timing(*graph.inputs_of(n))) for n, op in hardware_nodes(graph)}
+    return made, _inputs(graph)
+
+
+def _stepped(graph: Graph, last: str, limit: int) -> int | None:
+    made, inputs = machines(graph)
+    return first_output(list(made.values()), inputs, list(made).index(last), limit)
+
+
+def _compiled(graph: Graph, last: str, limit: int) -> int | None:
+    timings = {n.name: op.timing(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)}
+    return stepper.first_output(list(timings.values()), _inputs(graph), list(timings).index(last), limit)
+
+
+def _inputs(graph: Graph) -> list[list[int]]:
+    """Number the machines that each machine reads; −1, −2, … are the inputs of the design."""
+    nodes = [n for n, _ in hardware_nodes(graph)]
+    number = {n.name: i for i, n in enumerate(nodes)}
+    number |= {n.name: -1 - i for i, n in enumerate(graph.sources)}
+    return [[number[graph.wire(i)] for i in n.inputs] for n in nodes]
