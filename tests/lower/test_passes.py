@@ -112,7 +112,7 @@ def test_the_pass_to_the_hardware_form(network: str) -> None:
     kinds = {edge: lowered.fidelity[lowered.graph[edge].layer].kind for edge in lowered.graph.types}
     assert all(d.different == 0 or kinds[d.edge] == "rounded" for d in found)
     assert all(d.share < 1e-3 for d in found)
-    assert len(found) > 3
+    assert len(found) >= 3
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -210,7 +210,7 @@ def test_deviation_sees_a_wrong_pass_over_the_hardware_form(
 
 def test_deviation_measures_views() -> None:
     """An edge that only gives a stream another meaning is compared too, although the design does not have it."""
-    model = net.chain((12,), net.dense(8), net.norm(name="norm"), layers.Dense(3))
+    model = net.chain((12,), net.dense(8), net.norm(scale=False), layers.Dense(3))
     accelerator = bnn2hw.compile(model, input=SIGNS, target="xc7z045")
     views = [n.name for n in accelerator.origin.lowered.graph if isinstance(n.op, View)]
 
