@@ -105,7 +105,7 @@ class Accelerator(CompiledModel):
         """Return the words that load this model's weights into a loadable design.
 
         Returns:
-            uint32 array of shape (words,), for `host.Device.load` or the design's port s_load.
+            uint32 array of shape (words,), for `SerialBoard.load_weights` or the design's port s_load.
 
         Raises:
             InputError: The accelerator was not compiled with `loadable`.
@@ -216,7 +216,7 @@ class Accelerator(CompiledModel):
         """Take the design to a bitstream with the open tools, or to an area where only vendors place and route.
 
         Args:
-            folder: takes netlist, logs, bitstream, usage.json and, for a board, link.json for `host.Device`.
+            folder: takes netlist, logs, bitstream, usage.json and, for a board, link.json for `SerialBoard`.
             board: a board, by name: the accelerator stands behind its serial line, and its clock must be reached.
             target: a device to measure without a board; the one planned for where neither is given.
             seeds: of the placement, or how many to try; the fastest is taken.
@@ -255,6 +255,7 @@ def load(folder: str | Path) -> Accelerator:
         input_specs=source.from_facts(facts["units"]),
         backend=facts["backend"],
         recipe=Recipe.of(facts["recipe"]) if "recipe" in facts else None,
+        options=facts.get("options", {}),
     )
 
 
@@ -322,6 +323,14 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         input_specs=integers.input_specs,
         backend=backend,
         recipe=recipe if loadable else None,
+        options=pipeline.options(
+            fps=fps,
+            output=output,
+            bits=bits,
+            loadable=loadable,
+            folding=folding,
+            calibrated=calibration is not None,
+        ),
         origin=integers,
     )
     if calibration is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -211,3 +211,20 @@ def _fits(graph: Graph, device: Device) -> bool:
 def _interval(graph: Graph) -> int:
     """Cycles per frame of the folded ops, without converters and FIFOs."""
     return cycles.interval(insert.remove_fifos(graph))
+
+
+def options(**given: object) -> dict[str, str]:
+    """Return the options of a compilation in words, for the headers of the sources.
+
+    Args:
+        **given: Values by name of the option. Those that are None or False are the default and left out.
+    """
+    return {name: _in_words(value) for name, value in given.items() if value not in (None, False)}
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} ({_in_words(value[key])})" for key in sorted(value))
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return "yes" if value is True else f"{value:g}" if isinstance(value, float) else str(value)
+    return ", ".join(sorted(map(str, value)))

@@ -30,7 +30,7 @@ FLOORS = tuple(
             {"deploy", "pipeline", "report"},
             {"artifacts", "reload"},
             {"accelerator"},
-            {""},
+            {"", "host"},
             {"cli"},
         ),
     )

@@ -45,6 +45,7 @@ def write(accelerator: CompiledModel, folder: Path) -> Path:
         "measured": [list(astuple(d)) for d in accelerator.measured.values()],
         "input": "; ".join(s.words for s in design.inputs),
         "output": "; ".join(s.words for s in design.outputs),
+        "options": dict(accelerator.options),
         "cycles": {
             "interval": cycles.interval,
             "latency": cycles.latency,
@@ -63,4 +64,4 @@ def _testbench(accelerator: CompiledModel) -> dict[str, str]:
     x = {
         s.name: rng.choice(s.tensor.ints.values(), (TESTBENCH_FRAMES, *s.tensor.shape)) for s in design.inputs
     }
-    return verilog.bench(graph, x, golden.outputs(graph, x), accelerator.estimate().cycles, design.top)
+    return verilog.bench(graph, x, golden.outputs(graph, x), accelerator.estimate().cycles, design)

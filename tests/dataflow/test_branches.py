@@ -244,7 +244,7 @@ def test_the_test_benches_of_several_inputs_and_outputs(tmp_path: Path) -> None:
     graph = side_by_side()
     frames = random_frames(graph, 3)
     rtl, hls = backends.render("verilog", graph), backends.render("hls", graph)
-    texts = verilog.bench(graph, frames, golden.outputs(graph, frames), cycles.cycles(graph), rtl.top)
+    texts = verilog.bench(graph, frames, golden.outputs(graph, frames), cycles.cycles(graph), rtl)
     for folder, files in (("rtl", rtl.files), ("tb", texts), ("hls", hls.files)):
         (tmp_path / folder).mkdir()
         for name, text in files.items():

@@ -57,7 +57,7 @@ def family_forms() -> list[ParameterSet]:
             portable = verilog.render(alone(op, *x))
             for family in (families.family("ecp5"), families.family("xilinx"), families.family("ice40")):
                 design = verilog.render(alone(op, *x), family=family)
-                if design.files != portable.files:
+                if design.code != portable.code:
                     found.append(pytest.param(op, x, design, id=f"{op.kind}-{i}-{family.name}"))
     return found
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
 import pytest
 
 from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
+from bnn2hw.backends.text import Header
 from bnn2hw.data_files import data_dir
 from bnn2hw.errors import ToolError
 from bnn2hw.synthesis import synthesize
@@ -19,8 +19,8 @@ from bnn2hw.targets import families
 
 TEMPLATES = data_dir("templates") / "verilog"
 PARAMETERS: dict[str, list[Mapping[str, int]]] = {
-    "triples": [{"COUNT": n} for n in (1, 2, 8, 9, 19)],
-    "adders": [
+    "popcount3": [{"COUNT": n} for n in (1, 2, 8, 9, 19)],
+    "adder_row": [
         {"COUNT": n, "BITS": b} for n, b in ((1, 1), (1, 2), (5, 2), (9, 3), (3, 7), (2, 11), (1, 17), (7, 4))
     ],
     "accumulator": [
@@ -43,8 +43,8 @@ def own(family: families.Family) -> set[str]:
     return {p.name.removesuffix(".sv.j2") for p in (TEMPLATES / family.name).glob("*.sv.j2")}
 
 
-def text(path: str) -> str:
-    return jinja2.Template((TEMPLATES / path).read_text()).render(loadable=False)
+def text(module: str, family: families.Family | None = None) -> str:
+    return verilog.module(module, Header(target=family))
 
 
 def proof(parameters: Mapping[str, int]) -> list[str]:
@@ -90,19 +90,19 @@ def prove(module: str, family: families.Family, forms: Mapping[str, str], folder
 @pytest.mark.parametrize("family", [families.family("ecp5"), families.family("xilinx")], ids=lambda f: f.name)
 @pytest.mark.parametrize("module", PARAMETERS)
 def test_both_forms_are_one_function(module: str, family: families.Family, tmp_path: Path) -> None:
-    forms = {"portable": text(f"{module}.sv.j2"), "own": text(f"{family.name}/{module}.sv.j2")}
+    forms = {"portable": text(module), "own": text(module, family)}
 
     prove(module, family, forms, tmp_path / "proof")
 
 
 def test_a_wrong_form_is_found(tmp_path: Path) -> None:
-    form = text("ecp5/triples.sv.j2").replace("6996", "6997")
+    form = text("popcount3", families.family("ecp5")).replace("6996", "6997")
 
     with pytest.raises(ToolError, match="proof did fail"):
         prove(
-            "triples",
+            "popcount3",
             families.family("ecp5"),
-            {"portable": text("triples.sv.j2"), "own": form},
+            {"portable": text("popcount3"), "own": form},
             tmp_path / "proof",
         )
 
@@ -110,4 +110,7 @@ def test_a_wrong_form_is_found(tmp_path: Path) -> None:
 def test_every_form_is_proved() -> None:
     for family in (families.family("ecp5"), families.family("xilinx")):
         assert own(family) == set(PARAMETERS)
-    assert {p.name for p in TEMPLATES.iterdir() if p.is_dir()} == {"cells", *verilog.CELLS}
+    assert {p.name for p in TEMPLATES.iterdir() if p.is_dir()} == {
+        "cells",
+        *(n for n, f in families.known().items() if f.cells),
+    }
