@@ -26,7 +26,7 @@ FLOORS = tuple(
             {"estimate", "golden", "importers"},
             {"lower"},
             {"backends", "dataflow", "deviation"},
-            {"compiled", "folding", "simulation", "synthesis"},
+            {"compiled", "folding", "native", "simulation", "synthesis"},
             {"deploy", "pipeline", "report"},
             {"artifacts", "reload"},
             {"accelerator"},
