@@ -23,12 +23,13 @@ from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.inputs import Data
-from bnn2hw.ir import Array, Graph
-from bnn2hw.lower.hardware import Lowered
+from bnn2hw.ir import Array
+from bnn2hw.lower.calibration import first_batch
 from bnn2hw.lower.outputs import Output, best_of
 from bnn2hw.lower.recipe import Loadable
 from bnn2hw.ops import source
 from bnn2hw.ops.source import Units
+from bnn2hw.pipeline import Layout, LoweredModel
 from bnn2hw.progress import Progress, silent
 from bnn2hw.report import text
 from bnn2hw.simulation import hls_csim
@@ -43,11 +44,10 @@ class Accelerator(CompiledModel):
     """A compiled model and what can be done with it.
 
     Attributes:
-        origin: The real graph and its relation to the hardware graph, if the model was just compiled. A loaded
-            accelerator has none.
+        origin: The model as it was read and in hardware form, if it was just compiled. A loaded accelerator has none.
     """
 
-    origin: tuple[Graph, Lowered] | None = field(default=None, repr=False, kw_only=True)
+    origin: LoweredModel | None = field(default=None, repr=False, kw_only=True)
 
     @property
     def units(self) -> Units:
@@ -190,7 +190,9 @@ class Accelerator(CompiledModel):
             UnsupportedError: a model whose hardware is another: by layer, why, and the way out.
         """
         weights = reloading.weights(self, model, progress)
-        other = replace(self, measured={}, **weights)
+        other = replace(
+            self, graph=weights.graph, fidelity=weights.fidelity, origin=weights.origin, measured={}
+        )
         reloading.compare(self.design, other.design)
         return other
 
@@ -247,8 +249,9 @@ class Accelerator(CompiledModel):
         """
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
-        graph, lowered = self.origin
-        return deviation.measure(graph, lowered, golden.check(lowered.graph, self.integers(x)))
+        lowered = self.origin.lowered
+        arrays = golden.check(self.graph, self.integers(x))
+        return deviation.measure(self.origin.real, lowered.graph, self.graph, lowered.matches, arrays)
 
     def write(self, folder: str | Path) -> Path:
         """Write sources, weights, test bench, graph, report and manifest into a folder.
@@ -307,7 +310,7 @@ def load(folder: str | Path) -> Accelerator:
         graph=graph,
         device=devices.device(manifest.device),
         fidelity=manifest.fidelity,
-        measured={d.layer: d for d in manifest.measured},
+        measured={d.edge: d for d in manifest.measured},
         input_specs=manifest.input_specs,
         backend=manifest.backend,
         recipe=manifest.recipe,
@@ -367,7 +370,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     integers = pipeline.lower(imported, input, recipe, calibration)
     lowered = integers.lowered
     reloading.check(lowered.graph, recipe)
-    graph = pipeline.laid_out(lowered.graph, device, fps, folding, progress)
+    graph = pipeline.lay_out(Layout(lowered.graph, device, fps, folding, progress=progress))
     excess = resources.utilization(graph, device).excess
     if excess:
         warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
@@ -376,7 +379,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         graph=graph,
         device=device,
         fidelity=lowered.fidelity,
-        input_specs=integers.units,
+        input_specs=integers.input_specs,
         backend=backend,
         recipe=recipe if loadable else None,
         options=pipeline.options(
@@ -387,10 +390,10 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             folding=folding,
             calibrated=calibration is not None,
         ),
-        origin=(integers.real, lowered),
+        origin=integers,
     )
     if calibration is None:
         return made
     progress("measuring the deviation from Keras")
-    deviations = made.deviation(pipeline.shown(calibration, made.input.shape))
-    return replace(made, measured={d.layer: d for d in deviations})
+    deviations = made.deviation(first_batch(calibration, made.input.shape))
+    return replace(made, measured={d.edge: d for d in deviations})

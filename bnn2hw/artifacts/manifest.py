@@ -9,7 +9,7 @@ from typing import Any
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.deviation import Deviation
 from bnn2hw.ir import Cycles
-from bnn2hw.lower.builder import Fidelity
+from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops import source
 from bnn2hw.ops.source import Units
