@@ -14,7 +14,7 @@ from bnn2hw.errors import Bnn2hwError
 from bnn2hw.estimate import estimate as estimating
 from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.ir import Graph, Node, Tensor
-from bnn2hw.lower.builder import Fidelity
+from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.source import Units
 from bnn2hw.targets.devices import Device
