@@ -23,10 +23,9 @@ from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Graph
-from bnn2hw.lower.builder import Fidelity
 from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.outputs import Output, best_of
-from bnn2hw.lower.recipe import Loadable, Recipe
+from bnn2hw.lower.recipe import Loadable
 from bnn2hw.ops import source
 from bnn2hw.ops.source import Units
 from bnn2hw.progress import Progress, silent
@@ -242,17 +241,17 @@ def load(folder: str | Path) -> Accelerator:
     Raises:
         InputError: the folder is not ours, or has changed.
     """
-    graph, facts = build_folder.read(Path(folder))
+    graph, manifest = build_folder.read(Path(folder))
     return Accelerator(
-        name=facts["name"],
+        name=manifest.name,
         graph=graph,
-        device=devices.device(facts["device"]),
-        fidelity={layer: Fidelity(*f) for layer, f in facts["fidelity"].items()},
-        measured={d[0]: Deviation(*d) for d in facts["measured"]},
-        input_specs=source.from_facts(facts["units"]),
-        backend=facts["backend"],
-        recipe=Recipe.of(facts["recipe"]) if "recipe" in facts else None,
-        options=facts.get("options", {}),
+        device=devices.device(manifest.device),
+        fidelity=manifest.fidelity,
+        measured={d.layer: d for d in manifest.measured},
+        input_specs=manifest.input_specs,
+        backend=manifest.backend,
+        recipe=manifest.recipe,
+        options=manifest.options,
     )
 
 

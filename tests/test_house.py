@@ -25,7 +25,7 @@ FLOORS = tuple(
             {"ops"},
             {"estimate", "golden", "importers", "lower"},
             {"backends", "dataflow", "deviation"},
-            {"compiled", "folding", "simulation", "synthesis"},
+            {"compiled", "folding", "native", "simulation", "synthesis"},
             {"deploy", "pipeline", "report"},
             {"artifacts", "reload"},
             {"accelerator"},
