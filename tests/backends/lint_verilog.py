@@ -14,9 +14,10 @@ from pathlib import Path
 from pyslang.driver import Driver
 
 from bnn2hw import backends
+from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ops import HARDWARE_OPS
-from tests.support import alone, family_forms
+from tests.support import alone, ops
 
 OFF = {
     "useless-cast": "the width of a cast is a parameter, and may equal the width of its operand",
@@ -35,9 +36,9 @@ def designs() -> Iterator[tuple[str, Design]]:
     for kind in HARDWARE_OPS:
         for number, (op, x) in enumerate(kind.examples()):
             yield f"{op.kind}-{number}", backends.render("verilog", alone(op, *x))
-    for parameters in family_forms():
-        _, _, design = parameters.values
-        yield str(parameters.id), design
+    for parameters in ops.family_forms():
+        op, x, family = parameters.values
+        yield str(parameters.id), verilog.render(alone(op, *x), family=family)
 
 
 def clean(design: Design, folder: Path) -> bool:
