@@ -10,7 +10,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.base.costs import comparison, divisors, state_bits
+from bnn2hw.ops.base.costs import comparison, state_bits
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.targets.families import Family
 
 

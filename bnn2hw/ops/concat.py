@@ -11,7 +11,8 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import uniform
-from bnn2hw.ops.base.costs import adder, divisors, state_bits
+from bnn2hw.ops.base.costs import adder, state_bits
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.ops.base.join import by_channel, coded, same_places, spanning, zero
 from bnn2hw.targets.families import Family
 

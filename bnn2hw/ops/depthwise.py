@@ -19,14 +19,8 @@ from bnn2hw.ops.base.channels import (
     signed_parts,
     uniform,
 )
-from bnn2hw.ops.base.costs import (
-    adder,
-    divisors,
-    dsps,
-    lutram_cost,
-    state_bits,
-    store_cost,
-)
+from bnn2hw.ops.base.costs import adder, dsps, lutram_cost, state_bits, store_cost
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.targets.families import Family
 
 

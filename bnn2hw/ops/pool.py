@@ -10,7 +10,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Param, Ranges, Steps, Tensor
-from bnn2hw.ops.base.costs import comparison, divisors, load_cost, lutram_cost, rom_luts, state_bits
+from bnn2hw.ops.base.costs import comparison, load_cost, lutram_cost, rom_luts, state_bits
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.targets.families import Family
 
 

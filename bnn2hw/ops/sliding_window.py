@@ -10,7 +10,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Ranges, Steps, StreamOp, Tensor
-from bnn2hw.ops.base.costs import divisors, ram_cost, state_bits
+from bnn2hw.ops.base.costs import ram_cost, state_bits
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.targets.families import Family
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from bnn2hw.errors import InputError
 from bnn2hw.ir import BIPOLAR, Array, Beats, Ints, StreamOp, Supply, Tensor
 from bnn2hw.ops.base.channels import Meaning, uniform
-from bnn2hw.ops.base.costs import divisors
+from bnn2hw.ops.base.folds import divisors
 
 
 @dataclass(frozen=True, eq=False)
