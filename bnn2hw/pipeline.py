@@ -25,7 +25,7 @@ from bnn2hw.lower.builder import Precision
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
 from bnn2hw.lower.recipe import Loadable, Recipe
-from bnn2hw.ops.source import Input, Units
+from bnn2hw.ops.source import Input, InputSpecs
 from bnn2hw.progress import Progress
 from bnn2hw.targets.devices import Device
 
@@ -50,7 +50,7 @@ class LoweredModel:
 
     real: Graph
     lowered: Lowered
-    units: Units
+    units: InputSpecs
 
 
 def read(model: Any) -> Imported:
@@ -91,7 +91,7 @@ def recipe(
 
 
 def lower(
-    imported: Imported, given: Units | None, how: Recipe, calibration: Batch | None = None
+    imported: Imported, given: InputSpecs | None, how: Recipe, calibration: Batch | None = None
 ) -> LoweredModel:
     """The hardware form of a model.
 
@@ -114,7 +114,7 @@ def lower(
     )
 
 
-def _wires(imported: Imported, given: Units | None) -> tuple[dict[str, Input], Units]:
+def _wires(imported: Imported, given: InputSpecs | None) -> tuple[dict[str, Input], InputSpecs]:
     """What arrives at each input as its layers see it, and as users see it."""
     sources = [n.name for n in imported.graph.sources]
     if isinstance(given, Mapping) and not set(given) <= set(sources):

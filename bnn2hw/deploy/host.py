@@ -260,7 +260,7 @@ class Device:
     @property
     def units(self) -> Input:
         """The model's own input unit."""
-        return source.unit(source.from_facts(self.link["units"]), self.input.name)
+        return source.input_spec(source.from_facts(self.link["units"]), self.input.name)
 
     # ---- the line
 

@@ -33,7 +33,7 @@ def gridded(low: float, high: float, bits: int) -> tuple[float, Ints]:
 
 def worded(op: Interpolation | Table) -> str:
     """What stands for a curve, in words."""
-    what = f"{op.stretches} lines" if isinstance(op, Interpolation) else "a table"
+    what = f"{op.segments} lines" if isinstance(op, Interpolation) else "a table"
     return f"{what} of {op.domain.bits} bits in"
 
 

@@ -1,4 +1,4 @@
-"""A binary matrix-vector unit whose weights are logic: all neurons of a vector in every cycle, thresholds included."""
+"""Unrolled binary layer: weights are wiring, so all neurons of a vector are computed in every cycle."""
 
 from __future__ import annotations
 
@@ -19,25 +19,35 @@ from bnn2hw.ops.xnor import Xnor
 from bnn2hw.targets.families import Family
 
 GROUP = 64
-"""Nodes that share the signal by which they move; the template says the same."""
+"""Nodes that share an enable signal; unrolled.sv.j2 has the same number."""
 
 
 @dataclass(frozen=True)
 class Wire:
-    """A number in some stage: a node, or an input where `lane` is not negative, `late` registers behind it.
+    """A number after some registers: the value of a node, or an input.
 
-    `slot` is the input's place among those that are kept for later.
+    Attributes:
+        node: Number of the node; -1 for an input.
+        delay: Registers between the node or input and the reader.
+        lane: Number of the input; -1 for a node.
+        slot: Position of the input among those that are kept for later stages; -1 if it is not.
     """
 
     node: int
-    late: int
+    delay: int
     lane: int = -1
     slot: int = -1
 
 
 @dataclass(frozen=True)
 class Table:
-    """How many of some inputs are 1, or 0 where `inverted`, as `bits` bits."""
+    """A popcount of a few inputs, as a table.
+
+    Attributes:
+        node: Number of the node.
+        bits: Bits of the count.
+        lanes: Inputs, each with True if it counts when it is 0.
+    """
 
     node: int
     bits: int
@@ -46,7 +56,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Adder:
-    """left + right, inverted first where `minus`, + the carry, inverted where `inverted`; each with its bits."""
+    """A sum of two numbers and a carry bit.
+
+    Attributes:
+        node: Number of the node.
+        bits: Bits of the sum.
+        left: First operand.
+        left_bits: Bits of the first operand.
+        right: Second operand.
+        right_bits: Bits of the second operand.
+        minus: True if the bits of the second operand are inverted.
+        carry: Input that is added as carry; None if there is none.
+        inverted: True if the carry counts when it is 0.
+    """
 
     node: int
     bits: int
@@ -61,9 +83,16 @@ class Adder:
 
 @dataclass(frozen=True)
 class Neuron:
-    """What a neuron gives out: whether its number reaches a limit, or does not; or sign · number + offset as a code.
+    """The output of a neuron: a comparison with a limit, a code, or a constant.
 
-    Without a number it always gives out `decided`.
+    Attributes:
+        number: Number that is compared or converted; None if the output is always `decided`.
+        bits: Bits of the number.
+        limit: Limit of the comparison: the output is 1 if the number is at least the limit.
+        falls: True if the comparison is inverted.
+        decided: Output of a neuron without a number.
+        sign: Sign in the code, which is sign · number + offset.
+        offset: Offset in the code.
     """
 
     number: Wire | None
@@ -77,20 +106,20 @@ class Neuron:
 
 @dataclass(frozen=True)
 class Logic:
-    """All that the templates print for one unrolled matrix.
+    """The logic of an unrolled matrix, as the templates print it.
 
     Attributes:
-        inputs: of a vector.
-        out_bits: of one neuron.
-        compares: whether neurons compare.
-        stages: registers from the input to the output.
-        nodes: of the program, read or not.
-        kept: inputs that later stages read, those first that are read last.
-        held: how many of them each stage holds, from the first register on.
-        tables: in the order of their nodes.
-        adders: likewise.
-        late: nodes with their bits, and registers behind them.
-        neurons: in their order.
+        inputs: Inputs of a vector.
+        out_bits: Bits of the output of a neuron.
+        compares: True if neurons compare their number with a limit.
+        stages: Registers from the input to the output.
+        nodes: Nodes of the program, including those that are not read.
+        kept: Inputs that later stages read; those that are read last come first.
+        held: Number of kept inputs after each register, from the first register on.
+        tables: Popcounts, in the order of their nodes.
+        adders: Sums, in the order of their nodes.
+        delayed: Registers behind nodes: node, bits, and position of the register behind the node.
+        neurons: Outputs, in the order of the neurons.
     """
 
     inputs: int
@@ -102,25 +131,26 @@ class Logic:
     held: tuple[int, ...]
     tables: tuple[Table, ...]
     adders: tuple[Adder, ...]
-    late: tuple[tuple[int, int, int], ...]
+    delayed: tuple[tuple[int, int, int], ...]
     neurons: tuple[Neuron, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Unrolled(Pixelwise):
-    """±1 inputs times constant ±1 weights, all in one cycle; then a threshold for each neuron, where there are such.
+    """Multiply ±1 inputs with constant ±1 weights, a vector per cycle; optionally compare with thresholds.
 
-    The output is the dot product, coded as in `Xnor`; with thresholds +1 where the dot product reaches them and −1
-    elsewhere, in the neurons that fall the other way round.
+    Without thresholds the output is the dot product, coded as in `Xnor`. With thresholds the output of a
+    rising neuron is +1 if its dot product is at least the threshold, else -1. A falling neuron has the
+    opposite sign.
 
     Attributes:
-        weights: ±1, shape (MW, MH).
-        nodes: the program that computes the sums (see `Sums.encode`).
-        outputs: for each neuron its node and the sign of it, shape (MH, 2).
-        thresholds: integers of shape (MH,), or None.
-        falls: booleans of shape (MH,), where the output is −1 from the threshold on; None where it never is.
-        scale: real meaning of a weight of 1, for all neurons or for each.
-        axes: trailing axes of the input that make a vector.
+        weights: ±1, of shape (MW, MH).
+        nodes: Program that computes the sums (see `Sums.encode`).
+        outputs: For each neuron its node and the sign of that node; integers of shape (MH, 2).
+        thresholds: Integers of shape (MH,); None for dot products.
+        falls: Booleans of shape (MH,), true where the output falls; None if no neuron falls.
+        scale: Real value of a weight of 1: one number for all neurons, or one for each.
+        axes: Trailing axes of the input that form a vector.
     """
 
     kind: ClassVar[str] = "unrolled"
@@ -137,36 +167,43 @@ class Unrolled(Pixelwise):
     def of(
         cls, unit: Xnor, thresholds: Array | None = None, falls: Array | None = None, table: int = 6
     ) -> Self:
-        """What does the same as a folded unit, and a threshold behind it, with tables of at most so many inputs."""
+        """Unroll a folded unit and the threshold that reads it.
+
+        Args:
+            unit: Folded unit.
+            thresholds: Integers of shape (MH,); None for dot products.
+            falls: Booleans of shape (MH,), true where the output falls; None if no neuron falls.
+            table: Inputs of the largest popcount table.
+        """
         sums, found = share(unit.weights, table)
         outputs = np.array([(v.node, v.sign) for v in found])
         return cls(unit.weights, sums.encode(), outputs, thresholds, falls, unit.scale, unit.axes)
 
     @cached_property
     def folded(self) -> Xnor:
-        """The folded unit that does the same, but for the thresholds."""
+        """The folded unit with the same weights, without thresholds."""
         mw, mh = self.weights.shape
         return Xnor(self.weights, self.scale, self.axes, pe=mh, simd=mw)
 
     @cached_property
     def sums(self) -> Sums:
-        """The program, proved to compute these very weights.
+        """The program, after a check that it computes exactly these weights.
 
         Raises:
-            ValueError: it computes others.
+            ValueError: It computes other sums.
         """
         made = Sums.decode(self.nodes)
         if self.outputs.shape != (self.folded.mh, 2):
-            raise ValueError(f"{len(self.outputs)} sums do not fit {self.folded.mh} neurons")
+            raise ValueError(f"has outputs of shape {self.outputs.shape}, expected ({self.folded.mh}, 2)")
         factors, _ = made.meaning(self.folded.mw)
         node, sign = self.outputs.T
         if not np.array_equal(factors[node].T * sign, self.weights):
-            raise ValueError("the sums are not those of the weights")
+            raise ValueError("has a program that computes other sums than its weights")
         return made
 
     def infer(self, *x: Tensor) -> Tensor:
         if x[0].ints != BIPOLAR:
-            raise ValueError(f"takes ±1, not {x[0].ints}")
+            raise ValueError(f"needs inputs of ±1, not {x[0].ints}")
         dot = self.folded.infer(*x)
         self.check_pixels(*x)
         _ = self.sums
@@ -174,9 +211,9 @@ class Unrolled(Pixelwise):
             return dot
         ints, neurons = dot.ints, (self.folded.mh,)
         if self.thresholds.shape != neurons or (self.falls is not None and self.falls.shape != neurons):
-            raise ValueError(f"{self.folded.mh} neurons need as many thresholds, and directions")
+            raise ValueError(f"needs {self.folded.mh} thresholds, and as many directions or none")
         if not Ints(ints.lo, ints.hi + ints.step, ints.step).contains(self.thresholds):
-            raise ValueError(f"thresholds must lie on {ints} or one step above")
+            raise ValueError(f"thresholds must be dot products, {ints}, or one step above")
         return Tensor(dot.shape, BIPOLAR)
 
     def golden(self, *x: Array) -> Array:
@@ -212,7 +249,7 @@ class Unrolled(Pixelwise):
 
     @cached_property
     def logic(self) -> Logic:
-        """What the templates print."""
+        """The logic that the templates print."""
         dot = Ints(-self.folded.mw, self.folded.mw, 2)
         return _Layout(self).logic(dot if self.thresholds is None else BIPOLAR)
 
@@ -222,9 +259,9 @@ class Unrolled(Pixelwise):
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         logic, sums = self.logic, self.sums
         registers = sum(sums.width(n) for n, made in enumerate(sums.nodes) if sums.stages[n])
-        ff = registers + sum(logic.held) + sum(bits for _, bits, _ in logic.late)
+        ff = registers + sum(logic.held) + sum(bits for _, bits, _ in logic.delayed)
         ff += logic.stages + len(logic.neurons) * logic.out_bits
-        split = (1, 1, 1, 1, 1, 2, 4)  # small LUTs that a table of so many inputs takes for a bit
+        split = (1, 1, 1, 1, 1, 2, 4)  # LUTs with 4 inputs per bit of a table, by its inputs
         small = family.lut_inputs == 4
         lut = float(sum(t.bits * (split[len(t.lanes)] if small else 1) for t in logic.tables))
         for a in logic.adders:
@@ -242,7 +279,7 @@ class Unrolled(Pixelwise):
         known = {name: getattr(self, name) for name in ("folded", "sums", "stages", "logic")}
         one = replace(self, pixels=1)
         for made in (one, *one.side_by_side(*x)):
-            vars(made).update(known)  # which pixels leave as it is, and which takes long to find
+            vars(made).update(known)  # independent of `pixels`, and slow to find
             yield made
 
     @classmethod
@@ -269,17 +306,21 @@ class Unrolled(Pixelwise):
 
 
 class _Layout:
-    """The program of an op with a register behind every node, and what must wait for what."""
+    """Layout of a program with a register behind every node, and delays where a stage reads later."""
 
     def __init__(self, op: Unrolled) -> None:
         self._op, self._sums = op, op.sums
         self._last = op.stages - 1
-        self._late: dict[int, int] = {}  # by node, the most registers that anything reads it behind
+        self._delays: dict[int, int] = {}  # by node, the largest delay of a reader
         self._lanes: dict[int, int] = {}  # by input, the last stage that reads it
-        self._slots: dict[int, int] = {}  # by input, its place among those that are kept
+        self._slots: dict[int, int] = {}  # by input, its position among those that are kept
 
     def logic(self, out: Ints) -> Logic:
-        """All of it, for an output of that type."""
+        """Return the whole logic.
+
+        Args:
+            out: Integers of the output.
+        """
         op, sums, last = self._op, self._sums, self._last
         decided = [self._decided(n) for n in range(op.folded.mh)]
         outputs = [int(n) for n, d in zip(op.outputs[:, 0], decided, strict=True) if d is None]
@@ -310,16 +351,16 @@ class _Layout:
                 if isinstance(made := sums.nodes[n], Count) and len(made.lanes) > 1
             ),
             adders=tuple(self._adder(n, made) for n, made in adders),
-            late=tuple(
-                (n, sums.width(n), late)
-                for n, most in sorted(self._late.items())
-                for late in range(1, most + 1)
+            delayed=tuple(
+                (n, sums.width(n), delay)
+                for n, most in sorted(self._delays.items())
+                for delay in range(1, most + 1)
             ),
             neurons=tuple(self._neuron(n, decided[n], out.bits) for n in range(op.folded.mh)),
         )
 
     def _single(self, node: int) -> int | None:
-        """The input that a node is, where it is one."""
+        """Return the input if a node is a single input, else None."""
         made = self._sums.nodes[node]
         return made.lanes[0] if isinstance(made, Count) and len(made.lanes) == 1 else None
 
@@ -328,7 +369,7 @@ class _Layout:
         if lane is not None:
             self._lanes[lane] = max(self._lanes.get(lane, 0), stage)
         elif stage > self._sums.stages[node]:
-            self._late[node] = max(self._late.get(node, 0), stage - self._sums.stages[node])
+            self._delays[node] = max(self._delays.get(node, 0), stage - self._sums.stages[node])
 
     def _lane(self, lane: int, stage: int) -> Wire:
         return Wire(-1, stage, lane, self._slots.get(lane, -1))
@@ -352,23 +393,25 @@ class _Layout:
         )
 
     def _limit(self, neuron: int) -> int:
-        """What a neuron's node must reach for the dot product to reach its threshold; not to, where it is subtracted.
+        """Return the limit of a neuron's node that corresponds to its threshold.
 
-        The dot product of signs is 2 · Σ weight · bit − Σ weight, and that sum is sign · (node − constant).
+        The dot product is 2 · (sum of weight · bit) - (sum of weight), and that first sum is
+        sign · (node - constant). With a negative sign, the dot product reaches its threshold if the
+        node is below the limit.
         """
         op, (node, sign) = self._op, self._op.outputs[neuron].tolist()
         if op.thresholds is None:
-            raise ValueError("there are no thresholds")
-        reach = (int(op.thresholds[neuron]) + int(op.weights[:, neuron].sum())) // 2
+            raise ValueError("has no thresholds to compare with")
+        least = (int(op.thresholds[neuron]) + int(op.weights[:, neuron].sum())) // 2
         constant = self._sums.constant(node)
-        return constant + reach if sign > 0 else constant - reach + 1
+        return constant + least if sign > 0 else constant - least + 1
 
     def _falls(self, neuron: int) -> bool:
         falls = self._op.falls is not None and bool(self._op.falls[neuron])
         return falls ^ bool(self._op.outputs[neuron, 1] < 0)
 
     def _decided(self, neuron: int) -> bool | None:
-        """What a neuron always gives out, where its threshold lies outside of what its node can be."""
+        """Return the constant output of a neuron whose threshold is outside of the node's range, else None."""
         if self._op.thresholds is None:
             return None
         limit, falls = self._limit(neuron), self._falls(neuron)

@@ -70,7 +70,7 @@ def test_a_program_of_other_weights_is_refused() -> None:
     op = Unrolled.of(Xnor(signs(10, 4)))
     other = Unrolled(signs(10, 4, seed=1), op.nodes, op.outputs)
 
-    with pytest.raises(ValueError, match="the sums are not those of the weights"):
+    with pytest.raises(ValueError, match="a program that computes other sums than its weights"):
         other.infer(Tensor((10,), BIPOLAR))
 
 
