@@ -1,4 +1,4 @@
-"""Affine map in fixed point: multiply, add and shift per channel, where a table would be too large."""
+"""Affine map in fixed point: multiply, add and shift per channel. It replaces large tables."""
 
 from __future__ import annotations
 
@@ -63,11 +63,12 @@ class Affine(Elementwise):
 
     y = clamp((slopes[c, k] · (x >> drop) + biases[c, k]) >> shift),  k = #{j : x >= cuts[c, j]}
 
-    Shifts round down. To round to the nearest integer, add 2^shift / 2 to the biases. With one segment
-    the function is a plain affine map.
+    Shifts round down. To round to the nearest integer, add 2^shift / 2 to the biases. With one
+    segment the function is a plain affine map.
 
     Attributes:
-        slopes: Integers of shape (channels, segments); of shape (1, segments) if all channels share them.
+        slopes: Integers of shape (channels, segments); of shape (1, segments) if all channels share
+            them.
         biases: Integers of the same shape.
         cuts: Integers of shape (channels or 1, segments - 1), ascending in each row.
         shift: Bits dropped from the sum.
@@ -76,8 +77,8 @@ class Affine(Elementwise):
         offset: Real value of an output of 0, of the same form.
         axes: Trailing axes of the input that count channels.
         pe: Channels computed in parallel (lanes of the stream).
-        drop: Low bits of the input that are dropped before the multiplication; 0 unless the input's step
-            is 1.
+        drop: Low bits of the input that are dropped before the multiplication; 0 unless the input's
+            step is 1.
     """
 
     kind: ClassVar[str] = "affine"
@@ -161,7 +162,8 @@ class Affine(Elementwise):
             self.biases.astype(object),
         )  # Python integers cannot overflow
         slopes, biases = slopes * ints.step, biases + slopes * start
-        # The first code that reaches a cut: cuts below the range are always reached, those above it never.
+        # The first code that reaches a cut: cuts below the range are always reached, those above it
+        # never.
         cuts = np.clip(-((start - self.cuts.astype(np.int64)) // ints.step), first, last + 1)
         outer = np.full((self.rows, 1), first), np.full((self.rows, 1), last + 1)
         bounds = np.concatenate([outer[0], cuts, outer[1]], axis=1).astype(object)
@@ -240,7 +242,8 @@ class Affine(Elementwise):
             sums += Cost(lut=inputs * slope if inputs > 1 else slope / 2)
         elif absorbs:
             sums = Cost(lut=adder(family, total), ff=kept) if inputs == 1 else Cost()
-        # Without a ROM, constant cuts halve the comparators, and bits that all segments share need no logic.
+        # Without a ROM, constant cuts halve the comparators, and bits that all segments share need
+        # no logic.
         varying = (0.0 if self.segments == 1 else 0.6) if fixed else 1.0
         compare = (
             family.coefficient("affine.constant_comparison", 1.0, 0.5) * width
@@ -262,7 +265,8 @@ class Affine(Elementwise):
             ff=width * (not (absorbs and self.segments == 1 and inputs > 1)) + min(self.type.bits, kept),
             dsp=blocks,
         )
-        # Registers of the constants that were selected for a lane, and of the addend one stage later.
+        # Registers of the constants that were selected for a lane, and of the addend one stage
+        # later.
         chosen = [bias] if absorbs else [slope + bias, bias]
         columns = (self.pe * bits for bits in chosen)
         held = Cost(ff=sum(varying * bits if fixed else distinct(self.folds, bits) for bits in columns))
@@ -289,7 +293,7 @@ class Affine(Elementwise):
         yield cls(*constants(3, 8), 0, Ints(-9, 90000), real, real[::-1]), (Tensor((3, 3), Ints(-70, 50)),)
         ones = np.ones((1, 1), np.int64)
         yield cls(ones, 0 * ones, ones[:, :0], 20, Ints(-1, 1)), (Tensor((2, 2), Ints(-7, 7)),)
-        # Terms and inputs that are wider than their sums; products and sums of all that 64 bits hold.
+        # Terms and inputs wider than their sums; products and sums of nearly 64 bits.
         steep, far = np.array([[0, 300, 0]]), np.array([[-50, -300 * 4000, 50]])
         yield cls(steep, far, np.array([[4000, 4001]]), 1, byte), (Tensor((2, 3), Ints(-5000, 5000)),)
         coarse = (Tensor((2, 4), Ints(-(2**14), 2**14)), Tensor((3,), Ints(0, 2**16)))

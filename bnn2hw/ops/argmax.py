@@ -17,7 +17,7 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class Argmax(HardwareOp):
-    """Return the index of the largest value along the last `axes` axes: the first one, as numpy.argmax.
+    """Return the first index of the largest value along the last `axes` axes, as numpy.argmax.
 
     Attributes:
         axes: Trailing axes over which values are compared.

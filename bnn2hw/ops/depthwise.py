@@ -1,4 +1,4 @@
-"""Depthwise unit: a weighted sum over a window for each channel; average pooling if all weights are 1."""
+"""Depthwise unit: a weighted sum over a window per channel, average pooling included."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class Depthwise(HardwareOp):
-    """Sum the weighted values of each channel over a window: y[c] = sum over p of weights[p, c] · x[p, c].
+    """Sum the weighted values of each channel over a window.
+
+    y[c] = sum over positions p of weights[p, c] · x[p, c]
 
     A window spans the last `axes` axes of the input (positions × channels). As in `Mac`, the unit
-    multiplies wire codes if the step of the input is larger than 1. Scale and offset of the output follow
-    from those of the input, which may differ between channels.
+    multiplies wire codes if the step of the input is larger than 1. Scale and offset of the output
+    follow from those of the input, which may differ between channels.
 
     Attributes:
         weights: Integers of shape (positions, channels).
@@ -38,8 +40,8 @@ class Depthwise(HardwareOp):
         axes: Trailing axes of the input that form a window.
         domain: Integers of the input; may be None if their step is 1.
         lanes: Channels per beat; must divide the number of channels.
-        loadable: True if weights can be written at run time. Then the type of the output holds for all
-            weights.
+        loadable: True if weights can be written at run time. Then the type of the output holds for
+            all weights.
     """
 
     kind: ClassVar[str] = "depthwise"

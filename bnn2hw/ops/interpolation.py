@@ -28,8 +28,8 @@ class Interpolation(Elementwise):
     The shift rounds down. To round to the nearest integer, add 2^FINE / 2 to the bases.
 
     Attributes:
-        bases: Height of each line at the start of its segment, in steps of 2^-FINE: integers of shape
-            (segments,).
+        bases: Height of each line at the start of its segment, in steps of 2^-FINE: integers of
+            shape (segments,).
         slopes: Rise of each line per input step, in steps of 2^-(low + FINE): integers of shape
             (segments,).
         low: Bits of the input within a segment; at least 1.
@@ -130,7 +130,8 @@ class Interpolation(Elementwise):
         words, base, slope = 2 ** (x[0].ints.bits - self.low), self._base_bits, self._slope_bits
         blocks, out = dsps(family, self.low + 1, slope), self.type.bits
         block_ram = in_block_ram(words, base + slope)
-        # Bits of the product below the lowest bit of the bases change no carry, so they are not registered.
+        # Bits of the product below the lowest bit of the bases change no carry, so they are not
+        # registered.
         lane = Cost(lut=adder(family, base + 1), ff=2 * self.low + base + slope + 1 + out, dsp=blocks)
         lane += Cost(lut=product_luts(family, self.low + 1, slope))
         if not blocks:

@@ -20,13 +20,13 @@ from bnn2hw.targets.families import Family
 class Mac(MatVec):
     """Multiply integer inputs with integer weights.
 
-    If the step of the input is larger than 1, the unit multiplies wire codes: y = sum of w · code(x).
-    The type of the output is exact for the given weights. If weights can be loaded, it holds for all
-    weights of `weight_type`.
+    If the step of the input is larger than 1, the unit multiplies wire codes: y = sum of w ·
+    code(x). The type of the output is exact for the given weights. If weights can be loaded, it
+    holds for all weights of `weight_type`.
 
-    Scale and offset of the output follow from those of the input. With x = s · v + o,
-    sum of w · x = s · (sum of w · v) + (sum of w · o), so the offset differs between neurons. Offsets
-    per channel repeat along the vector, which is positions × channels.
+    Scale and offset of the output follow from those of the input. With x = s · v + o, sum of w · x
+    = s · (sum of w · v) + (sum of w · o), so the offset differs between neurons. Offsets per
+    channel repeat along the vector, which is positions × channels.
 
     Attributes:
         domain: Integers of the input; may be None if their step is 1.
@@ -134,8 +134,8 @@ class Mac(MatVec):
             return Cost(ff=each * self.weight_bits)
         if not dsps(family, x.ints.bits, self.weight_bits):
             return Cost(lut=each * width * self.weight_bits, ff=each * width)
-        # DSP blocks of some families contain the register after the multiplier; those with an adder also
-        # contain the registers before it.
+        # DSP blocks of some families contain the register after the multiplier; those with an adder
+        # also contain the registers before it.
         held = self.simd * x.ints.bits + self.simd * self.pe * self.weight_bits
         products = 0 if family.dsp_registers else each * width
         return Cost(dsp=self.simd * self.pe, ff=products - (held if family.dsp_adds else 0))

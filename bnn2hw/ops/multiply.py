@@ -21,8 +21,8 @@ from bnn2hw.targets.families import Family
 class Multiply(HardwareOp):
     """Multiply two inputs value by value.
 
-    The second input has the shape of the first, or it is one vector per frame with a factor for each
-    channel. The op reads such a vector at the first position of a frame and stores it.
+    The second input has the shape of the first, or it is one vector per frame with a factor for
+    each channel. The op reads such a vector at the first position of a frame and stores it.
 
     Attributes:
         lanes: Channels per beat; must divide the number of channels.

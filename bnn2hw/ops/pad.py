@@ -17,20 +17,21 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class Pad(HardwareOp):
-    """Insert rows and columns of a constant value around an image, and optionally between its pixels.
+    """Insert rows and columns of a constant around an image, and optionally between its pixels.
 
-    The last three axes of the input are an image; axes before them count images. A value outside of the
-    input's type widens the type. For example, zeros around ±1 make the stream ternary, which is exact.
+    The last three axes of the input are an image; axes before them count images. A value outside of
+    the input's type widens the type. For example, zeros around ±1 make the stream ternary, which is
+    exact.
 
     Attributes:
         rows: Rows added above and below.
         columns: Columns added to the left and to the right.
         value: Integer that is inserted: one for all channels, or one for each.
-        gaps: Distance in rows and in columns from one pixel of the image to the next. With 2, one `value`
-            lies between neighbours.
+        gaps: Distance in rows and in columns from one pixel of the image to the next. With 2, one
+            `value` lies between neighbours.
         lanes: Channels per beat of each pixel; must divide the number of channels.
-        pixels: Pixels per beat; must divide the columns of the input and of the output. More than one
-            only with all channels and without gaps.
+        pixels: Pixels per beat; must divide the columns of the input and of the output. More than
+            one only with all channels and without gaps.
     """
 
     kind: ClassVar[str] = "pad"
@@ -89,10 +90,10 @@ class Pad(HardwareOp):
         return divides and self.lanes == x.channels and self.gaps == (1, 1)
 
     def _beats(self, x: Tensor) -> tuple[int, tuple[int, int]]:
-        """Return the columns of the input, and those to its left and right, in beats of all channels.
+        """Return the columns of the input, and those left and right of it, in beats.
 
-        If the left border is not a whole number of beats, the rest of each input beat moves to the next
-        output beat.
+        If the left border is not a whole number of beats, the rest of each input beat moves to the
+        next output beat.
         """
         left = self.columns[0] // self.pixels
         return x.shape[-2] // self.pixels, (left, sum(self.columns) // self.pixels - left)
@@ -121,8 +122,8 @@ class Pad(HardwareOp):
         inside = np.zeros(in_beats._size(height, width), bool)
         inside[in_beats._pixels(height, width)] = True
         reads = np.repeat(inside.reshape(-1), channels // self.lanes)
-        # The border waits for its frame: the op takes the first beat at the first step, and each other
-        # beat one read earlier than it is needed.
+        # The border waits for its frame: the op takes the first beat at the first step, and each
+        # other beat one read earlier than it is needed.
         if not reads[0]:
             last = np.flatnonzero(reads)[-1]
             reads[0], reads[last] = True, False
@@ -169,7 +170,8 @@ class Pad(HardwareOp):
         # A constant border is the reset value of the output register. Codes that change take LUTs.
         converted = lanes * out.ints.bits if out.ints != x[0].ints and x[0].ints.step > 1 else 0
         if x[0].ints == BIPOLAR and converted:
-            # A sign stays one bit per lane; one bit per pixel, which its lanes share, marks the border.
+            # A sign stays one bit per lane; one bit per pixel, which its lanes share, marks the
+            # border.
             converted, bits = lanes, lanes + self.pixels
         border = bits * rom_luts(family, folds) if np.ptp(self._border(channels)) and folds > 1 else 0
         counters = position + state_bits(folds) + 3

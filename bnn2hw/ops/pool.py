@@ -19,18 +19,19 @@ from bnn2hw.targets.families import Family
 class Pool(HardwareOp):
     """Return the largest value of each window, or the smallest in channels with `minimum`.
 
-    A minimum appears when lowering moves a falling function f in front of the pooling, since
-    max f(x) = f(min x) over a window. On one bit, maximum and minimum are OR and AND. Rows and columns
+    A minimum appears when lowering moves a falling function f in front of the pooling, since max
+    f(x) = f(min x) over a window. On one bit, maximum and minimum are OR and AND. Rows and columns
     that do not fill a window are dropped, as with padding "valid".
 
-    The last three axes of the input are an image; axes before them count images. If `windowed`, the last
-    axis instead holds a window as `SlidingWindow` emits it (positions × channels), and the other axes
-    stay as they are.
+    The last three axes of the input are an image; axes before them count images. If `windowed`, the
+    last axis instead holds a window as `SlidingWindow` emits it (positions × channels), and the
+    other axes stay as they are.
 
     Attributes:
         minimum: Booleans of shape (channels,), true where the smallest value is taken.
         size: Height and width of a window, which is also its stride.
-        windowed: True if the input already consists of windows. They may have overlapped in the image.
+        windowed: True if the input already consists of windows. They may have overlapped in the
+            image.
         lanes: Channels per beat of each pixel; must divide the number of channels.
         loadable: True if `minimum` can be written at run time.
         pixels: Pixels per beat: one or several whole windows of a row. More than one only with all
@@ -61,7 +62,7 @@ class Pool(HardwareOp):
 
     @property
     def _window(self) -> tuple[int, int]:
-        """Height and width of a window in the stream; a window of a windowed input is a single row."""
+        """Height and width of a window in the stream; windows of a windowed input are rows."""
         return (1, math.prod(self.size)) if self.windowed else self.size
 
     def _image(self, shape: tuple[int, ...]) -> tuple[int, int]:

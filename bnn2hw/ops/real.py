@@ -1,4 +1,4 @@
-"""Ops over real numbers, which importers create. Each is evaluated by the layer that it was read from."""
+"""Ops over real numbers. Importers create them, and each is evaluated by its layer."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class DepthwiseConvolution(RealOp):
 
 @dataclass(frozen=True, eq=False)
 class Pointwise(RealOp):
-    """A function of each value and its channel. It can be evaluated on any shape with the same channels.
+    """A function of each value and its channel, which accepts any shape with the same channels.
 
     Attributes:
         uniform: True if the function is the same for all channels. It then commutes with a reshape.
@@ -114,7 +114,8 @@ class Border(RealOp):
     """Insertion of a constant around an image and between its pixels.
 
     Attributes:
-        sides: For each axis of the image, the rows, columns or planes that are added before and after.
+        sides: For each axis of the image, the rows, columns or planes that are added before and
+            after.
         value: Value that is inserted.
         gaps: For each axis, the distance from one pixel to the next.
     """
@@ -136,7 +137,7 @@ class Flatten(Reshape):
 
 @dataclass(frozen=True, eq=False)
 class Refold(RealOp):
-    """A reshape that splits or joins channels: the last axis is neither the old one nor all values."""
+    """A reshape that splits or joins channels, but does not join all values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +158,7 @@ class Sum(RealOp):
 
 @dataclass(frozen=True, eq=False)
 class Product(RealOp):
-    """Product of two inputs of the same shape; or the second input has one factor for each channel."""
+    """Product of two inputs of one shape, or of an input and a factor for each channel."""
 
 
 @dataclass(frozen=True, eq=False)

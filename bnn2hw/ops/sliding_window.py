@@ -101,9 +101,10 @@ class Windows(HardwareOp):
 class SlidingWindow(Windows):
     """Emit a window in many beats. Each beat holds some or all channels of one tap.
 
-    A ring memory holds twice the rows that a window spans. While the windows of the last rows of a frame
-    are read, the first rows of the next frame are already written, so frames follow without a gap. Writer
-    and reader share only the number of beats in the ring. `lanes` must divide the number of channels.
+    A ring memory holds twice the rows that a window spans. While the windows of the last rows of a
+    frame are read, the first rows of the next frame are already written, so frames follow without a
+    gap. Writer and reader share only the number of beats in the ring. `lanes` must divide the
+    number of channels.
     """
 
     kind: ClassVar[str] = "sliding_window"
@@ -118,7 +119,7 @@ class SlidingWindow(Windows):
         return self.lanes, self.lanes
 
     def _ring_rows(self, x: Tensor) -> int:
-        """Return the rows of the ring: those of a window, and as many again or enough to cover `release`."""
+        """Return the rows of the ring: a window, and as many again or enough for `release`."""
         row = x.shape[-2] * (x.channels // self.lanes)
         return self.span[0] + max(self.span[0], -(-3 // row))
 
@@ -165,7 +166,8 @@ class SlidingWindow(Windows):
         words, bits = self._ring_rows(x[0]) * row, self.lanes * x[0].ints.bits
         address = state_bits(words)
         count = state_bits(words + self.stride[0] * row + 1) + 1
-        # The start of a row is a multiple of its length. Its low bits are constant where the length has zeros.
+        # The start of a row is a multiple of its length. Its low bits are constant where the length
+        # has zeros.
         fixed = state_bits(row & -row)
         out_rows, out_columns = self._grid(x[0])
         states = (
@@ -202,14 +204,16 @@ class SlidingWindow(Windows):
 
 @dataclass(frozen=True, eq=False)
 class ParallelWindow(Windows):
-    """Emit whole windows, one or several neighbouring ones per beat. One or several pixels arrive per beat.
+    """Emit one or several whole windows per beat, while one or several pixels arrive per beat.
 
-    A memory holds the last rows, with one word per beat of a row. Registers hold the columns that the
-    windows of a beat span, and the columns that arrived after them. The op emits a beat as soon as all of
-    its windows are complete; at that time they start at one of a few positions in the registers.
+    A memory holds the last rows, with one word per beat of a row. Registers hold the columns that
+    the windows of a beat span, and the columns that arrived after them. The op emits a beat as soon
+    as all of its windows are complete; at that time they start at one of a few positions in the
+    registers.
 
-    `lanes` is the size of a window times the windows per beat. The windows per beat must divide those of
-    a row. A beat of pixels may complete at most the windows of one beat, which limits `pixels`.
+    `lanes` is the size of a window times the windows per beat. The windows per beat must divide
+    those of a row. A beat of pixels may complete at most the windows of one beat, which limits
+    `pixels`.
 
     Attributes:
         pixels: Pixels per beat of the input; must divide its columns.
@@ -250,7 +254,7 @@ class ParallelWindow(Windows):
         return self._advance(x) - self.stride[1] + self.span[1]
 
     def _positions(self, x: Tensor) -> tuple[int, int]:
-        """Return the number of positions of a beat's windows in the registers, and the columns between them."""
+        """Return the number of positions of a beat's windows, and their distance in columns."""
         grain = math.gcd(self.pixels, self._advance(x))
         return self.pixels // grain, grain
 

@@ -20,7 +20,8 @@ class Source(StreamOp):
     """An input of the graph: the stream that enters the design at a port.
 
     Attributes:
-        tensor: Type of the stream. In the real form, its `type` may be None: the edge carries real numbers.
+        tensor: Type of the stream. In the real form, its `type` may be None: the edge carries real
+            numbers.
         lanes: Values per beat; must divide the values of a frame.
     """
 
@@ -66,7 +67,8 @@ class Input:
         offset: Real value of 0: one number, or a sequence with one for each channel.
 
     Raises:
-        InputError: The dtype is unknown, a scale is not positive, or two sequences differ in length.
+        InputError: The dtype is unknown, a scale is not positive, or two sequences differ in
+            length.
     """
 
     dtype: str = "uint8"
@@ -103,7 +105,7 @@ class Input:
         return Ints(0, 2**bits - 1) if match[1] else Ints(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
     def within(self, outer: Input) -> Input:
-        """Combine the input of a wire with a rescaling inside of the model, which this object describes.
+        """Combine the input at a wire with a rescaling in the model, which this object describes.
 
         Args:
             outer: Integers on the wire, and the numbers that enter the rescaling.
@@ -117,8 +119,8 @@ class Input:
         """Convert a batch to the integers on the wire.
 
         Args:
-            x: Array of shape (batch, …): integers, which are returned as they are, or real numbers of
-                the model.
+            x: Array of shape (batch, …): integers, which are returned as they are, or real numbers
+                of the model.
 
         Returns:
             Integers of the same shape, int64.

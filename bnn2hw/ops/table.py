@@ -27,15 +27,15 @@ class Table(Elementwise):
     """Look each value up in the table of its channel: y = table[c, index of x in `domain`].
 
     Attributes:
-        table: Integers of shape (channels, entries); of shape (1, entries) if all channels share a table.
-            `entries` is `domain.count`.
+        table: Integers of shape (channels, entries); of shape (1, entries) if all channels share a
+            table. `entries` is `domain.count`.
         domain: Integers of the input.
         type: Integers of the output.
         scale: Real value of an output of 1: one number, or one for each channel of the last axis.
         offset: Real value of an output of 0, of the same form.
         axes: Trailing axes of the input that count channels.
-        pe: Channels looked up in parallel (lanes of the stream). Each lane needs a read port of a copy
-            of the table.
+        pe: Channels looked up in parallel (lanes of the stream). Each lane needs a read port of a
+            copy of the table.
         loadable: True if the table can be written at run time.
     """
 

@@ -26,14 +26,15 @@ class Threshold(Elementwise):
     A threshold equal to the input's `lo` always fires; one at `hi + step` never fires.
 
     Attributes:
-        thresholds: Integers of shape (channels, levels), ascending in each row; of shape (1, levels) if
-            all channels share them. `levels` is `type.count - 1`.
+        thresholds: Integers of shape (channels, levels), ascending in each row; of shape (1,
+            levels) if all channels share them. `levels` is `type.count - 1`.
         type: Integers of the output.
         scale: Real value of an output of 1: one number, or one for each channel of the last axis.
         offset: Real value of an output of 0, of the same form.
         axes: Trailing axes of the input that count channels.
         pe: Channels compared in parallel (lanes of the stream).
-        falls: One boolean per row of `thresholds`, true where the output falls; None if no channel falls.
+        falls: One boolean per row of `thresholds`, true where the output falls; None if no channel
+            falls.
         loadable: True if thresholds and directions can be written at run time.
     """
 
@@ -107,7 +108,8 @@ class Threshold(Elementwise):
         bits = Ints(ints.first_code, ints.first_code + ints.count).bits
         codes = self.in_folds(ints.encode(self.thresholds))
         if self.pads_with_zero(x):
-            # For padding, as many thresholds as give code 0 are below all codes; the others are above.
+            # For padding, as many thresholds as give code 0 are below all codes; the others are
+            # above.
             lowest, highest = (-1 << bits - 1, (1 << bits - 1) - 1) if ints.signed else (0, (1 << bits) - 1)
             levels = np.where(np.arange(codes.shape[2]) < -self.type.first_code, lowest, highest)
             codes.reshape(-1, levels.size)[self.rows :] = levels
@@ -149,7 +151,8 @@ class Threshold(Elementwise):
         folds, lanes = rom.codes.shape
         # Levels ascend, so the upper bits of each level are partly known.
         kept = max(1.0, rom.bits - 0.5 * math.log2(self.type.count - 1))
-        # A comparison with a constant keeps only the part of the carry chain at the ones of the constant.
+        # A comparison with a constant keeps only the part of the carry chain at the ones of the
+        # constant.
         compare = (
             comparison(family, round(kept)) * family.coefficient("threshold.comparison", 1, 1)
             if folds > 1

@@ -16,10 +16,10 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class TopK(HardwareOp):
-    """Return the indices of the `k` largest values along the last `axes` axes, the largest value first.
+    """Return the indices of the `k` largest values along the last `axes` axes, largest first.
 
-    Of equal values, the one with the smaller index comes first. The op reads one value per cycle. It
-    emits the indices of a vector after its last value.
+    Of equal values, the one with the smaller index comes first. The op reads one value per cycle.
+    It emits the indices of a vector after its last value.
 
     Attributes:
         k: Number of indices; at most the number of values.
@@ -68,7 +68,8 @@ class TopK(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
-        # The first entry is replaced or kept; each other entry may also take the place of the one before.
+        # The first entry is replaced or kept; each other entry may also take the place of the one
+        # before.
         keep, move = family.coefficient("topk.keep", 1.2, 0.8), family.coefficient("topk.move", 2.3, 1.35)
         moves = keep + move * (self.k - 1)
         counter = state_bits(self._count(x[0]) + self.k)

@@ -1,4 +1,4 @@
-"""Unrolled binary layer: weights are wiring, so all neurons of a vector are computed in every cycle."""
+"""Unrolled binary layer: weights are wiring, and all neurons of a vector are computed per cycle."""
 
 from __future__ import annotations
 
@@ -137,11 +137,11 @@ class Logic:
 
 @dataclass(frozen=True, eq=False)
 class Unrolled(Pixelwise):
-    """Multiply ±1 inputs with constant ±1 weights, a vector per cycle; optionally compare with thresholds.
+    """Multiply ±1 inputs with constant ±1 weights, and optionally compare, a vector per cycle.
 
-    Without thresholds the output is the dot product, coded as in `Xnor`. With thresholds the output of a
-    rising neuron is +1 if its dot product is at least the threshold, else -1. A falling neuron has the
-    opposite sign.
+    Without thresholds the output is the dot product, coded as in `Xnor`. With thresholds the output
+    of a rising neuron is +1 if its dot product is at least the threshold, else -1. A falling neuron
+    has the opposite sign.
 
     Attributes:
         weights: ±1, of shape (MW, MH).
@@ -306,7 +306,7 @@ class Unrolled(Pixelwise):
 
 
 class _Layout:
-    """Layout of a program with a register behind every node, and delays where a stage reads later."""
+    """Layout of a program: a register behind each node, and delays for later readers."""
 
     def __init__(self, op: Unrolled) -> None:
         self._op, self._sums = op, op.sums
@@ -411,7 +411,7 @@ class _Layout:
         return falls ^ bool(self._op.outputs[neuron, 1] < 0)
 
     def _decided(self, neuron: int) -> bool | None:
-        """Return the constant output of a neuron whose threshold is outside of the node's range, else None."""
+        """Return the output of a neuron whose threshold is out of its node's range, else None."""
         if self._op.thresholds is None:
             return None
         limit, falls = self._limit(neuron), self._falls(neuron)

@@ -17,9 +17,9 @@ from bnn2hw.targets.families import Family
 class WidthConverter(HardwareOp):
     """Pass the same values on in beats of another width. One width must divide the other.
 
-    If `vector` is set, a side whose lanes do not divide it has ragged beats (see `Beats`). A wide beat
-    then ends where the vector ends. Lanes that are padding on the wider side only are dropped when the
-    stream narrows, and carry code 0 when it widens.
+    If `vector` is set, a side whose lanes do not divide it has ragged beats (see `Beats`). A wide
+    beat then ends where the vector ends. Lanes that are padding on the wider side only are dropped
+    when the stream narrows, and carry code 0 when it widens.
 
     Attributes:
         narrow: Values per beat on the narrower side.

@@ -23,7 +23,7 @@ GROUP = 8
 
 @dataclass(frozen=True)
 class Tree:
-    """A popcount tree. The first level counts three lanes per node; adders above take one lane as carry.
+    """A popcount tree: nodes of three lanes, and above them adders that take a lane as carry.
 
     A full node of level l counts 2^(l + 1) - 1 lanes. At most one node of a level is not full.
 
@@ -80,7 +80,8 @@ class Luts:
         popcount3: LUTs of some popcounts of three lanes, by their number.
         adder_row: LUTs of a row of adders, by their number and their bits.
         accumulator: LUTs of an accumulator, by its bits.
-        shares: True if neurons with constant weights share popcounts. Carry chains cannot be shared.
+        shares: True if neurons with constant weights share popcounts. Carry chains cannot be
+            shared.
     """
 
     popcount3: Callable[[int], float]
@@ -153,9 +154,9 @@ def _tree(lanes: int, family: Family, fixed: int) -> tuple[Tree, Luts, Cost]:
 class Xnor(MatVec):
     """Multiply ±1 inputs with ±1 weights.
 
-    The wire code of a dot product is the number of synapses at which input and weight agree. If inputs
-    are -1, 0 or +1, as after zero padding, synapses with input 0 add nothing. The dot product is then
-    any integer, and its wire code is two's complement.
+    The wire code of a dot product is the number of synapses at which input and weight agree. If
+    inputs are -1, 0 or +1, as after zero padding, synapses with input 0 add nothing. The dot
+    product is then any integer, and its wire code is two's complement.
     """
 
     kind: ClassVar[str] = "xnor"
@@ -184,15 +185,15 @@ class Xnor(MatVec):
 
     @property
     def weights_in_block_ram(self) -> bool:
-        """True if block RAM holds the weights. Then the address has two more registers, the output one."""
+        """True if block RAM holds the weights; its ports then have three more registers."""
         return in_block_ram(self.synapse_folds * self.neuron_folds, self.pe * self.simd)
 
     @property
     def stalls_ahead(self) -> bool:
         """True if results are at least four cycles apart.
 
-        The unit then decides three cycles ahead whether to stall, so the enable can be registered once
-        per group of eight neurons, and the output has a separate register.
+        The unit then decides three cycles ahead whether to stall, so the enable can be registered
+        once per group of eight neurons, and the output has a separate register.
         """
         return self.synapse_folds > 3 and self.simd > 2
 
@@ -211,8 +212,8 @@ class Xnor(MatVec):
         fixed = self.pe if self.synapse_folds * self.neuron_folds == 1 else 0
         tree, luts, counted = _tree(self.simd - 1, family, fixed)
         delays = tree.delays + tree.levels
-        # Cost per neuron, and cost that all neurons share. Plain numbers are faster than `Cost`, and a
-        # search asks for many thousands of foldings.
+        # Cost per neuron, and cost that all neurons share. Plain numbers are faster than `Cost`,
+        # and a search asks for many thousands of foldings.
         lut, ff = counted.lut + luts.accumulator(acc), counted.ff + acc * (1 + self.stalls_ahead)
         groups = 1 if masked else math.ceil(self.pe / GROUP)
         shared_lut = family.coefficient("xnor.control", 5.0, 14.0)
@@ -253,7 +254,8 @@ class Xnor(MatVec):
         yield cls(weights(40, 2), pe=2, simd=20), (Tensor((2, 40), TERNARY),)
         yield cls(weights(12, 4), axes=2, pe=4, simd=4), (Tensor((3, 2, 6), TERNARY),)
         yield cls(weights(1, 2), pe=2, simd=1), (Tensor((3, 1), TERNARY),)
-        # Units that decide ahead whether to stall: with inputs of 0, and with several groups of neurons.
+        # Units that decide ahead whether to stall: with inputs of 0, and with several groups of
+        # neurons.
         yield cls(weights(20, 4), pe=2, simd=5), (Tensor((3, 20), TERNARY),)
         yield cls(weights(15, 12), pe=12, simd=3), (Tensor((5, 15), BIPOLAR),)
         yield cls(weights(9, 4), pe=4, simd=9, pixels=4), (Tensor((2, 6, 9), BIPOLAR),)

@@ -1,15 +1,16 @@
 """Share partial sums between the neurons of a constant matrix of signs.
 
-Take two neurons. Each input has equal signs in both, or opposite signs. Let A be the sum of the inputs
-with equal signs, and B the sum of the others. Then the neurons are A + B and A - B: two sums over all
-inputs become two sums over about half of them, and two additions.
+Take two neurons. Each input has equal signs in both, or opposite signs. Let A be the sum of the
+inputs with equal signs, and B the sum of the others. Then the neurons are A + B and A - B: two sums
+over all inputs become two sums over about half of them, and two additions.
 
-A group of k neurons has 2^(k-1) such classes of inputs. The group is split in halves. Two classes that
-differ only in the signs of the second half form a pair, with the butterfly u = A + B, v = A - B: the first
-half needs u, the second half v. Each half continues with its own classes, which are fewer.
+A group of k neurons has 2^(k-1) such classes of inputs. The group is split in halves. Two classes
+that differ only in the signs of the second half form a pair, with the butterfly u = A + B, v = A -
+B: the first half needs u, the second half v. Each half continues with its own classes, which are
+fewer.
 
-Tables with as many inputs as a LUT count the inputs of a class. Each adder takes one more input at its
-carry for free. Inputs that a class leaves out go there, within the halves or at the end.
+Tables with as many inputs as a LUT count the inputs of a class. Each adder takes one more input at
+its carry for free. Inputs that a class leaves out go there, within the halves or at the end.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ def table_luts(lanes: int) -> int:
 def adder_luts(bits: int, carry: bool, table: int) -> int:
     """Return the LUTs of an adder in a carry chain.
 
-    With 6-input LUTs there is one LUT per bit of the longer operand. 4-input LUTs come in pairs, and the
-    chain also needs one LUT to read the carry out, and one to take a carry in.
+    With 6-input LUTs there is one LUT per bit of the longer operand. 4-input LUTs come in pairs,
+    and the chain also needs one LUT to read the carry out, and one to take a carry in.
 
     Args:
         bits: Bits of the longer operand.
@@ -141,7 +142,7 @@ def class_of(signs: Signs) -> Class:
 
 @dataclass
 class Pair:
-    """Sums and lanes of a pair of classes. Index 0: equal first signs in both halves; 1: opposite ones.
+    """Sums and lanes of a pair of classes, with equal and with opposite first signs in both halves.
 
     Attributes:
         values: Sums.
@@ -177,7 +178,7 @@ class Group:
 
     @cached_property
     def members(self) -> dict[Halves, tuple[list[Lane], list[Lane]]]:
-        """For each pair of classes, its inputs with equal first signs in both halves, and with opposite ones."""
+        """Inputs of each pair of classes: with equal first signs in both halves, opposite ones."""
         found: dict[Halves, tuple[list[Lane], list[Lane]]] = {}
         for i, signs in enumerate(self.signs):
             where = class_of(signs)
@@ -231,7 +232,7 @@ class Group:
     def _later(
         self, neurons: Sequence[int], values: Sequence[tuple[Value, Signs]], late: Sequence[int]
     ) -> list[Value]:
-        """Return the sums of neurons from sums over classes. Late inputs become carries here or in the halves."""
+        """Return sums of neurons from sums over classes; late inputs become carries on the way."""
         rows = {i: tuple(self.signs[i][n] for n in neurons) for i in late}
         if len(neurons) == 1:
             return [self._merge([v.times(s[0]) for v, s in values], [(i, s[0]) for i, s in rows.items()])]
@@ -265,7 +266,7 @@ class Group:
     def _both(
         self, a: Value | None, b: Value | None, carry: tuple[Lane, bool] | None = None
     ) -> tuple[Value, Value]:
-        """Return a ± b with a lane as carry; if only one of them exists, that one with either sign."""
+        """Return a ± b with a lane as carry; if only one exists, return it with either sign."""
         if a is None or b is None:
             one = a or b
             if one is None:
@@ -278,7 +279,7 @@ class Group:
         return self.sums.add(a, b, lane), self.sums.add(a, b.times(-1), other)
 
     def _of_lanes(self, equal: list[Lane], opposite: list[Lane]) -> tuple[Value, Value]:
-        """Return (sum of equal) ± (sum of opposite): by tables, or as a butterfly of two counts and a carry."""
+        """Return (sum of equal) ± (sum of opposite): by tables, or as a butterfly with a carry."""
         if not equal or not opposite:
             return self._both(
                 self._count(equal) if equal else None, self._count(opposite) if opposite else None
@@ -320,7 +321,7 @@ class Group:
         return self.sums.add(a, b, next(iter(carries)) if how.carry else None)
 
     def _merge(self, values: Sequence[Value], lanes: Sequence[Lane]) -> Value:
-        """Return the sum of values and lanes. Narrow values are added first; lanes become carries."""
+        """Return the sum of values and lanes: narrow values first, with lanes as carries."""
         waiting, carries = list(values), list(lanes)
         over = len(carries) - (len(waiting) - 1)
         if over > 0:  # counted lanes become another value, whose addition takes one more carry
@@ -341,7 +342,7 @@ class Group:
 
 
 def settle(weights: Array, table: int) -> tuple[int, frozenset[int]]:
-    """Choose the inputs of a group that are left to later carries: one by one, while that saves LUTs.
+    """Choose, one by one, inputs of a group that are left to later carries to save LUTs.
 
     Args:
         weights: Signs of shape (inputs, neurons).
@@ -379,8 +380,8 @@ def share(weights: Array, table: int = 6) -> tuple[Sums, list[Value]]:
 
     Args:
         weights: ±1, of shape (inputs, neurons).
-        table: Inputs of the largest table: those of a LUT of the family, which also decide the cost of
-            carry chains.
+        table: Inputs of the largest table: those of a LUT of the family, which also decide the cost
+            of carry chains.
 
     Returns:
         The program, and the value of each neuron in it.
@@ -395,7 +396,7 @@ def share(weights: Array, table: int = 6) -> tuple[Sums, list[Value]]:
 
 
 def _distinct(weights: Array) -> tuple[Array, list[int], list[int]]:
-    """Return columns that differ in more than their sign, and for each neuron its column and its sign."""
+    """Return the columns that differ up to sign, and for each neuron its column and sign."""
     flips = weights[0].copy()
     columns, numbers = np.unique(weights * flips, axis=1, return_inverse=True)
     return columns, numbers.reshape(-1).tolist(), flips.tolist()
@@ -416,7 +417,7 @@ def _grouped(columns: Array, table: int) -> list[list[int]]:
 
 
 def _exchanged(columns: Array, table: int, size: int) -> tuple[int, list[list[int]]]:
-    """Return LUTs and groups of about `size` neurons, after exchanges between groups that save LUTs."""
+    """Return LUTs and groups of about `size` neurons, after exchanges that save LUTs."""
     neurons = columns.shape[1]
     groups = [list(map(int, part)) for part in np.array_split(np.arange(neurons), -(-neurons // size))]
 

@@ -1,8 +1,8 @@
 """Sums of signed bits as a straight-line program of popcounts and additions.
 
-A node is a popcount of a few bits, or the sum of two nodes and a carry bit. The value of a node is never
-negative. Minus signs and constants cost nothing: a carry chain takes an operand inverted, since -n equals
-~n plus a constant, and all constants move into the threshold at the end.
+A node is a popcount of a few bits, or the sum of two nodes and a carry bit. The value of a node is
+never negative. Minus signs and constants cost nothing: a carry chain takes an operand inverted,
+since -n equals ~n plus a constant, and all constants move into the threshold at the end.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class Sums:
     Attributes:
         nodes: Nodes in the order of their computation.
         highest: For each node, the largest value that the ranges of its operands allow.
-        stages: For each node, the registers after which its value is available; 0 for a single input.
+        stages: For each node, the registers after which its value is available; 0 for a single
+            input.
     """
 
     nodes: list[Count | Sum] = field(default_factory=list)
@@ -124,8 +125,9 @@ class Sums:
     def add(self, a: Value, b: Value, carry: Lane | None = None) -> Value:
         """Add the sum of two values and a signed bit.
 
-        If the signs of a and b differ, either can be the operand that is inverted. The choice that needs
-        fewer inverters wins: inverters of the carry, and of the bits by which an operand is longer.
+        If the signs of a and b differ, either can be the operand that is inverted. The choice that
+        needs fewer inverters wins: inverters of the carry, and of the bits by which an operand is
+        longer.
 
         Args:
             a: First value.
@@ -239,8 +241,9 @@ class Sums:
     def encode(self) -> Array:
         """Encode the program as integers: a row per node.
 
-        The row of a popcount lists its inputs: i + 1, or -(i + 1) for an inverted input i. The row of a sum
-        is -1, left, right, minus, and its carry in the same form, or 0. Zeros fill the rows.
+        The row of a popcount lists its inputs: i + 1, or -(i + 1) for an inverted input i. The row
+        of a sum is -1, left, right, minus, and its carry in the same form, or 0. Zeros fill the
+        rows.
 
         Returns:
             Integers of shape (nodes, columns), int32.

@@ -54,8 +54,8 @@ def coded(x: Tensor, domain: Ints | None) -> tuple[Ints, Array, Array]:
         The integers, their scale and their offset, each of shape () or (channels,).
 
     Raises:
-        ValueError: `domain` differs from the integers of the input, or is None although their step is
-            larger than 1.
+        ValueError: `domain` differs from the integers of the input, or is None although their step
+            is larger than 1.
     """
     ints, scale, offset = x.ints, np.asarray(x.scale, np.float64), np.asarray(x.offset, np.float64)
     if (ints if domain is None and ints.step == 1 else domain) != ints:

@@ -1,7 +1,7 @@
 """Resources of memories, adders and products, for the cost models of the ops.
 
-The models follow the structure of the templates. A few factors in them are fitted to the designs that
-`benchmarks/cost.py` synthesizes with Yosys. docs/estimates.md states the errors.
+The models follow the structure of the templates. A few factors in them are fitted to the designs
+that `benchmarks/cost.py` synthesizes with Yosys. docs/estimates.md states the errors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bnn2hw.ir import Array, Cost
 from bnn2hw.targets.families import Family
 
 ROM_WORDS, ROM_BITS = 64, 2048
-"""A ROM becomes a block RAM if it has more words and at least as many bits; rom.j2 has the same limits."""
+"""A ROM with more words and at least as many bits becomes a block RAM, by rom.j2 as well."""
 
 
 def state_bits(states: int) -> int:
@@ -38,7 +38,7 @@ def adder(family: Family, bits: int) -> int:
 
 
 def comparison(family: Family, bits: int) -> float:
-    """Return the LUTs that compare two numbers: those of an adder if the family has no figure per bit.
+    """Return the LUTs that compare two numbers, which are those of an adder in some families.
 
     Args:
         family: Device family.
@@ -73,7 +73,7 @@ def product_luts(family: Family, a: int, b: int) -> int:
 
 
 def _dsp_parts(family: Family, a: int, b: int) -> list[tuple[int, int]]:
-    """Return the operand widths of each DSP block. Parts that are too narrow for a block become logic.
+    """Return the operand widths of each DSP block; parts that are too narrow become logic.
 
     The cuts are those of mul2dsp.v in Yosys.
     """
@@ -97,8 +97,9 @@ def adder_tree(family: Family, terms: int, bits: int, copies: int, constants: Ar
         terms: Numbers that a tree adds.
         bits: Width of a term.
         copies: Number of trees.
-        constants: Integers of shape (terms, copies) that the terms are multiplied with; None if they
-            are not constant. Copies share the sum of some terms if their constants for these are equal.
+        constants: Integers of shape (terms, copies) that the terms are multiplied with; None if
+            they are not constant. Copies share the sum of some terms if their constants for these
+            are equal.
     """
     total, span = Cost(), 1
     while terms > 1:
@@ -151,7 +152,7 @@ def block_ram_rows(family: Family, words: int, bits: int) -> int:
 
 @lru_cache(2**16)
 def _block_ram_grid(family: Family, words: int, bits: int, readers: int = 1) -> tuple[int, int]:
-    """Return rows and columns of the fewest block RAMs. The widest shape uses both ports for a word."""
+    """Return rows and columns of the fewest block RAMs; the widest shape has one port."""
     shapes = family.bram_shapes[: -1 if readers > 1 else None]
     grids = [(math.ceil(words / depth), math.ceil(bits / width)) for depth, width in shapes]
     return min(grids, key=lambda g: (g[0] * g[1], g[0]))
@@ -216,7 +217,7 @@ def slices(bits: int) -> int:
 
 
 def load_cost(family: Family, words: int, bits: int) -> Cost:
-    """Return the cost of the loader of a memory: a stage of the chain, a position, enables of the slices.
+    """Return the cost of a memory's loader: a stage of the chain, a position, and enables.
 
     Args:
         family: Device family.
@@ -259,13 +260,13 @@ def rom_luts(family: Family, words: int) -> float:
 
 
 def distinct(words: int, bits: int, *, logic: bool = False) -> float:
-    """Return the expected number of different columns of a random ROM, since equal ones are made once.
+    """Return the expected number of different columns of a random ROM; equal ones are made once.
 
     Args:
         words: Words of the ROM.
         bits: Bits of a word: the number of columns.
-        logic: Count columns that need a LUT: a column and its inverse count once, constants and bits of
-            the address count nothing.
+        logic: Count columns that need a LUT: a column and its inverse count once, constants and
+            bits of the address count nothing.
     """
     if words >= 12:
         return float(bits)
@@ -306,8 +307,8 @@ def lutram_cost(family: Family, words: int, bits: int, ports: int = 2, *, held: 
         words: Words of the RAM.
         bits: Bits of a word.
         ports: 1 if both ports share an address, else 2.
-        held: True if a register drives the address. In families without LUT RAM, a block RAM can absorb
-            that register and replace the flip-flops.
+        held: True if a register drives the address. In families without LUT RAM, a block RAM can
+            absorb that register and replace the flip-flops.
     """
     if not family.lutram_shapes:
         if held and words * bits > family.bram_weight * block_rams(family, words, bits):
@@ -323,7 +324,8 @@ def lutram_cost(family: Family, words: int, bits: int, ports: int = 2, *, held: 
 
 def _lutrams(family: Family, words: int, bits: int, ports: int) -> tuple[int, int]:
     """Return the rows and the number of the fewest LUT RAMs that hold a memory."""
-    # One of the four LUTs of a LUT RAM serves the write port; it holds data too if that port also reads.
+    # One of the four LUTs of a LUT RAM serves the write port; it holds data too if that port also
+    # reads.
     more = family.coefficient("lutram.one_port", 1, 4 / 3) if ports == 1 else 1
     grids = [
         (math.ceil(words / depth), math.ceil(bits / (width * more))) for depth, width in family.lutram_shapes

@@ -1,7 +1,7 @@
 """Numbers of lanes into which values can be folded.
 
-A vector of n values that passes through `lanes` lanes takes ceil(n / lanes) beats, called folds. The
-last fold need not be full.
+A vector of n values that passes through `lanes` lanes takes ceil(n / lanes) beats, called folds.
+The last fold need not be full.
 """
 
 from __future__ import annotations

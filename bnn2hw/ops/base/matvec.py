@@ -1,4 +1,4 @@
-"""Base class of the matrix-vector units: weights, folding and schedule. `xnor` and `mac` multiply."""
+"""Base class of the matrix-vector units `xnor` and `mac`: weights, folding and schedule."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from bnn2hw.targets.families import Family
 T = TypeVar("T")
 
 _KNOWN: dict[int, dict[object, Any]] = {}
-"""Facts about an array of weights, by its identity. Ops make their arrays read-only, so facts stay true."""
+"""Facts about each array of weights, by its identity. Arrays are read-only, so facts stay true."""
 
 
 @dataclass(frozen=True, eq=False)
 class MatVec(Pixelwise):
     """Multiply each vector of a sample with a matrix: y = x · weights.
 
-    A vector spans the last `axes` axes of the input, so a stream needs no op that flattens it. The unit
-    computes `pe` neurons, and `simd` synapses of each, per cycle. A vector takes
-    ceil(MH / pe) · ceil(MW / simd) cycles. It is read in the first ceil(MW / simd) of them.
+    A vector spans the last `axes` axes of the input, so a stream needs no op that flattens it. The
+    unit computes `pe` neurons, and `simd` synapses of each, per cycle. A vector takes ceil(MH / pe)
+    · ceil(MW / simd) cycles. It is read in the first ceil(MW / simd) of them.
 
-    The last fold of synapses or neurons need not be full. Padded synapses add nothing: the weight is 0,
-    or the input carries code 0. Padded neurons repeat the last neuron.
+    The last fold of synapses or neurons need not be full. Padded synapses add nothing: the weight
+    is 0, or the input carries code 0. Padded neurons repeat the last neuron.
 
     Attributes:
         weights: Integers of shape (MW, MH): synapses per neuron, neurons.
@@ -40,8 +40,8 @@ class MatVec(Pixelwise):
         axes: Trailing axes of the input that form a vector.
         pe: Neurons computed in parallel; no smaller number may take as few folds.
         simd: Synapses of a neuron computed in parallel; no smaller number may take as few folds.
-        loadable: True if weights can be written at run time. Then the type of the output holds for all
-            weights.
+        loadable: True if weights can be written at run time. Then the type of the output holds for
+            all weights.
     """
 
     knobs: ClassVar[tuple[str, ...]] = ("pe", "simd", "pixels")
@@ -245,7 +245,7 @@ class MatVec(Pixelwise):
         return of, ints, self.pe, self.simd, self.pixels
 
     def around_cost(self, family: Family, x: Tensor) -> Cost:
-        """Return the cost of all but the products and their sum: schedule, memories and accumulators.
+        """Return the cost of the schedule, the memories and the accumulators.
 
         Args:
             family: Device family.
@@ -269,7 +269,8 @@ class MatVec(Pixelwise):
         folds, beat = self.synapse_folds * self.neuron_folds, self.simd * x.ints.bits
         depth, word = self.pipeline(x) - 1, self.pe * self.simd * self.weight_bits
         counters = state_bits(self.synapse_folds) + state_bits(folds) + 4
-        # Three flags travel with the data; two become shift registers if LUTs of the family can be that.
+        # Three flags travel with the data; two become shift registers if LUTs of the family can be
+        # that.
         flags = depth * (family.coefficient("matvec.flag", 3, 1) if self.synapse_folds > 1 else 1)
         counter = family.coefficient("matvec.counter", 1.7, 1.0)
         lut = counter * counters + (beat if self.neuron_folds > 1 else 0)

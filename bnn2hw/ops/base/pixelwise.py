@@ -1,4 +1,4 @@
-"""Base classes of ops that process every vector in the same way, so that copies can run in parallel."""
+"""Base classes of ops that treat all vectors in the same way and can have parallel copies."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class Pixelwise(HardwareOp):
-    """An op that can have several copies. Each copy takes one of the neighbouring vectors of a beat.
+    """An op that can have several copies, each of which takes one vector of a beat.
 
-    All copies have the same constants and advance together. Each takes a whole vector per beat. A copy
-    need not know the row of its vector, so a beat may hold the end of one row and the start of the next.
+    All copies have the same constants and advance together. Each takes a whole vector per beat. A
+    copy need not know the row of its vector, so a beat may hold the end of one row and the start of
+    the next.
 
     Attributes:
-        pixels: Vectors per beat, and so the number of copies; must divide the vectors of a frame. More
-            than one only if each takes a whole vector per beat and nothing is loadable.
+        pixels: Vectors per beat, and so the number of copies; must divide the vectors of a frame.
+            More than one only if each takes a whole vector per beat and nothing is loadable.
     """
 
     knobs: ClassVar[tuple[str, ...]] = ("pixels",)
@@ -87,8 +88,8 @@ class Elementwise(Pixelwise):
 
     Attributes:
         axes: Trailing axes of the input that count channels.
-        pe: Channels computed in parallel (lanes of the stream). The last beat of a vector may be padded,
-            but no smaller `pe` may take as few beats.
+        pe: Channels computed in parallel (lanes of the stream). The last beat of a vector may be
+            padded, but no smaller `pe` may take as few beats.
         stages: Registers from the input to the output.
     """
 
