@@ -424,7 +424,9 @@ def render(op: HardwareOp, x: tuple[Tensor, ...], family: families.Family) -> De
 
 def key(op: HardwareOp, x: tuple[Tensor, ...], design: Design, family: str) -> str:
     """Changes with whatever synthesis would see of the op."""
-    files = {n: text for n, text in design.files.items() if n not in (f"{design.top}.sv", "bnn2hw_frame.sv")}
+    files = {
+        n: text for n, text in design.files.items() if n not in (f"{design.top}.sv", "bnn2hw_last_beat.sv")
+    }
     params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(*x).items())]
     what = json.dumps([sorted(files.items()), params, toolchains.mapper(families.family(family)).command])
     return hashlib.sha256(what.encode()).hexdigest()[:16]

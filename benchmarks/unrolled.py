@@ -90,7 +90,7 @@ def ours(weights: Array, thresholds: Array, family: Family) -> Sources:
     x = Tensor(weights.shape[:1], BIPOLAR)
     graph = Graph((Node("x", Source(x, x.size)), Node("y", op, ("x",))), ("y",))
     files = dict(verilog.render(graph, family=family).files)
-    files = {n: t for n, t in files.items() if n not in ("bnn2hw_top.sv", "bnn2hw_frame.sv")}
+    files = {n: t for n, t in files.items() if n not in ("bnn2hw_top.sv", "bnn2hw_last_beat.sv")}
     instance = (
         f"bnn2hw_unrolled_y dut (.clk(clk), .rst(1'b0), .s_data(feed[{x.size}-1:0]), .s_valid(feed[{x.size}]), "
         f".s_ready(), .m_data(y), .m_valid(), .m_ready(feed[{x.size}+1]));"

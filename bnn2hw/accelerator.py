@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deviation, golden, pipeline
+from bnn2hw import backends, deprecation, deviation, golden, pipeline
 from bnn2hw import reload as reloading
 from bnn2hw.artifacts import build_folder, write
 from bnn2hw.backends import loading
@@ -22,13 +22,13 @@ from bnn2hw.estimate import resources
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Graph
-from bnn2hw.lower.builder import Fidelity
-from bnn2hw.lower.hardware import Lowered
+from bnn2hw.ir import Array
+from bnn2hw.lower.calibration import first_batch
 from bnn2hw.lower.outputs import Output, best_of
-from bnn2hw.lower.recipe import Loadable, Recipe
+from bnn2hw.lower.recipe import Loadable
 from bnn2hw.ops import source
 from bnn2hw.ops.source import InputSpecs
+from bnn2hw.pipeline import Layout, LoweredModel
 from bnn2hw.progress import Progress, silent
 from bnn2hw.report import text
 from bnn2hw.simulation import hls_csim
@@ -43,16 +43,17 @@ class Accelerator(CompiledModel):
     """A compiled model and what can be done with it.
 
     Attributes:
-        origin: The real graph and its relation to the hardware graph, if the model was just compiled. A loaded
-            accelerator has none.
+        origin: The model as it was read and in hardware form, if it was just compiled. A loaded accelerator has none.
     """
 
-    origin: tuple[Graph, Lowered] | None = field(default=None, repr=False, kw_only=True)
+    origin: LoweredModel | None = field(default=None, repr=False, kw_only=True)
 
     @property
     def units(self) -> InputSpecs:
         """The old name of `input_specs`."""
-        warnings.warn("Accelerator.units is now Accelerator.input_specs", DeprecationWarning, stacklevel=2)
+        deprecation.warn(
+            "Accelerator.units is now Accelerator.input_specs; the old name works for one more version"
+        )
         return self.input_specs
 
     @cached_property
@@ -99,13 +100,23 @@ class Accelerator(CompiledModel):
         """
         return self._shaped(hls_csim.emulate(self._emulated, self.integers(x), progress))
 
-    def image(self) -> Array:
-        """What is sent to a loadable design so that its memories hold this model's weights: words of 32 bits.
+    def weight_image(self) -> Array:
+        """Return the words that load this model's weights into a loadable design.
+
+        Returns:
+            uint32 array of shape (words,), for `SerialBoard.load_weights` or the design's port s_load.
 
         Raises:
-            InputError: the accelerator was not compiled with loadable memories.
+            InputError: The accelerator was not compiled with `loadable`.
         """
         return loading.image(self.graph, self.design.load)
+
+    def image(self) -> Array:
+        """Return `weight_image()`; this is its old name."""
+        deprecation.warn(
+            "Accelerator.image is now Accelerator.weight_image; the old name works for one more version"
+        )
+        return self.weight_image()
 
     def reload(self, model: Any, *, progress: Progress = silent) -> Accelerator:
         """The same hardware with the weights of another model, retrained for example; its `image` is what to send.
@@ -119,7 +130,9 @@ class Accelerator(CompiledModel):
             UnsupportedError: a model whose hardware is another: by layer, why, and the way out.
         """
         weights = reloading.weights(self, model, progress)
-        other = replace(self, measured={}, **weights)
+        other = replace(
+            self, graph=weights.graph, fidelity=weights.fidelity, origin=weights.origin, measured={}
+        )
         reloading.compare(self.design, other.design)
         return other
 
@@ -157,7 +170,7 @@ class Accelerator(CompiledModel):
             stalls=stalls,
             seed=seed,
             reloads=[
-                simulating.Reload(frame, other.image(), other.graph)
+                simulating.Reload(frame, other.weight_image(), other.graph)
                 for frame, other in sorted((reloads or {}).items())
             ],
             cells=cells,
@@ -176,8 +189,9 @@ class Accelerator(CompiledModel):
         """
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
-        graph, lowered = self.origin
-        return deviation.measure(graph, lowered, golden.check(lowered.graph, self.integers(x)))
+        lowered = self.origin.lowered
+        arrays = golden.check(self.graph, self.integers(x))
+        return deviation.measure(self.origin.real, lowered.graph, self.graph, lowered.matches, arrays)
 
     def write(self, folder: str | Path) -> Path:
         """Write sources, weights, test bench, graph, report and manifest into a folder.
@@ -201,7 +215,7 @@ class Accelerator(CompiledModel):
         """Take the design to a bitstream with the open tools, or to an area where only vendors place and route.
 
         Args:
-            folder: takes netlist, logs, bitstream, usage.json and, for a board, link.json for `host.Device`.
+            folder: takes netlist, logs, bitstream, usage.json and, for a board, link.json for `SerialBoard`.
             board: a board, by name: the accelerator stands behind its serial line, and its clock must be reached.
             target: a device to measure without a board; the one planned for where neither is given.
             seeds: of the placement, or how many to try; the fastest is taken.
@@ -230,16 +244,17 @@ def load(folder: str | Path) -> Accelerator:
     Raises:
         InputError: the folder is not ours, or has changed.
     """
-    graph, facts = build_folder.read(Path(folder))
+    graph, manifest = build_folder.read(Path(folder))
     return Accelerator(
-        name=facts["name"],
+        name=manifest.name,
         graph=graph,
-        device=devices.device(facts["device"]),
-        fidelity={layer: Fidelity(*f) for layer, f in facts["fidelity"].items()},
-        measured={d[0]: Deviation(*d) for d in facts["measured"]},
-        input_specs=source.from_facts(facts["units"]),
-        backend=facts["backend"],
-        recipe=Recipe.of(facts["recipe"]) if "recipe" in facts else None,
+        device=devices.device(manifest.device),
+        fidelity=manifest.fidelity,
+        measured={d.edge: d for d in manifest.measured},
+        input_specs=manifest.input_specs,
+        backend=manifest.backend,
+        recipe=manifest.recipe,
+        options=manifest.options,
     )
 
 
@@ -295,7 +310,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     integers = pipeline.lower(imported, input, recipe, calibration)
     lowered = integers.lowered
     reloading.check(lowered.graph, recipe)
-    graph = pipeline.laid_out(lowered.graph, device, fps, folding, progress)
+    graph = pipeline.lay_out(Layout(lowered.graph, device, fps, folding, progress=progress))
     excess = resources.utilization(graph, device).excess
     if excess:
         warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
@@ -304,13 +319,21 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         graph=graph,
         device=device,
         fidelity=lowered.fidelity,
-        input_specs=integers.units,
+        input_specs=integers.input_specs,
         backend=backend,
         recipe=recipe if loadable else None,
-        origin=(integers.real, lowered),
+        options=pipeline.options(
+            fps=fps,
+            output=output,
+            bits=bits,
+            loadable=loadable,
+            folding=folding,
+            calibrated=calibration is not None,
+        ),
+        origin=integers,
     )
     if calibration is None:
         return made
     progress("measuring the deviation from Keras")
-    deviations = made.deviation(pipeline.shown(calibration, made.input.shape))
-    return replace(made, measured={d.layer: d for d in deviations})
+    deviations = made.deviation(first_batch(calibration, made.input.shape))
+    return replace(made, measured={d.edge: d for d in deviations})

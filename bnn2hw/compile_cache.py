@@ -1,11 +1,12 @@
 """Keep compiled programs on disk, so that each is compiled once per machine.
 
-Verilator models, HLS simulations and the stepper of the estimates share this cache. An entry is a folder of files. Its
-name is a hash of its ingredients: sources, flags, and the commands and versions of the tools.
+Verilator models, HLS simulations and the stepper of the estimates share this cache. An entry is a
+folder of files. Its name is a hash of its ingredients: sources, flags, and the commands and
+versions of the tools.
 
-Several processes can use the cache at the same time. One of them builds an entry while the others wait for it, and a
-finished entry appears under its name in one step. If the cache cannot be written, this process keeps its entries in a
-temporary folder until it ends.
+Several processes can use the cache at the same time. One of them builds an entry while the others
+wait for it, and a finished entry appears under its name in one step. If the cache cannot be
+written, this process keeps its entries in a temporary folder until it ends.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def entry(kind: str, ingredients: Sequence[Any], files: Sequence[str], build: Ca
         kind: Folder of the cache that holds all entries of this kind.
         ingredients: Everything that the files depend on, as data that JSON can hold.
         files: Names of the files that make up the entry.
-        build: Function that makes these files in the empty folder that is its argument. Other files there are lost.
+        build: Function that makes these files in the empty folder that is its argument. Other files
+            there are lost.
 
     Raises:
         ToolError: `build` raised it because a compiler failed. Nothing is kept.
@@ -59,6 +61,16 @@ def entry(kind: str, ingredients: Sequence[Any], files: Sequence[str], build: Ca
             return _kept(Path(work), files, shared, own)
 
 
+def code(text: str) -> str:
+    """Drop the lines of a source in C++ or Verilog that hold nothing but a comment.
+
+    Sources that differ in such lines give the same program, so this is what an entry depends on.
+    Comments for Verilator are kept.
+    """
+    lines = text.splitlines()
+    return "\n".join(n for n in lines if not n.lstrip().startswith("//") or "verilator" in n)
+
+
 @cache
 def _temporary() -> tempfile.TemporaryDirectory[str]:
     """The cache of this process alone, which disappears when the process ends."""
@@ -73,8 +85,8 @@ def _complete(folder: Path, files: Sequence[str]) -> bool:
 def _lock(folder: Path) -> Iterator[None]:
     """Let one process at a time build an entry.
 
-    Without file locks (on Windows, or if the cache cannot be written) several processes may build the same entry; the
-    result is the same.
+    Without file locks (on Windows, or if the cache cannot be written) several processes may build
+    the same entry; the result is the same.
     """
     path = folder.with_suffix(".lock")
     try:
@@ -93,7 +105,7 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def _kept(work: Path, files: Sequence[str], *folders: Path) -> Path:
-    """Copy an entry's files to the first of some folders that can be written, and return that folder."""
+    """Copy an entry's files to the first of `folders` that can be written, and return it."""
     for folder in folders[:-1]:
         with suppress(OSError):
             return _installed(work, files, folder)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from bnn2hw.backends import hls, verilog
 from bnn2hw.backends.design import Design
+from bnn2hw.backends.text import Header
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Graph
 from bnn2hw.targets import devices
-from bnn2hw.targets.devices import Device
 
 BACKENDS = {"verilog": "rtl", "hls": "hls"}
-"""The folder of a written accelerator into which the sources of each backend go."""
+"""By backend, the folder of a build that takes its sources."""
 
 
 def check(backend: str) -> None:
-    """Refuse what is no backend.
+    """Refuse an unknown backend.
 
     Raises:
-        InputError: it is none.
+        InputError: the backend is unknown.
     """
     if backend not in BACKENDS:
         raise InputError(f"unknown backend '{backend}'; known backends: {', '.join(BACKENDS)}")
@@ -27,23 +27,20 @@ def render(
     backend: str,
     graph: Graph,
     *,
-    summary: str = "",
-    device: Device | None = None,
+    header: Header | None = None,
 ) -> Design:
-    """The sources of a streamed graph.
+    """Render a streamed graph as sources.
 
     Args:
-        backend: one of `BACKENDS`.
-        graph: in streamed form.
-        summary: a line for the heads of the sources.
-        device: whose cells the sources may name, and what the scripts of the backend are for; None for
-            `devices.DEFAULT`.
+        backend: One of `BACKENDS`.
+        graph: The graph, in streamed form.
+        header: What the headers of the files say. The sources may name cells of its target's
+            family, and the scripts of the backend are for its target. None: the default
+            device.
 
     Raises:
-        InputError: an unknown backend.
+        InputError: the backend is unknown.
     """
     check(backend)
-    device = device or devices.device(devices.DEFAULT)
-    if backend == "hls":
-        return hls.render(graph, summary=summary, device=device)
-    return verilog.render(graph, summary=summary, family=device.family)
+    header = header or Header(target=devices.device(devices.DEFAULT))
+    return hls.render(graph, header=header) if backend == "hls" else verilog.render(graph, header=header)

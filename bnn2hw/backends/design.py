@@ -1,4 +1,4 @@
-"""What a backend returns: files, and the streams by which a simulation can be compared with golden."""
+"""A rendered design: its sources, and the streams that a simulation compares with golden."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bnn2hw.backends.text import ANY_TARGET, CODE, Header, bare
 from bnn2hw.ir import Array, Beats, Graph, StreamOp, Tensor, View
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream of the design: the edge `name` of the graph under the identifier `id`.
+    """A stream of the design.
 
-    A beat carries `lanes` values, the first in the least significant bits, in row-major order; `vector` and `zeros` are
-    as in `Beats`.
+    A beat carries `lanes` values in row-major order, the first in the least significant bits.
+
+    Attributes:
+        name: Name of the edge in the graph.
+        id: Identifier in the sources.
+        tensor: Type of a frame.
+        lanes: Values per beat.
+        vector: Values of a vector, as in `Beats`; 0 if no beat has padding.
+        zeros: Whether padding lanes carry code 0, as in `Beats`.
     """
 
     name: str
@@ -45,19 +53,29 @@ class Stream:
 
     @property
     def words(self) -> str:
-        """What it carries, for a reader."""
-        shape = "×".join(map(str, self.tensor.shape))
-        ragged = f", the last ones of each {self.vector} in one of their own" if self.vector else ""
-        return (
-            f"{shape} values {self.tensor.ints} of {self.tensor.ints.bits} bit, {self.lanes} per beat{ragged}"
-        )
+        """What the stream carries, in words."""
+        ragged = f"; each vector of {self.vector} begins with a new beat" if self.vector else ""
+        values = f"{self.shape} values {self.tensor.ints} of {self.tensor.ints.bits} bit"
+        return f"{values}, {self.lanes} per beat{ragged}"
+
+    @property
+    def shape(self) -> str:
+        """The shape of a frame, in words."""
+        return "×".join(map(str, self.tensor.shape))
 
     def pack(self, values: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Values of whole frames to beats, shape (beats, bytes), little-endian; padding is 0."""
+        """Pack whole frames into beats.
+
+        Args:
+            values: Integers of shape (frames, *shape).
+
+        Returns:
+            Beats of shape (frames * beats, bytes), little-endian, with 0 for padding.
+        """
         return pack(self._in_beats(self.tensor.ints.encode(values)), self.tensor.ints.bits)
 
     def compared(self, beats: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Beats of whole frames with 0 for padding that may be anything."""
+        """Return beats of whole frames with 0 for padding whose value is undefined."""
         if not self.vector or self.zeros:
             return beats
         there = self._in_beats(np.full((1, self.tensor.size), -1))
@@ -65,14 +83,21 @@ class Stream:
         return beats & mask
 
     def _in_beats(self, codes: Array) -> Array:
-        """Codes of whole frames, with 0 for padding, shape (beats, lanes)."""
+        """Return codes of whole frames in shape (beats, lanes), with 0 for padding."""
         if not self.vector:
             return codes.reshape(-1, self.lanes)
         padding = -self.vector % self.lanes
         return np.pad(codes.reshape(-1, self.vector), ((0, 0), (0, padding))).reshape(-1, self.lanes)
 
     def unpack(self, beats: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Beats of whole frames, shape (beats, bytes), to values of shape (frames, *shape)."""
+        """Unpack whole frames, undoing `pack`.
+
+        Args:
+            beats: Beats of shape (frames * beats, bytes), little-endian.
+
+        Returns:
+            Integers of shape (frames, *shape).
+        """
         codes = unpack(beats, self.tensor.ints.bits, self.lanes)
         if self.vector:
             codes = codes.reshape(-1, self.vector + -self.vector % self.lanes)[:, : self.vector]
@@ -81,11 +106,11 @@ class Stream:
 
 @dataclass(frozen=True)
 class Port:
-    """The AXI4-Stream port of a stream: a beat is padded to whole bytes.
+    """The AXI4-Stream port of a stream. A beat is padded to whole bytes.
 
     Attributes:
-        stream: what it carries.
-        suffix: what its names end in, where the design has several such ports.
+        stream: Stream that the port carries.
+        suffix: Suffix of the port's names if the design has several such ports; else "".
     """
 
     stream: Stream
@@ -93,7 +118,7 @@ class Port:
 
     @classmethod
     def of(cls, streams: Sequence[Stream]) -> tuple[Self, ...]:
-        """The ports of all inputs, or of all outputs; one alone needs no name of its own."""
+        """Return the ports of all inputs, or of all outputs. A single port has no suffix."""
         return tuple(cls(s, f"_{s.id}" if len(streams) > 1 else "") for s in streams)
 
     @property
@@ -108,41 +133,76 @@ class Port:
 
     @property
     def extends(self) -> bool:
-        """Whether a beat is one signed value, whose sign fills the padding."""
+        """True if a beat is one signed value, whose sign fills the padding."""
         return self.stream.lanes == 1 and self.stream.tensor.ints.signed
 
     @property
     def words(self) -> str:
-        """What it carries, for a reader."""
-        padding = self.axis_bits - self.stream.bits
-        filled = f", sign-extended to {self.axis_bits} bit" if self.extends and padding else ""
-        padded = f", padded with {padding} zero bits" if padding and not filled else ""
-        return f"{self.stream.words}{filled}{padded}"
+        """What the port carries, in words."""
+        return f"{self.stream.words}{self.padding}"
+
+    @property
+    def padding(self) -> str:
+        """What fills a beat up to whole bytes, in words; "" if nothing does."""
+        bits = self.axis_bits - self.stream.bits
+        if not bits:
+            return ""
+        return (
+            f", sign-extended to {self.axis_bits} bit" if self.extends else f", padded with {bits} zero bits"
+        )
 
     def hex_lines(self, values: NDArray[np.integer]) -> str:
-        """Values of whole frames as they stand on tdata, padding included, a beat per line."""
+        """Return whole frames as they appear on tdata, a beat per line in hexadecimal."""
         if self.extends:
             codes = self.stream.tensor.ints.encode(values).reshape(-1, 1)
             return hex_lines(pack(codes, self.axis_bits), self.axis_bits)
         return hex_lines(self.stream.pack(values), self.axis_bits)
 
 
-def frame_words(inputs: Sequence[Port], outputs: Sequence[Port]) -> str:
-    """How many beats make a frame, for a reader: of each port, in their order."""
-    sides = (" + ".join(str(p.beats) for p in ports) for ports in (inputs, outputs))
-    return "{} input beats and {} output beats".format(*sides)
+TABLE = ("port", "beats per frame", "values per beat", "bits per value", "tdata bits", "one frame")
+
+
+def port_table(inputs: Sequence[Port], outputs: Sequence[Port]) -> list[str]:
+    """Return the beat layout of the ports: a table, and the rules below it, by lines.
+
+    Args:
+        inputs: Ports that take frames, as s_axis.
+        outputs: Ports that deliver results, as m_axis.
+    """
+    rows: list[tuple[object, ...]] = [TABLE]
+    for stem, ports in (("s_axis", inputs), ("m_axis", outputs)):
+        for p in ports:
+            ints = p.stream.tensor.ints
+            frame = f"{p.stream.shape} values {ints}{p.padding}"
+            rows.append((f"{stem}{p.suffix}", p.beats, p.stream.lanes, ints.bits, p.axis_bits, frame))
+    *widths, _ = (max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True))
+    lines = []
+    for row in rows:
+        name, *numbers, frame = map(str, row)
+        cells = [n.rjust(w) for n, w in zip(numbers, widths[1:], strict=True)]
+        lines.append("  ".join((name.ljust(widths[0]), *cells, frame)))
+    return [*lines, *LAYOUT]
+
+
+LAYOUT = (
+    "Values come in row-major order, channels last (channel-minor). The first value of a beat is in",
+    "its least significant bits. A value v of `a..b by s` has the code (v - a) / s, so ±1 takes one",
+    "bit. Any other value is its own code, in two's complement if a is negative.",
+)
+"""The rules of the layout of a beat."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What the loadable memories of a design are like, whatever lies in them.
+    """The layout of the loadable memories of a design.
 
     Attributes:
-        design: a number that tells designs apart whose images have another layout.
-        slices: of an image, without its head.
-        stages: ops on the load chain.
-        memories: the memories in them.
-        settle: cycles without frames after which nothing moves any more.
+        design: Number of the design. Designs whose weight images differ in layout have different
+            numbers.
+        slices: Slices of a weight image, without its head.
+        stages: Ops on the load chain.
+        memories: Loadable memories in these ops.
+        settle: Cycles without a frame after which nothing moves in the design.
     """
 
     design: int
@@ -154,19 +214,21 @@ class Load:
 
 @dataclass(frozen=True)
 class Design:
-    """Sources of an accelerator, by file name; memory files among them end in ".hex".
+    """The sources of an accelerator.
 
     Attributes:
-        top: the top module or function.
-        files: texts by file name.
-        streams: all streams in topological order.
-        inputs: those that enter the design.
-        outputs: those that leave it, under the names and in the shapes of the graph's outputs.
-        backend: who rendered it, which says how it is simulated.
-        bench: further sources that only our own simulation needs: of Verilog, models of the cells that it names.
-        portable: the modules among `files` that name cells of a family, in the form that names none.
-        netlist: whether it is what synthesis wrote, where only the ports are known by name; `streams` are then these.
-        load: what its port for images of memories takes, where it has one.
+        top: The top module or function.
+        files: Texts by file name. Memory files end in ".hex".
+        streams: All streams in topological order.
+        inputs: Streams that enter the design.
+        outputs: Streams that leave the design, with the names and shapes of the graph's outputs.
+        backend: Backend that rendered the design. It decides how the design is simulated.
+        header: What the headers of the files say.
+        bench: Further sources that only our own simulation needs: for Verilog, models of the cells.
+        portable: The portable forms of those modules among `files` that name cells of a family.
+        netlist: True if synthesis wrote the design. Then only the ports have known names, and
+            `streams` are those of the ports.
+        load: The layout of weight images; None if no memory can be written.
     """
 
     top: str
@@ -175,6 +237,7 @@ class Design:
     inputs: tuple[Stream, ...]
     outputs: tuple[Stream, ...]
     backend: str = "verilog"
+    header: Header = ANY_TARGET
     bench: Mapping[str, str] = field(default_factory=dict)
     portable: Mapping[str, str] = field(default_factory=dict)
     netlist: bool = False
@@ -182,27 +245,38 @@ class Design:
 
     @property
     def input(self) -> Stream:
-        """The stream that enters the design; of several, the first."""
+        """The first stream that enters the design."""
         return self.inputs[0]
 
     @property
     def output(self) -> Stream:
-        """The stream that leaves the design; of several, the first."""
+        """The first stream that leaves the design."""
         return self.outputs[0]
 
+    @property
+    def code(self) -> dict[str, str]:
+        """The files without comments. Designs with equal code are the same hardware."""
+        return {n: bare(t) if n.endswith(CODE) else t for n, t in self.files.items()}
+
     def simulated(self, *, cells: bool = False) -> dict[str, str]:
-        """The texts that a Verilog simulator compiles and reads.
+        """Return the texts that a Verilog simulator compiles and reads.
 
         Args:
-            cells: whether every cell that a family's modules name is simulated. By default these few adders stand there
-                in their portable form, which compiles many times faster; that both are one function Yosys
-                proves for a spread of parameters (tests/synthesis/test_forms.py).
+            cells: Whether to simulate every cell that a family's modules name. By default the
+                portable forms of these modules take their place, which compile many times faster.
+                Yosys proves that both forms are one function for a range of parameters
+                (tests/synthesis/test_forms.py).
         """
         return {**self.files, **(self.bench if cells else self.portable)}
 
 
 def pack(codes: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
-    """Codes of shape (words, lanes) to words of shape (words, bytes), lane 0 in the lowest bits."""
+    """Pack codes of shape (words, lanes) into words of shape (words, bytes), lane 0 lowest.
+
+    Args:
+        codes: Codes of `bits` bits each; higher bits are ignored.
+        bits: Width of a code.
+    """
     width = codes.shape[1] * bits
     if width < 64:
         lanes = (codes & ((1 << bits) - 1)) << (np.arange(codes.shape[1]) * bits)
@@ -214,26 +288,35 @@ def pack(codes: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
 
 
 def hex_lines(words: NDArray[np.uint8], bits: int) -> str:
-    """Words of shape (words, bytes), little-endian, as a line of hexadecimal digits each."""
+    """Return words of shape (words, bytes), little-endian, as a line of hexadecimal digits each.
+
+    Args:
+        words: The words.
+        bits: Width of a word.
+    """
     digits = (bits + 3) // 4
     return "".join(w.tobytes().hex()[-digits:] + "\n" for w in np.ascontiguousarray(words[:, ::-1]))
 
 
-def ascii_only(text: str) -> str:
-    """A source in letters that every tool reads."""
-    plain = text.translate({ord("×"): "x", ord("…"): "..", ord("±"): "+-"})
-    return "".join(c if c == "\n" or " " <= c <= "~" else "?" for c in plain)
-
-
 def unpack(words: NDArray[np.uint8], bits: int, lanes: int) -> NDArray[np.int64]:
-    """The inverse of `pack`; codes come back unsigned."""
+    """Undo `pack`: return unsigned codes of shape (words, lanes).
+
+    Args:
+        words: Words of shape (words, bytes).
+        bits: Width of a code.
+        lanes: Codes per word.
+    """
     flat = np.unpackbits(words, axis=1, bitorder="little", count=bits * lanes)
     planes = flat.reshape(words.shape[0], lanes, bits).astype(np.int64)
     return planes @ (np.int64(1) << np.arange(bits))
 
 
 def streams(graph: Graph) -> tuple[Stream, ...]:
-    """The streams of a streamed graph, under identifiers fit for any language."""
+    """Return the streams of a streamed graph, with identifiers that are valid in any language.
+
+    Raises:
+        TypeError: a node is no hardware op.
+    """
     nodes = [n for n in graph if not isinstance(n.op, View)]
     ids = identifiers(n.name for n in nodes)
     made = []
@@ -246,7 +329,10 @@ def streams(graph: Graph) -> tuple[Stream, ...]:
 
 
 def ends(graph: Graph, all_streams: Sequence[Stream]) -> tuple[tuple[Stream, ...], tuple[Stream, ...]]:
-    """The streams that enter a design and those that leave it, the latter as the graph's outputs see them."""
+    """Return the streams that enter a design, and those that leave it.
+
+    The latter have the names and shapes of the graph's outputs.
+    """
     by_name = {s.name: s for s in all_streams}
     inputs = tuple(by_name[n.name] for n in graph.sources)
     outputs = tuple(
@@ -255,20 +341,28 @@ def ends(graph: Graph, all_streams: Sequence[Stream]) -> tuple[tuple[Stream, ...
     return inputs, outputs
 
 
-PREFIXES = ("u_", "unused_", "input_last_", "input_frame_", "output_frame_")
+PREFIXES = (
+    "u_",
+    "unused_",
+    *(f"input_{s}_" for s in ("last", "last_beat", "counter", "in_frame", "frames", "held", "lead")),
+    *(f"output_{s}_" for s in ("last_beat", "counter", "in_frame", "frames")),
+)
+"""Prefixes that the sources put before an identifier."""
+
 SUFFIXES = ("", "_data", "_valid", "_ready", "_taking", "_valids", "_s_readys", "_s0_readys", "_s1_readys")
+"""Suffixes that the sources append to an identifier."""
 
 
 def _derived(identifier: str) -> set[str]:
-    """All names that a design makes of an identifier: its signals and instances."""
+    """Return the names of signals and instances that an identifier leads to, in lower case."""
     return {*((p + identifier).lower() for p in PREFIXES), *((identifier + s).lower() for s in SUFFIXES)}
 
 
 def identifiers(names: Iterable[str]) -> dict[str, str]:
-    """A distinct identifier for each name: letters, digits and single underscores, distinct in any case.
+    """Return an identifier for each name, of letters, digits and single underscores.
 
-    Identifiers stay distinct when one of `SUFFIXES` is appended or one of `PREFIXES` put before them, and are no
-    keyword once they carry a prefix.
+    Identifiers are distinct even without regard to case, and with one of `PREFIXES` or `SUFFIXES`
+    added. With a prefix or suffix an identifier is no keyword.
     """
     taken: set[str] = set()
     chosen = {}

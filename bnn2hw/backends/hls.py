@@ -1,298 +1,124 @@
-"""Streamed graph to Vitis HLS C++: a header per kind of op, or per node with its own text, and a process per node."""
+"""Render a streamed graph as a Vitis HLS project in C++.
+
+Each kind of op has a header, and each node is a process. A node whose constants become logic has a
+header of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-import jinja2
 import numpy as np
 
 from bnn2hw import golden
-from bnn2hw.backends.design import Design, Port, Stream, ascii_only, ends, frame_words, pack, streams
-from bnn2hw.data_files import data_dir
-from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir import Graph, HardwareOp, Memory, Node, View
-from bnn2hw.ops.base.costs import in_block_ram
+from bnn2hw.backends.design import Design, Port, ends, port_table, streams
+from bnn2hw.backends.hls_processes import CppStream, Fork, Process, Processes
+from bnn2hw.backends.text import ANY_TARGET, Header, Printer
+from bnn2hw.ir import Graph
 from bnn2hw.targets import devices
 from bnn2hw.targets.devices import Device
 
 DEFAULT_PART = "xc7z020"
-"""Device whose part number the scripts name if Vitis HLS does not know the one that was asked for."""
-
-CHUNK = 64
-"""Bits of the longest literal, into which ROM words are cut."""
+"""Device whose part number the scripts name if Vitis HLS does not know the target."""
 
 TEST_FRAMES = 4
 """Random frames that the test bench sends."""
 
 
 @dataclass(frozen=True)
-class Rom:
-    """Constants of a process: an array of `words` words of `bits` bits, each in chunks of at most 64."""
+class Project:
+    """What the templates of the project print.
 
-    name: str
-    file: str
-    words: int
-    bits: int
-
-    @property
-    def chunks(self) -> int:
-        """Array elements per word."""
-        return -(-self.bits // CHUNK)
-
-    @property
-    def chunk_bits(self) -> int:
-        """Width of an array element."""
-        return min(self.bits, CHUNK)
-
-    @property
-    def impl(self) -> str:
-        """What it is made of, by the rule that the cost model follows."""
-        return "bram" if in_block_ram(self.words, self.bits) else "lutram"
-
-
-@dataclass(frozen=True)
-class Link:
-    """A stream of the C++: an edge of the graph, together with the queue behind it where there is one.
-
-    `numbers` are the design's streams that it stands for: what is written to it and, with a queue, what is read.
+    Attributes:
+        top: The top function.
+        inputs: Ports that take frames.
+        outputs: Ports that deliver results.
+        streams: Stream variables in topological order.
+        variables: Stream variables by identifier of the design's streams.
+        processes: Processes in topological order.
+        forks: Processes that copy a stream for several readers.
+        queues: Ops that are queues between processes.
+        includes: Headers of the ops to include, without the prefix of all.
+        table: The beat layout of the ports, a line each.
+        part: Part number for Vitis HLS.
+        clock_ns: Clock period in ns.
     """
 
-    id: str
-    type: str
-    numbers: tuple[int, ...]
-    names: tuple[str, ...]
+    top: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    streams: Sequence[CppStream]
+    variables: Mapping[str, CppStream]
+    processes: Sequence[Process]
+    forks: Sequence[Fork]
+    queues: Sequence[Process]
+    includes: Sequence[str]
+    table: Sequence[str]
+    part: str
+    clock_ns: float
 
 
-@dataclass(frozen=True)
-class Process:
-    """An op with its constants; without inputs it is a queue and no process of its own.
-
-    `module` is its kind, with a name behind it where it has its own text; of `copies` each is a process, between one
-    that deals the parts of each beat out to them and one that gathers what they make.
-    """
-
-    module: str
-    stream: Stream
-    constants: Mapping[str, int | str]
-    roms: tuple[Rom, ...] = ()
-    inputs: tuple[Stream, ...] = ()
-    links: tuple[Link, ...] = ()
-    output: Link | None = None
-    copies: int = 1
-
-
-@dataclass(frozen=True)
-class Fork:
-    """A process that hands each beat of a stream on to the queues of several readers."""
-
-    module: ClassVar[str] = "fork"
-
-    link: Link
-    stream: Stream
-    outputs: tuple[Link, ...]
-
-    @property
-    def id(self) -> str:
-        """The stem of its name."""
-        return f"{self.link.id}_fork"
-
-
-def render(
-    graph: Graph,
-    name: str = "bnn2hw_top",
-    summary: str = "",
-    device: Device | None = None,
-) -> Design:
-    """The HLS project of a streamed graph.
+def render(graph: Graph, name: str = "bnn2hw_top", *, header: Header = ANY_TARGET) -> Design:
+    """Render a streamed graph.
 
     Args:
-        graph: a graph in streamed form.
-        name: the top function.
-        summary: a line for the heads of the sources.
-        device: its clock and, where Vitis HLS knows it, its part go into the scripts; None for `devices.DEFAULT`.
+        graph: The graph, in streamed form.
+        name: The top function.
+        header: What the headers of the files say. The scripts take the clock of its target and, if
+            Vitis HLS knows it, its part.
+
+    Returns:
+        The sources.
 
     Raises:
         Bnn2hwError: a queue follows another.
     """
-    device = device or devices.device(devices.DEFAULT)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(data_dir("templates") / "hls"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  (C++, not HTML)
-    )
+    printer = Printer("hls", header)
     all_streams = streams(graph)
     inputs, outputs = map(Port.of, ends(graph, all_streams))
-    layers = _Layers(environment, graph, all_streams)
-    modules = sorted(
-        {p.module for p in (*layers.processes, *layers.channels)}
-        | {f.module for f in layers.forks}
-        | {"deal" for p in layers.processes if p.copies > 1}
+    made = Processes(printer, graph, all_streams)
+    device = header.target if isinstance(header.target, Device) else devices.device(devices.DEFAULT)
+    project = Project(
+        top=name,
+        inputs=inputs,
+        outputs=outputs,
+        streams=made.streams,
+        variables={s.id: made.variable(s.name) for s in all_streams},
+        processes=made.all,
+        forks=made.forks,
+        queues=made.queues,
+        includes=made.modules,
+        table=port_table(inputs, outputs),
+        part=device.vitis_part or devices.device(DEFAULT_PART).vitis_part,
+        clock_ns=1000 / device.clock_mhz,
     )
-    facts = {
-        "top": name,
-        "summary": " ".join(summary.replace("\\", "/").split()) or "generated by bnn2hw",
-        "inputs": inputs,
-        "outputs": outputs,
-        "frame": frame_words(inputs, outputs),
-        "links": layers.links,
-        "links_of": {s.id: layers.link_of(s.name) for s in all_streams},
-        "processes": layers.processes,
-        "forks": layers.forks,
-        "channels": layers.channels,
-        "headers": modules,
-        "part": device.vitis_part or devices.device(DEFAULT_PART).vitis_part,
-        "clock_ns": 1000 / device.clock_mhz,
-    }
-    files = dict(layers.files)
-    for module in ("common", "axis", *modules):
-        own = layers.own.get(module)
-        files[f"bnn2hw_{module}.hpp"] = own or environment.get_template(f"{module}.hpp.j2").render()
-    for file, template in _project(name):
-        files[file] = ascii_only(environment.get_template(template).render(facts))
+    files = dict(made.files)
+    for module in ("common", "axis", *project.includes):
+        file = f"bnn2hw_{module}.hpp"
+        files[file] = made.own.get(module) or printer.file(file, f"{module}.hpp.j2")
+    for file, template in _project_files(name).items():
+        files[file] = printer.file(file, template, project=project)
     files |= _test_data(graph, inputs, outputs)
-    bench = {
-        file: ascii_only(environment.get_template(f"{file}.j2").render(facts))
-        for file in ("simulation.hpp", "emulation.hpp")
+    bench = {f: printer.file(f, project=project) for f in ("simulation.hpp", "emulation.hpp")}
+    return Design(
+        name, files, all_streams, *ends(graph, all_streams), backend="hls", header=header, bench=bench
+    )
+
+
+def _project_files(top: str) -> dict[str, str]:
+    """Return the template of each file that a project has once."""
+    scripts = ("project.tcl", "csim.tcl", "csynth.tcl", "cosim.tcl", "export.tcl")
+    return {
+        f"{top}_layers.hpp": "layers.hpp.j2",
+        f"{top}.hpp": "top.hpp.j2",
+        f"{top}.cpp": "top.cpp.j2",
+        **{file: f"{file}.j2" for file in ("testbench.cpp", *scripts)},
     }
-    return Design(name, files, all_streams, *ends(graph, all_streams), backend="hls", bench=bench)
-
-
-def _project(top: str) -> Iterator[tuple[str, str]]:
-    """The files that there is one of, with their templates."""
-    yield f"{top}_layers.hpp", "layers.hpp.j2"
-    yield f"{top}.hpp", "top.hpp.j2"
-    yield f"{top}.cpp", "top.cpp.j2"
-    for file in ("testbench.cpp", "project.tcl", "csim.tcl", "csynth.tcl", "cosim.tcl", "export.tcl"):
-        yield file, f"{file}.j2"
-
-
-class _Layers:
-    """The processes of a graph, the streams between them, and the files of their constants."""
-
-    def __init__(self, environment: jinja2.Environment, graph: Graph, all_streams: Sequence[Stream]) -> None:
-        self._environment = environment
-        self._graph = graph
-        self._streams = {s.name: s for s in all_streams}
-        self._numbers = {s.name: i for i, s in enumerate(all_streams)}
-        self._links: dict[str, Link] = {}
-        self.processes: list[Process] = []
-        self.channels: list[Process] = []
-        self.files: dict[str, str] = {}
-        self.own: dict[str, str] = {}  # texts of modules that are printed anew for each instance
-        self._forked: dict[str, list[str]] = {}  # by stream with several readers, their queues
-        for node in graph:
-            if isinstance(node.op, HardwareOp):
-                self._add(node, node.op)
-            elif not isinstance(node.op, View):
-                self._links[node.name] = self._link(node.name)
-
-    @property
-    def forks(self) -> list[Fork]:
-        """The processes between a stream and its several readers."""
-        return [
-            Fork(self._links[name], self._streams[name], tuple(self._links[q] for q in queues))
-            for name, queues in self._forked.items()
-        ]
-
-    @property
-    def links(self) -> list[Link]:
-        """Each once, in topological order."""
-        return list(dict.fromkeys(self._links.values()))
-
-    def link_of(self, name: str) -> Link:
-        """The stream that carries an edge."""
-        return self._links[name]
-
-    def _link(self, name: str) -> Link:
-        stream = self._streams[name]
-        kind = f"hls::stream<ap_uint<{stream.bits}>, 2>"
-        return Link(stream.id, kind, (self._numbers[name],), (name,))
-
-    def _is_channel(self, kind: str) -> bool:
-        """Whether a template prints a stream rather than a process, which it says itself."""
-        module = self._environment.get_template(f"{kind}.hpp.j2").module
-        return bool(getattr(module, "channel", False))
-
-    def _add(self, node: Node, op: HardwareOp) -> None:
-        stream = self._streams[node.name]
-        constants, roms = self._constants(node, op, stream)
-        module, body = op.kind, op.body(*self._graph.inputs_of(node))
-        if body is not None:
-            module = f"{op.kind}_{stream.id}"
-            template = self._environment.get_template(f"{op.kind}.hpp.j2")
-            self.own[module] = template.render(module=module, body=body)
-        process = Process(module, stream, constants, roms, copies=op.copies)
-        if body is None and self._is_channel(op.kind):
-            self.channels.append(process)
-            self._deepen(node, process)
-            return
-        self._links[node.name] = self._link(node.name)
-        self.processes.append(
-            replace(
-                process,
-                inputs=tuple(self._streams[self._graph.wire(i)] for i in node.inputs),
-                links=tuple(self._links[self._graph.wire(i)] for i in node.inputs),
-                output=self._links[node.name],
-            )
-        )
-
-    def _deepen(self, node: Node, channel: Process) -> None:
-        """Make the stream before a queue the queue itself; behind a fork the queue is a stream of its own."""
-        before = self._graph.wire(node.inputs[0])
-        link = self._links[before]
-        if len(self._graph.readers[before]) > 1:
-            kind = f"bnn2hw::{channel.module}<cfg_{channel.stream.id}>"
-            self._links[node.name] = replace(self._link(node.name), type=kind)
-            self._forked.setdefault(before, []).append(node.name)
-            return
-        if len(link.names) > 1:
-            raise Bnn2hwError(f"the queue '{node.name}' follows the queue '{before}'; make it one")
-        merged = replace(
-            link,
-            type=f"bnn2hw::{channel.module}<cfg_{channel.stream.id}>",
-            numbers=(*link.numbers, self._numbers[node.name]),
-            names=(*link.names, node.name),
-        )
-        self._links[before] = self._links[node.name] = merged
-        self.processes = [replace(p, output=merged) if p.output == link else p for p in self.processes]
-
-    def _constants(
-        self, node: Node, op: HardwareOp, stream: Stream
-    ) -> tuple[dict[str, int | str], tuple[Rom, ...]]:
-        """Numbers for the process's own struct; vectors and memories as arrays."""
-        inputs = self._graph.inputs_of(node)
-        constants: dict[str, int | str] = {"BEATS": op.beats(*inputs)[0].count(inputs[0].size)}
-        memories: dict[str, Memory] = {}
-        for name, value in op.params(*inputs).items():
-            if isinstance(value, np.ndarray):
-                memories[name] = Memory(value.reshape(1, -1).astype(np.int64), 1)
-            else:
-                constants[name] = value
-        memories.update(op.memories(*inputs))
-        roms = []
-        for name, memory in memories.items():
-            words, lanes = memory.codes.shape
-            rom = Rom(name.lower(), f"{stream.id}.{name.lower()}.inc", words, lanes * memory.bits)
-            self.files[rom.file] = initialiser(memory)
-            roms.append(rom)
-        return constants, tuple(roms)
-
-
-def initialiser(memory: Memory) -> str:
-    """The words of a memory as an array's initialiser: a line per word, its chunks from the lowest bits up."""
-    words = pack(np.asarray(memory.codes, np.int64), memory.bits)
-    padded = np.zeros((words.shape[0], -(-words.shape[1] * 8 // CHUNK) * CHUNK // 8), np.uint8)
-    padded[:, : words.shape[1]] = words
-    chunks = padded.view("<u8").tolist()
-    return "".join("{" + ", ".join(f"{c:#x}" for c in word) + "},\n" for word in chunks)
 
 
 def _test_data(graph: Graph, inputs: Sequence[Port], outputs: Sequence[Port]) -> dict[str, str]:
-    """Beats of some random frames and what must come out for them, a line each, as the test bench reads them."""
+    """Return beats of random frames, and of the expected outputs, as the test bench reads them."""
     rng = np.random.default_rng(0)
     frames = {
         p.stream.name: rng.choice(p.stream.tensor.ints.values(), (TEST_FRAMES, *p.stream.tensor.shape))

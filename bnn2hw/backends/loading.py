@@ -1,4 +1,4 @@
-"""Images of a design's loadable memories: what a port for them takes, and in which order."""
+"""Weight images: the contents of loadable memories, in the order of the load port."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ from bnn2hw.ir import Graph, HardwareOp, Memory
 from bnn2hw.ops.base.costs import SLICE, slices
 
 HEAD = 4
-"""Words before the slices: the numbers of the design and of the image, in two words each."""
+"""Words before the slices: the number of the design and the number of the image, two words each."""
 
 
 def memories(graph: Graph) -> Iterator[tuple[str, str, Memory]]:
-    """The loadable memories of a graph in the order of the chain: the node, the parameter, the contents."""
+    """Iterate over the loadable memories of a graph, in the order of the load chain.
+
+    Yields:
+        The node's name, the parameter's name, the contents.
+    """
     for node in graph:
         if isinstance(node.op, HardwareOp):
             for name, memory in node.op.loads(*graph.inputs_of(node)).items():
@@ -27,32 +31,40 @@ def memories(graph: Graph) -> Iterator[tuple[str, str, Memory]]:
 
 
 def of(graph: Graph) -> Load | None:
-    """What the images of a streamed graph are like, but for the design's number; None where nothing can be loaded."""
+    """Return the layout of a streamed graph's weight images, without the number of the design.
+
+    Returns:
+        The layout; None if no memory can be written.
+    """
     shapes = [(*m.codes.shape, m.bits) for _, _, m in memories(graph)]
     if not shapes:
         return None
     total = sum(words * slices(lanes * bits) for words, lanes, bits in shapes)
     stages = sum(isinstance(n.op, HardwareOp) and n.op.writable for n in graph)
     alone = cycles.cycles(graph)
-    # All inputs are there and no output waits, so what is left of a frame takes no longer than a frame.
+    # All inputs have come and every output is taken, so a frame's rest takes at most as long as a frame.
     return Load(0, total, stages, len(shapes), 2 * alone.interval + alone.latency)
 
 
 def number(*texts: str) -> int:
-    """A number of 32 bits for some texts, neither 0 nor all ones."""
+    """Return a number of 32 bits for some texts. It is neither 0 nor all ones."""
     digest = hashlib.sha256("\0".join(texts).encode()).digest()
     return int.from_bytes(digest[:4], "little") % (2**32 - 2) + 1
 
 
 def image(graph: Graph, load: Load | None) -> NDArray[np.uint32]:
-    """What is to be sent to a design so that its memories hold what those of a graph do, a word of the port each.
+    """Return the weight image that gives the memories of a design the contents that a graph's have.
 
     Args:
-        graph: streamed, whose design differs in the contents of its loadable memories at most.
-        load: of the design.
+        graph: A streamed graph. Its design may differ from the target's in the contents of loadable
+            memories only.
+        load: Layout of the target's images; None if its memories cannot be written.
+
+    Returns:
+        Words for the load port, of which the low 18 bits count.
 
     Raises:
-        InputError: its memories cannot be written.
+        InputError: the memories cannot be written.
     """
     if load is None:
         raise InputError("the memories of this design cannot be written; compile it with loadable=True")
@@ -65,13 +77,13 @@ def image(graph: Graph, load: Load | None) -> NDArray[np.uint32]:
 
 
 def numbered(words: NDArray[np.uint32]) -> tuple[int, int]:
-    """The numbers of the design and of the image that an image's head names."""
+    """Return the number of the design and the number of the image from the head of an image."""
     head = [int(w) for w in words[:HEAD]]
     return head[0] | head[1] << SLICE, head[2] | head[3] << SLICE
 
 
 def _slices(memory: Memory) -> NDArray[np.uint32]:
-    """The words of a memory in slices, the lowest of each first."""
+    """Cut the words of a memory into slices, the lowest slice of each word first."""
     words = pack(np.asarray(memory.codes, np.int64), memory.bits)
     bits = memory.codes.shape[1] * memory.bits
     planes = np.unpackbits(words, axis=1, bitorder="little", count=bits)

@@ -1,252 +1,227 @@
-"""Streamed graph to SystemVerilog: a module per kind of op, or per node with its own text; weights as memory files."""
+"""Render a streamed graph as SystemVerilog.
+
+Each kind of op has a module, and each node is an instance in the top level. A node whose constants
+become logic has a module of its own. Other constants are in memory files.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import jinja2
 import numpy as np
 
 from bnn2hw import golden
 from bnn2hw.backends import loading
-from bnn2hw.backends.design import (
-    Design,
-    Port,
-    Stream,
-    ascii_only,
-    ends,
-    frame_words,
-    hex_lines,
-    pack,
-    streams,
+from bnn2hw.backends.design import Design, Stream, ends, hex_lines, pack, port_table, streams
+from bnn2hw.backends.text import ANY_TARGET, Header, Printer, bare
+from bnn2hw.backends.verilog_top import (
+    LOADABLE,
+    Instance,
+    Top,
+    VerilogPort,
+    defaults,
+    instance,
+    memory_file,
 )
-from bnn2hw.data_files import data_dir
+from bnn2hw.estimate import cycles as estimating
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Cycles, Graph, HardwareOp, Memory, Node, Param
+from bnn2hw.ir import Cycles, Graph, HardwareOp, Memory
 from bnn2hw.targets.families import Family
 
 
-@dataclass(frozen=True)
-class Connection:
-    """An input of an instance: the prefix of its ports, the stream's identifier and the handshake's expressions."""
-
-    port: str
-    id: str
-    valid: str
-    ready: str
-
-
-@dataclass(frozen=True)
-class Instance:
-    """What the top level prints for one node.
-
-    `module` is its kind, with a name behind it where it has its own text; `stage` its place on the load chain, where it
-    is there; of `copies` each has its part of every beat.
-    """
-
-    module: str
-    id: str
-    sources: tuple[Connection, ...]
-    stream: Stream
-    params: Mapping[str, int | str]
-    stage: int | None = None
-    copies: int = 1
-
-
-@dataclass(frozen=True)
-class VerilogPort(Port):
-    """A port with the expressions that connect it."""
-
-    @property
-    def axis(self) -> str:
-        """The expression for tdata of an output."""
-        data, padding = f"{self.stream.id}_data", self.axis_bits - self.stream.bits
-        if not padding:
-            return data
-        fill = f"{{{padding}{{{data}[{self.stream.bits - 1}]}}}}" if self.extends else f"{padding}'b0"
-        return f"{{{fill}, {data}}}"
-
-
-LOADABLE = "loadable_"
-"""What the names of modules begin with whose memories can be written."""
-
-
-def render(graph: Graph, name: str = "bnn2hw_top", summary: str = "", family: Family | None = None) -> Design:
-    """The sources of a streamed graph.
+def render(
+    graph: Graph, name: str = "bnn2hw_top", *, header: Header = ANY_TARGET, family: Family | None = None
+) -> Design:
+    """Render a streamed graph.
 
     Args:
-        graph: a graph in streamed form.
-        name: the top module.
-        summary: a line for the head of the top level.
-        family: whose own forms of modules are taken where there are such; the portable ones where none is given.
+        graph: The graph, in streamed form.
+        name: The top module.
+        header: What the headers of the files say. The modules have the forms of its target's
+            family.
+        family: A family as the target, in place of the header's.
+
+    Returns:
+        The sources.
     """
-    environment = _environment()
+    header = replace(header, target=family) if family else header
+    printer = Printer("verilog", header)
     all_streams = streams(graph)
-    by_name = {s.name: s for s in all_streams}
-    readers = {by_name[name].id: len(nodes) for name, nodes in graph.readers.items() if name in by_name}
-    files: dict[str, str] = {}
-    instances: list[Instance] = []
-    modules: dict[str, str] = {}
-    for node in graph:
-        if not isinstance(node.op, HardwareOp):
-            continue
-        kind, body = node.op.kind, node.op.body(*graph.inputs_of(node))
-        module = kind
-        if body is not None:
-            module = f"{kind}_{by_name[node.name].id}"
-            modules[module] = environment.get_template(f"{kind}.sv.j2").render(module=module, body=body)
-        instance, memories = _instance(graph, node, node.op, module, by_name)
-        if node.op.writable:
-            stage = sum(i.stage is not None for i in instances)
-            instance = replace(instance, module=f"{LOADABLE}{instance.module}", stage=stage)
-        instances.append(instance)
-        files.update(memories)
+    inputs, outputs = ends(graph, all_streams)
+    parts = _parts(printer, graph, all_streams)
     load = loading.of(graph)
-    own = {"frame", "counted", "load"} if load else {"frame"}
-    modules = _modules(environment, own | {i.module for i in instances}, modules, family)
-    files.update(modules)
-    top = environment.get_template("top.sv.j2")
-    inputs, outputs = map(VerilogPort.of, ends(graph, all_streams))
-    facts = {
-        "inputs": inputs,
-        "outputs": outputs,
-        "frame": frame_words(inputs, outputs),
-        "readers": readers,
-        "top": name,
-        "summary": " ".join(summary.split()) or "generated by bnn2hw",
-        "instances": instances,
-    }
-    text = ascii_only(top.render(load=load, **facts))
+    shared = ("last_beat", "frame_counter", "load") if load else ("last_beat",)
+    modules = _modules(printer, {*shared, *(i.module for i in parts.instances)}, parts.own)
+    top = _top(graph, name, all_streams, parts.instances, modules)
+    text = printer.file(f"{name}.sv", "top.sv.j2", top=top)
     if load:
-        load = replace(load, design=loading.number(text, *modules.values()))
-        text = ascii_only(top.render(load=load, **facts))
-    files[f"{name}.sv"] = text
-    models, portable = _models(environment, modules, family)
+        load = replace(load, design=loading.number(bare(text), *map(bare, modules.values())))
+        text = printer.file(f"{name}.sv", "top.sv.j2", top=replace(top, load=load))
+    models, portable = _models(printer, modules)
     return Design(
-        name, files, all_streams, *ends(graph, all_streams), bench=models, portable=portable, load=load
+        name,
+        {**parts.memories, **modules, f"{name}.sv": text},
+        all_streams,
+        inputs,
+        outputs,
+        header=header,
+        bench=models,
+        portable=portable,
+        load=load,
     )
 
 
-def bench(graph: Graph, x: Batch, expected: Batch, cycles: Cycles, top: str) -> dict[str, str]:
-    """A self-checking test bench for any simulator, with its stimuli, by file name.
+@dataclass(frozen=True)
+class _Parts:
+    """What the nodes of a graph become.
+
+    Attributes:
+        instances: An instance for each, in topological order.
+        own: By name, the modules that are made for one node alone.
+        memories: Memory files.
+    """
+
+    instances: tuple[Instance, ...]
+    own: Mapping[str, str]
+    memories: Mapping[str, str]
+
+
+def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Parts:
+    by_name = {s.name: s for s in all_streams}
+    instances: list[Instance] = []
+    own: dict[str, str] = {}
+    memories: dict[str, str] = {}
+    for node in graph:
+        if not isinstance(node.op, HardwareOp):
+            continue
+        inputs, stream, module = graph.inputs_of(node), by_name[node.name], node.op.kind
+        body = node.op.body(*inputs)
+        if body is not None:
+            module = f"{node.op.kind}_{stream.id}"
+            own[module] = printer.file(f"{module}.sv", f"{node.op.kind}.sv.j2", module=module, body=body)
+        made = instance(graph, node, node.op, module, by_name)
+        if node.op.writable:
+            stage = sum(i.stage is not None for i in instances)
+            made = replace(made, module=f"{LOADABLE}{module}", stage=stage)
+        instances.append(made)
+        for parameter, memory in (node.op.loads(*inputs) or node.op.memories(*inputs)).items():
+            memories[memory_file(stream, parameter)] = hex_words(memory)
+    return _Parts(tuple(instances), own, memories)
+
+
+def _top(
+    graph: Graph,
+    name: str,
+    all_streams: Sequence[Stream],
+    instances: Sequence[Instance],
+    modules: Mapping[str, str],
+) -> Top:
+    known = {i.module: defaults(modules[f"bnn2hw_{i.module}.sv"]) for i in instances}
+    ids = {s.name: s.id for s in all_streams}
+    inputs, outputs = map(VerilogPort.of, ends(graph, all_streams))
+    return Top(
+        name=name,
+        inputs=inputs,
+        outputs=outputs,
+        instances=tuple(i.without_defaults(known[i.module]) for i in instances),
+        readers={ids[n]: len(nodes) for n, nodes in graph.readers.items() if n in ids},
+        interval=estimating.interval(graph),
+        load=loading.of(graph),
+        table=port_table(inputs, outputs),
+    )
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the template of the test bench prints.
+
+    Attributes:
+        top: The design's top module.
+        frames: Number of frames that it sends.
+        inputs: Ports that take them.
+        outputs: Ports whose beats it compares.
+        loadable: True if the design has a port for weight images.
+        patience: Cycles without an output beat after which it gives up.
+    """
+
+    top: str
+    frames: int
+    inputs: tuple[VerilogPort, ...]
+    outputs: tuple[VerilogPort, ...]
+    loadable: bool
+    patience: int
+
+
+def bench(graph: Graph, x: Batch, expected: Batch, cycles: Cycles, design: Design) -> dict[str, str]:
+    """Return a self-checking test bench for any simulator, with its stimuli, by file name.
 
     Args:
-        graph: the streamed graph.
-        x: input integers, shape (frames, *shape); where there are several inputs, by name.
-        expected: what golden makes of them.
-        cycles: of the network, from which the patience of the bench follows.
-        top: the design's top module.
+        graph: The streamed graph.
+        x: Input integers of shape (frames, *shape); by name if there are several inputs.
+        expected: Outputs of the golden model for `x`.
+        cycles: Cycles of the network, from which the patience of the bench follows.
+        design: The rendered design.
     """
     inputs, outputs = map(VerilogPort.of, ends(graph, streams(graph)))
     stimuli = golden.by_name(tuple(p.stream.name for p in inputs), x)
     results = golden.by_name(graph.outputs, expected, "output")
-    text = (
-        _environment()
-        .get_template("testbench.sv.j2")
-        .render(
-            top=top,
-            load=loading.of(graph),
-            frames=golden.frames(x),
-            inputs=inputs,
-            outputs=outputs,
-            patience=4 * (cycles.interval + cycles.latency) + 1000,
-        )
-    )
+    patience = 4 * (cycles.interval + cycles.latency) + 1000
+    facts = Bench(design.top, golden.frames(x), inputs, outputs, design.load is not None, patience)
     return {
-        "testbench.sv": text,
+        "testbench.sv": Printer("verilog", design.header).file("testbench.sv", bench=facts),
         **{f"input{p.suffix}.hex": p.hex_lines(stimuli[p.stream.name]) for p in inputs},
         **{f"expected{p.suffix}.hex": p.hex_lines(results[p.stream.name]) for p in outputs},
     }
 
 
-def _environment() -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(data_dir("templates") / "verilog"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  (Verilog, not HTML)
-    )
-    made.globals["loadable"] = False
-    return made
+def _modules(printer: Printer, names: set[str], own: Mapping[str, str]) -> dict[str, str]:
+    """Return the files of some modules and of all that they instantiate, in alphabetical order.
 
-
-def _modules(
-    environment: jinja2.Environment, names: set[str], own: Mapping[str, str], family: Family | None = None
-) -> dict[str, str]:
-    """The files of modules and of those that they instantiate, in a stable order; `own` texts are there already."""
+    Args:
+        printer: Prints them.
+        names: The modules that the top level instantiates, without the prefix of all.
+        own: By name, the modules that are printed already.
+    """
     texts: dict[str, str] = {}
     missing = set(names)
     while missing:
         name = missing.pop()
-        texts[name] = own[name] if name in own else _module(environment, name, family)
+        texts[name] = own[name] if name in own else module(name, printer.header)
         missing |= set(re.findall(r"^ +bnn2hw_(\w+) #\(", texts[name], re.MULTILINE)) - set(texts)
     return {f"bnn2hw_{name}.sv": texts[name] for name in sorted(texts)}
 
 
-def _module(environment: jinja2.Environment, name: str, family: Family | None) -> str:
-    """The text of a module, in the family's form where there is one."""
+def module(name: str, header: Header = ANY_TARGET) -> str:
+    """Return the source of a module.
+
+    Args:
+        name: The module, without the prefix of all.
+        header: What the header says. The module has the form of the target's family, if that has
+            one.
+    """
     stem = name.removeprefix(LOADABLE)
-    forms = [f"{family.name}/{stem}.sv.j2"] if family else []
-    return environment.select_template([*forms, f"{stem}.sv.j2"]).render(loadable=name != stem)
+    forms = [f"{header.family.name}/{stem}.sv.j2"] if header.family else []
+    printer = Printer("verilog", header)
+    return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", loadable=name != stem)
 
 
-def _models(
-    environment: jinja2.Environment, modules: Mapping[str, str], family: Family | None
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Behavioural models of the family's cells that the modules name, and the portable forms of these modules."""
+def _models(printer: Printer, modules: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return models of the family's cells, and portable forms of the modules that name cells."""
     models, portable = {}, {}
+    family = printer.header.family
     for cell in family.cells if family else ():
         users = [file for file, text in modules.items() if f" {cell} " in text]
         if users:
-            models[f"{cell}.sv"] = environment.get_template(f"cells/{cell}.sv.j2").render()
+            models[f"{cell}.sv"] = printer.file(f"{cell}.sv", f"cells/{cell}.sv.j2")
         for file in users:
             name = file.removeprefix("bnn2hw_").removesuffix(".sv")
-            portable[file] = _module(environment, name, None)
+            portable[file] = module(name, replace(printer.header, target=None))
     return models, portable
 
 
-def _instance(
-    graph: Graph, node: Node, op: HardwareOp, module: str, by_name: Mapping[str, Stream]
-) -> tuple[Instance, dict[str, str]]:
-    inputs, stream = graph.inputs_of(node), by_name[node.name]
-    params = {name: _literal(value) for name, value in op.params(*inputs).items()}
-    files = {}
-    for parameter, memory in (op.loads(*inputs) or op.memories(*inputs)).items():
-        file = f"{stream.id}.{parameter.lower()}.hex"
-        files[file] = hex_words(memory)
-        params[parameter] = f'"{file}"'
-    connections = _connections(graph, node, by_name)
-    made = Instance(module, f"u_{stream.id}", connections, stream, params, copies=op.copies)
-    return made, files
-
-
-def _connections(graph: Graph, node: Node, by_name: Mapping[str, Stream]) -> tuple[Connection, ...]:
-    """How an instance reads its streams; one that others read too is valid for it when all others take the beat."""
-    made = []
-    for port, name in enumerate(node.inputs):
-        wire = graph.wire(name)
-        id, readers = by_name[wire].id, [(n.name, p) for n, p in graph.readers[wire]]  # noqa: A001
-        prefix = f"s{port}" if len(node.inputs) > 1 else "s"
-        valid, ready = f"{id}_valid", f"{id}_ready"
-        if len(readers) > 1:
-            own = readers.index((node.name, port))
-            valid = f"{id}_valid && &({id}_taking | {len(readers)}'b{1 << own:0{len(readers)}b})"
-            ready = f"{id}_taking[{own}]"
-        made.append(Connection(prefix, id, valid, ready))
-    return tuple(made)
-
-
 def hex_words(memory: Memory) -> str:
-    """One word a line, as $readmemh reads them."""
+    """Return a memory as $readmemh reads it, a word per line."""
     words = pack(np.asarray(memory.codes, np.int64), memory.bits)
     return hex_lines(words, memory.codes.shape[1] * memory.bits)
-
-
-def _literal(value: Param) -> int | str:
-    """A parameter as Verilog prints it."""
-    if not isinstance(value, np.ndarray):
-        return value
-    bits = sum(1 << i for i, bit in enumerate(value) if bit)
-    return f"{value.size}'h{bits:x}"

@@ -1,22 +1,37 @@
-"""What this machine has of what bnn2hw can use."""
+"""Find what this machine has of the programs and packages that bnn2hw can use."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
+from typing import TYPE_CHECKING
 
-from bnn2hw import tools
+import click
+
+from bnn2hw.cli import options as shared
 from bnn2hw.errors import MissingToolError
-from bnn2hw.targets import families
+
+if TYPE_CHECKING:
+    from bnn2hw.tools import Tool
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One piece: what was found of it, what it enables, and how to get it where it is missing."""
+    """A program or package.
+
+    Attributes:
+        name: Name of it.
+        found: Command or distribution, with its version; None if it is missing.
+        enables: What bnn2hw does with it.
+        remedy: How to install it, if it is missing.
+        needed: Whether `compile` and `simulate` need it.
+    """
 
     name: str
     found: str | None
@@ -25,8 +40,29 @@ class Finding:
     needed: bool
 
 
+@click.command()
+@shared.as_json
+def doctor(as_json: bool) -> None:
+    """Check which programs and packages are installed.
+
+    The list shows what each of them enables. The exit status is 1 if something is missing that
+    'compile' or 'simulate' needs.
+    """
+    findings = examine()
+    if as_json:
+        click.echo(json.dumps([f.__dict__ for f in findings], indent=1))
+    else:
+        for f in findings:
+            mark = "ok     " if f.found else "missing"
+            click.echo(f"{mark}  {f.name:<25}{f.found or f.remedy:<44}  {f.enables}")
+    sys.exit(0 if all(f.found or not f.needed for f in findings) else 1)
+
+
 def examine() -> list[Finding]:
-    """Look for everything that bnn2hw drives."""
+    """Look for every program and package that bnn2hw can use."""
+    from bnn2hw import tools
+    from bnn2hw.targets import families
+
     with_router = [(f.name, f.router) for f in families.known().values() if f.router]
     routers = [
         (f"nextpnr-{r.architecture}", partial(tools.nextpnr, r.architecture), f"place and route, {family}")
@@ -50,11 +86,12 @@ def examine() -> list[Finding]:
 
 
 def _program(name: str, enables: str, remedy: str) -> Finding:
-    """A program that bnn2hw does not start, but whose command line it prints."""
+    """Look for a program that bnn2hw does not start, but whose command line it prints."""
     return Finding(name, shutil.which(name), enables, remedy, needed=False)
 
 
 def _package(name: str, enables: str, distribution: str | None = None, *, needed: bool = True) -> Finding:
+    """Look for a Python package, which may be installed by a distribution of another name."""
     found = None
     if importlib.util.find_spec(name):
         for candidate in (name, distribution or name):
@@ -66,7 +103,8 @@ def _package(name: str, enables: str, distribution: str | None = None, *, needed
     return Finding(name, found, enables, f"pip install {distribution or name}", needed)
 
 
-def _tool(name: str, find: Callable[[], tools.Tool], enables: str, *, needed: bool = True) -> Finding:
+def _tool(name: str, find: Callable[[], Tool], enables: str, *, needed: bool = True) -> Finding:
+    """Look for a program that bnn2hw starts."""
     try:
         tool = find()
     except MissingToolError as error:

@@ -1,21 +1,25 @@
-"""What the commands of the command line share."""
+"""Progress on the terminal."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
 
 from bnn2hw.progress import Progress, silent
 
 
 @contextmanager
 def spinner(quiet: bool) -> Iterator[Progress]:
-    """A spinner on the terminal's error stream that says what is being done."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    """Show the name of each step next to a spinner on standard error.
+
+    Args:
+        quiet: Whether to show nothing. Nothing is shown either if standard error is not a terminal.
+    """
+    if quiet or not sys.stderr.isatty():
         yield silent
         return
-    with console.status("starting") as status:
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
         yield lambda text: status.update(f"{text} …")

@@ -1,35 +1,47 @@
-"""The command that runs a design and compares it with golden."""
+"""The command that simulates a design and compares it with golden."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
-import bnn2hw
-from bnn2hw.cli import image_files
+from bnn2hw.cli import options as shared
 from bnn2hw.cli.progress import spinner
+
+if TYPE_CHECKING:
+    from bnn2hw.accelerator import Accelerator
+    from bnn2hw.ir import Array
+    from bnn2hw.simulation.simulate import Run
+
+RANDOM_FRAMES = 16
+"""Number of random frames that are simulated if no images are given."""
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--images", type=click.Path(path_type=Path), help="An .npy or .npz file with images (x) and labels (y)."
+@shared.folder_argument
+@shared.path(
+    "--images", help="Images (x) and perhaps labels (y): an .npy or .npz file. Default: random frames."
 )
 @click.option(
-    "--frames", type=click.IntRange(1), help="How many of them; without images, how many random frames."
+    "--frames",
+    type=click.IntRange(1),
+    help=f"Number of images. Default: all images, or {RANDOM_FRAMES} random frames.",
 )
 @click.option(
-    "--stalls", type=click.FloatRange(0, 1, max_open=True), default=0.25, help="Share of stalled cycles."
+    "--stalls",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.25,
+    show_default=True,
+    help="Share of the cycles in which source and sink pause in the second run.",
 )
-@click.option("--seed", type=int, default=0, help="Of random stalls and frames.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of stalls and random frames.")
 @click.option(
-    "--cells", is_flag=True, help="Simulate every carry cell of the family; much slower to compile."
+    "--cells", is_flag=True, help="Simulate the adder cells of the device family; compiles much longer."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+@shared.as_json
 def simulate(
     folder: Path,
     images: Path | None,
@@ -39,30 +51,57 @@ def simulate(
     cells: bool,
     as_json: bool,
 ) -> None:
-    """Run the design in FOLDER, with stalls and without, and compare every stream with golden.
+    """Simulate a design and compare every stream.
 
-    Verilog runs in Verilator, HLS C++ as it is.
+    FOLDER is a folder that 'bnn2hw compile' wrote. Its design runs twice, without and with stalls.
+    Every stream is compared with golden, the exact integer model of the network; the exit status is
+    1 if one differs. Verilog runs in Verilator. HLS C++ is compiled and runs as it is.
     """
+    import bnn2hw
+
     accelerator = bnn2hw.load(folder)
+    _warn_of_other_sources(folder, accelerator)
     x, labels = _images(images, accelerator, frames, seed)
     runs = {}
     with spinner(as_json) as progress:
         for name, share in (("smooth", 0.0), ("stalled", stalls)):
             runs[name] = accelerator.simulate(x, stalls=share, seed=seed, cells=cells, progress=progress)
-    report = {name: _run_facts(run) for name, run in runs.items()}
-    smooth = runs["smooth"]
-    classes = accelerator.output.size == 1 and labels is not None
-    accuracy = float(np.mean(np.asarray(smooth.outputs).reshape(-1) == labels)) if classes else None
+    accuracy = _accuracy(accelerator, runs["smooth"], labels)
+    report = {name: _facts(run) for name, run in runs.items()}
     kind = "real" if images else "random"
     if as_json:
         click.echo(json.dumps({"frames": len(x), "images": kind, "accuracy": accuracy, **report}, indent=1))
     else:
-        _print_runs(report, len(x), kind, accuracy)
+        _print(report, len(x), kind, accuracy)
     for run in runs.values():
         run.check()
 
 
-def _run_facts(run: Any) -> dict[str, Any]:
+def _warn_of_other_sources(folder: Path, accelerator: Accelerator) -> None:
+    """Warn if another version of bnn2hw wrote the sources, because the graph is rendered again."""
+    from bnn2hw.artifacts import build_folder, write
+
+    changed = build_folder.changed_sources(folder, write.sources(accelerator))
+    if changed:
+        click.echo(
+            f"warning: this version of bnn2hw renders the graph in '{folder}' to other sources than those in the "
+            f"folder ({len(changed)} files, such as {changed[0]}), and simulates its own; to replace those in the "
+            f"folder, run bnn2hw.load('{folder}').write('{folder}') in Python",
+            err=True,
+        )
+
+
+def _accuracy(accelerator: Accelerator, run: Run, labels: Array | None) -> float | None:
+    """Return the share of correct classes, if the output is a class and there are labels."""
+    import numpy as np
+
+    if labels is None or accelerator.output.size > 1:
+        return None
+    return float(np.mean(np.asarray(run.outputs).reshape(-1) == labels))
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """Return what --json prints of a run."""
     return {
         "exact": run.exact,
         "streams": len(run.mismatches),
@@ -74,7 +113,8 @@ def _run_facts(run: Any) -> dict[str, Any]:
     }
 
 
-def _print_runs(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: float | None) -> None:
+def _print(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: float | None) -> None:
+    """Print both runs as text."""
     for name, run in report.items():
         verdict = "bit-exact" if run["exact"] else "NOT EXACT"
         cycles = "no clock" if run["cycles"] is None else f"{run['cycles']:,} cycles"
@@ -90,10 +130,15 @@ def _print_runs(report: dict[str, dict[str, Any]], frames: int, kind: str, accur
 
 
 def _images(
-    path: Path | None, accelerator: bnn2hw.Accelerator, frames: int | None, seed: int
-) -> tuple[Any, Any]:
-    """Images and labels from a file, or random frames."""
+    path: Path | None, accelerator: Accelerator, frames: int | None, seed: int
+) -> tuple[Array, Array | None]:
+    """Read images and labels from a file, or make random frames."""
+    import numpy as np
+
+    from bnn2hw.cli import image_files
+
+    shape = accelerator.input.shape
     if path is None:
         values = accelerator.input.ints.values()
-        return np.random.default_rng(seed).choice(values, (frames or 16, *accelerator.input.shape)), None
-    return image_files.read(path, accelerator.input.shape, frames)
+        return np.random.default_rng(seed).choice(values, (frames or RANDOM_FRAMES, *shape)), None
+    return image_files.read(path, shape, frames)

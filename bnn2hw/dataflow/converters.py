@@ -1,4 +1,4 @@
-"""What lies between two ops, or an op and a port: FIFOs, and converters where beats differ."""
+"""The FIFOs and width converters that lead from one layout of beats to another."""
 
 from __future__ import annotations
 
@@ -10,15 +10,34 @@ from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 
 
-def between(have: Beats, want: Beats, *, queued: bool) -> list[Fifo | WidthConverter]:
-    """What lies between an op that gives such beats and one that takes others.
+def between(have: Beats, want: Beats, *, fifo: bool) -> list[Fifo | WidthConverter]:
+    """Return the FIFOs and converters between a producer and a reader, in the order of the stream.
 
-    That is a FIFO, and converters, each with a FIFO behind it. No converter needs more cycles than both ops do.
+    Each converter has a FIFO behind it. No converter needs more cycles per frame than the slower of producer and
+    reader.
+
+    Args:
+        have: The beats that the producer writes.
+        want: The beats that the reader takes.
+        fifo: Whether a FIFO follows the producer directly.
     """
-    ops: list[Fifo | WidthConverter] = [_fifo(have)] if queued else []
+    ops: list[Fifo | WidthConverter] = [_fifo(have)] if fifo else []
     for converter in _converters(have, want):
         ops += [converter, _fifo(converter.beats()[1])]
     return ops
+
+
+def to_output(have: Beats, *, fifo: bool) -> list[Fifo | WidthConverter]:
+    """Return the FIFOs and converters between a producer and an output of the design.
+
+    The design writes whole vectors, so ragged beats are converted.
+
+    Args:
+        have: The beats that the producer writes.
+        fifo: Whether a FIFO follows the producer directly.
+    """
+    ops = between(have, have.whole, fifo=fifo or have.vector > 0)
+    return ops[:-1] if have.vector else ops
 
 
 @lru_cache(2**12)
@@ -26,21 +45,15 @@ def _fifo(beats: Beats) -> Fifo:
     return Fifo.of(beats)
 
 
-def outgoing(have: Beats, *, queued: bool) -> list[Fifo | WidthConverter]:
-    """What lies between an op and an output of the design, which gives ragged beats as whole vectors."""
-    ops = between(have, have.whole, queued=queued or have.vector > 0)
-    return ops[:-1] if have.vector else ops
-
-
 @lru_cache(2**18)
 def _converters(have: Beats, want: Beats) -> tuple[WidthConverter, ...]:
-    """One converter where one width divides the other, else several by way of whole vectors or a common multiple."""
+    """One converter if one width divides the other, else several over whole vectors or a common multiple."""
     if have.serves(want):
         return ()
     narrow, wide = sorted((have.lanes, want.lanes))
     vectors = {beats.vector for beats in (have, want)} - {0}
     vector = max(vectors, default=0)
-    # Beats without padding must end where vectors do; who wants zeros takes padding only if it is that.
+    # Beats without padding must end where vectors end. A reader that needs zeros as padding takes no other padding.
     ends = len(vectors) < 2 and all(beats.vector or vector % beats.lanes == 0 for beats in (have, want))
     zeros = have.zeros or not (have.vector and want.zeros)
     if wide % narrow == 0 and wide > narrow and ends and zeros:
@@ -55,5 +68,5 @@ def _converters(have: Beats, want: Beats) -> tuple[WidthConverter, ...]:
 
 @lru_cache(2**12)
 def _vectors(ragged: Beats, *, widens: bool) -> WidthConverter:
-    """From ragged beats to whole vectors, or back."""
+    """The converter from ragged beats to whole vectors if `widens`, else from whole vectors to ragged beats."""
     return WidthConverter(ragged.lanes, ragged.count(ragged.vector), widens, ragged.vector, ragged.zeros)

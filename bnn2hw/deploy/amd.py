@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jinja2
 import numpy as np
 
 from bnn2hw import golden
-from bnn2hw.backends.design import Design, Port, ascii_only, identifiers
+from bnn2hw.backends.design import Design, Port, identifiers
 from bnn2hw.backends.loading import HEAD
-from bnn2hw.data_files import data_dir
+from bnn2hw.backends.text import Printer
 from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.ops.source import InputSpecs, input_spec
 from bnn2hw.targets import boards
@@ -152,7 +151,8 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: InputS
     made = ["ip/component.xml", "package_ip.tcl"]
     if all(c.beat_bytes <= CONVERTER_BYTES for c in (*inputs, *outputs)):
         made += ["project.tcl", "driver.py"]
-    texts = {f"amd/{n}": _render(n, facts) for n in made}
+    printer = Printer("amd", design.header, blocks=True)
+    texts = {f"amd/{n}": printer.file(n, **facts) for n in made}
     return texts | {f"amd/ip/rtl/{n}": text for n, text in {**design.files, **wrapper}.items()}
 
 
@@ -162,7 +162,8 @@ def _wrapper(design: Design, inputs: Sequence[Channel], outputs: Sequence[Channe
         return {}
     facts = {"design": design, "inputs": inputs, "outputs": outputs, "control": CONTROL}
     facts["words"] = design.load.slices + HEAD
-    return {f"bnn2hw_{n}.sv": _render(f"{n}.sv", facts) for n in ("axi", "control")}
+    printer = Printer("amd", design.header, blocks=True)
+    return {f"bnn2hw_{n}.sv": printer.file(f"{n}.sv", **facts) for n in ("axi", "control")}
 
 
 def sample(tensor: Tensor, frames: int) -> Array:
@@ -180,16 +181,3 @@ def checksum(graph: Graph, inputs: Sequence[Channel]) -> int:
 
 def _channels(ports: Sequence[Port], stem: str) -> tuple[Channel, ...]:
     return tuple(Channel(p, f"{stem}{p.suffix}", f"dma_{i}") for i, p in enumerate(ports))
-
-
-def _render(name: str, facts: Mapping[str, object]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(data_dir("templates") / "amd"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=name.endswith(".xml"),
-    )
-    text = environment.get_template(f"{name.rpartition('/')[2]}.j2").render(facts)
-    return text if name.endswith((".py", ".xml")) else ascii_only(text)

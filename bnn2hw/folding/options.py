@@ -97,14 +97,17 @@ class StreamCosts:
 
 
 @lru_cache(2**18)
-def plumbing_cost(
-    family: Family, bits: int, have: Beats, want: Beats | None, queued: bool
-) -> tuple[float, ...]:
-    """Resources of what lies between ops that give such beats, of values of so many bits, and take others.
+def stream_cost(family: Family, bits: int, have: Beats, want: Beats | None, fifo: bool) -> tuple[float, ...]:
+    """Return the resources of the FIFOs and converters of a stream: LUTs, flip-flops, block RAMs, DSP blocks.
 
-    Without `want`, of what leads to an output of the design.
+    Args:
+        family: The device family.
+        bits: Width of one value.
+        have: The beats that the producer writes.
+        want: The beats that the reader takes; None if the stream leaves the design.
+        fifo: Whether a FIFO follows the producer directly.
     """
-    ops = converters.between(have, want, queued=queued) if want else converters.outgoing(have, queued=queued)
+    ops = converters.between(have, want, fifo=fifo) if want else converters.to_output(have, fifo=fifo)
     lut, ff, bram, dsp = 0.0, 0.0, 0.0, 0.0
     for op in ops:
         cost = _cost_of(op, family, bits)
@@ -114,5 +117,5 @@ def plumbing_cost(
 
 @lru_cache(2**16)
 def _cost_of(op: HardwareOp, family: Family, bits: int) -> Cost:
-    """Of one of the few FIFOs and converters, of which `plumbing` makes each kind once."""
+    """The cost of a FIFO or converter. `converters` makes few different ones, so most calls hit the cache."""
     return op.cost(family, Tensor((1,), Ints(0, 2**bits - 1)))

@@ -128,4 +128,4 @@ def pareto(accelerator: Planned, ratio: float = 1.1) -> ParetoFront:
         InputError: a ratio below 1.
         FoldingError: not even the slowest fits.
     """
-    return of(insert.without_plumbing(accelerator.graph), accelerator.device, ratio)
+    return of(insert.remove_fifos(accelerator.graph), accelerator.device, ratio)

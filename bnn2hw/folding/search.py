@@ -152,7 +152,7 @@ def slowest(graph: Graph, by_hand: Folding) -> int:
 
 def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     """The folding of a graph, streamed or not, in the form that `by_hand` takes."""
-    bare = insert.without_plumbing(graph)
+    bare = insert.remove_fifos(graph)
     found = {n.name: _knobs(op) for n, op in hardware_nodes(bare)}
     told = {
         name: {k: v for k, v in knobs.items() if (k, v) != ("pixels", 1)} for name, knobs in found.items()

@@ -18,7 +18,7 @@ import numpy as np
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.folding import solver
-from bnn2hw.folding.options import RESOURCES, NodeOptions, StreamCosts, plumbing_cost, vector, weights_of
+from bnn2hw.folding.options import RESOURCES, NodeOptions, StreamCosts, stream_cost, vector, weights_of
 from bnn2hw.folding.solver import CostTable, Program
 from bnn2hw.ir import Array, Cost, Graph, Op, StreamOp
 from bnn2hw.targets.devices import Device
@@ -97,22 +97,22 @@ class FoldingSpace:
                 maker = number[self.graph.wire(edge)]
                 links.append(StreamCosts(maker, i, self._between(self.places[maker], place, port)))
         for edge in {self.graph.wire(name) for name in self.graph.outputs}:
-            maker, queued = number[edge], insert.shared(self.graph, edge)
-            copies = len(insert.leaving(self.graph, edge))
+            maker, queued = number[edge], insert.is_shared(self.graph, edge)
+            copies = len(insert.output_indices(self.graph, edge))
             bits = self.graph.types[edge].ints.bits
             given = self.places[maker].values[1]
             if queued or any(beats.vector for beats in given):
-                each = [plumbing_cost(self.device.family, bits, beats, None, queued) for beats in given]
+                each = [stream_cost(self.device.family, bits, beats, None, queued) for beats in given]
                 links.append(StreamCosts(maker, maker, np.array(each) * copies))
         return links
 
     def _between(self, maker: NodeOptions, reader: NodeOptions, port: int) -> Array:
         bits, family = self.graph.types[maker.name].ints.bits, self.device.family
-        queued = {same: insert.queued(self.graph, reader.node, port, same=same) for same in (False, True)}
+        queued = {same: insert.needs_fifo(self.graph, reader.node, port, same=same) for same in (False, True)}
         return np.array(
             [
                 [
-                    plumbing_cost(family, bits, have, want, queued[have.serves(want)])
+                    stream_cost(family, bits, have, want, queued[have.serves(want)])
                     for want in reader.values[0]
                 ]
                 for have in maker.values[1]

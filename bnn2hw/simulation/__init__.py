@@ -1,1 +1,1 @@
-"""Run a design and compare every stream with golden: Verilator for Verilog, a C simulation for HLS."""
+"""Run a design and compare every stream with golden: Verilog in Verilator, HLS as a C++ program."""

@@ -1,4 +1,4 @@
-"""HLS C++ on this machine, without the vendor's tool: concurrent simulation, and a fast emulator."""
+"""Run HLS C++ without the vendor's tool, as a concurrent simulation or as a fast emulator."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,82 +18,84 @@ from bnn2hw.backends.design import Design
 from bnn2hw.data_files import data_dir
 from bnn2hw.errors import ToolError
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Cycles
+from bnn2hw.ir import Array
 from bnn2hw.progress import Progress, silent
+from bnn2hw.simulation.harness import Drive
 
 CXXFLAGS = ("-std=c++14", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
-"""Pragmas and labels are there for the HLS tool: it reads the ones and reports loops by the others."""
+"""Flags of every build. The sources hold pragmas and labels that only the HLS tool reads."""
 
 SIMULATOR_FLAGS = ("-O1", "-DBNN2HW_CONCURRENT")
-PROGRAM = "program"
 EMULATOR_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-DBNN2HW_EMULATOR")
+
+PROGRAM = "program"
+"""File that a build makes: an executable or a shared library."""
+
+WRONG_ENDS = 4
+"""Exit status of the simulation if the design marks the ends of frames incorrectly."""
 
 
 def include_flags() -> tuple[str, ...]:
-    """Where the headers are found.
+    """Return the compiler's flags that find the headers.
 
-    Streams are ours, since only they are bounded and can be recorded; integers are the vendor's where
-    $XILINX_HLS names an installation.
+    The streams are always ours, because only they are bounded and can be recorded. The integers are
+    the vendor's if $XILINX_HLS names an installation, and ours otherwise.
     """
     ours = data_dir("sim") / "hls"
     vendor = Path(os.environ.get("XILINX_HLS", "")) / "include"
-    # The vendor's integers look uninitialised to g++, whose warnings on them are no errors of ours.
+    # g++ warns of uninitialised values in the vendor's integers, so its warnings must not stop the
+    # build.
     installed = ("-isystem", str(vendor), "-Wno-error") if (vendor / "ap_int.h").is_file() else ()
-    # -I is searched before -isystem, and -idirafter last.
+    # g++ searches -I before -isystem, and -idirafter last.
     return (f"-I{ours / 'streams'}", *installed, "-idirafter", str(ours / "types"))
 
 
-def run(
-    design: Design,
-    folder: Path,
-    frames: int,
-    predicted: Cycles,
-    stalls: int,
-    seed: int,
-    progress: Progress,
-) -> Mapping[str, Any]:
-    """Record the streams of an HLS design in `folder`/streams; what is returned is empty, for there is no clock.
+def run(design: Design, folder: Path, drive: Drive, progress: Progress) -> None:
+    """Run the processes of an HLS design concurrently, and record its streams.
 
     Args:
-        design: what the HLS backend rendered.
-        folder: holds the folders "inputs" and "streams".
-        frames: how many are in the inputs.
-        predicted: not needed, since a deadlock is found without waiting.
-        stalls: per mille of the stream operations before which a process gives way.
-        seed: of these.
-        progress: told what is being done.
+        design: Design that the HLS backend rendered.
+        folder: Holds the folder "inputs" with a file of beats for each input, and takes the beats
+            of each stream in the folder "streams". The files are named by the number of the input
+            or stream.
+        drive: Frames, stalls and seed. A stall is a stream operation before which a process yields.
+        progress: Called with the name of each step.
 
     Raises:
-        ToolError: the compiler failed, or the processes wait for each other.
+        MissingToolError: There is no C++ compiler.
+        ToolError: The compiler failed, the processes wait for each other, or the design marks the
+            ends of frames incorrectly.
     """
     binary = _build(design, SIMULATOR_FLAGS, ("harness.cpp",), include_flags(), progress)
-    progress(f"simulating {frames} frames")
-    command = [str(binary), "inputs", "streams", str(frames), str(stalls), str(seed)]
+    progress(f"simulating {drive.frames} frames")
+    command = [str(binary), "inputs", "streams", *map(str, (drive.frames, drive.stalls, drive.seed))]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode == 4:
-        raise ToolError("tlast does not mark the ends of the frames, or tkeep is not set")
+    if done.returncode == WRONG_ENDS:
+        raise ToolError(
+            "the design broke the stream protocol: tlast does not mark the ends of the frames, or tkeep is not set"
+        )
     if done.returncode:
         raise ToolError(f"the C simulation ended with exit status {done.returncode}:\n{done.stderr}")
-    return {}
 
 
 def emulate(design: Design, x: Batch, progress: Progress = silent) -> Batch:
-    """Outputs of an HLS design, compiled for speed.
+    """Compute the outputs of an HLS design with its own sources, compiled for speed.
 
     Args:
-        design: what the HLS backend rendered.
-        x: integers of shape (frames, *input shape); where there are several inputs, by name.
-        progress: told what is being done.
+        design: Design that the HLS backend rendered.
+        x: Integers on the input, shape (frames, *shape); a mapping by name if there are several
+            inputs.
+        progress: Called with the name of each step.
 
     Returns:
-        Integers of shape (frames, *output shape); where there are several outputs, by name.
+        Integers of shape (frames, *output shape); a mapping by name if there are several outputs.
 
     Raises:
-        MissingToolError: there is no C++ compiler.
-        ToolError: the compiler failed, or a stream ran empty.
+        MissingToolError: There is no C++ compiler.
+        ToolError: The compiler failed, or a process read from an empty stream.
     """
     sources = ("emulator.cpp", f"{design.top}.cpp")
-    # Always our own integers: the vendor's are made for synthesis, not for speed.
+    # Our own integers are faster than the vendor's, which are made for synthesis.
     ours = data_dir("sim") / "hls"
     include = (f"-I{ours / 'streams'}", f"-I{ours / 'types'}")
     library = _build(design, EMULATOR_FLAGS, sources, include, progress)
@@ -103,7 +104,7 @@ def emulate(design: Design, x: Batch, progress: Progress = silent) -> Batch:
 
 
 class _Emulator:
-    """A loaded emulator. It keeps its buffers between calls, so calls take turns."""
+    """A loaded emulator. It keeps its buffers between calls, so threads must take turns."""
 
     def __init__(self, library: Path) -> None:
         self._function = ctypes.CDLL(str(library)).bnn2hw_emulate
@@ -114,6 +115,7 @@ class _Emulator:
     @staticmethod
     @cache
     def of(library: Path) -> _Emulator:
+        """Load a library once per process."""
         return _Emulator(library)
 
     def __call__(self, design: Design, x: Batch) -> Batch:
@@ -130,13 +132,14 @@ class _Emulator:
 
 
 def _pointers(arrays: list[Array]) -> ctypes.Array[ctypes.c_void_p]:
+    """The addresses of arrays, as a C array."""
     return (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
 
 
 def _build(
     design: Design, flags: Sequence[str], sources: Sequence[str], include: Sequence[str], progress: Progress
 ) -> Path:
-    """Return a program or library compiled from a design, through the cache of compiled programs."""
+    """Compile a design, or take the result from the cache of compiled programs."""
     texts = {
         n: t for n, t in {**design.files, **design.bench}.items() if n.endswith((".hpp", ".cpp", ".inc"))
     }
@@ -152,12 +155,16 @@ def _build(
             shutil.copy(data_dir("sim") / "hls" / file, folder)
         tools.run(command, folder, "compiling the C++")
 
-    ingredients = [texts, ours, command, machine, tools.cxx().identity]
+    code = {name: compile_cache.code(text) for name, text in texts.items()}
+    ingredients = [code, ours, command, machine, tools.cxx().identity]
     return compile_cache.entry("hls", ingredients, [PROGRAM], build) / PROGRAM
 
 
 @cache
 def _native() -> str:
-    """What the compiler knows of this processor, so that a cache on a shared disk serves each machine its own."""
+    """Return the compiler's macros for this processor.
+
+    They keep the builds of different machines apart if these share a cache.
+    """
     command = [tools.cxx().command, "-march=native", "-dM", "-E", "-x", "c++", os.devnull]
     return tools.run(command, Path.cwd(), "the C++ compiler")

@@ -1,4 +1,4 @@
-"""Verilog and a harness in C++ to a program, with Verilator; what was built before comes from a cache."""
+"""Compile Verilog and a C++ main program into a simulator with Verilator."""
 
 from __future__ import annotations
 
@@ -28,12 +28,18 @@ VERILATOR_FLAGS = (
     "8",
 )
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
-HEADER = "verilated_pch.h"
-SIMULATOR = "simulator"
-UNIT_BYTES = 400_000
-"""Generated C++ that is compiled as one unit."""
+"""Sources of Verilator's run-time library that a simulator needs."""
 
-HEAD = '#include "Vtop.h"\n#include "Vtop___024root.h"\n'
+RUNTIME_HEADER = "verilated_pch.h"
+SIMULATOR = "simulator"
+
+UNIT_BYTES = 400_000
+"""Size of the generated C++ that is compiled as one unit."""
+
+INCLUDES = '#include "Vtop.h"\n#include "Vtop___024root.h"\n'
+"""Headers of the generated class, at the head of every "design.h"."""
+
+NO_DIRECTIONS = "`verilator_config\n"
 
 
 def build(
@@ -46,20 +52,21 @@ def build(
     strict: bool = True,
     progress: Progress = silent,
 ) -> Path:
-    """The compiled simulator of some sources.
+    """Return the path of a simulator, compiled or taken from the cache of compiled programs.
 
     Args:
-        top: the top module, which becomes the class Vtop.
-        sources: texts by file name.
-        harness: a file of sim/ with the main program.
-        header: what the harness includes as "design.h", less the headers of Vtop.
-        directions: for Verilator: which signals to keep readable.
-        strict: whether a warning is an error, as it must be for what we write ourselves.
-        progress: told what is being done.
+        top: Name of the top module, which becomes the C++ class Vtop.
+        sources: Verilog texts by file name.
+        harness: File in sim/, or an absolute path, with the main program.
+        header: Text of the file "design.h" for the main program, without the includes of Vtop.
+        directions: Configuration file for Verilator, which names the signals that stay readable.
+        strict: Whether a warning of Verilator is an error. False for sources that other tools
+            wrote.
+        progress: Called with the name of each step.
 
     Raises:
-        MissingToolError: no Verilator or no C++ compiler.
-        ToolError: one of them failed.
+        MissingToolError: There is no Verilator or no C++ compiler.
+        ToolError: Verilator or the compiler failed.
     """
     flags = [*VERILATOR_FLAGS, *([] if strict else ["-Wno-fatal"])]
     ours = [(data_dir("sim") / n).read_text() for n in (harness, "lint.vlt")]
@@ -68,28 +75,30 @@ def build(
         progress("compiling the simulator")
         for source, text in sources.items():
             (folder / source).write_text(text)
-        (folder / "directions.vlt").write_text(directions or "`verilator_config\n")
-        _compile(top, list(sources), flags, HEAD + header, data_dir("sim") / harness, folder)
+        (folder / "directions.vlt").write_text(directions or NO_DIRECTIONS)
+        _compile(top, list(sources), flags, INCLUDES + header, data_dir("sim") / harness, folder)
 
-    ingredients = [dict(sources), ours, top, header, directions, CFLAGS, flags, *_tools()]
+    texts = {name: compile_cache.code(text) for name, text in sources.items()}
+    ingredients = [texts, ours, top, header, directions, CFLAGS, flags, *_tools()]
     return compile_cache.entry("verilator", ingredients, [SIMULATOR], make) / SIMULATOR
 
 
 def _tools() -> list[tuple[str, ...]]:
+    """Identify the tools that a simulator depends on."""
     return [tools.verilator().identity, tools.cxx().identity]
 
 
 def _compile(
     top: str, sources: list[str], flags: list[str], header: str, harness: Path, folder: Path
 ) -> None:
-    """Make the simulator in a folder that holds the sources."""
+    """Make the simulator in the folder that holds the sources."""
     command = [tools.verilator().command, *flags, "--top-module", top, "--prefix", "Vtop", "--Mdir", "obj"]
     tools.run([*command, str(data_dir("sim") / "lint.vlt"), "directions.vlt", *sources], folder, "Verilator")
     work = folder / "obj"
     (work / "design.h").write_text(header)
     runtime = _runtime()
     units = _units(sorted(work.glob("*.cpp")), harness, work)
-    _compile_units(units, [*_flags(), "-I.", "-include", str(runtime / HEADER)], work)
+    _compile_units(units, [*_flags(), "-I.", "-include", str(runtime / RUNTIME_HEADER)], work)
     objects = [u.with_suffix(".o").name for u in units]
     objects += [str(runtime / Path(n).with_suffix(".o").name) for n in RUNTIME]
     link = [tools.cxx().command, "-o", str(folder / SIMULATOR), *objects, "-pthread"]
@@ -97,7 +106,7 @@ def _compile(
 
 
 def _units(generated: list[Path], harness: Path, folder: Path) -> list[Path]:
-    """Bundle the many small files that Verilator writes, since each alone would pay for the headers again."""
+    """Bundle Verilator's many small files, because each compiled unit reads all headers again."""
     bundles: list[list[Path]] = [[harness]]
     size = 0
     for path in generated:
@@ -113,6 +122,8 @@ def _units(generated: list[Path], harness: Path, folder: Path) -> list[Path]:
 
 
 def _compile_units(units: list[Path], flags: list[str], folder: Path) -> None:
+    """Compile C++ files in parallel to objects of the same names in a folder."""
+
     def one(unit: Path) -> None:
         out = unit.with_suffix(".o").name
         tools.run([tools.cxx().command, *flags, "-c", str(unit), "-o", out], folder, f"compiling {unit.name}")
@@ -122,26 +133,35 @@ def _compile_units(units: list[Path], flags: list[str], folder: Path) -> None:
 
 
 def _flags() -> list[str]:
+    """Return the compiler's flags for all files that include Verilator's headers."""
     include = _include_dir()
     return [*CFLAGS, f"-I{include}", f"-I{include / 'vltstd'}"]
 
 
 @cache
 def _include_dir() -> Path:
-    """Verilator's own C++ sources."""
+    """Return the folder of Verilator's C++ sources."""
     text = tools.run([tools.verilator().command, "--getenv", "VERILATOR_ROOT"], Path.cwd(), "Verilator")
     return Path(text.strip()) / "include"
 
 
 @cache
 def _runtime() -> Path:
-    """Return a folder with Verilator's run-time library and its precompiled header, which all designs share."""
+    """Return a folder with Verilator's run-time library and precompiled header, compiled once."""
 
     def build(folder: Path) -> None:
         _compile_units([_include_dir() / n for n in RUNTIME], _flags(), folder)
-        (folder / HEADER).write_text('#include "verilated.h"\n')
-        header = [tools.cxx().command, *_flags(), "-x", "c++-header", HEADER, "-o", f"{HEADER}.gch"]
+        (folder / RUNTIME_HEADER).write_text('#include "verilated.h"\n')
+        header = [
+            tools.cxx().command,
+            *_flags(),
+            "-x",
+            "c++-header",
+            RUNTIME_HEADER,
+            "-o",
+            f"{RUNTIME_HEADER}.gch",
+        ]
         tools.run(header, folder, "compiling Verilator's header")
 
-    files = [*(Path(n).with_suffix(".o").name for n in RUNTIME), HEADER, f"{HEADER}.gch"]
+    files = [*(Path(n).with_suffix(".o").name for n in RUNTIME), RUNTIME_HEADER, f"{RUNTIME_HEADER}.gch"]
     return compile_cache.entry("verilator-runtime", [*_tools(), _flags()], files, build)

@@ -240,7 +240,7 @@ def area(
     passes = [f"hierarchy -top {design.top}"]
     if only:
         # The parameters of the module are fixed by now; the first root that is left becomes the top.
-        passes += [f"delete {design.top} *bnn2hw_frame*", f"select -assert-any *{only}*"]
+        passes += [f"delete {design.top} *bnn2hw_last_beat*", f"select -assert-any *{only}*"]
         passes += ["select -clear"]
     netlist = mapped(design, family, folder, passes, then=then)
     return usage.of_netlist(netlist, mapper, {s.id: s.name for s in design.streams})

@@ -222,7 +222,7 @@ def test_two_inputs_that_come_apart() -> None:
 def test_hardware_that_cannot_be_written() -> None:
     fixed = compiled(small(), loadable=False)
     told = r"^the memories of this design cannot be written; compile it with loadable=True$"
-    for attempt in (fixed.image, lambda: fixed.reload(small())):
+    for attempt in (fixed.weight_image, lambda: fixed.reload(small())):
         with pytest.raises(InputError, match=told):
             attempt()
 
@@ -230,14 +230,14 @@ def test_hardware_that_cannot_be_written() -> None:
 @pytest.mark.parametrize("fault", ["another design", "too short", "too long", "no slices"])
 def test_images_that_the_hardware_refuses(fault: str) -> None:
     accelerator = compiled(small())
-    image = accelerator.image()
+    image = accelerator.weight_image()
     if fault == "another design":
         image[0] ^= 1
     else:
         image = {"too short": image[:-1], "too long": np.append(image, 7), "no slices": image[:4]}[fault]
     x = np.random.default_rng(0).choice([-1, 1], (4, 16))
 
-    with pytest.raises(ToolError, match=r"^the design refused an image of its memories$"):
+    with pytest.raises(ToolError, match=r"^the design refused a weight image$"):
         simulate.simulate(
             accelerator.design,
             accelerator.graph,
@@ -256,10 +256,10 @@ def test_images_on_the_command_line(tmp_path: Path) -> None:
 
     options = ["--input", "bipolar", "--loadable", "-o", str(folder)]
     assert run.invoke(main, ["compile", str(tmp_path / "old.keras"), *options]).exit_code == 0
-    made = run.invoke(main, ["image", str(folder), str(tmp_path / "new.keras"), "-o", str(out)])
-    other = run.invoke(main, ["image", str(folder), str(tmp_path / "other.keras")])
+    made = run.invoke(main, ["weights", "pack", str(folder), str(tmp_path / "new.keras"), "-o", str(out)])
+    other = run.invoke(main, ["weights", "pack", str(folder), str(tmp_path / "other.keras")])
 
-    expected = bnn2hw.load(folder).reload(small(seed=1)).image()
+    expected = bnn2hw.load(folder).reload(small(seed=1)).weight_image()
     assert np.array_equal(np.fromfile(out, "<u4"), expected)
-    assert made.stdout.startswith(f"image {loading.numbered(expected)[1]:08x}: {len(expected)} words")
+    assert made.stdout.startswith(f"weight image {loading.numbered(expected)[1]:08x}: {len(expected)} words")
     assert (other.exit_code, other.stderr[:20]) == (2, "error: this model ca")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bnn2hw.cli.main import main
-from tests.support import EXAMPLES
+from tests.support import EXAMPLES, ROOT
 from tests.support import networks as net
 
 PIXELS = ("--input", "uint8", "--scale", "1/127.5", "--offset", "-1")
@@ -94,6 +96,46 @@ def test_summary_of_the_tutorial_network() -> None:
     assert "0.9303" in result.output
 
 
+def test_old_names_of_commands_work_and_warn(tmp_path: Path) -> None:
+    binary = net.chain((6,), net.dense(4), net.norm(), net.dense(2))
+    binary.save(tmp_path / "m.keras")
+    run("compile", tmp_path / "m.keras", "--input", "bipolar", "--loadable", "-o", tmp_path / "out")
+
+    new = run("weights", "pack", tmp_path / "out", tmp_path / "m.keras", "-o", tmp_path / "new.bin")
+    old = run("image", tmp_path / "out", tmp_path / "m.keras", "-o", tmp_path / "old.bin")
+    load = run("load", tmp_path / "out", "no port", tmp_path / "none.bin")
+
+    assert (new.exit_code, new.stderr) == (0, "")
+    assert old.exit_code == 0
+    assert (tmp_path / "old.bin").read_bytes() == (tmp_path / "new.bin").read_bytes()
+    works = "the old name works for one more version\n"
+    assert old.stderr == f"warning: 'bnn2hw image' is now 'bnn2hw weights pack'; {works}"
+    assert load.stderr.startswith(f"warning: 'bnn2hw load' is now 'bnn2hw weights load'; {works}error: ")
+    names = [line.split()[0] for line in run("--help").stdout.split("Commands:\n")[1].splitlines()]
+    assert "weights" in names
+    assert not {"image", "load"} & set(names)
+
+
+def test_options_of_the_compiler_are_refused_for_a_build_folder(model: Path, tmp_path: Path) -> None:
+    run("compile", model, *PIXELS, "-o", tmp_path / "out")
+
+    result = run("estimate", tmp_path / "out", "--fps", "10")
+
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"error: '{tmp_path / 'out'}' is compiled already, so --fps has no effect; "
+        "give --fps to 'bnn2hw compile'\n"
+    )
+
+
+def test_help_needs_no_compiler() -> None:
+    text = "import sys; from bnn2hw.cli import main; print('numpy' in sys.modules, 'rich' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout == "False False\n"
+
+
 def test_doctor() -> None:
     findings = {f["name"]: f for f in json.loads(run("doctor", "--json").stdout)}
 
@@ -120,6 +162,9 @@ def test_doctor() -> None:
             "error: the folding file 'none.toml' cannot be read: No such file or directory",
         ),
         (("estimate", "{model}", "--fps", "many"), "'many' is no number"),
+        (("estimate", "{model}", "--fps", "1/0"), "'1/0' is no number"),
+        (("estimate", "{model}", "--input", "uint8", "--scale", "1,x"), "'x' is no number"),
+        (("compile", "{model}", "--backend", "vhdl"), "error: unknown backend 'vhdl'; known backends: "),
     ],
 )
 def test_bad_input_gives_one_line_and_status_2(

@@ -9,7 +9,7 @@ import pytest
 
 from bnn2hw import backends, golden, tools
 from bnn2hw.backends import verilog
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect, fifo_depths
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import cycles
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Op, Tensor
@@ -74,7 +74,7 @@ class Builder:
         return self.add(name, Xnor(signs(self.rng, size, units), axes=axes), edge)
 
     def streamed(self, *outputs: str) -> Graph:
-        return insert.connect(Graph(self.graph.nodes, outputs))
+        return connect.connect(Graph(self.graph.nodes, outputs))
 
 
 def residual(seed: int) -> Graph:
@@ -161,7 +161,7 @@ def test_fifos_are_as_deep_as_they_fill(name: str) -> None:
 @pytest.mark.parametrize("name", BRANCHED)
 def test_depths_of_huge_designs_keep_the_interval(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where only one schedule is looked at, FIFOs may be deeper, but nothing waits for longer."""
-    monkeypatch.setattr(insert, "HUGE", 0)
+    monkeypatch.setattr(fifo_depths, "HUGE", 0)
     graph = BRANCHED[name](0)
     machines, inputs = cycles.machines(graph)
     last = graph.wire(graph.outputs[0])
@@ -218,7 +218,7 @@ def side_by_side() -> Graph:
         Node("low", low, ("a",)),
         Node("high", high, ("b",)),
     )
-    return insert.connect(Graph(nodes, ("low", "high")))
+    return connect.connect(Graph(nodes, ("low", "high")))
 
 
 @pytest.mark.parametrize("backend", backends.BACKENDS)
@@ -244,7 +244,7 @@ def test_the_test_benches_of_several_inputs_and_outputs(tmp_path: Path) -> None:
     graph = side_by_side()
     frames = random_frames(graph, 3)
     rtl, hls = backends.render("verilog", graph), backends.render("hls", graph)
-    texts = verilog.bench(graph, frames, golden.outputs(graph, frames), cycles.cycles(graph), rtl.top)
+    texts = verilog.bench(graph, frames, golden.outputs(graph, frames), cycles.cycles(graph), rtl)
     for folder, files in (("rtl", rtl.files), ("tb", texts), ("hls", hls.files)):
         (tmp_path / folder).mkdir()
         for name, text in files.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect, fifo_depths
 from bnn2hw.errors import MissingToolError
 from bnn2hw.estimate import cycles, stepper
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
@@ -31,10 +31,10 @@ def convolution() -> Graph:
 
 
 def test_fifos_before_tight_ops_have_room_for_bubbles(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = insert.connect(convolution())
-    monkeypatch.setattr(insert, "LARGE", 0)
+    small = connect.connect(convolution())
+    monkeypatch.setattr(fifo_depths, "LARGE", 0)
 
-    large = insert.connect(convolution())
+    large = connect.connect(convolution())
 
     depths = [{n.name: n.op.depth for n in g if isinstance(n.op, Fifo)} for g in (small, large)]
     window = large["w"].op
@@ -54,7 +54,7 @@ def test_fifos_before_tight_ops_have_room_for_bubbles(monkeypatch: pytest.Monkey
 
 
 def test_without_a_compiler_small_designs_are_stepped_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = insert.connect(convolution())
+    graph = connect.connect(convolution())
     exact = cycles.latency(graph)
     monkeypatch.setattr(stepper, "first_output", missing)
 
@@ -65,7 +65,7 @@ def test_without_a_compiler_small_designs_are_stepped_all_the_same(monkeypatch: 
 def test_a_cache_that_cannot_be_written_keeps_nobody_from_an_estimate(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    graph = insert.connect(convolution())
+    graph = connect.connect(convolution())
     exact = cycles.latency(graph)
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("BNN2HW_CACHE", str(tmp_path / "file"))

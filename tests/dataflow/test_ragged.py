@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bnn2hw import backends
-from bnn2hw.dataflow import converters, insert
+from bnn2hw.dataflow import connect, converters
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate import cycles
 from bnn2hw.folding import search
@@ -29,7 +29,7 @@ FRAMES = 6
 
 
 def streamed(graph: Graph, by_hand: Mapping[str, Mapping[str, int]]) -> Graph:
-    return insert.connect(search.for_rate(graph, 10**9, LARGE, by_hand))
+    return connect.connect(search.for_rate(graph, 10**9, LARGE, by_hand))
 
 
 def check(graph: Graph, backend: str) -> None:
@@ -142,7 +142,7 @@ def test_padding_that_must_be_0_is_compared() -> None:
         replace(design, files=wrong), graph, random_frames(graph, 2), cycles.cycles(graph)
     )
 
-    assert str(run.mismatches["sign0"]) == "stream 'sign0': frame 0: padding that must be 0 is not"
+    assert str(run.mismatches["sign0"]) == "stream 'sign0': frame 0: the padding of a beat is not 0"
     assert run.mismatches["fc0"] is None
 
 
@@ -154,7 +154,7 @@ BEATS += [Beats(4, 30, True), Beats(2, 15, True)]
 @pytest.mark.parametrize("want", BEATS)
 @pytest.mark.parametrize("have", BEATS)
 def test_converters_lead_from_any_beats_to_any_others(have: Beats, want: Beats) -> None:
-    ops = converters.between(have, want, queued=True)
+    ops = converters.between(have, want, fifo=True)
 
     now = have
     for op in ops:
@@ -164,7 +164,7 @@ def test_converters_lead_from_any_beats_to_any_others(have: Beats, want: Beats) 
         assert op.interval(Tensor((60,), BIPOLAR)) <= max(have.count(60), want.count(60))
         now = given
     assert now.serves(want)
-    assert all(not op.beats()[1].vector for op in converters.outgoing(have, queued=False)[-1:])
+    assert all(not op.beats()[1].vector for op in converters.to_output(have, fifo=False)[-1:])
 
 
 def dividing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ def test_the_search_takes_what_does_not_divide_where_that_is_cheaper(
     assert found.price < (1 - saved) * divided.price
     units = [n.op for n in folded if isinstance(n.op, Xnor)]
     assert any(u.mw % u.simd or u.mh % u.pe for u in units)
-    streamed_graph = insert.connect(folded)
+    streamed_graph = connect.connect(folded)
     assert cycles.interval(streamed_graph) <= period
     check(streamed_graph, "verilog")
 

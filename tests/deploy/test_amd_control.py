@@ -69,8 +69,8 @@ def frames(folder: Path, name: str, x: np.ndarray) -> str:
 def test_new_weights_through_registers(seed: int, tmp_path: Path) -> None:
     old, new = network()
     x = np.random.default_rng(seed).integers(0, 256, (12, 11, 11, 1))
-    (tmp_path / "image.bin").write_bytes(new.image().astype("<u4").tobytes())
-    number, words = loading.numbered(new.image())[1], len(new.image())
+    (tmp_path / "image.bin").write_bytes(new.weight_image().astype("<u4").tobytes())
+    number, words = loading.numbered(new.weight_image())[1], len(new.weight_image())
 
     said = run(
         [
@@ -117,7 +117,7 @@ def test_an_image_that_breaks_off(tmp_path: Path) -> None:
     """Refused where the design is another; else all stands still until a whole image has come."""
     old, new = network()
     x = np.random.default_rng(0).integers(0, 256, (2, 11, 11, 1))
-    image = new.image()
+    image = new.weight_image()
     whole, torn, late = (tmp_path / n for n in ("whole", "torn", "late"))
     whole.write_bytes(image.astype("<u4").tobytes())
     torn.write_bytes(image[:50].astype("<u4").tobytes())

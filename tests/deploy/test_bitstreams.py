@@ -14,7 +14,7 @@ import bnn2hw
 from bnn2hw import tools
 from bnn2hw.backends.design import Design
 from bnn2hw.cli.main import main
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect, insert
 from bnn2hw.deploy import bitstream, pll, serial_shell
 from bnn2hw.errors import DoesNotFitError, InputError, MissingToolError
 from bnn2hw.folding import search
@@ -148,11 +148,11 @@ def test_what_the_placer_finds_too_large_is_told_from_its_log() -> None:
         fit.check_placed(log, devices.device("ice40-up5k"))
 
 
-def test_plumbing_comes_off_and_goes_on_again(tiny: bnn2hw.Accelerator) -> None:
-    bare = insert.without_plumbing(tiny.graph)
+def test_fifos_are_removed_and_inserted_again(tiny: bnn2hw.Accelerator) -> None:
+    bare = insert.remove_fifos(tiny.graph)
 
     assert len(bare.nodes) < len(tiny.graph.nodes)
-    assert search.of(insert.connect(bare)) == search.of(tiny.graph)
+    assert search.of(connect.connect(bare)) == search.of(tiny.graph)
 
 
 @pytest.mark.parametrize("board", [b for b in boards.known().values() if b.serial], ids=lambda b: b.name)
@@ -228,7 +228,7 @@ def test_a_folder_with_other_files_is_left_alone(tiny: bnn2hw.Accelerator, tmp_p
     (tmp_path / "thesis.tex").write_text("years of work")
 
     with pytest.raises(
-        InputError, match=r"is not empty and is not one of synthesis; name another or empty it$"
+        InputError, match=r"is not empty and synthesis did not write it; name another one, or empty it$"
     ):
         tiny.synthesize(tmp_path, board="icebreaker")
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from bnn2hw.dataflow import insert
+from bnn2hw.dataflow import connect, insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import options, search, solver
@@ -96,7 +96,7 @@ def all_foldings(graph: Graph, device: Device) -> list[Folded]:
             foldings.append([replace(node.op, lanes=d) for d in range(1, size + 1) if size % d == 0])
     for ops in itertools.product(*foldings):
         folded = graph.map_ops(dict(zip(names, ops, strict=True)))
-        cost = resources.cost(insert.inserted(folded), device)
+        cost = resources.cost(insert.insert_fifos(folded), device)
         price = options.price(cost, device)
         found.append(Folded(folded, ops[0].lanes, cycles.interval(folded), cost, price))
     return found
@@ -199,7 +199,7 @@ def test_a_rate_may_need_another_folding_than_the_cheapest() -> None:
     folded = search.for_rate(graph, 256, scarce)
 
     assert cycles.interval(folded) <= 256
-    assert resources.cost(insert.inserted(folded), scarce).bram <= scarce.bram
+    assert resources.cost(insert.insert_fifos(folded), scarce).bram <= scarce.bram
 
 
 def test_folded_by_hand_beside_others() -> None:
@@ -216,7 +216,7 @@ def test_a_streamed_graph_says_its_folding_by_hand() -> None:
     graph, device = mlp(96, 24, 10), devices.device("xc7z020")
     folded = search.for_rate(graph, 30, device)
 
-    by_hand = search.of(insert.connect(folded))
+    by_hand = search.of(connect.connect(folded))
 
     assert search.of(search.for_rate(graph, 2000, device, by_hand)) == by_hand == search.of(folded)
 
@@ -247,7 +247,7 @@ def test_what_a_sum_is_at_least_with_each_entry_of_its_tables(seed: int) -> None
     scopes = [tuple(rng.permutation(5)[: rng.integers(1, 4)].tolist()) for _ in range(5)] + [
         (v,) for v in range(5)
     ]
-    tables = [solver.Table(s, rng.integers(0, 20, [sizes[v] for v in s]).astype(float)) for s in scopes]
+    tables = [solver.CostTable(s, rng.integers(0, 20, [sizes[v] for v in s]).astype(float)) for s in scopes]
     for table in tables[:5]:
         table.costs[rng.random(table.costs.shape) < 0.2] = np.inf
         table.costs[(0,) * len(table.of)] = 1.0  # one combination is there

@@ -18,10 +18,11 @@ from click.testing import CliRunner
 import bnn2hw
 from bnn2hw import backends, golden, tools
 from bnn2hw.backends.design import Design
-from bnn2hw.backends.hls import Memory, initialiser
+from bnn2hw.backends.hls_processes import initializer
+from bnn2hw.backends.text import Header
 from bnn2hw.cli.main import main
 from bnn2hw.errors import InputError, ToolError
-from bnn2hw.ir import BIPOLAR, Cycles, Graph, Ints, Node, Tensor
+from bnn2hw.ir import BIPOLAR, Cycles, Graph, Ints, Memory, Node, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Fifo, Mac, MatVec, Source, Table, Threshold, Xnor
 from bnn2hw.simulation import hls_csim, simulate
 from bnn2hw.targets import devices
@@ -129,8 +130,8 @@ def test_rom_words_are_cut_into_literals() -> None:
     codes[0, [0, 3, 64]] = 1
     codes[1, 69] = 1
 
-    assert initialiser(Memory(codes, 1)) == "{0x9, 0x1},\n{0x0, 0x20},\n"
-    assert initialiser(Memory(np.array([[-1, 2], [1, -2]]), 3)) == "{0x17},\n{0x31},\n"
+    assert initializer(Memory(codes, 1)) == "{0x9, 0x1},\n{0x0, 0x20},\n"
+    assert initializer(Memory(np.array([[-1, 2], [1, -2]]), 3)) == "{0x17},\n{0x31},\n"
 
 
 # ---- streams
@@ -177,7 +178,7 @@ def test_any_name_makes_a_design() -> None:
     graph = Graph((Node(names[0], Source(x, op.pe)), *nodes), names[-1:])
     frames = random_values(x, 2)
 
-    design = backends.render("hls", graph, summary="one\ntwo\\")
+    design = backends.render("hls", graph, header=Header("one\ntwo\\"))
 
     simulate.simulate(design, graph, frames, NO_CLOCK).check()
     assert np.array_equal(hls_csim.emulate(design, frames), golden.outputs(graph, frames))
@@ -292,7 +293,7 @@ def test_scripts_run_in_tcl(step: str, tmp_path: Path, monkeypatch: pytest.Monke
     if not shutil.which("tclsh"):
         pytest.skip("needs tclsh, which is not on this machine")
     monkeypatch.delenv("PART", raising=False)
-    design = backends.render("hls", chain(), device=devices.device("xczu5ev"))
+    design = backends.render("hls", chain(), header=Header(target=devices.device("xczu5ev")))
     write(design, tmp_path)
     (tmp_path / "try.tcl").write_text(f"{STUBS}\nsource {step}.tcl\nputs [join $calls \\n]\n")
 

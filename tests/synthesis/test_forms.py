@@ -1,4 +1,4 @@
-"""A family's own forms of modules and the portable ones are one function: proved by Yosys, with its models of the cells."""
+"""Yosys proves that a family's form of a module computes what the portable form does, with its models of the cells."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
 import pytest
 
 from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
-from bnn2hw.data_files import data_dir
+from bnn2hw.backends.text import Header
 from bnn2hw.errors import ToolError
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import families
+from tests.support import ops
 
-TEMPLATES = data_dir("templates") / "verilog"
 PARAMETERS: dict[str, list[Mapping[str, int]]] = {
-    "triples": [{"COUNT": n} for n in (1, 2, 8, 9, 19)],
-    "adders": [
+    "popcount3": [{"COUNT": n} for n in (1, 2, 8, 9, 19)],
+    "adder_row": [
         {"COUNT": n, "BITS": b} for n, b in ((1, 1), (1, 2), (5, 2), (9, 3), (3, 7), (2, 11), (1, 17), (7, 4))
     ],
     "accumulator": [
@@ -38,13 +37,8 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
 pytestmark = pytest.mark.usefixtures("yosys")
 
 
-def own(family: families.Family) -> set[str]:
-    """The modules of which a family has a form."""
-    return {p.name.removesuffix(".sv.j2") for p in (TEMPLATES / family.name).glob("*.sv.j2")}
-
-
-def text(path: str) -> str:
-    return jinja2.Template((TEMPLATES / path).read_text()).render(loadable=False)
+def text(module: str, family: families.Family | None = None) -> str:
+    return verilog.module(module, Header(target=family))
 
 
 def proof(parameters: Mapping[str, int]) -> list[str]:
@@ -87,27 +81,23 @@ def prove(module: str, family: families.Family, forms: Mapping[str, str], folder
     synthesize.run_yosys(Design("", files, (), (), ()), folder, passes, "proved.txt")
 
 
-@pytest.mark.parametrize("family", [families.family("ecp5"), families.family("xilinx")], ids=lambda f: f.name)
+@pytest.mark.parametrize("family", ops.WITH_FORMS, ids=lambda f: f.name)
 @pytest.mark.parametrize("module", PARAMETERS)
 def test_both_forms_are_one_function(module: str, family: families.Family, tmp_path: Path) -> None:
-    forms = {"portable": text(f"{module}.sv.j2"), "own": text(f"{family.name}/{module}.sv.j2")}
+    forms = {"portable": text(module), "own": text(module, family)}
 
     prove(module, family, forms, tmp_path / "proof")
 
 
 def test_a_wrong_form_is_found(tmp_path: Path) -> None:
-    form = text("ecp5/triples.sv.j2").replace("6996", "6997")
+    ecp5 = families.family("ecp5")
+    form = text("popcount3", ecp5).replace("6996", "6997")
 
     with pytest.raises(ToolError, match="proof did fail"):
-        prove(
-            "triples",
-            families.family("ecp5"),
-            {"portable": text("triples.sv.j2"), "own": form},
-            tmp_path / "proof",
-        )
+        prove("popcount3", ecp5, {"portable": text("popcount3"), "own": form}, tmp_path / "proof")
 
 
 def test_every_form_is_proved() -> None:
-    for family in (families.family("ecp5"), families.family("xilinx")):
-        assert own(family) == set(PARAMETERS)
-    assert {p.name for p in TEMPLATES.iterdir() if p.is_dir()} == {"cells", *verilog.CELLS}
+    for family in ops.WITH_FORMS:
+        assert ops.forms_of(family) == set(PARAMETERS)
+        assert family.cells

@@ -167,10 +167,10 @@ def test_a_design_that_does_not_fit_is_told_by_how_much(tiny: Design, tmp_path: 
 
 @pytest.mark.usefixtures("installed")
 def test_the_end_of_a_failing_tools_log_is_shown(tiny: Design, tmp_path: Path) -> None:
-    broken = replace(tiny, files={**tiny.files, "bnn2hw_frame.sv": "module bnn2hw_frame (;\n"})
+    broken = replace(tiny, files={**tiny.files, "bnn2hw_last_beat.sv": "module bnn2hw_last_beat (;\n"})
 
     with pytest.raises(
-        ToolError, match=r"(?s)^Yosys failed with exit status \d+:\n.*bnn2hw_frame\.sv:1: ERROR"
+        ToolError, match=r"(?s)^Yosys failed with exit status \d+:\n.*bnn2hw_last_beat\.sv:1: ERROR"
     ):
         synthesize.area(broken, families.family("ecp5"), tmp_path)
     assert "ERROR" in (tmp_path / "yosys.log").read_text()

@@ -1,0 +1,120 @@
+"""The commands that read a model: compile, estimate, pareto, summary."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bnn2hw.cli import options as shared
+from bnn2hw.cli.options import ModelOptions
+from bnn2hw.cli.progress import spinner
+
+if TYPE_CHECKING:
+    from bnn2hw.accelerator import Accelerator
+    from bnn2hw.folding.pareto import Point
+
+
+@click.command("compile")
+@shared.model_argument
+@shared.path("-o", "--out", default=Path("build"), help="Folder to write into.")
+@shared.model_options
+@shared.as_json
+def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool) -> None:
+    """Compile a model to sources, weights and a report.
+
+    MODEL is a .keras or .h5 file. Nothing is simulated: 'bnn2hw simulate' compares the design with
+    golden.
+    """
+    from bnn2hw.backends import BACKENDS
+
+    with spinner(as_json) as progress:
+        accelerator = shared.compiled(model, options, progress)
+        progress("writing")
+        accelerator.write(out)
+    _show(accelerator, as_json)
+    if not as_json:
+        sources = BACKENDS[accelerator.backend]
+        click.echo(f"written to {out}: {sources}/, report.txt, graph.json, manifest.json")
+
+
+@click.command()
+@shared.model_argument
+@shared.model_options
+@shared.as_json
+def estimate(model: Path, options: ModelOptions, as_json: bool) -> None:
+    """Print exact cycles and predicted resources.
+
+    MODEL is a model file, or a folder that 'bnn2hw compile' wrote.
+    """
+    with spinner(as_json) as progress:
+        accelerator = shared.accelerator(model, options, progress)
+    _show(accelerator, as_json)
+
+
+def _show(accelerator: Accelerator, as_json: bool) -> None:
+    click.echo(json.dumps(_facts(accelerator), indent=1) if as_json else str(accelerator))
+
+
+def _facts(accelerator: Accelerator) -> dict[str, Any]:
+    """Return what --json prints of an accelerator."""
+    estimate = accelerator.estimate()
+    cost = estimate.cost
+    return {
+        "name": accelerator.name,
+        "device": accelerator.device.name,
+        "clock_mhz": accelerator.device.clock_mhz,
+        "interval": estimate.cycles.interval,
+        "latency": estimate.cycles.latency,
+        "fps": estimate.fps,
+        "cost": {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp},
+        "use": estimate.use,
+        "uncalibrated": list(estimate.uncalibrated),
+        "folding": accelerator.folding(),
+        "fidelity": {layer: {"kind": f.kind, "why": f.why} for layer, f in accelerator.fidelity.items()},
+    }
+
+
+@click.command()
+@shared.model_argument
+@click.option(
+    "--ratio", type=float, default=1.1, help="Smallest factor between the rates of two rows of the list."
+)
+@shared.model_options
+@shared.as_json
+def pareto(model: Path, ratio: float, options: ModelOptions, as_json: bool) -> None:
+    """List the cheapest folding for each rate.
+
+    The list goes from the slowest folding to the fastest one that fits the device. MODEL is a model
+    file, or a folder that 'bnn2hw compile' wrote.
+    """
+    import bnn2hw
+
+    with spinner(as_json) as progress:
+        accelerator = shared.accelerator(model, options, progress)
+        progress("searching all foldings")
+        front = bnn2hw.pareto(accelerator, ratio)
+    click.echo(json.dumps([_point(p) for p in front], indent=1) if as_json else str(front))
+
+
+def _point(point: Point) -> dict[str, Any]:
+    """Return what --json prints of a point of the front."""
+    cost = point.cost
+    used = {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp}
+    return {**point.__dict__, "cost": used}
+
+
+@click.command()
+@shared.model_argument
+@click.option("--no-macs", is_flag=True, help="Leave out multiply-accumulate operations.")
+def summary(model: Path, no_macs: bool) -> None:
+    """Print weights, memory and operations of a model.
+
+    MODEL is a .keras or .h5 file. The figures are given by precision; they need no hardware.
+    """
+    from bnn2hw import nn
+    from bnn2hw.importers.keras import files
+
+    nn.models.summary(files.load(model), include_macs=not no_macs)

@@ -1,0 +1,229 @@
+"""Options that several commands share, and the accelerator that they describe."""
+
+from __future__ import annotations
+
+import functools
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from bnn2hw.errors import InputError
+from bnn2hw.progress import Progress
+
+if TYPE_CHECKING:
+    from bnn2hw.accelerator import Accelerator
+    from bnn2hw.folding.search import Folding
+    from bnn2hw.lower.outputs import Output
+    from bnn2hw.ops.base.channels import Meaning
+
+CALIBRATION_IMAGES = 512
+"""Number of images that are read from a calibration file."""
+
+
+def path(*declarations: str, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Declare an option that takes a path."""
+    return click.option(*declarations, type=click.Path(path_type=Path), **options)
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
+
+model_argument = click.argument("model", type=click.Path(path_type=Path))
+folder_argument = click.argument("folder", type=click.Path(path_type=Path))
+
+
+def _number(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """Read a number, or a fraction such as 1/127.5."""
+    return None if value is None else _fraction(value)
+
+
+def _numbers(_: click.Context, __: click.Parameter, value: str) -> Meaning:
+    """Read a number or a fraction, or several of them with commas between."""
+    numbers = tuple(_fraction(part) for part in value.split(","))
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _fraction(text: str) -> float:
+    """Read a number or a fraction.
+
+    Raises:
+        BadParameter: The text is neither.
+    """
+    numerator, slash, denominator = text.partition("/")
+    try:
+        return float(Fraction(numerator) / Fraction(denominator) if slash else Fraction(text))
+    except (ValueError, ZeroDivisionError) as error:
+        raise click.BadParameter(f"'{text}' is no number") from error
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Options of every command that can compile a model; see `bnn2hw.compile`.
+
+    Attributes:
+        target: Name of a device.
+        fps: Frames per second to reach.
+        folding: File with the folding of some layers.
+        dtype: Integers on the wire, as in `bnn2hw.Input`.
+        scale: Real value of one step of the input.
+        offset: Real value of the input 0.
+        output: Output of the design.
+        backend: Name of a backend.
+        calibration: File with calibration images.
+        bits: Bits of everything that must be rounded.
+        loadable: Whether the weights of all layers are loadable.
+        loadable_layer: Layers whose weights are loadable.
+    """
+
+    target: str | None
+    fps: float | None
+    folding: Path | None
+    dtype: str | None
+    scale: Meaning
+    offset: Meaning
+    output: Output | None
+    backend: str
+    calibration: Path | None
+    bits: int | None
+    loadable: bool
+    loadable_layer: tuple[str, ...]
+
+
+MODEL_OPTIONS = (
+    click.option("--target", help="Device to plan for, for example ecp5-85k."),
+    click.option(
+        "--fps",
+        metavar="NUMBER",
+        callback=_number,
+        help="Frames per second to reach at the device's clock. Default: as many as fit.",
+    ),
+    path("--folding", help="TOML or JSON file with PE and SIMD, or the style, of some layers."),
+    click.option("--input", "dtype", help="Integers on the wire: uint8, int4, bit, bipolar, …"),
+    click.option(
+        "--scale",
+        metavar="NUMBER",
+        default="1",
+        callback=_numbers,
+        help="Real value of one step of the input, for example 1/127.5. With commas: of each channel.",
+    ),
+    click.option(
+        "--offset",
+        metavar="NUMBER",
+        default="0",
+        callback=_numbers,
+        help="Real value of the input 0. With commas: of each channel.",
+    ),
+    click.option("--output", help="Output of the design: class, scores, or top3 for the three best classes."),
+    click.option(
+        "--backend", default="verilog", show_default=True, help="Language of the sources: verilog or hls."
+    ),
+    path("--calibration", help="Images (.npy or .npz) that show the ranges of real-valued streams."),
+    click.option("--bits", type=int, help="Bits of kernels and streams that must be rounded."),
+    click.option("--loadable", is_flag=True, help="Let weights and thresholds be replaced at run time."),
+    click.option("--loadable-layer", multiple=True, help="The same for this layer only; may be repeated."),
+)
+
+
+def model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of `ModelOptions` to a command, which takes them as `options`."""
+
+    @functools.wraps(command)
+    def wrapped(**given: Any) -> None:
+        options = ModelOptions(**{f.name: given.pop(f.name) for f in fields(ModelOptions)})
+        command(options=options, **given)
+
+    for option in reversed(MODEL_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def accelerator(
+    model: Path, options: ModelOptions, progress: Progress, allowed: tuple[str, ...] = ()
+) -> Accelerator:
+    """Load the accelerator in a build folder, or compile a model file.
+
+    Args:
+        model: Path of either.
+        options: Options of the compilation.
+        progress: Called with the name of each step.
+        allowed: Options that a command uses for a build folder too.
+
+    Raises:
+        InputError: The options make no sense, or are given for a build folder, which is compiled
+            already.
+    """
+    import bnn2hw
+
+    if model.is_dir():
+        _refuse_options(model, allowed)
+        return bnn2hw.load(model)
+    return compiled(model, options, progress)
+
+
+def _refuse_options(folder: Path, allowed: tuple[str, ...]) -> None:
+    """Refuse options of the compilation for a folder that is compiled already.
+
+    Raises:
+        InputError: One was given.
+    """
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name in {f.name for f in fields(ModelOptions)} - set(allowed):
+            raise InputError(
+                f"'{folder}' is compiled already, so {parameter.opts[0]} has no effect; "
+                f"give {parameter.opts[0]} to 'bnn2hw compile'"
+            )
+
+
+def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelerator:
+    """Compile a model file.
+
+    Raises:
+        Bnn2hwError: An error of `bnn2hw.compile`, or of a file that an option names.
+    """
+    import bnn2hw
+    from bnn2hw.cli import image_files
+
+    if options.dtype is None and (options.scale, options.offset) != (1.0, 0.0):
+        raise InputError(
+            "--scale and --offset say what --input means; give --input too, such as --input uint8"
+        )
+    calibration = None
+    if options.calibration:
+        calibration, _ = image_files.read(options.calibration, (), CALIBRATION_IMAGES)
+    return bnn2hw.compile(
+        model,
+        input=bnn2hw.Input(options.dtype, options.scale, options.offset) if options.dtype else None,
+        target=options.target,
+        fps=options.fps,
+        folding=_read_folding(options.folding) if options.folding else None,
+        output=options.output,
+        backend=options.backend,
+        bits=options.bits,
+        calibration=calibration,
+        loadable=options.loadable or options.loadable_layer,
+        progress=progress,
+    )
+
+
+def _read_folding(path: Path) -> Folding:
+    try:
+        data = tomllib.loads(path.read_text()) if path.suffix == ".toml" else json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"the folding file '{path}' cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"the folding file '{path}' is neither TOML nor JSON: {error}") from error
+    if not isinstance(data, dict) or not all(isinstance(v, dict) for v in data.values()):
+        raise InputError(
+            f"the folding file '{path}' must hold a table for each layer, "
+            'such as {"conv": {"pe": 4, "simd": 8}}'
+        )
+    return data

@@ -1,0 +1,95 @@
+"""The commands that replace the weights of a loadable design."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bnn2hw import deprecation
+from bnn2hw.cli import options as shared
+from bnn2hw.errors import InputError
+
+
+@click.group()
+def weights() -> None:
+    """Replace the weights of a loadable design.
+
+    A design is loadable if 'bnn2hw compile --loadable' compiled it.
+    """
+
+
+@weights.command()
+@shared.folder_argument
+@shared.model_argument
+@shared.path("-o", "--out", default=Path("weights.bin"), help="File to write.")
+def pack(folder: Path, model: Path, out: Path) -> None:
+    """Write the weights of a model to a weight image.
+
+    FOLDER is a folder that 'bnn2hw compile --loadable' wrote. MODEL is a .keras or .h5 file with
+    the architecture of the model that was compiled. The image holds 32-bit words, least significant
+    byte first.
+    """
+    import bnn2hw
+    from bnn2hw.backends import loading
+
+    image = bnn2hw.load(folder).reload(model).weight_image()
+    try:
+        out.write_bytes(image.astype("<u4").tobytes())
+    except OSError as error:
+        raise InputError(f"'{out}' cannot be written: {error.strerror}") from error
+    click.echo(f"weight image {loading.numbered(image)[1]:08x}: {len(image):,} words, written to {out}")
+
+
+@weights.command()
+@shared.folder_argument
+@click.argument("port")
+@click.argument("image", type=click.Path(path_type=Path))
+def load(folder: Path, port: str, image: Path) -> None:
+    """Send a weight image to a board.
+
+    'bnn2hw weights pack' writes IMAGE. The board is connected to the serial line PORT. It runs the
+    bitstream in FOLDER, which 'bnn2hw synth --board' wrote.
+    """
+    import numpy as np
+
+    from bnn2hw.deploy import host
+
+    try:
+        raw = image.read_bytes()
+    except OSError as error:
+        raise InputError(f"the weight image '{image}' cannot be read: {error.strerror}") from error
+    if not raw or len(raw) % 4:
+        raise InputError(
+            f"'{image}' is no weight image: it has {len(raw)} bytes, expected a multiple of 4 bytes"
+        )
+    with host.SerialBoard(port, folder) as device:
+        device.load_weights(np.frombuffer(raw, "<u4"))
+    click.echo(f"the board computes with weight image {device.weight_image:08x}")
+
+
+@click.command("image", hidden=True)
+@shared.folder_argument
+@shared.model_argument
+@shared.path("-o", "--out", default=Path("image.bin"))
+@click.pass_context
+def old_pack(context: click.Context, /, **given: Any) -> None:
+    """Run 'bnn2hw weights pack' under its old name."""
+    _warn("bnn2hw image", "bnn2hw weights pack")
+    context.invoke(pack, **given)
+
+
+@click.command("load", hidden=True)
+@shared.folder_argument
+@click.argument("port")
+@click.argument("image", type=click.Path(path_type=Path))
+@click.pass_context
+def old_load(context: click.Context, /, **given: Any) -> None:
+    """Run 'bnn2hw weights load' under its old name."""
+    _warn("bnn2hw load", "bnn2hw weights load")
+    context.invoke(load, **given)
+
+
+def _warn(old: str, new: str) -> None:
+    deprecation.warn(f"'{old}' is now '{new}'; the old name works for one more version")
