@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deprecation, deviation, golden, pipeline
+from bnn2hw import backends, deprecation, deviation, golden, pipeline, results
 from bnn2hw import reload as reloading
 from bnn2hw.artifacts import build_folder, write
 from bnn2hw.backends import loading
@@ -22,6 +22,7 @@ from bnn2hw.estimate import resources
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
+from bnn2hw.inputs import Data
 from bnn2hw.ir import Array
 from bnn2hw.lower.calibration import first_batch
 from bnn2hw.lower.outputs import Output, best_of
@@ -55,6 +56,65 @@ class Accelerator(CompiledModel):
             "Accelerator.units is now Accelerator.input_specs; the old name works for one more version"
         )
         return self.input_specs
+
+    @cached_property
+    def _runner(self) -> results.Runner:
+        return results.Runner(self)
+
+    def predict(self, x: Data) -> Batch:
+        """Return what the model says of each frame: classes, or real scores where scores are the output.
+
+        This is the fast exact path: native code that equals `golden` in every value, or `golden` itself without a C++
+        compiler; the logger "bnn2hw" says which.
+
+        Args:
+            x: Frames of the model's input shape, as integers or as floats in the model's own unit; by name where there
+                are several inputs. Also a `tf.data.Dataset`, a `keras.utils.PyDataset` or an iterator of batches.
+
+        Returns:
+            int64 array of shape (frames,) or (frames, k) for the k best classes; float64 scores of shape
+            (frames, *output shape) otherwise. Arrays by name where there are several outputs.
+
+        Raises:
+            InputError: Frames of another shape, or values that no integer on the wire stands for.
+        """
+        return results.predict(self._runner, x)
+
+    def evaluate(self, x: Data, labels: Array | None = None, *, progress: Progress = silent) -> float:
+        """Return the accuracy: the share of frames whose class, or one of the k best, is the label.
+
+        Args:
+            x: Frames, as for `predict`; a data set may yield pairs of frames and labels.
+            labels: One class per frame, or one-hot rows; None if `x` yields them.
+            progress: Told after each batch how many frames are done.
+
+        Raises:
+            InputError: Labels are missing or do not fit, or the model has several outputs.
+        """
+        return results.evaluate(replace(self._runner, progress=progress), x, labels)
+
+    def values(self, x: Data, layers: Collection[str] | None = None) -> dict[str, Array]:
+        """Return the integers that layers of the hardware graph give, by name of the edge.
+
+        Args:
+            x: Frames, as for `predict`.
+            layers: Names of layers or edges; None for all.
+
+        Raises:
+            InputError: There is no such layer, or frames do not fit.
+        """
+        return results.values(self._runner, x, layers)
+
+    def dequantize(self, y: Batch) -> Batch:
+        """Return the real numbers that integers of the output stand for, in the model's own units.
+
+        Args:
+            y: Integers as `golden` gives them; by name where there are several outputs.
+
+        Returns:
+            float64 arrays of the same shapes.
+        """
+        return results.dequantize(self, y)
 
     @cached_property
     def _emulated(self) -> Design:

@@ -320,7 +320,7 @@ def test_corrupt_build_folders(accelerator: bnn2hw.Accelerator, tmp_path: Path) 
 
 
 def test_missing_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tools, "_which", lambda _: None)
+    monkeypatch.setattr(tools, "which", lambda _: None)
     tools.verilator.cache_clear()
     tools.cxx.cache_clear()
     try:

@@ -1,4 +1,4 @@
-"""What a host must know of a design on a board: the file link.json, which synthesis writes beside the bitstream."""
+"""The description of a design for its host: the file link.json next to the bitstream."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROTOCOL = 1
 
 @dataclass(frozen=True)
 class WeightLoading:
-    """How weight images travel to a loadable design.
+    """The way in which weight images travel to a loadable design.
 
     Attributes:
         design: Number of the design, which a weight image must name.
