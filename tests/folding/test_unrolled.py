@@ -18,7 +18,8 @@ from bnn2hw.errors import FoldingError
 from bnn2hw.folding import unroll
 from bnn2hw.ir import BIPOLAR, Array, Tensor
 from bnn2hw.ops import Unrolled, Xnor
-from bnn2hw.ops.adder_graph.sharing import node_luts, share
+from bnn2hw.ops.adder_graph.plans import node_luts
+from bnn2hw.ops.adder_graph.sharing import share
 from bnn2hw.ops.adder_graph.sums import Count, Sums
 from bnn2hw.targets import devices
 from tests.support import networks as net
