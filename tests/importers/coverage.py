@@ -17,7 +17,7 @@ from keras import layers
 import bnn2hw
 from bnn2hw import nn
 from bnn2hw.errors import UnsupportedError
-from bnn2hw.importers.keras.layers import HANDLERS, JOINS
+from bnn2hw.importers.keras.calls import HANDLERS, JOINS
 from tests.support import ROOT
 from tests.support import networks as net
 
