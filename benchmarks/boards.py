@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bnn2hw
-from bnn2hw.deploy.host import Device
+from bnn2hw.deploy.host import SerialBoard
 from bnn2hw.deploy.simulated_board import Damage, VirtualBoard
 from bnn2hw.targets import boards
 
@@ -87,7 +87,7 @@ def through_the_line(x: NDArray[np.uint8], y: NDArray[np.uint8], damage: Damage)
     expected = accelerator.golden(x)
     with (
         VirtualBoard(accelerator, damage=damage) as board,
-        Device(board.port, board.folder, timeout=1) as device,
+        SerialBoard(board.port, board.folder, timeout=1) as device,
     ):
         started = time.perf_counter()
         classes = device.predict(x)

@@ -75,7 +75,7 @@ def main() -> None:
     totals: dict[str, list[int]] = {}
     for i in range(0, len(x), BATCH):
         for d in accelerator.deviation(x[i : i + BATCH]):
-            total = totals.setdefault(d.layer, [0, 0])
+            total = totals.setdefault(d.edge, [0, 0])
             total[0] += d.values
             total[1] += d.different
     for layer, (values, different) in totals.items():

@@ -8,6 +8,7 @@ from bnn2hw.version import __version__
 
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator, compile, load  # noqa: A004
+    from bnn2hw.deploy.host import SerialBoard
     from bnn2hw.folding.pareto import pareto
     from bnn2hw.ops.source import Input
 
@@ -17,9 +18,10 @@ _FACE = {
     "load": "accelerator",
     "pareto": "folding.pareto",
     "Input": "ops.source",
+    "SerialBoard": "deploy.host",
 }
 
-__all__ = ["Accelerator", "Input", "__version__", "compile", "load", "pareto"]
+__all__ = ["Accelerator", "Input", "SerialBoard", "__version__", "compile", "load", "pareto"]
 
 
 def __getattr__(name: str) -> Any:

@@ -61,6 +61,16 @@ def entry(kind: str, ingredients: Sequence[Any], files: Sequence[str], build: Ca
             return _kept(Path(work), files, shared, own)
 
 
+def code(text: str) -> str:
+    """Drop the lines of a source in C++ or Verilog that hold nothing but a comment.
+
+    Sources that differ in such lines give the same program, so this is what an entry depends on.
+    Comments for Verilator are kept.
+    """
+    lines = text.splitlines()
+    return "\n".join(n for n in lines if not n.lstrip().startswith("//") or "verilator" in n)
+
+
 @cache
 def _temporary() -> tempfile.TemporaryDirectory[str]:
     """The cache of this process alone, which disappears when the process ends."""

@@ -88,10 +88,8 @@ def main() -> None:
     options = parser.parse_args()
     digits = load()
     if options.port:
-        from bnn2hw.deploy.host import Device
-
-        with Device(options.port, options.out) as device:
-            classes = device.predict(digits.x_test)
+        with bnn2hw.SerialBoard(options.port, options.out) as board:
+            classes = board.predict(digits.x_test)
         print(f"the board is right on {np.mean(classes == digits.y_test):.2%} of {len(classes)} images")
         return
     if options.train:

@@ -17,7 +17,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 import bnn2hw
-from bnn2hw.deploy.host import Device
 from bnn2hw.deploy.simulated_board import VirtualBoard
 from bnn2hw.targets import boards
 
@@ -31,9 +30,9 @@ def classify(port: str, folder: Path, count: int) -> None:
     """Send test images over a line and tell how many come back right."""
     with np.load(HERE / "mnist_sample.npz") as sample:
         images, labels = sample["x"][:count], sample["y"][:count]
-    with Device(port, folder) as device:
+    with bnn2hw.SerialBoard(port, folder) as board:
         started = time.perf_counter()
-        classes = device.predict(images)
+        classes = board.predict(images)
         seconds = time.perf_counter() - started
     print(
         f"{np.mean(classes == labels):.2%} of {len(images)} images right, {len(images) / seconds:.0f} per second"

@@ -151,7 +151,7 @@ def test_nothing_says_what_arrives() -> None:
 
 
 def test_channels_that_do_not_fit_the_input() -> None:
-    with pytest.raises(InputError, match="scale is given for 2 channels, but what comes in has shape"):
+    with pytest.raises(InputError, match="scale is given for 2 channels, but a sample has shape"):
         bnn2hw.compile(small(), input=bnn2hw.Input("uint8", scale=(0.5, 0.25)))
     with pytest.raises(InputError, match="numbers, or one for each channel"):
         bnn2hw.Input("uint8", scale=(0.5, 0.25), offset=(0.0, 1.0, 2.0))
@@ -208,7 +208,7 @@ def test_foldings_and_rates() -> None:
         == "layer 'first' has no 'lanes'; it has pe, simd, pixels"
     )
     assert message(FoldingError, small(), fps=1e9) == (
-        "no folding reaches 0 cycles per frame: layer 'first' needs at least 1; "
+        "no folding reaches 0 cycles per frame: layer 'image' needs at least 1; "
         "ask for at most 100000000 fps at the 100 MHz of ecp5-85k"
     )
     assert message(InputError, small(), fps=-1) == "fps must be a positive number, not -1"
@@ -254,7 +254,7 @@ def test_images_that_do_not_fit(accelerator: bnn2hw.Accelerator) -> None:
         (np.array([["a"] * 6]), "the input has dtype <U1, expected integers or floats"),
         (
             np.full((2, 6), 0.5),
-            "the input holds floats that stand for no bipolar: expected v · 1 + 0 for integers v",
+            "the input holds floats that are no bipolar values: expected v · 1 + 0 for integers v",
         ),
     ):
         with pytest.raises(InputError) as caught:
@@ -320,7 +320,7 @@ def test_corrupt_build_folders(accelerator: bnn2hw.Accelerator, tmp_path: Path) 
 
 
 def test_missing_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tools, "_which", lambda _: None)
+    monkeypatch.setattr(tools, "which", lambda _: None)
     tools.verilator.cache_clear()
     tools.cxx.cache_clear()
     try:

@@ -105,6 +105,12 @@ def test_threads_wait_for_the_one_that_builds() -> None:
     assert builds.count == 1
 
 
+def test_comments_do_not_change_an_entry() -> None:
+    text = "// SPDX-License-Identifier: MIT\n//\nmodule m;  // one\n  // two\n  // verilator lint_off X\nendmodule\n"
+
+    assert compile_cache.code(text) == "module m;  // one\n  // verilator lint_off X\nendmodule"
+
+
 PROCESS = """
 import sys, time
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""Write a compiled model into a build folder, and read it back."""
+"""Keep accelerators on disk: build folders with sources, graph and manifest."""

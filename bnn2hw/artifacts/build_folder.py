@@ -1,10 +1,11 @@
-"""Accelerators on disk: a folder with sources, the graph and a manifest with the hash of every file."""
+"""Write and read build folders: sources, the graph, and a manifest with the hash of every file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,64 +13,113 @@ import numpy as np
 
 from bnn2hw.artifacts.graph_json import FORMAT, RENAMES, graph_from_json, graph_to_json
 from bnn2hw.artifacts.layers import with_layers
+from bnn2hw.artifacts.manifest import Manifest
+from bnn2hw.backends.text import CODE, bare
 from bnn2hw.errors import Bnn2hwError, InputError
 from bnn2hw.folders import GENERATOR, MANIFEST, ours, replacing
 from bnn2hw.ir import Array, Graph
 
+GRAPH, ARRAYS = "graph.json", "graph.npz"
 
-def write(folder: Path, texts: Mapping[str, str], graph: Graph, facts: Mapping[str, Any]) -> None:
-    """Write texts by relative path, the graph, and the manifest.
+
+def write(folder: Path, texts: Mapping[str, str], graph: Graph, manifest: Manifest) -> None:
+    """Write a build folder. It replaces an earlier one as a whole, or not at all.
+
+    Args:
+        folder: Folder to write. Its parents are made.
+        texts: Contents of further files by relative path.
+        graph: Streamed graph.
+        manifest: Facts about the accelerator.
 
     Raises:
-        InputError: the folder holds something else.
+        InputError: The folder holds something that bnn2hw did not write.
     """
     with replacing(folder) as work:
         for name, text in texts.items():
             (work / name).parent.mkdir(parents=True, exist_ok=True)
             (work / name).write_text(text)
         data, arrays = graph_to_json(graph)
-        (work / "graph.json").write_text(json.dumps(data, indent=1) + "\n")
-        _write_arrays(work / "graph.npz", arrays)
-        hashes = {str(p.relative_to(work)): _sha256(p) for p in sorted(work.rglob("*")) if p.is_file()}
-        manifest = {"generator": GENERATOR, "format": FORMAT, **facts, "files": hashes}
-        (work / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        (work / GRAPH).write_text(json.dumps(data, indent=1) + "\n")
+        _write_arrays(work / ARRAYS, arrays)
+        files = {str(p.relative_to(work)): _sha256(p) for p in sorted(work.rglob("*")) if p.is_file()}
+        facts = {"generator": GENERATOR, "format": FORMAT, **manifest.plain(), "files": files}
+        (work / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    # Any name may stand for an array here, and none is pickled.
+    """Write named arrays without pickling any."""
     np.savez_compressed(path, allow_pickle=False, **dict(arrays))
 
 
-def read(folder: Path) -> tuple[Graph, dict[str, Any]]:
-    """The graph and the manifest of a folder.
+def read(folder: Path) -> tuple[Graph, Manifest]:
+    """Read the graph and the manifest of a build folder.
 
     Raises:
-        InputError: it is not a folder that bnn2hw wrote, was written by another format, or has changed since.
+        InputError: bnn2hw did not write the folder, its format is unknown, or a file has changed
+            since.
     """
     if not ours(folder):
         raise InputError(f"'{folder}' is not a build folder of bnn2hw: it has no {MANIFEST} of ours")
-    manifest = json.loads((folder / MANIFEST).read_text())
-    version = manifest.get("format")
+    facts = json.loads((folder / MANIFEST).read_text())
+    version = facts.get("format")
     if version not in RENAMES:
         known = " or ".join(map(str, sorted(RENAMES)))
         raise InputError(f"'{folder}' has format {version}, expected {known}; compile the model again")
-    for name, digest in manifest["files"].items():
+    _check_files(folder, facts)
+    try:
+        graph = _read_graph(folder, version)
+        manifest = Manifest.from_plain(facts)
+    except (OSError, ValueError, KeyError, TypeError, Bnn2hwError) as error:
+        raise InputError(
+            f"the build folder '{folder}' cannot be read: {_words(error)}; compile the model again"
+        ) from error
+    if not all(node.layer for node in graph):  # format 1 has no layers
+        graph, fidelity = with_layers(graph, manifest.fidelity)
+        manifest = replace(manifest, fidelity=fidelity)
+    return graph, manifest
+
+
+def _words(error: Exception) -> str:
+    """Describe an error; a KeyError's own text is the key alone."""
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _check_files(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Compare the files of a folder with the hashes in its manifest.
+
+    Raises:
+        InputError: A file is missing, or has changed.
+    """
+    for name, digest in dict(facts.get("files", {})).items():
         path = folder / name
         if not path.is_file() or _sha256(path) != digest:
-            state = "is missing" if not path.is_file() else "has changed"
+            state = "has changed" if path.is_file() else "is missing"
             raise InputError(
                 f"the build folder '{folder}' is corrupt: {name} {state}; compile the model again"
             )
-    try:
-        with np.load(folder / "graph.npz", allow_pickle=False) as arrays:
-            graph = graph_from_json(json.loads((folder / "graph.json").read_text()), arrays, version)
-    except (OSError, ValueError, KeyError, TypeError, Bnn2hwError) as error:
-        raise InputError(
-            f"the build folder '{folder}' cannot be read: {error}; compile the model again"
-        ) from error
-    if not all(node.layer for node in graph):  # as in format 1
-        graph, manifest["fidelity"] = with_layers(graph, manifest["fidelity"])
-    return graph, manifest
+
+
+def _read_graph(folder: Path, version: int) -> Graph:
+    """Read the graph of a folder of some format."""
+    with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+        return graph_from_json(json.loads((folder / GRAPH).read_text()), arrays, version)
+
+
+def changed_sources(folder: Path, sources: Mapping[str, str]) -> list[str]:
+    """Return the names of the sources in a folder that differ from today's in more than comments.
+
+    Args:
+        folder: A build folder.
+        sources: Contents of today's sources by relative path.
+    """
+
+    def code(name: str, text: str) -> str:
+        return bare(text) if name.endswith(CODE) else text
+
+    def written(name: str) -> str:
+        return (folder / name).read_text() if (folder / name).is_file() else ""
+
+    return [n for n, text in sources.items() if code(n, written(n)) != code(n, text)]
 
 
 def _sha256(path: Path) -> str:

@@ -34,11 +34,15 @@ RENAMES: Mapping[int, Mapping[str, tuple[str, Mapping[str, str]]]] = {
     },
     FORMAT: {},
 }
-"""For each format that can be read, the ops that have other names there: their class, and their renamed fields."""
+"""By format that can be read and by name of an op there: its class today, and its renamed fields."""
 
 
 def graph_to_json(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
-    """A hardware graph as plain data, and its arrays by the names under which the data refers to them."""
+    """Convert a hardware graph to plain data.
+
+    Returns:
+        The data, and the arrays by the names that stand for them in the data.
+    """
     arrays: dict[str, Array] = {}
     nodes = [
         {
@@ -74,11 +78,13 @@ def graph_from_json(data: Mapping[str, Any], arrays: Mapping[str, Array], versio
 
 
 def _op(kind: str, values: Mapping[str, Any], arrays: Mapping[str, Array], version: int) -> Op:
+    """Make an op from its name and fields in some format."""
     now, renamed = RENAMES[version].get(kind, (kind, {}))
     return OPS[now](**{renamed.get(name, name): _rich(value, arrays) for name, value in values.items()})
 
 
 def _plain(value: Any, arrays: dict[str, Array]) -> Any:
+    """Convert a field of an op to plain data, and add its arrays to `arrays`."""
     match value:
         case np.ndarray():
             arrays[f"a{len(arrays)}"] = value
@@ -94,6 +100,7 @@ def _plain(value: Any, arrays: dict[str, Array]) -> Any:
 
 
 def _rich(value: Any, arrays: Mapping[str, Array]) -> Any:
+    """Convert plain data back to a field of an op."""
     match value:
         case {"array": name}:
             return arrays[name]

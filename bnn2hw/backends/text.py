@@ -33,7 +33,7 @@ COMMENTS = {
     ".tcl": "#",
     ".py": "#",
 }
-"""By file name suffix, what begins a line comment."""
+"""Marks of line comments by file name suffix; for other suffixes it is #."""
 
 WIDTH = 100
 """Columns of a header's lines."""
@@ -136,7 +136,7 @@ class Printer:
         """
         if name.endswith(".xml"):
             return _xml(body, self.header)
-        mark = COMMENTS[PurePath(name).suffix]
+        mark = COMMENTS.get(PurePath(name).suffix, "#")
         header = "".join(f"{mark} {line}".rstrip() + "\n" for line in (*self.header.lines, ""))
         return ascii_only(header + body)
 

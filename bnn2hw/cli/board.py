@@ -64,11 +64,11 @@ def predict(folder: Path, port: str, images: Path, frames: int | None, as_json: 
     import numpy as np
 
     from bnn2hw.cli import image_files
-    from bnn2hw.deploy import host
+    from bnn2hw.deploy import host, link
 
-    shape = tuple(host.read_link(folder)["input"]["shape"])
+    shape = link.read_link(folder).input.tensor.shape
     x, labels = image_files.read(images, shape, frames)
-    with host.Device(port, folder) as device:
+    with host.SerialBoard(port, folder) as device:
         results = device.predict(x)
     accuracy = None if labels is None else float(np.mean(results == labels))
     if as_json:

@@ -60,6 +60,7 @@ def simulate(
     import bnn2hw
 
     accelerator = bnn2hw.load(folder)
+    _warn_of_other_sources(folder, accelerator)
     x, labels = _images(images, accelerator, frames, seed)
     runs = {}
     with spinner(as_json) as progress:
@@ -74,6 +75,20 @@ def simulate(
         _print(report, len(x), kind, accuracy)
     for run in runs.values():
         run.check()
+
+
+def _warn_of_other_sources(folder: Path, accelerator: Accelerator) -> None:
+    """Warn if another version of bnn2hw wrote the sources, because the graph is rendered again."""
+    from bnn2hw.artifacts import build_folder, write
+
+    changed = build_folder.changed_sources(folder, write.sources(accelerator))
+    if changed:
+        click.echo(
+            f"warning: this version of bnn2hw renders the graph in '{folder}' to other sources than those in the "
+            f"folder ({len(changed)} files, such as {changed[0]}), and simulates its own; to replace those in the "
+            f"folder, run bnn2hw.load('{folder}').write('{folder}') in Python",
+            err=True,
+        )
 
 
 def _accuracy(accelerator: Accelerator, run: Run, labels: Array | None) -> float | None:

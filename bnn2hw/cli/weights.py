@@ -64,9 +64,9 @@ def load(folder: Path, port: str, image: Path) -> None:
         raise InputError(
             f"'{image}' is no weight image: it has {len(raw)} bytes, expected a multiple of 4 bytes"
         )
-    with host.Device(port, folder) as device:
-        device.load(np.frombuffer(raw, "<u4"))
-    click.echo(f"the board computes with weight image {device.image:08x}")
+    with host.SerialBoard(port, folder) as device:
+        device.load_weights(np.frombuffer(raw, "<u4"))
+    click.echo(f"the board computes with weight image {device.weight_image:08x}")
 
 
 @click.command("image", hidden=True)

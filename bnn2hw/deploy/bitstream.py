@@ -1,10 +1,10 @@
-"""From an accelerator's design to files that program a device: shell, synthesis, and what a host needs to know."""
+"""Take an accelerator to a bitstream, and to link.json for its host."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import insert
 from bnn2hw.deploy import serial_shell
+from bnn2hw.deploy.link import Link
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
 from bnn2hw.estimate import cycles, resources
 from bnn2hw.folders import GENERATOR
 from bnn2hw.folding import search
 from bnn2hw.ir import Graph
-from bnn2hw.ops import source
 from bnn2hw.progress import Progress, silent
 from bnn2hw.synthesis import synthesize
 from bnn2hw.synthesis.synthesize import Placement
@@ -29,7 +29,7 @@ from bnn2hw.targets.boards import Board
 from bnn2hw.targets.devices import Device
 
 FACTS = "usage.json"
-LINK = "link.json"
+"""File that describes the result of synthesis; a folder that has one is ours."""
 
 
 def implement(
@@ -42,84 +42,112 @@ def implement(
     baud: int | None = None,
     progress: Progress = silent,
 ) -> Usage:
-    """Synthesize a design for a board, behind its serial line, or for a device, to be measured.
+    """Synthesize a design for a board, behind its serial line, or for a bare device, to measure it.
 
     Args:
-        accelerator: what is to be synthesized.
-        place: a board, or a device without one.
-        folder: takes everything; what an earlier run left there is replaced.
-        seeds: of the placement; the fastest is taken.
-        clock_mhz: what to run at; on a board it must be reached.
-        baud: of the serial line.
-        progress: told what is being done.
+        accelerator: Accelerator to synthesize.
+        place: A board, or a device without a board.
+        folder: Takes everything. Results of an earlier run are removed.
+        seeds: Seeds of the placer; the fastest result is taken.
+        clock_mhz: Clock of the accelerator. On a board it must be reached.
+        baud: Bits per second on the serial line.
+        progress: Called at the start of each step.
 
     Raises:
-        InputError: the folder holds something else, or an option is impossible.
-        DoesNotFitError: with what is missing, and the rate that would fit.
-        TimingError: the clock of the board is not reached.
-        MissingToolError: a tool is not installed.
-        ToolError: a tool failed, or ended without its result; logs are in the folder.
+        InputError: The folder holds other files, or an option is impossible.
+        DoesNotFitError: The design is too large; the message names what is missing and a rate that
+            would fit.
+        TimingError: The clock of the board is not reached.
+        MissingToolError: A tool is not installed.
+        ToolError: A tool failed, or ended without its result. Logs are in the folder.
     """
     device = place.device if isinstance(place, Board) else place
-    prepare = _options(_design(accelerator, device), place, clock_mhz, baud)
-    facts: dict[str, Any] = {"generator": GENERATOR, "name": accelerator.name, "device": device.name}
-    facts["board"] = place.name if isinstance(place, Board) else None
+    job = _job(_design(accelerator, device), place, clock_mhz, baud)
+    facts = {
+        "generator": GENERATOR,
+        "name": accelerator.name,
+        "device": device.name,
+        "board": place.name if isinstance(place, Board) else None,
+    }
     _claim(folder)
-    _write(folder / FACTS, {**facts, "state": "unfinished"})
+    _write(folder, {**facts, "state": "unfinished"})
     try:
         used = synthesize.synthesize(
-            device=device, folder=folder, seeds=seeds, progress=progress, **prepare["synth"]
+            job.design, device, folder, job.placement, seeds=seeds, progress=progress
         )
     except DoesNotFitError as error:
-        raise _with_remedy(error, accelerator.graph, device, prepare["clock_mhz"]) from error
-    if prepare["link"]:
-        _write(folder / LINK, {**prepare["link"], **for_host(accelerator, prepare["clock_mhz"])})
-    _write(folder / FACTS, {**facts, "state": "done", **used.facts})
+        raise _with_remedy(error, accelerator.graph, device, job.clock_mhz) from error
+    if job.link:
+        for_host(job.link, accelerator, job.clock_mhz).write(folder)
+    _write(folder, {**facts, "state": "done", **used.facts})
     return used
 
 
+@dataclass(frozen=True)
+class _Job:
+    """The input of synthesis.
+
+    Attributes:
+        design: Sources, wrapped for the board or device.
+        placement: Package, pins and clock.
+        clock_mhz: Clock of the accelerator.
+        link: What the host must know; None without a board.
+    """
+
+    design: Design
+    placement: Placement
+    clock_mhz: float
+    link: Link | None
+
+
 def _design(accelerator: CompiledModel, device: Device) -> Design:
-    """The sources, with cells of the family that they are synthesized for."""
+    """Return the sources, with cells of the family that they are synthesized for."""
     if device.family == accelerator.device.family:
         return accelerator.design
     return backends.render("verilog", accelerator.graph, header=replace(accelerator.header, target=device))
 
 
-def _options(
-    design: Design, place: Board | Device, clock_mhz: float | None, baud: int | None
-) -> dict[str, Any]:
-    """What synthesis is told, the clock to plan with, and the host's part."""
+def _job(design: Design, place: Board | Device, clock_mhz: float | None, baud: int | None) -> _Job:
+    """Wrap a design for a board or a device.
+
+    Raises:
+        InputError: An option is impossible.
+    """
     if isinstance(place, Board):
         made = serial_shell.on_board(design, place, clock_mhz=clock_mhz, baud=baud)
         placement = Placement(place.wiring.package, made.constraints, made.clock_mhz, clock_must=True)
-        told: dict[str, Any] = {"design": made.design, "placement": placement}
-        return {"synth": told, "clock_mhz": made.clock_mhz, "link": made.link}
+        return _Job(made.design, placement, made.clock_mhz, made.link)
     if baud:
         raise InputError("a baud rate is for a board's serial line; name a board")
     clock = clock_mhz or place.clock_mhz
     wrapped, constraints = serial_shell.scan(design, place) if routable(place) else (design, None)
-    told = {"design": wrapped, "placement": Placement(constraints=constraints, clock_mhz=clock)}
-    return {"synth": told, "clock_mhz": clock, "link": None}
+    return _Job(wrapped, Placement(constraints=constraints, clock_mhz=clock), clock, None)
 
 
-def for_host(accelerator: CompiledModel, clock_mhz: float) -> dict[str, Any]:
-    """What a host needs to know of a model, beside what the shell says of itself."""
+def for_host(link: Link, accelerator: CompiledModel, clock_mhz: float) -> Link:
+    """Add to a link what the shell does not know: the model's name and units, and its speed.
+
+    Args:
+        link: Link from the shell.
+        accelerator: Accelerator on the board.
+        clock_mhz: Clock of the accelerator, by which the host times its patience.
+    """
     found = accelerator.estimate().cycles
     seconds = (found.interval + found.latency) / clock_mhz / 1e6
-    return {
-        "name": accelerator.name,
-        "units": source.facts(accelerator.input_specs),
-        "seconds_per_image": seconds,
-    }
+    return replace(link, name=accelerator.name, units=accelerator.input_specs, seconds_per_image=seconds)
 
 
 def _claim(folder: Path) -> None:
-    """Refuse a folder with other people's files, and take the results of an earlier run out of ours."""
+    """Remove the results of an earlier run from a folder.
+
+    Raises:
+        InputError: The folder holds files of other origin.
+    """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"'{folder}' is a file; name a folder to write into")
     if folder.exists() and any(folder.iterdir()) and not _ours(folder):
         raise InputError(
-            f"the folder '{folder}' is not empty and is not one of synthesis; name another or empty it"
+            f"the folder '{folder}' is not empty and synthesis did not write it; name another one, or empty it"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
@@ -134,16 +162,16 @@ def _ours(folder: Path) -> bool:
         return False
 
 
-def _write(path: Path, data: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=1) + "\n")
+def _write(folder: Path, facts: Mapping[str, Any]) -> None:
+    (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n")
 
 
 ROOM = 0.9
-"""Share of what would just fit that a proposed folding may use: predictions are a few percent off."""
+"""Share of the space that a proposed folding may use, since predictions are a few per cent off."""
 
 
 def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz: float) -> DoesNotFitError:
-    """The same error with the rate of the fastest folding that is predicted to fit."""
+    """Return the same error with the rate of the fastest folding that is predicted to fit."""
     bare = insert.remove_fifos(graph)
     have = resources.cost(graph, device)
     keep = ROOM / max(error.excess, 1.0)
@@ -167,10 +195,10 @@ def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz
 
 
 def place_named(board: str | None, target: str | None, default: Device) -> Board | Device:
-    """The board or device that a user named.
+    """Return the board or the device that a user named, or the default.
 
     Raises:
-        InputError: both were named, or one that is not known.
+        InputError: Both were named, or one is not known.
     """
     if board and target:
         raise InputError("name a board or a target, not both: a board has its device")

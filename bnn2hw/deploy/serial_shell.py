@@ -1,66 +1,65 @@
-"""What stands around a design on a device: a serial line on a board, or a scan chain for measurements."""
+"""Wrap a design in a serial line for a board, or in a scan chain to measure its clock."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Any
 
-from bnn2hw.backends.design import Design, Stream
+from bnn2hw.backends.design import Design
 from bnn2hw.backends.loading import HEAD
 from bnn2hw.backends.text import Printer
 from bnn2hw.deploy import pll
+from bnn2hw.deploy.link import PROTOCOL, Link, WeightLoading
 from bnn2hw.errors import InputError
 from bnn2hw.synthesis import toolchains
 from bnn2hw.targets.boards import Board
 from bnn2hw.targets.devices import Device
 
-PROTOCOL = 1
-"""Version of what travels on the serial line."""
-
 LARGEST_BUFFER = 65536
-"""Bytes of images that a shell may keep: an image is held back until its checksum has come."""
+"""Largest buffer of images in a shell, in bytes; an image waits there for its checksum."""
 
 WINDOW = 4
 """Images that may be under way at once."""
 
 PART_WORDS = 170
-"""Words of the part of an image of the memories that travels in one frame; two parts fit into 1 KiB."""
+"""Words of a weight image that one frame carries; two such parts fit into 1 KiB."""
 
 MODULES = ("uart_rx", "uart_tx", "crc32", "requests", "packets", "replies")
+"""Modules of the shell, each with a template of the same name."""
 
 
 @dataclass(frozen=True)
 class Shell:
-    """A design on a board.
+    """A design with a serial line.
 
     Attributes:
-        design: sources whose top has the board's pins; its streams are those of the accelerator.
-        constraints: the file of the design that says where the pins are.
-        clock_mhz: what the accelerator runs at.
-        link: what a host needs to know, as plain data.
+        design: Sources. The top has the board's pins; the streams are those of the accelerator.
+        constraints: File of the design that gives the pins; empty if there is no board.
+        clock_mhz: Clock of the accelerator.
+        link: What the host must know.
     """
 
     design: Design
     constraints: str
     clock_mhz: float
-    link: dict[str, Any]
+    link: Link
 
 
 def on_board(
     design: Design, board: Board, *, clock_mhz: float | None = None, baud: int | None = None
 ) -> Shell:
-    """A design behind the serial line of a board.
+    """Wrap a design in the serial line, PLL and pins of a board.
 
     Args:
-        design: what the Verilog backend rendered.
-        board: where it is to run.
-        clock_mhz: of the accelerator; the board's own choice where none is given.
-        baud: bits per second on the line; likewise.
+        design: Sources from the Verilog backend.
+        board: Board to run on.
+        clock_mhz: Clock of the accelerator; None for the board's own choice.
+        baud: Bits per second on the line; None for the board's own choice.
 
     Raises:
-        InputError: no PLL setting makes the clock, the line is too fast for it, or an image is too large to be kept.
+        InputError: The board has no open tool flow, the device has no PLL data or no PLL setting
+            for the clock, the line is too fast for the clock, or an image is too large to be kept.
     """
     wiring, (router, _) = board.wiring, toolchains.router(board.device)
     setting = pll.solve(board.device, wiring.oscillator_mhz, clock_mhz or wiring.clock_mhz)
@@ -80,12 +79,23 @@ def on_board(
         replace(made.design, top="bnn2hw_board", files=files),
         constraints,
         actual,
-        {**made.link, "board": board.name},
+        replace(made.link, board=board.name),
     )
 
 
 def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> Shell:
-    """A design behind a serial line, with clock, reset and line as its ports; a bit has at least `cycles` cycles."""
+    """Wrap a design in a serial line whose ports are clock, reset, line and LED.
+
+    Args:
+        design: Sources from the Verilog backend, with one input and one output.
+        clock_mhz: Clock of the accelerator.
+        baud: Bits per second on the line.
+        cycles: Smallest number of clock cycles per bit.
+
+    Raises:
+        InputError: The design has several inputs or outputs, the line is too fast for the clock, or
+            an image is too large to be kept.
+    """
     if len(design.inputs) != 1 or len(design.outputs) != 1:
         raise InputError(
             f"the shell carries one input and one output; this design has {len(design.inputs)} and "
@@ -93,22 +103,18 @@ def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> S
         )
     divisor = _divisor(clock_mhz, baud, cycles)
     image, result = (s.beats * s.bytes for s in (design.input, design.output))
-    buffer = _buffer(image)
-    link: dict[str, Any] = {
-        "protocol": PROTOCOL,
-        "id": _identity(design),
-        "baud": baud,
-        "clock_mhz": clock_mhz,
-        "image_bytes": image,
-        "result_bytes": result,
-        "buffer": buffer,
-        "window": WINDOW,
-        "input": _stream(design.input),
-        "output": _stream(design.output),
-    }
-    load = _load(design)
-    if load:
-        link["load"] = load
+    link = Link(
+        id=_identity(design),
+        baud=baud,
+        clock_mhz=clock_mhz,
+        image_bytes=image,
+        result_bytes=result,
+        buffer=_buffer(image),
+        window=WINDOW,
+        input=design.input,
+        output=design.output,
+        load=_loading(design),
+    )
     printer = Printer("shell", design.header)
     text = printer.file(
         "shell.sv",
@@ -116,19 +122,32 @@ def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> S
         divisor=divisor,
         in_bytes=design.input.bytes,
         out_bytes=design.output.bytes,
-        id_literal=f"32'h{link['id']:08x}",
-        **{"load": None, **link},
+        id_literal=f"32'h{link.id:08x}",
+        protocol=PROTOCOL,
+        **vars(link),
     )
     files = {**design.files, "bnn2hw_shell.sv": text}
-    files |= {f"bnn2hw_{m}.sv": printer.file(f"{m}.sv", load=load) for m in MODULES}
+    files |= {f"bnn2hw_{m}.sv": printer.file(f"{m}.sv", load=link.load) for m in MODULES}
     return Shell(replace(design, top="bnn2hw_shell", files=files), "", clock_mhz, link)
 
 
 def scan(design: Design, device: Device) -> tuple[Design, str | None]:
-    """A design whose wires two pins reach, and its constraints where the device's tool places no pin by itself."""
+    """Wrap a design in a shift register, so that two pins reach all its wires.
+
+    Args:
+        design: Sources from the Verilog backend, with one input and one output.
+        device: Device to place on.
+
+    Returns:
+        The wrapped design, and its file of constraints if nextpnr places no pin by itself.
+
+    Raises:
+        InputError: The design has several inputs or outputs.
+    """
     if len(design.inputs) != 1 or len(design.outputs) != 1:
         raise InputError(
-            "designs with several inputs or outputs cannot be placed yet; ask for a Xilinx target"
+            f"a design with {len(design.inputs)} inputs and {len(design.outputs)} outputs cannot be placed by the open "
+            "tools; at most one of each is possible: compile for an AMD device and use Vivado"
         )
     data, more = (8 * design.input.bytes, 8 * design.output.bytes), 34 if design.load else 0
     text = Printer("shell", design.header).file(
@@ -150,10 +169,11 @@ def scan(design: Design, device: Device) -> tuple[Design, str | None]:
 
 
 def _divisor(clock_mhz: float, baud: int, least: int) -> int:
-    """Cycles per bit.
+    """Return the clock cycles per bit.
 
     Raises:
-        InputError: a bit would have too few of them, or be more than 2 % off.
+        InputError: A bit would have fewer than `least` cycles, or be more than 2 % too long or too
+            short.
     """
     exact = clock_mhz * 1e6 / baud
     if exact < least:
@@ -170,10 +190,10 @@ def _divisor(clock_mhz: float, baud: int, least: int) -> int:
 
 
 def _buffer(image: int) -> int:
-    """Room for two images, so that one can come in while another waits, or for one where two are too large.
+    """Return the bytes of a buffer for two images, or for one if two are too large.
 
     Raises:
-        InputError: not even one can be kept.
+        InputError: One image is too large.
     """
     if image > LARGEST_BUFFER:
         raise InputError(
@@ -184,24 +204,14 @@ def _buffer(image: int) -> int:
 
 
 def _identity(design: Design) -> int:
-    """A number that tells designs apart, so that a host notices a bitstream of another one."""
+    """Return a number by which a host detects the bitstream of another design."""
     text = json.dumps(sorted(design.files.items()))
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
 
 
-def _load(design: Design) -> dict[str, int] | None:
-    """How images of the memories travel: the number of the design, words of an image, and words of a part of it."""
+def _loading(design: Design) -> WeightLoading | None:
+    """Describe how weight images travel to a design; None if its weights are fixed."""
     if design.load is None:
         return None
-    words = design.load.slices + HEAD
     buffer = 1 << (2 * 3 * PART_WORDS - 1).bit_length()
-    return {"design": design.load.design, "words": words, "part": PART_WORDS, "buffer": buffer}
-
-
-def _stream(stream: Stream) -> dict[str, Any]:
-    ints = stream.tensor.ints
-    return {
-        "shape": list(stream.tensor.shape),
-        "ints": [ints.lo, ints.hi, ints.step],
-        "lanes": stream.lanes,
-    }
+    return WeightLoading(design.load.design, design.load.slices + HEAD, PART_WORDS, buffer)

@@ -1,11 +1,10 @@
-"""A board that is not there: the serial shell of an accelerator in Verilator, with its line on a pseudo-terminal."""
+"""Simulate a board: the serial shell runs in Verilator, and its line is a pseudo-terminal."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -16,18 +15,20 @@ from bnn2hw.progress import Progress, silent
 from bnn2hw.simulation import verilator
 
 DIVISOR = 4
-"""Cycles per bit: as few as the shell can do with where both sides have one clock, since all of them are simulated."""
+"""Cycles per bit; few suffice, since both ends of the simulated line share one clock."""
 
 
 @dataclass(frozen=True)
 class Damage:
-    """What goes wrong on the line, in bytes per million.
+    """Rates of errors on the line, in bytes per million.
 
     Attributes:
-        flip_in, flip_out: bytes to and from the board of which a bit is turned over.
-        drop_in, drop_out: bytes that are lost.
-        noise_in: bytes to the board before which a random one is put in.
-        seed: of it all.
+        flip_in: Bytes to the board in which one bit is inverted.
+        flip_out: Bytes from the board in which one bit is inverted.
+        drop_in: Bytes to the board that are lost.
+        drop_out: Bytes from the board that are lost.
+        noise_in: Bytes to the board before which a random byte is inserted.
+        seed: Seed of the random generator.
     """
 
     flip_in: int = 0
@@ -39,18 +40,29 @@ class Damage:
 
     @property
     def arguments(self) -> list[str]:
-        """As the simulator takes them."""
+        """Arguments of the simulator."""
         rates = (self.flip_in, self.flip_out, self.drop_in, self.drop_out, self.noise_in, self.seed)
         return [str(n) for n in rates]
 
 
 class VirtualBoard:
-    """A simulated board, to be used in a `with` statement: `port` is what `host.Device` opens, `folder` has link.json.
+    """A simulated board, for a `with` statement.
+
+    Args:
+        accelerator: Accelerator on the board.
+        clock_mhz: Clock that the board claims to have.
+        damage: Errors on the line.
+        progress: Called at the start of each step.
+
+    Attributes:
+        port: Port that `SerialBoard` opens.
+        folder: Folder with link.json.
 
     Raises:
-        InputError: an image is too large for the shell, or the design has several inputs or outputs.
-        MissingToolError: no Verilator or no C++ compiler.
-        ToolError: one of them failed, or the simulation did not start.
+        InputError: An image is too large for the shell, or the design has several inputs or
+            outputs.
+        MissingToolError: Verilator or a C++ compiler is not installed.
+        ToolError: One of them failed, or the simulation did not start.
     """
 
     def __init__(
@@ -72,8 +84,8 @@ class VirtualBoard:
             made.design.top, sources, "board.cpp", header=header, progress=progress
         )
         self._memories = {name: text for name, text in files.items() if name.endswith(".hex")}
-        # Simulated time runs slower than ours: a host must not lose its patience for that.
-        self._link = {**made.link, **bitstream.for_host(accelerator, clock_mhz / 20), "board": "simulated"}
+        # Simulation is slower than hardware, so the host gets more time.
+        self._link = bitstream.for_host(replace(made.link, board="simulated"), accelerator, clock_mhz / 20)
         self._damage = damage
 
     def __enter__(self) -> VirtualBoard:
@@ -81,7 +93,7 @@ class VirtualBoard:
         self.folder = Path(self._scratch.name)
         for name, text in self._memories.items():
             (self.folder / name).write_text(text)
-        (self.folder / bitstream.LINK).write_text(json.dumps(self._link))
+        self._link.write(self.folder)
         self._process = subprocess.Popen(
             [str(self._binary), *self._damage.arguments], cwd=self.folder, stdout=subprocess.PIPE, text=True
         )
@@ -92,7 +104,7 @@ class VirtualBoard:
         return self
 
     def unplug(self) -> None:
-        """End the simulation, as if the cable were pulled."""
+        """End the simulation, as if somebody pulled the cable."""
         self._process.kill()
         self._process.wait()
 

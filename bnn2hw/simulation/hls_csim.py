@@ -155,7 +155,8 @@ def _build(
             shutil.copy(data_dir("sim") / "hls" / file, folder)
         tools.run(command, folder, "compiling the C++")
 
-    ingredients = [texts, ours, command, machine, tools.cxx().identity]
+    code = {name: compile_cache.code(text) for name, text in texts.items()}
+    ingredients = [code, ours, command, machine, tools.cxx().identity]
     return compile_cache.entry("hls", ingredients, [PROGRAM], build) / PROGRAM
 
 

@@ -78,7 +78,8 @@ def build(
         (folder / "directions.vlt").write_text(directions or NO_DIRECTIONS)
         _compile(top, list(sources), flags, INCLUDES + header, data_dir("sim") / harness, folder)
 
-    ingredients = [dict(sources), ours, top, header, directions, CFLAGS, flags, *_tools()]
+    texts = {name: compile_cache.code(text) for name, text in sources.items()}
+    ingredients = [texts, ours, top, header, directions, CFLAGS, flags, *_tools()]
     return compile_cache.entry("verilator", ingredients, [SIMULATOR], make) / SIMULATOR
 
 

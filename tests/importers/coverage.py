@@ -1,4 +1,4 @@
-"""What compiles, and how exactly: `python -m tests.importers.coverage` writes docs/coverage.md from what the compiler does.
+"""Write docs/coverage.md from the results of the compiler: `python -m tests.importers.coverage`.
 
 Each case is a small model with one layer of interest, which is named "it".
 """
@@ -17,7 +17,7 @@ from keras import layers
 import bnn2hw
 from bnn2hw import nn
 from bnn2hw.errors import UnsupportedError
-from bnn2hw.importers.keras.layers import HANDLERS, JOINS
+from bnn2hw.importers.keras.calls import HANDLERS, JOINS
 from tests.support import ROOT
 from tests.support import networks as net
 
@@ -32,11 +32,11 @@ class Case:
     """A row of the table.
 
     Attributes:
-        section: heading under which it stands.
-        layer: of the row.
-        option: that makes the row; empty for the layer as it is.
-        build: makes a model.
-        options: of `compile`.
+        section: Heading of the section.
+        layer: Name of the layer.
+        option: The option that the row shows; empty for the defaults.
+        build: Function that returns the model.
+        options: Arguments of `compile`.
     """
 
     section: str
@@ -51,25 +51,25 @@ class Case:
 
 
 def verdict(case: Case) -> tuple[str, str]:
-    """Exact, rounded or refused; and why."""
+    """Return "exact", "rounded" or "refused", and the reason."""
     try:
         accelerator = bnn2hw.compile(case.build(), **{"input": SIGNS, "target": "xc7z045", **case.options})
     except UnsupportedError as refusal:
         own = [p for p in refusal.problems if p.layer.split(".")[0] == "it"]
         problem = (own or refusal.problems)[0]
-        return "refused", f"{problem.found}; way out: {problem.remedy}"
+        return "refused", f"{problem.found}. Way out: {problem.remedy}"
     own = [f for layer, f in accelerator.fidelity.items() if layer == "it"]
     rounded = [f for f in own if f.kind == "rounded"]
     if rounded:
         return "rounded", rounded[0].why.split(", off by")[0]
-    return "exact", own[0].why if own else "nothing is left of it"
+    return "exact", own[0].why if own else "has no effect in inference"
 
 
 # ---- around the layer of interest
 
 
 def ends(shape: tuple[int, ...], layer: layers.Layer, *, real: bool) -> Build:
-    """The layer between binarized layers, or between layers of real numbers."""
+    """Return a model with the layer between binarized layers, or between real-valued layers."""
 
     def build() -> keras.Model:
         inputs = keras.Input(shape, name="image")
@@ -86,22 +86,22 @@ def ends(shape: tuple[int, ...], layer: layers.Layer, *, real: bool) -> Build:
 
 
 def it(layer: layers.Layer) -> layers.Layer:
-    """A copy, under the name that cases look for."""
+    """Return a copy of a layer with the name "it"."""
     return type(layer).from_config({**layer.get_config(), "name": "it"})
 
 
 def both(section: str, shape: tuple[int, ...], layer: layers.Layer, option: str = "") -> Iterator[Case]:
-    """The layer as it is before a quantizer, and on a stream of real numbers."""
+    """Yield two cases: the layer before a quantizer, and the layer between real-valued layers."""
     name = type(layer).__name__
     place = ", " if option else ""
     yield Case(section, name, f"{option}{place}before a quantizer", ends(shape, layer, real=False))
-    yield Case(section, name, f"{option}{place}among real numbers", ends(shape, layer, real=True))
+    yield Case(section, name, f"{option}{place}between real values", ends(shape, layer, real=True))
 
 
 def alone(
     section: str, shape: tuple[int, ...], layer: layers.Layer, option: str = "", **options: object
 ) -> Case:
-    """The layer right behind the input, and nothing behind it."""
+    """Return a case with the layer between the input and the output of the model."""
 
     def build() -> keras.Model:
         inputs = keras.Input(shape, name="image")
@@ -129,7 +129,7 @@ def kernels() -> Iterator[Case]:
     for kind in (q.QuantConv1D, q.QuantConv2D, q.QuantConv3D):
         shape = {q.QuantConv1D: ROW, q.QuantConv2D: IMAGE, q.QuantConv3D: VOLUME}[kind]
         yield alone(at, shape, kind(4, 2, **BINARY), "padding='valid'")
-        yield alone(at, shape, kind(4, 2, padding="same", **BINARY), "padding='same' (zeros)")
+        yield alone(at, shape, kind(4, 2, padding="same", **BINARY), "padding='same' (pads with 0)")
         yield alone(at, shape, kind(4, 2, padding="same", pad_values=1.0, **BINARY), "pad_values=1")
         yield alone(at, shape, kind(4, 2, padding="same", pad_values=-1.0, **BINARY), "pad_values=-1")
         yield alone(at, shape, kind(4, 2, strides=2, **BINARY), "strides=2")
@@ -210,9 +210,9 @@ def quantizers() -> Iterator[Case]:
         yield case("DoReFa", f"k_bit={k}", q.DoReFa(k), kernel=False)
     for k in range(1, 9):
         yield case("DoReFa", f"k_bit={k}", q.DoReFa(k, mode="weights"), kernel=True)
-    yield case("tf.sign", "0 as a third value", keras.ops.sign, kernel=False)
-    yield case("a function", "neither rising nor falling", bump, kernel=False)
-    yield case("a function", "of several values", centred, kernel=False)
+    yield case("tf.sign", "0 is a third value", keras.ops.sign, kernel=False)
+    yield case("a function", "not monotone", bump, kernel=False)
+    yield case("a function", "depends on several values", centred, kernel=False)
     yield case("None", "real kernel", None, kernel=True)
 
 
@@ -228,7 +228,7 @@ def centred(x):
 
 
 def around() -> Iterator[Case]:
-    at = "BatchNormalization, activations and what vanishes"
+    at = "BatchNormalization, activations, and layers without effect in inference"
     for options in ({}, {"scale": False}, {"center": False}, {"scale": False, "center": False}):
         text = ", ".join(f"{k}={v}" for k, v in options.items())
         yield from both(at, IMAGE, layers.BatchNormalization(**options), text)
@@ -408,18 +408,18 @@ def graphs() -> Iterator[Case]:
         return layers.Normalization(mean=[0.48, 0.45, 0.4], variance=[0.05, 0.05, 0.06])
 
     yield Case(at, "a nested model", "", nested)
-    yield Case(at, "a shared layer", "is made once for each use", shared)
+    yield Case(at, "a shared layer", "one unit for each use", shared)
     yield Case(at, "several inputs", "", inputs)
     yield Case(at, "several outputs", "", outputs)
-    yield Case(at, "a class of your own", "with a `call` of its own", subclass)
+    yield Case(at, "a class of your own", "overrides `call`", subclass)
     for dtype in ("bipolar", "bit", "int4", "uint8", "uint16"):
         yield Case(at, "input", f"Input('{dtype}')", one, {"input": bnn2hw.Input(dtype)})
-    yield Case(at, "input", "not said", one, {"input": None})
+    yield Case(at, "input", "not given", one, {"input": None})
     yield Case(
         at, "input", "a leading Rescaling", colours(layers.Rescaling(1 / 127.5, -1.0)), {"input": None}
     )
     yield Case(
-        at, "input", "RGB, a leading Normalization, zeros around", colours(normed()), {"input": PIXELS}
+        at, "input", "RGB, a leading Normalization, zero padding", colours(normed()), {"input": PIXELS}
     )
     by_channel = layers.Rescaling((0.017, 0.018, 0.017), (-2.1, -2.0, -1.8))
     wire = bnn2hw.Input("uint8", by_channel.scale, by_channel.offset)
@@ -427,11 +427,11 @@ def graphs() -> Iterator[Case]:
     yield Case(at, "input", "RGB, scale and offset by channel", colours(), {"input": wire})
     yield Case(at, "output", "scores", ending(layers.GlobalMaxPooling2D()))
     yield Case(at, "output", "class", ending(layers.GlobalMaxPooling2D()), {"output": "class"})
-    yield Case(at, "output", "the best two classes", ending(layers.GlobalMaxPooling2D()), {"output": "top2"})
+    yield Case(at, "output", "top2", ending(layers.GlobalMaxPooling2D()), {"output": "top2"})
     yield Case(at, "output", "class of one score", lambda: net.chain((6,), net.dense(1)), {"output": "class"})
     yield Case(at, "output", "class of each position of a feature map", ending(), {"output": "class"})
     yield Case(at, "output", "a feature map", ending())
-    yield Case(at, "output", "a feature map behind BatchNormalization", ending(net.norm()))
+    yield Case(at, "output", "a feature map after BatchNormalization", ending(net.norm()))
 
 
 class Own(layers.Dense):
@@ -443,12 +443,12 @@ class Own(layers.Dense):
 
 
 def cases() -> list[Case]:
-    """All rows, in order."""
+    """Return all cases in the order of the page."""
     return [c for part in (kernels, quantizers, around, shapes, branches, graphs) for c in part()]
 
 
 def unknown() -> list[str]:
-    """The layers of Keras and of bnn2hw.nn that are refused whatever their options."""
+    """Return the names of the layers of Keras and bnn2hw.nn that are refused with any options."""
     found = set()
     for module in (layers, nn.layers):
         for name, cls in inspect.getmembers(module, inspect.isclass):
@@ -459,21 +459,29 @@ def unknown() -> list[str]:
 
 
 STEMS = ("Layer", "InputLayer")
-"""What no model holds as a layer of its own, or every model does."""
+"""Layers without a row: the base class, and the input, which every model has."""
 
 
 def page(rows: list[tuple[Case, str, str]]) -> str:
-    """The table."""
+    """Return the text of the page."""
     counts = {v: sum(1 for _, found, _ in rows if found == v) for v in ("exact", "rounded", "refused")}
     lines = [
         "# What compiles",
         "",
-        "Made by `python -m tests.importers.coverage` from what the compiler does with a small model for each row.",
+        "This page lists every Keras and `bnn2hw.nn` layer with its options, and the compiler's answer.",
+        "Look up a layer here before you train. `python -m tests.importers.coverage` writes the page: it",
+        "compiles a small model for each row. For your own model, the compiler reports the same:",
         "",
-        "- **exact**: given the same inputs, the hardware gives what the layer gives, for all inputs.",
-        "- **rounded**: the layer computes in fixed point (`bits=` says how fine), or float32 rounding inside of Keras can",
-        "  tip a decision where two values are equal in real numbers.",
-        "- **refused**: `compile` says so, with this message.",
+        "```",
+        "acc = bnn2hw.compile(model, input=...)  # raises UnsupportedError with all refused layers at once",
+        "print(acc.fidelity)                     # exact or rounded for each layer, with the reason",
+        "```",
+        "",
+        "- **exact**: for equal inputs, the integers of the hardware mean what the layer returns, for all",
+        "  inputs.",
+        "- **rounded**: the layer computes in fixed point (`bits=` sets its width), or the float32 rounding",
+        "  of Keras can change a decision at a threshold.",
+        "- **refused**: `compile` raises an error with this message.",
         "",
         f"{len(rows)} rows: {counts['exact']} exact, {counts['rounded']} rounded, {counts['refused']} refused.",
     ]
@@ -481,14 +489,20 @@ def page(rows: list[tuple[Case, str, str]]) -> str:
     for case, found, why in rows:
         if case.section != section:
             section = case.section
-            lines += ["", f"## {section}", "", "| layer | option | | |", "|---|---|---|---|"]
+            lines += [
+                "",
+                f"## {section}",
+                "",
+                "| Layer | Option | Result | Reason |",
+                "| --- | --- | --- | --- |",
+            ]
         lines.append(f"| {case.layer} | {case.option} | {found} | {why.replace('|', chr(92) + '|')} |")
-    lines += ["", "## Refused whatever their options", "", f"{', '.join(unknown())}."]
+    lines += ["", "## Refused with any options", "", f"{', '.join(unknown())}."]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    """Write the page."""
+    """Compile all cases and write the page."""
     np.seterr(all="ignore")
     rows = []
     for case in cases():

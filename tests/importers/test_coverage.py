@@ -9,7 +9,7 @@ import keras
 import pytest
 
 from bnn2hw import nn
-from bnn2hw.importers.keras.layers import HANDLERS, JOINS
+from bnn2hw.importers.keras.calls import HANDLERS, JOINS
 from tests.importers import coverage
 
 TABLE = {

@@ -11,8 +11,8 @@ from keras import layers
 
 import bnn2hw
 from bnn2hw.ir import Array, Ints, Tensor
-from bnn2hw.lower.fixed_point import ANY, affine, kind_of
-from bnn2hw.lower.interpolate import NEAR, gridded, interpolated
+from bnn2hw.lower.fixed_point import ANY, affine, spanning
+from bnn2hw.lower.interpolate import TOLERANCE, fixed_input, interpolation
 from bnn2hw.lower.piecewise import fit
 from bnn2hw.lower.probe import Chain
 from bnn2hw.ops import Affine, Interpolation, Table
@@ -42,9 +42,9 @@ CURVES: dict[str, tuple[Callable[[Array], Array], float, float]] = {
 @pytest.mark.parametrize("name", CURVES)
 def test_lines_follow_a_curve(name: str) -> None:
     call, low, high = CURVES[name]
-    step, grid = gridded(low, high, 24)
+    step, grid = fixed_input(low, high, 24)
 
-    op = interpolated(function(call), grid, step, ANY, 24)
+    op = interpolation(function(call), grid, step, ANY, 24)
 
     assert op is not None
     assert grid.bits == 24
@@ -52,24 +52,24 @@ def test_lines_follow_a_curve(name: str) -> None:
     wanted = call(x * step)
     off = np.abs(op.golden(x) * op.scale - wanted).max()
     # Half a step more for the rounding of the result, a quarter for those of bases and slopes.
-    assert off <= (wanted.max() - wanted.min()) * NEAR + 0.75 * float(np.max(op.scale))
+    assert off <= (wanted.max() - wanted.min()) * TOLERANCE + 0.75 * float(np.max(op.scale))
 
 
 @pytest.mark.parametrize("call", [np.sign, lambda x: np.sin(5000 * x)], ids=["a jump", "too crooked"])
 def test_lines_are_not_forced_on_a_function(call: Callable[[Array], Array]) -> None:
-    step, grid = gridded(-3, 3, 24)
+    step, grid = fixed_input(-3, 3, 24)
 
-    assert interpolated(function(call), grid, step, ANY, 24) is None
+    assert interpolation(function(call), grid, step, ANY, 24) is None
 
 
 def test_a_step_that_fits_a_range_takes_no_bit_more() -> None:
     """A range that ends between floats once got a bit more than was asked for, and its table twice the words."""
     rng = np.random.default_rng(2)
     for low, high in zip(-rng.uniform(0.1, 9, 500), rng.uniform(0.1, 9, 500), strict=True):
-        step, grid = gridded(low, high, 14)
+        step, grid = fixed_input(low, high, 14)
 
         assert grid.bits == 14
-        assert kind_of(np.array(low), np.array(high), np.array(step)) == grid
+        assert spanning(np.array(low), np.array(high), np.array(step)) == grid
 
 
 @pytest.mark.parametrize(("bits", "kind"), [(24, Interpolation), (12, Table)])
@@ -92,7 +92,7 @@ def test_a_curve_is_lines_where_a_table_is_too_coarse(bits: int, kind: type) -> 
 
     assert [type(n.op) for n in made.graph if isinstance(n.op, Interpolation | Table)] == [kind]
     made.simulate(x[:6], stalls=0.3, seed=1).check()
-    [gate] = [d for d in made.deviation(x) if d.layer.startswith("gate")]
+    [gate] = [d for d in made.deviation(x) if d.edge.startswith("gate")]
     assert gate.largest < (3e-6 if kind is Interpolation else 4e-3)
 
 
@@ -103,7 +103,7 @@ def bent(x: Array) -> Array:
 
 def test_a_bend_is_found_where_lines_cross() -> None:
     """The tolerance for rounding once let each piece run on past its bend, and turned it by as much."""
-    step, grid = gridded(-8, 8, 24)
+    step, grid = fixed_input(-8, 8, 24)
 
     pieces = fit(chain(bent, grid, step), np.array([16 * 2.0**-20]))
 
@@ -116,7 +116,7 @@ def test_a_bend_is_found_where_lines_cross() -> None:
 
 def test_pieces_reach_to_the_ends_of_their_domain() -> None:
     """The largest result once was that of the last sample but a few, and all beyond was clamped to it."""
-    step, grid = gridded(-8, 8, 24)
+    step, grid = fixed_input(-8, 8, 24)
 
     pieces = fit(chain(bent, grid, step), np.array([2.0**-20]))
 
@@ -154,5 +154,5 @@ def test_values_beyond_those_seen_are_not_clamped() -> None:
 
     made = bnn2hw.compile(model, input=bnn2hw.Input("uint8", scale=1 / 255), calibration=x[:32], bits=20)
 
-    [relu] = [d for d in made.deviation(x) if d.layer.startswith("relu")]
+    [relu] = [d for d in made.deviation(x) if d.edge.startswith("relu")]
     assert relu.largest < 1e-4

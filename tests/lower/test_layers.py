@@ -17,10 +17,10 @@ from bnn2hw import pipeline
 from bnn2hw.backends import verilog
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.folders import MANIFEST
-from bnn2hw.importers.keras.model import Imported
+from bnn2hw.importers.imported import Imported
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Node, Tensor
 from bnn2hw.ops import Fifo, Source
-from bnn2hw.targets import boards
+from bnn2hw.targets import devices
 from tests.support import layerwise
 from tests.support import networks as net
 
@@ -33,7 +33,7 @@ def compiled(model: keras.Model, **options: object) -> bnn2hw.Accelerator:
 
 def lowered(accelerator: bnn2hw.Accelerator) -> Graph:
     assert accelerator.origin
-    return accelerator.origin[1].graph
+    return accelerator.origin.lowered.graph
 
 
 def rows(accelerator: bnn2hw.Accelerator) -> dict[str, str]:
@@ -216,7 +216,7 @@ def test_slashes() -> None:
 
     how = pipeline.recipe(imported, None, None, loadable=False)
     made = pipeline.lower(imported, SIGNS, how).lowered
-    graph = pipeline.laid_out(made.graph, boards.device("ecp5-85k"), None, None, lambda _: None)
+    graph = pipeline.lay_out(pipeline.Layout(made.graph, devices.device("ecp5-85k")))
 
     assert "main/block.0/first" in made.fidelity
     assert {n.layer for n in graph} <= set(made.fidelity)

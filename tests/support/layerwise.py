@@ -11,7 +11,7 @@ from bnn2hw import golden
 from bnn2hw.accelerator import Accelerator
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Tensor
-from bnn2hw.lower.builder import Fidelity
+from bnn2hw.lower.fidelity import Fidelity
 
 
 def check(model: keras.Model, accelerator: Accelerator, x: Batch) -> str:
@@ -20,7 +20,7 @@ def check(model: keras.Model, accelerator: Accelerator, x: Batch) -> str:
     Returns:
         "exact" where all layers are, else "rounded".
     """
-    real, lowered = accelerator.origin
+    real, lowered = accelerator.origin.real, accelerator.origin.lowered
     graph, types = lowered.graph, lowered.graph.types
     arrays = golden.check(graph, accelerator.integers(x))
     floats = {name: types[name].real(a).astype(np.float32) for name, a in arrays.items()}
@@ -86,7 +86,7 @@ def difference(tensor: Tensor, near: np.ndarray, theirs: np.ndarray, kind: Fidel
 
 def imported_equals_keras(model: keras.Model, accelerator: Accelerator, floats: Batch) -> None:
     """What was read computes what the model computes, but for decisions that float32 tips."""
-    real, _ = accelerator.origin
+    real = accelerator.origin.real
     given = [floats[t._keras_history.operation.name] for t in model.inputs]
     expected = model(given if len(given) > 1 else given[0])
     expected = expected if isinstance(expected, list | tuple) else [expected]

@@ -1,0 +1,111 @@
+"""The facts about an accelerator that a build folder keeps next to the graph, in manifest.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+from typing import Any
+
+from bnn2hw.compiled import CompiledModel
+from bnn2hw.deviation import Deviation
+from bnn2hw.ir import Cycles
+from bnn2hw.lower.fidelity import Fidelity
+from bnn2hw.lower.recipe import Recipe
+from bnn2hw.ops import source
+from bnn2hw.ops.source import InputSpecs
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Facts about an accelerator.
+
+    `top`, `input`, `output` and `cycles` are for readers of the file; `load` derives them from the
+    graph.
+
+    Attributes:
+        name: Name of the model.
+        backend: Backend that rendered the sources.
+        device: Name of the device that the design is planned for.
+        top: Name of the top module or function.
+        input: Description of the input streams.
+        output: Description of the output streams.
+        cycles: Interval and latency.
+        input_specs: Integers on the wires and their meaning.
+        fidelity: By layer, whether the hardware is exact or rounded.
+        measured: Deviations from Keras on calibration data.
+        recipe: Options of the lowering, if other weights can be loaded.
+        options: Options of the compilation by name, without those that have their default.
+    """
+
+    name: str
+    backend: str
+    device: str
+    top: str
+    input: str
+    output: str
+    cycles: Cycles
+    input_specs: InputSpecs
+    fidelity: Mapping[str, Fidelity]
+    measured: tuple[Deviation, ...] = ()
+    recipe: Recipe | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, accelerator: CompiledModel) -> Manifest:
+        """Collect the facts about an accelerator."""
+        design = accelerator.design
+        return cls(
+            name=accelerator.name,
+            backend=accelerator.backend,
+            device=accelerator.device.name,
+            top=design.top,
+            input="; ".join(s.words for s in design.inputs),
+            output="; ".join(s.words for s in design.outputs),
+            cycles=accelerator.estimate().cycles,
+            input_specs=accelerator.input_specs,
+            fidelity=accelerator.fidelity,
+            measured=tuple(accelerator.measured.values()),
+            recipe=accelerator.recipe,
+            options=accelerator.options,
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """Return the facts as data that JSON can hold."""
+        data = {
+            "name": self.name,
+            "backend": self.backend,
+            "device": self.device,
+            "top": self.top,
+            "input_specs": source.facts(self.input_specs),
+            "fidelity": {layer: [f.kind, f.why] for layer, f in self.fidelity.items()},
+            "measured": [list(astuple(d)) for d in self.measured],
+            "input": self.input,
+            "output": self.output,
+            "options": dict(self.options),
+            "cycles": {"interval": self.cycles.interval, "latency": self.cycles.latency},
+        }
+        return {**data, "recipe": self.recipe.facts()} if self.recipe else data
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Manifest:
+        """Return the facts that `plain` wrote. In format 1, the key of `input_specs` is "units".
+
+        Raises:
+            KeyError: A fact is missing.
+            TypeError: A fact has the wrong form.
+            ValueError: Likewise.
+        """
+        return cls(
+            name=data["name"],
+            backend=data["backend"],
+            device=data["device"],
+            top=data["top"],
+            input=data["input"],
+            output=data["output"],
+            cycles=Cycles(**data["cycles"]),
+            input_specs=source.from_facts(data["input_specs" if "input_specs" in data else "units"]),
+            fidelity={layer: Fidelity(*f) for layer, f in data["fidelity"].items()},
+            measured=tuple(Deviation(*d) for d in data["measured"]),
+            recipe=Recipe.of(data["recipe"]) if "recipe" in data else None,
+            options=data.get("options", {}),
+        )

@@ -1,0 +1,30 @@
+// The versions of the kernels, the fastest first, and the one that this processor runs.
+
+#include <cstring>
+
+#include "kernels.hpp"
+
+namespace bnn2hw {
+
+extern const Kernels plain;
+#if defined(__x86_64__)
+extern const Kernels avx2;
+extern const Kernels avx512;
+extern const Kernels avx512popcnt;
+#endif
+
+const Kernels* kernels(const char* name) {
+  const auto asked = [name](const Kernels& k) { return !name || !*name || !std::strcmp(name, k.name); };
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                          __builtin_cpu_supports("fma");
+  if (asked(avx512popcnt) && has_avx512 && __builtin_cpu_supports("avx512vpopcntdq")) return &avx512popcnt;
+  if (asked(avx512) && has_avx512) return &avx512;
+  if (asked(avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2;
+#endif
+  return asked(plain) ? &plain : nullptr;
+}
+
+}  // namespace bnn2hw

@@ -1,0 +1,118 @@
+// The kernels that a network is made of. They are compiled once for each instruction set; `kernels()` chooses the
+// version for this processor.
+//
+// A batch of images goes through each kernel at once. An image is a number of places, each of which has channels. There
+// are two layouts: `bits` holds values of two kinds, one bit per channel, each place in whole words of 32 bits whose
+// spare bits are 0; `numbers` holds the values themselves in one of the element types below.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bnn2hw {
+
+enum class Type : std::int32_t { u8, i8, i16, i32, i64, f32, f64 };
+
+// Numbers of one element type.
+struct Numbers {
+  void* data;
+  Type type;
+};
+
+struct ConstNumbers {
+  const void* data;
+  Type type;
+};
+
+// Windows over an image. `unit` is the size of a place in the elements of the input (words, or channels).
+struct Window {
+  std::int32_t height, width, unit;
+  std::int32_t kernel_height, kernel_width;
+  std::int32_t stride_height, stride_width;
+  std::int32_t dilation_height, dilation_width;
+  std::int32_t top, left;  // rows and columns of true zeros before the image
+  std::int32_t rows, columns;  // windows in an image
+};
+
+// Neurons over the vectors of windows. Sums are written to `sums` where that is not null. Where `fired` is not null,
+// bit n of a place is set if sum n >= thresholds[n], inverted where `falls` says so.
+struct Neurons {
+  std::int32_t count;
+  std::int32_t padded;  // neurons in a row of weights: a multiple of 32
+  Numbers sums;
+  std::uint32_t* fired;
+  const void* thresholds;  // padded; in the element type of the sums: i32 for signs times signs
+  const std::uint32_t* falls;  // (count + 31) / 32 words
+};
+
+// Values by channel: `channels` constants in a row, or one for all.
+struct Channels {
+  std::size_t places;  // of one image
+  std::int32_t channels;
+  std::int32_t rows;  // channels, or 1
+};
+
+struct Kernels {
+  const char* name;
+
+  // Sums of signs times signs: weights[window words][padded]; `synapses` are the channels of a place.
+  void (*xnor)(const std::uint32_t* x, int images, const Window&, int synapses, const std::uint32_t* weights,
+               const Neurons&);
+  // The same where some inputs are 0: bit masks of those that are not.
+  void (*xnor_masked)(const std::uint32_t* x, const std::uint32_t* mask, int images, const Window&,
+                      const std::uint32_t* weights, const Neurons&);
+  // Sums of numbers times numbers, in the element type of x and of the weights[window channels][padded]:
+  // i16, f32, f64 or i64, whichever holds every partial sum exactly.
+  void (*mac)(ConstNumbers x, int images, const Window&, const void* weights, const Neurons&);
+  // y[c] = sum over the positions p of a place of weights[p][c] * x[p][c].
+  void (*depthwise)(ConstNumbers x, int images, std::size_t places, int positions, int channels,
+                    const std::int64_t* weights, Numbers y);
+
+  // Layouts.
+  void (*pack)(ConstNumbers x, std::size_t places, int channels, std::uint32_t* bits);  // set where x > 0
+  void (*pack_nonzero)(ConstNumbers x, std::size_t places, int channels, std::uint32_t* bits);
+  void (*unpack)(const std::uint32_t* bits, std::size_t places, int channels, std::int64_t low, std::int64_t high,
+                 Numbers y);
+  void (*convert)(ConstNumbers x, std::size_t count, Numbers y);
+  void (*coded)(ConstNumbers x, std::size_t count, std::int64_t low, std::int64_t step, Numbers y);
+
+  // Values by channel.
+  void (*threshold)(ConstNumbers x, int images, const Channels&, int levels, const std::int64_t* thresholds,
+                    const std::uint8_t* falls, std::int64_t low, std::int64_t step, Numbers y);
+  void (*fire)(ConstNumbers x, int images, const Channels&, const std::int64_t* thresholds, const std::uint32_t* falls,
+               std::uint32_t* bits);
+  void (*affine)(ConstNumbers x, int images, const Channels&, int segments, const std::int64_t* slopes,
+                 const std::int64_t* biases, const std::int64_t* cuts, int drop, int shift, std::int64_t low,
+                 std::int64_t high, Numbers y);
+  void (*table)(ConstNumbers x, int images, const Channels&, std::int64_t low, std::int64_t step, int entries,
+                const std::int64_t* values, Numbers y);
+  void (*interpolation)(ConstNumbers x, std::size_t count, int within, std::int64_t first, int fine,
+                        const std::int64_t* bases, const std::int64_t* slopes, Numbers y);
+
+  // Images.
+  void (*window)(ConstNumbers x, int images, const Window&, Numbers y);
+  void (*pad)(ConstNumbers x, int images, int height, int width, int channels, int top, int left, int rows, int columns,
+              int gap_rows, int gap_columns, const std::int64_t* value, Numbers y);
+  void (*pad_bits)(const std::uint32_t* x, int images, int height, int width, int words, int top, int left, int rows,
+                   int columns, int gap_rows, int gap_columns, const std::uint32_t* value, std::uint32_t* y);
+  void (*pool)(ConstNumbers x, int images, int height, int width, int channels, int rows, int columns,
+               const std::uint8_t* minimum, Numbers y);
+  void (*pool_bits)(const std::uint32_t* x, int images, int height, int width, int words, int rows, int columns,
+                    const std::uint32_t* minimum, std::uint32_t* y);
+
+  // Several inputs.
+  void (*add)(ConstNumbers a, ConstNumbers b, std::size_t places, int channels, int first, Numbers y);
+  void (*multiply)(ConstNumbers a, ConstNumbers b, int images, std::size_t places, int channels, bool per_image,
+                   Numbers y);
+  void (*concat)(ConstNumbers a, int a_channels, ConstNumbers b, int b_channels, std::size_t places, Numbers y);
+  void (*concat_bits)(const std::uint32_t* a, int a_words, const std::uint32_t* b, int b_words, std::size_t places,
+                      std::uint32_t* y);
+
+  // Indices of the largest values of each place, equal ones in their order.
+  void (*largest)(ConstNumbers x, std::size_t places, int values, int k, Numbers y);
+};
+
+// The version for this processor, or the one of that name. Null if the processor lacks its instructions.
+const Kernels* kernels(const char* name = nullptr);
+
+}  // namespace bnn2hw

@@ -1,0 +1,132 @@
+// Vectors of the width that a version of the kernels is compiled for, by the compiler's own vector types.
+//
+// Two operations have no operator: the population count of each lane, and one bit per lane of a comparison. Where an
+// instruction does them, they are one intrinsic; elsewhere they are written out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512VPOPCNTDQ__) || defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#define BNN2HW_VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define BNN2HW_VECTOR_BYTES 32
+#else
+#define BNN2HW_VECTOR_BYTES 16
+#endif
+
+namespace {
+
+constexpr int VECTOR_BYTES = BNN2HW_VECTOR_BYTES;
+constexpr int LANES = VECTOR_BYTES / 4;  // of 32 bits
+
+template <class T>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(BNN2HW_VECTOR_BYTES), aligned(1), may_alias));
+};
+template <class T>
+using Vector = typename VectorOf<T>::type;
+
+using Words = Vector<std::uint32_t>;
+using Numbers = Vector<std::int32_t>;
+
+template <class V, class T>
+inline V load(const T* from) {
+  V v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+
+template <class V, class T>
+inline void store(T* to, V v) {
+  std::memcpy(to, &v, sizeof v);
+}
+
+template <class V, class T>
+inline V same(T value) {
+  return V{} + value;
+}
+
+#define BNN2HW_NIBBLES 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4
+
+// The number of ones in each byte.
+inline Words byte_ones(Words v) {
+#if defined(__AVX2__)
+  // One instruction looks up all nibbles in a table that is repeated every 16 bytes.
+  alignas(64) static const std::uint8_t TABLE[64] = {BNN2HW_NIBBLES, BNN2HW_NIBBLES, BNN2HW_NIBBLES, BNN2HW_NIBBLES};
+  const Words table = load<Words>(TABLE), low = v & 0x0f0f0f0fu, high = (v >> 4) & 0x0f0f0f0fu;
+#if defined(__AVX512BW__)
+  using Native = __m512i;
+  const auto look = [](Native t, Native n) { return reinterpret_cast<Words>(_mm512_shuffle_epi8(t, n)); };
+#else
+  using Native = __m256i;
+  const auto look = [](Native t, Native n) { return reinterpret_cast<Words>(_mm256_shuffle_epi8(t, n)); };
+#endif
+  return look(reinterpret_cast<Native>(table), reinterpret_cast<Native>(low)) +
+         look(reinterpret_cast<Native>(table), reinterpret_cast<Native>(high));
+#else
+  v = v - ((v >> 1) & 0x55555555u);
+  v = (v & 0x33333333u) + ((v >> 2) & 0x33333333u);
+  return (v + (v >> 4)) & 0x0f0f0f0fu;
+#endif
+}
+
+// The sum of the four bytes of each lane.
+inline Words byte_sums(Words v) {
+  v = (v & 0x00ff00ffu) + ((v >> 8) & 0x00ff00ffu);
+  return (v + (v >> 16)) & 0xffffu;
+}
+
+// The number of ones in each lane.
+inline Words ones(Words v) {
+#if defined(__AVX512VPOPCNTDQ__)
+  return reinterpret_cast<Words>(_mm512_popcnt_epi32(reinterpret_cast<__m512i>(v)));
+#else
+  return byte_sums(byte_ones(v));
+#endif
+}
+
+// Bit i is set where lane i of a comparison is true (all ones).
+inline std::uint32_t bits_of(Vector<std::int32_t> truth) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask(reinterpret_cast<__m512i>(truth));
+#elif defined(__AVX2__)
+  return static_cast<std::uint32_t>(_mm256_movemask_ps(reinterpret_cast<__m256>(truth)));
+#elif defined(__SSE2__)
+  return static_cast<std::uint32_t>(_mm_movemask_ps(reinterpret_cast<__m128>(truth)));
+#else
+  std::uint32_t bits = 0;
+  for (int i = 0; i < LANES; ++i) bits |= static_cast<std::uint32_t>(truth[i] & 1) << i;
+  return bits;
+#endif
+}
+
+inline std::uint32_t bits_of(Vector<std::int16_t> truth) {
+#if defined(__AVX512BW__)
+  return _mm512_movepi16_mask(reinterpret_cast<__m512i>(truth));
+#elif defined(__AVX2__)
+  const __m256i v = reinterpret_cast<__m256i>(truth);
+  return static_cast<std::uint32_t>(
+      _mm_movemask_epi8(_mm_packs_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1))));
+#elif defined(__SSE2__)
+  const __m128i v = reinterpret_cast<__m128i>(truth);
+  return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(v, v))) & 0xffu;
+#else
+  std::uint32_t bits = 0;
+  for (int i = 0; i < 2 * LANES; ++i) bits |= static_cast<std::uint32_t>(truth[i] & 1) << i;
+  return bits;
+#endif
+}
+
+inline std::uint32_t bits_of(Vector<std::int64_t> truth) {
+  std::uint32_t bits = 0;
+  for (int i = 0; i < LANES / 2; ++i) bits |= static_cast<std::uint32_t>(truth[i] & 1) << i;
+  return bits;
+}
+
+}  // namespace
