@@ -62,7 +62,7 @@ HANDLERS: dict[str, Handler] = {}
 
 @dataclass(frozen=True)
 class _Input:
-    """What a matrix-vector unit looks at: an image with windows over it.
+    """The image that a matrix-vector unit reads, and the windows over it.
 
     Attributes:
         edge: The edge that holds the image, or the vectors themselves.
@@ -329,7 +329,7 @@ def pool(c: Compiler, node: Node) -> None:
 
 
 def _is_numbers(c: Compiler, edge: str) -> bool:
-    """Whether an edge is there as numbers only."""
+    """True if an edge exists as numbers only."""
     return edge in c._own and edge not in c._bits
 
 
