@@ -166,6 +166,10 @@ class Compiler:
         """True if an edge can be read as bits."""
         return self.type(edge).ints in BITS
 
+    def is_only_numbers(self, edge: str) -> bool:
+        """True if an edge exists as numbers, and its bits would have to be made."""
+        return edge in self._own and edge not in self._bits
+
     def bits(self, edge: str) -> Bits:
         """The bits of an edge: set for the larger value."""
         if edge not in self._bits:
