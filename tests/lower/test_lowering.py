@@ -184,6 +184,18 @@ def a_vector_as_an_image() -> keras.Model:
     return made(x, net.dense(3)(layers.Flatten()(y)), 13)
 
 
+@network(SIGNS)
+def pooled_signs_of_single_weights() -> keras.Model:
+    """The sums of one weight are signs already, and some of them are negated in front of the pooling."""
+    x = image(4, 4, 1)
+    y = net.norm(center=False, name="norm")(net.conv(6, 1)(x))
+    y = layers.MaxPooling2D(2)(layers.Activation(nn.quantizers.SteSign())(y))
+    model = made(x, net.dense(3)(layers.Flatten()(y)), 14)
+    gamma = np.array([-1, 1, -2, 2, -1, 1], np.float32)
+    model.get_layer("norm").set_weights([gamma, np.zeros(6), np.ones(6)])
+    return model
+
+
 @cache
 def compiled(name: str, **options: object) -> tuple[keras.Model, bnn2hw.Accelerator]:
     build, wire = NETWORKS[name]
