@@ -165,7 +165,7 @@ def _inputs(imported: Imported, given: Units | None) -> tuple[dict[str, Input], 
     sources = [n.name for n in imported.graph.sources]
     if isinstance(given, Mapping) and not set(given) <= set(sources):
         unknown = sorted(set(given) - set(sources))[0]
-        raise InputError(f"input= names '{unknown}', which is no input; inputs: {', '.join(sources)}")
+        raise InputError(f"input= names '{unknown}', which is not an input; inputs: {', '.join(sources)}")
     wires, specs = {}, {}
     for name in sources:
         inside = imported.inputs.get(name)

@@ -180,7 +180,7 @@ def _other_nodes(old: Graph, new: Graph) -> Iterator[Problem]:
         same = a.name == b.name and type(a.op) is type(b.op)
         if not same or [old.wire(i) for i in a.inputs] != [new.wire(i) for i in b.inputs]:
             kinds = f"{type(b.op).__name__} '{b.name}' where there is {type(a.op).__name__} '{a.name}'"
-            yield Problem(a.layer, f"its weights ask for other hardware: {kinds}", SAME, ANEW)
+            yield Problem(a.layer, f"its weights need other hardware: {kinds}", SAME, ANEW)
             return
     if len(before) != len(after):
         found = f"{len(after)} units where the compiled model has {len(before)}"

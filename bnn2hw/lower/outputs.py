@@ -80,7 +80,7 @@ def finish(work: Strategies, pending: Pending, output: Output | None) -> str:
         if classes == 1:
             b.problem(
                 scored,
-                "the class of a single score, which is 0 whatever comes in",
+                "the class of a single score, which is always 0",
                 "two classes or more",
                 "end a model of one score without softmax, and compile it with output='scores'",
             )
@@ -101,8 +101,8 @@ def _scores(work: Strategies, pending: Pending) -> str:
     if edge is None:
         b.problem(
             b.layers[pending.end],
-            "the scores cannot be evaluated value by value",
-            "functions of single values, without NaN",
+            "the scores combine several values or are NaN",
+            "functions of single values",
             "end the model with a BatchNormalization, a bias or an activation",
         )
         return pending.edge

@@ -1,4 +1,4 @@
-"""One small network for each thing that must work: golden against Keras, Verilator and C++ against golden."""
+"""Small networks, one per feature: golden equals Keras, and Verilator and C++ equal golden."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def scaled_kernels() -> keras.Model:
 
 @network()
 def real_ends() -> keras.Model:
-    """First and last layer, a binary weight layer and a binary activation layer."""
+    """Real-valued first and last layers, a layer with binary weights only, and one with binary activations only."""
     x = image(6, 6, 3)
     y = layers.ReLU()(net.norm()(layers.Conv2D(4, 3, padding="same")(x)))
     y = net.norm()(Q.QuantConv2D(4, 3, kernel_quantizer="ste_sign", use_bias=False)(y))
@@ -290,7 +290,7 @@ COLOURS = bnn2hw.Input(
     scale=[1 / 255 / s for s in SPREADS],
     offset=[-m / s for m, s in zip(MEANS, SPREADS, strict=True)],
 )
-"""Each colour with a mean and a standard deviation of its own, as photographs are normalized."""
+"""Photographs that are normalized with a mean and a standard deviation per colour."""
 
 
 @pytest.mark.parametrize("kernel", ["ste_sign", None])
@@ -346,12 +346,12 @@ def test_inputs_of_several_kinds(tmp_path: object) -> None:
     accelerator.simulate({n: a[:4] for n, a in x.items()}, stalls=0.2, seed=3).check()
     accelerator.write(f"{tmp_path}/build")
     assert bnn2hw.load(f"{tmp_path}/build").input_specs == units
-    with pytest.raises(InputError, match="names 'sound', which is no input; inputs: picture, facts"):
+    with pytest.raises(InputError, match="names 'sound', which is not an input; inputs: picture, facts"):
         bnn2hw.compile(model, input={"sound": PIXELS})
 
 
 def test_rounding_before_a_bend_is_not_taken_for_a_curve() -> None:
-    """What a normalization rounds is of the size of its own values, however few of them a relu lets through."""
+    """The rounding of a normalization scales with its own values, even if a ReLU passes only a few of them."""
     rng = np.random.default_rng(0)
     model = net.chain(
         (96,),

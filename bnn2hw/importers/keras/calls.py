@@ -149,9 +149,9 @@ class Call:
         same = same_for_all_channels(fn, shape)
         if same is None:
             self.problem(
-                f"'{name}' gives values that depend on other values of its input, or on chance",
+                f"'{name}' returns values that depend on several values of its input, or on chance",
                 "functions of single values",
-                "use one that looks at each value alone",
+                "use a function that maps each value by itself",
             )
             return edge
 

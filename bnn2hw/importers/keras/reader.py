@@ -72,8 +72,8 @@ def _unknown(call: Call, known: Mapping[str, Any]) -> None:
             "replace the layer; for a function of single values use Activation or a quantizer",
         )
         return
-    joined = "several inputs of " if len(call.edges) > 1 else ""
-    call.problem(f"{joined}a layer of type {name}", "the layers in docs/coverage.md", "replace the layer")
+    several = " with several inputs" if len(call.edges) > 1 else ""
+    call.problem(f"a layer of type {name}{several}", "the layers in docs/coverage.md", "replace the layer")
 
 
 def _finite(call: Call) -> bool:
@@ -81,7 +81,9 @@ def _finite(call: Call) -> bool:
     weights = getattr(call.layer, "weights", [])
     wrong = [w.name for w in weights if not np.all(np.isfinite(array(w)))]
     if wrong:
-        call.problem(f"NaN or infinite values in {', '.join(wrong)}", "finite weights", "train it again")
+        call.problem(
+            f"NaN or infinite values in {', '.join(wrong)}", "finite weights", "train the model again"
+        )
     return not wrong
 
 

@@ -57,8 +57,8 @@ class Lowering:
             return edge
         self.b.problem(
             reader.layer,
-            f"the layers before it, from '{pending.chain[0].layer}' on, cannot be evaluated value by value",
-            "functions of single values, without NaN",
+            f"the layers before it, from '{pending.chain[0].layer}' on, combine several values or return NaN",
+            "functions of single values",
             "replace those layers",
         )
         shape = self.real.types[pending.end].shape

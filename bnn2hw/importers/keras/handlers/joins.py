@@ -45,7 +45,9 @@ def multiply(call: Call) -> str:
     largest = max(shapes, key=math.prod)
     if any(s != largest and (s[-1] != largest[-1] or math.prod(s) != largest[-1]) for s in shapes):
         call.problem(
-            f"a product of {shapes}", "factors of one shape, or one per channel", "reshape the factors"
+            f"a product of {shapes}",
+            "factors of one shape, or with one value per channel",
+            "reshape the factors",
         )
         return call.edge
     edges = sorted(call.edges, key=lambda e: -math.prod(call.shape_of(e)))

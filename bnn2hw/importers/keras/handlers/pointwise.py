@@ -81,7 +81,7 @@ def rescaling(call: Call) -> str:
     wrong = tuple({v.shape for v in (scale, offset)} - {(), (1,), call.shape[-1:]})
     if wrong:
         call.problem(
-            f"a scale or an offset of shape {wrong[0]}", "numbers, or one for each channel", "use such"
+            f"a scale or an offset of shape {wrong[0]}", "a number, or one per channel", "use one of these"
         )
         return call.edge
     same = scale.size == 1 and offset.size == 1
