@@ -28,7 +28,7 @@ from bnn2hw.lower.calibration import first_batch
 from bnn2hw.lower.outputs import Output, best_of
 from bnn2hw.lower.recipe import Loadable
 from bnn2hw.ops import source
-from bnn2hw.ops.source import Units
+from bnn2hw.ops.source import InputSpecs
 from bnn2hw.pipeline import Layout, LoweredModel
 from bnn2hw.progress import Progress, silent
 from bnn2hw.report import text
@@ -50,7 +50,7 @@ class Accelerator(CompiledModel):
     origin: LoweredModel | None = field(default=None, repr=False, kw_only=True)
 
     @property
-    def units(self) -> Units:
+    def units(self) -> InputSpecs:
         """The old name of `input_specs`."""
         deprecation.warn(
             "Accelerator.units is now Accelerator.input_specs; the old name works for one more version"
@@ -132,7 +132,7 @@ class Accelerator(CompiledModel):
         """
         sources = tuple(n.name for n in self.graph.sources)
         given = golden.by_name(sources, x)
-        made: Batch = {n: source.unit(self.input_specs, n).integers(a) for n, a in given.items()}
+        made: Batch = {n: source.input_spec(self.input_specs, n).integers(a) for n, a in given.items()}
         golden.check(self.graph, made)
         return made if isinstance(x, Mapping) else made[sources[0]]
 
@@ -321,7 +321,7 @@ def load(folder: str | Path) -> Accelerator:
 def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile)
     model: Any,
     *,
-    input: Units | None = None,  # noqa: A002
+    input: InputSpecs | None = None,  # noqa: A002
     target: str | None = None,
     fps: float | None = None,
     folding: Folding | None = None,

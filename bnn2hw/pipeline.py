@@ -22,7 +22,7 @@ from bnn2hw.lower.outputs import Output
 from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.recipe import Loadable, RealNode, Recipe
 from bnn2hw.lower.simplify import hoist_uniform
-from bnn2hw.ops.source import Input, Units
+from bnn2hw.ops.source import Input, InputSpecs
 from bnn2hw.progress import Progress, silent
 from bnn2hw.targets.devices import Device
 
@@ -92,7 +92,7 @@ class LoweredModel:
 
     real: Graph
     lowered: Lowered
-    input_specs: Units
+    input_specs: InputSpecs
 
 
 def read(model: Any) -> Imported:
@@ -135,7 +135,7 @@ def recipe(
 
 
 def lower(
-    imported: Imported, given: Units | None, how: Recipe, calibration: Batch | None = None
+    imported: Imported, given: InputSpecs | None, how: Recipe, calibration: Batch | None = None
 ) -> LoweredModel:
     """Lower a model to hardware form.
 
@@ -160,7 +160,7 @@ def lower(
     return LoweredModel(imported.graph, lowered, specs)
 
 
-def _inputs(imported: Imported, given: Units | None) -> tuple[dict[str, Input], Units]:
+def _inputs(imported: Imported, given: InputSpecs | None) -> tuple[dict[str, Input], InputSpecs]:
     """What arrives at each input as the model's layers see it, and as users see it."""
     sources = [n.name for n in imported.graph.sources]
     if isinstance(given, Mapping) and not set(given) <= set(sources):

@@ -75,7 +75,7 @@ class Runner:
 
     def _wire(self, name: str, x: Array) -> Array:
         x = with_channels(x, self._graph.types[name])
-        return x if x.dtype.kind in "iu" else source.unit(self.model.input_specs, name).integers(x)
+        return x if x.dtype.kind in "iu" else source.input_spec(self.model.input_specs, name).integers(x)
 
     def _network(self, keep: frozenset[str]) -> library.NativeNetwork | None:
         if keep not in self._networks:

@@ -151,7 +151,7 @@ def test_nothing_says_what_arrives() -> None:
 
 
 def test_channels_that_do_not_fit_the_input() -> None:
-    with pytest.raises(InputError, match="scale is given for 2 channels, but what comes in has shape"):
+    with pytest.raises(InputError, match="scale is given for 2 channels, but a sample has shape"):
         bnn2hw.compile(small(), input=bnn2hw.Input("uint8", scale=(0.5, 0.25)))
     with pytest.raises(InputError, match="numbers, or one for each channel"):
         bnn2hw.Input("uint8", scale=(0.5, 0.25), offset=(0.0, 1.0, 2.0))
@@ -254,7 +254,7 @@ def test_images_that_do_not_fit(accelerator: bnn2hw.Accelerator) -> None:
         (np.array([["a"] * 6]), "the input has dtype <U1, expected integers or floats"),
         (
             np.full((2, 6), 0.5),
-            "the input holds floats that stand for no bipolar: expected v · 1 + 0 for integers v",
+            "the input holds floats that are no bipolar values: expected v · 1 + 0 for integers v",
         ),
     ):
         with pytest.raises(InputError) as caught:

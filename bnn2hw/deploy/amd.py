@@ -14,7 +14,7 @@ from bnn2hw.backends.design import Design, Port, identifiers
 from bnn2hw.backends.loading import HEAD
 from bnn2hw.backends.text import Printer
 from bnn2hw.ir import Array, Graph, Tensor
-from bnn2hw.ops.source import Units, unit
+from bnn2hw.ops.source import InputSpecs, input_spec
 from bnn2hw.targets import boards
 from bnn2hw.targets.boards import Board
 from bnn2hw.targets.devices import Device
@@ -116,7 +116,7 @@ class Channel:
         return self.dma_bytes != self.beat_bytes
 
 
-def files(design: Design, graph: Graph, device: Device, name: str, units: Units) -> dict[str, str]:
+def files(design: Design, graph: Graph, device: Device, name: str, units: InputSpecs) -> dict[str, str]:
     """Return the files for AMD's tools.
 
     Args:
@@ -154,7 +154,7 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: Units)
         "dmas": [f"dma_{i}" for i in range(max(len(inputs), len(outputs)))],
         "boards": there,
         "board": next((b for b in there if b.device.name == device.name), there[0]),
-        "units": {c.port.stream.name: unit(units, c.port.stream.name) for c in inputs},
+        "units": {c.port.stream.name: input_spec(units, c.port.stream.name) for c in inputs},
         "check": (CHECK_FRAMES, checksum(graph, inputs)),
     }
     made = ["ip/component.xml", "package_ip.tcl"]

@@ -34,7 +34,7 @@ def fixed_input(low: float, high: float, bits: int) -> tuple[float, Ints]:
 
 def words(op: Interpolation | Table) -> str:
     """Describe the op that follows a curve."""
-    what = f"{op.stretches} lines" if isinstance(op, Interpolation) else "a table"
+    what = f"{op.segments} lines" if isinstance(op, Interpolation) else "a table"
     return f"{what} of {op.domain.bits} bits in"
 
 

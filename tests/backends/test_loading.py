@@ -70,7 +70,7 @@ def test_the_cells_that_synthesis_made_are_reloaded(tmp_path: Path) -> None:
         tools.yosys()
     except MissingToolError as error:
         pytest.skip(str(error))
-    [(op, x)] = [(op, x) for op, x in Xnor.examples() if op.writable and op.far]
+    [(op, x)] = [(op, x) for op, x in Xnor.examples() if op.writable and op.weights_in_block_ram]
     graphs = [alone(o, *x) for o in (op, another(op, 1))]
     design = verilog.render(graphs[0], family=families.family("ice40"))
     netlist = gate_level.of(design, families.family("ice40"), tmp_path)
