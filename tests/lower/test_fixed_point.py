@@ -51,7 +51,8 @@ def test_lines_follow_a_curve(name: str) -> None:
     x = np.random.default_rng(1).integers(grid.lo, grid.hi + 1, 200_000)
     wanted = call(x * step)
     off = np.abs(op.golden(x) * op.scale - wanted).max()
-    # Half a step more for the rounding of the result, and a quarter for the rounding of bases and slopes.
+    # Half a step more for the rounding of the result, and a quarter for the rounding of bases and
+    # slopes.
     assert off <= (wanted.max() - wanted.min()) * TOLERANCE + 0.75 * float(np.max(op.scale))
 
 
@@ -63,7 +64,10 @@ def test_lines_are_not_forced_on_a_function(call: Callable[[Array], Array]) -> N
 
 
 def test_a_step_that_fits_a_range_takes_no_bit_more() -> None:
-    """Another bit would double the table. A range whose ends fall between two floats must not cause it."""
+    """Another bit would double the table.
+
+    A range whose ends fall between two floats must not cause it.
+    """
     rng = np.random.default_rng(2)
     for low, high in zip(-rng.uniform(0.1, 9, 500), rng.uniform(0.1, 9, 500), strict=True):
         step, grid = fixed_input(low, high, 14)
@@ -126,7 +130,7 @@ def test_pieces_reach_to_the_ends_of_their_domain() -> None:
 
 
 def test_a_steep_function_is_as_fine_as_its_results_are_wide() -> None:
-    """If most results are clamped, the slope must be exact over the integers that remain, not over all."""
+    """If most results are clamped, the slope must be exact over the other integers only."""
     grid = Ints(-(2**40), 2**40 - 1)
     whole = chain(lambda x: np.asarray(1000 * x + 3, np.float32), grid, 2.0**-30)
 

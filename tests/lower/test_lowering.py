@@ -143,7 +143,7 @@ def scaled_kernels() -> keras.Model:
 
 @network()
 def real_ends() -> keras.Model:
-    """Real-valued first and last layers, a layer with binary weights only, and one with binary activations only."""
+    """Real-valued first and last layers, binary weights alone, and binary activations alone."""
     x = image(6, 6, 3)
     y = layers.ReLU()(net.norm()(layers.Conv2D(4, 3, padding="same")(x)))
     y = net.norm()(Q.QuantConv2D(4, 3, kernel_quantizer="ste_sign", use_bias=False)(y))
@@ -186,7 +186,7 @@ def a_vector_as_an_image() -> keras.Model:
 
 @network(SIGNS)
 def pooled_signs_of_single_weights() -> keras.Model:
-    """The sums of one weight are signs already, and some of them are negated in front of the pooling."""
+    """Sums of one weight are signs already, and some of them are negated before the pooling."""
     x = image(4, 4, 1)
     y = net.norm(center=False, name="norm")(net.conv(6, 1)(x))
     y = layers.MaxPooling2D(2)(layers.Activation(nn.quantizers.SteSign())(y))
@@ -351,7 +351,7 @@ def test_inputs_of_several_kinds(tmp_path: object) -> None:
 
 
 def test_rounding_before_a_bend_is_not_taken_for_a_curve() -> None:
-    """The rounding of a normalization scales with its own values, even if a ReLU passes only a few of them."""
+    """The rounding of a normalization scales with its own values, even those that a ReLU clips."""
     rng = np.random.default_rng(0)
     model = net.chain(
         (96,),

@@ -28,7 +28,7 @@ PASSES = [*SIMPLIFY, "to_hardware", *LAY_OUT]
 
 
 def several_branches() -> keras.Model:
-    """A border, a sum, a pooling that two layers read, a Flatten that a quantizer follows, and two outputs."""
+    """A border, a sum, a pool with two readers, a quantizer behind a Flatten, and two outputs."""
     x = keras.Input((6, 6, 2), name="image")
     y = net.norm()(net.conv(4, input_quantizer=None, padding="same")(x))
     y = layers.Add()([y, net.norm()(net.conv(4, padding="same")(y))])
@@ -45,7 +45,7 @@ def unrollable() -> keras.Model:
 
 
 def outputs_around_a_flatten() -> keras.Model:
-    """A Flatten and a function of it are both outputs, so the function must stay behind the Flatten."""
+    """A Flatten and a function of it are both outputs, so the function must stay behind it."""
     x = keras.Input((3, 3, 2), name="image")
     y = layers.Flatten(name="flat")(net.conv(2, 2)(x))
     return net.shake(keras.Model(x, [y, layers.ReLU(name="relu")(y)]))
@@ -223,7 +223,7 @@ def test_deviation_sees_a_wrong_pass_over_the_hardware_form(
 
 
 def test_deviation_measures_views() -> None:
-    """An edge that only gives a stream another meaning is compared too, although the design does not have it."""
+    """A change of meaning is compared too, although the design has no edge for it."""
     model = net.chain((12,), net.dense(8), net.norm(scale=False), layers.Dense(3))
     accelerator = bnn2hw.compile(model, input=SIGNS, target="xc7z045")
     views = [n.name for n in accelerator.origin.lowered.graph if isinstance(n.op, View)]

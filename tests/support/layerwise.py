@@ -1,4 +1,4 @@
-"""Compare golden with Keras, layer by layer: each layer gets the values that golden has in front of it."""
+"""Compare golden with Keras layer by layer: each layer gets the values that golden gives it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def check(model: keras.Model, accelerator: Accelerator, x: Batch) -> str:
         if edge in types:
             near = types[edge].real(ours[edge]).reshape(len(ours[edge]), -1)
             found.setdefault(name, []).append((types[edge], near))
-    # Readers of a layer may get its values in streams of different steps, or computed from its input. Try all of them.
+    # Readers of a layer may get its values in streams of different steps, or computed from its
+    # input. Try all of them.
     values: dict[str, list[np.ndarray]] = {name: [a] for name, a in floats.items()}
     moved: dict[str, Fidelity | None] = {}
     for node in real:
@@ -76,7 +77,7 @@ def step_of(tensor: Tensor) -> float:
 
 
 def difference(tensor: Tensor, near: np.ndarray, theirs: np.ndarray, kind: Fidelity | None) -> str:
-    """Describe the difference; empty if it is Keras's own rounding, or small nearly everywhere in a rounded layer."""
+    """Describe the difference, unless it is Keras's own rounding or that of a rounded layer."""
     step, largest = step_of(tensor), max(float(np.abs(theirs).max()), float(np.abs(near).max()), 1e-6)
     off = np.abs(near - theirs)
     if kind is None or kind.kind == "exact":
@@ -89,7 +90,7 @@ def difference(tensor: Tensor, near: np.ndarray, theirs: np.ndarray, kind: Fidel
 
 
 def imported_equals_keras(model: keras.Model, accelerator: Accelerator, floats: Batch) -> None:
-    """Check that the real form computes what the model computes, except for decisions that float32 tips."""
+    """Check that the real form equals the model, except for decisions that float32 tips."""
     real = accelerator.origin.real
     given = [floats[t._keras_history.operation.name] for t in model.inputs]
     expected = model(given if len(given) > 1 else given[0])

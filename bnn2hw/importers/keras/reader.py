@@ -1,4 +1,7 @@
-"""Read a Keras model call by call, and collect nodes and problems. The handlers say what a layer becomes."""
+"""Read a Keras model call by call, and collect nodes and problems.
+
+The handlers say what a layer becomes.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ def read_model(draft: Draft, model: Layer, known: Mapping[int, str] | None = Non
     Args:
         draft: The graph so far.
         model: A Sequential or functional model.
-        known: Edges of the model's inputs by the id of the tensor; None if the inputs become sources.
+        known: Edges of the model's inputs by the id of the tensor; None if the inputs become
+            sources.
 
     Returns:
         The edges of the model's outputs.

@@ -89,7 +89,10 @@ def _in_pairs(
 
 @joins("AddToLastChannels")
 def add_to_last_channels(call: Call) -> str:
-    """Read the improvement block of `bnn2hw.nn.zoo`: the second input is added to the last channels of the first."""
+    """Read the improvement block of `bnn2hw.nn.zoo`.
+
+    The second input is added to the last channels of the first.
+    """
     a, b = (call.shape_of(e)[-1] for e in call.edges)
 
     def apply(x: Array, y: Array) -> Array:

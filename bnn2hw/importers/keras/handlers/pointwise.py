@@ -1,4 +1,4 @@
-"""Functions of single values: normalizations, activations, quantizers, and operations of keras.ops."""
+"""Functions of single values: normalizations, activations, quantizers, operations of keras.ops."""
 
 from __future__ import annotations
 
