@@ -165,7 +165,7 @@ def lower(
 
 
 def _inputs(imported: Imported, given: InputSpecs | None) -> tuple[dict[str, Input], InputSpecs]:
-    """What arrives at each input as the model's layers see it, and as users see it."""
+    """The integers at each input, with their meaning to the model's layers and to users."""
     sources = [n.name for n in imported.graph.sources]
     if isinstance(given, Mapping) and not set(given) <= set(sources):
         unknown = sorted(set(given) - set(sources))[0]

@@ -185,7 +185,7 @@ class Builder:
         Args:
             pending: The edge and its layers.
             rounded: The reason, if the layers are rounded. The layer that makes the integers is
-                then exact, unless it stands alone.
+                then exact, unless no layer follows it.
             unsafe: True if Keras's float32 rounding can change a decision of the layers.
         """
         exact = SAFE if self.error(pending.edge) else INTEGERS

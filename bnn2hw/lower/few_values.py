@@ -143,7 +143,7 @@ def _thresholds(
 
     Args:
         b: The hardware form.
-        pending: The layers that the thresholds stand for.
+        pending: The layers that the thresholds replace.
         edge: Edge that the thresholds read.
         grid: Values of the output.
         thresholds: Integers of shape (features, levels).

@@ -19,7 +19,7 @@ LARGEST_FACTOR = 128
 
 @dataclass(frozen=True)
 class Requirement:
-    """What the reader of an edge needs.
+    """The requirement of an edge's reader.
 
     Attributes:
         scale: Real value of a step, by channel or for all, if it must be a certain one.

@@ -189,7 +189,7 @@ class Chain:
         return chain
 
     def direction(self) -> Array:
-        """Return +1 for features that never fall over the integers, -1 for others that never rise, else 0."""
+        """Return +1 for features that never fall, -1 for others that never rise, else 0."""
         values = self.all() if self.enumerable else self(self.samples(4097))
         return direction(values)
 

@@ -67,7 +67,7 @@ NETWORKS: Mapping[str, tuple[Callable[[], keras.Model], bnn2hw.Input, Mapping | 
 
 @cache
 def stages(network: str) -> dict[str, tuple[Graph, Graph | Lowered]]:
-    """What each pass gets and returns, by its name."""
+    """Return the graph before each pass and its result, by the name of the pass."""
     build, wire, folding = NETWORKS[network]
     imported = pipeline.read(build())
     found: dict[str, tuple[Graph, Graph | Lowered]] = {}

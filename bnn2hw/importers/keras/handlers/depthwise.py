@@ -18,7 +18,7 @@ from bnn2hw.ops.real import Sides
 
 @handles("QuantDepthwiseConv2D", "DepthwiseConv2D", "DepthwiseConv1D")
 def depthwise_convolution(call: Call) -> str:
-    """Read a convolution of each channel with kernels of its own."""
+    """Read a convolution of each channel with its own kernels."""
     edge = _by_channel(call, call.name, quantized(call, call.edge), "kernel")
     return bias_and_activation(call, as_row(call, edge))
 

@@ -70,7 +70,7 @@ def softmax(call: Call) -> str:
 
 @handles("Activation")
 def activation(call: Call) -> str:
-    """Read an activation that is a layer of its own."""
+    """Read an activation layer."""
     return add_activation(call, call.layer.activation, call.name, call.edge)
 
 
