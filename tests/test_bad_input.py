@@ -153,7 +153,7 @@ def test_nothing_says_what_arrives() -> None:
 def test_channels_that_do_not_fit_the_input() -> None:
     with pytest.raises(InputError, match="scale is given for 2 channels, but a sample has shape"):
         bnn2hw.compile(small(), input=bnn2hw.Input("uint8", scale=(0.5, 0.25)))
-    with pytest.raises(InputError, match="numbers, or one for each channel"):
+    with pytest.raises(InputError, match="a number or one number for each channel"):
         bnn2hw.Input("uint8", scale=(0.5, 0.25), offset=(0.0, 1.0, 2.0))
     with pytest.raises(InputError, match="scale must be positive"):
         bnn2hw.Input("uint8", scale=(0.5, -0.25))
