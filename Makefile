@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-larq soak lint coverage clean
+.PHONY: demo test test-larq soak figures figures-check lint coverage clean
 
 demo: .venv/installed  ## compile the shipped MNIST network and prove it bit-exact in Verilator
 	$(BIN)/python examples/demo.py
@@ -15,6 +15,12 @@ test-larq: .venv-larq/installed  ## the training side against Larq itself, which
 
 soak: .venv/installed  ## the long runs
 	$(BIN)/pytest -n auto -m soak
+
+figures: .venv/installed  ## measure the recorded figures that are stale
+	$(BIN)/python benchmarks/figures.py
+
+figures-check: .venv/installed  ## list the recorded figures that are stale
+	$(BIN)/python benchmarks/figures.py --check
 
 lint: .venv/installed  ## style, types and spelling, and the generated Verilog under slang
 	$(BIN)/ruff check .
