@@ -140,10 +140,10 @@ class Mac(MatVec):
         products = 0 if family.dsp_registers else each * width
         return Cost(dsp=self.simd * self.pe, ff=products - (held if family.dsp_adds else 0))
 
-    def alike(self, *x: Tensor) -> Hashable:
+    def cost_key(self, *x: Tensor) -> Hashable:
         # The cost of constant weights depends on their values.
         constants = id(self.weights) if self.synapse_folds * self.neuron_folds == 1 else 0
-        return super().alike(*x), constants
+        return super().cost_key(*x), constants
 
     def _distinct(self) -> int:
         """Return the number of different products of an input with a weight."""

@@ -127,7 +127,7 @@ def compiled(model: keras.Model, **options: object) -> bnn2hw.Accelerator:
         (net.chain((16,), net.dense(12), net.norm()), r"layer 'net': 4 steps where the compiled model has"),
         (
             small(kernel_quantizer="ste_tern"),
-            r"layer 'first': its weights ask for other hardware: Mac 'first'",
+            r"layer 'first': its weights need other hardware: Mac 'first'",
         ),
     ],
 )

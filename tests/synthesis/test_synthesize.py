@@ -214,9 +214,7 @@ def test_unknown_passes_and_counts_of_a_record_are_refused() -> None:
 
 def test_a_family_without_a_flow_is_refused(tiny: Design, tmp_path: Path) -> None:
     other = replace(ECP5, name="other", family=replace(families.family("ecp5"), name="other", mapper=None))
-    with pytest.raises(
-        InputError, match=r"^no synthesis for the family 'other'; there is one for ecp5, gowin,"
-    ):
+    with pytest.raises(InputError, match=r"^no synthesis for the family 'other'; there is one for "):
         synthesize.synthesize(tiny, other, tmp_path)
 
 

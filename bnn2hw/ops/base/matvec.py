@@ -239,7 +239,7 @@ class MatVec(Pixelwise):
         """
         return self.known((x, self.loadable), lambda: self.infer(*x).ints)
 
-    def alike(self, *x: Tensor) -> Hashable:
+    def cost_key(self, *x: Tensor) -> Hashable:
         ints = x[0].ints, self.sums(*x), self.weight_bits
         of = type(self), self.weights.shape, self.counts_padding, self.loadable
         return of, ints, self.pe, self.simd, self.pixels
