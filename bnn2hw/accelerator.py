@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deprecation, deviation, golden, pipeline
+from bnn2hw import backends, deprecation, deviation, golden, pipeline, results
 from bnn2hw import reload as reloading
 from bnn2hw.artifacts import build_folder, write
 from bnn2hw.backends import loading
@@ -22,12 +22,14 @@ from bnn2hw.estimate import resources
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Graph
-from bnn2hw.lower.hardware import Lowered
+from bnn2hw.inputs import Data
+from bnn2hw.ir import Array
+from bnn2hw.lower.calibration import first_batch
 from bnn2hw.lower.outputs import Output, best_of
 from bnn2hw.lower.recipe import Loadable
 from bnn2hw.ops import source
-from bnn2hw.ops.source import Units
+from bnn2hw.ops.source import InputSpecs
+from bnn2hw.pipeline import Layout, LoweredModel
 from bnn2hw.progress import Progress, silent
 from bnn2hw.report import text
 from bnn2hw.simulation import hls_csim
@@ -42,19 +44,77 @@ class Accelerator(CompiledModel):
     """A compiled model and what can be done with it.
 
     Attributes:
-        origin: The real graph and its relation to the hardware graph, if the model was just compiled. A loaded
-            accelerator has none.
+        origin: The model as it was read and in hardware form, if it was just compiled. A loaded accelerator has none.
     """
 
-    origin: tuple[Graph, Lowered] | None = field(default=None, repr=False, kw_only=True)
+    origin: LoweredModel | None = field(default=None, repr=False, kw_only=True)
 
     @property
-    def units(self) -> Units:
+    def units(self) -> InputSpecs:
         """The old name of `input_specs`."""
         deprecation.warn(
             "Accelerator.units is now Accelerator.input_specs; the old name works for one more version"
         )
         return self.input_specs
+
+    @cached_property
+    def _runner(self) -> results.Runner:
+        return results.Runner(self)
+
+    def predict(self, x: Data) -> Batch:
+        """Return what the model says of each frame: classes, or real scores where scores are the output.
+
+        This is the fast exact path: native code that equals `golden` in every value, or `golden` itself without a C++
+        compiler; the logger "bnn2hw" says which.
+
+        Args:
+            x: Frames of the model's input shape, as integers or as floats in the model's own unit; by name where there
+                are several inputs. Also a `tf.data.Dataset`, a `keras.utils.PyDataset` or an iterator of batches.
+
+        Returns:
+            int64 array of shape (frames,) or (frames, k) for the k best classes; float64 scores of shape
+            (frames, *output shape) otherwise. Arrays by name where there are several outputs.
+
+        Raises:
+            InputError: Frames of another shape, or values that no integer on the wire stands for.
+        """
+        return results.predict(self._runner, x)
+
+    def evaluate(self, x: Data, labels: Array | None = None, *, progress: Progress = silent) -> float:
+        """Return the accuracy: the share of frames whose class, or one of the k best, is the label.
+
+        Args:
+            x: Frames, as for `predict`; a data set may yield pairs of frames and labels.
+            labels: One class per frame, or one-hot rows; None if `x` yields them.
+            progress: Told after each batch how many frames are done.
+
+        Raises:
+            InputError: Labels are missing or do not fit, or the model has several outputs.
+        """
+        return results.evaluate(replace(self._runner, progress=progress), x, labels)
+
+    def values(self, x: Data, layers: Collection[str] | None = None) -> dict[str, Array]:
+        """Return the integers that layers of the hardware graph give, by name of the edge.
+
+        Args:
+            x: Frames, as for `predict`.
+            layers: Names of layers or edges; None for all.
+
+        Raises:
+            InputError: There is no such layer, or frames do not fit.
+        """
+        return results.values(self._runner, x, layers)
+
+    def dequantize(self, y: Batch) -> Batch:
+        """Return the real numbers that integers of the output stand for, in the model's own units.
+
+        Args:
+            y: Integers as `golden` gives them; by name where there are several outputs.
+
+        Returns:
+            float64 arrays of the same shapes.
+        """
+        return results.dequantize(self, y)
 
     @cached_property
     def _emulated(self) -> Design:
@@ -72,7 +132,7 @@ class Accelerator(CompiledModel):
         """
         sources = tuple(n.name for n in self.graph.sources)
         given = golden.by_name(sources, x)
-        made: Batch = {n: source.unit(self.input_specs, n).integers(a) for n, a in given.items()}
+        made: Batch = {n: source.input_spec(self.input_specs, n).integers(a) for n, a in given.items()}
         golden.check(self.graph, made)
         return made if isinstance(x, Mapping) else made[sources[0]]
 
@@ -130,7 +190,9 @@ class Accelerator(CompiledModel):
             UnsupportedError: a model whose hardware is another: by layer, why, and the way out.
         """
         weights = reloading.weights(self, model, progress)
-        other = replace(self, measured={}, **weights)
+        other = replace(
+            self, graph=weights.graph, fidelity=weights.fidelity, origin=weights.origin, measured={}
+        )
         reloading.compare(self.design, other.design)
         return other
 
@@ -187,8 +249,9 @@ class Accelerator(CompiledModel):
         """
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
-        graph, lowered = self.origin
-        return deviation.measure(graph, lowered, golden.check(lowered.graph, self.integers(x)))
+        lowered = self.origin.lowered
+        arrays = golden.check(self.graph, self.integers(x))
+        return deviation.measure(self.origin.real, lowered.graph, self.graph, lowered.matches, arrays)
 
     def write(self, folder: str | Path) -> Path:
         """Write sources, weights, test bench, graph, report and manifest into a folder.
@@ -247,7 +310,7 @@ def load(folder: str | Path) -> Accelerator:
         graph=graph,
         device=devices.device(manifest.device),
         fidelity=manifest.fidelity,
-        measured={d.layer: d for d in manifest.measured},
+        measured={d.edge: d for d in manifest.measured},
         input_specs=manifest.input_specs,
         backend=manifest.backend,
         recipe=manifest.recipe,
@@ -258,7 +321,7 @@ def load(folder: str | Path) -> Accelerator:
 def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile)
     model: Any,
     *,
-    input: Units | None = None,  # noqa: A002
+    input: InputSpecs | None = None,  # noqa: A002
     target: str | None = None,
     fps: float | None = None,
     folding: Folding | None = None,
@@ -307,7 +370,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     integers = pipeline.lower(imported, input, recipe, calibration)
     lowered = integers.lowered
     reloading.check(lowered.graph, recipe)
-    graph = pipeline.laid_out(lowered.graph, device, fps, folding, progress)
+    graph = pipeline.lay_out(Layout(lowered.graph, device, fps, folding, progress=progress))
     excess = resources.utilization(graph, device).excess
     if excess:
         warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
@@ -316,7 +379,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         graph=graph,
         device=device,
         fidelity=lowered.fidelity,
-        input_specs=integers.units,
+        input_specs=integers.input_specs,
         backend=backend,
         recipe=recipe if loadable else None,
         options=pipeline.options(
@@ -327,10 +390,10 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             folding=folding,
             calibrated=calibration is not None,
         ),
-        origin=(integers.real, lowered),
+        origin=integers,
     )
     if calibration is None:
         return made
     progress("measuring the deviation from Keras")
-    deviations = made.deviation(pipeline.shown(calibration, made.input.shape))
-    return replace(made, measured={d.layer: d for d in deviations})
+    deviations = made.deviation(first_batch(calibration, made.input.shape))
+    return replace(made, measured={d.edge: d for d in deviations})

@@ -9,7 +9,7 @@
 
 #include "verilated.h"
 
-// The signals of a stream inside the design, bytes per beat, and beats per frame.
+// A stream inside the design: its signals, bytes per beat, and beats per frame.
 struct Stream {
   const char* name;
   const void* data;
@@ -19,7 +19,7 @@ struct Stream {
   uint64_t beats;
 };
 
-// The signals of an input, bytes per beat, and beats per frame.
+// An input: its signals, bytes per beat, and beats per frame.
 struct Source {
   void* data;
   CData* valid;
@@ -29,7 +29,7 @@ struct Source {
   uint64_t beats;
 };
 
-// The number of the stream that is an output, its signals, and beats per frame.
+// An output: the number of its stream, its signals, and beats per frame.
 struct Sink {
   size_t stream;
   const CData* valid;
@@ -38,7 +38,8 @@ struct Sink {
   uint64_t beats;
 };
 
-// Its members are defined in harness.cpp, so that the compiler meets them once and not with each design.
+// What the harness sees of a design. harness.cpp defines the members, so that they are compiled
+// once per machine.
 class Design {
  public:
   Design();
@@ -48,7 +49,7 @@ class Design {
 
   void stream(const Stream& stream);
   void source(const Source& port);
-  void load(const Source& port);  // takes weight images, if there is such a port
+  void load(const Source& port);  // the port for weight images
   void sink(const Sink& port);
 
   CData* aclk = nullptr;

@@ -64,7 +64,7 @@ def prove(module: str, family: families.Family, forms: Mapping[str, str], folder
     Raises:
         ToolError: a proof failed.
     """
-    share = tools.yosys_share() / family.name
+    share = tools.yosys_share() / Path(family.mapper.models).parent
     folder.mkdir()
     for path in share.glob("*.vh"):
         (folder / path.name).write_text(path.read_text())
