@@ -29,6 +29,7 @@ FLOORS = tuple(
             {"deploy", "pipeline", "report"},
             {"artifacts", "reload"},
             {"accelerator"},
+            {"compiler"},
             {"", "host"},
             {"cli"},
         ),

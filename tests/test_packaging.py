@@ -19,7 +19,7 @@ import bnn2hw
 from bnn2hw.backends import verilog
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ops import Fifo, Source
-from bnn2hw.resources import data_dir
+from bnn2hw.data_files import data_dir
 graph = Graph((Node("x", Source(Tensor((4,), BIPOLAR))), Node("y", Fifo(), ("x",))), ("y",))
 files = verilog.render(graph).files
 assert "bnn2hw_fifo.sv" in files and (data_dir("sim") / "harness.cpp").is_file()
