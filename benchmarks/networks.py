@@ -1,20 +1,15 @@
 """Whole networks: folding, cycles, size beside FINN's published figures, and how fast all of it is made and simulated.
 
-    python benchmarks/networks.py [tutorial lfc cnv] [--lfc lfc_w1a1_mnist.npz] [--no-area] [--frames 40]
+    python benchmarks/figures.py networks
 
-LFC is the published network where its weights are given, else the same shape with random weights; CNV has random
-weights. Yosys maps each design as a whole, which takes long for LFC and CNV; its figures are kept in networks.json by
-the sources that they belong to.
+LFC is the published network if the folder $BNN2HW_DATA holds lfc_w1a1_mnist.npz, else the same shape with random
+weights; CNV has random weights. Yosys maps each design as a whole, which takes long for LFC and CNV.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
 import math
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -26,9 +21,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import records
 
 import bnn2hw
-from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.importers.keras import files
 from bnn2hw.synthesis import synthesize
@@ -40,7 +35,9 @@ sys.path.insert(0, str(HERE.parent))
 from tests.support import networks as net  # noqa: E402
 from tests.support import published  # noqa: E402
 
-KEPT = Path(__file__).with_suffix(".json")
+LFC = Path(os.environ.get("BNN2HW_DATA", "")) / "lfc_w1a1_mnist.npz"
+FRAMES = 40
+"""Random frames that are simulated."""
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
 CLOCK = 200e6
 
@@ -82,46 +79,26 @@ def cnv() -> keras.Model:
     return net.chain((32, 32, 3), *layers, name="cnv")
 
 
-def model(name: str, lfc: Path | None) -> keras.Model:
+def model(name: str) -> keras.Model:
     if name == "tutorial":
         return files.load(HERE.parent / "examples" / "mnist.keras")
     if name == "cnv":
         return cnv()
-    if lfc:
-        return published.model(lfc)
+    if LFC.is_file():
+        return published.model(LFC)
     widths = (1024, 1024, 1024)
     dense = [layer for width in widths for layer in (net.dense(width), net.norm())]
     return net.chain((784,), *dense, net.dense(10), name="lfc")
 
 
-def made(name: str, network: keras.Model) -> tuple[bnn2hw.Accelerator, float]:
-    """Compile and write; the accelerator and the seconds that took."""
-    known = NETWORKS[name]
+def compiled(name: str) -> tuple[bnn2hw.Accelerator, float]:
+    """Compile and write a network; the accelerator and the seconds that took."""
+    known, network = NETWORKS[name], model(name)
     began = time.perf_counter()
-    rate = CLOCK / known.cycles
-    try:
-        accelerator = bnn2hw.compile(network, input=known.wire, target="xc7z045", fps=rate)
-    except bnn2hw.errors.FoldingError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        best = int(str(error).split("needs at least ")[1].split(";")[0])
-        accelerator = bnn2hw.compile(network, input=known.wire, target="xc7z045", fps=CLOCK / best)
+    accelerator = bnn2hw.compile(network, input=known.wire, target="xc7z045", fps=CLOCK / known.cycles)
     with tempfile.TemporaryDirectory() as folder:
         accelerator.write(Path(folder) / "out")
     return accelerator, time.perf_counter() - began
-
-
-def area(accelerator: bnn2hw.Accelerator) -> dict[str, Any] | None:
-    """What Yosys makes of the whole design for 7 series, kept by its sources."""
-    design = verilog.render(accelerator.graph, family=families.family("xilinx"))
-    key = hashlib.sha256(json.dumps(sorted(design.files.items())).encode()).hexdigest()[:16]
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    if kept.get(accelerator.name, {}).get("key") != key:
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
-            used = synthesize.area(design, families.family("xilinx"), Path(folder))
-        figures = {r: getattr(used, r) for r in ("lut", "ff", "bram", "dsp")}
-        kept[accelerator.name] = {"key": key, "yosys": tools.yosys().release, **figures}
-        KEPT.write_text(json.dumps(kept, indent=1) + "\n")
-    return kept[accelerator.name]
 
 
 def folding(accelerator: bnn2hw.Accelerator) -> str:
@@ -132,70 +109,47 @@ def folding(accelerator: bnn2hw.Accelerator) -> str:
     )
 
 
-def row(name: str, options: argparse.Namespace) -> list[str]:
-    accelerator, seconds = made(name, model(name, options.lfc))
+RECORD = "networks"
+
+
+def current() -> dict[str, dict[str, str]]:
+    """Return the hash of today by table and row."""
+    return {
+        "networks": {
+            n.title: records.hardware(compiled(name)[0].design, records.yosys())
+            for name, n in NETWORKS.items()
+        }
+    }
+
+
+def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Simulate and synthesize; return the cells of a row and the versions of the tools."""
+    name = next(name for name, n in NETWORKS.items() if n.title == row)
+    accelerator, seconds = compiled(name)
     values = accelerator.input.ints.values()
-    frames = np.random.default_rng(0).choice(values, (options.frames, *accelerator.input.shape))
-    run = accelerator.simulate(frames)
+    run = accelerator.simulate(np.random.default_rng(0).choice(values, (FRAMES, *accelerator.input.shape)))
     run.check()
     known, cost = accelerator.estimate(), accelerator.estimate().cost
-    found = None if options.no_area else area(accelerator)
+    design = verilog.render(accelerator.graph, family=families.family("xilinx"))
+    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
+        used = synthesize.area(design, families.family("xilinx"), Path(folder))
 
     def sized(resource: str) -> str:
-        predicted = f"{getattr(cost, resource):,.0f}"
-        if not found:
-            return f"– ({predicted})"
-        off = getattr(cost, resource) / found[resource] - 1 if found[resource] else 0.0
-        return f"{found[resource]:,} ({predicted}, {off:+.1%})"
+        predicted, found = getattr(cost, resource), getattr(used, resource)
+        return f"{found:,} ({predicted:,.0f}, {predicted / found - 1 if found else 0.0:+.1%})"
 
-    return [
-        NETWORKS[name].title,
-        folding(accelerator),
-        f"{run.interval:,} ({known.cycles.interval:,})",
-        f"{run.latency:,} ({known.cycles.latency:,})",
-        sized("lut"),
-        sized("ff"),
-        sized("bram"),
-        f"{CLOCK / (run.interval or math.inf):,.0f}",
-        NETWORKS[name].peer or "–",
-        f"{seconds:.1f}",
-        f"{options.frames / run.seconds:,.1f}",
-        f"{run.overhead:.0%}",
-    ]
-
-
-HEAD = [
-    "network",
-    "PE×SIMD",
-    "cycles per frame (predicted)",
-    "latency (predicted)",
-    "LUT by Yosys (estimate, its error)",
-    "FF",
-    "BRAM18",
-    "frames/s at 200 MHz",
-    "FINN's",
-    "model to RTL in s",
-    "simulated frames/s",
-    "of that run the harness",
-]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], metavar="NETWORK")
-    parser.add_argument("--lfc", type=Path, help="the published weights of LFC")
-    parser.add_argument("--frames", type=int, default=40, help="simulated")
-    parser.add_argument("--no-area", action="store_true", help="without Yosys")
-    options = parser.parse_args()
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n"
-    )
-    print(f"| {' | '.join(HEAD)} |", f"| {' | '.join(['---'] * len(HEAD))} |", sep="\n", flush=True)
-    for name in options.networks or NETWORKS:
-        print(f"| {' | '.join(row(name, options))} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    cells = {
+        "network": row,
+        "PE×SIMD": folding(accelerator),
+        "cycles per frame (predicted)": f"{run.interval:,} ({known.cycles.interval:,})",
+        "latency (predicted)": f"{run.latency:,} ({known.cycles.latency:,})",
+        "LUT by Yosys (estimate, its error)": sized("lut"),
+        "FF": sized("ff"),
+        "BRAM18": sized("bram"),
+        "frames/s at 200 MHz": f"{CLOCK / (run.interval or math.inf):,.0f}",
+        "FINN's": NETWORKS[name].peer or "–",
+        "model to RTL in s": f"{seconds:.1f}",
+        "simulated frames/s": f"{FRAMES / (run.seconds or math.inf):,.1f}",
+        "of that run the harness": f"{run.overhead:.0%}",
+    }
+    return cells, {**records.yosys(), **records.versions("verilator")}

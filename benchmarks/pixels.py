@@ -8,7 +8,6 @@ predicted; with --area those that Yosys makes for 7 series stand beside them.
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import records
 
 import bnn2hw
 from bnn2hw.backends import verilog
@@ -31,52 +31,39 @@ CLOCK = devices.device(TARGET).clock_mhz * 1e6
 CYCLES = 28 * 28
 """Per frame, where a pixel is taken in each."""
 
-HEAD = [
-    "cycles per frame (predicted)",
-    "latency (predicted)",
-    "frames/s",
-    "LUT",
-    "FF",
-    "BRAM18",
-    "pixels per beat",
-]
+RECORD = "pixels"
+FRAMES = 20
 
 
-def row(each: int, frames: int, *, area: bool) -> list[str]:
-    """The network at so many pixels per cycle."""
-    accelerator = bnn2hw.compile(files.load(MODEL), input=PIXELS, target=TARGET, fps=CLOCK * each / CYCLES)
-    x = np.random.default_rng(0).integers(0, 256, (frames, *accelerator.input.shape))
+def compiled(each: int) -> bnn2hw.Accelerator:
+    """Compile the network for so many pixels per cycle."""
+    return bnn2hw.compile(files.load(MODEL), input=PIXELS, target=TARGET, fps=CLOCK * each / CYCLES)
+
+
+def current() -> dict[str, dict[str, str]]:
+    """Return the hash of today by table and row."""
+    return {"pixels": {str(n): records.hardware(compiled(n).design, records.yosys()) for n in (1, 2, 4)}}
+
+
+def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Simulate and synthesize; return the cells of a row and the versions of the tools."""
+    accelerator = compiled(int(row))
+    x = np.random.default_rng(0).integers(0, 256, (FRAMES, *accelerator.input.shape))
     run, known = accelerator.simulate(x), accelerator.estimate()
     run.check()
     accelerator.simulate(x, stalls=0.3, seed=1).check()
-    sizes = [f"{getattr(known.cost, name):,.0f}" for name in ("lut", "ff", "bram")]
-    if area:
-        design = verilog.render(accelerator.graph, family=families.family("xilinx"))
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
-            used = synthesize.area(design, families.family("xilinx"), Path(folder))
-        made = (used.lut, used.ff, used.bram)
-        sizes = [f"{size} ({found:,})" for size, found in zip(sizes, made, strict=True)]
+    design = verilog.render(accelerator.graph, family=families.family("xilinx"))
+    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
+        used = synthesize.area(design, families.family("xilinx"), Path(folder))
     wide = {n: f["pixels"] for n, f in accelerator.folding().items() if "pixels" in f}
-    return [
-        f"{run.interval:,} ({known.cycles.interval:,})",
-        f"{run.latency:,} ({known.cycles.latency:,})",
-        f"{CLOCK / (run.interval or math.inf):,.0f}",
-        *sizes,
-        ", ".join(f"{name} {pixels}" for name, pixels in wide.items()) or "1",
-    ]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--frames", type=int, default=20, help="simulated")
-    parser.add_argument("--area", action="store_true", help="with Yosys, in brackets")
-    options = parser.parse_args()
-    print(f"| {' | '.join(HEAD)} |", f"| {' | '.join(['---'] * len(HEAD))} |", sep="\n", flush=True)
-    for each in (1, 2, 4):
-        print(f"| {' | '.join(row(each, options.frames, area=options.area))} |", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    cells = {
+        "pixels per cycle": row,
+        "cycles per frame (predicted)": f"{run.interval:,} ({known.cycles.interval:,})",
+        "latency (predicted)": f"{run.latency:,} ({known.cycles.latency:,})",
+        "frames/s": f"{CLOCK / (run.interval or math.inf):,.0f}",
+        "LUT": f"{known.cost.lut:,.0f} ({used.lut:,})",
+        "FF": f"{known.cost.ff:,.0f} ({used.ff:,})",
+        "BRAM18": f"{known.cost.bram:,.0f} ({used.bram:,})",
+        "pixels per beat": ", ".join(f"{name} {pixels}" for name, pixels in wide.items()) or "1",
+    }
+    return cells, records.yosys()

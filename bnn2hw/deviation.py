@@ -1,4 +1,4 @@
-"""How far the hardware is from Keras on real data, layer by layer."""
+"""Measure on data how far the hardware is from the model."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnn2hw import golden
-from bnn2hw.ir import Array, Graph
-from bnn2hw.lower.hardware import Lowered
+from bnn2hw.ir import Array, Graph, Tensor
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """How an edge of the hardware differed from Keras; what earlier layers rounded is in it.
+    """The difference between an edge of the hardware and the model's own layers.
+
+    It includes what earlier layers rounded.
 
     Attributes:
-        layer: the edge.
-        different: values that are off by more than half a step of the edge's integers, changed decisions where these
-            are those of a quantizer.
-        values: how many were compared.
-        largest: difference, in the model's own unit.
-        mean: likewise.
-        size: mean absolute value in Keras, beside which these stand.
+        edge: Edge of the hardware form.
+        different: Number of values that differ by more than half a step of the edge's integers. If
+            these integers are decisions of a quantizer, these decisions changed.
+        values: Number of values that were compared.
+        largest: Largest difference, in the model's own unit.
+        mean: Mean difference, in the same unit.
+        size: Mean absolute value in the model, in the same unit.
     """
 
-    layer: str
+    edge: str
     different: int
     values: int
     largest: float
@@ -35,34 +36,48 @@ class Deviation:
 
     @property
     def share(self) -> float:
-        """Mean difference over mean size; 0 where nothing differs."""
+        """The mean difference as a share of the mean size; 0 if nothing differs."""
         return self.mean / self.size if self.size else float(self.mean > 0)
 
 
-def measure(real: Graph, lowered: Lowered, arrays: Mapping[str, Array]) -> list[Deviation]:
-    """Compare a hardware form with the real form that it was made from.
+def measure(
+    real: Graph, lowered: Graph, streamed: Graph, matches: Mapping[str, str], arrays: Mapping[str, Array]
+) -> list[Deviation]:
+    """Compare a design with the model that it was made from.
 
     Args:
-        real: the real form.
-        lowered: the hardware form and how its edges relate to those of the real form.
-        arrays: by input, integers of shape (batch, *shape).
+        real: The model as the importer read it, before any pass.
+        lowered: The model in hardware form.
+        streamed: The design: `lowered` after all further passes.
+        matches: By edge of `lowered`, the edge of `real` whose values it carries.
+        arrays: Integers by input, of shape (frames, *input shape).
+
+    Returns:
+        A deviation for each edge of `lowered` that carries the values of an edge of `real`.
     """
-    types = lowered.graph.types
-    ours = golden.run(lowered.graph, arrays)
+    types = lowered.types
+    ours = _values(lowered, streamed, arrays)
     theirs = golden.run(real, {n: types[n].real(a).astype(np.float32) for n, a in arrays.items()})
-    found = []
-    for edge, node in lowered.matches.items():
-        if edge not in ours:
-            continue
-        keras = theirs[node].astype(np.float64)
-        off = np.abs(types[edge].real(ours[edge]).reshape(keras.shape) - keras)
-        half = np.asarray(types[edge].scale) / 2
-        if half.size > 1 and half.size != keras.shape[-1]:
-            half = np.tile(half, keras.shape[-1] // half.size)
-        different = int((off > np.abs(half) + 1e-5 * np.abs(keras)).sum())
-        found.append(
-            Deviation(
-                edge, different, off.size, float(off.max()), float(off.mean()), float(np.abs(keras).mean())
-            )
-        )
-    return found
+    return [
+        _compared(edge, types[edge], ours[edge], theirs[node].astype(np.float64))
+        for edge, node in matches.items()
+        if edge in types
+    ]
+
+
+def _values(lowered: Graph, streamed: Graph, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The values on each edge of the hardware form, from the design if it has that edge."""
+    design = golden.run(streamed, arrays)
+    values: dict[str, Array] = {}
+    for node in lowered:
+        same = streamed.types.get(node.name) == lowered.types[node.name]
+        values[node.name] = design[node.name] if same else node.op.golden(*(values[i] for i in node.inputs))
+    return values
+
+
+def _compared(edge: str, tensor: Tensor, ours: Array, theirs: Array) -> Deviation:
+    off = np.abs(tensor.real(ours).reshape(theirs.shape) - theirs)
+    half = np.broadcast_to(np.abs(np.asarray(tensor.scale)) / 2, tensor.shape).reshape(theirs.shape[1:])
+    different = int((off > half + 1e-5 * np.abs(theirs)).sum())
+    size = float(np.abs(theirs).mean())
+    return Deviation(edge, different, off.size, float(off.max()), float(off.mean()), size)

@@ -1,4 +1,4 @@
-"""The reference interpreter: what a graph computes, exactly, in any of its forms."""
+"""The reference interpreter: compute exactly what a graph means, in any of its forms."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from bnn2hw.errors import InputError
 from bnn2hw.ir import Array, Graph, Tensor
 
 Batch = Array | Mapping[str, Array]
-"""What enters or leaves a graph: an array where there is one edge, arrays by the names of the edges where there
-are several."""
+"""Values that enter or leave a graph: an array of shape (frames, *shape) for one edge, arrays by
+name for several."""
 
 
 def run(graph: Graph, x: Batch) -> Mapping[str, Array]:
-    """The values on every edge for a batch of inputs.
+    """Return the values on every edge for a batch of inputs.
 
     Args:
-        graph: any graph.
-        x: shape (batch, *input shape), in the unit of the graph's source: its integers where it has a type.
-            Where there are several sources, such arrays by their names.
+        graph: A graph in any form.
+        x: Values of the source, of shape (frames, *input shape): integers of its type, or real
+            numbers in the real form. Such arrays by name if there are several sources.
 
     Returns:
-        An array of shape (batch, *edge shape) for each node name.
+        An array of shape (frames, *edge shape) by name of the edge.
 
     Raises:
-        InputError: x does not fit the sources, or is not of their types.
+        InputError: x does not have the shapes or the types of the sources.
     """
     edges = check(graph, x)
     for node in graph:
@@ -36,10 +36,19 @@ def run(graph: Graph, x: Batch) -> Mapping[str, Array]:
 
 
 def outputs(graph: Graph, x: Batch) -> Batch:
-    """The values on the graph's outputs, without keeping the edges on the way.
+    """Return the values on the outputs of a graph.
+
+    Other edges are dropped as soon as all their readers have run.
+
+    Args:
+        graph: A graph in any form.
+        x: Values of the sources, as for `run`.
 
     Returns:
-        An array where the graph has one output, else arrays by the names of the outputs.
+        An array if the graph has one output, else arrays by name of the output.
+
+    Raises:
+        InputError: x does not have the shapes or the types of the sources.
     """
     edges = check(graph, x)
     uses = {name: len(nodes) for name, nodes in graph.consumers.items()}
@@ -54,20 +63,20 @@ def outputs(graph: Graph, x: Batch) -> Batch:
 
 
 def batch(arrays: Mapping[str, Array]) -> Batch:
-    """Arrays by name as users see them: one alone needs no name."""
+    """Return arrays by name in the form that users see: a single array needs no name."""
     return next(iter(arrays.values())) if len(arrays) == 1 else arrays
 
 
 def by_name(names: tuple[str, ...], x: Batch, what: str = "input") -> dict[str, Array]:
-    """The array of each name.
+    """Return a batch as arrays by name.
 
     Args:
-        names: of the edges.
-        x: their values; one array is enough where there is one name.
-        what: an edge is called in messages.
+        names: Names of the edges.
+        x: Their values. One array suffices for one name.
+        what: Word for an edge in messages.
 
     Raises:
-        InputError: x names other edges, or is one array where several are needed.
+        InputError: x names other edges, or is one array for several edges.
     """
     if isinstance(x, Mapping):
         if set(x) != set(names):
@@ -83,17 +92,25 @@ def _list(names: Mapping[str, Array] | tuple[str, ...]) -> str:
 
 
 def frames(x: Batch) -> int:
-    """How many samples a batch holds."""
+    """Return the number of frames in a batch."""
     return len(next(iter(x.values())) if isinstance(x, Mapping) else x)
 
 
 def part(x: Batch, frames: slice) -> Batch:
-    """Some samples of a batch."""
+    """Return some frames of a batch."""
     return {name: a[frames] for name, a in x.items()} if isinstance(x, Mapping) else x[frames]
 
 
 def check(graph: Graph, x: Batch) -> dict[str, Array]:
-    """The values of each source, once they are known to fit it."""
+    """Return the values of each source by name.
+
+    Args:
+        graph: A graph in any form.
+        x: Values of the sources, as for `run`.
+
+    Raises:
+        InputError: x does not have the shapes or the types of the sources.
+    """
     sources = tuple(n.name for n in graph.sources)
     arrays = by_name(sources, x)
     for name, values in arrays.items():

@@ -1,84 +1,130 @@
-"""From a model to integers: what compiling a model shares with loading another one into the same hardware."""
+"""From a model to streams: the passes in order, and the functions that run them."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-
-from bnn2hw import golden
-from bnn2hw.dataflow import connect
+from bnn2hw import importers
+from bnn2hw.dataflow import connect, insert
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import search as folding
 from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Graph
-from bnn2hw.lower import simplify
-from bnn2hw.lower.builder import Precision
+from bnn2hw.importers.imported import Imported
+from bnn2hw.ir import Graph
+from bnn2hw.lower.calibration import expected_ranges
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
-from bnn2hw.lower.recipe import Loadable, Recipe
-from bnn2hw.ops.source import Input, Units
-from bnn2hw.progress import Progress
+from bnn2hw.lower.precision import Precision
+from bnn2hw.lower.recipe import Loadable, RealNode, Recipe
+from bnn2hw.lower.simplify import hoist_uniform
+from bnn2hw.ops.source import Input, InputSpecs
+from bnn2hw.progress import Progress, silent
 from bnn2hw.targets.devices import Device
 
-if TYPE_CHECKING:
-    from bnn2hw.importers.keras.model import Imported
 
-CALIBRATION_BATCH = 64
+@dataclass(frozen=True)
+class Layout:
+    """A graph that is being folded and connected, and what is asked for.
 
-UNSEEN = 1e4
-"""Values that a stream is to carry unclamped for each one in calibration data."""
+    Attributes:
+        graph: In hardware form.
+        device: Device that must hold the design.
+        fps: Frames per second to reach at the device's clock; None for as many as fit.
+        folding: Fields of ops by name of the node, as the user sets them by hand; None for none.
+        period: Cycles per frame to reach, instead of `fps`.
+        progress: Called at the start of each slow step.
+    """
+
+    graph: Graph
+    device: Device
+    fps: float | None = None
+    folding: Folding | None = None
+    period: int | None = None
+    progress: Progress = silent
+
+
+def unrolled(layout: Layout) -> Layout:
+    """Turn the weights of layers whose style is "unrolled" into logic."""
+    graph, rest = unroll.apply(layout.graph, layout.folding, layout.device)
+    return replace(layout, graph=graph, folding=rest)
+
+
+def folded(layout: Layout) -> Layout:
+    """Choose lanes, PE and SIMD of every op."""
+    graph, device = layout.graph, layout.device
+    if layout.period:
+        return replace(layout, graph=folding.for_rate(graph, layout.period, device))
+    layout.progress("folding")
+    return replace(layout, graph=folding.chosen(graph, device, layout.fps, layout.folding))
+
+
+def streamed(layout: Layout) -> Layout:
+    """Insert width converters and FIFOs."""
+    layout.progress("laying out streams")
+    return replace(layout, graph=connect.connect(layout.graph))
+
+
+SIMPLIFY: tuple[Callable[[Graph], Graph], ...] = (hoist_uniform,)
+"""Passes over the real form. A node that a pass keeps, other than a change of shape, computes the
+same values."""
+
+LAY_OUT: tuple[Callable[[Layout], Layout], ...] = (unrolled, folded, streamed)
+"""Passes over the hardware form."""
+
+PASSES: tuple[Callable[..., object], ...] = (*SIMPLIFY, to_hardware, *LAY_OUT)
+"""All passes in the order in which they run. No pass changes what the outputs are, but for the
+rounding that `to_hardware` reports. tests/lower/test_passes.py runs golden before and after each of
+them."""
 
 
 @dataclass(frozen=True)
 class LoweredModel:
-    """A model in real form, and in hardware form.
+    """A model as the importer read it, and in hardware form.
 
     Attributes:
-        real: in real form.
-        lowered: in hardware form.
-        units: the model's own input units.
+        real: The model in real form, before any pass.
+        lowered: The model in hardware form.
+        input_specs: The model's own input units.
     """
 
     real: Graph
     lowered: Lowered
-    units: Units
+    input_specs: InputSpecs
 
 
 def read(model: Any) -> Imported:
-    """A Keras model, or the path of one, in real form.
+    """Read a model, or the file at a path.
 
     Raises:
-        InputError: no usable model.
-        UnsupportedError: layers that cannot be compiled, all at once.
+        InputError: The model or the file cannot be read.
+        UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
-    from bnn2hw.importers.keras import files
-    from bnn2hw.importers.keras import model as importer
-
-    return importer.read(files.load(Path(model)) if isinstance(model, str | Path) else model)
+    return importers.read(model)
 
 
 def recipe(
     imported: Imported, output: Output | None, bits: int | Mapping[str, int] | None, loadable: Loadable
 ) -> Recipe:
-    """How a model is lowered.
+    """Return the options by which a model is lowered.
+
+    Args:
+        imported: The model.
+        output: See `bnn2hw.compile`, as for the following arguments.
+        bits: Bits of what must be rounded.
+        loadable: Layers whose memories can be written at run time.
 
     Raises:
-        InputError: `loadable` names what is no layer.
+        InputError: `loadable` names something that is not a layer.
     """
-    nodes = tuple(
-        (n.name, n.layer, type(n.op).__name__, imported.graph.types[n.name].shape) for n in imported.graph
-    )
+    types = imported.graph.types
+    nodes = tuple(RealNode(n.name, n.layer, type(n.op).__name__, types[n.name].shape) for n in imported.graph)
     if not isinstance(loadable, bool):
-        layers = {layer for _, layer, _, _ in nodes}
+        layers = {node.layer for node in nodes}
         names = [loadable] if isinstance(loadable, str) else loadable
         unknown = [name for name in names if name not in layers]
         if unknown or isinstance(loadable, str):
@@ -91,138 +137,93 @@ def recipe(
 
 
 def lower(
-    imported: Imported, given: Units | None, how: Recipe, calibration: Batch | None = None
+    imported: Imported, given: InputSpecs | None, how: Recipe, calibration: Batch | None = None
 ) -> LoweredModel:
-    """The hardware form of a model.
+    """Lower a model to hardware form.
 
     Args:
-        imported: the model in real form.
-        given: what arrives on the wire, where a user says so.
-        how: its recipe.
-        calibration: some inputs, on which the ranges of streams of real numbers are seen.
+        imported: The model in real form.
+        given: What arrives on the wires, if the user states it.
+        how: The options.
+        calibration: Frames from which the ranges of real-valued streams are taken; None for proved
+            ranges.
 
     Raises:
-        InputError: unusable calibration data, or a name of an input that there is none of.
-        UnsupportedError: layers that cannot be compiled, all at once.
+        InputError: The calibration data cannot be used, or `given` names an input that does not
+            exist.
+        UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
-    wires, units = _wires(imported, given)
-    real = simplify(imported.graph)
-    ranges = _ranges(real, wires, calibration)
-    precision = Precision.of(how.bits)
-    return LoweredModel(
-        real, to_hardware(real, wires, how.output, precision, ranges, loadable=how.wanted), units
+    wires, specs = _inputs(imported, given)
+    graph = imported.graph
+    for simplify in SIMPLIFY:
+        graph = simplify(graph)
+    ranges = {} if calibration is None else expected_ranges(graph, wires, calibration)
+    lowered = to_hardware(
+        graph, wires, how.output, Precision.of(how.bits), ranges, loadable=how.loadable_layers
     )
+    return LoweredModel(imported.graph, lowered, specs)
 
 
-def _wires(imported: Imported, given: Units | None) -> tuple[dict[str, Input], Units]:
-    """What arrives at each input as its layers see it, and as users see it."""
+def _inputs(imported: Imported, given: InputSpecs | None) -> tuple[dict[str, Input], InputSpecs]:
+    """The integers at each input, with their meaning to the model's layers and to users."""
     sources = [n.name for n in imported.graph.sources]
     if isinstance(given, Mapping) and not set(given) <= set(sources):
         unknown = sorted(set(given) - set(sources))[0]
-        raise InputError(f"input= names '{unknown}', which is no input; inputs: {', '.join(sources)}")
-    wires, units = {}, {}
+        raise InputError(f"input= names '{unknown}', which is not an input; inputs: {', '.join(sources)}")
+    wires, specs = {}, {}
     for name in sources:
         inside = imported.inputs.get(name)
         outside = given.get(name) if isinstance(given, Mapping) else given
         if outside or inside:
             wires[name] = inside.within(outside) if outside and inside else outside or inside or Input()
-        units[name] = outside or (Input(inside.dtype) if inside else Input())
-    same = all(u == units[sources[0]] for u in units.values())
-    return wires, units[sources[0]] if same else units
+        specs[name] = outside or (Input(inside.dtype) if inside else Input())
+    same = all(spec == specs[sources[0]] for spec in specs.values())
+    return wires, specs[sources[0]] if same else specs
 
 
-def _ranges(
-    real: Graph, wires: Mapping[str, Input], calibration: Batch | None
-) -> dict[str, tuple[Array, Array]]:
-    """By edge of the real form, the smallest and largest value of each channel that calibration data let expect.
+def lay_out(layout: Layout) -> Graph:
+    """Fold a graph in hardware form and insert its FIFOs.
 
-    The tails of the values seen are taken to be exponential: the range of n of them grows as log n, and what UNSEEN
-    times as many would reach is to fit.
-    """
-    if calibration is None:
-        return {}
-    sources = {n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real.sources}
-    given = golden.by_name(tuple(sources), calibration)
-    for name, wire in sources.items():
-        given[name] = images(given[name], wire.shape)
-        if given[name].shape[1:] != wire.shape or not len(given[name]):
-            raise InputError(
-                f"calibration data have shape {given[name].shape}, "
-                f"expected (images, {', '.join(map(str, wire.shape))})"
-            )
-    found: dict[str, tuple[Array, Array]] = {}
-    seen: Counter[str] = Counter()
-    for start in range(0, golden.frames(given), CALIBRATION_BATCH):
-        part = {
-            name: sources[name].real(x[start : start + CALIBRATION_BATCH]).astype(np.float32)
-            for name, x in given.items()
-        }
-        for name, values in golden.run(real, part).items():
-            flat = values.reshape(-1, values.shape[-1])
-            low, high = found.get(name, (flat[0], flat[0]))
-            found[name] = np.minimum(low, flat.min(0)), np.maximum(high, flat.max(0))
-            seen[name] += len(flat)
-    for name, (low, high) in found.items():
-        spare = (high - low) / 2 * math.log(UNSEEN) / math.log(max(seen[name], 2))
-        found[name] = low - spare, high + spare
-    return found
-
-
-def images(x: Array, shape: tuple[int, ...]) -> Array:
-    """Images; grey ones may come without their channel axis."""
-    x = np.asarray(x)
-    return x[..., None] if (*x.shape[1:], 1) == shape else x
-
-
-def shown(calibration: Batch, shape: tuple[int, ...]) -> Batch:
-    """The first calibration data, as `Accelerator.deviation` takes them."""
-    if isinstance(calibration, Mapping):
-        return {name: x[:CALIBRATION_BATCH] for name, x in calibration.items()}
-    return images(calibration, shape)[:CALIBRATION_BATCH]
-
-
-def fold(graph: Graph, device: Device, fps: float | None, by_hand: Folding | None) -> Graph:
-    """The folded form of a graph: for a rate, or by hand, or as fast as fits.
+    The depth of FIFOs where branches meet is known only after folding. If the design does not fit
+    with its FIFOs, and the user asked for neither a rate nor a folding, the rate is halved until it
+    does. The last design may not fit.
 
     Raises:
-        FoldingError: a rate that no folding reaches or that does not fit, a folding that does not divide, or a
-            layer that cannot be unrolled.
+        FoldingError: No folding reaches the rate or fits the device, a folding by hand is not
+            legal, or a layer cannot be unrolled.
     """
-    graph, by_hand = unroll.apply(graph, by_hand, device)
-    return folding.chosen(graph, device, fps, by_hand)
+    made = _run(layout)
+    while not _fits(made, layout.device) and layout.fps is None and not layout.folding:
+        period = 2 * _interval(made)
+        layout.progress(f"folding for {period:,} cycles: the FIFOs of the faster design do not fit")
+        slower = _run(replace(layout, period=period))
+        if _interval(slower) <= period // 2:
+            break
+        made = slower
+    return made
 
 
-def laid_out(
-    graph: Graph, device: Device, fps: float | None, by_hand: Folding | None, progress: Progress
-) -> Graph:
-    """A hardware form, folded and with its FIFOs.
+def _run(layout: Layout) -> Graph:
+    for transform in LAY_OUT:
+        layout = transform(layout)
+    return layout.graph
 
-    FIFOs that become deep where branches meet are laid out when the folding stands. Where they do not fit then, and
-    nothing else was asked for, foldings of half the rate are tried, again and again; the last may still not fit.
 
-    Raises:
-        FoldingError: as for `fold`.
-    """
-    progress("folding")
-    folded = fold(graph, device, fps, by_hand)
-    while True:
-        progress("laying out streams")
-        made = connect.connect(folded)
-        needs = resources.utilization(made, device)
-        if needs.fits or fps is not None or by_hand:
-            return made
-        period = cycles.interval(folded)
-        progress(f"folding for {2 * period:,} cycles: the FIFOs of the faster design do not fit")
-        folded = folding.for_rate(graph, 2 * period, device)
-        if cycles.interval(folded) <= period:
-            return made
+def _fits(graph: Graph, device: Device) -> bool:
+    return resources.utilization(graph, device).fits
+
+
+def _interval(graph: Graph) -> int:
+    """Cycles per frame of the folded ops, without converters and FIFOs."""
+    return cycles.interval(insert.remove_fifos(graph))
 
 
 def options(**given: object) -> dict[str, str]:
     """Return the options of a compilation in words, for the headers of the sources.
 
     Args:
-        **given: Values by name of the option. Those that are None or False are the default and left out.
+        **given: Values by name of the option. Those that are None or False are the default and left
+            out.
     """
     return {name: _in_words(value) for name, value in given.items() if value not in (None, False)}
 

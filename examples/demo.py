@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--frames", type=int, default=200, help="images to simulate, at most 200")
+    parser.add_argument("--frames", type=int, default=200, help="number of images to simulate, at most 200")
     parser.add_argument(
         "--out", type=Path, default=Path("build/mnist"), help="folder for the generated design"
     )
@@ -51,7 +51,7 @@ def main() -> None:
             )
     for name, run in runs.items():
         verdict = "bit-exact" if run.exact else "NOT EXACT"
-        print(f"{len(images)} real MNIST test images {name}: all {len(run.mismatches)} streams {verdict}")
+        print(f"{len(images)} MNIST test images {name}: all {len(run.mismatches)} streams {verdict}")
     smooth = runs["without stalls"]
     print(f"interval: measured {smooth.interval:,} cycles, predicted {smooth.predicted.interval:,}")
     print(f"latency:  measured {smooth.latency:,} cycles, predicted {smooth.predicted.latency:,}")

@@ -1,4 +1,4 @@
-"""Train small networks of the zoo on Fashion-MNIST and keep their curves.
+"""Train two small networks of the zoo on Fashion-MNIST and write their learning curves.
 
 python examples/fashion.py --epochs 4 --out fashion.csv
 """
@@ -28,7 +28,7 @@ FIELDS = ("network", "epoch", "accuracy", "val_accuracy", "loss", "val_loss")
 
 
 def load_images(path: Path | None) -> tuple[Split, Split]:
-    """Return training and test images with labels: Keras's download, or a file in its format."""
+    """Return training and test images with labels, from Keras's download or from a file in its format."""
     if path is None:
         return keras.datasets.fashion_mnist.load_data()
     with np.load(path) as data:
@@ -41,7 +41,7 @@ def normalize(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def curve(name: str, train: Split, test: Split, epochs: int) -> list[dict[str, object]]:
-    """Train one network and return what each epoch brought."""
+    """Train one network and return one row of figures per epoch."""
     model = NETWORKS[name]()
     nn.models.summary(model)
     steps = epochs * -(-len(train[0]) // 128)
@@ -72,10 +72,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=4, help="passes over the training images")
-    parser.add_argument("--seed", type=int, default=1, help="of the weights and of the order of images")
-    parser.add_argument("--out", type=Path, default=HERE / "fashion.csv", help="where the curves go")
-    parser.add_argument("--data", type=Path, help="a fashion_mnist.npz on disk, instead of Keras's download")
+    parser.add_argument("--epochs", type=int, default=4, help="number of passes over the training images")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the weights and of the order of images")
+    parser.add_argument("--out", type=Path, default=HERE / "fashion.csv", help="file for the curves")
+    parser.add_argument("--data", type=Path, help="a local fashion_mnist.npz, instead of Keras's download")
     args = parser.parse_args()
 
     train, test = load_images(args.data)

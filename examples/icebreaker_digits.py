@@ -1,9 +1,9 @@
-"""Train a small network on scikit-learn's 8×8 digits and take it to a bitstream for an iCEBreaker.
+"""Make a bitstream for an iCEBreaker from a small network for scikit-learn's 8×8 digits.
 
-python examples/icebreaker_digits.py [--board tangnano9k] [--out build/icebreaker_digits] [--train]
-python examples/icebreaker_digits.py --port /dev/ttyUSB1      the programmed board there classifies the test images
+    python examples/icebreaker_digits.py [--board tangnano9k] [--out build/icebreaker_digits] [--train]
+    python examples/icebreaker_digits.py --port /dev/ttyUSB1    let the programmed board classify the test images
 
-Without --train it takes digits.keras, which it made: 96.7 % of the test images right, after a minute on one CPU core.
+Without --train it uses digits.keras, which --train wrote: 96.7 % of the test images are right.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FPS = 20_000
 
 
 class Digits(NamedTuple):
-    """Images of 8×8 pixels from 0 to 16, and what they show."""
+    """Images of 8×8 pixels from 0 to 16, and their labels."""
 
     x_train: NDArray[np.uint8]
     x_test: NDArray[np.uint8]
@@ -39,7 +39,7 @@ class Digits(NamedTuple):
 
 
 def load() -> Digits:
-    """Three quarters of the images to train with, the others to test."""
+    """Return the digits, with three quarters of the images for training."""
     data = load_digits()
     images = data.images.astype(np.uint8)[..., None]
     return Digits(
@@ -48,7 +48,7 @@ def load() -> Digits:
 
 
 def train(digits: Digits, epochs: int = 60) -> keras.Sequential:
-    """A convolution that sees pixels, and a dense layer that sees signs."""
+    """Return a trained network: a convolution with pixels as input, and a dense layer with signs as input."""
     keras.utils.set_random_seed(1)
     weights = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip", "use_bias": False}
     layers = [
@@ -59,7 +59,7 @@ def train(digits: Digits, epochs: int = 60) -> keras.Sequential:
         nn.layers.QuantDense(10, input_quantizer="ste_sign", **weights),
     ]
     network = keras.Sequential([*layers, keras.layers.Activation("softmax")], name="digits")
-    # Sums of hundreds of signs would drive a softmax to its ends: it learns from a sixteenth of them.
+    # Sums of hundreds of signs would saturate the softmax, so it is trained on a sixteenth of them.
     learner = keras.Sequential([*layers, keras.layers.Rescaling(1 / 16), keras.layers.Activation("softmax")])
     rate = keras.optimizers.schedules.CosineDecay(0.01, epochs * -(-len(digits.x_train) // 32))
     learner.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
@@ -70,20 +70,20 @@ def train(digits: Digits, epochs: int = 60) -> keras.Sequential:
 def accelerate(
     network: keras.Sequential | Path, target: str = "ice40-up5k", fps: float = FPS
 ) -> bnn2hw.Accelerator:
-    """The network in hardware; five bits per pixel arrive on the wire."""
+    """Compile the network. A pixel on the wire has five bits."""
     return bnn2hw.compile(network, input=bnn2hw.Input("uint5"), target=target, fps=fps)
 
 
 def main() -> None:
-    """Train, prove, synthesize, and classify where there is a board."""
+    """Train, simulate and synthesize, or classify with a board."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--board", default="icebreaker", help="see 'bnn2hw boards'")
+    parser.add_argument("--board", default="icebreaker", help="name of a board; see 'bnn2hw boards'")
     parser.add_argument(
         "--out", type=Path, default=Path("build/icebreaker_digits"), help="folder to write into"
     )
-    parser.add_argument("--train", action="store_true", help="train again, and write digits.keras")
+    parser.add_argument("--train", action="store_true", help="train again and write digits.keras")
     parser.add_argument("--port", help="serial port of the programmed board")
     options = parser.parse_args()
     digits = load()

@@ -1,10 +1,9 @@
 """Train a binarized convolutional network on MNIST.
 
-The network of the well-known introduction to binarized networks: three convolutions and two dense layers
-whose weights
-are -1 and 1. The first layer takes pixels, all others take signs.
+The network is that of Larq's tutorial: three convolutions and two dense layers with weights -1 and 1.
+The inputs of the first layer are pixels, the inputs of all other layers are signs.
 
-    python examples/mnist.py --epochs 30 --out mnist.keras
+    python examples/mnist.py --epochs 25 --out mnist.keras
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Split = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def build_model() -> keras.Sequential:
-    """Return the untrained network: 93,088 binary weights and 468 parameters of normalization."""
+    """Return the untrained network, with 93,088 binary weights and 468 parameters of normalization."""
     weights = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip", "use_bias": False}
     binary = {"input_quantizer": "ste_sign", **weights}
     return keras.Sequential(
@@ -51,7 +50,7 @@ def build_model() -> keras.Sequential:
 
 
 def build_small() -> keras.Sequential:
-    """Return a network for small devices: 16,848 binary weights, and scores that are the last sums as they are."""
+    """Return an untrained network for small devices: 16,848 binary weights, no normalization of the scores."""
     weights = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip", "use_bias": False}
     binary = {"input_quantizer": "ste_sign", **weights}
     return keras.Sequential(
@@ -77,7 +76,7 @@ NETWORKS = {"tutorial": build_model, "small": build_small}
 
 
 def load_images(path: Path | None) -> tuple[Split, Split]:
-    """Return training and test images with labels: Keras's download, or a file in its format."""
+    """Return training and test images with labels, from Keras's download or from a file in its format."""
     if path is None:
         return keras.datasets.mnist.load_data()
     with np.load(path) as data:
@@ -90,7 +89,7 @@ def normalize(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def make_optimizer(name: str, steps: int) -> keras.optimizers.Optimizer:
-    """Return Adam, its rate falling to 0 along a cosine, or Bop for the kernels and Adam for the rest."""
+    """Return Adam with a cosine schedule, or Bop for the kernels and Adam for the rest."""
     adam = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, steps))
     if name == "adam":
         return adam
@@ -103,8 +102,8 @@ def train(
 ) -> None:
     """Fit the network in batches of 64.
 
-    Scores that no normalization follows are sums of hundreds of signs, of which a softmax would see the largest only;
-    so it is trained on a sixteenth of them, which keeps their order.
+    Scores without a normalization are sums of hundreds of signs, which saturate the softmax. Such a network
+    is therefore trained on a sixteenth of its scores, which have the same order.
     """
     chosen = make_optimizer(optimizer, epochs * -(-len(x) // 64))
     if isinstance(model.layers[-2], nn.layers.QuantDense):
@@ -121,24 +120,26 @@ def save(model: keras.Sequential, path: Path) -> None:
 
 
 def save_sample(path: Path, images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int) -> None:
-    """Write the first test images as they are, so that a demonstration needs no download."""
+    """Write the first test images, unchanged, so that the demo needs no download."""
     np.savez_compressed(path, x=images[:count].reshape(-1, 28, 28, 1), y=labels[:count])
 
 
 def main() -> None:
-    """Train, test, save."""
+    """Train, test and save a network."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=30, help="passes over the training images")
-    parser.add_argument("--network", choices=NETWORKS, default="tutorial", help="small: for small devices")
-    parser.add_argument("--seed", type=int, default=1, help="of the weights and of the order of images")
+    parser.add_argument("--epochs", type=int, default=30, help="number of passes over the training images")
     parser.add_argument(
-        "--optimizer", choices=("adam", "bop"), default="adam", help="bop keeps no latent weights"
+        "--network", choices=NETWORKS, default="tutorial", help="network to train; small is for small devices"
     )
-    parser.add_argument("--out", type=Path, default=HERE / "mnist.keras", help="where the network goes")
-    parser.add_argument("--data", type=Path, help="a mnist.npz on disk, instead of Keras's download")
-    parser.add_argument("--sample", type=Path, help="also write the first 200 test images here (.npz)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the weights and of the order of images")
+    parser.add_argument(
+        "--optimizer", choices=("adam", "bop"), default="adam", help="bop has no latent weights"
+    )
+    parser.add_argument("--out", type=Path, default=HERE / "mnist.keras", help="file for the network")
+    parser.add_argument("--data", type=Path, help="a local mnist.npz, instead of Keras's download")
+    parser.add_argument("--sample", type=Path, help="file (.npz) for the first 200 test images")
     args = parser.parse_args()
 
     keras.utils.set_random_seed(args.seed)

@@ -1,8 +1,8 @@
-"""Take the shipped MNIST network to a bitstream for a ULX3S, or ask a programmed one about real digits.
+"""Make a bitstream for a ULX3S from the shipped MNIST network, or classify test images with a board.
 
 python examples/ulx3s_mnist.py [--board ulx3s] [--small] [--out build/ulx3s_mnist]
-python examples/ulx3s_mnist.py --port /dev/ttyUSB0        the board there classifies the test images
-python examples/ulx3s_mnist.py --simulate                 so does a simulated board, through the same serial line
+python examples/ulx3s_mnist.py --port /dev/ttyUSB0    let the programmed board classify the test images
+python examples/ulx3s_mnist.py --simulate             let a simulated board do it, over the same serial line
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from bnn2hw.targets import boards
 HERE = Path(__file__).parent
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
 FPS = {"mnist": 4000, "mnist_small": 300}
-"""Frames per second at the clock that is planned for the device: enough for any serial line."""
+"""Frames per second at the planned clock of the device, faster than a serial line."""
 
 
 def classify(port: str, folder: Path, count: int) -> None:
-    """Send test images over a line and tell how many come back right."""
+    """Send test images over a serial line and print the share of right answers."""
     with np.load(HERE / "mnist_sample.npz") as sample:
         images, labels = sample["x"][:count], sample["y"][:count]
     with bnn2hw.SerialBoard(port, folder) as board:
@@ -40,17 +40,17 @@ def classify(port: str, folder: Path, count: int) -> None:
 
 
 def main() -> None:
-    """Synthesize, or classify."""
+    """Synthesize the network, or classify test images."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--board", default="ulx3s", help="see 'bnn2hw boards'")
+    parser.add_argument("--board", default="ulx3s", help="name of a board; see 'bnn2hw boards'")
     parser.add_argument("--small", action="store_true", help="the network for small devices")
-    parser.add_argument("--seeds", type=int, default=1, help="placements to try")
+    parser.add_argument("--seeds", type=int, default=1, help="number of placements to try")
     parser.add_argument("--out", type=Path, default=Path("build/ulx3s_mnist"), help="folder to write into")
     parser.add_argument("--port", help="serial port of the programmed board")
     parser.add_argument("--simulate", action="store_true", help="use a simulated board")
-    parser.add_argument("--frames", type=int, default=200, help="images to classify, at most 200")
+    parser.add_argument("--frames", type=int, default=200, help="number of images to classify, at most 200")
     options = parser.parse_args()
     if options.port:
         classify(options.port, options.out, options.frames)

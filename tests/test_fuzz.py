@@ -115,9 +115,9 @@ def check_golden(seed: int) -> tuple[Accelerator, np.ndarray]:
             pytest.skip(str(refusal))
         raise
     x = rng.choice(wire.ints.values(), (100, *accelerator.input.shape))
-    lowered = accelerator.origin[1].graph
+    lowered = accelerator.origin.lowered.graph
     for deviation in accelerator.deviation(x):
-        exact = accelerator.fidelity_of(lowered[deviation.layer]).kind == "exact"
+        exact = accelerator.fidelity_of(lowered[deviation.edge]).kind == "exact"
         assert deviation.different == 0 or not exact, deviation
         if deviation.different:
             break  # what a rounded layer tips, the layers behind it see
@@ -140,7 +140,7 @@ def test_a_first_layer_that_rounds_is_said_to() -> None:
 def check_hardware(seed: int) -> None:
     accelerator, x = check_golden(seed)
     rng = np.random.default_rng(seed)
-    lowered = accelerator.origin[1]
+    lowered = accelerator.origin.lowered
     graph = connect.connect(random_folding(lowered.graph, rng))
     design, predicted = verilog.render(graph), cycles.cycles(graph)
 
@@ -173,7 +173,7 @@ def test_hardware_equals_golden_for_many(seed: int) -> None:
 def test_every_rate_that_is_promised_is_kept(fps: float) -> None:
     model = net.tutorial_like(seed=3)
     accelerator = bnn2hw.compile(model, input=WIRES[0])
-    graph = accelerator.origin[1].graph
+    graph = accelerator.origin.lowered.graph
     period = max(int(1e8 / fps), search.fastest(graph))
 
     folded = search.for_rate(graph, period, accelerator.device)
@@ -196,7 +196,7 @@ def compiled_network(seed: int) -> tuple[Accelerator, np.ndarray]:
 
 def run_network(seed: int) -> None:
     accelerator, x = compiled_network(seed)
-    graph = connect.connect(random_folding(accelerator.origin[1].graph, np.random.default_rng(seed)))
+    graph = connect.connect(random_folding(accelerator.origin.lowered.graph, np.random.default_rng(seed)))
     design, predicted = verilog.render(graph), cycles.cycles(graph)
 
     smooth = simulate(design, graph, x[:5], predicted)

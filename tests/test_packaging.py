@@ -20,9 +20,11 @@ from bnn2hw.backends import verilog
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
 from bnn2hw.ops import Fifo, Source
 from bnn2hw.data_files import data_dir
+from bnn2hw.targets import boards
 graph = Graph((Node("x", Source(Tensor((4,), BIPOLAR))), Node("y", Fifo(), ("x",))), ("y",))
 files = verilog.render(graph).files
 assert "bnn2hw_fifo.sv" in files and (data_dir("sim") / "harness.cpp").is_file()
+assert boards.board("ulx3s").device.family.name == "ecp5"
 assert "keras" not in sys.modules and "tensorflow" not in sys.modules
 print(bnn2hw.__file__)
 """

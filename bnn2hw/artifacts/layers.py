@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bnn2hw.ir import Graph
-from bnn2hw.lower.builder import Fidelity
-from bnn2hw.ops import Source
+from bnn2hw.lower.fidelity import Fidelity
 
 NOT_ROUNDED = Fidelity("exact", "nothing in it is rounded")
 """Fidelity of layers that format 1 does not list. It lists every layer that is rounded."""
@@ -21,7 +20,7 @@ def with_layers(graph: Graph, fidelity: Mapping[str, Fidelity]) -> tuple[Graph, 
         graph: A graph without layers.
         fidelity: Fidelity of the known layers.
     """
-    layers = {n.name: n.name if isinstance(n.op, Source) else _layer(n.name, fidelity) for n in graph}
+    layers = {n.name: _layer(n.name, fidelity) if n.inputs else n.name for n in graph}
     made = Graph(tuple(replace(n, layer=layers[n.name]) for n in graph), graph.outputs)
     return made, {**dict.fromkeys(layers.values(), NOT_ROUNDED), **fidelity}
 

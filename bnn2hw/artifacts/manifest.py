@@ -9,10 +9,10 @@ from typing import Any
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.deviation import Deviation
 from bnn2hw.ir import Cycles
-from bnn2hw.lower.builder import Fidelity
+from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops import source
-from bnn2hw.ops.source import Units
+from bnn2hw.ops.source import InputSpecs
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Manifest:
     input: str
     output: str
     cycles: Cycles
-    input_specs: Units
+    input_specs: InputSpecs
     fidelity: Mapping[str, Fidelity]
     measured: tuple[Deviation, ...] = ()
     recipe: Recipe | None = None

@@ -28,6 +28,7 @@ from bnn2hw.backends.verilog_top import (
 from bnn2hw.estimate import cycles as estimating
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Cycles, Graph, HardwareOp, Memory
+from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Family
 
 
@@ -54,7 +55,8 @@ def render(
     load = loading.of(graph)
     shared = ("last_beat", "frame_counter", "load") if load else ("last_beat",)
     modules = _modules(printer, {*shared, *(i.module for i in parts.instances)}, parts.own)
-    top = _top(graph, name, all_streams, parts.instances, modules)
+    clock_mhz = header.target.clock_mhz if isinstance(header.target, Device) else None
+    top = replace(_top(graph, name, all_streams, parts.instances, modules), clock_mhz=clock_mhz)
     text = printer.file(f"{name}.sv", "top.sv.j2", top=top)
     if load:
         load = replace(load, design=loading.number(bare(text), *map(bare, modules.values())))
@@ -128,6 +130,7 @@ def _top(
         instances=tuple(i.without_defaults(known[i.module]) for i in instances),
         readers={ids[n]: len(nodes) for n, nodes in graph.readers.items() if n in ids},
         interval=estimating.interval(graph),
+        clock_mhz=None,
         load=loading.of(graph),
         table=port_table(inputs, outputs),
     )

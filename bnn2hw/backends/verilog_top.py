@@ -88,6 +88,7 @@ class Top:
         instances: One for each op, in topological order.
         readers: By identifier of a stream, the number of its readers.
         interval: Cycles per frame.
+        clock_mhz: Clock that the design is planned for; None if the target has none.
         load: The port for weight images; None if no memory can be written.
         table: The beat layout of the ports, a line each.
     """
@@ -98,6 +99,7 @@ class Top:
     instances: tuple[Instance, ...]
     readers: Mapping[str, int]
     interval: int
+    clock_mhz: float | None
     load: Load | None
     table: Sequence[str]
 

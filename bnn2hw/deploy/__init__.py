@@ -1,1 +1,1 @@
-"""Put a design on a device: bitstream, serial shell, clocks, host driver, simulated board, files for AMD tools."""
+"""Put a design on a device: bitstreams, the serial shell, host drivers, files for AMD's tools."""

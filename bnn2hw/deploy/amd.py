@@ -1,4 +1,4 @@
-"""What AMD's tools and boards take over: an IP, Vivado scripts that build a system around it, and a PYNQ driver."""
+"""Write files for AMD's tools and boards: an IP, Vivado scripts, and a PYNQ driver."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from bnn2hw.backends.design import Design, Port, identifiers
 from bnn2hw.backends.loading import HEAD
 from bnn2hw.backends.text import Printer
 from bnn2hw.ir import Array, Graph, Tensor
-from bnn2hw.ops.source import Units, unit
+from bnn2hw.ops.source import InputSpecs, input_spec
 from bnn2hw.targets import boards
 from bnn2hw.targets.boards import Board
 from bnn2hw.targets.devices import Device
 
 VENDOR, LIBRARY, VERSION = "bnn2hw", "accelerators", "1.0"
+"""Identifier of the IP, besides its name."""
+
 DMA_BYTES = (8, 4, 2, 1)
-"""Widths of a DMA's streams; a memory port of the processors has 64 bit at least."""
+"""Widths of a DMA's streams in bytes; the memory ports of the processors have at least 8."""
 
 CONVERTER_BYTES = 512
-"""The widest stream of AMD's width converter, inside of it too."""
+"""Largest width of AMD's width converter, also of the words inside it."""
 
 CONTROL = tuple(
     (f"s_axi_{name.lower()}", way, bits, name)
@@ -50,7 +52,10 @@ CONTROL = tuple(
         ("RREADY", "in", 0),
     )
 )
-"""The port of a loadable accelerator's registers: name, direction, width (0 for a single wire), the standard's name."""
+"""AXI4-Lite port of a loadable accelerator: name, direction, width, name in the standard.
+
+A width of 0 is a single wire.
+"""
 
 REGISTERS = (
     ("DESIGN", "0x00", "read-only"),
@@ -61,26 +66,26 @@ REGISTERS = (
     ("LOAD", "0x14", "write-only"),
     ("CONTROL", "0x18", "write-only"),
 )
-"""Names, offsets and access, as in bnn2hw_control."""
+"""Registers of bnn2hw_control: name, offset, access. IMAGE holds the number of the weight image."""
 
 CHECK_FRAMES = 4
-"""Frames of `sample` that the driver sends first, to see whether it speaks to the accelerator that it was made for."""
+"""Frames of `sample` by which the driver checks that this is the right accelerator."""
 
 
 def vivado_boards() -> tuple[Board, ...]:
-    """Return the boards for which there is a Vivado project, from the smallest device to the largest."""
+    """Return the boards with a Vivado project, from the smallest device to the largest."""
     found = [b for b in boards.known().values() if b.vivado]
     return tuple(sorted(found, key=lambda board: board.device.lut))
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A port of the accelerator and the channel of a DMA behind it.
+    """A port of the accelerator and its DMA channel.
 
     Attributes:
-        port: which carries the beats.
-        axis: the name of its bus interface.
-        dma: the cell with the channel.
+        port: Port that carries the beats.
+        axis: Name of the port's bus interface.
+        dma: Name of the cell with the DMA.
     """
 
     port: Port
@@ -99,7 +104,7 @@ class Channel:
 
     @property
     def dma_bytes(self) -> int:
-        """Width of the DMA's stream: the widest from which a converter makes beats without a part of a word left."""
+        """Width of the DMA's stream: the widest that leaves no word of the converter half full."""
         return next(w for w in DMA_BYTES if w == 1 or self._whole(math.lcm(w, self.beat_bytes)))
 
     def _whole(self, inside: int) -> bool:
@@ -107,19 +112,23 @@ class Channel:
 
     @property
     def converted(self) -> bool:
-        """Whether a width converter stands between."""
+        """True if there is a width converter between port and DMA."""
         return self.dma_bytes != self.beat_bytes
 
 
-def files(design: Design, graph: Graph, device: Device, name: str, units: Units) -> dict[str, str]:
-    """The hand-over of a design, by path in the build folder; nothing where it is for another maker's device.
+def files(design: Design, graph: Graph, device: Device, name: str, units: InputSpecs) -> dict[str, str]:
+    """Return the files for AMD's tools.
 
     Args:
-        design: from the Verilog backend.
-        graph: of which it was made.
-        device: what it is planned for.
-        name: of the model.
-        units: the model's own input unit, or those of its inputs.
+        design: Sources from the Verilog backend.
+        graph: Graph of the design.
+        device: Device that the design is planned for.
+        name: Name of the model.
+        units: Unit of the model's input, or the units of its inputs by name.
+
+    Returns:
+        Texts by path in the build folder; empty if the device is not AMD's, or the backend is not
+        Verilog.
     """
     if device.family.maker != "AMD" or design.backend != "verilog":
         return {}
@@ -145,7 +154,7 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: Units)
         "dmas": [f"dma_{i}" for i in range(max(len(inputs), len(outputs)))],
         "boards": there,
         "board": next((b for b in there if b.device.name == device.name), there[0]),
-        "units": {c.port.stream.name: unit(units, c.port.stream.name) for c in inputs},
+        "units": {c.port.stream.name: input_spec(units, c.port.stream.name) for c in inputs},
         "check": (CHECK_FRAMES, checksum(graph, inputs)),
     }
     made = ["ip/component.xml", "package_ip.tcl"]
@@ -157,7 +166,7 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: Units)
 
 
 def _wrapper(design: Design, inputs: Sequence[Channel], outputs: Sequence[Channel]) -> dict[str, str]:
-    """The modules that put registers around a loadable design."""
+    """Return the modules that give a loadable design its registers; empty for another design."""
     if design.load is None:
         return {}
     facts = {"design": design, "inputs": inputs, "outputs": outputs, "control": CONTROL}
@@ -167,13 +176,13 @@ def _wrapper(design: Design, inputs: Sequence[Channel], outputs: Sequence[Channe
 
 
 def sample(tensor: Tensor, frames: int) -> Array:
-    """Frames of values that look random and that the driver makes by the same rule."""
+    """Return pseudo-random frames, shape (frames, *shape); the driver computes the same ones."""
     codes = (np.arange(frames * tensor.size, dtype=np.int64) * 2654435761 >> 16) % tensor.ints.count
     return (tensor.ints.lo + tensor.ints.step * codes).reshape(frames, *tensor.shape)
 
 
 def checksum(graph: Graph, inputs: Sequence[Channel]) -> int:
-    """The CRC-32 of what comes out for the sample: all values of the outputs, in 8 bytes each."""
+    """Return the CRC-32 of all outputs for the sample, with 8 bytes per value."""
     x = golden.batch({c.port.stream.name: sample(c.port.stream.tensor, CHECK_FRAMES) for c in inputs})
     results = golden.by_name(graph.outputs, golden.outputs(graph, x), "output")
     return zlib.crc32(b"".join(np.asarray(results[n]).astype("<i8").tobytes() for n in graph.outputs))

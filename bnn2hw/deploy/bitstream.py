@@ -1,4 +1,4 @@
-"""Take an accelerator to the files that program a device: shell, synthesis, and link.json for the host."""
+"""Take an accelerator to a bitstream, and to link.json for its host."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def implement(
 
     Raises:
         InputError: The folder holds other files, or an option is impossible.
-        DoesNotFitError: The design is too large; the message names what is missing and a rate that would fit.
+        DoesNotFitError: The design is too large; the message names what is missing and a rate that
+            would fit.
         TimingError: The clock of the board is not reached.
         MissingToolError: A tool is not installed.
         ToolError: A tool failed, or ended without its result. Logs are in the folder.
@@ -84,7 +85,7 @@ def implement(
 
 @dataclass(frozen=True)
 class _Job:
-    """What synthesis has to do.
+    """The input of synthesis.
 
     Attributes:
         design: Sources, wrapped for the board or device.

@@ -1,6 +1,7 @@
 """The host's driver of a board: images travel over a serial line, and results come back.
 
-It needs numpy, pyserial, and the `link.json` that `Accelerator.synthesize` wrote beside the bitstream.
+It needs numpy, pyserial, and the `link.json` that `Accelerator.synthesize` wrote beside the
+bitstream.
 """
 
 from __future__ import annotations
@@ -35,14 +36,16 @@ from bnn2hw.ir import Array
 class SerialBoard:
     """A board that runs an accelerator, at the other end of a serial line.
 
-    Every image carries a number and a checksum, and so does every result. What is lost or damaged is sent again, and
-    what cannot be delivered is an error. Each result is the board's answer to that very image.
+    Every image carries a number and a checksum, and so does every result. What is lost or damaged
+    is sent again, and what cannot be delivered is an error. Each result is the board's answer to
+    that very image.
 
     Args:
         port: Name of the serial port.
-        folder: Folder in which `synthesize` wrote the bitstream and link.json, or the path of link.json.
-        timeout: Seconds without an answer after which an image counts as lost. If None, it follows from the speeds
-            of the line and of the accelerator.
+        folder: Folder in which `synthesize` wrote the bitstream and link.json, or the path of
+            link.json.
+        timeout: Seconds without an answer after which an image counts as lost. If None, it follows
+            from the speeds of the line and of the accelerator.
         attempts: Recoveries in a row, without a result in between, after which the driver gives up.
 
     Attributes:
@@ -50,8 +53,8 @@ class SerialBoard:
         line: The serial line.
         attempts: As above.
         window: Number of images that may be under way at once.
-        weight_image: Number of the weight image that was loaded; 0 for the weights of the bitstream, and None if the
-            weights are fixed.
+        weight_image: Number of the weight image that was loaded; 0 for the weights of the
+            bitstream, and None if the weights are fixed.
 
     Raises:
         InputError: There is no usable link.json.
@@ -101,7 +104,8 @@ class SerialBoard:
         """Return the results of a batch, as `Accelerator.golden` does.
 
         Args:
-            batch: Images of shape (batch, *shape): integers as on the wire, or floats in the model's own unit.
+            batch: Images of shape (batch, *shape): integers as on the wire, or floats in the
+                model's own unit.
 
         Returns:
             Classes of shape (batch,), or the values of the output of shape (batch, *shape).
@@ -141,7 +145,7 @@ class SerialBoard:
         return self._decode(results)
 
     def load_weights(self, weight_image: Array) -> None:
-        """Replace the accelerator's weights and thresholds. From then on it computes the other model.
+        """Replace the accelerator's weights and thresholds by those of another model.
 
         The accelerator answers no image before the whole weight image has arrived.
 
@@ -175,7 +179,7 @@ class SerialBoard:
             if failures > self.attempts:
                 raise LinkError(f"no weight image gets through on {self.line.name}: {self.line.heard}")
             if number == len(sent) or (reply and reply.kind == ERROR):
-                time.sleep(self.line.timeout / 8)  # the accelerator finishes the images that it has begun
+                time.sleep(self.line.timeout / 8)  # until the images under way have left
 
     def load(self, image: Array) -> None:
         """Call `load_weights`; this is its old name."""

@@ -1,4 +1,4 @@
-"""What a host must know of a design on a board: the file link.json, which synthesis writes beside the bitstream."""
+"""The description of a design for its host: the file link.json next to the bitstream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bnn2hw.backends.design import Stream
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Ints, Tensor
 from bnn2hw.ops import source
-from bnn2hw.ops.source import Input, Units
+from bnn2hw.ops.source import Input, InputSpecs
 
 FILE = "link.json"
 """Name of the file."""
@@ -23,7 +23,7 @@ PROTOCOL = 1
 
 @dataclass(frozen=True)
 class WeightLoading:
-    """How weight images travel to a loadable design.
+    """The way in which weight images travel to a loadable design.
 
     Attributes:
         design: Number of the design, which a weight image must name.
@@ -71,13 +71,13 @@ class Link:
     load: WeightLoading | None = None
     board: str = ""
     name: str = ""
-    units: Units = field(default_factory=Input)
+    units: InputSpecs = field(default_factory=Input)
     seconds_per_image: float = 0.0
 
     @property
     def unit(self) -> Input:
         """Unit of the model's input."""
-        return source.unit(self.units, self.input.name)
+        return source.input_spec(self.units, self.input.name)
 
     def facts(self) -> dict[str, Any]:
         """Return the contents of link.json."""

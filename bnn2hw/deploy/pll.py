@@ -40,7 +40,8 @@ def solve(device: Device, oscillator_mhz: float, clock_mhz: float) -> Setting | 
         The setting, or None if the oscillator gives the clock and no PLL is needed.
 
     Raises:
-        InputError: The device has no PLL data, or its PLL cannot make a clock near the one asked for.
+        InputError: The device has no PLL data, or its PLL cannot make a clock near the one asked
+            for.
     """
     if clock_mhz == oscillator_mhz:
         return None

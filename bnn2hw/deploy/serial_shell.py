@@ -1,4 +1,4 @@
-"""Wrap a design for a device: in a serial line on a board, or in a scan chain to measure its clock."""
+"""Wrap a design in a serial line for a board, or in a scan chain to measure its clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bnn2hw.targets.boards import Board
 from bnn2hw.targets.devices import Device
 
 LARGEST_BUFFER = 65536
-"""Largest number of bytes of images in a shell. A shell holds an image back until its checksum has arrived."""
+"""Largest buffer of images in a shell, in bytes; an image waits there for its checksum."""
 
 WINDOW = 4
 """Images that may be under way at once."""
@@ -58,8 +58,8 @@ def on_board(
         baud: Bits per second on the line; None for the board's own choice.
 
     Raises:
-        InputError: The board has no open tool flow, the device has no PLL data or no PLL setting for the clock, the
-            line is too fast for the clock, or an image is too large to be kept.
+        InputError: The board has no open tool flow, the device has no PLL data or no PLL setting
+            for the clock, the line is too fast for the clock, or an image is too large to be kept.
     """
     wiring, (router, _) = board.wiring, toolchains.router(board.device)
     setting = pll.solve(board.device, wiring.oscillator_mhz, clock_mhz or wiring.clock_mhz)
@@ -93,8 +93,8 @@ def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> S
         cycles: Smallest number of clock cycles per bit.
 
     Raises:
-        InputError: The design has several inputs or outputs, the line is too fast for the clock, or an image is too
-            large to be kept.
+        InputError: The design has several inputs or outputs, the line is too fast for the clock, or
+            an image is too large to be kept.
     """
     if len(design.inputs) != 1 or len(design.outputs) != 1:
         raise InputError(
@@ -132,7 +132,7 @@ def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> S
 
 
 def scan(design: Design, device: Device) -> tuple[Design, str | None]:
-    """Wrap a design in a shift register, so that two pins reach all its wires and any device has enough pins.
+    """Wrap a design in a shift register, so that two pins reach all its wires.
 
     Args:
         design: Sources from the Verilog backend, with one input and one output.
@@ -172,7 +172,8 @@ def _divisor(clock_mhz: float, baud: int, least: int) -> int:
     """Return the clock cycles per bit.
 
     Raises:
-        InputError: A bit would have fewer than `least` cycles, or be more than 2 % too long or too short.
+        InputError: A bit would have fewer than `least` cycles, or be more than 2 % too long or too
+            short.
     """
     exact = clock_mhz * 1e6 / baud
     if exact < least:
@@ -189,7 +190,7 @@ def _divisor(clock_mhz: float, baud: int, least: int) -> int:
 
 
 def _buffer(image: int) -> int:
-    """Return the bytes of a buffer for two images, or for one if two are too large. One arrives while one waits.
+    """Return the bytes of a buffer for two images, or for one if two are too large.
 
     Raises:
         InputError: One image is too large.
@@ -203,7 +204,7 @@ def _buffer(image: int) -> int:
 
 
 def _identity(design: Design) -> int:
-    """Return a number that tells designs apart, by which a host notices the bitstream of another design."""
+    """Return a number by which a host detects the bitstream of another design."""
     text = json.dumps(sorted(design.files.items()))
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
 

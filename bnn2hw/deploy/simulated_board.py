@@ -1,4 +1,4 @@
-"""Simulate a board: the serial shell of an accelerator runs in Verilator, and its line is a pseudo-terminal."""
+"""Simulate a board: the serial shell runs in Verilator, and its line is a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bnn2hw.progress import Progress, silent
 from bnn2hw.simulation import verilator
 
 DIVISOR = 4
-"""Cycles per bit. Both ends of the line share one clock, so few cycles suffice, and each costs simulation time."""
+"""Cycles per bit; few suffice, since both ends of the simulated line share one clock."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class VirtualBoard:
         folder: Folder with link.json.
 
     Raises:
-        InputError: An image is too large for the shell, or the design has several inputs or outputs.
+        InputError: An image is too large for the shell, or the design has several inputs or
+            outputs.
         MissingToolError: Verilator or a C++ compiler is not installed.
         ToolError: One of them failed, or the simulation did not start.
     """

@@ -30,15 +30,16 @@ USUAL = Effort()
 
 
 def interval(graph: Graph) -> int:
-    """Return the cycles between frames: those of the slowest op, or the beats of the longest input frame."""
+    """Return the cycles between frames: those of the slowest op, or the beats of an input frame."""
     return max(n.op.interval(*graph.inputs_of(n)) for n in graph if isinstance(n.op, StreamOp))
 
 
 def latency(graph: Graph, effort: Effort = USUAL) -> int:
-    """Return the cycles from the first input beat to the first output beat of a streamed graph, from an empty pipeline.
+    """Return the cycles from the first input beat to the first output beat of a streamed graph.
 
-    The number is exact within the limits of `effort`. Beyond, it is a lower bound: it takes the FIFOs as endless, and
-    misses the few cycles that a stalled pipeline loses while it holds a bubble.
+    The pipeline is empty at first. The number is exact within the limits of `effort`. Beyond, it is
+    a lower bound: it takes the FIFOs as endless, and misses the few cycles that a stalled pipeline
+    loses while it holds a bubble.
 
     Args:
         graph: Graph in streamed form.

@@ -19,8 +19,8 @@ class Estimate(Utilization):
         cost: Predicted resources.
         device: Device that the design is planned for.
         cycles: Interval and latency of the network.
-        uncalibrated: By kind of op, the part of `cost` that comes from cost models which were not compared with
-            synthesis for this family.
+        uncalibrated: By kind of op, the part of `cost` that comes from cost models which were not
+            compared with synthesis for this family.
     """
 
     cycles: Cycles
@@ -33,7 +33,7 @@ class Estimate(Utilization):
 
     @property
     def latency_us(self) -> float:
-        """Microseconds from the first input beat to the first output beat, at the device's planned clock."""
+        """Latency in microseconds at the device's planned clock."""
         return self.cycles.latency / self.device.clock_mhz
 
 

@@ -23,13 +23,13 @@ class Utilization:
 
     @property
     def use(self) -> dict[str, float]:
-        """Needed share of each resource of the device: 1.0 is all of it, and infinity if the device has none."""
+        """Needed share of each resource of the device; infinity if the device has none."""
         have = {name: getattr(self.device, name) for name in ("lut", "ff", "bram", "dsp")}
         return {name: _share(getattr(self.cost, name), count) for name, count in have.items()}
 
     @property
     def bram_fill(self) -> float | None:
-        """Share of the bits of the used block RAMs that hold data; None if the design uses no block RAM."""
+        """Share of the bits of the used block RAMs that hold data; None without block RAM."""
         block = max(depth * width for depth, width in self.device.family.bram_shapes)
         return self.cost.held / (self.cost.bram * block) if self.cost.bram else None
 
@@ -40,7 +40,7 @@ class Utilization:
 
     @property
     def excess(self) -> str:
-        """Message that names what the device has too little of, and the way out; empty if the design fits."""
+        """Message about what the device has too little of; empty if the design fits."""
         short = [f"{share:.0%} of the {name.upper()}s" for name, share in self.use.items() if share > 1.0]
         way_out = "ask for fewer fps, or choose a larger target"
         return f"it needs {' and '.join(short)} of {self.device.name}; {way_out}" if short else ""
@@ -66,7 +66,7 @@ def utilization(graph: Graph, device: Device) -> Utilization:
 
 
 def uncalibrated(graph: Graph, family: Family) -> dict[str, Cost]:
-    """Return the predicted resources of ops whose cost models were not compared with synthesis for a family.
+    """Return the predicted resources of ops that were not compared with synthesis for a family.
 
     Returns:
         Resources by kind of op; empty if all cost models were compared.

@@ -1,4 +1,4 @@
-"""The machines of `ir.machine` stepped by compiled code, some hundred times as fast."""
+"""Step the machines of `ir.machine` in compiled code, some hundred times as fast as in Python."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ SOURCE = "stepper.cpp"
 LIBRARY = "stepper.so"
 
 PROCESS, RING, QUEUE = range(3)
+"""Kinds of machines in sim/stepper.cpp."""
 
 
 class _Op(ctypes.Structure):
@@ -38,56 +39,67 @@ class _Op(ctypes.Structure):
     )
 
 
-def first_output(
-    timings: Sequence[Timing], inputs: Sequence[Sequence[int]], last: int, limit: int
-) -> int | None:
-    """Cycles until a machine offers its first output, or None after `limit` cycles.
+class _Packed:
+    """Machines in the memory layout of sim/stepper.cpp, with the arrays that they point to.
 
     Args:
-        timings: of the machines, each after those that it reads.
-        inputs: by machine, those that it reads; −1, −2, … stand for the inputs of the design.
-        last: the machine that makes the design's output.
-        limit: cycles to wait.
-
-    Raises:
-        MissingToolError: there is no C++ compiler.
-        ToolError: it failed.
+        timings: Timings of the machines, each after those that it reads.
+        inputs: For each machine, the numbers of those that it reads; −1, −2, … are the inputs of
+            the design.
     """
-    ends = -min(s for sources in inputs for s in sources)
-    arrays: list[Array] = []  # held while they are in use
 
-    def at(values: object, kind: type[np.generic]) -> int:
-        arrays.append(np.ascontiguousarray(values, kind))
-        return int(arrays[-1].ctypes.data)
+    def __init__(self, timings: Sequence[Timing], inputs: Sequence[Sequence[int]]) -> None:
+        self.ends = -min(s for sources in inputs for s in sources)
+        self.count = len(timings)
+        self._arrays: list[Array] = []  # the machines hold only their addresses
+        self.ops = (_Op * self.count)(*map(self._op, timings, inputs))
 
-    def op(timing: Timing, sources: Sequence[int]) -> _Op:
-        of = at([s % (len(timings) + ends) for s in sources], np.int64)
+    def _at(self, values: object, kind: type[np.generic]) -> int:
+        """Keep an array and return its address."""
+        self._arrays.append(np.ascontiguousarray(values, kind))
+        return int(self._arrays[-1].ctypes.data)
+
+    def _op(self, timing: Timing, inputs: Sequence[int]) -> _Op:
+        sources = self._at([s % (self.count + self.ends) for s in inputs], np.int64)
         if isinstance(timing, Buffered):
             frees = np.full(timing.need.size, -1)
             for output, kept in timing.frees:
                 frees[output] = kept
             sizes = timing.latency, timing.store.size, timing.need.size, timing.capacity
-            rings = at(timing.store, np.uint8), None, at(timing.need, np.int64), at(frees, np.int64)
-            return _Op(RING, 1, *sizes, of, *rings)
+            store, need = self._at(timing.store, np.uint8), self._at(timing.need, np.int64)
+            return _Op(RING, 1, *sizes, sources, store, None, need, self._at(frees, np.int64))
         if isinstance(timing, Queue):
-            return _Op(QUEUE, 1, 1, 1, 0, timing.depth, of)
+            return _Op(QUEUE, 1, 1, 1, 0, timing.depth, sources)
         if isinstance(timing, Steps):
-            reads = at(np.stack(timing.inputs, axis=1), np.uint8)
-            return _Op(
-                PROCESS,
-                len(sources),
-                timing.latency,
-                timing.reads.size,
-                0,
-                0,
-                of,
-                reads,
-                at(timing.writes, np.uint8),
-            )
+            reads = self._at(np.stack(timing.inputs, axis=1), np.uint8)
+            sizes = timing.latency, timing.reads.size, 0, 0
+            return _Op(PROCESS, len(inputs), *sizes, sources, reads, self._at(timing.writes, np.uint8))
         raise TypeError(f"{type(timing).__name__} has no machine")
 
-    ops = (_Op * len(timings))(*map(op, timings, inputs))
-    found = int(library().bnn2hw_first_output(ops, len(timings), ends, last, ctypes.c_int64(limit)))
+
+def first_output(
+    timings: Sequence[Timing], inputs: Sequence[Sequence[int]], last: int, limit: int
+) -> int | None:
+    """Step machines until one of them offers its first output.
+
+    Args:
+        timings: Timings of the machines, each after those that it reads.
+        inputs: For each machine, the numbers of those that it reads; −1, −2, … are the inputs of
+            the design.
+        last: Number of the machine that makes the design's output.
+        limit: Largest number of cycles to step.
+
+    Returns:
+        The cycle of the first output, or None if there is none within `limit` cycles.
+
+    Raises:
+        MissingToolError: There is no C++ compiler.
+        ToolError: The compiler failed.
+    """
+    packed = _Packed(timings, inputs)
+    found = int(
+        library().bnn2hw_first_output(packed.ops, packed.count, packed.ends, last, ctypes.c_int64(limit))
+    )
     return None if found < 0 else found
 
 

@@ -37,7 +37,7 @@ def vector(cost: Cost) -> Array:
 
 
 class NodeOptions:
-    """A node and its foldings; `known` holds costs by what makes ops alike, for all places."""
+    """A node and its foldings; `known` holds costs of ops by their `cost_key`, for all nodes."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class NodeOptions:
         """Of some of the foldings, shape (foldings, resources)."""
         for i in which[np.isnan(self._costs[which, 0])]:
             op = self.ops[i]
-            key = op.alike(*self.inputs)
+            key = op.cost_key(*self.inputs)
             if key is None or key not in self._known:
                 self._known[key] = vector(op.cost(family, *self.inputs))
             self._costs[i] = self._known[key]

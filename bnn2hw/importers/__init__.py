@@ -1,1 +1,72 @@
-"""From a model to a graph in real form."""
+"""Read models of other tools.
+
+Each importer is a module or a folder here and a line in `IMPORTERS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from bnn2hw.errors import InputError
+from bnn2hw.importers.imported import Imported
+
+
+@dataclass(frozen=True)
+class Importer:
+    """An importer and the models that it reads.
+
+    Attributes:
+        module: Module of this package. Its function `read` takes a model or the path of one and
+            returns an `Imported`. It is imported when such a model comes, because it may import a
+            large framework.
+        models: The models in words, for messages.
+        suffixes: Endings of the files that hold such models.
+        package: Top-level package of the models' classes, or of a class that they derive from.
+    """
+
+    module: str
+    models: str
+    suffixes: tuple[str, ...]
+    package: str
+
+    def read(self, model: Any) -> Imported:
+        """Read a model, or the file at a path."""
+        found: Imported = import_module(f"{__name__}.{self.module}").read(model)
+        return found
+
+
+IMPORTERS = (Importer("keras", "a Keras model", (".keras", ".h5"), "keras"),)
+
+
+def read(model: Any) -> Imported:
+    """Read a model of any supported kind.
+
+    Args:
+        model: A model object, or the path of a file.
+
+    Raises:
+        InputError: There is no such file, or no importer reads it or the object.
+        UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
+    """
+    if isinstance(model, str | Path):
+        return _of_file(Path(model)).read(Path(model))
+    packages = {cls.__module__.split(".")[0] for cls in type(model).__mro__}
+    for importer in IMPORTERS:
+        if importer.package in packages:
+            return importer.read(model)
+    kinds = ", ".join(importer.models for importer in IMPORTERS)
+    raise InputError(f"expected {kinds} or the path of one, not {type(model).__name__}")
+
+
+def _of_file(path: Path) -> Importer:
+    if not path.exists():
+        raise InputError(f"there is no file '{path}'")
+    for importer in IMPORTERS:
+        if path.suffix in importer.suffixes:
+            return importer
+    suffixes = [suffix for importer in IMPORTERS for suffix in importer.suffixes]
+    listed = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+    raise InputError(f"'{path}' is not a model: expected a file that ends in {listed}")

@@ -1,19 +1,7 @@
 """The one data structure that flows: a graph of ops over integer-typed tensors."""
 
-from bnn2hw.ir.graph import (
-    Array,
-    Cost,
-    Cycles,
-    Graph,
-    HardwareOp,
-    Memory,
-    Node,
-    Op,
-    Param,
-    StreamOp,
-    View,
-    hardware_nodes,
-)
+from bnn2hw.ir.graph import Graph, Node, hardware_nodes
+from bnn2hw.ir.op import Array, Cost, Cycles, HardwareOp, Memory, Op, Param, StreamOp, View
 from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Supply, Timing
 from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor

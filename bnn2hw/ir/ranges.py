@@ -13,10 +13,11 @@ from bnn2hw.ir.types import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Ranges:
-    """The range of each channel of an edge. It is often narrower than the type, which all channels share.
+    """The range of each channel of an edge, which is often narrower than the type of all channels.
 
     Attributes:
-        lo: Smallest integer of each channel: shape (channels,), as float64, which holds all of them.
+        lo: Smallest integer of each channel: shape (channels,), as float64, which holds all of
+            them.
         hi: Largest integer of each channel: the same shape and dtype.
     """
 
@@ -25,7 +26,11 @@ class Ranges:
 
     @classmethod
     def of(cls, tensor: Tensor) -> Self:
-        """Return the range of the type for every channel."""
+        """Return the range of the type for every channel.
+
+        Args:
+            tensor: Type of the edge.
+        """
         ones = np.ones(tensor.channels)
         return cls(ones * tensor.ints.lo, ones * tensor.ints.hi)
 
@@ -44,10 +49,13 @@ class Ranges:
         return np.stack([self.lo, self.hi])
 
     def over(self, channels: int) -> Self:
-        """Return the ranges for another number of channels, to which the same values are dealt in order.
+        """Return the ranges after the same values are dealt to another number of channels in order.
 
-        More channels repeat the ranges. Of fewer channels, each gets all ranges whose channels fall on it; where
-        neither number divides the other, all channels get the range of all values.
+        More channels repeat the ranges. Of fewer channels, each gets all ranges whose channels fall
+        on it; where neither number divides the other, all channels get the range of all values.
+
+        Args:
+            channels: Number of channels.
         """
         size = self.lo.size
         if channels % size == 0:

@@ -1,4 +1,4 @@
-"""What an edge carries: a range of integers, how they are coded on wires, and what they mean."""
+"""Types of edges: integers, their wire codes, their real meaning, and their layout in beats."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Ints:
-    """The integers lo, lo + step, …, hi, both ends included.
+    """The integers lo, lo + step, …, hi, including both ends.
 
-    On a wire a value is coded in `bits` bits: with step 1 as itself (two's complement when lo < 0,
-    unsigned otherwise), with a larger step as its index (v − lo) / step. So ±1 takes one bit, and
-    the dot product of n signs is coded as the number of products that are +1.
+    The wire code of a value has `bits` bits. With step 1 it is the value itself, in two's
+    complement if lo < 0, else unsigned. With a larger step it is the index (v - lo) / step. So ±1
+    takes one bit, and the code of a dot product of n signs is the number of products that are +1.
+
+    Attributes:
+        lo: Smallest integer.
+        hi: Largest integer.
+        step: Distance between neighbours; at least 1.
 
     Raises:
-        ValueError: an empty range, or a step that does not lead from lo to hi.
+        ValueError: The range is empty, or `step` does not divide hi - lo.
     """
 
     lo: int
@@ -28,7 +33,10 @@ class Ints:
 
     def __post_init__(self) -> None:
         if self.step < 1 or self.hi < self.lo or (self.hi - self.lo) % self.step:
-            raise ValueError(f"no integers from {self.lo} to {self.hi} in steps of {self.step}")
+            raise ValueError(
+                f"there are no integers from {self.lo} to {self.hi} in steps of {self.step}; "
+                "step must divide the distance"
+            )
 
     def __str__(self) -> str:
         if self == BIPOLAR:
@@ -38,17 +46,17 @@ class Ints:
 
     @property
     def count(self) -> int:
-        """How many values there are."""
+        """Number of values."""
         return (self.hi - self.lo) // self.step + 1
 
     @property
     def signed(self) -> bool:
-        """Whether the wire code is two's complement."""
+        """True if the wire code is two's complement."""
         return self.step == 1 and self.lo < 0
 
     @property
     def bits(self) -> int:
-        """Width of the wire code, at least 1."""
+        """Bits of the wire code, at least 1."""
         if self.signed:
             return max((-self.lo - 1).bit_length(), max(self.hi, 0).bit_length()) + 1
         top = self.hi if self.step == 1 else self.count - 1
@@ -56,27 +64,45 @@ class Ints:
 
     @property
     def first_code(self) -> int:
-        """The code of `lo`; the codes of all values are the consecutive integers from here."""
+        """Wire code of `lo`. The codes of all values are the consecutive integers from here."""
         return self.lo if self.step == 1 else 0
 
     def values(self) -> NDArray[np.int64]:
-        """All values in rising order, shape (count,)."""
+        """Return all values, ascending, of shape (count,)."""
         return np.arange(self.lo, self.hi + 1, self.step, dtype=np.int64)
 
     def contains(self, values: NDArray[Any]) -> bool:
-        """Whether every value lies in the range and on the step."""
+        """Return True if all given integers are values of this type.
+
+        Args:
+            values: Integers of any shape.
+        """
         if values.size == 0:
             return True
         inside = values.min() >= self.lo and values.max() <= self.hi
         return bool(inside and (self.step == 1 or not np.any((values - self.lo) % self.step)))
 
     def encode(self, values: NDArray[Any]) -> NDArray[np.int64]:
-        """Values to wire codes (signed codes stay negative; cut them to `bits` when packing)."""
+        """Convert values to wire codes.
+
+        Args:
+            values: Values of this type, of any shape.
+
+        Returns:
+            Codes of the same shape, int64. Signed codes stay negative; packing cuts them to `bits`.
+        """
         wide = np.asarray(values, dtype=np.int64)
         return wide if self.step == 1 else (wide - self.lo) // self.step
 
     def decode(self, codes: NDArray[Any]) -> NDArray[np.int64]:
-        """Wire codes, cut to `bits` bits and non-negative, back to values."""
+        """Convert wire codes to values.
+
+        Args:
+            codes: Codes of `bits` bits, not negative, of any shape.
+
+        Returns:
+            Values of the same shape, int64.
+        """
         wide = np.asarray(codes, dtype=np.int64)
         if self.step > 1:
             return wide * self.step + self.lo
@@ -87,15 +113,15 @@ BIPOLAR = Ints(-1, 1, step=2)
 
 
 class Beats(NamedTuple):
-    """How the values of a stream lie in its beats: `lanes` in each, in row-major order.
+    """Layout of the values of a stream in its beats, in row-major order.
 
-    Where `vector` is set, beats are ragged: each vector of so many values begins with a beat of its own, and the lanes
-    of its last beat that lie beyond it are padding.
+    If `vector` is set, beats are ragged: each vector starts a new beat, and the lanes of its last
+    beat that are left over are padding.
 
     Attributes:
-        lanes: values per beat.
-        vector: values of a vector, which `lanes` do not divide; 0 where no beat has padding.
-        zeros: whether padding carries code 0; elsewhere it carries anything.
+        lanes: Values per beat.
+        vector: Values of a vector, which `lanes` does not divide; 0 if no beat has padding.
+        zeros: True if padding carries code 0; otherwise its code is arbitrary.
     """
 
     lanes: int
@@ -104,29 +130,49 @@ class Beats(NamedTuple):
 
     @classmethod
     def of(cls, lanes: int, vector: int, *, zeros: bool = False) -> Beats:
-        """Those of vectors of so many values, ragged only where lanes do not divide them."""
+        """Return the beats of vectors; ragged only if `lanes` does not divide `vector`.
+
+        Args:
+            lanes: Values per beat.
+            vector: Values of a vector.
+            zeros: True if padding carries code 0.
+        """
         return cls(lanes, vector, zeros) if vector % lanes else cls(lanes)
 
     @property
     def whole(self) -> Beats:
-        """Beats without padding that hold at least as much: themselves, or a vector each."""
+        """Beats without padding that are at least as wide: these, or one vector per beat."""
         return Beats(self.vector) if self.vector else self
 
     def count(self, size: int) -> int:
-        """Beats of so many values."""
+        """Return the number of beats.
+
+        Args:
+            size: Number of values.
+        """
         return size // self.vector * -(-self.vector // self.lanes) if self.vector else size // self.lanes
 
     def serves(self, wanted: Beats) -> bool:
-        """Whether who wants others can take these."""
+        """Return True if a reader can take these beats.
+
+        Args:
+            wanted: Beats that the reader needs.
+        """
         return self[:2] == wanted[:2] and self.zeros >= wanted.zeros
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """The type of an edge: the shape of one sample, its integers, and what they mean.
+    """Type of an edge: the shape of a sample, its integers, and their real meaning.
 
-    `type` is None where the edge carries real numbers. Where it is set, the real value of the integer
-    v in channel c (the last axis) is v · scale[c] + offset[c]; a single float stands for all channels.
+    Integer v in channel c, which is the index along the last axis, has the real value
+    v · scale[c] + offset[c].
+
+    Attributes:
+        shape: Shape of a sample.
+        type: Integers of the edge; None if it carries real numbers.
+        scale: Real value of a step of 1: one number for all channels, or one for each.
+        offset: Real value of 0: one number for all channels, or one for each.
     """
 
     shape: tuple[int, ...]
@@ -136,7 +182,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        """Values per sample."""
+        """Number of values of a sample."""
         return math.prod(self.shape)
 
     @property
@@ -146,30 +192,45 @@ class Tensor:
 
     @property
     def ints(self) -> Ints:
-        """The type of an edge that must carry integers.
+        """Integers of an edge that must carry integers.
 
         Raises:
-            TypeError: the edge carries real numbers.
+            TypeError: The edge carries real numbers.
         """
         if self.type is None:
             raise TypeError(f"an edge of shape {self.shape} carries real numbers where integers are needed")
         return self.type
 
     def outer(self, size: int, axes: int) -> tuple[int, ...]:
-        """The shape without its last `axes` axes, which must hold `size` values together.
+        """Return the shape without its last axes.
+
+        Args:
+            size: Number of values that these axes must hold.
+            axes: Number of axes.
 
         Raises:
-            ValueError: they hold another number.
+            ValueError: The axes hold another number of values.
         """
         if axes > len(self.shape) or math.prod(self.shape[-axes:]) != size:
             raise ValueError(f"the last {axes} axes of shape {self.shape} do not hold {size} values")
         return self.shape[:-axes]
 
     def real(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """The real meaning of integers, in float64."""
+        """Return the real values of integers.
+
+        Args:
+            values: Integers of shape (…, channels).
+
+        Returns:
+            Real numbers of the same shape, float64.
+        """
         scaled: NDArray[np.float64] = np.asarray(values, np.float64) * np.asarray(self.scale)
         return scaled + np.asarray(self.offset, np.float64)
 
     def as_shape(self, *shape: int) -> Tensor:
-        """The same values in another shape."""
+        """Return the type of the same values in another shape.
+
+        Args:
+            shape: Sizes of the axes.
+        """
         return replace(self, shape=shape)

@@ -1,4 +1,4 @@
-"""Real numbers as integers: steps, types, and the constants of straight pieces and tables."""
+"""Represent real numbers as integers: steps, types, constants of straight pieces and tables."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnn2hw.ir import Array, Ints, Tensor
+from bnn2hw.lower.levels import UniformLevels
 from bnn2hw.lower.piecewise import SEGMENTS, Pieces
-from bnn2hw.lower.probe import Chain, UniformLevels
+from bnn2hw.lower.probe import Chain
 from bnn2hw.ops.affine import MOST, Affine
 from bnn2hw.ops.base.channels import Meaning, uniform
+
+LARGEST_FACTOR = 128
+"""Largest integer by which integers are multiplied so that the integer 0 means 0."""
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """What the reader of an edge needs.
+    """The requirement of an edge's reader.
 
     Attributes:
-        scale: of each integer step, where it must be a certain one.
-        single: one scale and one offset for all channels.
-        zero: that the integer 0 means 0.
-        bits: that integers have at most.
+        scale: Real value of a step, by channel or for all, if it must be a certain one.
+        single: True if all channels must have the same scale and offset.
+        zero: True if the integer 0 must mean 0.
+        bits: Largest number of bits.
     """
 
     scale: Meaning | None = None
@@ -29,8 +33,8 @@ class Requirement:
     zero: bool = False
     bits: int = 62
 
-    def met(self, tensor: Tensor) -> bool:
-        """Whether an edge is as wished."""
+    def accepts(self, tensor: Tensor) -> bool:
+        """True if an edge of this type meets the requirement."""
         if tensor.ints.bits > self.bits or (self.zero and np.any(np.asarray(tensor.offset))):
             return False
         if self.single and (isinstance(tensor.scale, tuple) or isinstance(tensor.offset, tuple)):
@@ -41,69 +45,96 @@ class Requirement:
 
 
 ANY = Requirement()
-"""Whatever is there."""
+"""Every edge meets this requirement."""
 
 
 def fixed_step(low: Array, high: Array, bits: int) -> Array:
-    """The steps with which values from low to high fit into signed integers; unsigned ones where none is negative."""
+    """Return the steps with which ranges fit integers of some bits.
+
+    The integers are unsigned if no value is negative, else signed.
+
+    Args:
+        low: Smallest value of each channel.
+        high: Largest value of each channel.
+        bits: Bits of the integers.
+    """
     if np.all(low >= 0):
         steps = high / (2**bits - 1)
     else:
         steps = np.maximum(-low / 2 ** (bits - 1), high / (2 ** (bits - 1) - 1))
-    # A channel that is always 0 needs no step of its own.
+    # A channel that is always 0 takes the step of the others.
     return np.where(steps > 0, steps, max(float(steps.max()), 1e-30))
 
 
-def kind_of(low: Array, high: Array, step: Array) -> Ints:
-    """The integers that values from low to high become."""
+def spanning(low: Array, high: Array, step: Array) -> Ints:
+    """Return the type that holds all ranges as multiples of their steps.
+
+    Args:
+        low: One end of each channel's range.
+        high: The other end.
+        step: Step of each channel.
+    """
     low, high = np.minimum(low, high), np.maximum(low, high)
-    # A step that just fits a range into its bits may do so but for the last place of a float.
+    # A step that fits a range into its bits exactly may miss by the last place of a float.
     lowest, highest = float((low / step).min()) + 1e-6, float((high / step).max()) - 1e-6
     return Ints(min(int(np.floor(lowest)), 0), max(int(np.ceil(highest)), 1))
 
 
-def meaning(tensor: Tensor, line: Pieces) -> Tensor:
-    """What integers mean after a function that is a line in each channel; 0 stays 0 where only rounding moved it."""
+def rescaled(tensor: Tensor, line: Pieces) -> Tensor:
+    """Return the type of an edge whose integers mean the results of one line per channel.
+
+    An offset that is small enough to be a rounding error of float32 becomes 0.
+    """
     slopes, biases = line.slopes[:, 0], line.biases[:, 0]
     biases = np.where(np.abs(biases) < np.abs(slopes) * 2.0**-10, 0.0, biases)
     return replace(tensor, scale=uniform(slopes), offset=uniform(biases))
 
 
-def whole(tensor: Tensor, *, single: bool) -> Affine | None:
-    """Integers times a small number plus an integer, by channel or the same for all, so that 0 means 0.
+def to_multiples(tensor: Tensor, *, single: bool) -> Affine | None:
+    """Return an op after which the integer 0 means 0: a small factor and a summand per channel.
 
-    Exact where offset / scale is a fraction with a small denominator; None where it is not.
+    Args:
+        tensor: The integers.
+        single: True if all channels must have the same scale afterwards.
+
+    Returns:
+        The op; None unless offset / scale is a fraction with a small denominator in every channel.
     """
     scales = np.broadcast_to(np.asarray(tensor.scale, np.float64), (tensor.channels,))
     offsets = np.broadcast_to(np.asarray(tensor.offset, np.float64), (tensor.channels,))
     ratios = offsets / scales
-    factors = np.ones(tensor.channels, np.int64)
-    for c, ratio in enumerate(ratios):
-        small = (
-            q for q in range(1, 129) if abs(ratio * q - np.rint(ratio * q)) <= 1e-6 * max(1.0, abs(ratio))
-        )
-        factors[c] = next(small, 0)
+    factors = np.array([_denominator(ratio) for ratio in ratios], np.int64)
     if single:
         factors[:] = np.lcm.reduce(factors) if np.all(scales == scales[0]) else 0
-    if not np.all((factors > 0) & (factors < 129)):
+    if not np.all((factors > 0) & (factors <= LARGEST_FACTOR)):
         return None
     shifts = np.rint(ratios * factors).astype(np.int64)
     ends = np.stack([tensor.ints.lo * factors + shifts, tensor.ints.hi * factors + shifts])
     if np.abs(ends).max() > MOST:
         return None
-    kind = Ints(min(int(ends.min()), 0), max(int(ends.max()), 1))
-    scale = scales / factors
-    rows = shared(np.stack([factors, shifts], 1))
-    return Affine(rows[:, :1], rows[:, 1:], np.zeros((len(rows), 0), np.int64), 0, kind, uniform(scale), 0.0)
+    out = Ints(min(int(ends.min()), 0), max(int(ends.max()), 1))
+    rows = merge_equal_rows(np.stack([factors, shifts], 1))
+    cuts = np.zeros((len(rows), 0), np.int64)
+    return Affine(rows[:, :1], rows[:, 1:], cuts, 0, out, uniform(scales / factors), 0.0)
 
 
-def stairs(levels: Array, domain: Ints, grid: UniformLevels) -> Affine | None:
-    """A function of few steps, up or down, as the number of the level it stands on; None where they are too many.
+def _denominator(ratio: float) -> int:
+    """Smallest denominator of a ratio up to `LARGEST_FACTOR`; 0 if there is none."""
+    tolerance = 1e-6 * max(1.0, abs(ratio))
+    small = (q for q in range(1, LARGEST_FACTOR + 1) if abs(ratio * q - np.rint(ratio * q)) <= tolerance)
+    return next(small, 0)
+
+
+def staircase(levels: Array, domain: Ints, grid: UniformLevels) -> Affine | None:
+    """Return an op that numbers the level on which each integer falls.
 
     Args:
-        levels: integers of `grid`, shape (domain.count, channels).
-        domain: the integers that come in.
-        grid: what comes out.
+        levels: Integers of `grid`, of shape (domain.count, channels).
+        domain: Integers that the op takes.
+        grid: Levels of the function.
+
+    Returns:
+        The op; None if a channel has too many steps.
     """
     rows, features = levels.shape
     numbers = ((levels - grid.type.lo) // grid.type.step).T
@@ -117,22 +148,23 @@ def stairs(levels: Array, domain: Ints, grid: UniformLevels) -> Affine | None:
     firsts[channel[order], place] = at[order] + 1
     begins = np.concatenate([np.zeros((features, 1), np.int64), firsts], 1)
     biases = np.take_along_axis(numbers, np.minimum(begins, rows - 1), 1)
-    joined = shared(np.concatenate([biases, domain.lo + domain.step * firsts], 1))
+    joined = merge_equal_rows(np.concatenate([biases, domain.lo + domain.step * firsts], 1))
     segments = begins.shape[1]
     biases, cuts = joined[:, :segments], joined[:, segments:]
     return Affine(np.zeros_like(biases), biases, cuts, 0, Ints(0, grid.type.count - 1))
 
 
-def affine(chain: Chain, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affine, float]:
-    """Straight pieces in integers, with as many fraction bits as an eighth of a step asks for.
+def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine, float]:
+    """Return straight pieces in integers.
 
-    Low bits of the input that move the output by less than an eighth of a step are dropped.
+    The constants get as many fraction bits as an eighth of a step needs. Low bits of the input that
+    move the output by less than an eighth of a step are dropped.
 
     Args:
-        chain: the function, over the integers for which it is to be near.
-        pieces: what follows it.
-        step: by channel, of the output.
-        kind: the output's integers.
+        chain: The function, over the integers for which it must be followed.
+        pieces: Straight pieces that follow it.
+        step: Step of the output, by channel.
+        out: Integers of the output.
 
     Returns:
         The op, and a bound of its error in real terms.
@@ -147,22 +179,35 @@ def affine(chain: Chain, pieces: Pieces, step: Array, kind: Ints) -> tuple[Affin
     lost = (2**drop - 1) / 2  # of the input, on average
     biases, slopes = biases + slopes * lost, slopes * 2.0**drop
     reach, farthest = -(-reach >> drop) + 1, -(-farthest >> drop) + 1
+    shift = _fraction_bits(slopes, biases, reach, farthest)
+    rounded = np.rint(slopes * 2.0**shift).astype(np.int64)
+    half = 2 ** (shift - 1) if shift else 0
+    offsets = np.rint(biases * 2.0**shift).astype(np.int64) + half
+    rows = merge_equal_rows(np.concatenate([rounded, offsets, pieces.cuts], 1))
+    segments = rounded.shape[1]
+    first, second = rows[:, :segments], rows[:, segments : 2 * segments]
+    op = Affine(first, second, rows[:, 2 * segments :], shift, out, uniform(step), 0.0, drop=drop)
+    tilt = np.abs(slopes - rounded * 2.0**-shift).max(1)
+    error = pieces.error + np.abs(step) * (0.5 + reach * tilt + lost * 2.0**-drop * np.abs(slopes).max(1))
+    return op, float(error.max())
+
+
+def _fraction_bits(slopes: Array, biases: Array, reach: int, farthest: int) -> int:
+    """Fraction bits of the constants of straight pieces.
+
+    Args:
+        slopes: Slopes in steps of the output per integer.
+        biases: Biases in steps of the output.
+        reach: Largest absolute value of the integers for which the function must be followed.
+        farthest: Largest absolute value of all integers that can come.
+    """
     shift = int(np.ceil(np.log2(8 * reach)))
-    # What golden and the test benches hold in 64 bits must not overflow there.
+    # Golden and the test benches compute in 64 bits, which must not overflow.
     largest = float((np.abs(slopes) * farthest + np.abs(biases)).max())
     shift = max(0, min(shift, 61 - int(np.ceil(np.log2(max(largest, 1.0))))))
     while shift > 0 and _exact(slopes, shift - 1) and _exact(biases, shift - 1):
         shift -= 1
-    rounded = np.rint(slopes * 2.0**shift).astype(np.int64)
-    half = 2 ** (shift - 1) if shift else 0
-    offsets = np.rint(biases * 2.0**shift).astype(np.int64) + half
-    rows = shared(np.concatenate([rounded, offsets, pieces.cuts], 1))
-    segments = rounded.shape[1]
-    first, second = rows[:, :segments], rows[:, segments : 2 * segments]
-    op = Affine(first, second, rows[:, 2 * segments :], shift, kind, uniform(step), 0.0, drop=drop)
-    tilt = np.abs(slopes - rounded * 2.0**-shift).max(1)
-    error = pieces.error + np.abs(step) * (0.5 + reach * tilt + lost * 2.0**-drop * np.abs(slopes).max(1))
-    return op, float(error.max())
+    return shift
 
 
 def _exact(values: Array, shift: int) -> bool:
@@ -170,6 +215,6 @@ def _exact(values: Array, shift: int) -> bool:
     return bool(np.all(np.abs(scaled - np.rint(scaled)) < 1e-9))
 
 
-def shared(rows: Array) -> Array:
-    """One row for all channels, where they are equal."""
+def merge_equal_rows(rows: Array) -> Array:
+    """Return one row for all channels if all rows are equal, else the rows."""
     return rows[:1].copy() if len(rows) > 1 and np.all(rows == rows[:1]) else rows

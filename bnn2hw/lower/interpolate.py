@@ -1,90 +1,103 @@
-"""Curved functions of single values as many short lines, or as tables."""
+"""Follow a curved function of single values with many short lines, or with a table."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from bnn2hw.ir import Array, Ints, Tensor
-from bnn2hw.lower.fixed_point import Requirement, fixed_step, kind_of
-from bnn2hw.lower.probe import Chain, uniform_levels
+from bnn2hw.lower.fixed_point import Requirement, fixed_step, spanning
+from bnn2hw.lower.levels import uniform_levels
+from bnn2hw.lower.probe import Chain
 from bnn2hw.ops.interpolation import FINE, Interpolation
 from bnn2hw.ops.real import Pointwise
 from bnn2hw.ops.table import Table
 
 TABLE_BITS = 14
-"""Bits of the input of a table that stands for a curve; two more are all that its output can be worth."""
+"""Input bits of a table that follows a curve. Such a table can be worth two more output bits at
+most."""
 
-NEAR = 2.0**-20
-"""How near lines come to a curve, as a share of the range of its results."""
+TOLERANCE = 2.0**-20
+"""Largest distance of the lines from the curve, as a share of the range of its results."""
 
-STRETCHES = 13
-"""Logarithm of the most lines."""
+LINES = 13
+"""Binary logarithm of the largest number of lines."""
 
 PROBES = 17
-"""Inputs of each stretch at which the curve is looked at."""
+"""Inputs per line at which the curve is evaluated."""
 
 
-def gridded(low: float, high: float, bits: int) -> tuple[float, Ints]:
-    """The step with which a range fits into so many bits, and the integers that it becomes."""
+def fixed_input(low: float, high: float, bits: int) -> tuple[float, Ints]:
+    """Return the step with which a range fits some bits, and the integers that represent it."""
     ends = np.array([low]), np.array([high])
     step = fixed_step(*ends, bits)
-    return float(step[0]), kind_of(*ends, step)
+    return float(step[0]), spanning(*ends, step)
 
 
-def worded(op: Interpolation | Table) -> str:
-    """What stands for a curve, in words."""
-    what = f"{op.stretches} lines" if isinstance(op, Interpolation) else "a table"
+def words(op: Interpolation | Table) -> str:
+    """Describe the op that follows a curve."""
+    what = f"{op.segments} lines" if isinstance(op, Interpolation) else "a table"
     return f"{what} of {op.domain.bits} bits in"
 
 
-def tabled(rows: Array, domain: Ints, requirement: Requirement, bits: int) -> Table:
-    """A function's values, shape (channels or 1, domain.count): of its quantizer where it has few, else fixed point."""
-    grid = uniform_levels(rows)
+def table(values: Array, domain: Ints, requirement: Requirement, bits: int) -> Table:
+    """Return a table of a function's values.
+
+    Args:
+        values: Real values of shape (channels or 1, domain.count).
+        domain: Integers that the table takes.
+        requirement: What the reader of the output needs.
+        bits: Bits of the output, unless the values are few and evenly spaced, or the requirement
+            sets the scale.
+    """
+    grid = uniform_levels(values)
     if grid is not None:
-        return Table(grid.index(rows), domain, grid.type, grid.scale, grid.offset)
+        return Table(grid.index(values), domain, grid.type, grid.scale, grid.offset)
     step = requirement.scale
     if not isinstance(step, float):
-        step, _ = gridded(float(rows.min()), float(rows.max()), bits)
-    levels = np.rint(rows.astype(np.float64) / step).astype(np.int64)
+        step, _ = fixed_input(float(values.min()), float(values.max()), bits)
+    levels = np.rint(values.astype(np.float64) / step).astype(np.int64)
     return Table(levels, domain, _spanned(levels), step)
 
 
-def interpolated(
+def interpolation(
     op: Pointwise, domain: Ints, scale: float, requirement: Requirement, bits: int
 ) -> Interpolation | None:
-    """Lines that follow a function that is the same for all channels; None where it is too crooked, or has jumps.
+    """Return lines that follow a function, or None if it is too curved or has jumps.
 
     Args:
-        op: the function.
-        domain: integers that come in.
-        scale: of each of their steps.
-        requirement: what the reader of the output needs.
-        bits: of the output otherwise, where so many are worth it.
+        op: The function, the same for all channels.
+        domain: Integers that the lines take.
+        scale: Real value of a step of these integers.
+        requirement: What the reader of the output needs.
+        bits: Bits of the output, unless the requirement sets the scale or the tolerance is coarser.
 
     Raises:
-        FloatingPointError: the function gives NaN.
+        FloatingPointError: The function returns NaN.
     """
-    ends = np.array([[domain.lo], [domain.hi]], np.float64)
-    chain = Chain(
-        (op,), Tensor((1,), domain, scale), (1,), ends[0].astype(np.int64), ends[1].astype(np.int64)
-    )
-    seen = chain(chain.samples(1025)).astype(np.float64)
-    low, high = float(seen.min()), float(seen.max())
+    ends = np.array([[domain.lo], [domain.hi]], np.int64)
+    chain = Chain((op,), Tensor((1,), domain, scale), (1,), ends[0], ends[1])
+    sampled = chain(chain.samples(1025)).astype(np.float64)
+    low, high = float(sampled.min()), float(sampled.max())
     step = requirement.scale
     if not isinstance(step, float):
-        step, _ = gridded(low, high, min(bits, round(-np.log2(NEAR)) + FINE))
-    for within in range(domain.bits - 4, max(domain.bits - STRETCHES, 1) - 1, -1):
-        made = _lines(chain, within, step, (high - low) * NEAR)
+        step, _ = fixed_input(low, high, min(bits, round(-np.log2(TOLERANCE)) + FINE))
+    for position_bits in range(domain.bits - 4, max(domain.bits - LINES, 1) - 1, -1):
+        made = _lines(chain, position_bits, step, (high - low) * TOLERANCE)
         if made is not None:
             return made
     return None
 
 
-def _lines(chain: Chain, within: int, step: float, tolerance: float) -> Interpolation | None:
+def _lines(chain: Chain, position_bits: int, step: float, tolerance: float) -> Interpolation | None:
+    """Lines over stretches of 2^position_bits integers each.
+
+    Returns:
+        The op; None if a line is off by more than the tolerance.
+    """
     domain = chain.ints
-    first, last = domain.lo >> within, domain.hi >> within
-    starts = np.arange(first, last + 1, dtype=np.int64)[:, None] << within
-    begin, end = np.maximum(starts, domain.lo), np.minimum(starts + 2**within - 1, domain.hi)
+    first, last = domain.lo >> position_bits, domain.hi >> position_bits
+    starts = np.arange(first, last + 1, dtype=np.int64)[:, None] << position_bits
+    begin, end = np.maximum(starts, domain.lo), np.minimum(starts + 2**position_bits - 1, domain.hi)
     at = begin + np.rint((end - begin) * np.linspace(0, 1, PROBES)).astype(np.int64)
     values = chain(at.reshape(-1, 1)).reshape(at.shape).astype(np.float64) / step
     slopes = (values[:, -1:] - values[:, :1]) / np.maximum(at[:, -1:] - at[:, :1], 1)
@@ -93,10 +106,10 @@ def _lines(chain: Chain, within: int, step: float, tolerance: float) -> Interpol
     if half.max() * step > tolerance:
         return None
     bases = np.rint(middle * 2**FINE).astype(np.int64) + 2 ** (FINE - 1)
-    steep = np.rint(slopes[:, 0] * 2.0 ** (within + FINE)).astype(np.int64)
-    results = (bases[:, None] << within) + steep[:, None] * (np.concatenate([begin, end], 1) - starts)
-    kind = _spanned(results >> (within + FINE))
-    return Interpolation(bases, steep, within, domain, kind, step)
+    steep = np.rint(slopes[:, 0] * 2.0 ** (position_bits + FINE)).astype(np.int64)
+    results = (bases[:, None] << position_bits) + steep[:, None] * (np.concatenate([begin, end], 1) - starts)
+    out = _spanned(results >> (position_bits + FINE))
+    return Interpolation(bases, steep, position_bits, domain, out, step)
 
 
 def _spanned(values: Array) -> Ints:

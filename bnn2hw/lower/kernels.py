@@ -1,4 +1,4 @@
-"""Kernels as integers, the units that multiply with them, and what Keras's own rounding of their sums may be."""
+"""Represent kernels as integers, choose their units, and bound Keras's own rounding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Ints, Tensor
-from bnn2hw.lower.probe import LEVELS, uniform_levels
+from bnn2hw.lower.levels import LEVELS, uniform_levels
 from bnn2hw.ops.base.channels import Meaning, uniform
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.mac import Mac
@@ -16,16 +16,34 @@ from bnn2hw.ops.xnor import Xnor
 
 TERNARY = Ints(-1, 1)
 
+EXACT = 2**24
+"""Integers below this number are exact in float32, and so are their sums as long as these stay
+below it."""
 
-def whole_kernel(flat: Array) -> tuple[Array, Meaning] | None:
-    """A kernel as integers and their scale, one for all neurons or one each; None where it takes too many values."""
+UNIT_ROUNDOFF = 2.0**-24
+"""Largest relative rounding error of one float32 operation."""
+
+INPUT_ROUNDINGS = 4
+"""Roundings per product that are counted on top of those of the sum: of the input and of the
+kernel."""
+
+
+def integer_kernel(flat: Array) -> tuple[Array, Meaning] | None:
+    """Return a kernel as integers and their scale.
+
+    Args:
+        flat: Real kernel of shape (inputs, neurons).
+
+    Returns:
+        The integers, and the scale of all neurons or of each; None if the kernel takes too many
+        values.
+    """
     grid = uniform_levels(flat)
     if grid is not None and not grid.offset:
         return grid.index(flat), grid.scale
     if grid is not None and abs(2 * grid.offset / grid.scale - round(2 * grid.offset / grid.scale)) < 1e-3:
-        return np.rint(2 * flat / grid.scale).astype(
-            np.int64
-        ), grid.scale / 2  # odd numbers, such as DoReFa's
+        # Odd multiples of half a step, as DoReFa's.
+        return np.rint(2 * flat / grid.scale).astype(np.int64), grid.scale / 2
     scales = np.abs(flat).max(0).astype(np.float64)
     scales[scales == 0] = 1.0
     grid = uniform_levels(np.round(flat / scales, 6))
@@ -35,7 +53,12 @@ def whole_kernel(flat: Array) -> tuple[Array, Meaning] | None:
 
 
 def rounded_columns(flat: Array, bits: int) -> tuple[Array, Meaning]:
-    """A real kernel as integers of so many bits, with a scale for each neuron."""
+    """Return a real kernel as integers of some bits, and a scale for each neuron.
+
+    Args:
+        flat: Real kernel of shape (inputs, neurons).
+        bits: Bits of the integers.
+    """
     top = 2 ** (bits - 1) - 1
     scales = np.abs(flat).max(0).astype(np.float64) / top
     scales[scales == 0] = 1.0
@@ -43,61 +66,101 @@ def rounded_columns(flat: Array, bits: int) -> tuple[Array, Meaning]:
 
 
 def rounded_kernel(flat: Array, x: Tensor, bits: int) -> tuple[Array, Meaning]:
-    """A real kernel for an input whose channels have scales of their own, which go into the weights."""
+    """Return a real kernel as integers that include the scales of the input's channels.
+
+    Args:
+        flat: Real kernel of shape (inputs, neurons).
+        x: Input of the unit.
+        bits: Bits of the integers.
+    """
     by_channel = np.broadcast_to(np.asarray(x.scale, np.float64), (x.channels,))
     return rounded_columns(flat * np.tile(by_channel, len(flat) // x.channels)[:, None], bits)
 
 
-def in_scale(x: Tensor) -> Meaning:
-    """The offset of an edge as it is once its scale has gone into the weights."""
+def offset_in_steps(x: Tensor) -> Meaning:
+    """Return the offset of an edge whose scale becomes a part of the weights."""
     return uniform(np.broadcast_to(np.asarray(x.offset, np.float64), (x.channels,)) / np.asarray(x.scale))
 
 
 def domain(x: Tensor) -> Ints | None:
-    """What a unit must be told of integers in steps larger than 1."""
+    """Return the integers that a unit must be told, which it is if their step is larger than 1."""
     return x.ints if x.ints.step > 1 else None
 
 
 def unit(x: Tensor, integers: Array, scale: Meaning) -> MatVec:
-    """XNOR where inputs are signs, or signs and the zeros of a border, and weights are signs; else multiply."""
+    """Return a matrix-vector unit for weights.
+
+    Signs, or signs and the zeros of a border, times signs need XNOR gates; other products need
+    multiplications.
+
+    Args:
+        x: Input of the unit.
+        integers: Weights of shape (inputs, neurons).
+        scale: Scale of all neurons or of each.
+    """
     if x.ints in (BIPOLAR, TERNARY) and np.all(np.abs(integers) == 1):
         return Xnor(integers.astype(np.int8), scale)
     return Mac(integers.astype(np.int32), scale, domain=domain(x))
 
 
 def rounding(op: MatVec, x: Tensor) -> float:
-    """Bound of the float32 error of Keras's dot product, in any order of summation.
+    """Return a bound of the float32 error of Keras's dot product, for any order of summation.
 
-    0 where all partial sums are integers times one power of two, below 2^24. Otherwise
-    γ(n)·Σ|w·x| with γ(n) = n·u / (1 − n·u), u = 2^−24 (Higham, Accuracy and Stability of Numerical Algorithms,
-    2nd ed., section 3.1), n counting two roundings of the input beside the sum's own.
+    The bound is 0 if all partial sums are integers below 2^24 times one power of two. Otherwise it
+    is gamma(n) * sum |w * x| with gamma(n) = n * u / (1 - n * u) and u = 2^-24, where n counts the
+    roundings of a product and of the sum (Higham, Accuracy and Stability of Numerical Algorithms,
+    2nd edition, section 3.1).
+
+    Args:
+        op: Unit that computes the dot product.
+        x: Its input.
     """
-    largest = max(abs(x.ints.lo), abs(x.ints.hi))
-    sums = float(np.abs(op.weights.astype(np.int64)).sum(0).max()) * largest
-    if _powers(op.scale, x) and sums < 2**24:
+    weights = float(np.abs(op.weights.astype(np.int64)).sum(0).max())
+    if exact_in_float32(weights, op.scale, x):
         return 0.0
     scales = np.atleast_1d(np.asarray(op.scale)).tolist()
-    real = float(np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max())
-    n = (op.mw + 4) * 2.0**-24
-    return float(n / (1 - n) * real * max(scales)) * float(np.abs(op.weights.astype(np.int64)).sum(0).max())
+    return float(gamma(op.mw) * largest_value(x) * max(scales)) * weights
+
+
+def gamma(terms: int) -> float:
+    """Return the relative error bound of a float32 sum of products."""
+    n = (terms + INPUT_ROUNDINGS) * UNIT_ROUNDOFF
+    return n / (1 - n)
+
+
+def exact_in_float32(weights: float, scale: Meaning, x: Tensor) -> bool:
+    """True if float32 computes a weighted sum without rounding.
+
+    Args:
+        weights: Largest sum of a neuron's absolute weights.
+        scale: Scale of the weights.
+        x: The values that are summed.
+    """
+    largest = max(abs(x.ints.lo), abs(x.ints.hi))
+    return (
+        powers_of_two(scale) and powers_of_two(x.scale) and not np.any(x.offset) and weights * largest < EXACT
+    )
 
 
 def product_rounding(factors: Sequence[Tensor], errors: Sequence[float]) -> float:
-    """Bound of Keras's rounding of a product: none where both factors are integers times a power of two.
+    """Return a bound of the float32 error of a product of two edges.
 
     Args:
-        factors: the two edges.
-        errors: the bounds of their own errors.
+        factors: Types of both edges.
+        errors: Bounds of the errors of both edges.
     """
-    reach = [float(np.max(np.abs(t.real(np.array([[t.ints.lo], [t.ints.hi]]))))) for t in factors]
-    scales = [s for t in factors for s in np.atleast_1d(np.asarray(t.scale)).tolist()]
+    reach = [largest_value(t) for t in factors]
     largest = np.prod([float(max(-t.ints.lo, t.ints.hi)) for t in factors])
-    whole = all(abs(math.frexp(s)[0]) == 0.5 for s in scales) and largest < 2**24
-    own = 0.0 if whole else reach[0] * reach[1] * 2.0**-24
+    whole = all(powers_of_two(t.scale) for t in factors) and largest < EXACT
+    own = 0.0 if whole else reach[0] * reach[1] * UNIT_ROUNDOFF
     return errors[0] * reach[1] + errors[1] * reach[0] + own
 
 
-def _powers(scale: Meaning, x: Tensor) -> bool:
-    """Whether products of integers in these scales are integers times one power of two each."""
-    scales = [*np.atleast_1d(np.asarray(scale)).tolist(), *np.atleast_1d(np.asarray(x.scale)).tolist()]
-    return all(abs(math.frexp(s)[0]) == 0.5 for s in scales) and not np.any(x.offset)
+def largest_value(x: Tensor) -> float:
+    """Return the largest absolute real value of an edge."""
+    return float(np.abs(np.asarray(x.real(np.array([[x.ints.lo], [x.ints.hi]])))).max())
+
+
+def powers_of_two(scale: Meaning) -> bool:
+    """True if all scales are powers of two, or their negatives."""
+    return all(abs(math.frexp(s)[0]) == 0.5 for s in np.atleast_1d(np.asarray(scale)).tolist())

@@ -1,4 +1,4 @@
-"""The end of a network: scores or classes."""
+"""Lower the outputs of a model: scores or classes."""
 
 from __future__ import annotations
 
@@ -10,24 +10,41 @@ import numpy as np
 
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Ints
-from bnn2hw.lower.builder import Edge, Fidelity
+from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.fixed_point import Requirement
-from bnn2hw.lower.probe import NotPointwise, scores, uniform_levels
-from bnn2hw.lower.requantize import Settler
+from bnn2hw.lower.levels import scores, uniform_levels
+from bnn2hw.lower.pending import Pending
+from bnn2hw.lower.pooling import pool_all
+from bnn2hw.lower.probe import NotPointwise
+from bnn2hw.lower.requantize import requantize
+from bnn2hw.lower.strategy import Strategies, Task
 from bnn2hw.ops.argmax import Argmax
-from bnn2hw.ops.real import MaxPool, Pointwise, Softmax
+from bnn2hw.ops.real import Softmax
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.topk import TopK
 
 Output = str
-"""What a design gives out: "scores", "class", or "top3" for the three best classes from the best on (any number)."""
+"""Output of a design: "scores", "class", or "top3" for the three best classes, best first (any
+number)."""
+
+TABLE_ENTRIES = 2**16
+"""Size of the largest table of scores."""
+
+SCORE_BITS = 24
+"""Bits of scores in fixed point, where a table of all values would be too large."""
+
+LOADED_BITS = 32
+"""Bits of scores in tables that can be written at run time. They must hold the scores of other
+weights too."""
+
+DROPPED = Fidelity("exact", "dropped: it keeps the order of the scores")
 
 
 def best_of(output: Output) -> int | None:
-    """The number in "top3"; None for other outputs.
+    """Return the number in "top3", or None for other outputs.
 
     Raises:
-        InputError: no output of ours.
+        InputError: The output is unknown.
     """
     match = re.fullmatch(r"top([1-9]\d*)", output)
     if not match and output not in ("class", "scores"):
@@ -37,104 +54,100 @@ def best_of(output: Output) -> int | None:
     return int(match[1]) if match else None
 
 
-TABLE_ENTRIES = 2**16
-"""Largest table that scores may need."""
-
-SCORE_BITS = 24
-"""Bits of scores in fixed point, where a table of all values would be too large."""
-
-
-LOADED_BITS = 32
-"""Bits of scores in tables that can be written at run time, whatever the scores of the model at hand need."""
-
-
-def leave(settler: Settler, edge: Edge, output: Output | None) -> str:
-    """Integers for an output of the model, or the index of the largest.
+def finish(work: Strategies, pending: Pending, output: Output | None) -> str:
+    """Return the edge that leaves the design for an output of the model.
 
     Args:
-        settler: what makes integers.
-        edge: the end of the model.
-        output: see `Output`; None gives the class where the model ends in a softmax.
+        work: The strategies that reduce layers to integers.
+        pending: The output of the model.
+        output: The output of the design; None for the class if the model ends in a softmax, else
+            the scores.
     """
-    softmax = bool(edge.chain) and isinstance(edge.chain[-1].op, Softmax)
-    layer = settler.b.layers[edge.last]
+    b = work.builder
+    softmax = bool(pending.chain) and isinstance(pending.chain[-1].op, Softmax)
+    layer = b.layers[pending.end]
     if softmax:
-        edge = replace(edge, chain=edge.chain[:-1])
-    scored = settler.b.layers[edge.last]
-    name = _scores(settler, edge)
+        pending = replace(pending, chain=pending.chain[:-1])
+    edge = _scores(work, pending)
     if softmax:
-        settler.b.mark(layer, Fidelity("exact", "dropped: it keeps the order of the scores"))
+        b.mark(layer, DROPPED)
+    classes, scored = b.types[edge].channels, b.layers[pending.end]
     count = best_of(output or "class")
+    if count and count <= classes:
+        return b.append(f"top{count}", layer, TopK(count), edge)
     if count:
-        classes = settler.b.types[name].channels
-        if count <= classes:
-            return settler.b.append(f"top{count}", layer, TopK(count), name)
-        settler.b.problem(
+        b.problem(
             scored, f"output 'top{count}' of {classes} classes", f"at most 'top{classes}'", "ask for fewer"
         )
     if output == "class" or (output is None and softmax):
-        if settler.b.types[name].channels == 1:
-            settler.b.problem(
+        if classes == 1:
+            b.problem(
                 scored,
-                "the class of a single score, which is 0 whatever comes in",
+                "the class of a single score, which is always 0",
                 "two classes or more",
                 "end a model of one score without softmax, and compile it with output='scores'",
             )
-        name = settler.b.append("class", layer, Argmax(), name)
-    return name
+        edge = b.append("class", layer, Argmax(), edge)
+    return edge
 
 
-def _scores(settler: Settler, edge: Edge) -> str:
-    b = settler.b
+def _scores(work: Strategies, pending: Pending) -> str:
+    """The scores as integers, in the shape that the model has."""
+    b = work.builder
     try:
-        exact = _table(settler, edge)
-        if exact is not None:
-            return b.view(exact, b.real.types[edge.last].shape)
-        name = settler.settle(edge, Requirement(single=True, zero=True), SCORE_BITS)
+        edge = _score_table(work, pending)
+        if edge is not None:
+            return b.view(edge, b.real.types[pending.end].shape)
+        edge = requantize(work, Task(pending, Requirement(single=True, zero=True), SCORE_BITS))
     except (FloatingPointError, NotPointwise):
-        name = None
-    if name is None:
+        edge = None
+    if edge is None:
         b.problem(
-            b.layers[edge.last],
-            "the scores cannot be evaluated value by value",
-            "functions of single values, without NaN",
+            b.layers[pending.end],
+            "the scores combine several values or are NaN",
+            "functions of single values",
             "end the model with a BatchNormalization, a bias or an activation",
         )
-        return edge.name
-    b.match(name, edge.last)
-    b.judge(edge)
-    return name
+        return pending.edge
+    b.match(edge, pending.end)
+    b.record_fidelity(pending)
+    return edge
 
 
-def _table(settler: Settler, edge: Edge) -> str | None:
-    """Scores that keep every order that Keras's have: the integers themselves, or a table of all values."""
-    b = settler.b
-    tensor = b.types[edge.name]
-    if not any(isinstance(op, Pointwise | MaxPool) for op in edge.ops):
+def _score_table(work: Strategies, pending: Pending) -> str | None:
+    """Scores in the order of Keras's: the integers themselves, or a table of all values.
+
+    Returns:
+        An edge; None if the table would be too large.
+    """
+    b = work.builder
+    tensor = b.types[pending.edge]
+    if not pending.maps and not pending.pools:
         if not isinstance(tensor.scale, float) or not isinstance(tensor.offset, float):
             return None
-        b.judge(edge, tips=bool(b.errors.get(edge.name, 0.0)))
-        b.match(edge.name, edge.last)
-        return edge.name
-    chain = b.chain(edge)
+        b.record_fidelity(pending, unsafe=bool(b.error(pending.edge)))
+        b.match(pending.edge, pending.end)
+        return pending.edge
+    chain = b.chain(pending)
     if chain.features * tensor.ints.count > TABLE_ENTRIES:
         return None
-    if any(isinstance(op, MaxPool) for op in edge.ops):
-        edge = settler.pooled(edge)
-        chain = b.chain(edge)
+    if pending.pools:
+        pending = pool_all(work, pending)
+        chain = b.chain(pending)
     values = chain.all()
     grid = uniform_levels(values)
     if grid is not None:
-        table, scale, offset, kept, kind = grid.index(values), grid.scale, grid.offset, True, grid.type
+        table, scale, offset, kept, out = grid.index(values), grid.scale, grid.offset, True, grid.type
     else:
-        fixed = LOADED_BITS if b.loads(b.layers[edge.real]) else None
+        fixed = LOADED_BITS if b.loads(b.layers[pending.start]) else None
         table, fraction, kept = scores(values, fixed)
-        scale, offset, kind = 2.0**-fraction, 0.0, Ints(int(table.min()), int(table.max()))
+        scale, offset, out = 2.0**-fraction, 0.0, Ints(int(table.min()), int(table.max()))
         if fixed:
-            kind = Ints(-(2 ** (fixed - 1)), 2 ** (fixed - 1) - 1)
-    b.judge(edge, tips=bool(b.errors.get(edge.name, 0.0)) or not kept)
-    name = b.view(edge.name, (math.prod(tensor.shape),)) if chain.flat else edge.name
+            out = Ints(-(2 ** (fixed - 1)), 2 ** (fixed - 1) - 1)
+    b.record_fidelity(pending, unsafe=bool(b.error(pending.edge)) or not kept)
+    flat = (math.prod(tensor.shape),)
+    edge = b.view(pending.edge, flat) if chain.by_position else pending.edge
     rows = table.T[:1] if np.all(table == table[:, :1]) else table.T
-    name = b.add(edge.real, Table(rows, chain.ints, kind, scale, offset), name, part="scores")
-    b.match(name, edge.last)
-    return name
+    edge = b.add(pending.start, Table(rows, chain.ints, out, scale, offset), edge, part="scores")
+    b.match(edge, pending.end)
+    return edge

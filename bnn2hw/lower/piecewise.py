@@ -1,4 +1,7 @@
-"""Functions of integers as a few straight pieces: what bias, BatchNorm, relu, PReLU and clipping come down to."""
+"""Follow a function of integers with a few straight pieces.
+
+Bias, BatchNorm, relu, PReLU and clipping reduce to such pieces, in any combination.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +10,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnn2hw.ir import Array, Ints
-from bnn2hw.lower.probe import Chain, scattered
+from bnn2hw.lower.probe import Chain, at_single_integers
 from bnn2hw.ops.real import Pointwise
 
 SEGMENTS = 6
-"""Straight pieces that a function may have."""
+"""Largest number of straight pieces of a function."""
 
 SAMPLES = 1025
-"""Integers, spread evenly, at which a function is looked at in any case: narrower humps are not seen."""
+"""Number of evenly spaced integers at which every function is evaluated. A narrower hump between
+them is missed."""
 
-POINTS = 2048
-"""Stretches of one function that are looked at before it is taken to be curved."""
+STRETCHES = 2048
+"""Number of bent stretches of one function from which on it counts as curved."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """By feature, straight pieces: from cut k − 1 on, slope[k] · v + bias[k] for the integer v.
+    """Straight pieces by feature: slopes[k] * v + biases[k] for the integer v, from cuts[k - 1] on.
 
     Attributes:
-        slopes: shape (features, segments).
-        biases: shape (features, segments).
-        cuts: integers that begin the second and further pieces, shape (features, segments − 1).
-        lowest: by feature, the smallest value; likewise `highest`.
-        error: by feature, the largest difference from the function where it was looked at.
+        slopes: Real slopes of shape (features, segments).
+        biases: Real biases of shape (features, segments).
+        cuts: Integers at which the second and further pieces begin, of shape (features, segments -
+            1).
+        lowest: Smallest value of the function, of shape (features,).
+        highest: Largest value of the function, of shape (features,).
+        error: Largest difference from the function where it was evaluated, of shape (features,).
     """
 
     slopes: Array
@@ -41,89 +47,123 @@ class Pieces:
 
     @property
     def straight(self) -> bool:
-        """Whether one piece is all."""
+        """True if there is only one piece."""
         return int(self.cuts.shape[1]) == 0
 
 
-def fit(chain: Chain, tolerance: Array) -> Pieces | None:
-    """Straight pieces that follow a chain to within a tolerance, or None where it is curved.
+@dataclass(frozen=True)
+class _Points:
+    """Points of functions: the feature, the integer as a step from the lowest, and the value."""
 
-    Stretches between sampled integers are halved until the function is straight on them; then they are put together
-    while one line stays within the tolerance of all their ends.
+    feature: Array
+    step: Array
+    value: Array
+
+    def where(self, chosen: Array) -> _Points:
+        return _Points(self.feature[chosen], self.step[chosen], self.value[chosen])
+
+    def and_(self, other: _Points) -> _Points:
+        return _Points(
+            np.concatenate([self.feature, other.feature]),
+            np.concatenate([self.step, other.step]),
+            np.concatenate([self.value, other.value]),
+        )
+
+
+def fit(chain: Chain, tolerance: Array) -> Pieces | None:
+    """Return straight pieces that follow a function to within a tolerance, or None if it is curved.
+
+    Stretches between sampled integers are halved until the function is straight on each. Then
+    stretches are joined while one line stays within the tolerance of all their ends.
 
     Args:
-        chain: the function.
-        tolerance: by feature, in real terms.
+        chain: The function.
+        tolerance: Real tolerance, of shape (features,).
     """
-    ints, features = chain.ints, chain.features
-    grid = chain.steps(SAMPLES)
-    known = chain(ints.lo + ints.step * grid).astype(np.float64)
+    features, grid = chain.features, chain.steps(SAMPLES)
+    known = chain(chain.ints.lo + chain.ints.step * grid).astype(np.float64)
     column, at = np.nonzero(_corners(grid, known, tolerance).T)
-    steps, values = grid[at, column], known[at, column]
-    points: list[tuple[Array, Array, Array]] = [(column, steps, values)]
+    points = _Points(column, grid[at, column], known[at, column])
     inner = np.flatnonzero(column[1:] == column[:-1])
-    channel, low, high = column[inner], steps[inner], steps[inner + 1]
-    low_value, high_value = values[inner], values[inner + 1]
-    total = np.bincount(channel, minlength=features)
-    while channel.size:
-        wide = high - low > 1
-        channel, low, high = channel[wide], low[wide], high[wide]
-        low_value, high_value = low_value[wide], high_value[wide]
-        if not channel.size:
+    low, high = points.where(inner), points.where(inner + 1)
+    total = np.bincount(low.feature, minlength=features)
+    while low.feature.size:
+        wide = high.step - low.step > 1
+        low, high = low.where(wide), high.where(wide)
+        if not low.feature.size:
             break
-        bent = np.zeros(channel.size, bool)
-        for share in (0.5, 0.293):
-            probe = low + np.maximum(((high - low) * share).astype(np.int64), 1)
-            value = scattered(chain, channel, probe).astype(np.float64)
-            line = low_value + (high_value - low_value) * ((probe - low) / (high - low))
-            bent |= np.abs(value - line) > tolerance[channel] / 8
-            if share == 0.5:
-                middle, middle_value = probe, value
-        points.append((channel, middle, middle_value))
-        total += np.bincount(channel[bent], minlength=features)
-        if total.max() > POINTS:
+        middle, bent = _halved(chain, low, high, tolerance)
+        points = points.and_(middle)
+        total += np.bincount(low.feature[bent], minlength=features)
+        if total.max() > STRETCHES:
             return None
-        channel, low, middle, high = channel[bent], low[bent], middle[bent], high[bent]
-        low_value, middle_value, high_value = low_value[bent], middle_value[bent], high_value[bent]
-        channel = np.concatenate([channel, channel])
-        low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
-        low_value, high_value = (
-            np.concatenate([low_value, middle_value]),
-            np.concatenate([middle_value, high_value]),
-        )
-    return _joined(points, ints, features, tolerance)
+        low, middle, high = low.where(bent), middle.where(bent), high.where(bent)
+        low, high = low.and_(middle), middle.and_(high)
+    return _joined(points, chain.ints, features, tolerance)
+
+
+def _halved(chain: Chain, low: _Points, high: _Points, tolerance: Array) -> tuple[_Points, Array]:
+    """The middles of stretches, and whether the function bends on each of them."""
+    feature = low.feature
+    bent = np.zeros(feature.size, bool)
+    middle = low
+    for share in (0.293, 0.5):
+        step = low.step + np.maximum(((high.step - low.step) * share).astype(np.int64), 1)
+        value = at_single_integers(chain, feature, step).astype(np.float64)
+        line = low.value + (high.value - low.value) * ((step - low.step) / (high.step - low.step))
+        bent |= np.abs(value - line) > tolerance[feature] / 8
+        middle = _Points(feature, step, value)
+    return middle, bent
 
 
 def _corners(grid: Array, known: Array, tolerance: Array) -> Array:
-    """Which samples are wanted: some all along, and those at which the function bends."""
+    """The samples that are kept: a few evenly spaced ones, and those where the function bends."""
     run = np.maximum(grid[2:] - grid[:-2], 1)
     line = known[:-2] + (known[2:] - known[:-2]) * ((grid[1:-1] - grid[:-2]) / run)
-    wanted = np.zeros(known.shape, bool)
-    wanted[:: SAMPLES // 16] = wanted[-1] = True
+    kept = np.zeros(known.shape, bool)
+    kept[:: SAMPLES // 16] = kept[-1] = True
     bent = np.abs(known[1:-1] - line) > tolerance / 8
-    for part in (wanted[:-2], wanted[1:-1], wanted[2:]):
+    for part in (kept[:-2], kept[1:-1], kept[2:]):
         part |= bent
-    return wanted
+    return kept
 
 
-def _joined(
-    points: list[tuple[Array, Array, Array]], ints: Ints, features: int, tolerance: Array
-) -> Pieces | None:
-    channel, steps, values = (np.concatenate(part) for part in zip(*points, strict=True))
-    order = np.lexsort((steps, channel))
-    channel, steps, values = channel[order], steps[order], values[order]
-    borders = np.searchsorted(channel, np.arange(features + 1))
+Line = tuple[int, float, float]
+"""The first step of a line, its slope, and its value there."""
+
+
+def _joined(points: _Points, ints: Ints, features: int, tolerance: Array) -> Pieces | None:
+    """Join stretches to lines; None if a feature needs too many."""
+    points = points.where(np.lexsort((points.step, points.feature)))
+    borders = np.searchsorted(points.feature, np.arange(features + 1))
     rows = []
-    for c in range(features):
-        own = slice(borders[c], borders[c + 1])
-        row = _lines(steps[own], values[own], float(tolerance[c]))
+    for feature in range(features):
+        own = slice(borders[feature], borders[feature + 1])
+        row = _lines(points.step[own], points.value[own], float(tolerance[feature]))
         if len(row) > SEGMENTS:
             return None
-        rows.append(_straightened(row, steps[own], values[own]))
+        rows.append(_straightened(row, points.step[own], points.value[own]))
+    slopes, biases, cuts = _constants(rows, ints)
+    at, c = ints.lo + ints.step * points.step, points.feature
+    piece = (at[:, None] >= cuts[c]).sum(1)
+    error = np.abs(slopes[c, piece] * at + biases[c, piece] - points.value)
+    largest = np.zeros(features)
+    np.maximum.at(largest, c, error)
+    lowest, highest = np.full(features, np.inf), np.full(features, -np.inf)
+    np.minimum.at(lowest, c, points.value)
+    np.maximum.at(highest, c, points.value)
+    return Pieces(slopes, biases, cuts, lowest, highest, largest)
+
+
+def _constants(rows: list[list[Line]], ints: Ints) -> tuple[Array, Array, Array]:
+    """Slopes, biases and cuts of the lines of each feature.
+
+    A feature with fewer lines repeats its last one.
+    """
     most = max(map(len, rows))
     never = ints.hi + ints.step
-    slopes, biases = np.zeros((features, most)), np.zeros((features, most))
-    cuts = np.full((features, most - 1), never, np.int64)
+    slopes, biases = np.zeros((len(rows), most)), np.zeros((len(rows), most))
+    cuts = np.full((len(rows), most - 1), never, np.int64)
     for c, row in enumerate(rows):
         for k in range(most):
             start, slope, level = row[min(k, len(row) - 1)]
@@ -131,19 +171,7 @@ def _joined(
             biases[c, k] = level - slope * start - slopes[c, k] * ints.lo
             if 0 < k < len(row):
                 cuts[c, k - 1] = ints.lo + ints.step * start
-    at = ints.lo + ints.step * steps
-    piece = (at[:, None] >= cuts[channel]).sum(1)
-    error = np.abs(slopes[channel, piece] * at + biases[channel, piece] - values)
-    largest = np.zeros(features)
-    np.maximum.at(largest, channel, error)
-    lowest, highest = np.full(features, np.inf), np.full(features, -np.inf)
-    np.minimum.at(lowest, channel, values)
-    np.maximum.at(highest, channel, values)
-    return Pieces(slopes, biases, cuts, lowest, highest, largest)
-
-
-Line = tuple[int, float, float]
-"""The first step of a line, its slope, and its value there."""
+    return slopes, biases, cuts
 
 
 def _lines(steps: Array, values: Array, tolerance: float) -> list[Line]:
@@ -158,7 +186,8 @@ def _lines(steps: Array, values: Array, tolerance: float) -> list[Line]:
             high, low = (v[i] - v[start] + tolerance) / run, (v[i] - v[start] - tolerance) / run
             if low > steepest or high < flattest:
                 lines.append((t[start], _slope(flattest, steepest), v[start]))
-                # Between two neighbours there is no integer: the next piece begins at the second of them.
+                # There is no integer between two neighbours: the next piece begins at the second of
+                # them.
                 start, steepest, flattest = (i if t[i] - t[i - 1] == 1 else i - 1), np.inf, -np.inf
                 i = start + 1
                 continue
@@ -173,13 +202,14 @@ def _slope(flattest: float, steepest: float) -> float:
 
 
 def _straightened(lines: list[Line], steps: Array, values: Array) -> list[Line]:
-    """The same lines through points well within them, up to where they cross, if that brings them nearer.
+    """The same lines through points well within them, up to where they cross.
 
-    Points at the ends of a line may lie on its neighbour, as far off as the tolerance lets them.
+    A point at the end of a line may belong to its neighbour and be off by up to the tolerance. The
+    lines stay as they are if that is nearer.
     """
     starts = [start for start, _, _ in lines]
     better: list[Line] = []
-    nearest = 0  # step of the last point that the line before surely goes through
+    nearest = 0  # step of the last point that surely belongs to the line before
     for (start, slope, level), end in zip(lines, [*starts[1:], int(steps[-1])], strict=True):
         eighth = (end - start) / 8
         first = int(np.searchsorted(steps, start + eighth))
@@ -192,28 +222,28 @@ def _straightened(lines: list[Line], steps: Array, values: Array) -> list[Line]:
             gap = level - height - steep * (start - before)
             crossing = start - (gap / (slope - steep) if slope != steep else 0.0)
             if nearest <= crossing <= steps[max(first, 0)]:
-                moved = int(np.ceil(crossing))
-                start, level = moved, level + slope * (moved - start)
+                begin = int(np.ceil(crossing))
+                start, level = begin, level + slope * (begin - start)
         better.append((start, slope, level))
         nearest = int(steps[max(last, first)])
     return better if _distance(better, steps, values) < _distance(lines, steps, values) else lines
 
 
 def _distance(lines: list[Line], steps: Array, values: Array) -> float:
-    """How far the farthest point is from its line."""
+    """Distance of the farthest point from its line."""
     starts, slopes, levels = (np.array(part, np.float64) for part in zip(*lines, strict=True))
     piece = np.maximum(np.searchsorted(starts, steps, side="right") - 1, 0)
     return float(np.abs(levels[piece] + slopes[piece] * (steps - starts[piece]) - values).max())
 
 
 def active(op: Pointwise, shape: tuple[int, ...], low: float, high: float) -> tuple[float, float]:
-    """The part of the range of a function's input over which it is not constant, but for half a step.
+    """Return the part of an input range over which a function is not constant.
 
     Args:
-        op: the function.
-        shape: of its input.
-        low: where the range begins.
-        high: where it ends.
+        op: The function.
+        shape: Shape of its input.
+        low: Begin of the range.
+        high: End of the range.
     """
     channels = shape[-1]
     for _ in range(24):

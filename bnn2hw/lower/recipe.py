@@ -1,4 +1,4 @@
-"""How a model was lowered, so that other weights can be lowered in the same way."""
+"""The options of a lowering, so that other weights can be lowered in the same way."""
 
 from __future__ import annotations
 
@@ -9,37 +9,56 @@ from typing import Any
 from bnn2hw.lower.outputs import Output
 
 Loadable = bool | Collection[str]
-"""Whether memories can be written at run time: all, none, or those of some layers."""
+"""Layers whose memories can be written at run time: True for all, False for none, or their
+names."""
+
+
+@dataclass(frozen=True)
+class RealNode:
+    """A node of the real form, as far as another model must have the same.
+
+    Attributes:
+        name: Name of the node.
+        layer: Layer that it was made from.
+        kind: Class of its op.
+        shape: Shape of its output.
+    """
+
+    name: str
+    layer: str
+    kind: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model was lowered whose weights can be replaced by those of another one.
+    """The options by which a model was lowered.
 
     Attributes:
-        output: see `compile`.
-        bits: likewise.
-        loadable: likewise, the layers by name.
-        nodes: of the real form before any pass: name, layer, kind and shape.
+        output: Output of the design; see `bnn2hw.compile`, as for the next two.
+        bits: Bits of what must be rounded.
+        loadable: Layers whose memories can be written at run time.
+        nodes: The nodes of the real form before any pass.
     """
 
     output: Output | None
     bits: int | Mapping[str, int] | None
     loadable: bool | tuple[str, ...]
-    nodes: tuple[tuple[str, str, str, tuple[int, ...]], ...]
+    nodes: tuple[RealNode, ...]
 
     @property
-    def wanted(self) -> bool | frozenset[str]:
-        """`loadable` as lowering takes it."""
+    def loadable_layers(self) -> bool | frozenset[str]:
+        """`loadable` as `to_hardware` takes it."""
         return self.loadable if isinstance(self.loadable, bool) else frozenset(self.loadable)
 
     def facts(self) -> list[Any]:
-        """As plain data."""
-        return [self.output, self.bits, self.loadable, self.nodes]
+        """Return the recipe as plain data."""
+        nodes = [[n.name, n.layer, n.kind, list(n.shape)] for n in self.nodes]
+        return [self.output, self.bits, self.loadable, nodes]
 
     @staticmethod
     def of(facts: list[Any]) -> Recipe:
-        """The inverse of `facts`."""
+        """Return the recipe that `facts` describes."""
         output, bits, loadable, nodes = facts
         named = loadable if isinstance(loadable, bool) else tuple(loadable)
-        return Recipe(output, bits, named, tuple((n, y, k, tuple(shape)) for n, y, k, shape in nodes))
+        return Recipe(output, bits, named, tuple(RealNode(n, y, kind, tuple(s)) for n, y, kind, s in nodes))

@@ -11,46 +11,42 @@ from bnn2hw.ops.real import Flatten, Pointwise
 def hoist_uniform(graph: Graph) -> Graph:
     """Move functions that are the same for all channels in front of a Flatten.
 
-    So the BatchNorm before a Flatten and the quantizer behind it stand side by side, and become
+    A BatchNorm in front of a Flatten and a quantizer behind it then follow each other, and become
     thresholds per channel rather than per feature.
     """
-    nodes = list(graph.nodes)
-    moved = True
-    while moved:
-        moved = False
-        for i in range(1, len(nodes)):
-            flat, point = nodes[i - 1], nodes[i]
-            if _can_swap(graph, flat, point):
-                nodes[i - 1 : i + 1] = _swapped(graph, flat, point)
-                graph = Graph(tuple(_renamed(nodes, flat, point)), graph.outputs)
-                nodes, moved = list(graph.nodes), True
+    before = None
+    while graph is not before:
+        before = graph
+        for place in range(1, len(graph.nodes)):
+            graph = _swapped(graph, place)
     return graph
 
 
-def _can_swap(graph: Graph, flat: Node, point: Node) -> bool:
-    return (
-        isinstance(flat.op, Flatten)
-        and isinstance(point.op, Pointwise)
-        and point.op.uniform
-        and point.inputs == (flat.name,)
-        and len(graph.consumers[flat.name]) == 1
-    )
+def _swapped(graph: Graph, place: int) -> Graph:
+    """The graph with a function in front of its Flatten, if these are the nodes at a place.
 
-
-def _swapped(graph: Graph, flat: Node, point: Node) -> list[Node]:
-    before = graph.types[flat.inputs[0]].shape
-    op = point.op
-    if not isinstance(op, Pointwise):
-        raise TypeError(f"'{point.name}' is no function of single values")
-    raised = replace(point, op=replace(op, shape=before), inputs=flat.inputs)
-    return [raised, replace(flat, inputs=(point.name,))]
-
-
-def _renamed(nodes: list[Node], flat: Node, point: Node) -> list[Node]:
-    """Readers of the function now read the Flatten behind it."""
-    return [
-        n
-        if n.name == flat.name
-        else replace(n, inputs=tuple(flat.name if i == point.name else i for i in n.inputs))
-        for n in nodes
+    Readers of the function then read the Flatten.
+    """
+    flatten, function = graph.nodes[place - 1 : place + 1]
+    op = function.op
+    if not isinstance(op, Pointwise) or not op.uniform or not _reads_alone(graph, flatten, function):
+        return graph
+    shape = graph.types[flatten.inputs[0]].shape
+    raised = replace(function, op=replace(op, shape=shape), inputs=flatten.inputs)
+    behind = replace(flatten, inputs=(function.name,))
+    rest = [
+        replace(n, inputs=tuple(flatten.name if i == function.name else i for i in n.inputs))
+        for n in graph.nodes[place + 1 :]
     ]
+    outputs = tuple(flatten.name if o == function.name else o for o in graph.outputs)
+    return Graph((*graph.nodes[: place - 1], raised, behind, *rest), outputs)
+
+
+def _reads_alone(graph: Graph, flatten: Node, function: Node) -> bool:
+    """True if a node is a Flatten that nothing but a function reads."""
+    return (
+        isinstance(flatten.op, Flatten)
+        and function.inputs == (flatten.name,)
+        and len(graph.consumers[flatten.name]) == 1
+        and flatten.name not in graph.outputs
+    )

@@ -1,4 +1,4 @@
-"""The sum of two streams."""
+"""Sum of two streams."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import uniform
-from bnn2hw.ops.base.costs import adder, divisors, state_bits
+from bnn2hw.ops.base.costs import adder, state_bits
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.ops.base.join import by_channel, coded, same_places, spanning, zero
 from bnn2hw.ops.base.pixelwise import Pixelwise
 from bnn2hw.targets.families import Family
@@ -19,11 +20,16 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class Add(Pixelwise):
-    """The second input is added to the last channels of the first, which the other channels pass unchanged.
+    """Add the second input to the last channels of the first. Other channels pass unchanged.
+
+    y[c] = a[c] for c < first;  y[c] = a[c] + b[c - first] for the other channels.
+
+    Both inputs must have the same scale, since integers are added.
 
     Attributes:
-        first: channel of the first input that channel 0 of the second is added to.
-        lanes: channels per beat; divides `first` and the number of channels.
+        first: Channel of the first input to which channel 0 of the second is added.
+        lanes: Channels per beat of each pixel; must divide `first` and the number of channels.
+        pixels: Pixels per beat; more than one only with all channels.
     """
 
     kind: ClassVar[str] = "add"
@@ -37,13 +43,14 @@ class Add(Pixelwise):
         same_places(a, b)
         if not 0 <= self.first < a.channels or b.channels != a.channels - self.first:
             raise ValueError(
-                f"{b.channels} channels do not fit {a.channels} from channel {self.first} to the last"
+                f"the second input has {b.channels} channels, but the first has "
+                f"{a.channels - self.first} from channel {self.first} to the last"
             )
         if math.gcd(self.first, a.channels) % self.lanes:
             raise ValueError(f"lanes={self.lanes} must divide {self.first} and {a.channels} channels")
         self.check_pixels(*x)
         if by_channel(a.scale, a.channels)[self.first :] != by_channel(b.scale, b.channels):
-            raise ValueError(f"integers of different scales cannot be added: {a.scale} and {b.scale}")
+            raise ValueError(f"cannot add integers of different scales: {a.scale} and {b.scale}")
         ours, theirs = by_channel(a.offset, a.channels), by_channel(b.offset, b.channels)
         both = (o + t for o, t in zip(ours[self.first :], theirs, strict=True))
         return Tensor(
@@ -101,9 +108,11 @@ class Add(Pixelwise):
         params, bits = self.params(*x), self._type(x[0].ints, x[1].ints).bits
         states = state_bits(x[0].channels // self.lanes) if self.first else 0
         constant = int(params["BOTH"] != 0 or params["ALONE"] != 0)
-        # Channels without a second operand mask it, which a large LUT does within the adder.
+        # Channels without a second operand mask it. A LUT with 6 inputs does that within the adder.
         mask = family.coefficient("add.mask", 1, 0) * x[1].ints.bits if self.first else 0
-        carry = family.coefficient("add.carry", 0, 1)  # the highest bit of a sum is the chain's end
+        carry = family.coefficient(
+            "add.carry", 0, 1
+        )  # the highest bit of a sum is the end of the carry chain
         return Cost(
             lut=self.lanes * ((1 + constant) * adder(family, bits) - carry + mask)
             + family.coefficient("add.state", 2, 1) * states

@@ -1,4 +1,4 @@
-"""Multiply, add and shift per channel: scalings that no table is to hold, rounded to fixed point."""
+"""Affine map in fixed point: multiply, add and shift per channel. It replaces large tables."""
 
 from __future__ import annotations
 
@@ -23,14 +23,22 @@ from bnn2hw.ops.base.pixelwise import Elementwise
 from bnn2hw.targets.families import Family
 
 MOST = 2**31 - 1
-"""Largest output, which the templates take as a number of 32 bits; sums have 62 bits at most."""
+"""Largest output: the templates use numbers of 32 bits. Sums have at most 62 bits."""
 
 
 @dataclass(frozen=True)
 class _Codes:
-    """The constants as they meet the input's wire codes, each of shape (rows, …), and how wide everything is.
+    """The constants for the wire codes of an input, and their widths.
 
-    `lowest` and `highest` are those of all sums, before the shift.
+    Attributes:
+        slopes: Integers of shape (rows, segments).
+        biases: Integers of shape (rows, segments).
+        cuts: Integers of shape (rows, segments - 1).
+        slope_bits: Bits of a slope.
+        bias_bits: Bits of a bias.
+        cut_bits: Bits of a cut.
+        lowest: Smallest sum before the shift.
+        highest: Largest sum before the shift.
     """
 
     slopes: Array
@@ -44,29 +52,33 @@ class _Codes:
 
     @property
     def row_bits(self) -> int:
-        """Width of a channel's constants."""
+        """Bits of all constants of a channel."""
         segments = int(self.slopes.shape[1])
         return segments * (self.slope_bits + self.bias_bits) + (segments - 1) * self.cut_bits
 
 
 @dataclass(frozen=True, eq=False)
 class Affine(Elementwise):
-    """y = clamp((slopes[c, k] · (x >> drop) + biases[c, k]) >> shift), k being the number of cuts[c] that x reaches.
+    """Map each channel with a piecewise affine function, in fixed point.
 
-    The shifts round down; who wants the nearest adds half of 2^shift to the biases. One segment is a plain affine
-    map, more of them a piecewise one.
+    y = clamp((slopes[c, k] · (x >> drop) + biases[c, k]) >> shift),  k = #{j : x >= cuts[c, j]}
+
+    Shifts round down. To round to the nearest integer, add 2^shift / 2 to the biases. With one
+    segment the function is a plain affine map.
 
     Attributes:
-        slopes: integers of shape (channels, segments), or (1, segments) for all channels alike.
-        biases: likewise.
-        cuts: integers of shape (channels or 1, segments − 1), each row in rising order.
-        shift: bits that are dropped.
-        type: the output's integers, in steps of 1, to whose ends results are clamped.
-        scale: real meaning of the output (see Tensor).
-        offset: likewise.
-        axes: trailing axes of the input that count channels.
-        pe: channels per beat; the fewest for their number of beats.
-        drop: low bits of the input that do not reach the multiplier, where it comes in steps of 1.
+        slopes: Integers of shape (channels, segments); of shape (1, segments) if all channels share
+            them.
+        biases: Integers of the same shape.
+        cuts: Integers of shape (channels or 1, segments - 1), ascending in each row.
+        shift: Bits dropped from the sum.
+        type: Integers of the output, in steps of 1. Results are clamped to them.
+        scale: Real value of an output of 1: one number, or one for each channel of the last axis.
+        offset: Real value of an output of 0, of the same form.
+        axes: Trailing axes of the input that count channels.
+        pe: Channels computed in parallel (lanes of the stream).
+        drop: Low bits of the input that are dropped before the multiplication; 0 unless the input's
+            step is 1.
     """
 
     kind: ClassVar[str] = "affine"
@@ -89,24 +101,33 @@ class Affine(Elementwise):
 
     @property
     def segments(self) -> int:
-        """Pieces of the function."""
+        """Number of pieces of the function."""
         return int(self.slopes.shape[1])
 
     def infer(self, *x: Tensor) -> Tensor:
         self.check_folding(*x)
         if self.biases.shape != self.slopes.shape or self.cuts.shape != (self.rows, self.segments - 1):
             raise ValueError(
-                f"slopes {self.slopes.shape}, biases {self.biases.shape} and cuts {self.cuts.shape}"
+                f"has slopes of shape {self.slopes.shape}, biases of shape {self.biases.shape} and cuts of "
+                f"shape {self.cuts.shape}; biases need the shape of slopes, cuts one column less"
             )
         if np.any(np.diff(self.cuts, axis=1) < 0):
-            raise ValueError("cuts must rise")
+            row = int(np.flatnonzero(np.any(np.diff(self.cuts, axis=1) < 0, axis=1))[0])
+            raise ValueError(f"cuts of channel {row} are not ascending: {self.cuts[row].tolist()}")
         if self.shift < 0 or self.type.step != 1 or max(-self.type.lo, self.type.hi) > MOST:
-            raise ValueError(f"cannot shift by {self.shift} to {self.type}")
+            raise ValueError(
+                f"needs a shift of at least 0, not {self.shift}, and an output in steps of 1 between "
+                f"{-MOST} and {MOST}, not {self.type}"
+            )
         if not 0 <= self.drop < x[0].ints.bits or (self.drop and x[0].ints.step != 1):
-            raise ValueError(f"cannot drop {self.drop} bits of {x[0].ints}")
+            raise ValueError(
+                f"cannot drop {self.drop} bits of {x[0].ints}, whose codes have {x[0].ints.bits}"
+            )
         codes = self._codes(x[0])
         if max(-codes.lowest, codes.highest) >= 2**62:
-            raise ValueError("sums have more than 62 bits")
+            raise ValueError(
+                f"has sums of {signed_bits(codes.lowest, codes.highest)} bits, but 62 are possible"
+            )
         return Tensor(x[0].shape, self.type, self.scale, self.offset)
 
     def golden(self, *x: Array) -> Array:
@@ -124,7 +145,7 @@ class Affine(Elementwise):
         return y.reshape(x[0].shape)
 
     def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
-        # A function of straight pieces has its extremes at the ends of its range and of its pieces.
+        # A piecewise affine function has its extremes at the ends of its range and of its pieces.
         lo, hi = given[0].over(y.channels).ends
         cuts = np.broadcast_to(self.cuts.T, (self.segments - 1, max(self.rows, y.channels)))
         cuts = cuts.reshape(-1, y.channels)
@@ -132,13 +153,17 @@ class Affine(Elementwise):
         return self.at_points(at, y)
 
     def _codes(self, x: Tensor) -> _Codes:
-        """The constants for wire codes; those of segments that no input is in are 0."""
+        """Return the constants for wire codes; those of segments that no input reaches are 0."""
         ints = x.ints
         first, last = ints.first_code, ints.first_code + ints.count - 1
         start = ints.lo if ints.step > 1 else 0
-        slopes, biases = self.slopes.astype(object), self.biases.astype(object)  # no overflow goes unseen
+        slopes, biases = (
+            self.slopes.astype(object),
+            self.biases.astype(object),
+        )  # Python integers cannot overflow
         slopes, biases = slopes * ints.step, biases + slopes * start
-        # The first code that reaches a cut; one below the range is always reached, one above it never.
+        # The first code that reaches a cut: cuts below the range are always reached, those above it
+        # never.
         cuts = np.clip(-((start - self.cuts.astype(np.int64)) // ints.step), first, last + 1)
         outer = np.full((self.rows, 1), first), np.full((self.rows, 1), last + 1)
         bounds = np.concatenate([outer[0], cuts, outer[1]], axis=1).astype(object)
@@ -180,13 +205,13 @@ class Affine(Elementwise):
         }
 
     def _sum_bits(self, codes: _Codes) -> int:
-        """Width of the sums: no term is wider, and one bit at least is left by the shift."""
+        """Return the bits of the sums: no term is wider, and the shift leaves at least one bit."""
         return max(
             signed_bits(codes.lowest, codes.highest), codes.slope_bits, codes.bias_bits, self.shift + 1
         )
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
-        # The three kinds of constants differ in width, so that a lane of the ROM is a single bit.
+        # Slopes, biases and cuts differ in width, so a lane of the ROM is a single bit.
         codes = self._codes(x[0])
         kinds = (
             (codes.slopes, codes.slope_bits),
@@ -203,21 +228,22 @@ class Affine(Elementwise):
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         codes, width, fixed = self._codes(x[0]), x[0].ints.bits, self.folds == 1
         total, slope, bias = self._sum_bits(codes), codes.slope_bits, codes.bias_bits
-        inputs = width - self.drop  # of the multiplier
+        inputs = width - self.drop  # bits at the multiplier
         kept = total - self.shift
         blocks = dsps(family, inputs + (not x[0].ints.signed), slope)
-        absorbs = blocks > 0 and family.dsp_adds  # the block also holds the registers around it
-        vector_axes = inputs + min(inputs + slope - 1, total)  # registers before and behind the product
+        absorbs = blocks > 0 and family.dsp_adds  # the block also adds, and contains the registers
+        registers = inputs + min(inputs + slope - 1, total)  # before and after the product
         if blocks and family.dsp_registers:
-            vector_axes = inputs if fixed else 0
-        sums = Cost(ff=vector_axes + kept, lut=adder(family, total))
+            registers = inputs if fixed else 0
+        sums = Cost(ff=registers + kept, lut=adder(family, total))
         sums += Cost(lut=product_luts(family, inputs, slope))
         if not blocks:
-            # A product by one bit is in part the reset of its register.
+            # A product with one bit is partly the reset of its register.
             sums += Cost(lut=inputs * slope if inputs > 1 else slope / 2)
         elif absorbs:
             sums = Cost(lut=adder(family, total), ff=kept) if inputs == 1 else Cost()
-        # Where constants lie in no ROM, cuts take half of their comparators, and bits that all segments share no logic.
+        # Without a ROM, constant cuts halve the comparators, and bits that all segments share need
+        # no logic.
         varying = (0.0 if self.segments == 1 else 0.6) if fixed else 1.0
         compare = (
             family.coefficient("affine.constant_comparison", 1.0, 0.5) * width
@@ -228,7 +254,7 @@ class Affine(Elementwise):
         select = constant if fixed else family.coefficient("affine.select", 1.0, 0.6)
         select *= self.segments - 1
         clamps = (codes.lowest >> self.shift < self.type.lo) + (codes.highest >> self.shift > self.type.hi)
-        # One bound is the reset of the output's registers.
+        # A single bound is the reset value of the output register.
         clamp = (
             family.coefficient("affine.clamp", 1.0, 0.3) * kept + self.type.bits
             if clamps == 2
@@ -239,7 +265,8 @@ class Affine(Elementwise):
             ff=width * (not (absorbs and self.segments == 1 and inputs > 1)) + min(self.type.bits, kept),
             dsp=blocks,
         )
-        # What is chosen for a lane, and the addend behind it.
+        # Registers of the constants that were selected for a lane, and of the addend one stage
+        # later.
         chosen = [bias] if absorbs else [slope + bias, bias]
         columns = (self.pe * bits for bits in chosen)
         held = Cost(ff=sum(varying * bits if fixed else distinct(self.folds, bits) for bits in columns))
@@ -266,7 +293,7 @@ class Affine(Elementwise):
         yield cls(*constants(3, 8), 0, Ints(-9, 90000), real, real[::-1]), (Tensor((3, 3), Ints(-70, 50)),)
         ones = np.ones((1, 1), np.int64)
         yield cls(ones, 0 * ones, ones[:, :0], 20, Ints(-1, 1)), (Tensor((2, 2), Ints(-7, 7)),)
-        # Terms and inputs that are wider than their sums; products and sums of all that 64 bits hold.
+        # Terms and inputs wider than their sums; products and sums of nearly 64 bits.
         steep, far = np.array([[0, 300, 0]]), np.array([[-50, -300 * 4000, 50]])
         yield cls(steep, far, np.array([[4000, 4001]]), 1, byte), (Tensor((2, 3), Ints(-5000, 5000)),)
         coarse = (Tensor((2, 4), Ints(-(2**14), 2**14)), Tensor((3,), Ints(0, 2**16)))

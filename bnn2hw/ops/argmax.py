@@ -1,4 +1,4 @@
-"""The index of the largest channel."""
+"""Argmax: the index of the largest value."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.base.costs import comparison, divisors, state_bits
+from bnn2hw.ops.base.costs import comparison, state_bits
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
 class Argmax(HardwareOp):
-    """The first index of the largest value along the last `axes` axes, as numpy.argmax gives it.
+    """Return the first index of the largest value along the last `axes` axes, as numpy.argmax.
 
     Attributes:
-        axes: trailing axes over which the largest value is looked for.
-        lanes: values per beat; divides their number.
+        axes: Trailing axes over which values are compared.
+        lanes: Values per beat; must divide their number.
     """
 
     kind: ClassVar[str] = "argmax"
@@ -30,7 +31,7 @@ class Argmax(HardwareOp):
     lanes: int = 1
 
     def _count(self, x: Tensor) -> int:
-        """Values among which the largest is looked for."""
+        """Return the number of values that are compared."""
         return math.prod(x.shape[-self.axes :])
 
     def infer(self, *x: Tensor) -> Tensor:
@@ -71,7 +72,7 @@ class Argmax(HardwareOp):
         compare = (
             (within + across) * comparison(family, bits + 1) * family.coefficient("argmax.comparison", 1, 1)
         )
-        # Where one beat is all, the largest value itself is not kept.
+        # If one beat holds all values, the largest value itself is not stored.
         select = within * index + (within - 1 + across) * bits
         keep = across * (family.coefficient("argmax.keep", 0.8, 0.5) * (bits + index) + 7)
         counters = state_bits(folds) + across * index + 4

@@ -1,4 +1,4 @@
-"""Two streams joined along their channels."""
+"""Concatenation of two streams along their channels."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import uniform
-from bnn2hw.ops.base.costs import adder, divisors, state_bits
+from bnn2hw.ops.base.costs import adder, state_bits
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.ops.base.join import by_channel, coded, same_places, spanning, zero
 from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
 class Concat(HardwareOp):
-    """At each position all channels of the first input, then all of the second.
+    """At each position, emit all channels of the first input, then all channels of the second.
 
     Attributes:
-        lanes: channels per beat; divides the channels of both.
+        lanes: Channels per beat; must divide the numbers of channels of both inputs.
     """
 
     kind: ClassVar[str] = "concat"
@@ -79,7 +80,7 @@ class Concat(HardwareOp):
         y = spanning(x[0].ints, x[1].ints)
         converts = sum(t.ints.step != y.step or zero(t.ints) != zero(y) for t in x)
         if sum(t.ints.bits for t in x) < family.lut_inputs:
-            converts = 0  # within the LUT that chooses
+            converts = 0  # the LUT that selects an input converts it, too
         states = state_bits((x[0].channels + x[1].channels) // self.lanes)
         state = family.coefficient("concat.state", 2, 1)
         return Cost(

@@ -1,4 +1,4 @@
-"""Each channel's own weighted sum over a window: depthwise convolution, and average pooling where all weights are 1."""
+"""Depthwise unit: a weighted sum over a window per channel, average pooling included."""
 
 from __future__ import annotations
 
@@ -19,32 +19,29 @@ from bnn2hw.ops.base.channels import (
     signed_parts,
     uniform,
 )
-from bnn2hw.ops.base.costs import (
-    adder,
-    divisors,
-    dsps,
-    lutram_cost,
-    state_bits,
-    store_cost,
-)
+from bnn2hw.ops.base.costs import adder, dsps, lutram_cost, state_bits, store_cost
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
 class Depthwise(HardwareOp):
-    """y[c] = Σ over positions p of weights[p, c] · code(x[p, c]).
+    """Sum the weighted values of each channel over a window.
 
-    The windows run along the last `axes` axes of the input, positions × channels. As in `Mac`, what is multiplied are
-    wire codes where the step is larger than 1, and the real meaning of the output follows from the input's,
-    whose scales and offsets may differ by channel here.
+    y[c] = sum over positions p of weights[p, c] · x[p, c]
+
+    A window spans the last `axes` axes of the input (positions × channels). As in `Mac`, the unit
+    multiplies wire codes if the step of the input is larger than 1. Scale and offset of the output
+    follow from those of the input, which may differ between channels.
 
     Attributes:
-        weights: integers of shape (positions, channels).
-        scale: real meaning of a weight of 1, for all channels or for each.
-        axes: trailing axes of the input that make a window.
-        domain: the input's integers, where their step is larger than 1.
-        lanes: channels per beat; divides the number of channels.
-        loadable: whether the weights can be written at run time; then the output's range is that of any weights.
+        weights: Integers of shape (positions, channels).
+        scale: Real value of a weight of 1: one number for all channels, or one for each.
+        axes: Trailing axes of the input that form a window.
+        domain: Integers of the input; may be None if their step is 1.
+        lanes: Channels per beat; must divide the number of channels.
+        loadable: True if weights can be written at run time. Then the type of the output holds for
+            all weights.
     """
 
     kind: ClassVar[str] = "depthwise"
@@ -62,7 +59,7 @@ class Depthwise(HardwareOp):
 
     @property
     def positions(self) -> int:
-        """Values of one channel in a window."""
+        """Positions of a window: the values that each channel sums."""
         return int(self.weights.shape[0])
 
     @property
@@ -72,19 +69,19 @@ class Depthwise(HardwareOp):
 
     @property
     def folds(self) -> int:
-        """Beats per position."""
+        """Beats of a position."""
         return self.channels // self.lanes
 
     @property
     def unit(self) -> bool:
-        """Whether all weights are 1 and stay so, so that nothing is multiplied."""
+        """True if all weights are always 1, so that the unit has no multipliers."""
         return not self.loadable and bool(np.all(self.weights == 1))
 
     @property
     def weight_type(self) -> Ints:
-        """±1 where the weights are, otherwise the smallest signed range that holds them.
+        """Type of the weights: ±1 if they fit, else the smallest signed range that contains them.
 
-        Where they can be loaded, the symmetric range of as many bits.
+        If weights can be loaded, the range is the symmetric one of as many bits.
         """
         if np.all(np.abs(self.weights) == 1):
             return BIPOLAR
@@ -99,7 +96,7 @@ class Depthwise(HardwareOp):
         own = np.asarray(self.scale, np.float64)
         for name, values in (("input scales", scale), ("input offsets", offset), ("scales", own)):
             if values.shape not in ((), (self.channels,)):
-                raise ValueError(f"{values.size} {name} do not fit {self.channels} channels")
+                raise ValueError(f"has {values.size} {name} for {self.channels} channels")
         lo = int(np.minimum(w * ints.lo, w * ints.hi).sum(0).min())
         hi = int(np.maximum(w * ints.lo, w * ints.hi).sum(0).max())
         if self.loadable:
@@ -154,7 +151,7 @@ class Depthwise(HardwareOp):
         counters = state_bits(self.folds) + state_bits(self.positions) + 2
         first = family.coefficient("depthwise.first", 1.0, 0.0) * (acc if self.positions > 1 else 0)
         lane = Cost(lut=adder(family, acc) + first, ff=acc)
-        if absorbs and self.folds == 1:  # such blocks add up too
+        if absorbs and self.folds == 1:  # these DSP blocks also accumulate
             lane = Cost()
         counter = family.coefficient("depthwise.counter", 1.7, 1.0)
         total = lane * self.lanes + Cost(lut=counter * counters + 2, ff=counters + 1)
@@ -171,7 +168,7 @@ class Depthwise(HardwareOp):
         return total + Cost(lut=state_bits(words) + 2, ff=flags + state_bits(words) + held)
 
     def _products(self, family: Family, inputs: int) -> Cost:
-        """One product with its register."""
+        """Return the cost of one product with its register."""
         bits = self.weight_type.bits
         width = inputs + bits
         if self.weight_type == BIPOLAR:

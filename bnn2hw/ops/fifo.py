@@ -1,4 +1,4 @@
-"""A queue between two ops."""
+"""FIFO between two ops, and the depth that it needs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class Fifo(HardwareOp):
-    """Passes beats on in order, one cycle later at the earliest; both handshakes are registered.
+    """Pass beats on in order, after one cycle or more. Both handshakes are registered.
 
     Attributes:
-        lanes: values per beat.
-        depth: beats that it holds; at least 2, with which it passes one beat per cycle.
-        vector: of ragged beats (see `Beats`).
-        zeros: likewise.
+        lanes: Values per beat.
+        depth: Beats that it holds; at least 2, which is enough for one beat per cycle.
+        vector: Values of a vector if beats are ragged, else 0 (see `Beats`).
+        zeros: True if padding carries code 0 (see `Beats`).
     """
 
     kind: ClassVar[str] = "fifo"
@@ -35,13 +35,18 @@ class Fifo(HardwareOp):
 
     @classmethod
     def of(cls, beats: Beats) -> Self:
-        """One for such beats."""
+        """Return the FIFO of depth 2 for some beats.
+
+        Args:
+            beats: Beats of the stream.
+        """
         return cls(beats.lanes, vector=beats.vector, zeros=beats.zeros)
 
     def infer(self, *x: Tensor) -> Tensor:
         if x[0].size % (self.vector or self.lanes) or self.depth < 2:
             raise ValueError(
-                f"{self.vector or self.lanes} must divide {x[0].size} values and depth={self.depth} be at least 2"
+                f"{self.vector or self.lanes} must divide {x[0].size} values, "
+                f"and depth={self.depth} must be at least 2"
             )
         return x[0]
 
@@ -70,9 +75,9 @@ class Fifo(HardwareOp):
         if self.depth == 2:
             return Cost(lut=bits + family.coefficient("fifo.pair", 8, 5), ff=2 * bits + 4)
         ring, count = ram_cost(family, self.depth - 1, bits), state_bits(self.depth)
-        # Behind a block RAM, the word that passes it by waits in registers of its own.
+        # A word that bypasses a block RAM waits in its own registers.
         beside = 2 * bits if ring.bram else 0
-        # Pointers wrap by themselves where the ring has a power of two of words.
+        # Pointers wrap by overflow if the number of words is a power of two.
         pointer, wraps = state_bits(self.depth - 1), (self.depth - 1) & (self.depth - 2) == 0
         wrap = (0 if ring.bram else -1) * pointer if wraps else 0.9 * pointer
         logic = Cost(
@@ -93,21 +98,23 @@ class Fifo(HardwareOp):
 
 
 _SAMPLE = 256
-"""Beats of long streams of which one is looked at first."""
+"""Step between the beats of a long stream that are examined first."""
 
 
 def needed_depth(arrives: Times, leaves: Times) -> int:
-    """Largest number of beats that wait at once; each from the cycle after it arrives to that in which it leaves.
+    """Return the largest number of beats that wait at the same time.
+
+    A beat waits from the cycle after it arrives to the cycle in which it leaves.
 
     Args:
-        arrives: the cycle in which each beat comes, in rising order.
-        leaves: the cycle in which each is taken.
+        arrives: Cycle in which each beat arrives, ascending, int64.
+        leaves: Cycle in which each beat leaves, of the same length.
     """
     step = _SAMPLE if arrives.size > 16 * _SAMPLE else 1
     some = arrives[::step]
     waiting = np.arange(0, arrives.size, step) - np.searchsorted(leaves, some)
     least = max(2, int(waiting.max()) + 1)
-    # Between two beats that were looked at, no more than a step of them can have come and none have gone.
+    # Between two examined beats, at most one step of beats arrives and perhaps none leaves.
     return (
         bisect_left(range(least, least + step - 1), True, key=lambda depth: _holds(depth, arrives, leaves))
         + least
@@ -115,5 +122,5 @@ def needed_depth(arrives: Times, leaves: Times) -> int:
 
 
 def _holds(depth: int, arrives: Times, leaves: Times) -> bool:
-    """Whether a FIFO of that depth never refuses a beat."""
+    """Return True if a FIFO of this depth never refuses a beat."""
     return bool(np.all(leaves[:-depth] < arrives[depth:]))

@@ -1,4 +1,4 @@
-"""A curved function of fixed point: a table of straight lines, one for each stretch of inputs."""
+"""Interpolation: a curved function in fixed point as a table of straight lines, one per segment."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ from bnn2hw.ops.base.pixelwise import Elementwise
 from bnn2hw.targets.families import Family
 
 FINE = 2
-"""Fraction bits of a line's height, in steps of the output."""
+"""Fraction bits of the height of a line, in steps of the output."""
 
 
 @dataclass(frozen=True, eq=False)
 class Interpolation(Elementwise):
-    """y = (bases[s] · 2^low + slopes[s] · (x mod 2^low)) >> (low + FINE), s being the stretch ⌊x / 2^low⌋ of x.
+    """Interpolate a function between equidistant inputs. All channels share the lines.
 
-    Stretches count from that of the domain's lowest integer. The shift rounds down; who wants the nearest adds half of
-    2^FINE to the bases. All channels share the lines.
+    y = (bases[s] · 2^low + slopes[s] · (x mod 2^low)) >> (low + FINE),  s = floor(x / 2^low) - first
+
+    The shift rounds down. To round to the nearest integer, add 2^FINE / 2 to the bases.
 
     Attributes:
-        bases: heights of the lines where their stretches begin, in steps of 2^-FINE, shape (stretches,).
-        slopes: what an input step adds, in steps of 2^-(low + FINE), shape (stretches,).
-        low: bits of the input within a stretch, 1 or more.
-        domain: the input's integers, in steps of 1.
-        type: the output's integers, which hold every result.
-        scale: real meaning of the output (see Tensor).
-        offset: likewise.
-        axes: trailing axes of the input that count channels.
-        pe: channels per beat; a copy of the lines serves two.
+        bases: Height of each line at the start of its segment, in steps of 2^-FINE: integers of
+            shape (segments,).
+        slopes: Rise of each line per input step, in steps of 2^-(low + FINE): integers of shape
+            (segments,).
+        low: Bits of the input within a segment; at least 1.
+        domain: Integers of the input, in steps of 1.
+        type: Integers of the output. They contain every result.
+        scale: Real value of an output of 1: one number, or one for each channel of the last axis.
+        offset: Real value of an output of 0, of the same form.
+        axes: Trailing axes of the input that count channels.
+        pe: Channels computed in parallel (lanes of the stream). A copy of the lines serves two.
     """
 
     kind: ClassVar[str] = "interpolation"
@@ -57,33 +60,38 @@ class Interpolation(Elementwise):
 
     @property
     def first(self) -> int:
-        """The stretch of the lowest integer."""
+        """Number of the segment that holds the lowest integer of the domain."""
         return self.domain.lo >> self.low
 
     @property
-    def stretches(self) -> int:
-        """How many lines there are."""
+    def segments(self) -> int:
+        """Number of segments, each of which has a line."""
         return (self.domain.hi >> self.low) - self.first + 1
 
     def infer(self, *x: Tensor) -> Tensor:
         self.check_folding(*x)
         if x[0].ints != self.domain or self.domain.step != 1 or not 1 <= self.low < self.domain.bits:
-            raise ValueError(f"is for stretches of {self.low} bits of {self.domain}, not for {x[0].ints}")
-        if self.bases.shape != (self.stretches,) or self.slopes.shape != (self.stretches,):
-            raise ValueError(f"{self.bases.shape} and {self.slopes.shape} for {self.stretches} lines")
+            raise ValueError(
+                f"interpolates {self.domain} in segments of {self.low} bits, but the input has {x[0].ints}"
+            )
+        if self.bases.shape != (self.segments,) or self.slopes.shape != (self.segments,):
+            raise ValueError(
+                f"has bases of shape {self.bases.shape} and slopes of shape {self.slopes.shape} "
+                f"for {self.segments} segments"
+            )
         if self._sum_bits > 62:
-            raise ValueError("sums have more than 62 bits")
-        starts = np.arange(self.first, self.first + self.stretches) << self.low
+            raise ValueError(f"has sums of {self._sum_bits} bits, but 62 are possible")
+        starts = np.arange(self.first, self.first + self.segments) << self.low
         ends = np.concatenate([starts, starts + 2**self.low - 1]).clip(self.domain.lo, self.domain.hi)
         if not self.type.contains(self.golden(ends)):
-            raise ValueError(f"gives values outside of {self.type}")
+            raise ValueError(f"has results outside of the output's {self.type}")
         return Tensor(x[0].shape, self.type, self.scale, self.offset)
 
     def golden(self, *x: Array) -> Array:
         wide = x[0].astype(np.int64)
-        stretch, within = (wide >> self.low) - self.first, wide & (2**self.low - 1)
+        segment, within = (wide >> self.low) - self.first, wide & (2**self.low - 1)
         bases, slopes = self.bases.astype(np.int64), self.slopes.astype(np.int64)
-        y: Array = ((bases[stretch] << self.low) + slopes[stretch] * within) >> (self.low + FINE)
+        y: Array = ((bases[segment] << self.low) + slopes[segment] * within) >> (self.low + FINE)
         return y
 
     @property
@@ -110,24 +118,25 @@ class Interpolation(Elementwise):
         }
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
-        # Bases and slopes differ in width, so that a lane of the ROM is a single bit.
+        # Bases and slopes differ in width, so a lane of the ROM is a single bit.
         kinds = ((self.bases, self._base_bits), (self.slopes, self._slope_bits))
         planes = [values.astype(np.int64)[:, None] >> np.arange(bits) & 1 for values, bits in kinds]
         rows = np.concatenate(planes, axis=1)
         words = np.zeros((2 ** (x[0].ints.bits - self.low), rows.shape[1]), np.int64)
-        words[np.arange(self.first, self.first + self.stretches) % len(words)] = rows
+        words[np.arange(self.first, self.first + self.segments) % len(words)] = rows
         return {"LINES": Memory(words, 1)}
 
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         words, base, slope = 2 ** (x[0].ints.bits - self.low), self._base_bits, self._slope_bits
         blocks, out = dsps(family, self.low + 1, slope), self.type.bits
         block_ram = in_block_ram(words, base + slope)
-        # Products add nothing below the bases' lowest bit, so what lies there is not kept.
+        # Bits of the product below the lowest bit of the bases change no carry, so they are not
+        # registered.
         lane = Cost(lut=adder(family, base + 1), ff=2 * self.low + base + slope + 1 + out, dsp=blocks)
         lane += Cost(lut=product_luts(family, self.low + 1, slope))
         if not blocks:
             lane += Cost(lut=self.low * slope)
-        elif family.dsp_adds:  # the block also holds the registers around it
+        elif family.dsp_adds:  # the block also adds, and contains the registers
             lane = Cost(
                 ff=out + 2 * base if block_ram else out + slope, lut=0 if block_ram else base, dsp=blocks
             )
@@ -155,7 +164,7 @@ class Interpolation(Elementwise):
         yield cls(*lines(byte, 5, 100), out, offset=0.5, axes=2, pe=3), (Tensor((2, 3), byte),)
         yield cls(*lines(signed, 6, 90), out, pe=3, pixels=2), (Tensor((2, 4, 3), signed),)
         yield cls(*lines(byte, 5, 100), out, pe=2), (Tensor((2, 3), byte),)
-        # As large as they come: 24 bits in, 22 bits out, lines in block RAM.
+        # The largest case: 24 bits in, 22 bits out, lines in block RAM.
         wide, real = Ints(-(2**23), 2**23 - 1), (0.5, 0.25, 1.0)
         large = Ints(-(2**22), 2**22 - 1)
         yield cls(*lines(wide, 13, 2**22), large, real, real[::-1], pe=3), (Tensor((2, 3), wide),)

@@ -1,4 +1,4 @@
-"""The integer matrix-vector unit: multi-bit inputs, ±1 or multi-bit weights."""
+"""Integer matrix-vector unit: multi-bit inputs, ±1 or multi-bit weights."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class Mac(MatVec):
-    """Integer inputs times integer weights.
+    """Multiply integer inputs with integer weights.
 
-    What is multiplied are wire codes, so that integers in larger steps come as unsigned ones: y = Σ w · code(x).
-    The output's range is exact for the given weights; where these can be loaded, it is that of all weights of
-    `weight_type`. Its real meaning follows from the input's:
-    x = s·v + o gives Σ w·x = s·Σ w·v + Σ w·o, so the offset differs by neuron.
+    If the step of the input is larger than 1, the unit multiplies wire codes: y = sum of w ·
+    code(x). The type of the output is exact for the given weights. If weights can be loaded, it
+    holds for all weights of `weight_type`.
 
-    An offset per channel goes round through the vector, which is positions × channels.
+    Scale and offset of the output follow from those of the input. With x = s · v + o, sum of w · x
+    = s · (sum of w · v) + (sum of w · o), so the offset differs between neurons. Offsets per
+    channel repeat along the vector, which is positions × channels.
 
     Attributes:
-        domain: the input's integers, where their step is larger than 1.
+        domain: Integers of the input; may be None if their step is 1.
     """
 
     kind: ClassVar[str] = "mac"
@@ -42,9 +43,9 @@ class Mac(MatVec):
 
     @property
     def weight_type(self) -> Ints:
-        """±1 where the weights are, otherwise the smallest signed range that holds them.
+        """Type of the weights: ±1 if they fit, else the smallest signed range that contains them.
 
-        Where they can be loaded, the symmetric range of as many bits.
+        If weights can be loaded, the range is the symmetric one of as many bits.
         """
         return any_weights(self.known("type", self._weight_type), loadable=self.loadable)
 
@@ -57,7 +58,9 @@ class Mac(MatVec):
         outer = self.outer(x[0])
         ints, scale, offset = coded(x[0], self.domain)
         if scale.ndim or self.mw % offset.size:
-            raise ValueError(f"takes one scale, and offsets of channels that divide {self.mw}")
+            raise ValueError(
+                f"needs an input with one scale, and with offsets whose number divides the {self.mw} synapses"
+            )
         lo, hi = self.known((ints.lo, ints.hi), lambda: self._range(ints))
         if self.loadable:
             lo, hi = any_sums(self.weight_type, ints, self.mw)
@@ -69,7 +72,7 @@ class Mac(MatVec):
         return Tensor((*outer, self.mh), Ints(lo, hi), *meaning)
 
     def _range(self, ints: Ints) -> tuple[int, int]:
-        """The smallest and the largest sum of a neuron."""
+        """Return the smallest and the largest sum of a neuron."""
         positive, negative = self.known(
             "parts",
             lambda: (
@@ -108,11 +111,11 @@ class Mac(MatVec):
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         takes = x[0].ints.bits == 1 and not x[0].ints.signed and self.weight_bits > 1
         width = self.weight_bits + (0 if takes else x[0].ints.bits)
-        # Where weights are constants, neurons share equal products and equal sums.
+        # With constant weights, neurons share equal products and equal sums.
         fixed = self.weights if self.synapse_folds * self.neuron_folds == 1 and not self.loadable else None
         terms = self.simd
         if family.dsp_adds and not takes and dsps(family, x[0].ints.bits, self.weight_bits):
-            # DSP blocks that add take two products each.
+            # A DSP block with an adder sums two products.
             terms, width, fixed = math.ceil(terms / 2), width + 1, None
         tree = adder_tree(family, terms, width, self.pe, fixed)
         return self._products(family, x[0]) + tree + self.around_cost(family, x[0])
@@ -122,25 +125,28 @@ class Mac(MatVec):
         each = self.known("products", self._distinct) if fixed else self.simd * self.pe
         width = x.ints.bits + self.weight_bits
         if self.weight_type == BIPOLAR:
-            # The negative of an input is made once for all neurons, and each selects by its weight.
+            # All neurons share the negative of an input. Each selects by its weight.
             select = 0 if fixed else self.pe * width
             return Cost(lut=self.simd * (adder(family, width) + select), ff=each * width)
-        if x.ints.bits == 1 and not x.ints.signed:  # each product is the weight, or the reset of its register
+        if (
+            x.ints.bits == 1 and not x.ints.signed
+        ):  # a product is the weight, or the reset value of its register
             return Cost(ff=each * self.weight_bits)
         if not dsps(family, x.ints.bits, self.weight_bits):
             return Cost(lut=each * width * self.weight_bits, ff=each * width)
-        # Some DSP blocks hold the registers behind the multiplier, and those that add also the ones before it.
+        # DSP blocks of some families contain the register after the multiplier; those with an adder
+        # also contain the registers before it.
         held = self.simd * x.ints.bits + self.simd * self.pe * self.weight_bits
         products = 0 if family.dsp_registers else each * width
         return Cost(dsp=self.simd * self.pe, ff=products - (held if family.dsp_adds else 0))
 
-    def alike(self, *x: Tensor) -> Hashable:
-        # Of constant weights it matters which they are.
+    def cost_key(self, *x: Tensor) -> Hashable:
+        # The cost of constant weights depends on their values.
         constants = id(self.weights) if self.synapse_folds * self.neuron_folds == 1 else 0
-        return super().alike(*x), constants
+        return super().cost_key(*x), constants
 
     def _distinct(self) -> int:
-        """How many products of an input with a weight there are."""
+        """Return the number of different products of an input with a weight."""
         return sum(len(np.unique(row)) for row in self.weights)
 
     @classmethod
@@ -165,7 +171,7 @@ class Mac(MatVec):
         yield cls(rng.choice(signs, (6, 4)), pe=2, simd=3, domain=odd), (Tensor((6,), odd),)
         yield cls(rng.integers(-40, 40, (6, 4)), pe=4, simd=2, domain=odd), (Tensor((6,), odd),)
         yield cls(rng.integers(-1, 2, (40, 4)), pe=2, simd=20, loadable=True), (Tensor((40,), Ints(-7, 5)),)
-        # Last folds that are not full.
+        # Last folds with padding.
         yield cls(rng.choice(signs, (10, 7)), pe=4, simd=4), (Tensor((2, 10), Ints(-7, 5)),)
         yield cls(rng.integers(-8, 8, (11, 5)), pe=3, simd=4), (Tensor((2, 11), pixel),)
         yield cls(rng.choice(signs, (7, 3)), pe=2, simd=4, domain=odd), (Tensor((7,), odd),)

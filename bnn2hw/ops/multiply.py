@@ -1,4 +1,4 @@
-"""The product of two streams, or of a stream and one vector per frame."""
+"""Product of two streams, or of a stream and one vector per frame."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import uniform
-from bnn2hw.ops.base.costs import divisors, dsps, ram_cost, state_bits
+from bnn2hw.ops.base.costs import dsps, ram_cost, state_bits
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.ops.base.join import by_channel, coded, zero
 from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
 class Multiply(HardwareOp):
-    """The second input has the shape of the first, or is one vector of its channels that holds for a whole frame.
+    """Multiply two inputs value by value.
 
-    Such a vector is read at the first position of a frame and kept.
+    The second input has the shape of the first, or it is one vector per frame with a factor for
+    each channel. The op reads such a vector at the first position of a frame and stores it.
 
     Attributes:
-        lanes: channels per beat; divides the number of channels.
+        lanes: Channels per beat; must divide the number of channels.
     """
 
     kind: ClassVar[str] = "multiply"
@@ -38,7 +40,7 @@ class Multiply(HardwareOp):
         if a.channels % self.lanes:
             raise ValueError(f"lanes={self.lanes} must divide {a.channels} channels")
         if any(o for tensor in x for o in by_channel(tensor.offset, 1)):
-            raise ValueError("integers that stand for real numbers with an offset cannot be multiplied")
+            raise ValueError(f"cannot multiply integers with an offset: {a.offset} and {b.offset}")
         scales = zip(by_channel(a.scale, a.channels), by_channel(b.scale, a.channels), strict=True)
         return Tensor(a.shape, _product(a.ints, b.ints), uniform(np.array([s * t for s, t in scales])))
 
@@ -86,11 +88,11 @@ class Multiply(HardwareOp):
         widths, out = (_signed_bits(a), _signed_bits(b)), self.lanes * _product(a, b).bits
         mine, theirs = self.lanes * a.bits, self.lanes * b.bits
         blocks = dsps(family, *((a.bits, b.bits) if min(a.lo, b.lo) >= 0 else widths))
-        # Some DSP blocks hold the registers around the multiplier.
+        # DSP blocks of some families contain the registers around the multiplier.
         absorbs = blocks > 0 and family.dsp_registers
         product = family.coefficient("multiply.product", 1.25, 1.25)
         logic = 0.0 if blocks else product * self.lanes * a.bits * b.bits
-        if BIPOLAR in (a, b) and not blocks:  # the other, or its negative
+        if BIPOLAR in (a, b) and not blocks:  # the other factor, or its negative
             logic = family.coefficient("multiply.sign", 2.0, 1.2) * self.lanes * max(widths)
         total = Cost(lut=logic + 4, ff=2 + (0 if absorbs else mine + theirs + out), dsp=blocks * self.lanes)
         if _keeps(x):
@@ -99,7 +101,9 @@ class Multiply(HardwareOp):
             state = family.coefficient("multiply.state", 2, 1)
             beside = Cost(lut=state * states + 2, ff=2 * states + 2 + (0 if absorbs else mine))
             kept = ram_cost(family, folds, theirs) if folds > 1 else Cost(ff=2 * theirs)
-            total += beside + kept + Cost(ff=0 if absorbs else -theirs)  # what is read is an operand
+            total += beside + kept
+            if not absorbs:  # the stored vector is the operand register
+                total += Cost(ff=-theirs)
         return total
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
@@ -124,10 +128,10 @@ def _product(a: Ints, b: Ints) -> Ints:
 
 
 def _signed_bits(ints: Ints) -> int:
-    """Width in two's complement of the values themselves."""
+    """Return the bits of the values in two's complement."""
     return Ints(min(ints.lo, -1), max(ints.hi, 0)).bits
 
 
 def _keeps(x: tuple[Tensor, ...]) -> bool:
-    """Whether the second input is a vector that holds for several positions."""
+    """Return True if the second input is a vector that serves several positions."""
     return x[1].size < x[0].size

@@ -1,4 +1,4 @@
-"""A border around an image."""
+"""Padding: a border around an image, and gaps between its pixels."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Ranges, Steps, Tensor
-from bnn2hw.ops.base.costs import divisors, rom_luts, state_bits
+from bnn2hw.ops.base.costs import rom_luts, state_bits
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
 class Pad(HardwareOp):
-    """The image with rows and columns of one value around it, and between its pixels where `gaps` say so.
+    """Insert rows and columns of a constant around an image, and optionally between its pixels.
 
-    The last three axes of the input are an image; those before them count images.
-    A value that the input cannot take widens the type: true zeros around ±1 make the stream ternary, which is a third
-    value and no approximation.
+    The last three axes of the input are an image; axes before them count images. A value outside of
+    the input's type widens the type. For example, zeros around ±1 make the stream ternary, which is
+    exact.
 
     Attributes:
-        rows: rows above and below.
-        columns: columns to the left and to the right.
-        value: what is put there, in all channels or in each.
-        gaps: rows and columns from one pixel of the image to the next; 2 puts one of `value` between neighbours.
-        lanes: channels per beat; divides the number of channels.
-        pixels: pixels per beat; divides the columns of both images. More than one only with all channels and no gaps.
+        rows: Rows added above and below.
+        columns: Columns added to the left and to the right.
+        value: Integer that is inserted: one for all channels, or one for each.
+        gaps: Distance in rows and in columns from one pixel of the image to the next. With 2, one
+            `value` lies between neighbours.
+        lanes: Channels per beat of each pixel; must divide the number of channels.
+        pixels: Pixels per beat; must divide the columns of the input and of the output. More than
+            one only with all channels and without gaps.
     """
 
     kind: ClassVar[str] = "pad"
@@ -42,18 +45,18 @@ class Pad(HardwareOp):
     pixels: int = 1
 
     def _border(self, channels: int) -> Array:
-        """The value in each channel."""
+        """Return the inserted value of each channel."""
         return np.broadcast_to(np.asarray(self.value, np.int64), channels)
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the output."""
+        """Return the rows and columns of the output."""
         return (
             sum(self.rows) + (height - 1) * self.gaps[0] + 1,
             sum(self.columns) + (width - 1) * self.gaps[1] + 1,
         )
 
     def _pixels(self, height: int, width: int) -> tuple[slice, slice]:
-        """The rows and columns of the output that hold the image."""
+        """Return the rows and columns of the output that hold the image."""
         top, left = self.rows[0], self.columns[0]
         return (
             slice(top, top + (height - 1) * self.gaps[0] + 1, self.gaps[0]),
@@ -64,9 +67,11 @@ class Pad(HardwareOp):
         if len(x[0].shape) < 3 or x[0].channels % self.lanes:
             raise ValueError(f"lanes={self.lanes} must divide the channels of an image, not {x[0].shape}")
         if isinstance(self.value, tuple) and len(self.value) != x[0].channels:
-            raise ValueError(f"{len(self.value)} values do not fit {x[0].channels} channels")
+            raise ValueError(f"has {len(self.value)} values to insert for {x[0].channels} channels")
         if min(self.gaps) < 1 or min(*self.rows, *self.columns) < 0:
-            raise ValueError(f"cannot pad by {self.rows}, {self.columns} with gaps {self.gaps}")
+            raise ValueError(
+                f"rows {self.rows} and columns {self.columns} must be at least 0, gaps {self.gaps} at least 1"
+            )
         if self.pixels > 1 and not self._abreast(x[0]):
             raise ValueError(
                 f"pixels={self.pixels} must divide the {x[0].shape[-2]} columns and the "
@@ -80,14 +85,15 @@ class Pad(HardwareOp):
         return replace(x[0].as_shape(*images, *self._size(height, width), channels), type=ints)
 
     def _abreast(self, x: Tensor) -> bool:
-        """Whether so many pixels may come in one beat."""
+        """Return True if a beat may hold that many pixels."""
         divides = x.shape[-2] % self.pixels == 0 and sum(self.columns) % self.pixels == 0
         return divides and self.lanes == x.channels and self.gaps == (1, 1)
 
     def _beats(self, x: Tensor) -> tuple[int, tuple[int, int]]:
-        """Columns of the input, and columns to the left and to the right of it, in beats of all channels.
+        """Return the columns of the input, and those left and right of it, in beats.
 
-        Where the border on the left is no whole number of beats, the rest of each beat belongs into the next.
+        If the left border is not a whole number of beats, the rest of each input beat moves to the
+        next output beat.
         """
         left = self.columns[0] // self.pixels
         return x.shape[-2] // self.pixels, (left, sum(self.columns) // self.pixels - left)
@@ -116,7 +122,8 @@ class Pad(HardwareOp):
         inside = np.zeros(in_beats._size(height, width), bool)
         inside[in_beats._pixels(height, width)] = True
         reads = np.repeat(inside.reshape(-1), channels // self.lanes)
-        # A border waits for its frame: the first beat is taken at once, each other one a beat early.
+        # The border waits for its frame: the op takes the first beat at the first step, and each
+        # other beat one read earlier than it is needed.
         if not reads[0]:
             last = np.flatnonzero(reads)[-1]
             reads[0], reads[last] = True, False
@@ -160,10 +167,11 @@ class Pad(HardwareOp):
         position = state_bits(rows) + state_bits(columns // self.pixels) + sum(map(state_bits, self.gaps))
         held = lanes * x[0].ints.bits if self.rows[0] or self.columns[0] >= self.pixels else 0
         held += self.columns[0] % self.pixels * self.lanes * x[0].ints.bits
-        # A border is the reset of the output's register where it is one constant, but for codes that are converted.
+        # A constant border is the reset value of the output register. Codes that change take LUTs.
         converted = lanes * out.ints.bits if out.ints != x[0].ints and x[0].ints.step > 1 else 0
         if x[0].ints == BIPOLAR and converted:
-            # A sign becomes one bit beside the one that all lanes share, which says whether they lie in the image.
+            # A sign stays one bit per lane; one bit per pixel, which its lanes share, marks the
+            # border.
             converted, bits = lanes, lanes + self.pixels
         border = bits * rom_luts(family, folds) if np.ptp(self._border(channels)) and folds > 1 else 0
         counters = position + state_bits(folds) + 3

@@ -10,28 +10,32 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Memory, Param, Ranges, Steps, Tensor
-from bnn2hw.ops.base.costs import comparison, divisors, load_cost, lutram_cost, rom_luts, state_bits
+from bnn2hw.ops.base.costs import comparison, load_cost, lutram_cost, rom_luts, state_bits
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
 class Pool(HardwareOp):
-    """The largest value of each window, or the smallest in channels where a falling function was moved before it.
+    """Return the largest value of each window, or the smallest in channels with `minimum`.
 
-    max f(x) over a window equals f(min x) where f falls, so a threshold with a negative slope moved in front of
-    the pooling turns the maximum into a minimum. On one bit these are OR and AND.
-    Rows and columns that fill no window are dropped, as with padding "valid".
+    A minimum appears when lowering moves a falling function f in front of the pooling, since max
+    f(x) = f(min x) over a window. On one bit, maximum and minimum are OR and AND. Rows and columns
+    that do not fill a window are dropped, as with padding "valid".
 
-    The last three axes of the input are an image; those before them count images. Where `windowed`, the last axis holds
-    a window as `Window` makes it, positions × channels, and all other axes stay.
+    The last three axes of the input are an image; axes before them count images. If `windowed`, the
+    last axis instead holds a window as `SlidingWindow` emits it (positions × channels), and the
+    other axes stay as they are.
 
     Attributes:
-        minimum: booleans of shape (channels,): where the smallest is taken.
-        size: height and width of a window, and its stride.
-        windowed: whether the windows are there already, and may thus have overlapped in the image.
-        lanes: channels per beat; divides the number of channels.
-        pixels: pixels per beat, as a row of whole windows; more than one only with all their channels.
-        loadable: whether `minimum` can be written at run time.
+        minimum: Booleans of shape (channels,), true where the smallest value is taken.
+        size: Height and width of a window, which is also its stride.
+        windowed: True if the input already consists of windows. They may have overlapped in the
+            image.
+        lanes: Channels per beat of each pixel; must divide the number of channels.
+        loadable: True if `minimum` can be written at run time.
+        pixels: Pixels per beat: one or several whole windows of a row. More than one only with all
+            channels.
     """
 
     kind: ClassVar[str] = "pool"
@@ -58,38 +62,40 @@ class Pool(HardwareOp):
 
     @property
     def _window(self) -> tuple[int, int]:
-        """Height and width of a window as it lies in the stream, where windows that are there already are rows."""
+        """Height and width of a window in the stream; windows of a windowed input are rows."""
         return (1, math.prod(self.size)) if self.windowed else self.size
 
     def _image(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """Height and width of an image as it lies in the stream."""
+        """Return height and width of an image in the stream."""
         return self._window if self.windowed else (shape[-3], shape[-2])
 
     def infer(self, *x: Tensor) -> Tensor:
         shape, channels = x[0].shape, self.channels
         width = channels * math.prod(self.size) if self.windowed else channels
         if len(shape) < (1 if self.windowed else 3) or shape[-1] != width or channels % self.lanes:
-            raise ValueError(f"lanes={self.lanes} and {channels} channels do not fit {shape}")
+            raise ValueError(
+                f"needs an image of {channels} channels, of which lanes={self.lanes} is a divisor, not {shape}"
+            )
         if self.windowed:
             return x[0].as_shape(*shape[:-1], channels)
         if self.pixels > 1 and not self._abreast(shape):
             raise ValueError(
-                f"pixels={self.pixels} must divide the {shape[-2]} pixels of a row, be a multiple of the window's "
-                f"{self.size[1]} columns, come with all channels, and need a direction that is not loadable"
+                f"pixels={self.pixels} must divide the {shape[-2]} pixels of a row and be a multiple of the window's "
+                f"{self.size[1]} columns; it needs all channels in a beat and directions that are not loadable"
             )
         rows, columns = shape[-3] // self.size[0], shape[-2] // self.size[1]
         if not rows or not columns:
-            raise ValueError(f"a window of {self.size} does not fit into {shape}")
+            raise ValueError(f"a window of {self.size} does not fit into an image of {shape}")
         return x[0].as_shape(*shape[:-3], rows, columns, channels)
 
     def _abreast(self, shape: tuple[int, ...]) -> bool:
-        """Whether so many pixels may come in one beat."""
+        """Return True if a beat may hold that many pixels."""
         divides = shape[-2] % self.pixels == 0 and self.pixels % self.size[1] == 0
         return divides and self.lanes == self.channels and not self.windowed and not self.loadable
 
     @property
     def _merged(self) -> int:
-        """Pixels of a beat that one window takes."""
+        """Pixels of a beat that belong to one window."""
         return self.size[1] if self.pixels > 1 else 1
 
     @property
@@ -117,7 +123,7 @@ class Pool(HardwareOp):
         return x[0].size // (self.lanes * self.pixels)
 
     def _beats(self, x: Tensor) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Height and width of an image and of a window, in beats of all channels."""
+        """Return height and width of an image and of a window; widths in beats of all channels."""
         (height, width), size = self._image(x.shape), self._window
         return (height, width // self.pixels), (size[0], 1 if self.pixels > 1 else size[1])
 
@@ -158,12 +164,12 @@ class Pool(HardwareOp):
         one_bit = family.coefficient("pool.one_bit", 0, 0)
         compare = lanes * comparison(family, bits + 1) if bits > 1 else one_bit
         select = lanes * (family.coefficient("pool.select", 0.6, 0.95) * (bits + family.by_lut(1, 0)))
-        # What a lane looks for may differ between its folds.
+        # A lane may take the maximum in some folds and the minimum in others.
         minima = self.minimum.reshape(folds, self.lanes)
         select += np.count_nonzero(np.any(minima != minima[0], axis=0)) * family.by_lut(
             rom_luts(family, folds), 0
         )
-        merges = self._merged if bits > 1 else 1  # bits of few neighbours fit into one LUT
+        merges = self._merged if bits > 1 else 1  # the bits of neighbours fit into one LUT
         logic = Cost(
             lut=merges * (compare + select) + family.coefficient("pool.counter", 2.1, 1.5) * counters,
             ff=lanes * bits + counters,

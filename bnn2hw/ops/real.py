@@ -1,4 +1,4 @@
-"""What importers write: ops over real numbers, evaluated by the layers that they were read from."""
+"""Ops over real numbers. Importers create them, and each is evaluated by its layer."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from bnn2hw.ir import Array, Op, Tensor
 
 Sides = tuple[int, int]
-"""Rows, columns or planes that are added before and after."""
+"""Rows, columns or planes that are added before and after an image."""
 
 
 @dataclass(frozen=True, eq=False)
 class RealOp(Op):
-    """An op that knows how its layer evaluates it.
+    """An op that is evaluated by its layer.
 
     Attributes:
-        apply: the layer itself, from float32 batches to a float32 batch.
-        shape: of one output sample.
+        apply: The layer: a function from float32 batches to a float32 batch.
+        shape: Shape of an output sample.
     """
 
     apply: Callable[..., Array]
@@ -32,14 +32,24 @@ class RealOp(Op):
 
 @dataclass(frozen=True, eq=False)
 class Dense(RealOp):
-    """x · kernel, with the kernel as its quantizer gives it, shape (in, out)."""
+    """Matrix product x · kernel.
+
+    Attributes:
+        kernel: Quantized kernel of shape (in, out).
+    """
 
     kernel: Array
 
 
 @dataclass(frozen=True, eq=False)
 class Convolution(RealOp):
-    """Valid convolution over two or three axes, with a kernel (*sizes, in, out), as its quantizer gives it."""
+    """Convolution over two or three axes, without padding.
+
+    Attributes:
+        kernel: Quantized kernel of shape (*sizes, in, out).
+        stride: Distance between windows along each axis.
+        dilation: Distance between taps along each axis.
+    """
 
     kernel: Array
     stride: tuple[int, ...]
@@ -48,7 +58,13 @@ class Convolution(RealOp):
 
 @dataclass(frozen=True, eq=False)
 class DepthwiseConvolution(RealOp):
-    """Valid 2-D convolution of each channel with a kernel of its own, of shape (height, width, channels)."""
+    """Convolution of each channel with its own kernel over two axes, without padding.
+
+    Attributes:
+        kernel: Quantized kernel of shape (height, width, channels).
+        stride: Rows and columns between windows.
+        dilation: Rows and columns between taps.
+    """
 
     kernel: Array
     stride: tuple[int, int]
@@ -57,10 +73,10 @@ class DepthwiseConvolution(RealOp):
 
 @dataclass(frozen=True, eq=False)
 class Pointwise(RealOp):
-    """A function of each value and its channel.
+    """A function of each value and its channel, which accepts any shape with the same channels.
 
-    `uniform` says that it is the same for all channels; then it may change places with a reshape. It may be evaluated
-    on any shape that keeps the channels.
+    Attributes:
+        uniform: True if the function is the same for all channels. It then commutes with a reshape.
     """
 
     uniform: bool
@@ -68,7 +84,14 @@ class Pointwise(RealOp):
 
 @dataclass(frozen=True, eq=False)
 class Pool(RealOp):
-    """What is taken over windows of `size`, `stride` apart; `rows` and `columns` around the image count for nothing."""
+    """Reduction over windows.
+
+    Attributes:
+        size: Rows and columns of a window.
+        stride: Rows and columns between windows.
+        rows: Rows around the image that the reduction ignores.
+        columns: Columns around the image that the reduction ignores.
+    """
 
     size: tuple[int, int]
     stride: tuple[int, int]
@@ -83,17 +106,18 @@ class MaxPool(Pool):
 
 @dataclass(frozen=True, eq=False)
 class AveragePool(Pool):
-    """Mean over windows, all of which lie in the image."""
+    """Mean over windows. All windows are inside of the image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Border(RealOp):
-    """One value around the pixels of an image, and between them where they come to lie further apart.
+    """Insertion of a constant around an image and between its pixels.
 
     Attributes:
-        sides: by axis of the image, what is added before and after.
-        value: what is added.
-        gaps: by axis, the distance from one pixel to the next.
+        sides: For each axis of the image, the rows, columns or planes that are added before and
+            after.
+        value: Value that is inserted.
+        gaps: For each axis, the distance from one pixel to the next.
     """
 
     sides: tuple[Sides, ...]
@@ -103,17 +127,17 @@ class Border(RealOp):
 
 @dataclass(frozen=True, eq=False)
 class Reshape(RealOp):
-    """The same values in the same order under another shape."""
+    """The same values in the same order, in another shape."""
 
 
 @dataclass(frozen=True, eq=False)
 class Flatten(Reshape):
-    """All values of a sample along one axis, which mixes positions into channels."""
+    """All values of a sample along one axis. Positions become channels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Refold(RealOp):
-    """The same values in the same order under a shape whose last axis is neither the old one nor all there is."""
+    """A reshape that splits or joins channels, but does not join all values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,16 +147,20 @@ class Softmax(RealOp):
 
 @dataclass(frozen=True, eq=False)
 class Sum(RealOp):
-    """Sum of two inputs; the channels of the second are added from the first's channel `first` on."""
+    """Sum of two inputs.
+
+    Attributes:
+        first: Channel of the first input to which channel 0 of the second is added.
+    """
 
     first: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Product(RealOp):
-    """Product of two inputs of one shape, or with one factor per channel of the first."""
+    """Product of two inputs of one shape, or of an input and a factor for each channel."""
 
 
 @dataclass(frozen=True, eq=False)
 class Concatenation(RealOp):
-    """Two inputs side by side along the last axis."""
+    """Two inputs, concatenated along the last axis."""

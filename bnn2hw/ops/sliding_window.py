@@ -1,4 +1,4 @@
-"""Sliding windows over an image: the line buffer in front of a convolution, in two forms."""
+"""Sliding windows over an image: the line buffer in front of a convolution, serial and parallel."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Buffered, Cost, HardwareOp, Ints, Ranges, Steps, StreamOp, Tensor
-from bnn2hw.ops.base.costs import divisors, ram_cost, state_bits
+from bnn2hw.ops.base.costs import ram_cost, state_bits
+from bnn2hw.ops.base.folds import divisors
 from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
 class Windows(HardwareOp):
-    """Every window of an image as one vector, in the order (kernel row, kernel column, channel).
+    """Emit every window of an image as a vector, in the order (kernel row, kernel column, channel).
 
-    The last three axes of the input are an image; those before them count images, which follow each other as frames
-    do.
+    The last three axes of the input are an image; axes before them count images.
 
     Attributes:
-        kernel: rows and columns of a window.
-        stride: rows and columns from one window to the next.
-        dilation: rows and columns from one tap of a window to the next.
-        lanes: values per beat of the output.
+        kernel: Rows and columns of a window.
+        stride: Distance in rows and in columns from one window to the next.
+        dilation: Distance in rows and in columns from one tap of a window to the next.
+        lanes: Values per beat of the output.
     """
 
     kernel: tuple[int, int]
@@ -35,7 +35,7 @@ class Windows(HardwareOp):
 
     @property
     def span(self) -> tuple[int, int]:
-        """Rows and columns from the first tap of a window to the last, both included."""
+        """Rows and columns from the first tap of a window to the last, inclusive."""
         rows, columns = ((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
         return rows, columns
 
@@ -46,11 +46,11 @@ class Windows(HardwareOp):
 
     def infer(self, *x: Tensor) -> Tensor:
         if len(x[0].shape) < 3:
-            raise ValueError(f"takes an image, not {x[0].shape}")
+            raise ValueError(f"needs an image (rows, columns, channels), not shape {x[0].shape}")
         rows, columns = self._grid(x[0])
         if rows < 1 or columns < 1:
             taps = "" if self.dilation == (1, 1) else f" taps {self.dilation} apart"
-            raise ValueError(f"a window of {self.kernel}{taps} does not fit into {x[0].shape}")
+            raise ValueError(f"a window of {self.kernel}{taps} does not fit into an image of {x[0].shape}")
         return x[0].as_shape(*x[0].shape[:-3], rows, columns, self._taps * x[0].channels)
 
     @property
@@ -90,7 +90,7 @@ class Windows(HardwareOp):
             yield SlidingWindow(self.kernel, self.stride, self.dilation, lanes)
         size, (_, columns) = self._taps * x[0].channels, self._grid(x[0])
         for pixels in divisors(x[0].shape[-2]):
-            # A beat of that many pixels completes the windows of one beat at most.
+            # A beat of pixels may complete at most the windows of one beat.
             enough = (w for w in divisors(columns) if w * self.stride[1] >= pixels)
             windows = next(enough, 0)
             if windows and max(pixels, self._taps) > 1:
@@ -99,11 +99,12 @@ class Windows(HardwareOp):
 
 @dataclass(frozen=True, eq=False)
 class SlidingWindow(Windows):
-    """Windows as many beats, of some or all channels of a tap each.
+    """Emit a window in many beats. Each beat holds some or all channels of one tap.
 
-    The memory holds twice the rows that a window spans in a ring: while the windows of a frame's last rows are
-    read, the next frame's first rows are already written, so frames follow each other without a gap. Writing and
-    reading are independent but for the count of beats that lie in the ring. `lanes` divides the number of channels.
+    A ring memory holds twice the rows that a window spans. While the windows of the last rows of a
+    frame are read, the first rows of the next frame are already written, so frames follow without a
+    gap. Writer and reader share only the number of beats in the ring. `lanes` must divide the
+    number of channels.
     """
 
     kind: ClassVar[str] = "sliding_window"
@@ -118,7 +119,7 @@ class SlidingWindow(Windows):
         return self.lanes, self.lanes
 
     def _ring_rows(self, x: Tensor) -> int:
-        """Rows in memory: those of the windows being read and as many again, or what bridges the `release`."""
+        """Return the rows of the ring: a window, and as many again or enough for `release`."""
         row = x.shape[-2] * (x.channels // self.lanes)
         return self.span[0] + max(self.span[0], -(-3 // row))
 
@@ -165,7 +166,8 @@ class SlidingWindow(Windows):
         words, bits = self._ring_rows(x[0]) * row, self.lanes * x[0].ints.bits
         address = state_bits(words)
         count = state_bits(words + self.stride[0] * row + 1) + 1
-        # The start of a row is a multiple of its length: as many low bits of it are no logic as that has zeros.
+        # The start of a row is a multiple of its length. Its low bits are constant where the length
+        # has zeros.
         fixed = state_bits(row & -row)
         out_rows, out_columns = self._grid(x[0])
         states = (
@@ -183,7 +185,7 @@ class SlidingWindow(Windows):
             ff=5 * address + 2 * count + sum(map(state_bits, states)) + 5 + bits - fixed,
         )
         ring = ram_cost(family, words, bits)
-        # Some families' block RAMs hold the register behind them.
+        # Block RAMs of some families contain the output register.
         return logic + ring + Cost(ff=-bits if ring.bram and family.bram_registers else 0)
 
     @classmethod
@@ -202,17 +204,19 @@ class SlidingWindow(Windows):
 
 @dataclass(frozen=True, eq=False)
 class ParallelWindow(Windows):
-    """Whole windows, one or several neighbours per beat, while an image comes in by one or several pixels per beat.
+    """Emit one or several whole windows per beat, while one or several pixels arrive per beat.
 
-    A memory holds the last rows, a word per beat of a row; of what comes out of it with each beat, registers hold as
-    many columns as the windows of a beat span, and those that came since. Windows are given out as soon as all of a
-    beat are complete, so they lie at one of a few places among the registers.
+    A memory holds the last rows, with one word per beat of a row. Registers hold the columns that
+    the windows of a beat span, and the columns that arrived after them. The op emits a beat as soon
+    as all of its windows are complete; at that time they start at one of a few positions in the
+    registers.
 
-    `lanes` is the size of a window, times the windows per beat, which divide those of a row. A beat of pixels completes
-    the windows of one beat at most, so it is no wider than from these to the next.
+    `lanes` is the size of a window times the windows per beat. The windows per beat must divide
+    those of a row. A beat of pixels may complete at most the windows of one beat, which limits
+    `pixels`.
 
     Attributes:
-        pixels: pixels per beat of the input; divides its columns.
+        pixels: Pixels per beat of the input; must divide its columns.
     """
 
     kind: ClassVar[str] = "parallel_window"
@@ -225,31 +229,33 @@ class ParallelWindow(Windows):
         columns, windows = x[0].shape[-2], y.shape[-2]
         if self.lanes < 1 or self.lanes % y.channels or windows % self._windows(x[0]):
             raise ValueError(
-                f"lanes={self.lanes} must be windows of {y.channels} values whose number divides the {windows} of a row"
+                f"lanes={self.lanes} must hold whole windows of {y.channels} values; their number must divide "
+                f"the {windows} windows of a row"
             )
         if self.pixels < 1 or columns % self.pixels:
             raise ValueError(f"pixels={self.pixels} must divide the {columns} pixels of a row")
-        if self.pixels > self._apart(x[0]):
+        if self.pixels > self._advance(x[0]):
             raise ValueError(
-                f"pixels={self.pixels} complete the windows of several beats of {self._windows(x[0])}"
+                f"pixels={self.pixels} per beat complete more than the {self._windows(x[0])} windows of a beat; "
+                f"at most {self._advance(x[0])} are possible"
             )
         return y
 
     def _windows(self, x: Tensor) -> int:
-        """Windows per beat."""
+        """Return the windows per beat."""
         return self.lanes // (self._taps * x.channels)
 
-    def _apart(self, x: Tensor) -> int:
-        """Columns from the windows of one beat to those of the next."""
+    def _advance(self, x: Tensor) -> int:
+        """Return the columns from the windows of one beat to those of the next."""
         return self._windows(x) * self.stride[1]
 
-    def _reach(self, x: Tensor) -> int:
-        """Columns that the windows of a beat span."""
-        return self._apart(x) - self.stride[1] + self.span[1]
+    def _spanned(self, x: Tensor) -> int:
+        """Return the columns that the windows of a beat span."""
+        return self._advance(x) - self.stride[1] + self.span[1]
 
-    def _places(self, x: Tensor) -> tuple[int, int]:
-        """At how many places among the registers the windows of a beat may lie, and columns from one to the next."""
-        grain = math.gcd(self.pixels, self._apart(x))
+    def _positions(self, x: Tensor) -> tuple[int, int]:
+        """Return the number of positions of a beat's windows, and their distance in columns."""
+        grain = math.gcd(self.pixels, self._advance(x))
         return self.pixels // grain, grain
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
@@ -262,7 +268,7 @@ class ParallelWindow(Windows):
         height, width, _ = x[0].shape[-3:]
         last = np.arange(height) - (self.span[0] - 1)
         rows = (last >= 0) & (last % self.stride[0] == 0)
-        complete = np.arange(self._reach(x[0]), width + 1, self._apart(x[0]))
+        complete = np.arange(self._spanned(x[0]), width + 1, self._advance(x[0]))
         beats = np.isin(np.arange(width // self.pixels), -(-complete // self.pixels) - 1)
         writes = np.tile((rows[:, None] & beats).reshape(-1), math.prod(x[0].shape[:-3]))
         return Steps(np.ones(writes.size, bool), writes, latency=2)
@@ -272,24 +278,24 @@ class ParallelWindow(Windows):
             "PIXEL_BITS": x[0].channels * x[0].ints.bits,
             "PIXELS": self.pixels,
             "WINDOWS": self._windows(x[0]),
-            "GRAIN": self._places(x[0])[1],
+            "GRAIN": self._positions(x[0])[1],
             **super().params(*x),
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         height, width, channels = x[0].shape[-3:]
         pixel, rows = channels * x[0].ints.bits, self.span[0]
-        places, grain = self._places(x[0])
-        reach = self._reach(x[0])
-        held = -(-reach // grain) * grain + self.pixels - grain
+        positions, grain = self._positions(x[0])
+        spanned = self._spanned(x[0])
+        held = -(-spanned // grain) * grain + self.pixels - grain
         counters = state_bits(height) + state_bits(width // self.pixels) + state_bits(self.stride[0])
-        counters += state_bits(-(-max(reach, self._apart(x[0])) // grain) + 1) + 2 * state_bits(places)
-        small = family.coefficient("parallel_window.select", 0.5, 0.5) * places
-        select = family.by_lut(small, max(1, (places - 1) / 3)) * reach * rows * pixel
+        counters += state_bits(-(-max(spanned, self._advance(x[0])) // grain) + 1) + 2 * state_bits(positions)
+        small = family.coefficient("parallel_window.select", 0.5, 0.5) * positions
+        select = family.by_lut(small, max(1, (positions - 1) / 3)) * spanned * rows * pixel
         logic = Cost(
             lut=family.coefficient("parallel_window.counter", 1.7, 1.0) * counters
             + 6
-            + select * (places > 1),
+            + select * (positions > 1),
             ff=counters + 2 + pixel * (rows * held + self.pixels),
         )
         if rows == 1:

@@ -1,4 +1,4 @@
-"""Where a graph begins."""
+"""Inputs of a graph, and how the values on the wire relate to the real numbers of the model."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import numpy as np
 from bnn2hw.errors import InputError
 from bnn2hw.ir import BIPOLAR, Array, Beats, Ints, StreamOp, Supply, Tensor
 from bnn2hw.ops.base.channels import Meaning, uniform
-from bnn2hw.ops.base.costs import divisors
+from bnn2hw.ops.base.folds import divisors
 
 
 @dataclass(frozen=True, eq=False)
 class Source(StreamOp):
-    """The stream that enters the design: what arrives on the wire, and what it means to the model.
+    """An input of the graph: the stream that enters the design at a port.
 
     Attributes:
-        tensor: type of the stream; None as its type stands for real numbers, in the real form only.
-        lanes: values per beat.
+        tensor: Type of the stream. In the real form, its `type` may be None: the edge carries real
+            numbers.
+        lanes: Values per beat; must divide the values of a frame.
     """
 
     knobs: ClassVar[tuple[str, ...]] = ("lanes",)
@@ -31,7 +32,7 @@ class Source(StreamOp):
 
     def infer(self, *x: Tensor) -> Tensor:
         if x or self.tensor.size % self.lanes:
-            raise ValueError(f"{self.lanes} lanes must divide {self.tensor.size} values")
+            raise ValueError(f"lanes={self.lanes} must divide the {self.tensor.size} values of a frame")
         return self.tensor
 
     def golden(self, *x: Array) -> Array:
@@ -56,15 +57,18 @@ class Source(StreamOp):
 
 @dataclass(frozen=True)
 class Input:
-    """What arrives on the wire, and which real number of the model it stands for: real = v · scale + offset.
+    """The integers on the wire of an input, and the real numbers that they mean to the model.
+
+    Integer v means the real number v · scale + offset.
 
     Attributes:
-        dtype: "uint8", "int4", … for any number of bits up to 16, "bit" for {0, 1}, "bipolar" for {−1, +1}.
-        scale: real value of one step: of all channels, or a sequence of those of each.
-        offset: real value of 0, likewise.
+        dtype: "uint1" to "uint16", "int2" to "int16", "bit" for {0, 1}, or "bipolar" for {-1, +1}.
+        scale: Real value of one step: one positive number, or a sequence with one for each channel.
+        offset: Real value of 0: one number, or a sequence with one for each channel.
 
     Raises:
-        InputError: an unknown dtype, a scale that is not a positive number, or two sequences of different lengths.
+        InputError: The dtype is unknown, a scale is not positive, or two sequences differ in
+            length.
     """
 
     dtype: str = "uint8"
@@ -75,12 +79,13 @@ class Input:
         scale, offset = (np.asarray(v, np.float64) for v in (self.scale, self.offset))
         if not (np.all(scale > 0) and np.isfinite(scale).all() and np.isfinite(offset).all()):
             raise InputError(
-                f"the input's scale must be positive and its offset finite, not {self.scale}, {self.offset}"
+                "the input's scale must be positive and its offset finite, "
+                f"not scale={self.scale}, offset={self.offset}"
             )
         if max(scale.ndim, offset.ndim) > 1 or len({v.size for v in (scale, offset) if v.ndim}) > 1:
             raise InputError(
-                "the input's scale and offset must be numbers, or one for each channel, "
-                f"not {self.scale}, {self.offset}"
+                "the input's scale and offset must be a number or one number for each channel, "
+                f"not scale={self.scale}, offset={self.offset}"
             )
         object.__setattr__(self, "scale", uniform(scale))
         object.__setattr__(self, "offset", uniform(offset))
@@ -100,17 +105,28 @@ class Input:
         return Ints(0, 2**bits - 1) if match[1] else Ints(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
     def within(self, outer: Input) -> Input:
-        """What arrives where `outer` says what the wire carries, and this what the model makes of that."""
+        """Combine the input at a wire with a rescaling in the model, which this object describes.
+
+        Args:
+            outer: Integers on the wire, and the numbers that enter the rescaling.
+        """
         scale, offset, steps, base = (
             np.asarray(v) for v in (self.scale, self.offset, outer.scale, outer.offset)
         )
         return Input(outer.dtype, uniform(scale * steps), uniform(offset + scale * base))
 
     def integers(self, x: Array) -> Array:
-        """A batch as the integers on the wire: integers as they are, floats as those that stand for them.
+        """Convert a batch to the integers on the wire.
+
+        Args:
+            x: Array of shape (batch, …): integers, which are returned as they are, or real numbers
+                of the model.
+
+        Returns:
+            Integers of the same shape, int64.
 
         Raises:
-            InputError: another dtype, or floats that stand for no integer.
+            InputError: The dtype is not numeric, or a real number corresponds to no integer.
         """
         x = np.asarray(x)
         if x.dtype.kind not in "iufb":
@@ -121,17 +137,20 @@ class Input:
         steps: Array = (x.astype(np.float64) - np.asarray(self.offset)) / np.asarray(self.scale)
         if not np.isfinite(steps).all() or np.abs(steps - np.rint(steps)).max(initial=0) > 1e-3:
             raise InputError(
-                f"the input holds floats that stand for no {self.dtype}: "
+                f"the input holds floats that are no {self.dtype} values: "
                 f"expected v · {_words(self.scale)} + {_words(self.offset)} for integers v"
             )
         whole: Array = np.rint(steps).astype(np.int64)
         return whole
 
     def tensor(self, shape: tuple[int, ...]) -> Tensor:
-        """The type of the stream that enters the design.
+        """Return the type of the stream that enters the design.
+
+        Args:
+            shape: Shape of a sample.
 
         Raises:
-            InputError: as many scales or offsets as there are no channels.
+            InputError: The number of scales or offsets is not the number of channels.
         """
         self._check(shape)
         return Tensor(shape, self.ints, self.scale, self.offset)
@@ -140,28 +159,41 @@ class Input:
         for name, values in (("scale", self.scale), ("offset", self.offset)):
             if isinstance(values, tuple) and shape[-1:] != (len(values),):
                 raise InputError(
-                    f"the input's {name} is given for {len(values)} channels, but what comes in has shape {shape}"
+                    f"the input's {name} is given for {len(values)} channels, but a sample has shape {shape}"
                 )
 
 
-Units = Input | Mapping[str, Input]
-"""What arrives on the wires: on all of them, or by the name of the model's input."""
+InputSpecs = Input | Mapping[str, Input]
+"""One `Input` for all inputs of a model, or one for each by its name."""
 
 
-def unit(units: Units, name: str) -> Input:
-    """What arrives at one input."""
-    return units if isinstance(units, Input) else units.get(name, Input())
+def input_spec(specs: InputSpecs, name: str) -> Input:
+    """Return the integers and their meaning at one input.
+
+    Args:
+        specs: One `Input` for all inputs, or one for each by its name.
+        name: Name of the input.
+    """
+    return specs if isinstance(specs, Input) else specs.get(name, Input())
 
 
-def facts(units: Units) -> list[Any] | dict[str, Any]:
-    """As plain data."""
-    if isinstance(units, Input):
-        return [units.dtype, units.scale, units.offset]
-    return {name: facts(each) for name, each in units.items()}
+def facts(specs: InputSpecs) -> list[Any] | dict[str, Any]:
+    """Convert to plain data for a manifest.
+
+    Args:
+        specs: One `Input`, or one for each input by its name.
+    """
+    if isinstance(specs, Input):
+        return [specs.dtype, specs.scale, specs.offset]
+    return {name: facts(each) for name, each in specs.items()}
 
 
-def from_facts(plain: list[Any] | dict[str, Any]) -> Units:
-    """The inverse of `facts`."""
+def from_facts(plain: list[Any] | dict[str, Any]) -> InputSpecs:
+    """Convert plain data back, as `facts` returned them.
+
+    Args:
+        plain: Plain data from a manifest.
+    """
     return {n: Input(*f) for n, f in plain.items()} if isinstance(plain, dict) else Input(*plain)
 
 

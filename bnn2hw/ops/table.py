@@ -1,4 +1,4 @@
-"""A table per channel: any function of one integer, exactly."""
+"""Lookup table: any function of one integer per channel, exactly."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class Table(Elementwise):
-    """y = table[c, index of x in `domain`], with channels as in `Threshold`.
+    """Look each value up in the table of its channel: y = table[c, index of x in `domain`].
 
     Attributes:
-        table: integers of shape (channels, domain.count), or (1, domain.count) for all channels alike.
-        domain: the input's integers.
-        type: the output's integers.
-        scale: real meaning of the output (see Tensor).
-        offset: likewise.
-        axes: trailing axes of the input that count channels.
-        pe: channels per beat; each beyond the first needs a copy of the table.
-        loadable: whether the table can be written at run time.
+        table: Integers of shape (channels, entries); of shape (1, entries) if all channels share a
+            table. `entries` is `domain.count`.
+        domain: Integers of the input.
+        type: Integers of the output.
+        scale: Real value of an output of 1: one number, or one for each channel of the last axis.
+        offset: Real value of an output of 0, of the same form.
+        axes: Trailing axes of the input that count channels.
+        pe: Channels looked up in parallel (lanes of the stream). Each lane needs a read port of a
+            copy of the table.
+        loadable: True if the table can be written at run time.
     """
 
     kind: ClassVar[str] = "table"
@@ -62,9 +64,10 @@ class Table(Elementwise):
         entries = self.table.shape[1]
         self.check_folding(*x)
         if x[0].ints != self.domain or self.domain.count != entries:
-            raise ValueError(f"is for {entries} values {self.domain}, not for {x[0].ints}")
+            raise ValueError(f"has {entries} entries for {self.domain}, but the input has {x[0].ints}")
         if not self.type.contains(self.table):
-            raise ValueError(f"holds values outside of {self.type}")
+            low, high = int(self.table.min()), int(self.table.max())
+            raise ValueError(f"has entries from {low} to {high}, outside of the output's {self.type}")
         return Tensor(x[0].shape, self.type, self.scale, self.offset)
 
     def golden(self, *x: Array) -> Array:
@@ -91,7 +94,7 @@ class Table(Elementwise):
 
     @property
     def shared(self) -> bool:
-        """Whether all channels look into one table."""
+        """True if all channels share one table."""
         return bool(self.table.shape[0] == 1)
 
     def pads_with_zero(self, x: Tensor) -> bool:
@@ -111,16 +114,15 @@ class Table(Elementwise):
         words, out = folds * 2 ** x[0].ints.bits, self.pe * self.type.bits
         shared = family.coefficient("table.control", 2, 0.5)
         control = Cost(lut=state_bits(folds) + shared, ff=state_bits(folds) + 2 + out)
-        if in_block_ram(
-            words, self.type.bits if self.shared else out
-        ):  # as many lanes as it has ports read one copy, of the columns that are theirs
+        # As many lanes as a block RAM has read ports share a copy, which holds their columns only.
+        if in_block_ram(words, self.type.bits if self.shared else out):
             readers = min(self.pe, family.bram_readers)
             width = self.type.bits if self.shared else readers * self.type.bits
-            # Some families' block RAMs hold the register behind them.
+            # Block RAMs of some families contain the output register.
             own = out if family.bram_registers else 0
             rom = Cost(ff=-own) + block_ram_cost(family, words, width, readers) * math.ceil(self.pe / readers)
         else:
-            # Nothing but a register hangs on this ROM, so that the wide multiplexers of large LUTs make the rest.
+            # This ROM drives nothing but a register, so 6-input LUTs use their wide multiplexers.
             per_bit = family.by_lut(rom_luts(family, words), math.ceil(words / 64))
             rom = Cost(lut=out * per_bit, ff=out)
         return rom + control + (load_cost(family, words, out) if self.loadable else Cost())

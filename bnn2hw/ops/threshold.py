@@ -1,4 +1,4 @@
-"""Compare with per-channel thresholds: what bias, BatchNorm, activation and quantizer come down to."""
+"""Threshold unit: bias, BatchNorm, activation and quantizer reduce to comparisons with integers."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class Threshold(Elementwise):
-    """The output climbs one step for each threshold that the input reaches.
+    """Compare each channel with its thresholds.
 
-    y = type.lo + type.step · #{k : x ≥ thresholds[c, k]}. A threshold at the input's `lo` always fires,
-    one at `hi + step` never does. In the channels that fall, y = type.hi − type.step · #{k : x ≥ thresholds[c, k]}.
+    For a rising channel c:   y = type.lo + type.step · #{k : x >= thresholds[c, k]}
+    For a falling channel c:  y = type.hi - type.step · #{k : x >= thresholds[c, k]}
 
-    Channels run along the last `axes` axes of the input.
+    A threshold equal to the input's `lo` always fires; one at `hi + step` never fires.
 
     Attributes:
-        thresholds: integers of shape (channels, type.count − 1), each row in rising order; (1, type.count − 1)
-            for all channels alike.
-        type: the output's integers.
-        scale: real meaning of the output (see Tensor).
-        offset: likewise.
-        axes: trailing axes of the input that count channels.
-        pe: channels per beat; the fewest for their number of beats.
-        falls: booleans, one per row of `thresholds`: where the output falls; None where it never does.
-        loadable: whether thresholds and directions can be written at run time.
+        thresholds: Integers of shape (channels, levels), ascending in each row; of shape (1,
+            levels) if all channels share them. `levels` is `type.count - 1`.
+        type: Integers of the output.
+        scale: Real value of an output of 1: one number, or one for each channel of the last axis.
+        offset: Real value of an output of 0, of the same form.
+        axes: Trailing axes of the input that count channels.
+        pe: Channels compared in parallel (lanes of the stream).
+        falls: One boolean per row of `thresholds`, true where the output falls; None if no channel
+            falls.
+        loadable: True if thresholds and directions can be written at run time.
     """
 
     kind: ClassVar[str] = "threshold"
@@ -68,13 +69,18 @@ class Threshold(Elementwise):
         rows, levels = self.thresholds.shape
         ints, count = x[0].ints, self.check_folding(*x)
         if levels != self.type.count - 1:
-            raise ValueError(f"{levels} thresholds do not fit {self.type} and {count} channels")
+            raise ValueError(
+                f"has {levels} thresholds for each of {count} channels; {self.type} needs {self.type.count - 1}"
+            )
         if self.falls is not None and self.falls.shape != (rows,):
-            raise ValueError(f"{rows} rows of thresholds need as many directions, not {self.falls.shape}")
+            raise ValueError(f"has directions of shape {self.falls.shape} for {rows} rows of thresholds")
         if np.any(np.diff(self.thresholds, axis=1) < 0):
-            raise ValueError("thresholds must rise")
+            row = int(np.flatnonzero(np.any(np.diff(self.thresholds, axis=1) < 0, axis=1))[0])
+            raise ValueError(
+                f"thresholds of channel {row} are not ascending: {self.thresholds[row].tolist()[:8]}"
+            )
         if not Ints(ints.lo, ints.hi + ints.step, ints.step).contains(self.thresholds):
-            raise ValueError(f"thresholds must lie on {ints} or one step above")
+            raise ValueError(f"thresholds must be values of the input's type, {ints}, or one step above it")
         return Tensor(x[0].shape, self.type, self.scale, self.offset)
 
     def golden(self, *x: Array) -> Array:
@@ -87,11 +93,11 @@ class Threshold(Elementwise):
         return (self.type.lo + self.type.step * fired).reshape(x[0].shape)
 
     def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
-        return self.at_points(given[0].over(y.channels).ends, y)  # it rises everywhere, or it falls
+        return self.at_points(given[0].over(y.channels).ends, y)  # monotone, so the ends are extremes
 
     @property
     def shared(self) -> bool:
-        """Whether all channels have the same thresholds."""
+        """True if all channels share one row of thresholds."""
         return bool(self.thresholds.shape[0] == 1)
 
     def pads_with_zero(self, x: Tensor) -> bool:
@@ -102,7 +108,8 @@ class Threshold(Elementwise):
         bits = Ints(ints.first_code, ints.first_code + ints.count).bits
         codes = self.in_folds(ints.encode(self.thresholds))
         if self.pads_with_zero(x):
-            # In padding as many of the thresholds as lead to code 0 lie below every code, and the others above.
+            # For padding, as many thresholds as give code 0 are below all codes; the others are
+            # above.
             lowest, highest = (-1 << bits - 1, (1 << bits - 1) - 1) if ints.signed else (0, (1 << bits) - 1)
             levels = np.where(np.arange(codes.shape[2]) < -self.type.first_code, lowest, highest)
             codes.reshape(-1, levels.size)[self.rows :] = levels
@@ -113,7 +120,7 @@ class Threshold(Elementwise):
 
     @property
     def _directions(self) -> Array:
-        """Where the output falls, lane by lane within fold by fold."""
+        """True where the output falls: lanes within folds, of shape (folds · pe,)."""
         never = np.zeros(self.thresholds.shape[0], bool)
         found = self.in_folds(never if self.falls is None else self.falls).reshape(-1)
         if not self.shared:
@@ -142,9 +149,10 @@ class Threshold(Elementwise):
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         rom = self._rom(x[0])
         folds, lanes = rom.codes.shape
-        # Levels rise, so the upper bits of each are known in part.
+        # Levels ascend, so the upper bits of each level are partly known.
         kept = max(1.0, rom.bits - 0.5 * math.log2(self.type.count - 1))
-        # A comparison with a constant keeps only the half of its chain that the constant's ones make.
+        # A comparison with a constant keeps only the part of the carry chain at the ones of the
+        # constant.
         compare = (
             comparison(family, round(kept)) * family.coefficient("threshold.comparison", 1, 1)
             if folds > 1
@@ -154,7 +162,7 @@ class Threshold(Elementwise):
         if folds > 1:  # some carry cells take inverted thresholds; lanes share equal ones
             count += family.coefficient("threshold.inversion", 0, 0) * distinct(folds, round(lanes * kept))
         control = state_bits(folds) + 2
-        # Of each direction there is a register; levels are turned where they are counted.
+        # Each lane registers its direction, and inverts the levels that it counts.
         turned = self.pe if self.falls is not None and np.any(self.falls) and folds > 1 else 0
         logic = Cost(
             lut=lanes * compare + count + control + turned * rom_luts(family, folds),
@@ -190,7 +198,7 @@ class Threshold(Elementwise):
         yield cls(binary[:4], pe=4, falls=falls, pixels=4), (Tensor((2, 6, 4), dot),)
         yield cls(levels[:1], Ints(0, 3), pe=4, pixels=2), (Tensor((4, 4), Ints(-50, 50)),)
         yield cls(binary[:4], pe=2, falls=falls, loadable=True), (Tensor((3, 4), dot),)
-        # Last folds that are not full.
+        # Last folds with padding.
         seven = np.append(binary, [[-12]], 0)
         yield cls(seven, pe=3, falls=np.arange(7) > 4), (Tensor((3, 7), dot),)
         yield cls(np.append(levels, levels[:1], 0), Ints(-2, 1), pe=2), (Tensor((5,), Ints(-50, 50)),)

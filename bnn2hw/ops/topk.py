@@ -1,4 +1,4 @@
-"""The indices of the largest channels, in falling order."""
+"""Top k: the indices of the largest values, in descending order."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class TopK(HardwareOp):
-    """The first `k` indices along the last `axes` axes, sorted from the largest value, equal ones in their order.
+    """Return the indices of the `k` largest values along the last `axes` axes, largest first.
 
-    One value is looked at per cycle; a vector's indices go out when all its values are in.
+    Of equal values, the one with the smaller index comes first. The op reads one value per cycle.
+    It emits the indices of a vector after its last value.
 
     Attributes:
-        k: how many; at most as many as there are values.
-        axes: trailing axes over which values are sorted.
+        k: Number of indices; at most the number of values.
+        axes: Trailing axes over which values are sorted.
     """
 
     kind: ClassVar[str] = "topk"
@@ -31,7 +32,7 @@ class TopK(HardwareOp):
     axes: int = 1
 
     def _count(self, x: Tensor) -> int:
-        """Values of a vector."""
+        """Return the number of values that are sorted."""
         return math.prod(x.shape[-self.axes :])
 
     def infer(self, *x: Tensor) -> Tensor:
@@ -67,7 +68,8 @@ class TopK(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
-        # The best of all is replaced or kept; the others may also take their better neighbour's place.
+        # The first entry is replaced or kept; each other entry may also take the place of the one
+        # before.
         keep, move = family.coefficient("topk.keep", 1.2, 0.8), family.coefficient("topk.move", 2.3, 1.35)
         moves = keep + move * (self.k - 1)
         counter = state_bits(self._count(x[0]) + self.k)

@@ -1,4 +1,4 @@
-"""A binary matrix-vector unit whose weights are logic: all neurons of a vector in every cycle, thresholds included."""
+"""Unrolled binary layer: weights are wiring, and all neurons of a vector are computed per cycle."""
 
 from __future__ import annotations
 
@@ -11,116 +11,36 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Param, Steps, Tensor
-from bnn2hw.ops.adder_graph.sharing import adder_luts, share
-from bnn2hw.ops.adder_graph.sums import Count, Sum, Sums
+from bnn2hw.ops.adder_graph.layout import Layout
+from bnn2hw.ops.adder_graph.logic import Logic
+from bnn2hw.ops.adder_graph.plans import adder_luts
+from bnn2hw.ops.adder_graph.sharing import share
+from bnn2hw.ops.adder_graph.sums import Sums
 from bnn2hw.ops.base.channels import Meaning
 from bnn2hw.ops.base.pixelwise import Pixelwise
 from bnn2hw.ops.xnor import Xnor
 from bnn2hw.targets.families import Family
 
 GROUP = 64
-"""Nodes that share the signal by which they move; the template says the same."""
-
-
-@dataclass(frozen=True)
-class Wire:
-    """A number in some stage: a node, or an input where `lane` is not negative, `late` registers behind it.
-
-    `slot` is the input's place among those that are kept for later.
-    """
-
-    node: int
-    late: int
-    lane: int = -1
-    slot: int = -1
-
-
-@dataclass(frozen=True)
-class Table:
-    """How many of some inputs are 1, or 0 where `inverted`, as `bits` bits."""
-
-    node: int
-    bits: int
-    lanes: tuple[tuple[int, bool], ...]
-
-
-@dataclass(frozen=True)
-class Adder:
-    """left + right, inverted first where `minus`, + the carry, inverted where `inverted`; each with its bits."""
-
-    node: int
-    bits: int
-    left: Wire
-    left_bits: int
-    right: Wire
-    right_bits: int
-    minus: bool
-    carry: Wire | None
-    inverted: bool
-
-
-@dataclass(frozen=True)
-class Neuron:
-    """What a neuron gives out: whether its number reaches a limit, or does not; or sign · number + offset as a code.
-
-    Without a number it always gives out `decided`.
-    """
-
-    number: Wire | None
-    bits: int
-    limit: int = 0
-    falls: bool = False
-    decided: bool = False
-    sign: int = 1
-    offset: int = 0
-
-
-@dataclass(frozen=True)
-class Logic:
-    """All that the templates print for one unrolled matrix.
-
-    Attributes:
-        inputs: of a vector.
-        out_bits: of one neuron.
-        compares: whether neurons compare.
-        stages: registers from the input to the output.
-        nodes: of the program, read or not.
-        kept: inputs that later stages read, those first that are read last.
-        held: how many of them each stage holds, from the first register on.
-        tables: in the order of their nodes.
-        adders: likewise.
-        late: nodes with their bits, and registers behind them.
-        neurons: in their order.
-    """
-
-    inputs: int
-    out_bits: int
-    compares: bool
-    stages: int
-    nodes: int
-    kept: tuple[int, ...]
-    held: tuple[int, ...]
-    tables: tuple[Table, ...]
-    adders: tuple[Adder, ...]
-    late: tuple[tuple[int, int, int], ...]
-    neurons: tuple[Neuron, ...]
+"""Nodes that share an enable signal; unrolled.sv.j2 has the same number."""
 
 
 @dataclass(frozen=True, eq=False)
 class Unrolled(Pixelwise):
-    """±1 inputs times constant ±1 weights, all in one cycle; then a threshold for each neuron, where there are such.
+    """Multiply ±1 inputs with constant ±1 weights, and optionally compare, a vector per cycle.
 
-    The output is the dot product, coded as in `Xnor`; with thresholds +1 where the dot product reaches them and −1
-    elsewhere, in the neurons that fall the other way round.
+    Without thresholds the output is the dot product, coded as in `Xnor`. With thresholds the output
+    of a rising neuron is +1 if its dot product is at least the threshold, else -1. A falling neuron
+    has the opposite sign.
 
     Attributes:
-        weights: ±1, shape (MW, MH).
-        nodes: the program that computes the sums (see `Sums.encode`).
-        outputs: for each neuron its node and the sign of it, shape (MH, 2).
-        thresholds: integers of shape (MH,), or None.
-        falls: booleans of shape (MH,), where the output is −1 from the threshold on; None where it never is.
-        scale: real meaning of a weight of 1, for all neurons or for each.
-        axes: trailing axes of the input that make a vector.
+        weights: ±1, of shape (MW, MH).
+        nodes: Program that computes the sums (see `Sums.encode`).
+        outputs: For each neuron its node and the sign of that node; integers of shape (MH, 2).
+        thresholds: Integers of shape (MH,); None for dot products.
+        falls: Booleans of shape (MH,), true where the output falls; None if no neuron falls.
+        scale: Real value of a weight of 1: one number for all neurons, or one for each.
+        axes: Trailing axes of the input that form a vector.
     """
 
     kind: ClassVar[str] = "unrolled"
@@ -137,36 +57,43 @@ class Unrolled(Pixelwise):
     def of(
         cls, unit: Xnor, thresholds: Array | None = None, falls: Array | None = None, table: int = 6
     ) -> Self:
-        """What does the same as a folded unit, and a threshold behind it, with tables of at most so many inputs."""
+        """Unroll a folded unit and the threshold that reads it.
+
+        Args:
+            unit: Folded unit.
+            thresholds: Integers of shape (MH,); None for dot products.
+            falls: Booleans of shape (MH,), true where the output falls; None if no neuron falls.
+            table: Inputs of the largest popcount table.
+        """
         sums, found = share(unit.weights, table)
         outputs = np.array([(v.node, v.sign) for v in found])
         return cls(unit.weights, sums.encode(), outputs, thresholds, falls, unit.scale, unit.axes)
 
     @cached_property
     def folded(self) -> Xnor:
-        """The folded unit that does the same, but for the thresholds."""
+        """The folded unit with the same weights, without thresholds."""
         mw, mh = self.weights.shape
         return Xnor(self.weights, self.scale, self.axes, pe=mh, simd=mw)
 
     @cached_property
     def sums(self) -> Sums:
-        """The program, proved to compute these very weights.
+        """The program, after a check that it computes exactly these weights.
 
         Raises:
-            ValueError: it computes others.
+            ValueError: It computes other sums.
         """
         made = Sums.decode(self.nodes)
         if self.outputs.shape != (self.folded.mh, 2):
-            raise ValueError(f"{len(self.outputs)} sums do not fit {self.folded.mh} neurons")
+            raise ValueError(f"has outputs of shape {self.outputs.shape}, expected ({self.folded.mh}, 2)")
         factors, _ = made.meaning(self.folded.mw)
         node, sign = self.outputs.T
         if not np.array_equal(factors[node].T * sign, self.weights):
-            raise ValueError("the sums are not those of the weights")
+            raise ValueError("has a program that computes other sums than its weights")
         return made
 
     def infer(self, *x: Tensor) -> Tensor:
         if x[0].ints != BIPOLAR:
-            raise ValueError(f"takes ±1, not {x[0].ints}")
+            raise ValueError(f"needs inputs of ±1, not {x[0].ints}")
         dot = self.folded.infer(*x)
         self.check_pixels(*x)
         _ = self.sums
@@ -174,9 +101,9 @@ class Unrolled(Pixelwise):
             return dot
         ints, neurons = dot.ints, (self.folded.mh,)
         if self.thresholds.shape != neurons or (self.falls is not None and self.falls.shape != neurons):
-            raise ValueError(f"{self.folded.mh} neurons need as many thresholds, and directions")
+            raise ValueError(f"needs {self.folded.mh} thresholds, and as many directions or none")
         if not Ints(ints.lo, ints.hi + ints.step, ints.step).contains(self.thresholds):
-            raise ValueError(f"thresholds must lie on {ints} or one step above")
+            raise ValueError(f"thresholds must be dot products, {ints}, or one step above")
         return Tensor(dot.shape, BIPOLAR)
 
     def golden(self, *x: Array) -> Array:
@@ -212,9 +139,10 @@ class Unrolled(Pixelwise):
 
     @cached_property
     def logic(self) -> Logic:
-        """What the templates print."""
+        """The logic that the templates print."""
         dot = Ints(-self.folded.mw, self.folded.mw, 2)
-        return _Layout(self).logic(dot if self.thresholds is None else BIPOLAR)
+        out = dot if self.thresholds is None else BIPOLAR
+        return Layout(self.sums, self.outputs, self.weights, self.thresholds, self.falls).logic(out)
 
     def body(self, *x: Tensor) -> Logic:
         return self.logic
@@ -222,9 +150,9 @@ class Unrolled(Pixelwise):
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         logic, sums = self.logic, self.sums
         registers = sum(sums.width(n) for n, made in enumerate(sums.nodes) if sums.stages[n])
-        ff = registers + sum(logic.held) + sum(bits for _, bits, _ in logic.late)
+        ff = registers + sum(logic.held) + sum(bits for _, bits, _ in logic.delayed)
         ff += logic.stages + len(logic.neurons) * logic.out_bits
-        split = (1, 1, 1, 1, 1, 2, 4)  # small LUTs that a table of so many inputs takes for a bit
+        split = (1, 1, 1, 1, 1, 2, 4)  # LUTs with 4 inputs per bit of a table, by its inputs
         small = family.lut_inputs == 4
         lut = float(sum(t.bits * (split[len(t.lanes)] if small else 1) for t in logic.tables))
         for a in logic.adders:
@@ -242,7 +170,7 @@ class Unrolled(Pixelwise):
         known = {name: getattr(self, name) for name in ("folded", "sums", "stages", "logic")}
         one = replace(self, pixels=1)
         for made in (one, *one.side_by_side(*x)):
-            vars(made).update(known)  # which pixels leave as it is, and which takes long to find
+            vars(made).update(known)  # independent of `pixels`, and slow to find
             yield made
 
     @classmethod
@@ -266,122 +194,3 @@ class Unrolled(Pixelwise):
         yield cls.of(unit(1, 2)), (Tensor((3, 1), BIPOLAR),)
         yield replace(cls.of(unit(9, 3)), pixels=4), (Tensor((2, 6, 9), BIPOLAR),)
         yield replace(cls.of(unit(9, 4), limits(9, 4)), pixels=2), (Tensor((4, 9), BIPOLAR),)
-
-
-class _Layout:
-    """The program of an op with a register behind every node, and what must wait for what."""
-
-    def __init__(self, op: Unrolled) -> None:
-        self._op, self._sums = op, op.sums
-        self._last = op.stages - 1
-        self._late: dict[int, int] = {}  # by node, the most registers that anything reads it behind
-        self._lanes: dict[int, int] = {}  # by input, the last stage that reads it
-        self._slots: dict[int, int] = {}  # by input, its place among those that are kept
-
-    def logic(self, out: Ints) -> Logic:
-        """All of it, for an output of that type."""
-        op, sums, last = self._op, self._sums, self._last
-        decided = [self._decided(n) for n in range(op.folded.mh)]
-        outputs = [int(n) for n, d in zip(op.outputs[:, 0], decided, strict=True) if d is None]
-        nodes = sums.reached(outputs)
-        adders = [(n, made) for n in nodes if isinstance(made := sums.nodes[n], Sum)]
-        for n, made in adders:
-            stage = sums.stages[n] - 1
-            self._read(made.left, stage)
-            self._read(made.right, stage)
-            if made.carry is not None:
-                self._lanes[made.carry] = max(self._lanes.get(made.carry, 0), stage)
-        for n in outputs:
-            self._read(n, last)
-        kept = tuple(sorted((i for i, s in self._lanes.items() if s), key=lambda i: (-self._lanes[i], i)))
-        self._slots = {lane: slot for slot, lane in enumerate(kept)}
-        held = (sum(s >= stage for s in self._lanes.values()) for stage in range(1, last + 1))
-        return Logic(
-            inputs=op.folded.mw,
-            out_bits=out.bits,
-            compares=op.thresholds is not None,
-            stages=op.stages,
-            nodes=len(sums.nodes),
-            kept=kept,
-            held=tuple(h for h in held if h),
-            tables=tuple(
-                Table(n, sums.width(n), tuple(zip(made.lanes, made.inverted, strict=True)))
-                for n in nodes
-                if isinstance(made := sums.nodes[n], Count) and len(made.lanes) > 1
-            ),
-            adders=tuple(self._adder(n, made) for n, made in adders),
-            late=tuple(
-                (n, sums.width(n), late)
-                for n, most in sorted(self._late.items())
-                for late in range(1, most + 1)
-            ),
-            neurons=tuple(self._neuron(n, decided[n], out.bits) for n in range(op.folded.mh)),
-        )
-
-    def _single(self, node: int) -> int | None:
-        """The input that a node is, where it is one."""
-        made = self._sums.nodes[node]
-        return made.lanes[0] if isinstance(made, Count) and len(made.lanes) == 1 else None
-
-    def _read(self, node: int, stage: int) -> None:
-        lane = self._single(node)
-        if lane is not None:
-            self._lanes[lane] = max(self._lanes.get(lane, 0), stage)
-        elif stage > self._sums.stages[node]:
-            self._late[node] = max(self._late.get(node, 0), stage - self._sums.stages[node])
-
-    def _lane(self, lane: int, stage: int) -> Wire:
-        return Wire(-1, stage, lane, self._slots.get(lane, -1))
-
-    def _wire(self, node: int, stage: int) -> Wire:
-        lane = self._single(node)
-        return Wire(node, stage - self._sums.stages[node]) if lane is None else self._lane(lane, stage)
-
-    def _adder(self, node: int, made: Sum) -> Adder:
-        sums, stage = self._sums, self._sums.stages[node] - 1
-        return Adder(
-            node,
-            sums.width(node),
-            self._wire(made.left, stage),
-            sums.width(made.left),
-            self._wire(made.right, stage),
-            sums.width(made.right),
-            made.minus,
-            None if made.carry is None else self._lane(made.carry, stage),
-            made.inverted,
-        )
-
-    def _limit(self, neuron: int) -> int:
-        """What a neuron's node must reach for the dot product to reach its threshold; not to, where it is subtracted.
-
-        The dot product of signs is 2 · Σ weight · bit − Σ weight, and that sum is sign · (node − constant).
-        """
-        op, (node, sign) = self._op, self._op.outputs[neuron].tolist()
-        if op.thresholds is None:
-            raise ValueError("there are no thresholds")
-        reach = (int(op.thresholds[neuron]) + int(op.weights[:, neuron].sum())) // 2
-        constant = self._sums.constant(node)
-        return constant + reach if sign > 0 else constant - reach + 1
-
-    def _falls(self, neuron: int) -> bool:
-        falls = self._op.falls is not None and bool(self._op.falls[neuron])
-        return falls ^ bool(self._op.outputs[neuron, 1] < 0)
-
-    def _decided(self, neuron: int) -> bool | None:
-        """What a neuron always gives out, where its threshold lies outside of what its node can be."""
-        if self._op.thresholds is None:
-            return None
-        limit, falls = self._limit(neuron), self._falls(neuron)
-        if limit <= 0:
-            return not falls
-        return falls if limit > self._sums.highest[int(self._op.outputs[neuron, 0])] else None
-
-    def _neuron(self, neuron: int, decided: bool | None, code_bits: int) -> Neuron:
-        if decided is not None:
-            return Neuron(None, 1, decided=decided)
-        op, (node, sign) = self._op, self._op.outputs[neuron].tolist()
-        wire, bits = self._wire(node, self._last), self._sums.width(node)
-        if op.thresholds is not None:
-            return Neuron(wire, bits, self._limit(neuron), self._falls(neuron))
-        offset = (op.folded.mw - int(op.weights[:, neuron].sum())) // 2 - sign * self._sums.constant(node)
-        return Neuron(wire, bits, sign=sign, offset=offset % (1 << code_bits))

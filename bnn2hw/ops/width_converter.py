@@ -1,4 +1,4 @@
-"""More or fewer values per beat."""
+"""Width converter: the same values in wider or narrower beats."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True, eq=False)
 class WidthConverter(HardwareOp):
-    """The same values in beats of another width; one width must divide the other.
+    """Pass the same values on in beats of another width. One width must divide the other.
 
-    Where `vector` is set, a side whose lanes do not divide it has ragged beats (see `Beats`), and a wide beat that
-    would reach beyond the vector ends with it. What is padding on the wider side only is dropped, or 0.
+    If `vector` is set, a side whose lanes do not divide it has ragged beats (see `Beats`). A wide
+    beat then ends where the vector ends. Lanes that are padding on the wider side only are dropped
+    when the stream narrows, and carry code 0 when it widens.
 
     Attributes:
-        narrow: values per beat on the narrower side.
-        ratio: beats of the narrower side per beat of the wider.
-        widens: whether the wider side is the output.
-        vector: values of a vector, where some beats are ragged.
-        zeros: whether padding that comes in is code 0.
+        narrow: Values per beat on the narrower side.
+        ratio: Beats of the narrower side per beat of the wider side.
+        widens: True if the output is the wider side.
+        vector: Values of a vector if some beats are ragged, else 0.
+        zeros: True if padding of the input carries code 0.
     """
 
     kind: ClassVar[str] = "width_converter"
@@ -50,12 +51,12 @@ class WidthConverter(HardwareOp):
 
     @property
     def wide_beats(self) -> int:
-        """Beats of the wider side until a vector ends; 1 where it ends nowhere in particular."""
+        """Beats of the wider side per vector; 1 if no beat is ragged."""
         return -(-self.vector // self.wide) if self.vector else 1
 
     @property
     def parts(self) -> int:
-        """Beats of the narrower side in these."""
+        """Beats of the narrower side per vector; `ratio` if no beat is ragged."""
         return -(-self.vector // self.narrow) if self.vector else self.ratio
 
     def golden(self, *x: Array) -> Array:
@@ -92,9 +93,9 @@ class WidthConverter(HardwareOp):
         narrow = self.narrow * x[0].ints.bits
         wide, count = self.wide * x[0].ints.bits, state_bits(self.ratio)
         ends = self.parts % self.ratio > 0
-        if ends:  # which beat of its vector a wide one is
+        if ends:  # a counter of the wide beats of a vector
             count += state_bits(self.wide_beats)
-        if self.widens:  # the last part of a beat that ends early comes in elsewhere
+        if self.widens:  # the last part of a shorter beat enters at another position
             return Cost(lut=count + 3 + ends * (narrow + 2), ff=count + 1 + wide)
         shared = family.coefficient("width_converter.narrowing", 6, 4)
         return Cost(lut=wide - narrow + count + shared, ff=count + 2 + wide)
@@ -104,7 +105,7 @@ class WidthConverter(HardwareOp):
         yield cls(2, 3, widens=True), (Tensor((4, 6), BIPOLAR),)
         yield cls(1, 4, widens=False), (Tensor((12,), Ints(-2, 1)),)
         yield cls(3, 2, widens=False), (Tensor((2, 6), BIPOLAR),)
-        # To whole vectors and back, wide beats that end early, and ones with padding of their own.
+        # To whole vectors and back, wide beats that end early, and wide beats with padding.
         yield cls(4, 3, widens=True, vector=10), (Tensor((2, 10), Ints(0, 5)),)
         yield cls(4, 3, widens=False, vector=10), (Tensor((2, 10), BIPOLAR),)
         yield cls(2, 3, widens=True, vector=10), (Tensor((3, 10), Ints(-3, 3)),)

@@ -1,4 +1,4 @@
-"""The binary matrix-vector unit: XNOR, popcount, accumulate."""
+"""Binary matrix-vector unit: XNOR, popcount, accumulate."""
 
 from __future__ import annotations
 
@@ -18,26 +18,29 @@ from bnn2hw.targets.families import Family
 TERNARY = Ints(-1, 1)
 
 GROUP = 8
-"""Neurons that share registers for their inputs; the template says the same."""
+"""Neurons that share input registers; xnor.sv.j2 has the same number."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """The tree that counts lanes: sums of three, then adders that each take one more lane as their carry.
+    """A popcount tree: nodes of three lanes, and above them adders that take a lane as carry.
 
-    A node of level l counts 2^(l + 1) − 1 lanes where it is full; at most one node of a level is not.
+    A full node of level l counts 2^(l + 1) - 1 lanes. At most one node of a level is not full.
+
+    Attributes:
+        lanes: Bits that the tree counts.
     """
 
     lanes: int
 
     @property
     def levels(self) -> int:
-        """Registers from the first lanes to the count."""
+        """Levels of the tree, each of which has a register."""
         return max((self.lanes.bit_length()) - 1, 0)
 
     @cached_property
     def nodes(self) -> list[tuple[int, int, bool]]:
-        """Of each level: its number, how many sums it makes, and whether it passes a number on besides."""
+        """For each level: its number, its sums, and True if it also passes a number on."""
         found = []
         full, rest = 0, self.lanes
         for level in range(self.levels, 0, -1):
@@ -53,46 +56,65 @@ class Tree:
 
     @cached_property
     def delays(self) -> int:
-        """Registers that hold lanes until their level."""
+        """Registers that delay lanes until their level."""
         return sum((level - 1) * sums for level, sums, _ in self.nodes)
 
     def cost(self, luts: Luts) -> Cost:
-        """Of one tree."""
+        """Return the cost of one tree.
+
+        Args:
+            luts: LUTs of the parts in a device family.
+        """
         total = Cost()
         for level, sums, passes in self.nodes:
-            lut = luts.triples(sums) if level == 1 else luts.adders(sums, level)
+            lut = luts.popcount3(sums) if level == 1 else luts.adder_row(sums, level)
             total += Cost(lut=lut, ff=sums * (level + 1) + passes * level)
         return total
 
 
 @dataclass(frozen=True)
 class Luts:
-    """LUTs of the parts of a neuron in a family: of so many triples, of adders of so many bits, of an accumulator.
+    """LUTs of the parts of a neuron in a device family.
 
-    `shares` says whether neurons share triples where weights are constants, which carry chains do not.
+    Attributes:
+        popcount3: LUTs of some popcounts of three lanes, by their number.
+        adder_row: LUTs of a row of adders, by their number and their bits.
+        accumulator: LUTs of an accumulator, by its bits.
+        shares: True if neurons with constant weights share popcounts. Carry chains cannot be
+            shared.
     """
 
-    triples: Callable[[int], float]
-    adders: Callable[[int, int], float]
+    popcount3: Callable[[int], float]
+    adder_row: Callable[[int, int], float]
     accumulator: Callable[[int], float]
     shares: bool = True
 
     def fixed(self, neurons: int) -> Luts:
-        """The same for one of so many neurons of constant weights.
+        """Return the LUTs of one of several neurons with constant weights.
 
-        Three lanes have one odd-or-even between all neurons, and four majorities, whatever is inverted.
+        All neurons share the parity of three lanes. There are four majorities of three lanes up to
+        inversion, so neurons also share these.
+
+        Args:
+            neurons: Number of neurons.
         """
         if not self.shares:
             return self
         each = (1 + 4 * (1 - 0.75**neurons)) / neurons
-        # A sum that is the first and the last takes the count as it is.
+        # With a single fold nothing is accumulated; a last adder remains.
         return replace(
-            self, triples=lambda n: each * n, accumulator=lambda bits: min(bits + 1, self.accumulator(bits))
+            self, popcount3=lambda n: each * n, accumulator=lambda bits: min(bits + 1, self.accumulator(bits))
         )
 
 
 def _chains(count: int, step: int, most: int) -> int:
-    """LUTs of ECP5's carry chains: `most` sums of `step` halves in each, one half more, and whole slices."""
+    """Return the LUTs of carry chains on ECP5, in whole slices of two LUTs.
+
+    Args:
+        count: Number of sums.
+        step: Half slices of a sum; each chain needs one more.
+        most: Sums of a chain.
+    """
     whole, rest = divmod(count, most)
     return whole * 2 * ((most * step + 2) // 2) + (2 * ((rest * step + 2) // 2) if rest else 0)
 
@@ -119,7 +141,10 @@ def _luts(family: Family) -> Luts:
 
 @cache
 def _tree(lanes: int, family: Family, fixed: int) -> tuple[Tree, Luts, Cost]:
-    """One for so many lanes, its parts and its cost, found once; `fixed` neurons where weights are constants."""
+    """Return a tree for some lanes, its parts and its cost.
+
+    `fixed` is the number of neurons with constant weights that share parts, or 0.
+    """
     tree, luts = Tree(lanes), _luts(family)
     luts = luts.fixed(fixed) if fixed else luts
     return tree, luts, tree.cost(luts)
@@ -127,14 +152,15 @@ def _tree(lanes: int, family: Family, fixed: int) -> tuple[Tree, Luts, Cost]:
 
 @dataclass(frozen=True, eq=False)
 class Xnor(MatVec):
-    """±1 inputs times ±1 weights; the output is the dot product, coded as the number of agreeing signs.
+    """Multiply ±1 inputs with ±1 weights.
 
-    Inputs of −1, 0 and +1 are signs of which some do not count, as zero padding leaves them; then any
-    dot product may come out, and it is coded as itself.
+    The wire code of a dot product is the number of synapses at which input and weight agree. If
+    inputs are -1, 0 or +1, as after zero padding, synapses with input 0 add nothing. The dot
+    product is then any integer, and its wire code is two's complement.
     """
 
     kind: ClassVar[str] = "xnor"
-    spare: ClassVar[int] = 1  # agrees with no input of code 0, or meets one that does not count
+    spare: ClassVar[int] = 1  # disagrees with input code 0; an input of 0 adds nothing
 
     @property
     def counts_padding(self) -> bool:
@@ -142,7 +168,7 @@ class Xnor(MatVec):
 
     def infer(self, *x: Tensor) -> Tensor:
         if x[0].ints not in (BIPOLAR, TERNARY):
-            raise ValueError(f"takes ±1 or {TERNARY}, not {x[0].ints}")
+            raise ValueError(f"needs inputs of ±1 or {TERNARY}, not {x[0].ints}")
         dot = Ints(-self.mw, self.mw, x[0].ints.step)
         return Tensor((*self.outer(x[0]), self.mh), dot, self.meaning(x[0]))
 
@@ -154,22 +180,26 @@ class Xnor(MatVec):
 
     @property
     def count_bits(self) -> int:
-        """Width of the count of all lanes but one; the tree that counts them has a level less."""
+        """Bits of the count of all lanes but one. The tree that counts them has one level less."""
         return max((self.simd - 1).bit_length(), 1)
 
     @property
-    def far(self) -> bool:
-        """Whether the weights lie in block RAM, to which there are two registers more, and from which one."""
+    def weights_in_block_ram(self) -> bool:
+        """True if block RAM holds the weights; its ports then have three more registers."""
         return in_block_ram(self.synapse_folds * self.neuron_folds, self.pe * self.simd)
 
     @property
-    def late(self) -> bool:
-        """Whether results are so far apart that the output is a register of its own."""
+    def stalls_ahead(self) -> bool:
+        """True if results are at least four cycles apart.
+
+        The unit then decides three cycles ahead whether to stall, so the enable can be registered
+        once per group of eight neurons, and the output has a separate register.
+        """
         return self.synapse_folds > 3 and self.simd > 2
 
     def pipeline(self, x: Tensor) -> int:
         masked = x.ints == TERNARY
-        return 2 + self.count_bits + 2 * masked + 3 * self.far + self.late
+        return 2 + self.count_bits + 2 * masked + 3 * self.weights_in_block_ram + self.stalls_ahead
 
     def params(self, *x: Tensor) -> dict[str, int | str]:
         return {**super().params(*x), "MASKED": int(x[0].ints == TERNARY)}
@@ -182,21 +212,22 @@ class Xnor(MatVec):
         fixed = self.pe if self.synapse_folds * self.neuron_folds == 1 else 0
         tree, luts, counted = _tree(self.simd - 1, family, fixed)
         delays = tree.delays + tree.levels
-        # Of one neuron, and of all together; as plain numbers, since searches ask for many thousands of foldings.
-        lut, ff = counted.lut + luts.accumulator(acc), counted.ff + acc * (1 + self.late)
+        # Cost per neuron, and cost that all neurons share. Plain numbers are faster than `Cost`,
+        # and a search asks for many thousands of foldings.
+        lut, ff = counted.lut + luts.accumulator(acc), counted.ff + acc * (1 + self.stalls_ahead)
         groups = 1 if masked else math.ceil(self.pe / GROUP)
         shared_lut = family.coefficient("xnor.control", 5.0, 14.0)
-        shared_ff = groups * (delays + 4 * self.late) + 3.0
-        if masked:  # what agrees is a register of its own; what is missing is counted too, and added
-            lut += self.simd + luts.adders(1, self.count_bits)
+        shared_ff = groups * (delays + 4 * self.stalls_ahead) + 3.0
+        if masked:  # a register for agreeing lanes; missing lanes are counted and added
+            lut += self.simd + luts.adder_row(1, self.count_bits)
             ff += self.simd + self.count_bits + 1
             shared_lut += counted.lut
             shared_ff += counted.ff + self.simd + 2
-        if self.neuron_folds == 1:  # inputs are inverted on their way out of the buffer, and there is none
+        if self.neuron_folds == 1:  # there is no vector buffer, whose output would invert the inputs
             shared_lut += self.simd
-        if not fixed:  # constants need no registers
+        if not fixed:  # constant weights need no registers
             ff += delays
-        if self.far:
+        if self.weights_in_block_ram:
             folds = self.synapse_folds * self.neuron_folds
             shared_ff += (
                 self.pe * self.simd + (groups + 2) * self.simd * x[0].ints.bits + 2 * state_bits(folds)
@@ -223,13 +254,14 @@ class Xnor(MatVec):
         yield cls(weights(40, 2), pe=2, simd=20), (Tensor((2, 40), TERNARY),)
         yield cls(weights(12, 4), axes=2, pe=4, simd=4), (Tensor((3, 2, 6), TERNARY),)
         yield cls(weights(1, 2), pe=2, simd=1), (Tensor((3, 1), TERNARY),)
-        # Results that stand still late: with what is missing, and of more neurons than stand together.
+        # Units that decide ahead whether to stall: with inputs of 0, and with several groups of
+        # neurons.
         yield cls(weights(20, 4), pe=2, simd=5), (Tensor((3, 20), TERNARY),)
         yield cls(weights(15, 12), pe=12, simd=3), (Tensor((5, 15), BIPOLAR),)
         yield cls(weights(9, 4), pe=4, simd=9, pixels=4), (Tensor((2, 6, 9), BIPOLAR),)
         yield cls(weights(6, 3), axes=2, pe=3, simd=6, pixels=2), (Tensor((4, 2, 3), TERNARY),)
         yield cls(weights(80, 40), pe=4, simd=8, loadable=True), (Tensor((80,), BIPOLAR),)
-        # Last folds that are not full, of neurons, of synapses and of both.
+        # Last folds with padding: of neurons, of synapses and of both.
         yield cls(weights(12, 10), pe=4, simd=6), (Tensor((3, 12), BIPOLAR),)
         yield cls(weights(20, 4), pe=2, simd=7), (Tensor((3, 20), BIPOLAR),)
         yield cls(weights(27, 7), axes=2, pe=4, simd=4), (Tensor((2, 3, 9), BIPOLAR),)

@@ -1,1 +1,1 @@
-"""Take a design through Yosys, nextpnr and a packer, and count what they used."""
+"""Take a design through Yosys, nextpnr and a packer, and count the cells that it takes."""

@@ -1,4 +1,4 @@
-"""What is done to a mapped netlist before place and route: Yosys leaves the output registers of block RAMs unused."""
+"""Netlist pass for ECP5: use the output registers of block RAMs, which Yosys leaves unused."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from bnn2hw.synthesis.netlist import Cell
 
 
 def absorb_output_registers(module: dict[str, Any]) -> int:
-    """Move the flip-flops behind each ECP5 block RAM into its own output registers, which are much faster.
+    """Move the flip-flops at the outputs of each ECP5 block RAM into its output registers.
 
-    Only where all outputs of a port that are used go to flip-flops, to nothing else, and these share clock and enable.
+    The output registers are much faster. A port is changed only if each of its used outputs drives
+    one flip-flop and nothing else, and all these flip-flops share clock and enable.
 
     Args:
-        module: of a netlist in Yosys' JSON, which is changed.
+        module: Module of a netlist in Yosys' JSON, changed in place.
 
     Returns:
-        How many flip-flops are gone.
+        The number of flip-flops that were removed.
     """
     cells: dict[str, Cell] = module["cells"]
     readers = Counter(bit for port in module["ports"].values() for bit in port["bits"])
@@ -43,10 +44,21 @@ def _absorb_port(
     readers: Counter[Any],
     behind: dict[int, str],
 ) -> int:
-    """Move what stands behind the outputs `DOA…`, `DOB…`, or both where they are one port of 36 bits."""
+    """Move the flip-flops at the outputs of one port.
+
+    Args:
+        cells: Cells of the module by name, changed in place.
+        ram: The block RAM.
+        ports: "A", "B", or both.
+        readers: Number of cell ports and module ports on each bit.
+        behind: Name of the flip-flop whose data input each bit drives.
+
+    Returns:
+        The number of flip-flops that were removed.
+    """
     wires = ram["connections"]
     clock = wires[f"CLK{ports[-1]}"]
-    # An output has itself as a reader in the count, since the count does not know directions.
+    # The count includes the output itself, since the JSON does not tell directions.
     used = [p for p in wires if p[:3] in {f"DO{port}" for port in ports} and readers[wires[p][0]] > 1]
     flops = [behind.get(wires[p][0], "") for p in used]
     if not used or not all(flops) or any(readers[wires[p][0]] > 2 for p in used):
@@ -63,7 +75,7 @@ def _absorb_port(
 
 
 def _enable(flop: Cell, clock: list[Any]) -> Any:
-    """The bit that enables a plain flip-flop of that clock; None where it is another kind."""
+    """Return the bit that enables a plain flip-flop of that clock; None if it is not one."""
     parameters, wires = flop["parameters"], flop["connections"]
     plain = parameters["REGSET"] == "RESET" and parameters["CLKMUX"] == "CLK" and wires["CLK"] == clock
     if not plain or wires.get("LSR", ["0"]) != ["0"]:

@@ -1,6 +1,7 @@
-"""What is done to a mapped netlist before place and route: registers that many block RAMs read are copied.
+"""Netlist pass for ECP5: copy the address registers that many block RAMs read.
 
-Block RAMs stand in few rows across the whole device, so no register is near to all that one memory may take.
+Block RAMs form a few rows across the whole device, so one register cannot be close to all block
+RAMs of a large memory.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from typing import Any
 from bnn2hw.synthesis.netlist import Cell
 
 STEERING = re.compile(r"AD[AB]\d+|O?CE[AB]|WE[AB]")
+"""Address and enable ports of a block RAM."""
 
 
 def copy_address_registers(module: dict[str, Any], share: int) -> int:
-    """Give every few ECP5 block RAMs of a memory copies of their own of the registers of its address and enable.
+    """Copy the registers of address and enable until each one drives few ECP5 block RAMs.
 
     Args:
-        module: of a netlist in Yosys' JSON, which is changed.
-        share: how many block RAMs may go by one register.
+        module: Module of a netlist in Yosys' JSON, changed in place.
+        share: Maximum number of block RAMs per register.
 
     Returns:
-        How many flip-flops there are more.
+        The number of flip-flops that were added.
     """
     cells: dict[str, Cell] = module["cells"]
     drivers = {c["connections"]["Q"][0]: name for name, c in cells.items() if c["type"] == "TRELLIS_FF"}
@@ -45,14 +47,23 @@ def copy_address_registers(module: dict[str, Any], share: int) -> int:
 
 
 def _copy(module: dict[str, Any], rams: list[Cell], registers: dict[int, str]) -> int:
-    """Let some block RAMs go by copies of registers."""
+    """Let some block RAMs read copies of registers.
+
+    Args:
+        module: Module of the netlist, changed in place.
+        rams: The block RAMs.
+        registers: Names of the registers by the bits that they drive.
+
+    Returns:
+        The number of copies.
+    """
     cells: dict[str, Cell] = module["cells"]
     nets = module["netnames"]
     free = 1 + max(bit for net in nets.values() for bit in net["bits"] if isinstance(bit, int))
     copies = {bit: free + i for i, bit in enumerate(sorted(registers))}
     for bit, copy in copies.items():
         register = cells[registers[bit]]
-        # What enables the RAMs enables their addresses too.
+        # The enable of the RAMs also enables their address registers.
         wires = {
             port: [copies.get(bits[0], bits[0])] if port == "CE" else bits
             for port, bits in register["connections"].items()
@@ -67,10 +78,10 @@ def _copy(module: dict[str, Any], rams: list[Cell], registers: dict[int, str]) -
 
 
 def _steering(ram: Cell) -> list[tuple[str, list[Any]]]:
-    """The wires of addresses and enables."""
+    """Return the ports of addresses and enables, each with its bits."""
     return [(port, bits) for port, bits in ram["connections"].items() if STEERING.fullmatch(port)]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """In whose order numbers within names count as such."""
+    """Return a key that sorts names with the numbers in them by value."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

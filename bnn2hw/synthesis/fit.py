@@ -25,14 +25,18 @@ def check_mapped(used: Usage, device: Device) -> None:
 
 
 def check_placed(log: str, device: Device) -> None:
-    """Look in the log of a failed nextpnr for a lack of space. Packing may take more cells than the netlist has LUTs.
+    """Look in the log of a failed nextpnr for a lack of space.
+
+    Packing may take more cells than the netlist has LUTs, so a mapped netlist that fits may fail
+    later.
 
     Args:
         log: Text that nextpnr printed.
         device: Device that it placed for.
 
     Raises:
-        DoesNotFitError: nextpnr failed for lack of space. If it failed for another reason, nothing is raised.
+        DoesNotFitError: nextpnr failed for lack of space. If it failed for another reason, nothing
+            is raised.
     """
     cells = packed(log)
     over = {name: pair for name, pair in cells.items() if pair[0] > pair[1]}

@@ -1,4 +1,4 @@
-"""Return a mapped netlist as a design, so that simulation can check what is programmed, not only what was written."""
+"""Return a mapped netlist as a design, so that simulation checks what is programmed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODELS = "cells.sv"
 
 
 def of(design: Design, family: Family, folder: Path) -> Design:
-    """Map a design to the cells of a family, and return the netlist with Yosys' own models of these cells.
+    """Map a design to the cells of a family, and return the netlist with Yosys' models of them.
 
     Args:
         design: Sources from the Verilog backend.

@@ -1,4 +1,4 @@
-"""Netlists in Yosys' JSON: how they are changed before place and route, and what their cells are counted as."""
+"""Rewrite netlists in Yosys' JSON before place and route, and name their cells for counting."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 Cell = dict[str, Any]
+"""A cell in the JSON: its type, parameters and connections."""
+
 Pass = Callable[[dict[str, Any]], int]
-"""Changes a module and says how many of its cells it changed."""
+"""Function that changes a module in place and returns the number of cells that it changed."""
 
 
 def rewrite(path: Path, change: Pass) -> int:
     """Change every module of a netlist.
 
     Args:
-        path: of the netlist, which is written anew where anything has changed.
-        change: what is done to a module.
+        path: The netlist. It is written again if anything changed.
+        change: Pass over one module.
 
     Returns:
-        How many cells were changed.
+        The number of cells that were changed.
     """
     netlist = json.loads(path.read_text())
     changed = sum(change(module) for module in netlist["modules"].values())
@@ -30,14 +32,15 @@ def rewrite(path: Path, change: Pass) -> int:
 
 
 def kinds(module: Mapping[str, Any]) -> dict[str, str]:
-    """The types of a module's cells by name, without those that are no hardware."""
+    """Return the types of a module's cells by name, without those that are no hardware."""
     return {n: c["type"] for n, c in module["cells"].items() if not c["type"].startswith("$")}
 
 
 def kinds_with_lone_carries(module: Mapping[str, Any]) -> dict[str, str]:
-    """The same for iCE40, where a carry whose operands no LUT of the chain takes too is "SB_CARRY alone".
+    """Return the types of an iCE40 module's cells by name, with "SB_CARRY alone" apart.
 
-    nextpnr gives it a logic cell of its own, whose LUT serves nothing else: the chain of a comparison, for example.
+    Such a carry shares its operands with no LUT. nextpnr puts it into a logic cell of its own,
+    whose LUT stays unused. The chain of a comparison is an example.
     """
     found = kinds(module)
     wires = {name: module["cells"][name]["connections"] for name in found}

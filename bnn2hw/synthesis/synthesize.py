@@ -1,4 +1,4 @@
-"""Take a design to resources, a clock and a bitstream with the open tools, each in its own process."""
+"""Take a design to resources, a clock and a bitstream with the open tools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True)
 class Placement:
-    """What place and route works towards.
+    """Goals of place and route.
 
     Attributes:
         package: nextpnr's arguments for package and speed grade; None for those of `Device.part`.
@@ -111,7 +111,7 @@ def _find_tools(device: Device) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove the results of an earlier run, so that none of them can pass for a result of this one."""
+    """Remove the results of an earlier run, so that none can pass for a result of this one."""
     routers = [f.router for f in families.known().values() if f.router]
     results = [name for r in routers for name in (r.bitstream, r.result[1])]
     for name in [*results, "netlist.json", "timing.json"]:
@@ -119,7 +119,7 @@ def clear(folder: Path) -> None:
 
 
 def _place(device: Device, folder: Path, placement: Placement, seed: int, before: set[float]) -> float:
-    """Place and route with one seed, keep the result if it is faster than those before, and return the clock."""
+    """Place and route with one seed, keep the result if it is the fastest, and return the clock."""
     router, part = toolchains.router(device)
     nextpnr = tools.nextpnr(router.architecture)
     option, made = router.result
@@ -181,7 +181,8 @@ def run_yosys(design: Design, folder: Path, passes: Sequence[str], makes: str) -
 def _make(folder: Path, makes: str, command: Sequence[str], what: str, log: Path | None = None) -> Path:
     """Run a tool that must write a file, and return the path of the file.
 
-    An exit status of 0 is no proof: ABC, which runs inside Yosys, may end without a netlist and without a message.
+    An exit status of 0 is no proof: ABC, which runs inside Yosys, may end without a netlist and
+    without a message.
     """
     made, log = folder / makes, log or folder / f"{what.lower()}.log"
     made.unlink(missing_ok=True)
@@ -236,10 +237,12 @@ def area(
         ToolError: Yosys failed, or left an empty netlist.
     """
     mapper = toolchains.mapper(family)
-    # The family's own command reads primitives that a top may instantiate, and finds missing modules.
+    # The family's own command reads primitives that a top may instantiate, and finds missing
+    # modules.
     passes = [f"hierarchy -top {design.top}"]
     if only:
-        # The parameters of the module are fixed by now; the first root that is left becomes the top.
+        # The parameters of the module are fixed by now; the first root that is left becomes the
+        # top.
         passes += [f"delete {design.top} *bnn2hw_last_beat*", f"select -assert-any *{only}*"]
         passes += ["select -clear"]
     netlist = mapped(design, family, folder, passes, then=then)

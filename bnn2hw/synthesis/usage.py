@@ -1,4 +1,4 @@
-"""What synthesis made of a design: cells by type and by layer, the clock, the files."""
+"""The result of synthesis: cells by type and by layer, the clock, the bitstream."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ from bnn2hw.synthesis.toolchains import COUNTS, total
 from bnn2hw.targets.families import Mapper
 
 REST = "(ports and shell)"
-"""Under this name stand the cells that belong to no layer."""
+"""Name under which the cells are counted that belong to no layer."""
 
 
 @dataclass(frozen=True)
 class Cells:
-    """Resources that some cells take."""
+    """Resources that a set of cells takes.
+
+    Attributes:
+        lut: LUTs.
+        ff: Flip-flops.
+        carry: Carry cells.
+        bram: Block RAMs.
+        dsp: DSP blocks.
+    """
 
     lut: int
     ff: int
@@ -31,22 +39,23 @@ class Cells:
 
 @dataclass(frozen=True)
 class Usage:
-    """What synthesis made of a design.
+    """The result of synthesis.
 
     Attributes:
-        lut: LUTs of the family's size, those in carry chains and distributed RAM included.
-        ff: flip-flops.
-        carry: cells of carry chains.
-        bram: block RAMs of the size that the family's `bram_shapes` describe.
+        lut: LUTs of the family's size, including those in carry chains and distributed RAM.
+        ff: Flip-flops.
+        carry: Carry cells.
+        bram: Block RAMs of the size that the family's `bram_shapes` describe.
         dsp: DSP blocks.
-        cells: netlist cells by type.
-        layers: resources by stream of the design, as far as cells kept the names of their layers.
-        placed: what the placer used and what the device has, by its own names; empty where only the area was asked for.
-        fmax_mhz: clock that place and route reached; None where only the area was asked for.
-        clock_mhz: clock that it was asked for.
-        seeds: the clock reached by each seed that was tried.
-        seconds: how long each step took.
-        bitstream: the packed bitstream, where a packer was run.
+        cells: Netlist cells by type.
+        layers: Resources by stream of the design, as far as the names of cells tell their layer.
+        placed: By the placer's names, cells that it used and cells that the device has; empty
+            without placement.
+        fmax_mhz: Clock that place and route reached; None without placement.
+        clock_mhz: Clock that place and route worked towards; None without placement.
+        seeds: Clock that each seed reached, in MHz.
+        seconds: Duration of each step.
+        bitstream: The bitstream; None without placement.
     """
 
     lut: int
@@ -65,7 +74,7 @@ class Usage:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Plain data for reports and machines."""
+        """The result as plain data for JSON."""
         return {
             **{name: getattr(self, name) for name in ("lut", "ff", "carry", "bram", "dsp")},
             "fmax_mhz": self.fmax_mhz,
@@ -84,11 +93,11 @@ def of_netlist(netlist: Path, mapper: Mapper, ids: Mapping[str, str]) -> Usage:
 
     Args:
         netlist: JSON that Yosys wrote.
-        mapper: what the cells take.
-        ids: names of the design's streams by their identifiers.
+        mapper: Resources that each cell takes.
+        ids: Names of the design's streams by their identifiers.
 
     Raises:
-        ToolError: it holds no cells.
+        ToolError: The netlist has no cells.
     """
     tops = [m for m in json.loads(netlist.read_text())["modules"].values() if _is_top(m)]
     types = {name: kind for m in tops for name, kind in COUNTS[mapper.count](m).items()}
@@ -122,7 +131,13 @@ def _resources(mapper: Mapper, cells: Mapping[str, int]) -> Cells:
 
 
 class _Owners:
-    """Which layer a cell of a flat netlist belongs to: Yosys names cells after wires, with the path of instances."""
+    """Finds the layers of the cells of a flat netlist.
+
+    Yosys names cells after wires, with the path of instances.
+
+    Args:
+        ids: Names of the design's streams by their identifiers.
+    """
 
     def __init__(self, ids: Mapping[str, str]) -> None:
         self.ids = ids
@@ -130,27 +145,28 @@ class _Owners:
         self.pattern = re.compile(rf"(?:^|\.)(?:u_({names})(?=[.\[]|$)|({names})_(?:data|valid|ready))")
 
     def of(self, cell: str) -> str:
+        """Return the name of the layer's stream, or `REST`."""
         found = self.pattern.search(cell)
         return self.ids[found[1] or found[2]] if found else REST
 
 
 def utilization(report: Path) -> dict[str, tuple[int, int]]:
-    """What nextpnr's report says it used, and what the device has."""
+    """Read nextpnr's report: by cell, the number used and the number available."""
     said = json.loads(report.read_text()).get("utilization", {})
     return {name: (int(n["used"]), int(n["available"])) for name, n in sorted(said.items()) if n["used"]}
 
 
 def packed(log: str) -> dict[str, tuple[int, int]]:
-    """Cells that a design needs after packing, and what the device has, by name, as nextpnr's log says."""
+    """Read nextpnr's log after packing: by cell, the number needed and the number available."""
     found = re.findall(r"Info:\s+(\w+):\s+(\d+)\s*/\s*(\d+)\s+\d+%", log)
     return {name: (int(used), int(there)) for name, used, there in found}
 
 
 def clock(report: Path) -> float:
-    """The clock that the slowest path allows, in MHz.
+    """Read the clock that the slowest path allows from nextpnr's report, in MHz.
 
     Raises:
-        ToolError: the report names none.
+        ToolError: The report has no clock.
     """
     clocks = json.loads(report.read_text())["fmax"] if report.is_file() else {}
     if not clocks:
@@ -159,7 +175,12 @@ def clock(report: Path) -> float:
 
 
 def table(usage: Usage, names: Iterable[str] = ("lut", "ff", "carry", "bram", "dsp")) -> str:
-    """The layers' resources as text, a line each."""
+    """Return the resources of the layers as text, one line per layer.
+
+    Args:
+        usage: Result of synthesis.
+        names: Resources to show.
+    """
     heads = ["layer", *(n.upper() for n in names)]
     rows = [[layer, *(f"{getattr(c, n):,}" for n in names)] for layer, c in usage.layers.items()]
     rows.append(["total", *(f"{getattr(usage, n):,}" for n in names)])

@@ -1,4 +1,4 @@
-"""Boards: what is on each board and how a design reaches it, read from `data/boards/<name>.toml`."""
+"""Boards and the ways to run a design on each, read from `data/boards/<name>.toml`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class SerialWiring:
 
 @dataclass(frozen=True)
 class VivadoProject:
-    """What Vivado needs to build a system around the accelerator on a board with processors.
+    """Settings of a Vivado project on a board with processors.
 
     Attributes:
         part: Full part number.

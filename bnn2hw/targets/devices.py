@@ -1,4 +1,4 @@
-"""Devices: the capacity of each part and its names in the tools, read from `data/devices/<name>.toml`."""
+"""Devices: capacities and names in the tools, read from `data/devices/<name>.toml`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Device families: one record each, read from `data/families/<name>.toml`.
 
-A record holds all that the compiler knows of a family: the sizes that the cost models count with, the
-coefficients in which the family differs from others with LUTs of its size, the options of the tools,
-its PLLs, and how far its predicted costs are off. Nothing else in the package names a family.
+A record holds all that the compiler knows of a family: the sizes that the cost models count with,
+the coefficients in which the family differs from others with LUTs of its size, the options of the
+tools, its PLLs, and how far its predicted costs are off. Nothing else in the package names a
+family.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Mapper:
         dsp: DSP blocks that each cell takes.
         models: Path of the simulation models of the cells, within the data folder of Yosys.
         complete_models: True if `models` describes every cell; then netlists can be simulated.
-        passes: Names of the passes that rewrite the netlist, in order (`synthesis.toolchains.PASSES`).
+        passes: Names of the passes that rewrite the netlist, in order
+            (`synthesis.toolchains.PASSES`).
         count: How cells are named when they are counted (`synthesis.toolchains.COUNTS`).
     """
 
@@ -56,7 +58,8 @@ class Router:
         architecture: Architecture by nextpnr's name; the program is nextpnr-<architecture>.
         result: Option that names the result, and the file.
         constraints: Arguments that name the constraints; {file} becomes the file.
-        constraints_suffix: Suffix of the file of constraints; templates/boards/ has board<suffix>.j2.
+        constraints_suffix: Suffix of the file of constraints; templates/boards/ has
+            board<suffix>.j2.
         arguments: Further arguments.
         packer: Program that packs the bitstream.
         packer_package: Distribution on PyPI that brings the packer.
@@ -85,7 +88,8 @@ class Divider:
         parameter: Parameter of the primitive.
         numbers: Smallest and largest number to divide or multiply by.
         only: The numbers, if not all between the two are possible.
-        coding: Value of the parameter: the number itself, the number less one, or its logarithm to base 2.
+        coding: Value of the parameter: the number itself, the number less one, or its logarithm to
+            base 2.
     """
 
     parameter: str
@@ -111,11 +115,13 @@ class Steps:
 
 @dataclass(frozen=True)
 class Pll:
-    """Limits and parameters of a PLL primitive; its template is `templates/boards/pll/<primitive>.sv.j2`.
+    """Limits and parameters of a PLL primitive.
+
+    Its template is `templates/boards/pll/<primitive>.sv.j2`.
 
     The phase detector runs at oscillator / divide. If `feedback` is "output", the output runs at
-    detector * multiply and the oscillator of the PLL (VCO) at output * post. If it is "vco", the VCO
-    runs at detector * multiply and the output at VCO / post.
+    detector * multiply and the oscillator of the PLL (VCO) at output * post. If it is "vco", the
+    VCO runs at detector * multiply and the output at VCO / post.
 
     Attributes:
         divide: Divider of the input.
@@ -144,7 +150,7 @@ class Pll:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far predicted LUTs were from synthesis (`benchmarks/cost.py`, docs/estimates.md).
+    """Errors of predicted LUTs against synthesis (`benchmarks/cost.py`, docs/estimates.md).
 
     Attributes:
         lut_mean: Mean relative error over the designs of 50 LUTs and more.
@@ -159,21 +165,25 @@ class Calibration:
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """A device family. Two families are equal only if they are the same object, since costs are cached by it.
+    """A device family.
+
+    Two families are equal only if they are the same object, since costs are cached by it.
 
     Attributes:
         name: Name of the family; folders of templates have it too.
         maker: Maker of the devices.
         lut_inputs: Inputs of the largest LUT that is one cell.
         bram_shapes: (depth, width) configurations of one block RAM, from the deepest to the widest.
-        bram_weight: Yosys makes a memory a block RAM if its cost in LUTs exceeds this many for each block.
+        bram_weight: Yosys makes a memory a block RAM if its cost in LUTs exceeds this many for each
+            block.
         lutram_weight: Cost of one distributed RAM by the same measure.
         lutram_shapes: (depth, width) configurations of one distributed RAM; empty if there is none.
         lutram_luts: LUTs that one distributed RAM takes.
         adder_bits: Bits of a sum that one carry cell makes, in as many LUTs.
         dsp_bits: Widths of the operands of a DSP block, the wider first.
         dsp_parts: Bits of an operand that each block takes if the operand is cut.
-        dsp_from: Smallest width of the narrower operand, and of both together, at which Yosys uses DSP blocks.
+        dsp_from: Smallest width of the narrower operand, and of both together, at which Yosys uses
+            DSP blocks.
         dsp_registers: True if Yosys moves the registers around a product into the DSP block.
         dsp_adds: True if Yosys also moves the sum behind a product into the DSP block.
         bram_readers: Read ports of a block RAM.
@@ -226,7 +236,7 @@ class Family:
         return own if own is not None else self.by_lut(four, six)
 
     def by_lut(self, four: float, six: float) -> float:
-        """Return the first of two figures for LUTs with up to four inputs, the second for larger ones."""
+        """Return `four` for LUTs with up to four inputs, and `six` for larger ones."""
         return four if self.lut_inputs <= 4 else six
 
     def calibrated(self, kind: str) -> bool:

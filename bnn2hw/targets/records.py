@@ -1,8 +1,9 @@
 """Read a TOML file into a frozen dataclass, and report every key that does not fit.
 
-The fields of the dataclass are the keys of the file. A field that is a dataclass is a table; a field
-with a default may be left out. Numbers may have a smallest value: `field(metadata={"least": 1})`.
-A field whose annotation is a class in `references` takes the name of one of the known objects.
+The fields of the dataclass are the keys of the file. A field that is a dataclass is a table; a
+field with a default may be left out. Numbers may have a smallest value: `field(metadata={"least":
+1})`. A field whose annotation is a class in `references` takes the name of one of the known
+objects.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def read(path: Path, kind: type[Record], references: References | None = None) -
         references: Objects that the file may name.
 
     Raises:
-        InputError: The file cannot be read, is not TOML, or has keys or values that are not allowed.
-            The message lists all of them.
+        InputError: The file cannot be read, is not TOML, or has keys or values that are not
+            allowed. The message lists all of them.
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))

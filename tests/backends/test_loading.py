@@ -70,7 +70,7 @@ def test_the_cells_that_synthesis_made_are_reloaded(tmp_path: Path) -> None:
         tools.yosys()
     except MissingToolError as error:
         pytest.skip(str(error))
-    [(op, x)] = [(op, x) for op, x in Xnor.examples() if op.writable and op.far]
+    [(op, x)] = [(op, x) for op, x in Xnor.examples() if op.writable and op.weights_in_block_ram]
     graphs = [alone(o, *x) for o in (op, another(op, 1))]
     design = verilog.render(graphs[0], family=families.family("ice40"))
     netlist = gate_level.of(design, families.family("ice40"), tmp_path)
@@ -127,7 +127,7 @@ def compiled(model: keras.Model, **options: object) -> bnn2hw.Accelerator:
         (net.chain((16,), net.dense(12), net.norm()), r"layer 'net': 4 steps where the compiled model has"),
         (
             small(kernel_quantizer="ste_tern"),
-            r"layer 'first': its weights ask for other hardware: Mac 'first'",
+            r"layer 'first': its weights need other hardware: Mac 'first'",
         ),
     ],
 )

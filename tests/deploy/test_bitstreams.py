@@ -197,7 +197,7 @@ def test_a_clock_that_is_the_oscillators_needs_no_pll_and_some_cannot_be_made() 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--board", "nexys"), "error: unknown board 'nexys'; known boards: ecpix5, "),
+        (("--board", "nexys"), "error: unknown board 'nexys'; known boards: "),
         (
             ("--target", "ecp5-25k", "--baud", "9600"),
             "error: a baud rate is for a board's serial line; name a board",

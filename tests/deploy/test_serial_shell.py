@@ -208,7 +208,7 @@ def test_a_board_with_another_design(board: VirtualBoard, tmp_path: Path) -> Non
             r"^the images have shape \(10, 11, 1\), expected a batch of 11×11×1$",
         ),
         (np.full((2, 11, 11, 1), 256), r"^the images hold values that are not among 0…255$"),
-        (np.full((2, 11, 11, 1), 0.123), r"^the input holds floats that stand for no uint8"),
+        (np.full((2, 11, 11, 1), 0.123), r"^the input holds floats that are no uint8 values"),
     ],
 )
 def test_images_that_cannot_be_sent(board: VirtualBoard, x: np.ndarray, message: str) -> None:

@@ -170,13 +170,13 @@ def wrong() -> Iterator[tuple[HardwareOp, Tensor, str]]:
     yield (
         ParallelWindow((3, 3), lanes=108, pixels=2),
         image,
-        "must be windows of 36 values whose number divides the 4",
+        "must hold whole windows of 36 values; their number must divide the 4 windows",
     )
     yield ParallelWindow((3, 3), lanes=72, pixels=4), image, "pixels=4 must divide the 6 pixels of a row"
     yield (
         ParallelWindow((3, 3), lanes=72, pixels=3),
         image,
-        "pixels=3 complete the windows of several beats of 2",
+        "pixels=3 per beat complete more than the 2 windows of a beat; at most 2 are",
     )
     yield (
         Pool(np.zeros(4, bool), lanes=4, pixels=3),

@@ -18,7 +18,8 @@ from bnn2hw.errors import FoldingError
 from bnn2hw.folding import unroll
 from bnn2hw.ir import BIPOLAR, Array, Tensor
 from bnn2hw.ops import Unrolled, Xnor
-from bnn2hw.ops.adder_graph.sharing import node_luts, share
+from bnn2hw.ops.adder_graph.plans import node_luts
+from bnn2hw.ops.adder_graph.sharing import share
 from bnn2hw.ops.adder_graph.sums import Count, Sums
 from bnn2hw.targets import devices
 from tests.support import networks as net
@@ -70,7 +71,7 @@ def test_a_program_of_other_weights_is_refused() -> None:
     op = Unrolled.of(Xnor(signs(10, 4)))
     other = Unrolled(signs(10, 4, seed=1), op.nodes, op.outputs)
 
-    with pytest.raises(ValueError, match="the sums are not those of the weights"):
+    with pytest.raises(ValueError, match="a program that computes other sums than its weights"):
         other.infer(Tensor((10,), BIPOLAR))
 
 

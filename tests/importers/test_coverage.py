@@ -1,4 +1,4 @@
-"""The table in docs/coverage.md says what the compiler does."""
+"""docs/coverage.md states what the compiler does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 import pytest
 
 from bnn2hw import nn
-from bnn2hw.importers.keras.layers import HANDLERS, JOINS
+from bnn2hw.importers.keras.calls import HANDLERS, JOINS
 from tests.importers import coverage
 
 TABLE = {

@@ -1,4 +1,4 @@
-"""Every node knows the layer that it was made from, whatever layers are called and however often they are used."""
+"""Every node knows its layer, whatever layers are called and however often they are used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bnn2hw import pipeline
 from bnn2hw.backends import verilog
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.folders import MANIFEST
-from bnn2hw.importers.keras.model import Imported
+from bnn2hw.importers.imported import Imported
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Node, Tensor
 from bnn2hw.ops import Fifo, Source
 from bnn2hw.targets import devices
@@ -33,7 +33,7 @@ def compiled(model: keras.Model, **options: object) -> bnn2hw.Accelerator:
 
 def lowered(accelerator: bnn2hw.Accelerator) -> Graph:
     assert accelerator.origin
-    return accelerator.origin[1].graph
+    return accelerator.origin.lowered.graph
 
 
 def rows(accelerator: bnn2hw.Accelerator) -> dict[str, str]:
@@ -75,7 +75,7 @@ def block(name: str) -> keras.Model:
 
 
 def nested() -> keras.Model:
-    """Layers of one name in the model, in two models within it, and in a model within one of those."""
+    """Layers of one name in the model, in two nested models, and in a model within one of those."""
     x = keras.Input((6,), name="image")
     inner = keras.Sequential([keras.Input((6,)), block("deep"), layers.ReLU(name="act")], name="inner")
     y = net.dense(6, name="dense")(inner(block("outer")(x)))
@@ -136,7 +136,7 @@ NAMES = {
 
 
 def of_four(names: tuple[str, ...], first: str = "image") -> keras.Model:
-    """Two convolutions with borders, biases and poolings, a dense layer that is used twice, and one behind them."""
+    """Two convolutions with border, bias and pooling, and a dense layer that is used twice."""
     a, b, c, d = names
     x = keras.Input((6, 5, 2), name=first)
     y = net.conv(3, name=a, padding="same", use_bias=True)(x)
@@ -216,7 +216,7 @@ def test_slashes() -> None:
 
     how = pipeline.recipe(imported, None, None, loadable=False)
     made = pipeline.lower(imported, SIGNS, how).lowered
-    graph = pipeline.laid_out(made.graph, devices.device("ecp5-85k"), None, None, lambda _: None)
+    graph = pipeline.lay_out(pipeline.Layout(made.graph, devices.device("ecp5-85k")))
 
     assert "main/block.0/first" in made.fidelity
     assert {n.layer for n in graph} <= set(made.fidelity)

@@ -1,4 +1,4 @@
-"""What every hardware op owes, checked on the op's own examples; a new op needs no tests of its own here."""
+"""Rules that every hardware op must keep, checked on its own examples. A new op needs no tests here."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ import numpy as np
 import pytest
 
 from bnn2hw import backends, golden
-from bnn2hw.backends.design import Design
 from bnn2hw.data_files import data_dir
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.simulation import simulate
-from bnn2hw.targets import families
-from tests.support import alone, cycles_alone, family_forms, random_frames, random_values
+from bnn2hw.targets.families import Family
+from tests.support import alone, cycles_alone, ops, random_frames, random_values
 
-Example = tuple[HardwareOp, tuple[Tensor, ...]]
-EXAMPLES = [
-    pytest.param(op, x, id=f"{op.kind}-{i}")
-    for kind in HARDWARE_OPS
-    for i, (op, x) in enumerate(kind.examples())
-]
+EXAMPLES = ops.examples()
 FRAMES = 8
 
 
@@ -56,7 +50,7 @@ def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
 def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...], backend: str) -> None:
     if backend == "hls" and op.writable:
-        pytest.skip("C++ has no loadable form: this would be the same op once more")
+        pytest.skip("C++ has no loadable form, so this case repeats another")
     graph = alone(op, *x)
     design, predicted = backends.render(backend, graph), cycles_alone(op, *x)
     frames = random_frames(graph, FRAMES)
@@ -74,8 +68,9 @@ def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, 
     assert np.diff(smooth.frame_ends).tolist() == [predicted.interval] * (FRAMES - 1)
 
 
-@pytest.mark.parametrize(("op", "x", "design"), family_forms())
-def test_the_forms_of_a_family_equal_golden(op: HardwareOp, x: tuple[Tensor, ...], design: Design) -> None:
+@pytest.mark.parametrize(("op", "x", "family"), ops.family_forms())
+def test_the_forms_of_a_family_equal_golden(op: HardwareOp, x: tuple[Tensor, ...], family: Family) -> None:
+    design = ops.render(op, x, family)
     graph, predicted = alone(op, *x), cycles_alone(op, *x)
     frames = random_values(x[0], FRAMES)
 
@@ -121,15 +116,20 @@ def test_every_folding_keeps_the_meaning(op: HardwareOp, x: tuple[Tensor, ...]) 
         assert folded.interval(*x) >= 1
 
 
-@pytest.mark.parametrize(
-    "family",
-    [families.family("ecp5"), families.family("xilinx"), families.family("ice40")],
-    ids=lambda f: f.name,
-)
+def test_all_examples_with_a_form_are_listed() -> None:
+    listed = {p.id for p in ops.family_forms()}
+
+    for example in EXAMPLES:
+        op, x = example.values
+        portable = ops.render(op, x).code
+        for family in ops.FAMILIES:
+            if ops.render(op, x, family).code != portable:
+                assert f"{example.id}-{family.name}" in listed
+
+
+@pytest.mark.parametrize("family", ops.FAMILIES, ids=lambda f: f.name)
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
-def test_cost_is_positive_in_every_family(
-    op: HardwareOp, x: tuple[Tensor, ...], family: families.Family
-) -> None:
+def test_cost_is_positive_in_every_family(op: HardwareOp, x: tuple[Tensor, ...], family: Family) -> None:
     cost = op.cost(family, *x)
 
     assert cost.lut > 0

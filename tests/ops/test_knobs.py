@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 
 from bnn2hw.ir import BIPOLAR, HardwareOp, StreamOp, Tensor
-from bnn2hw.ops import HARDWARE_OPS, SlidingWindow, Source, Threshold, Unrolled, Xnor
-
-CASES = [
-    pytest.param(op, x, id=f"{kind.kind}{i}")
-    for kind in HARDWARE_OPS
-    for i, (op, x) in enumerate(kind.examples())
-]
+from bnn2hw.ops import SlidingWindow, Source, Threshold, Unrolled, Xnor
+from tests.support import ops
 
 
 def same(a: StreamOp, b: StreamOp, but: tuple[str, ...] = ()) -> bool:
@@ -24,7 +19,7 @@ def same(a: StreamOp, b: StreamOp, but: tuple[str, ...] = ()) -> bool:
     )
 
 
-@pytest.mark.parametrize(("op", "x"), CASES)
+@pytest.mark.parametrize(("op", "x"), ops.examples())
 def test_foldings_differ_in_knobs_only_and_can_be_copied(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
     assert set(op.knobs) <= {f.name for f in fields(op)}
     for folding in op.foldings(*x):

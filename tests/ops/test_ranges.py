@@ -6,20 +6,15 @@ import numpy as np
 import pytest
 
 from bnn2hw.ir import Array, HardwareOp, Ints, Ranges, Tensor, View
-from bnn2hw.ops import HARDWARE_OPS, Affine, Table, Threshold, Xnor
-
-CASES = [
-    pytest.param(op, x, id=f"{kind.kind}{i}")
-    for kind in HARDWARE_OPS
-    for i, (op, x) in enumerate(kind.examples())
-]
+from bnn2hw.ops import Affine, Table, Threshold, Xnor
+from tests.support import ops
 
 
 def by_channel(values: Array) -> Ranges:
     return Ranges.spanning(values.reshape(-1, values.shape[-1]))
 
 
-@pytest.mark.parametrize(("op", "x"), CASES)
+@pytest.mark.parametrize(("op", "x"), ops.examples())
 def test_outputs_lie_in_the_ranges_that_follow_from_those_of_the_inputs(
     op: HardwareOp, x: tuple[Tensor, ...]
 ) -> None:

@@ -8,16 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _pytest.mark import ParameterSet
 
 from bnn2hw import golden
-from bnn2hw.backends import verilog
 from bnn2hw.dataflow import converters
 from bnn2hw.estimate import cycles
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Tensor
-from bnn2hw.ops import HARDWARE_OPS, Fifo, Source, Threshold, Xnor
-from bnn2hw.targets import families
+from bnn2hw.ops import Fifo, Source, Threshold, Xnor
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -47,19 +44,6 @@ def cycles_alone(op: HardwareOp, *x: Tensor) -> Cycles:
     graph = alone(op, *x)
     whole = graph.outputs == ("y",) and "x.ragged" not in graph.types
     return op.cycles(*x) if whole else Cycles(op.interval(*x), cycles.latency(graph))
-
-
-def family_forms() -> list[ParameterSet]:
-    """The ops' examples in every family in which they have forms of their own, as test parameters."""
-    found = []
-    for kind in HARDWARE_OPS:
-        for i, (op, x) in enumerate(kind.examples()):
-            portable = verilog.render(alone(op, *x))
-            for family in (families.family("ecp5"), families.family("xilinx"), families.family("ice40")):
-                design = verilog.render(alone(op, *x), family=family)
-                if design.code != portable.code:
-                    found.append(pytest.param(op, x, design, id=f"{op.kind}-{i}-{family.name}"))
-    return found
 
 
 def mlp(*widths: int) -> Graph:

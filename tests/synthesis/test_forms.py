@@ -1,4 +1,4 @@
-"""A family's own forms of modules and the portable ones are one function: proved by Yosys, with its models of the cells."""
+"""Yosys proves that a family's form of a module computes what the portable form does, with its models of the cells."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
-from bnn2hw.data_files import data_dir
 from bnn2hw.errors import ToolError
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import families
+from tests.support import ops
 
-TEMPLATES = data_dir("templates") / "verilog"
 PARAMETERS: dict[str, list[Mapping[str, int]]] = {
     "popcount3": [{"COUNT": n} for n in (1, 2, 8, 9, 19)],
     "adder_row": [
@@ -36,11 +35,6 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
 
 
 pytestmark = pytest.mark.usefixtures("yosys")
-
-
-def own(family: families.Family) -> set[str]:
-    """The modules of which a family has a form."""
-    return {p.name.removesuffix(".sv.j2") for p in (TEMPLATES / family.name).glob("*.sv.j2")}
 
 
 def text(module: str, family: families.Family | None = None) -> str:
@@ -70,7 +64,7 @@ def prove(module: str, family: families.Family, forms: Mapping[str, str], folder
     Raises:
         ToolError: a proof failed.
     """
-    share = tools.yosys_share() / family.name
+    share = tools.yosys_share() / Path(family.mapper.models).parent
     folder.mkdir()
     for path in share.glob("*.vh"):
         (folder / path.name).write_text(path.read_text())
@@ -87,7 +81,7 @@ def prove(module: str, family: families.Family, forms: Mapping[str, str], folder
     synthesize.run_yosys(Design("", files, (), (), ()), folder, passes, "proved.txt")
 
 
-@pytest.mark.parametrize("family", [families.family("ecp5"), families.family("xilinx")], ids=lambda f: f.name)
+@pytest.mark.parametrize("family", ops.WITH_FORMS, ids=lambda f: f.name)
 @pytest.mark.parametrize("module", PARAMETERS)
 def test_both_forms_are_one_function(module: str, family: families.Family, tmp_path: Path) -> None:
     forms = {"portable": text(module), "own": text(module, family)}
@@ -96,21 +90,14 @@ def test_both_forms_are_one_function(module: str, family: families.Family, tmp_p
 
 
 def test_a_wrong_form_is_found(tmp_path: Path) -> None:
-    form = text("popcount3", families.family("ecp5")).replace("6996", "6997")
+    ecp5 = families.family("ecp5")
+    form = text("popcount3", ecp5).replace("6996", "6997")
 
     with pytest.raises(ToolError, match="proof did fail"):
-        prove(
-            "popcount3",
-            families.family("ecp5"),
-            {"portable": text("popcount3"), "own": form},
-            tmp_path / "proof",
-        )
+        prove("popcount3", ecp5, {"portable": text("popcount3"), "own": form}, tmp_path / "proof")
 
 
 def test_every_form_is_proved() -> None:
-    for family in (families.family("ecp5"), families.family("xilinx")):
-        assert own(family) == set(PARAMETERS)
-    assert {p.name for p in TEMPLATES.iterdir() if p.is_dir()} == {
-        "cells",
-        *(n for n, f in families.known().items() if f.cells),
-    }
+    for family in ops.WITH_FORMS:
+        assert ops.forms_of(family) == set(PARAMETERS)
+        assert family.cells

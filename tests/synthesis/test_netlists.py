@@ -7,20 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import HardwareOp, Tensor
-from bnn2hw.ops import HARDWARE_OPS
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import synthesize
-from tests.support import alone, family_forms, random_frames
+from bnn2hw.targets.families import Family
+from tests.support import alone, ops, random_frames
 
-EXAMPLES = [
-    pytest.param(op, x, id=f"{op.kind}-{i}")
-    for kind in HARDWARE_OPS
-    for i, (op, x) in enumerate(kind.examples())
-    if not op.writable or op.kind in ("xnor", "threshold")  # the memories of the others are written alike
-]
+# The memories of the other writable ops are written in the same way.
+EXAMPLES = ops.examples(lambda op: not op.writable or op.kind in ("xnor", "threshold"))
 FRAMES = 8
 UNLINTED = (
     "UNUSEDSIGNAL",
@@ -59,19 +54,19 @@ def test_yosys_understands_what_the_simulator_does(
     op: HardwareOp, x: tuple[Tensor, ...], tmp_path: Path
 ) -> None:
     graph = alone(op, *x)
-    netlist = as_yosys_reads(verilog.render(graph), tmp_path)
+    netlist = as_yosys_reads(ops.render(op, x), tmp_path)
 
     run = simulate.simulate(netlist, graph, random_frames(graph, FRAMES), op.cycles(*x), stalls=0.3, seed=1)
 
     run.check()
 
 
-@pytest.mark.parametrize(("op", "x", "design"), family_forms())
+@pytest.mark.parametrize(("op", "x", "family"), ops.family_forms())
 def test_yosys_understands_the_forms_of_a_family(
-    op: HardwareOp, x: tuple[Tensor, ...], design: Design, tmp_path: Path
+    op: HardwareOp, x: tuple[Tensor, ...], family: Family, tmp_path: Path
 ) -> None:
     graph = alone(op, *x)
-    netlist = as_yosys_reads(design, tmp_path)
+    netlist = as_yosys_reads(ops.render(op, x, family), tmp_path)
 
     run = simulate.simulate(netlist, graph, random_frames(graph, FRAMES), op.cycles(*x), stalls=0.3, seed=1)
 

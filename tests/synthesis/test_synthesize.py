@@ -214,14 +214,12 @@ def test_unknown_passes_and_counts_of_a_record_are_refused() -> None:
 
 def test_a_family_without_a_flow_is_refused(tiny: Design, tmp_path: Path) -> None:
     other = replace(ECP5, name="other", family=replace(families.family("ecp5"), name="other", mapper=None))
-    with pytest.raises(
-        InputError, match=r"^no synthesis for the family 'other'; there is one for ecp5, gowin,"
-    ):
+    with pytest.raises(InputError, match=r"^no synthesis for the family 'other'; there is one for "):
         synthesize.synthesize(tiny, other, tmp_path)
 
 
 def test_a_missing_yosys_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools, "_which", lambda _: None)
+    monkeypatch.setattr(tools, "which", lambda _: None)
     monkeypatch.setattr(tools.importlib.util, "find_spec", lambda _: None)
 
     with pytest.raises(
@@ -231,8 +229,8 @@ def test_a_missing_yosys_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_old_yosys_on_the_path_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools, "_which", lambda name: f"/usr/bin/{name}" if name == "yosys" else None)
-    monkeypatch.setattr(tools, "_version", lambda *_: (0, 23))
+    monkeypatch.setattr(tools, "which", lambda name: f"/usr/bin/{name}" if name == "yosys" else None)
+    monkeypatch.setattr(tools, "version_of", lambda *_: (0, 23))
     monkeypatch.setattr(tools.importlib.util, "find_spec", lambda _: None)
 
     with pytest.raises(MissingToolError, match=r"^Yosys 0\.70 or newer"):
@@ -243,8 +241,8 @@ def test_an_old_yosys_on_the_path_is_passed_over(monkeypatch: pytest.MonkeyPatch
 def test_an_old_nextpnr_on_the_path_is_passed_over(
     monkeypatch: pytest.MonkeyPatch, architecture: str
 ) -> None:
-    monkeypatch.setattr(tools, "_which", lambda name: None if "yowasp" in name else f"/usr/bin/{name}")
-    monkeypatch.setattr(tools, "_version", lambda *_: (0, 4))
+    monkeypatch.setattr(tools, "which", lambda name: None if "yowasp" in name else f"/usr/bin/{name}")
+    monkeypatch.setattr(tools, "version_of", lambda *_: (0, 4))
 
     with pytest.raises(
         MissingToolError,
@@ -254,7 +252,7 @@ def test_an_old_nextpnr_on_the_path_is_passed_over(
 
 
 def test_a_new_nextpnr_on_the_path_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tools, "_which", lambda name: f"/usr/bin/{name}")
-    monkeypatch.setattr(tools, "_version", lambda *_: (0, 9))
+    monkeypatch.setattr(tools, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(tools, "version_of", lambda *_: (0, 9))
 
     assert tools.nextpnr.__wrapped__("ecp5") == tools.Tool("/usr/bin/nextpnr-ecp5", (0, 9))

@@ -1,1 +1,21 @@
-"""Read Keras 3 models."""
+"""Read Keras 3 models and files, and the files of Larq on Keras 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bnn2hw.importers.imported import Imported
+from bnn2hw.importers.keras import files
+from bnn2hw.importers.keras.model import to_graph
+
+
+def read(model: Any) -> Imported:
+    """Read a built Keras model, or the file at a path.
+
+    Raises:
+        InputError: The file or the object is not a usable model.
+        UnsupportedError: The model has layers or options that cannot be compiled. The error lists
+            all of them.
+    """
+    return to_graph(files.load(model) if isinstance(model, Path) else model)

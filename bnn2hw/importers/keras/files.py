@@ -1,4 +1,4 @@
-"""Model files, of Keras 3 or of Larq on Keras 2, to Keras 3 models."""
+"""Read model files of Keras 3, and of Larq on Keras 2, as Keras 3 models."""
 
 from __future__ import annotations
 
@@ -14,28 +14,26 @@ from bnn2hw.errors import InputError
 
 
 def load(path: Path) -> Any:
-    """A model from a `.keras` or `.h5` file, of Keras 3 or of Larq on Keras 2.
+    """Return the model in a `.keras` or `.h5` file of Keras 3, or of Larq on Keras 2.
 
     Raises:
-        InputError: there is no such file, or it is not a model.
+        InputError: There is no such file, or it does not hold a model.
     """
     if not path.exists():
         raise InputError(f"there is no file '{path}'")
-    if path.suffix not in (".keras", ".h5"):
-        raise InputError(f"'{path}' is not a model: expected a file that ends in .keras or .h5")
-    from bnn2hw import nn  # importing it registers the quantized layers
+    from bnn2hw import nn  # the import registers the quantized layers
 
     try:
-        return (
-            nn.models.load_larq(path) if _from_keras_2(path) else keras.saving.load_model(path, compile=False)
-        )
+        if _is_of_keras_2(path):
+            return nn.models.load_larq(path)
+        return keras.saving.load_model(path, compile=False)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"'{path}' cannot be read as a Keras model: {reason}") from error
 
 
-def _from_keras_2(path: Path) -> bool:
-    """Whether Keras 2 wrote a file, as Larq's are."""
+def _is_of_keras_2(path: Path) -> bool:
+    """True if Keras 2 wrote a file, as it did for Larq."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             version = json.loads(archive.read("metadata.json"))["keras_version"]

@@ -1,45 +1,38 @@
-"""Keras 3 models, `bnn2hw.nn` and Larq's layers among them, to a graph in real form.
+"""Read a Keras 3 model, with layers of Keras, `bnn2hw.nn` or Larq, as a graph in real form.
 
-Layers are known by the names of their classes, so nothing of the training side is imported; what a layer computes is
-asked of the layer itself, in float32 and inference mode, one layer at a time.
+Layers are known by the names of their classes, so nothing of the training side is imported. What a
+layer computes is asked of the layer itself, one layer at a time, in float32 and inference mode
+(docs/decisions/0002).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
 
 from bnn2hw.errors import InputError, UnsupportedError
-from bnn2hw.importers.keras.layers import HANDLERS, JOINS
-from bnn2hw.importers.keras.reader import Reader, names
+from bnn2hw.importers.imported import Imported
+from bnn2hw.importers.keras import handlers
+from bnn2hw.importers.keras.calls import Draft
+from bnn2hw.importers.keras.reader import read_model
+from bnn2hw.importers.keras.walk import names
 from bnn2hw.ir import Graph
-from bnn2hw.ops.source import Input, Source
+from bnn2hw.ops.source import Input
+
+HANDLER_FILES = handlers.FILES
+"""The files whose handlers are registered."""
 
 
-@dataclass(frozen=True)
-class Imported:
-    """A model as a graph of real ops.
-
-    Attributes:
-        graph: in real form; its sources take what the model takes (after leading Rescaling layers).
-        inputs: what arrives on the wires, by source, where the model itself says so with a leading Rescaling layer.
-        name: of the model.
-    """
-
-    graph: Graph
-    inputs: Mapping[str, Input]
-    name: str
-
-
-def read(model: Any) -> Imported:
-    """The graph of a built Sequential or functional model.
+def to_graph(model: Any) -> Imported:
+    """Return the graph of a built Sequential or functional model.
 
     Raises:
-        InputError: not a Keras model, or one without weights and shapes yet.
-        UnsupportedError: all layers and options that cannot be compiled, at once.
+        InputError: The object is not a Keras model, or it has no weights and shapes yet.
+        UnsupportedError: The model has layers or options that cannot be compiled. The error lists
+            all of them.
     """
     if not isinstance(model, keras.Model):
         raise InputError(f"expected a Keras model or the path of one, not {type(model).__name__}")
@@ -52,22 +45,26 @@ def read(model: Any) -> Imported:
             f"model '{model.name}' has no shapes yet or is a subclass of keras.Model; call it once or give it an "
             "Input layer, and use a Sequential or functional model"
         )
-    reader = Reader(HANDLERS, JOINS, names=names(model))
-    edges = reader.model(model)
-    if reader.problems:
-        raise UnsupportedError(reader.problems)
-    graph, inputs = _at_the_inputs(Graph(tuple(reader.nodes), edges), reader.scalings)
-    return Imported(graph, inputs, model.name)
+    draft = Draft(names(model))
+    edges = read_model(draft, model)
+    if draft.problems:
+        raise UnsupportedError(draft.problems)
+    graph, meanings = _without_scalings(Graph(tuple(draft.nodes), edges), draft.scalings)
+    return Imported(graph, meanings, model.name)
 
 
-def _at_the_inputs(graph: Graph, scalings: Mapping[str, Input]) -> tuple[Graph, dict[str, Input]]:
-    """Take Rescaling layers that alone read an input out of the graph: they say what arrives on its wires."""
+def _without_scalings(graph: Graph, scalings: Mapping[str, Input]) -> tuple[Graph, dict[str, Input]]:
+    """Remove Rescaling layers that alone read an input: they define its integers' meaning.
+
+    Returns:
+        The graph without them, and the meaning of the integers by input.
+    """
     inputs: dict[str, Input] = {}
     gone: dict[str, str] = {}
     for name, meaning in scalings.items():
         [source] = graph[name].inputs
         sole = graph.consumers[source] == (graph[name],) and source not in graph.outputs
-        if sole and name not in graph.outputs and isinstance(graph[source].op, Source):
+        if sole and name not in graph.outputs and not graph[source].inputs:
             inputs[source], gone[name] = meaning, source
     nodes = [replace(n, inputs=tuple(gone.get(i, i) for i in n.inputs)) for n in graph if n.name not in gone]
     return Graph(tuple(nodes), graph.outputs), inputs

@@ -1,17 +1,20 @@
-"""How the neurons of a constant matrix of signs share their sums.
+"""Share partial sums between the neurons of a constant matrix of signs.
 
-Neurons are taken in groups. To two neurons every input contributes either with equal or with opposite signs: if A is
-the sum of the ones and B of the others, the neurons are A + B and A − B, so that two sums over all inputs become two
-sums over half of them, and two additions. A group of k neurons has 2^(k−1) such classes of inputs, and is halved: the
-butterflies u = A + B and v = A − B, of classes that differ in nothing but the signs of the second half, serve the two
-halves, each of which goes on with its own, fewer classes. The classes themselves are counted by tables of as many
-inputs as a LUT has. Each adder takes one input more at its carry for nothing: an input that its class leaves out goes
-there, in the halves or at the very end.
+Take two neurons. Each input has equal signs in both, or opposite signs. Let A be the sum of the
+inputs with equal signs, and B the sum of the others. Then the neurons are A + B and A - B: two sums
+over all inputs become two sums over about half of them, and two additions.
+
+A group of k neurons has 2^(k-1) such classes of inputs. The group is split in halves. Two classes
+that differ only in the signs of the second half form a pair, with the butterfly u = A + B, v = A -
+B: the first half needs u, the second half v. Each half continues with its own classes, which are
+fewer.
+
+Tables with as many inputs as a LUT count the inputs of a class. Each adder takes one more input at
+its carry for free. Inputs that a class leaves out go there, within the halves or at the end.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -19,82 +22,25 @@ from functools import cache, cached_property
 import numpy as np
 
 from bnn2hw.ir import Array
-from bnn2hw.ops.adder_graph.sums import Count, Lane, Sums, Value
+from bnn2hw.ops.adder_graph.plans import adder_luts, node_luts, plan, table_luts
+from bnn2hw.ops.adder_graph.sums import Lane, Sums, Value
 
 Signs = tuple[int, ...]
-"""By neuron."""
+"""Signs of an input, by neuron."""
 
 Halves = tuple[Signs, Signs]
-"""Of a pair of classes, the signs in both halves of a group, but for the common sign of each."""
-
-
-def table_luts(lanes: int) -> int:
-    """LUTs of a count by table: one per bit of the count."""
-    return lanes.bit_length() if lanes > 1 else 0
-
-
-def adder_luts(bits: int, carry: bool, table: int) -> int:
-    """LUTs of a carry chain: one per bit of the longer operand where LUTs are large.
-
-    Small ones come in pairs, and of them one reads the carry out, and one takes a carry in.
-    """
-    return bits if table > 4 else 2 * math.ceil((bits + 1 + carry) / 2)
-
-
-def node_luts(sums: Sums, node: int, table: int) -> int:
-    """LUTs of a node, with tables that fit into single LUTs."""
-    made = sums.nodes[node]
-    if isinstance(made, Count):
-        return table_luts(len(made.lanes))
-    longer = max(sums.width(made.left), sums.width(made.right))
-    return adder_luts(longer, made.carry is not None, table) + made.inverted
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How some lanes are counted: by a table, or as two counts and perhaps a lane that is their carry.
-
-    Attributes:
-        luts: what it takes.
-        carries: how many lanes are carries.
-        parts: lanes of the two counts, where it is no table.
-        carry: whether their sum takes a lane as its carry.
-    """
-
-    luts: int
-    carries: int = 0
-    parts: tuple[int, int] | None = None
-    carry: bool = False
-
-
-@cache
-def plan(lanes: int, table: int) -> Plan:
-    """The cheapest way to count so many lanes, 1 or more, with tables of at most `table`."""
-    if lanes <= table:
-        return Plan(table_luts(lanes))
-
-    def made(left: int, right: int, carry: int) -> Plan:
-        a, b = plan(left, table), plan(right, table)
-        return Plan(
-            a.luts + b.luts + adder_luts(left.bit_length(), bool(carry), table),
-            a.carries + b.carries + carry,
-            (left, right),
-            bool(carry),
-        )
-
-    pairs = [(a, lanes - c - a, c) for c in (1, 0) for a in range((lanes - c + 1) // 2, lanes - c)]
-    return min((made(*p) for p in pairs), key=lambda p: p.luts)
+"""A pair of classes: signs in both halves of a group, each up to a common sign."""
 
 
 @dataclass(frozen=True)
 class Class:
-    """Where an input, or a sum, belongs in two halves of a group.
+    """Class of an input, or of a sum, in a group of two halves.
 
     Attributes:
-        first: its signs in the first half, but for their common sign.
-        second: the same of the second half.
-        sign: the common sign of the first half.
-        opposite: whether that of the second half is another.
+        first: Signs in the first half, relative to the first of them.
+        second: Signs in the second half, relative to the first of them.
+        sign: First sign of the first half.
+        opposite: True if the first sign of the second half differs from it.
     """
 
     first: Signs
@@ -105,7 +51,11 @@ class Class:
 
 @cache
 def class_of(signs: Signs) -> Class:
-    """The class of signs of a whole group of two neurons or more, the larger half of which is the first."""
+    """Return the class of some signs. The first half of the group is the larger one.
+
+    Args:
+        signs: Signs by neuron; at least two.
+    """
     half = (len(signs) + 1) // 2
     p, q = signs[:half], signs[half:]
     return Class(tuple(s * p[0] for s in p), tuple(s * q[0] for s in q), p[0], p[0] != q[0])
@@ -113,9 +63,12 @@ def class_of(signs: Signs) -> Class:
 
 @dataclass
 class Pair:
-    """What belongs to one pair of classes: sums and lanes with equal common signs in both halves, and opposite ones.
+    """Sums and lanes of a pair of classes, with equal and with opposite first signs in both halves.
 
-    `carry` is a lane that is added behind both, and whether its signs are opposite.
+    Attributes:
+        values: Sums.
+        lanes: Inputs that are carries in the sums of `values`.
+        carry: Input that is the carry of the butterfly, and True if its signs are opposite.
     """
 
     values: tuple[list[Value], list[Value]] = field(default_factory=lambda: ([], []))
@@ -125,12 +78,12 @@ class Pair:
 
 @dataclass
 class Group:
-    """Some neurons that are summed together, with inputs that are left to the carries of later adders.
+    """Neurons that share sums. Some inputs can be left to the carries of later adders.
 
     Attributes:
-        weights: of the neurons, shape (inputs, neurons).
-        table: inputs of a table at most.
-        sums: takes the nodes.
+        weights: Signs of shape (inputs, neurons).
+        table: Inputs of the largest table.
+        sums: Program to which nodes are added.
     """
 
     weights: Array
@@ -141,12 +94,12 @@ class Group:
 
     @cached_property
     def signs(self) -> list[Signs]:
-        """By input."""
+        """Signs of each input, by neuron."""
         return [tuple(row) for row in self.weights.tolist()]
 
     @cached_property
     def members(self) -> dict[Halves, tuple[list[Lane], list[Lane]]]:
-        """By pair of classes, the inputs with equal common signs in both halves, and those with opposite ones."""
+        """Inputs of each pair of classes: with equal first signs in both halves, opposite ones."""
         found: dict[Halves, tuple[list[Lane], list[Lane]]] = {}
         for i, signs in enumerate(self.signs):
             where = class_of(signs)
@@ -154,7 +107,11 @@ class Group:
         return found
 
     def outputs(self, late: frozenset[int]) -> list[Value]:
-        """The sums of all neurons, with some inputs left for later."""
+        """Add the sums of all neurons to the program.
+
+        Args:
+            late: Inputs that are left to the carries of later adders.
+        """
         neurons = range(self.weights.shape[1])
         if len(neurons) == 1:
             return [self._count([(i, s[0]) for i, s in enumerate(self.signs)])]
@@ -174,7 +131,11 @@ class Group:
         return self._halves(made, neurons, sorted(late))
 
     def luts(self, late: frozenset[int]) -> int:
-        """LUTs of all neurons."""
+        """Return the LUTs of all neurons.
+
+        Args:
+            late: Inputs that are left to the carries of later adders.
+        """
         outputs = self.outputs(late)
         self._luts += [
             node_luts(self.sums, n, self.table) for n in range(len(self._luts), len(self.sums.nodes))
@@ -192,7 +153,7 @@ class Group:
     def _later(
         self, neurons: Sequence[int], values: Sequence[tuple[Value, Signs]], late: Sequence[int]
     ) -> list[Value]:
-        """The sums of neurons from sums over classes and some inputs, which find their places here or further on."""
+        """Return sums of neurons from sums over classes; late inputs become carries on the way."""
         rows = {i: tuple(self.signs[i][n] for n in neurons) for i in late}
         if len(neurons) == 1:
             return [self._merge([v.times(s[0]) for v, s in values], [(i, s[0]) for i, s in rows.items()])]
@@ -216,7 +177,7 @@ class Group:
         return self._halves(made, neurons, further)
 
     def _butterfly(self, pair: Pair) -> tuple[Value, Value]:
-        """A + B and A − B."""
+        """Return A + B and A - B."""
         a, b = (
             self._merge(values, lanes) if values else None
             for values, lanes in zip(pair.values, pair.lanes, strict=True)
@@ -226,11 +187,11 @@ class Group:
     def _both(
         self, a: Value | None, b: Value | None, carry: tuple[Lane, bool] | None = None
     ) -> tuple[Value, Value]:
-        """A ± b where both are there, and a lane that belongs to one of them."""
+        """Return a ± b with a lane as carry; if only one exists, return it with either sign."""
         if a is None or b is None:
             one = a or b
             if one is None:
-                raise ValueError("there is nothing to be summed")
+                raise ValueError("a pair of classes needs at least one sum")
             return one, one.times(1 if a else -1)
         if carry is None:
             return self.sums.add(a, b), self.sums.add(a, b.times(-1))
@@ -239,7 +200,7 @@ class Group:
         return self.sums.add(a, b, lane), self.sums.add(a, b.times(-1), other)
 
     def _of_lanes(self, equal: list[Lane], opposite: list[Lane]) -> tuple[Value, Value]:
-        """Σ equal ± Σ opposite: each by a table, or as a butterfly of two counts that perhaps takes a lane as carry."""
+        """Return (sum of equal) ± (sum of opposite): by tables, or as a butterfly with a carry."""
         if not equal or not opposite:
             return self._both(
                 self._count(equal) if equal else None, self._count(opposite) if opposite else None
@@ -265,11 +226,11 @@ class Group:
         return self._both(a, b, (lane, bool(less[1])))
 
     def _count(self, lanes: Sequence[Lane]) -> Value:
-        """Σ sign · bit, as planned."""
+        """Return the sum of sign · bit by the cheapest plan."""
         rising = sorted(lanes, key=lambda x: x[1])
         if sum(sign for _, sign in lanes) < 0:
             rising.reverse()
-        carries = plan(len(lanes), self.table).carries  # all of the commoner sign, as far as there are such
+        carries = plan(len(lanes), self.table).carries  # of the more frequent sign, while there are any
         rest, spare = rising[: len(rising) - carries], rising[len(rising) - carries :]
         return self._planned(len(lanes), iter(sorted(rest)), iter(spare))
 
@@ -281,17 +242,17 @@ class Group:
         return self.sums.add(a, b, next(iter(carries)) if how.carry else None)
 
     def _merge(self, values: Sequence[Value], lanes: Sequence[Lane]) -> Value:
-        """The sum of values and lanes, in a tree that adds narrow ones first; lanes are carries as far as there are."""
+        """Return the sum of values and lanes: narrow values first, with lanes as carries."""
         waiting, carries = list(values), list(lanes)
         over = len(carries) - (len(waiting) - 1)
-        if over > 0:  # those that are counted make a number more, and so a carry
+        if over > 0:  # counted lanes become another value, whose addition takes one more carry
             counted = max(over - 1, 1)
             waiting.append(self._count(carries[:counted]))
             carries = carries[counted:]
         while len(waiting) > 1:
             waiting.sort(key=lambda v: (self.sums.width(v.node), self.sums.stages[v.node]), reverse=True)
             a, b = waiting.pop(), waiting.pop()
-            # The carry's sign is free where a and b differ in theirs, else it is better theirs.
+            # A carry may have either sign if a and b differ in sign; otherwise theirs is cheaper.
             lane = next((x for x in carries if a.sign != b.sign or x[1] == a.sign), None)
             if lane is None and len(carries) > len(waiting):
                 lane = carries[0]
@@ -302,7 +263,15 @@ class Group:
 
 
 def settle(weights: Array, table: int) -> tuple[int, frozenset[int]]:
-    """LUTs of a group of neurons, and which inputs it leaves for later: one by one, as long as that saves any."""
+    """Choose, one by one, inputs of a group that are left to later carries to save LUTs.
+
+    Args:
+        weights: Signs of shape (inputs, neurons).
+        table: Inputs of the largest table.
+
+    Returns:
+        The LUTs of the group, and those inputs.
+    """
     group = Group(weights, table, Sums())
     members: dict[Signs, list[int]] = {}
     for i, signs in enumerate(group.signs):
@@ -318,21 +287,25 @@ def settle(weights: Array, table: int) -> tuple[int, frozenset[int]]:
 
 
 MOST_NEURONS = 6
-"""Of a group."""
+"""Neurons of the largest group."""
 
 EXCHANGES = 8
-"""Per neuron, exchanges that are tried between groups."""
+"""Exchanges of neurons between groups that are tried, per neuron."""
 
 SAMPLES = 3
-"""Groups of each size that are looked at before one is chosen."""
+"""Groups of each size that are evaluated before the sizes are ranked."""
 
 
 def share(weights: Array, table: int = 6) -> tuple[Sums, list[Value]]:
-    """A program for the sums of all neurons over bits, Σ weight · bit, and where each neuron stands in it.
+    """Find a program for the sums of all neurons, each the sum of weight · bit.
 
     Args:
-        weights: ±1, shape (inputs, neurons).
-        table: inputs of a table at most; those of the family's LUTs, which say what carry chains take too.
+        weights: ±1, of shape (inputs, neurons).
+        table: Inputs of the largest table: those of a LUT of the family, which also decide the cost
+            of carry chains.
+
+    Returns:
+        The program, and the value of each neuron in it.
     """
     columns, numbers, flips = _distinct(np.asarray(weights, np.int64))
     sums, found = Sums(), dict[int, Value]()
@@ -344,16 +317,16 @@ def share(weights: Array, table: int = 6) -> tuple[Sums, list[Value]]:
 
 
 def _distinct(weights: Array) -> tuple[Array, list[int], list[int]]:
-    """Columns that differ in more than their sign; and for each neuron its column and sign."""
+    """Return the columns that differ up to sign, and for each neuron its column and sign."""
     flips = weights[0].copy()
     columns, numbers = np.unique(weights * flips, axis=1, return_inverse=True)
     return columns, numbers.reshape(-1).tolist(), flips.tolist()
 
 
 def _grouped(columns: Array, table: int) -> list[list[int]]:
-    """Neurons in groups: of the two sizes that samples find best, that which turns out better."""
+    """Return neurons in groups of the better of two sizes, the best two by samples."""
     neurons = columns.shape[1]
-    worth = max(len(columns).bit_length() - 3, 2)  # classes double with every neuron, and should not be empty
+    worth = max(len(columns).bit_length() - 3, 2)  # classes double with each neuron; few should be empty
     sizes = range(1, min(MOST_NEURONS, neurons, worth) + 1)
 
     def sampled(size: int) -> float:
@@ -365,7 +338,7 @@ def _grouped(columns: Array, table: int) -> list[list[int]]:
 
 
 def _exchanged(columns: Array, table: int, size: int) -> tuple[int, list[list[int]]]:
-    """Groups of about that many neurons, exchanged between them while that saves LUTs; and these."""
+    """Return LUTs and groups of about `size` neurons, after exchanges that save LUTs."""
     neurons = columns.shape[1]
     groups = [list(map(int, part)) for part in np.array_split(np.arange(neurons), -(-neurons // size))]
 

@@ -1,8 +1,8 @@
-"""Sums of signed bits as a straight-line program: counts of a few bits, and sums of two numbers and a further bit.
+"""Sums of signed bits as a straight-line program of popcounts and additions.
 
-Every node is a number that is never negative. Minus signs and constants cost nothing and are kept aside: an operand
-enters a carry chain inverted, −n being ~n and a constant, and what the constants come to moves into the threshold
-at the end.
+A node is a popcount of a few bits, or the sum of two nodes and a carry bit. The value of a node is
+never negative. Minus signs and constants cost nothing: a carry chain takes an operand inverted,
+since -n equals ~n plus a constant, and all constants move into the threshold at the end.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from bnn2hw.ir import Array
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many of some bits are 1; those that are marked count when they are 0. Of one bit, that bit.
+    """A popcount of some bits. The popcount of one bit is that bit.
 
     Attributes:
-        lanes: inputs, in rising order.
-        inverted: for each, whether it counts when it is 0; never so for the first.
+        lanes: Inputs, ascending.
+        inverted: For each input, True if it counts when it is 0. False for the first one.
     """
 
     lanes: tuple[int, ...]
@@ -31,14 +31,14 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """left + right + carry.
+    """The sum left + right + carry.
 
     Attributes:
-        left: a node.
-        right: a node.
-        minus: whether the bits of `right` are inverted first.
-        carry: an input, or None.
-        inverted: whether `carry` counts when it is 0.
+        left: Node of the first operand.
+        right: Node of the second operand.
+        minus: True if the bits of `right` are inverted before the addition.
+        carry: Input that is added as carry; None if there is none.
+        inverted: True if the carry counts when it is 0.
     """
 
     left: int
@@ -50,13 +50,22 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """sign · node, up to a constant."""
+    """The value sign · node, up to a constant.
+
+    Attributes:
+        node: Number of the node.
+        sign: +1 or -1.
+    """
 
     node: int
     sign: int
 
     def times(self, sign: int) -> Value:
-        """This value, or its negative."""
+        """Return this value, or its negative.
+
+        Args:
+            sign: +1 or -1.
+        """
         return Value(self.node, self.sign * sign)
 
 
@@ -66,12 +75,13 @@ Lane = tuple[int, int]
 
 @dataclass
 class Sums:
-    """A program: nodes in the order of their making, each of which reads earlier ones and is made once.
+    """A program. Each node reads earlier nodes, and no node occurs twice.
 
     Attributes:
-        nodes: what is computed.
-        highest: of each node, the largest value that its operands' ranges allow.
-        stages: of each node, after how many registers it is there; inputs, and so counts of one, are there at once.
+        nodes: Nodes in the order of their computation.
+        highest: For each node, the largest value that the ranges of its operands allow.
+        stages: For each node, the registers after which its value is available; 0 for a single
+            input.
     """
 
     nodes: list[Count | Sum] = field(default_factory=list)
@@ -81,15 +91,30 @@ class Sums:
     _constants: list[int] = field(default_factory=list, repr=False)
 
     def width(self, node: int) -> int:
-        """Bits of a node."""
+        """Return the bits of a node.
+
+        Args:
+            node: Number of the node.
+        """
         return self.highest[node].bit_length()
 
     def operand_top(self, node: Sum) -> int:
-        """The largest value of a sum's right operand as it is added."""
+        """Return the largest value of the right operand of a sum, after inversion.
+
+        Args:
+            node: The sum.
+        """
         return (1 << self.width(node.right)) - 1 if node.minus else self.highest[node.right]
 
     def count(self, lanes: Iterable[Lane]) -> Value:
-        """Σ sign · bit."""
+        """Add a popcount: the sum of sign · bit.
+
+        Args:
+            lanes: Inputs and their signs.
+
+        Returns:
+            The sum, up to a constant.
+        """
         ordered = sorted(lanes)
         first = ordered[0][1]
         return Value(
@@ -98,10 +123,19 @@ class Sums:
         )
 
     def add(self, a: Value, b: Value, carry: Lane | None = None) -> Value:
-        """A + b, and a further bit times its sign.
+        """Add the sum of two values and a signed bit.
 
-        Where the signs of a and b differ there is a choice, and the one that inverts less is taken: the further bit, or
-        what an operand is longer than the other one.
+        If the signs of a and b differ, either can be the operand that is inverted. The choice that
+        needs fewer inverters wins: inverters of the carry, and of the bits by which an operand is
+        longer.
+
+        Args:
+            a: First value.
+            b: Second value.
+            carry: Input and sign of the bit; None if there is none.
+
+        Returns:
+            The sum, up to a constant.
         """
         lane, sign = carry or (None, None)
 
@@ -117,7 +151,11 @@ class Sums:
         return Value(self.append(Sum(a.node, b.node, a.sign != b.sign, lane, inverted)), a.sign)
 
     def append(self, node: Count | Sum) -> int:
-        """The number of a node, which is made where it is new."""
+        """Return the number of a node, which is appended if it is new.
+
+        Args:
+            node: Popcount or sum of earlier nodes.
+        """
         if node not in self._made:
             self._made[node] = len(self.nodes)
             self.nodes.append(node)
@@ -132,7 +170,14 @@ class Sums:
         return self._made[node]
 
     def meaning(self, lanes: int) -> tuple[Array, Array]:
-        """What each node computes: the factors of the inputs, shape (nodes, lanes), and its constant."""
+        """Return what each node computes.
+
+        Args:
+            lanes: Number of inputs.
+
+        Returns:
+            The factor of each input, of shape (nodes, lanes), and the constant, of shape (nodes,).
+        """
         factors = np.zeros((len(self.nodes), lanes), np.int16)
         for i, node in enumerate(self.nodes):
             if isinstance(node, Count):
@@ -144,7 +189,11 @@ class Sums:
         return factors, np.array([self.constant(n) for n in range(len(self.nodes))], np.int64)
 
     def constant(self, node: int) -> int:
-        """What a node is where all inputs are 0."""
+        """Return the value of a node if all inputs are 0.
+
+        Args:
+            node: Number of the node.
+        """
         for i in range(len(self._constants), node + 1):
             made = self.nodes[i]
             if isinstance(made, Count):
@@ -157,7 +206,14 @@ class Sums:
         return self._constants[node]
 
     def needed(self, outputs: Sequence[Value]) -> tuple[Sums, list[Value]]:
-        """The program without what no output needs, and the outputs in it."""
+        """Remove the nodes that no output needs.
+
+        Args:
+            outputs: Values that are needed.
+
+        Returns:
+            The smaller program, and the outputs in it.
+        """
         made, numbers = Sums(), dict[int, int]()
         for i in self.reached(v.node for v in outputs):
             node = self.nodes[i]
@@ -167,7 +223,11 @@ class Sums:
         return made, [Value(numbers[v.node], v.sign) for v in outputs]
 
     def reached(self, outputs: Iterable[int]) -> list[int]:
-        """The nodes that some nodes need, themselves included, in order."""
+        """List the nodes that some nodes need, including themselves, in order.
+
+        Args:
+            outputs: Numbers of the nodes.
+        """
         found = set(outputs)
         waiting = list(found)
         while waiting:
@@ -179,7 +239,15 @@ class Sums:
         return sorted(found)
 
     def encode(self) -> Array:
-        """The program as integers, a row per node: lanes of a count, or the fields of a sum behind a −1."""
+        """Encode the program as integers: a row per node.
+
+        The row of a popcount lists its inputs: i + 1, or -(i + 1) for an inverted input i. The row
+        of a sum is -1, left, right, minus, and its carry in the same form, or 0. Zeros fill the
+        rows.
+
+        Returns:
+            Integers of shape (nodes, columns), int32.
+        """
         most = max([4, *(len(n.lanes) for n in self.nodes if isinstance(n, Count))])
         rows = np.zeros((len(self.nodes), most + 1), np.int32)
         for row, node in zip(rows, self.nodes, strict=True):
@@ -193,26 +261,31 @@ class Sums:
 
     @classmethod
     def decode(cls, rows: Array) -> Self:
-        """The inverse of `encode`.
+        """Decode a program that `encode` has encoded.
+
+        Args:
+            rows: Integers of shape (nodes, columns).
 
         Raises:
-            ValueError: rows that are no program.
+            ValueError: The rows are not a program.
         """
         made = cls()
         for number, row in enumerate(rows.tolist()):
             if row[0] == -1:
                 _, left, right, minus, carry = row[:5]
                 if not (0 <= left < number and 0 <= right < number):
-                    raise ValueError(f"node {number} of the sums reads a node that does not precede it")
+                    raise ValueError(
+                        f"node {number} of the program reads nodes {left} and {right}, not earlier ones"
+                    )
                 lane = abs(carry) - 1 if carry else None
                 made.append(Sum(left, right, bool(minus), lane, carry < 0))
             else:
                 lanes = [v for v in row if v]
                 if not lanes:
-                    raise ValueError(f"node {number} of the sums counts nothing")
+                    raise ValueError(f"node {number} of the program counts no inputs")
                 made.append(Count(tuple(abs(v) - 1 for v in lanes), tuple(v < 0 for v in lanes)))
         if len(made.nodes) != len(rows):
-            raise ValueError("a node of the sums is there twice")
+            raise ValueError("the program has two equal nodes")
         return made
 
 

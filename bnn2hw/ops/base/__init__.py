@@ -1,1 +1,1 @@
-"""What several ops share: timing and cost helpers, matrix-vector units, ops that treat every vector alike."""
+"""Code that several ops share: costs, folds, base classes, and the meaning of channels."""

@@ -1,4 +1,4 @@
-"""What ops share that treat each channel in its own way: how many channels, and what their integers mean."""
+"""Helpers for ops with constants per channel: counting channels, wire codes, scales and offsets."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ import numpy as np
 from bnn2hw.ir import BIPOLAR, Array, Ints, Ranges, Tensor
 
 Meaning = float | tuple[float, ...]
-"""A scale or an offset of a tensor: of all channels, or of each."""
+"""A scale or an offset of a tensor: one number for all channels, or one for each channel."""
 
 
 def channels(x: Tensor, rows: int, axes: int) -> int:
-    """How many channels the last `axes` axes hold: as many as there are rows, or any number that share one row.
+    """Return the number of channels, which is the size of the last `axes` axes.
+
+    Args:
+        x: Type of the input.
+        rows: Rows of constants: one per channel, or a single row that all channels share.
+        axes: Trailing axes that count channels.
 
     Raises:
-        ValueError: another number than there are rows.
+        ValueError: There are several rows, and another number of channels.
     """
     if rows != 1:
         x.outer(rows, axes)
@@ -26,29 +31,47 @@ def channels(x: Tensor, rows: int, axes: int) -> int:
 
 
 def uniform(values: Array) -> Meaning:
-    """A scale or an offset of each channel, shape (channels,) or (); one number where all are the same."""
+    """Return a scale or an offset as one number if all channels agree, else as a tuple.
+
+    Args:
+        values: Real numbers of shape (channels,) or ().
+    """
     flat = np.asarray(values, np.float64).reshape(-1) + 0.0  # no negative zero
     return float(flat[0]) if np.all(flat == flat[0]) else tuple(flat.tolist())
 
 
 def coded(x: Tensor, domain: Ints | None) -> tuple[Ints, Array, Array]:
-    """What a unit sees that multiplies wire codes: their range, and the real meaning (scale, offset) of a code.
+    """Return the integers that a unit multiplies, and the scale and offset of one of them.
 
-    With step 1 values are their own codes; with a larger step a code v stands for the value lo + step · v.
+    With step 1 the unit multiplies the values themselves. With a larger step it multiplies the wire
+    codes; code v has the value lo + step · v.
+
+    Args:
+        x: Type of the input.
+        domain: Integers of the input; may be None if their step is 1.
+
+    Returns:
+        The integers, their scale and their offset, each of shape () or (channels,).
 
     Raises:
-        ValueError: `domain` is not the input's type, or is missing where the step is larger than 1.
+        ValueError: `domain` differs from the integers of the input, or is None although their step
+            is larger than 1.
     """
     ints, scale, offset = x.ints, np.asarray(x.scale, np.float64), np.asarray(x.offset, np.float64)
     if (ints if domain is None and ints.step == 1 else domain) != ints:
-        raise ValueError(f"is for {domain or 'integers in steps of 1'}, not for {ints}")
+        raise ValueError(f"takes {domain or 'integers in steps of 1'}, but the input has {ints}")
     if ints.step == 1:
         return ints, scale, offset
     return Ints(0, ints.count - 1), scale * ints.step, offset + scale * ints.lo
 
 
 def any_weights(ints: Ints, *, loadable: bool) -> Ints:
-    """The type of weights that may be replaced by others: the symmetric range of as many bits; ±1 stays ±1."""
+    """Return the type of weights that can be replaced: the symmetric range of as many bits, or ±1.
+
+    Args:
+        ints: Integers of the present weights.
+        loadable: True if other weights can be loaded; else the type is that of the present weights.
+    """
     if not loadable or ints == BIPOLAR:
         return ints
     top = 2 ** (Ints(-max(-ints.lo, ints.hi), max(-ints.lo, ints.hi)).bits - 1) - 1
@@ -56,33 +79,52 @@ def any_weights(ints: Ints, *, loadable: bool) -> Ints:
 
 
 def any_sums(weights: Ints, x: Ints, terms: int) -> tuple[int, int]:
-    """The range of sums of so many products, whatever the weights and the inputs."""
-    reach = terms * max(-weights.lo, weights.hi) * max(abs(x.lo), abs(x.hi))
-    return -reach, reach
+    """Return the smallest and the largest sum of products over all weights and inputs.
+
+    Args:
+        weights: Integers of the weights.
+        x: Integers of the inputs.
+        terms: Products of a sum.
+    """
+    largest = terms * max(-weights.lo, weights.hi) * max(abs(x.lo), abs(x.hi))
+    return -largest, largest
 
 
 def codes(values: Array, domain: Ints | None) -> Array:
-    """Values as `coded` sees them, as int64."""
+    """Return the integers that a unit multiplies (see `coded`), as int64.
+
+    Args:
+        values: Values of the input.
+        domain: Integers of the input if the unit multiplies wire codes, else None.
+    """
     wide = np.asarray(values, np.int64)
     return wide if domain is None else domain.encode(wide)
 
 
 def code_ranges(given: Ranges, domain: Ints | None) -> Ranges:
-    """Return the ranges of values as `coded` sees them.
+    """Return the ranges of the integers that a unit multiplies (see `coded`).
 
     Args:
-        given: Ranges of the values.
-        domain: The input's integers where codes are multiplied; None where the values themselves are.
+        given: Ranges of the values of the input.
+        domain: Integers of the input if the unit multiplies wire codes, else None.
     """
     return given if domain is None else Ranges(*((given.ends - domain.lo) / domain.step))
 
 
 def signed_parts(weights: Array) -> tuple[Array, Array]:
-    """Return the positive and the negative weights, with 0 in place of the others; as float64."""
+    """Return the positive and the negative weights, each with 0 in place of the others, as float64.
+
+    Args:
+        weights: Integers of any shape.
+    """
     wide = weights.astype(np.float64)
     return np.maximum(wide, 0), np.minimum(wide, 0)
 
 
 def signed_bits(*values: int) -> int:
-    """Width of two's complement integers, some of which are given: the extremes among them."""
+    """Return the bits of a two's complement integer that holds all given values.
+
+    Args:
+        values: Integers; the extremes are enough.
+    """
     return Ints(min(-1, *values), max(0, *values)).bits

@@ -1,14 +1,12 @@
-"""What memories, adders and counters cost: shared by the cost models of all ops.
+"""Resources of memories, adders and products, for the cost models of the ops.
 
-The models follow the structure of the templates; the few factors in them are fitted to the designs that
-`benchmarks/cost.py` synthesizes. docs/estimates.md says how far they are off.
+The models follow the structure of the templates. A few factors in them are fitted to the designs
+that `benchmarks/cost.py` synthesizes with Yosys. docs/estimates.md states the errors.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -17,73 +15,68 @@ from bnn2hw.ir import Array, Cost
 from bnn2hw.targets.families import Family
 
 ROM_WORDS, ROM_BITS = 64, 2048
-"""A ROM of more words than this and at least as many bits is a block RAM; the template rom.j2 says the same."""
-
-
-def divisors(n: int) -> Iterator[int]:
-    """All divisors of n in rising order."""
-    return (d for d in range(1, n + 1) if n % d == 0)
-
-
-SPARES = 1.2
-"""How many times as many lanes as a fold that does not divide the next one has that does, or it is no choice."""
-
-
-def fold_sizes(n: int) -> list[int]:
-    """The fewest lanes that make each number of folds of n values, in rising order; the last fold need not be full."""
-    return sorted({-(-n // folds) for folds in range(1, n + 1)})
-
-
-def worthwhile(n: int) -> Iterator[int]:
-    """Those of `fold_sizes` that divide n, or spare many lanes beside the next one that does."""
-    whole = list(divisors(n))
-    for size in fold_sizes(n):
-        above = whole[bisect_left(whole, size)]
-        if above == size or above >= SPARES * size:
-            yield size
-
-
-def check_folds(name: str, size: int, n: int, what: str) -> None:
-    """Refuse lanes beyond the fewest that make their number of folds.
-
-    Raises:
-        ValueError: there are fewer that do.
-    """
-    folds = -(-n // size) if size > 0 else 0
-    if not folds or size != -(-n // folds):
-        raise ValueError(f"{name}={size} must be the fewest lanes for some number of folds of {n} {what}")
+"""A ROM with more words and at least as many bits becomes a block RAM, by rom.j2 as well."""
 
 
 def state_bits(states: int) -> int:
-    """Flip-flops that tell that many states apart; none for a single one."""
+    """Return the flip-flops of a counter.
+
+    Args:
+        states: Number of states; a single state needs no flip-flop.
+    """
     return (states - 1).bit_length()
 
 
 def adder(family: Family, bits: int) -> int:
-    """LUTs of an adder, in whole cells of the carry chain."""
+    """Return the LUTs of an adder, in whole cells of the carry chain.
+
+    Args:
+        family: Device family.
+        bits: Width of the sum.
+    """
     return family.adder_bits * math.ceil(bits / family.adder_bits)
 
 
 def comparison(family: Family, bits: int) -> float:
-    """LUTs that compare two numbers of `bits` bits: those of an adder if the family has no figure per bit."""
+    """Return the LUTs that compare two numbers, which are those of an adder in some families.
+
+    Args:
+        family: Device family.
+        bits: Width of the numbers.
+    """
     each = family.coefficient("comparison.bit", 0, 0.62)
     return each * bits if each else adder(family, bits)
 
 
 def dsps(family: Family, a: int, b: int) -> int:
-    """DSP blocks of a signed product of operands of so many bits; none where LUTs make it."""
+    """Return the DSP blocks of a signed product; 0 if Yosys makes it of LUTs.
+
+    Args:
+        family: Device family.
+        a: Bits of one operand.
+        b: Bits of the other operand.
+    """
     return len(_dsp_parts(family, a, b))
 
 
 def product_luts(family: Family, a: int, b: int) -> int:
-    """LUTs beside the DSP blocks of a product whose operands are wider than one block takes."""
+    """Return the LUTs of a product that it needs in addition to its DSP blocks.
+
+    Args:
+        family: Device family.
+        a: Bits of one operand.
+        b: Bits of the other operand.
+    """
     parts = _dsp_parts(family, a, b)
     soft = a * b - sum(x * y for x, y in parts)
     return (len(parts) - 1) * adder(family, a) + (2 * soft if soft else 0) if parts else 0
 
 
 def _dsp_parts(family: Family, a: int, b: int) -> list[tuple[int, int]]:
-    """Widths of the operands of each DSP block, as Yosys' mul2dsp.v cuts a product; what is too narrow is logic."""
+    """Return the operand widths of each DSP block; parts that are too narrow become logic.
+
+    The cuts are those of mul2dsp.v in Yosys.
+    """
     a, b = max(a, b), min(a, b)
     least, both = family.dsp_from
     if b < least or a + b < both:
@@ -97,10 +90,16 @@ def _dsp_parts(family: Family, a: int, b: int) -> list[tuple[int, int]]:
 
 
 def adder_tree(family: Family, terms: int, bits: int, copies: int, constants: Array | None = None) -> Cost:
-    """`copies` of bnn2hw_adder_tree.
+    """Return the cost of several copies of the module bnn2hw_adder_tree.
 
-    `constants`, of shape (terms, copies), are what the terms are made with where that is fixed: where they are equal
-    for all terms of a sum, copies share it.
+    Args:
+        family: Device family.
+        terms: Numbers that a tree adds.
+        bits: Width of a term.
+        copies: Number of trees.
+        constants: Integers of shape (terms, copies) that the terms are multiplied with; None if
+            they are not constant. Copies share the sum of some terms if their constants for these
+            are equal.
     """
     total, span = Cost(), 1
     while terms > 1:
@@ -114,33 +113,59 @@ def adder_tree(family: Family, terms: int, bits: int, copies: int, constants: Ar
 
 
 def block_rams(family: Family, words: int, bits: int, readers: int = 1) -> int:
-    """Fewest block RAMs that hold `words` words of `bits` bits, over the family's native shapes."""
+    """Return the fewest block RAMs that hold a memory, over the family's native shapes.
+
+    Args:
+        family: Device family.
+        words: Words of the memory.
+        bits: Bits of a word.
+        readers: Read ports: 1 or 2.
+    """
     rows, columns = _block_ram_grid(family, words, bits, readers)
     return rows * columns
 
 
 def block_ram_cost(family: Family, words: int, bits: int, readers: int = 1) -> Cost:
-    """A memory in block RAM of so many ports that read, with what selects where several lie one above the other."""
+    """Return the cost of a memory in block RAM, with the multiplexer behind rows of blocks.
+
+    Args:
+        family: Device family.
+        words: Words of the memory.
+        bits: Bits of a word.
+        readers: Read ports: 1 or 2.
+    """
     rows, columns = _block_ram_grid(family, words, bits, readers)
     select = family.by_lut(rows - 1, math.ceil((rows - 1) / 3)) * bits
     return Cost(lut=select, bram=rows * columns, held=words * bits)
 
 
 def block_ram_rows(family: Family, words: int, bits: int) -> int:
-    """Block RAMs one above the other in the shape that `block_rams` counts."""
+    """Return the rows of blocks among which the address selects.
+
+    Args:
+        family: Device family.
+        words: Words of the memory.
+        bits: Bits of a word.
+    """
     return _block_ram_grid(family, words, bits)[0]
 
 
 @lru_cache(2**16)
 def _block_ram_grid(family: Family, words: int, bits: int, readers: int = 1) -> tuple[int, int]:
-    """Rows and columns of the fewest block RAMs; the widest shape takes both ports for one word."""
+    """Return rows and columns of the fewest block RAMs; the widest shape has one port."""
     shapes = family.bram_shapes[: -1 if readers > 1 else None]
     grids = [(math.ceil(words / depth), math.ceil(bits / width)) for depth, width in shapes]
     return min(grids, key=lambda g: (g[0] * g[1], g[0]))
 
 
 def address_copies(family: Family, words: int, bits: int) -> int:
-    """Flip-flops that copy the address and the enable of a memory in block RAM."""
+    """Return the flip-flops that copy the address and the enable of a memory in block RAM.
+
+    Args:
+        family: Device family; it limits the block RAMs that one register may drive.
+        words: Words of the memory.
+        bits: Bits of a word.
+    """
     rams = block_rams(family, words, bits)
     if family.brams_per_register is None or rams <= family.brams_per_register:
         return 0
@@ -148,18 +173,29 @@ def address_copies(family: Family, words: int, bits: int) -> int:
 
 
 def in_block_ram(words: int, bits: int) -> bool:
-    """Whether a ROM of that shape asks for block RAM."""
+    """Return True if a ROM asks for block RAM.
+
+    Args:
+        words: Words of the ROM.
+        bits: Bits of a word.
+    """
     return words > ROM_WORDS and words * bits >= ROM_BITS
 
 
 @lru_cache(2**16)
 def rom_cost(family: Family, words: int, bits: int) -> Cost:
-    """A ROM with a registered output: constants, logic, or block RAM (whose output register is its own)."""
+    """Return the cost of a ROM with a registered output: constants, logic, or block RAM.
+
+    Args:
+        family: Device family.
+        words: Words of the ROM.
+        bits: Bits of a word.
+    """
     if words == 1:
         return Cost()
     if in_block_ram(words, bits):
         return block_ram_cost(family, words, bits)
-    # Behind a counter, columns as long as a LUT is large are taken apart by some flows.
+    # Yosys splits a column that fills a whole LUT in some families if a counter addresses the ROM.
     whole = 1 << family.lut_inputs
     each = rom_luts(family, words)
     if whole // 2 < words <= whole:
@@ -168,23 +204,40 @@ def rom_cost(family: Family, words: int, bits: int) -> Cost:
 
 
 SLICE = 18
-"""Bits of a loadable memory that are written at once; the template rom.j2 says the same."""
+"""Bits of a loadable memory that are written in one step; rom.j2 has the same number."""
 
 
 def slices(bits: int) -> int:
-    """Parts in which a word of so many bits is written."""
+    """Return the steps in which a word of a loadable memory is written.
+
+    Args:
+        bits: Bits of the word.
+    """
     return math.ceil(bits / SLICE)
 
 
 def load_cost(family: Family, words: int, bits: int) -> Cost:
-    """What writes a loadable memory: a stage of the chain, a position, and an enable for each slice."""
+    """Return the cost of a memory's loader: a stage of the chain, a position, and enables.
+
+    Args:
+        family: Device family.
+        words: Words of the memory.
+        bits: Bits of a word.
+    """
     position = state_bits(words) + (slices(bits) if bits > SLICE else 0)
     each = family.coefficient("load.position", 2, 1)
     return Cost(lut=each * state_bits(words) + slices(bits) + 6, ff=SLICE + 2 + position + 1)
 
 
 def store_cost(family: Family, words: int, bits: int, *, loadable: bool) -> Cost:
-    """A ROM with a registered output, or what takes its place where it can be written at run time."""
+    """Return the cost of a ROM with a registered output, or of the loadable memory in its place.
+
+    Args:
+        family: Device family.
+        words: Words of the memory.
+        bits: Bits of a word.
+        loadable: True if the memory can be written at run time.
+    """
     if not loadable:
         return rom_cost(family, words, bits)
     if in_block_ram(words, bits):
@@ -193,9 +246,11 @@ def store_cost(family: Family, words: int, bits: int, *, loadable: bool) -> Cost
 
 
 def rom_luts(family: Family, words: int) -> float:
-    """LUTs per bit of a ROM in logic: one up to the words that a LUT holds, and more with each LUT's fill beyond.
+    """Return the LUTs per bit of a ROM in logic: 1 while a LUT holds all words, more beyond.
 
-    A ROM as large as the largest LUT is put together from smaller ones.
+    Args:
+        family: Device family. The largest LUT of a family with 6 inputs is made of smaller ones.
+        words: Words of the ROM.
     """
     beyond = max(words / (1 << family.lut_inputs) - 1, 0.0)
     half = 1 << (family.lut_inputs - 1)
@@ -205,9 +260,13 @@ def rom_luts(family: Family, words: int) -> float:
 
 
 def distinct(words: int, bits: int, *, logic: bool = False) -> float:
-    """Expected number of different columns among `bits` random ones: equal columns are made once.
+    """Return the expected number of different columns of a random ROM; equal ones are made once.
 
-    With `logic`, inverses are equal too, and those are left out that take none: constants, and bits of the address.
+    Args:
+        words: Words of the ROM.
+        bits: Bits of a word: the number of columns.
+        logic: Count columns that need a LUT: a column and its inverse count once, constants and
+            bits of the address count nothing.
     """
     if words >= 12:
         return float(bits)
@@ -218,9 +277,15 @@ def distinct(words: int, bits: int, *, logic: bool = False) -> float:
 
 @lru_cache(2**16)
 def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
-    """A RAM with one write and one registered read port, in block RAM or LUTs as Yosys chooses.
+    """Return the cost of a RAM with a write port and a registered read port.
 
-    `ports` is 1 where both go by one address.
+    Yosys chooses block RAM or LUTs; the model makes the same choice.
+
+    Args:
+        family: Device family.
+        words: Words of the RAM.
+        bits: Bits of a word.
+        ports: 1 if both ports share an address, else 2.
     """
     if words == 1:
         return Cost(ff=2 * bits)
@@ -235,15 +300,21 @@ def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
 
 
 def lutram_cost(family: Family, words: int, bits: int, ports: int = 2, *, held: bool = False) -> Cost:
-    """A RAM with one write and one unregistered read port, which only LUTs or flip-flops can make.
+    """Return the cost of a RAM with a write port and an unregistered read port.
 
-    `held` says that its address is a register's: where there are no such LUTs, a block RAM can take that over.
+    Args:
+        family: Device family. Without LUT RAM, the RAM is made of flip-flops.
+        words: Words of the RAM.
+        bits: Bits of a word.
+        ports: 1 if both ports share an address, else 2.
+        held: True if a register drives the address. In families without LUT RAM, a block RAM can
+            absorb that register and replace the flip-flops.
     """
     if not family.lutram_shapes:
         if held and words * bits > family.bram_weight * block_rams(family, words, bits):
-            # What is written and read at once goes past it.
+            # A word that is written and read in the same cycle bypasses the block RAM.
             return block_ram_cost(family, words, bits) + Cost(lut=0.3 * bits, ff=bits)
-        # An enable for each word, and a tree that selects.
+        # An enable for each word, and a tree of multiplexers.
         tree = math.ceil((2 / 3 if words <= 4 else 0.82) * (words - 1))
         return Cost(lut=2 * words + tree * bits, ff=words * bits)
     rows, tiles = _lutrams(family, words, bits, ports)
@@ -252,8 +323,9 @@ def lutram_cost(family: Family, words: int, bits: int, ports: int = 2, *, held: 
 
 
 def _lutrams(family: Family, words: int, bits: int, ports: int) -> tuple[int, int]:
-    """Rows and number of the fewest distributed RAMs that hold such a memory."""
-    # Of four large LUTs that are a RAM, one belongs to the write port; it holds data too where that port reads.
+    """Return the rows and the number of the fewest LUT RAMs that hold a memory."""
+    # One of the four LUTs of a LUT RAM serves the write port; it holds data too if that port also
+    # reads.
     more = family.coefficient("lutram.one_port", 1, 4 / 3) if ports == 1 else 1
     grids = [
         (math.ceil(words / depth), math.ceil(bits / (width * more))) for depth, width in family.lutram_shapes

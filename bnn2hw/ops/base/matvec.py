@@ -1,4 +1,4 @@
-"""What the matrix-vector units share: weights, folding and schedule. `xnor` and `mac` say what is multiplied."""
+"""Base class of the matrix-vector units `xnor` and `mac`: weights, folding and schedule."""
 
 from __future__ import annotations
 
@@ -12,49 +12,42 @@ import numpy as np
 
 from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Ranges, Steps, StreamOp, Tensor
 from bnn2hw.ops.base.channels import Meaning, signed_parts, uniform
-from bnn2hw.ops.base.costs import (
-    adder,
-    block_ram_rows,
-    check_folds,
-    fold_sizes,
-    ram_cost,
-    state_bits,
-    store_cost,
-    worthwhile,
-)
+from bnn2hw.ops.base.costs import adder, block_ram_rows, ram_cost, state_bits, store_cost
+from bnn2hw.ops.base.folds import check_folds, fold_sizes, worthwhile
 from bnn2hw.ops.base.pixelwise import Pixelwise
 from bnn2hw.targets.families import Family
 
 T = TypeVar("T")
 
 _KNOWN: dict[int, dict[object, Any]] = {}
-"""By identity of an array of weights, which ops make read-only, what was found out about it."""
+"""Facts about each array of weights, by its identity. Arrays are read-only, so facts stay true."""
 
 
 @dataclass(frozen=True, eq=False)
 class MatVec(Pixelwise):
-    """y = x · weights for each vector of a sample.
+    """Multiply each vector of a sample with a matrix: y = x · weights.
 
-    The vectors run along the last `axes` axes of the input, so a stream needs no op to be flattened.
-    `pe` neurons and `simd` synapses of each are computed per cycle: a vector takes
-    ⌈MH / pe⌉ · ⌈MW / simd⌉ cycles, in the first ⌈MW / simd⌉ of which it is read.
+    A vector spans the last `axes` axes of the input, so a stream needs no op that flattens it. The
+    unit computes `pe` neurons, and `simd` synapses of each, per cycle. A vector takes ceil(MH / pe)
+    · ceil(MW / simd) cycles. It is read in the first ceil(MW / simd) of them.
 
-    A last fold need not be full. Padding of an input is code 0 where its weight cannot be, and then adds nothing; the
-    neurons that are not there do what the last one does.
+    The last fold of synapses or neurons need not be full. Padded synapses add nothing: the weight
+    is 0, or the input carries code 0. Padded neurons repeat the last neuron.
 
     Attributes:
-        weights: integers of shape (MW, MH).
-        pe: neurons in parallel; the fewest for their number of folds.
-        simd: synapses of one neuron in parallel; likewise.
-        loadable: whether the weights can be written at run time; then the output's range is that of any weights.
-        scale: real meaning of a weight of 1, for all neurons or for each.
-        axes: trailing axes of the input that make a vector.
+        weights: Integers of shape (MW, MH): synapses per neuron, neurons.
+        scale: Real value of a weight of 1: one number for all neurons, or one for each.
+        axes: Trailing axes of the input that form a vector.
+        pe: Neurons computed in parallel; no smaller number may take as few folds.
+        simd: Synapses of a neuron computed in parallel; no smaller number may take as few folds.
+        loadable: True if weights can be written at run time. Then the type of the output holds for
+            all weights.
     """
 
     knobs: ClassVar[tuple[str, ...]] = ("pe", "simd", "pixels")
 
     spare: ClassVar[int]
-    """The code of weights in padding."""
+    """Wire code of the weights of padded synapses."""
 
     weights: Array
     scale: Meaning = 1.0
@@ -67,7 +60,12 @@ class MatVec(Pixelwise):
         return replace(self, loadable=True)
 
     def known(self, what: object, find: Callable[[], T]) -> T:
-        """What holds for these very weights in all foldings, found once."""
+        """Return a fact about these weights, which is found once for all foldings.
+
+        Args:
+            what: Key of the fact.
+            find: Function that finds it.
+        """
         key = id(self.weights)
         if key not in _KNOWN:
             _KNOWN[key] = {}
@@ -90,19 +88,22 @@ class MatVec(Pixelwise):
 
     @property
     def synapse_folds(self) -> int:
-        """Beats per input vector."""
+        """Beats of an input vector."""
         return -(-self.mw // self.simd)
 
     @property
     def neuron_folds(self) -> int:
-        """Beats per output vector."""
+        """Beats of an output vector."""
         return -(-self.mh // self.pe)
 
     def outer(self, x: Tensor) -> tuple[int, ...]:
-        """The axes that count vectors.
+        """Return the sizes of the axes that count vectors.
+
+        Args:
+            x: Type of the input.
 
         Raises:
-            ValueError: those axes do not hold MW values, or a fold has lanes that it does not need.
+            ValueError: The last `axes` axes do not hold MW values, or the folding is not legal.
         """
         check_folds("pe", self.pe, self.mh, "neurons")
         check_folds("simd", self.simd, self.mw, "synapses")
@@ -117,20 +118,23 @@ class MatVec(Pixelwise):
         return x[0].shape[: -self.axes]
 
     def meaning(self, x: Tensor) -> Meaning:
-        """Real meaning of a dot product of 1.
+        """Return the real value of a dot product of 1.
+
+        Args:
+            x: Type of the input.
 
         Raises:
-            ValueError: the input's scale or offset differs between channels.
+            ValueError: The scale or the offset of the input differs between channels.
         """
         if not isinstance(x.scale, float) or not isinstance(x.offset, float):
-            raise ValueError("takes one scale and offset for all channels")  # noqa: TRY004
+            raise ValueError("needs an input with one scale and one offset for all channels")  # noqa: TRY004
         return uniform(x.scale * self.scales())
 
     def scales(self) -> Array:
-        """Real meaning of a weight of 1, shape () or (MH,).
+        """Return the real value of a weight of 1, of shape () or (MH,).
 
         Raises:
-            ValueError: another number of neurons has one.
+            ValueError: The number of scales is not the number of neurons.
         """
         scales = np.asarray(self.scale, np.float64)
         if scales.shape not in ((), (self.mh,)):
@@ -138,12 +142,19 @@ class MatVec(Pixelwise):
         return scales
 
     def dot(self, x: Array) -> Array:
-        """Exact products of a batch."""
+        """Return the exact products of a batch.
+
+        Args:
+            x: Integers of shape (batch, …).
+
+        Returns:
+            Integers of shape (vectors, MH).
+        """
         vectors = x.reshape(-1, self.mw)
         largest = float(np.abs(vectors).max(initial=0)) * float(
             np.abs(self.weights, dtype=np.float64).sum(0).max()
         )
-        if largest >= 2**53:  # what float64 does not hold takes the slower way
+        if largest >= 2**53:  # float64 does not hold every partial sum; int64 is slower
             return vectors.astype(np.int64) @ self.weights.astype(np.int64)
         return (vectors.astype(np.float64) @ self.weights.astype(np.float64)).astype(np.int64)
 
@@ -166,7 +177,7 @@ class MatVec(Pixelwise):
 
     @property
     def counts_padding(self) -> bool:
-        """Whether no weight keeps padding of the input from counting, so that its code must be 0."""
+        """True if weights cannot cancel padding of the input, so that padding must carry code 0."""
         raise NotImplementedError
 
     def fuses(self, reader: StreamOp, *, same: bool) -> bool:
@@ -176,7 +187,11 @@ class MatVec(Pixelwise):
         return math.prod(self.outer(x[0])) * self.synapse_folds * self.neuron_folds // self.pixels
 
     def pipeline(self, x: Tensor) -> int:
-        """Cycles from the step that reads the last synapses to the output."""
+        """Return the cycles from the step that reads the last synapses to the output.
+
+        Args:
+            x: Type of the input.
+        """
         raise NotImplementedError
 
     def timing(self, *x: Tensor) -> Steps:
@@ -198,12 +213,12 @@ class MatVec(Pixelwise):
         }
 
     def weight_codes(self) -> Array:
-        """Wire codes of the weights, shape (MW, MH)."""
+        """Return the wire codes of the weights, of shape (MW, MH)."""
         raise NotImplementedError
 
     @property
     def weight_bits(self) -> int:
-        """Width of one weight."""
+        """Bits of a weight."""
         return 1
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
@@ -217,16 +232,25 @@ class MatVec(Pixelwise):
         return {"WEIGHTS": Memory(words, self.weight_bits)}
 
     def sums(self, *x: Tensor) -> Ints:
-        """The output's integers, which are the same in all foldings."""
+        """Return the integers of the output, which are the same in all foldings.
+
+        Args:
+            x: Types of the inputs.
+        """
         return self.known((x, self.loadable), lambda: self.infer(*x).ints)
 
-    def alike(self, *x: Tensor) -> Hashable:
+    def cost_key(self, *x: Tensor) -> Hashable:
         ints = x[0].ints, self.sums(*x), self.weight_bits
         of = type(self), self.weights.shape, self.counts_padding, self.loadable
         return of, ints, self.pe, self.simd, self.pixels
 
     def around_cost(self, family: Family, x: Tensor) -> Cost:
-        """All but the products and their sum: schedule, weights, vector buffer and accumulators."""
+        """Return the cost of the schedule, the memories and the accumulators.
+
+        Args:
+            family: Device family.
+            x: Type of the input.
+        """
         sum_bits = self.infer(x).ints.bits
         acc = self.pe * sum_bits
         total = self.schedule_cost(family, x) + Cost(ff=acc)
@@ -236,11 +260,17 @@ class MatVec(Pixelwise):
         return total
 
     def schedule_cost(self, family: Family, x: Tensor) -> Cost:
-        """Schedule, weights and vector buffer."""
+        """Return the cost of the schedule, the weights and the buffer of the vector.
+
+        Args:
+            family: Device family.
+            x: Type of the input.
+        """
         folds, beat = self.synapse_folds * self.neuron_folds, self.simd * x.ints.bits
         depth, word = self.pipeline(x) - 1, self.pe * self.simd * self.weight_bits
         counters = state_bits(self.synapse_folds) + state_bits(folds) + 4
-        # Of the three flags that travel with the data, two become shift registers where LUTs can be such.
+        # Three flags travel with the data; two become shift registers if LUTs of the family can be
+        # that.
         flags = depth * (family.coefficient("matvec.flag", 3, 1) if self.synapse_folds > 1 else 1)
         counter = family.coefficient("matvec.counter", 1.7, 1.0)
         lut = counter * counters + (beat if self.neuron_folds > 1 else 0)
@@ -264,5 +294,9 @@ class MatVec(Pixelwise):
         yield from replace(self, pe=self.mh, simd=self.mw, pixels=1).side_by_side(*x)
 
     def negated(self, neurons: Array) -> Self:
-        """The same op with the weights of some neurons (boolean mask of shape (MH,)) negated."""
+        """Return this op with the weights of some neurons negated.
+
+        Args:
+            neurons: Booleans of shape (MH,).
+        """
         return replace(self, weights=np.where(neurons[None, :], -self.weights, self.weights))

@@ -1,4 +1,4 @@
-"""Ops that treat every vector alike, so that copies of one may work on neighbouring vectors side by side."""
+"""Base classes of ops that treat all vectors in the same way and can have parallel copies."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ import numpy as np
 
 from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ranges, Steps, Tensor
 from bnn2hw.ops.base.channels import channels
-from bnn2hw.ops.base.costs import check_folds, divisors, fold_sizes, worthwhile
+from bnn2hw.ops.base.folds import check_folds, divisors, fold_sizes, worthwhile
 from bnn2hw.targets.families import Family
 
 
 @dataclass(frozen=True, eq=False)
 class Pixelwise(HardwareOp):
-    """An op of which several copies may stand side by side, each with its vector of every beat.
+    """An op that can have several copies, each of which takes one vector of a beat.
 
-    Copies that take a whole vector per beat hold the same constants and move together. Which row a vector lies in is
-    nothing to them, so a beat may hold the end of one row and the beginning of the next.
+    All copies have the same constants and advance together. Each takes a whole vector per beat. A
+    copy need not know the row of its vector, so a beat may hold the end of one row and the start of
+    the next.
 
     Attributes:
-        pixels: vectors per beat; more than one only where each is whole, and where nothing is loadable.
+        pixels: Vectors per beat, and so the number of copies; must divide the vectors of a frame.
+            More than one only if each takes a whole vector per beat and nothing is loadable.
     """
 
     knobs: ClassVar[tuple[str, ...]] = ("pixels",)
@@ -37,35 +39,56 @@ class Pixelwise(HardwareOp):
 
     @abstractmethod
     def whole(self, *x: Tensor) -> bool:
-        """Whether a beat of one copy is a whole vector, in and out."""
+        """Return True if one copy takes and emits a whole vector per beat.
+
+        Args:
+            x: Types of the inputs.
+        """
 
     @abstractmethod
     def vector_axes(self, *x: Tensor) -> tuple[int, ...]:
-        """The axes that count vectors."""
+        """Return the sizes of the axes that count vectors.
+
+        Args:
+            x: Types of the inputs.
+        """
 
     @abstractmethod
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
-        """Predicted resources of one copy."""
+        """Return the predicted resources of one copy.
+
+        Args:
+            family: Device family.
+            x: Types of the inputs.
+        """
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         return self.cost_of_one(family, *x) * self.pixels
 
     def check_pixels(self, *x: Tensor) -> None:
-        """Refuse more vectors per beat than there can be.
+        """Check that `pixels` is legal.
+
+        Args:
+            x: Types of the inputs.
 
         Raises:
-            ValueError: `pixels` does not divide the vectors, or one is not whole.
+            ValueError: `pixels` does not divide the vectors of a frame, or several are not allowed.
         """
         vectors = math.prod(self.vector_axes(*x))
         if self.pixels < 1 or vectors % self.pixels:
             raise ValueError(f"pixels={self.pixels} must divide the {vectors} pixels of a frame")
         if self.pixels > 1 and (self.writable or not self.whole(*x)):
             raise ValueError(
-                f"pixels={self.pixels} needs whole pixels in a beat, and constants that are not loadable"
+                f"pixels={self.pixels} needs whole pixels in a beat and constants that are not loadable; "
+                "use pixels=1, or all channels of a pixel per beat"
             )
 
     def side_by_side(self, *x: Tensor) -> Iterator[Self]:
-        """This op with each larger number of vectors per beat, up to a row of them."""
+        """List this op with each legal `pixels` above 1, up to a row of vectors per beat.
+
+        Args:
+            x: Types of the inputs.
+        """
         vector_axes = self.vector_axes(*x)
         if vector_axes and not self.writable and self.whole(*x):
             for pixels in divisors(math.prod(vector_axes)):
@@ -74,12 +97,13 @@ class Pixelwise(HardwareOp):
 
 
 class Elementwise(Pixelwise):
-    """An op that makes one value of each, with constants by channel.
+    """An op that maps each value to one value, with constants per channel.
 
     Attributes:
-        axes: trailing axes of the input that count channels.
-        pe: channels per beat; the fewest for their number of beats.
-        stages: registers from its input to its output.
+        axes: Trailing axes of the input that count channels.
+        pe: Channels computed in parallel (lanes of the stream). The last beat of a vector may be
+            padded, but no smaller `pe` may take as few beats.
+        stages: Registers from the input to the output.
     """
 
     knobs: ClassVar[tuple[str, ...]] = ("pe", "pixels")
@@ -92,26 +116,37 @@ class Elementwise(Pixelwise):
     @property
     @abstractmethod
     def rows(self) -> int:
-        """Channels that have constants of their own; 1 where all share them."""
+        """Rows of constants: one per channel, or 1 if all channels share them."""
 
     @property
     def folds(self) -> int:
-        """Beats until the same constants are used again."""
+        """Number of beats after which the same constants are used again."""
         return 1 if self.rows == 1 else -(-self.rows // self.pe)
 
     def pads_with_zero(self, x: Tensor) -> bool:
-        """Whether constants of its own let padding be code 0; otherwise it is anything."""
+        """Return True if padded output lanes are guaranteed to carry code 0.
+
+        Args:
+            x: Type of the input.
+        """
         return False
 
     def in_folds(self, rows: Array) -> Array:
-        """What each row has, for the lanes of each fold; shape (folds, pe, …). In padding, the last row's."""
+        """Deal constants to the lanes of each fold; padded lanes get those of the last row.
+
+        Args:
+            rows: Constants of shape (rows, …).
+
+        Returns:
+            Constants of shape (folds, pe, …).
+        """
         if self.rows == 1:
             return np.repeat(rows, self.pe, axis=0)[None]
         missing = np.repeat(rows[-1:], self.folds * self.pe - self.rows, axis=0)
         return np.concatenate([rows, missing]).reshape(self.folds, self.pe, *rows.shape[1:])
 
     def at_points(self, points: Array, y: Tensor) -> Ranges:
-        """Return the ranges of the output over some points of the input.
+        """Return the ranges of the output for some values of the input.
 
         Args:
             points: Integers of shape (points, channels).
@@ -124,10 +159,13 @@ class Elementwise(Pixelwise):
         return Ranges.spanning(self.golden(whole.astype(np.int64)).reshape(-1, y.channels))
 
     def check_folding(self, *x: Tensor) -> int:
-        """The number of channels.
+        """Check the folding, and return the number of channels.
+
+        Args:
+            x: Types of the inputs.
 
         Raises:
-            ValueError: there are fewer channels than rows or more, or lanes or pixels do not fit them.
+            ValueError: The rows of constants, `pe` or `pixels` do not fit the channels.
         """
         count = channels(x[0], self.rows, self.axes)
         check_folds("pe", self.pe, count, "channels")
@@ -164,7 +202,7 @@ class Elementwise(Pixelwise):
 
     def _folded(self, pes: Iterable[int], *x: Tensor) -> Iterator[Self]:
         for pe in pes:
-            folding: dict[str, Any] = {"pe": pe, "pixels": 1}  # fields of the op, not of this class
+            folding: dict[str, Any] = {"pe": pe, "pixels": 1}  # `pe` is a field of the subclasses
             folded = replace(self, **folding)
             yield folded
         yield from folded.side_by_side(*x)

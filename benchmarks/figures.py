@@ -1,0 +1,110 @@
+"""All recorded figures: which are stale, and measuring those anew.
+
+    python benchmarks/figures.py --check    list the stale rows; exit status 1 if there are any
+    python benchmarks/figures.py            measure stale rows, one by one; a second run resumes where one was stopped
+    python benchmarks/figures.py xnor       of some benchmarks only
+    python benchmarks/figures.py --pages    print the tables into their pages
+
+A benchmark takes part if its module has `RECORD` (its name), `current()` (by table and row the hash of today) and
+`measure(table, row)` (the cells, and the versions of the tools).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol, cast
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+
+from records import Record  # noqa: E402
+
+BENCHMARKS = (
+    "boards",
+    "folding",
+    "mnist",
+    "networks",
+    "pixels",
+    "speed",
+    "training_speed",
+    "unrolled",
+    "xnor",
+    "zoo",
+)
+"""Modules with recorded tables. `cost.py` keeps single figures of its own by the same rule."""
+
+
+class Benchmark(Protocol):
+    """What a benchmark's module offers."""
+
+    RECORD: str
+
+    def current(self) -> Mapping[str, Mapping[str, str]]:
+        """Return the hash of today by table and row."""
+
+    def measure(self, table: str, row: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Return the cells of a row and the versions of the tools."""
+
+
+def load(name: str) -> Benchmark:
+    """Import a benchmark's module."""
+    return cast(Benchmark, importlib.import_module(name))
+
+
+def stale(benchmark: Benchmark, record: Record) -> Iterator[tuple[str, str, str]]:
+    """Yield table, row and the hash of today for each row that is missing or belongs to other sources."""
+    for table, rows in benchmark.current().items():
+        for row, digest in rows.items():
+            if record.rows(table).get(row, {}).get("depends") != digest:
+                yield table, row, digest
+
+
+def check(names: list[str]) -> int:
+    """List stale rows; return how many there are."""
+    count = 0
+    for name in names:
+        benchmark = load(name)
+        record = Record.read(benchmark.RECORD)
+        for table, row, _ in stale(benchmark, record):
+            date = record.rows(table).get(row, {}).get("date", "never")
+            print(f"{name}.{table}: {row} (measured: {date})")
+            count += 1
+    print(f"{count} stale rows")
+    return count
+
+
+def measure(names: list[str]) -> None:
+    """Measure all stale rows, and print the pages."""
+    for name in names:
+        benchmark = load(name)
+        record = Record.read(benchmark.RECORD)
+        for table, row, digest in list(stale(benchmark, record)):
+            print(f"measuring {name}.{table}: {row}", flush=True)
+            cells, versions = benchmark.measure(table, row)
+            record.add(table, row, cells, digest, versions)
+        record.write_page()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="BENCHMARK")
+    parser.add_argument("--check", action="store_true", help="list stale rows only")
+    parser.add_argument("--pages", action="store_true", help="print the tables into their pages only")
+    options = parser.parse_args()
+    names = options.names or list(BENCHMARKS)
+    if options.pages:
+        for name in names:
+            Record.read(load(name).RECORD).write_page()
+    elif options.check:
+        sys.exit(1 if check(names) else 0)
+    else:
+        measure(names)
+
+
+if __name__ == "__main__":
+    main()

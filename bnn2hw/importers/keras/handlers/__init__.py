@@ -1,0 +1,7 @@
+"""Handlers of Keras layers by group. Importing a file registers its handlers."""
+
+from __future__ import annotations
+
+from bnn2hw.importers.keras.handlers import convolutions, dense, depthwise, joins, pointwise, pooling, shapes
+
+FILES = (convolutions, dense, depthwise, joins, pointwise, pooling, shapes)

@@ -1,0 +1,127 @@
+"""Functions of single values: normalizations, activations, quantizers, operations of keras.ops."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from bnn2hw.importers.keras.calls import Call, handles
+from bnn2hw.importers.keras.functions import array, function, tensor
+from bnn2hw.importers.keras.weights import activation as add_activation
+from bnn2hw.ir import Array
+from bnn2hw.ops import real
+from bnn2hw.ops.base.channels import uniform
+from bnn2hw.ops.source import Input
+
+LAST_AXIS = ("the last axis", "use axis=-1")
+
+
+@handles("ReLU", "LeakyReLU", "ELU", "Quantizer")
+def uniform_function(call: Call) -> str:
+    """Read a function that is the same for all channels."""
+    return call.pointwise(call.name, function(call.layer), call.edge, uniform=True)
+
+
+def _per_channel(call: Call) -> str:
+    return call.pointwise(call.name, function(call.layer), call.edge, uniform=False)
+
+
+@handles("BatchNormalization")
+def batch_normalization(call: Call) -> str:
+    """Read a normalization with trained statistics."""
+    axis = call.layer.axis if isinstance(call.layer.axis, int) else call.layer.axis[0]
+    if axis not in (-1, len(call.shape)):
+        call.problem(f"axis={axis}", *LAST_AXIS)
+        return call.edge
+    return _per_channel(call)
+
+
+@handles("Normalization")
+def normalization(call: Call) -> str:
+    """Read a normalization with statistics of the data."""
+    if call.layer._keep_axis not in ((len(call.shape),), ()):
+        call.problem(f"axis={call.layer.axis}", *LAST_AXIS)
+        return call.edge
+    return _per_channel(call)
+
+
+@handles("PReLU")
+def prelu(call: Call) -> str:
+    """Read a ReLU with trained slopes, of which each channel has one."""
+    alpha = call.layer.alpha.shape
+    if any(n != 1 for n in alpha[:-1]):
+        call.problem(
+            f"a slope for each of {'×'.join(map(str, alpha[:-1]))} positions",
+            "slopes by channel",
+            f"use shared_axes={list(range(1, len(alpha)))}",
+        )
+        return call.edge
+    return _per_channel(call)
+
+
+@handles("Softmax")
+def softmax(call: Call) -> str:
+    """Read a softmax along the channels."""
+    if call.layer.axis not in (-1, len(call.shape)):
+        call.problem(f"axis={call.layer.axis}", *LAST_AXIS)
+        return call.edge
+    return call.add(call.name, real.Softmax(function(call.layer), call.shape), call.edge)
+
+
+@handles("Activation")
+def activation(call: Call) -> str:
+    """Read an activation layer."""
+    return add_activation(call, call.layer.activation, call.name, call.edge)
+
+
+@handles("Rescaling")
+def rescaling(call: Call) -> str:
+    """Read a scale and an offset. At an input they say what the integers on the wire mean."""
+    scale, offset = (np.asarray(v, np.float64) for v in (call.layer.scale, call.layer.offset))
+    wrong = tuple({v.shape for v in (scale, offset)} - {(), (1,), call.shape[-1:]})
+    if wrong:
+        call.problem(
+            f"a scale or an offset of shape {wrong[0]}", "a number, or one per channel", "use one of these"
+        )
+        return call.edge
+    same = scale.size == 1 and offset.size == 1
+    edge = call.pointwise(call.name, function(call.layer), call.edge, uniform=same)
+    if np.all(scale > 0) and edge != call.edge:
+        call.draft.scalings[edge] = Input("uint8", uniform(scale), uniform(offset))
+    return edge
+
+
+@handles(
+    *("Relu", "Relu6", "LeakyRelu", "Elu", "Celu", "Selu", "Gelu", "Silu", "Softplus", "Softsign"),
+    *("Sigmoid", "HardSigmoid", "HardSilu", "HardTanh", "Tanh", "SoftShrink", "HardShrink", "Threshold"),
+    *("Sign", "Abs", "Absolute", "Negative", "Clip", "Round", "Floor", "Ceil", "Square", "Sqrt", "Exp"),
+    *("Add", "Subtract", "Multiply", "TrueDivide", "Divide", "Maximum", "Minimum", "Power"),
+)
+def operation(call: Call) -> str:
+    """Read an operation of keras.ops on one tensor, as `x * 2` leaves one in a functional model.
+
+    Its constants are numbers, or vectors along the channels.
+    """
+    arguments, layer = call.node.arguments, call.layer
+    values = {**dict(enumerate(arguments.args)), **arguments.kwargs}
+    tensors = [k for k, v in values.items() if isinstance(v, keras.KerasTensor)]
+    constants = [
+        np.asarray(v)
+        for k, v in values.items()
+        if k not in tensors and not isinstance(v, str | bool) and v is not None
+    ]
+    differ = any(c.ndim and (c.size not in (1, call.shape[-1]) or c.shape[-1] != c.size) for c in constants)
+    if len(tensors) != 1 or differ or call.shape != call.before:
+        call.problem(
+            f"{type(layer).__name__} with a constant that differs between positions",
+            "constants by channel",
+            "use numbers or vectors of the length of the last axis",
+        )
+        return call.edge
+
+    def apply(x: Array) -> Array:
+        given = {**values, tensors[0]: tensor(x)}
+        args = [given[i] for i in range(len(arguments.args))]
+        return array(layer.call(*args, **{k: v for k, v in given.items() if isinstance(k, str)}))
+
+    return call.pointwise(call.name, apply, call.edge, uniform=all(c.size == 1 for c in constants))

@@ -1,0 +1,368 @@
+"""Ops: what a node computes, and for hardware its schedule, cost and parameters."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn2hw.ir.ranges import Ranges
+from bnn2hw.ir.timing import Timing
+from bnn2hw.ir.types import Beats, Tensor
+from bnn2hw.targets.families import Family
+
+Array = NDArray[Any]
+Param = int | str | Array
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Clock cycles of an op or of a whole network.
+
+    Attributes:
+        interval: Cycles between two frames in the steady state.
+        latency: Cycles from the first input beat that is taken to the first output beat that is
+            offered, from an empty pipeline.
+    """
+
+    interval: int
+    latency: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Predicted resources in a device family.
+
+    Attributes:
+        lut: LUTs of the family's size.
+        ff: Flip-flops.
+        bram: Block RAMs of the family's native size.
+        dsp: DSP blocks.
+        held: Bits that are stored in the block RAMs.
+    """
+
+    lut: float = 0.0
+    ff: float = 0.0
+    bram: float = 0.0
+    dsp: float = 0.0
+    held: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.lut + other.lut,
+            self.ff + other.ff,
+            self.bram + other.bram,
+            self.dsp + other.dsp,
+            self.held + other.held,
+        )
+
+    def __mul__(self, times: float) -> Cost:
+        return Cost(self.lut * times, self.ff * times, self.bram * times, self.dsp * times, self.held * times)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Contents of a ROM.
+
+    Attributes:
+        codes: Wire codes of shape (words, lanes). Lane 0 is in the least significant bits of a
+            word.
+        bits: Bits of a lane.
+    """
+
+    codes: Array
+    bits: int
+
+
+@dataclass(frozen=True, eq=False)
+class Op(ABC):
+    """The computation of a node. Its fields define it; arrays among them become read-only."""
+
+    def __post_init__(self) -> None:
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
+    @abstractmethod
+    def infer(self, *x: Tensor) -> Tensor:
+        """Return the type of the output.
+
+        Args:
+            x: Types of the inputs.
+
+        Raises:
+            ValueError: The op does not accept these inputs, or its fields are not consistent.
+        """
+
+    @abstractmethod
+    def golden(self, *x: Array) -> Array:
+        """Return the exact outputs of a batch.
+
+        Args:
+            x: Inputs, each of shape (batch, *shape).
+
+        Returns:
+            Outputs of shape (batch, *shape).
+        """
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        """Return the range of each channel of the output, by default that of its type.
+
+        Args:
+            x: Types of the inputs.
+            given: Ranges of the inputs.
+            y: Type of the output, as `infer` returns it.
+        """
+        return Ranges.of(y)
+
+
+class StreamOp(Op):
+    """An op whose output is a stream of the hardware: an input of the design, or a `HardwareOp`."""
+
+    knobs: ClassVar[tuple[str, ...]] = ()
+    """The fields that fold the op: what `foldings` varies, and what a user may set by hand."""
+
+    one_to_one: ClassVar[bool] = False
+    """True if each step reads a beat and writes one, so the op can follow its producer directly."""
+
+    @abstractmethod
+    def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
+        """Return how values lie in the beats of the input and in those of the output.
+
+        Args:
+            x: Types of the inputs.
+        """
+
+    @abstractmethod
+    def interval(self, *x: Tensor) -> int:
+        """Return the cycles per frame in the steady state, exactly.
+
+        Args:
+            x: Types of the inputs.
+        """
+
+    @abstractmethod
+    def timing(self, *x: Tensor) -> Timing:
+        """Return when each beat is read and written.
+
+        Args:
+            x: Types of the inputs.
+        """
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        """Return the predicted resources in a device family.
+
+        Args:
+            family: Device family.
+            x: Types of the inputs.
+        """
+        return Cost()
+
+    def cost_key(self, *x: Tensor) -> Hashable:
+        """Return a key that is equal for ops of equal cost, or None if there is none.
+
+        Args:
+            x: Types of the inputs.
+        """
+        return None
+
+    def foldings(self, *x: Tensor) -> Iterator[StreamOp]:
+        """Return the foldings of this op that may be the cheapest for some rate.
+
+        Args:
+            x: Types of the inputs.
+        """
+        yield self
+
+    def folded_like(self, other: StreamOp) -> StreamOp:
+        """Return this op in the folding of another, or itself if that is a different kind of op.
+
+        Args:
+            other: An op of the same kind with other constants.
+        """
+        if type(self) is not type(other):
+            return self
+        return replace(self, **{knob: getattr(other, knob) for knob in self.knobs})
+
+    def fuses(self, reader: StreamOp, *, same: bool) -> bool:
+        """Return True if the only reader of the stream needs no FIFO at its input.
+
+        Args:
+            reader: The op that reads the stream; it has no other input.
+            same: True if the reader takes the beats as they are.
+        """
+        return False
+
+
+class HardwareOp(StreamOp):
+    """An op over integers that backends can print. Its class holds everything known about it."""
+
+    kind: ClassVar[str]
+    """The stem of its file and of its templates."""
+
+    @abstractmethod
+    def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
+        """Return the values per beat of the input and of the output.
+
+        Args:
+            x: Types of the inputs.
+        """
+
+    def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
+        """Return the beats of the input and of the output: without padding in most ops.
+
+        Args:
+            x: Types of the inputs.
+        """
+        taken, given = self.stream_lanes(*x)
+        return Beats(taken), Beats(given)
+
+    @abstractmethod
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        """Return the predicted resources in a device family.
+
+        Args:
+            family: Device family.
+            x: Types of the inputs.
+        """
+
+    @abstractmethod
+    def params(self, *x: Tensor) -> Mapping[str, Param]:
+        """Return the parameters of the templates: numbers, texts, or booleans for vectors of bits.
+
+        Args:
+            x: Types of the inputs.
+        """
+
+    def body(self, *x: Tensor) -> object | None:
+        """Return data from which the templates print a separate text for each instance.
+
+        Args:
+            x: Types of the inputs.
+
+        Returns:
+            The data; None if all instances share one text.
+        """
+        return None
+
+    def memories(self, *x: Tensor) -> Mapping[str, Memory]:
+        """Return the contents of ROMs, by the parameter that takes the name of the file.
+
+        Args:
+            x: Types of the inputs.
+        """
+        return {}
+
+    @property
+    def copies(self) -> int:
+        """Number of instances of the module, each of which processes a part of every beat."""
+        return 1
+
+    @property
+    def writable(self) -> bool:
+        """True if memories can be written at run time, by the field `loadable` if the op has it."""
+        return bool(getattr(self, "loadable", False))
+
+    def loading(self, *x: Tensor) -> Self:
+        """Return this op with memories that can be written at run time.
+
+        The types of such an op hold for any contents of its memories. The result is the op itself
+        if it does not depend on weights, or cannot be loaded.
+
+        Args:
+            x: Types of the inputs.
+        """
+        return self
+
+    def loads(self, *x: Tensor) -> Mapping[str, Memory]:
+        """Return the memories that can be written at run time, by their parameter.
+
+        Args:
+            x: Types of the inputs.
+        """
+        return self.memories(*x) if self.writable else {}
+
+    def foldings(self, *x: Tensor) -> Iterator[HardwareOp]:
+        """Return the foldings of this op that may be the cheapest for some rate.
+
+        Args:
+            x: Types of the inputs.
+        """
+        yield self
+
+    def allowed(self, *x: Tensor) -> Iterator[HardwareOp]:
+        """Return the foldings that a user may ask for: `foldings`, and others that rarely pay.
+
+        Args:
+            x: Types of the inputs.
+        """
+        return self.foldings(*x)
+
+    @classmethod
+    @abstractmethod
+    def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
+        """Return small instances with their input types. Together they vary every field."""
+
+    def cycles(self, *x: Tensor) -> Cycles:
+        """Return interval and latency of this op alone, without waits at its inputs and outputs.
+
+        Args:
+            x: Types of the inputs.
+        """
+        taken = self.beats(*x)[0]
+        arrive = (np.arange(2 * taken.count(tensor.size), dtype=np.int64) for tensor in x)
+        return Cycles(self.interval(*x), int(self.timing(*x).asap(*arrive).written[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class View(Op):
+    """The same values in the same order, with another shape or real meaning. It needs no hardware.
+
+    Attributes:
+        shape: Shape of a sample.
+        scale: Real value of a step of 1 (see `Tensor`); None to keep the scale of the input.
+        offset: Real value of 0 (see `Tensor`); None to keep the offset of the input.
+    """
+
+    shape: tuple[int, ...]
+    scale: float | tuple[float, ...] | None = None
+    offset: float | tuple[float, ...] | None = None
+
+    def infer(self, *x: Tensor) -> Tensor:
+        """Return the type of the input in the other shape."""
+        if math.prod(self.shape) != x[0].size:
+            raise ValueError(
+                f"shape {self.shape} holds {math.prod(self.shape)} values, but the input has {x[0].size}"
+            )
+        channels = self.shape[-1]
+        scale = _repeated(x[0].scale, channels) if self.scale is None else self.scale
+        offset = _repeated(x[0].offset, channels) if self.offset is None else self.offset
+        return Tensor(self.shape, x[0].type, scale, offset)
+
+    def golden(self, *x: Array) -> Array:
+        """Return the same values in the other shape."""
+        return x[0].reshape(x[0].shape[0], *self.shape)
+
+    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
+        """Return the ranges of the input, for the output's channels."""
+        return given[0].over(y.channels)
+
+
+def _repeated(by_channel: float | tuple[float, ...], channels: int) -> float | tuple[float, ...]:
+    """Return scales or offsets for another number of channels.
+
+    Raises:
+        ValueError: Neither number divides the other, or the longer sequence is not periodic.
+    """
+    if not isinstance(by_channel, tuple) or len(by_channel) == channels:
+        return by_channel
+    period = by_channel[:channels]
+    longer = max(channels, len(by_channel))
+    if longer % len(period) or period * (len(by_channel) // len(period)) != by_channel:
+        raise ValueError(f"scales of {len(by_channel)} channels do not fit {channels} channels")
+    return period * (channels // len(period))

@@ -1,0 +1,96 @@
+"""Lower ops that join two branches: sums, products, concatenations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnn2hw.ir import Node
+from bnn2hw.lower import kernels
+from bnn2hw.lower.fixed_point import Requirement, fixed_step
+from bnn2hw.lower.fixed_values import value_range
+from bnn2hw.lower.hardware.lowering import Lowering, lowers
+from bnn2hw.lower.pending import Pending
+from bnn2hw.lower.probe import NotPointwise
+from bnn2hw.ops.add import Add
+from bnn2hw.ops.base.channels import Meaning, uniform
+from bnn2hw.ops.concat import Concat
+from bnn2hw.ops.multiply import Multiply
+from bnn2hw.ops.real import Concatenation, Product, Reshape, Sum
+
+FINEST = 5
+"""Bits by which a sum may be finer than its own range requires, to keep the scale of one of its
+inputs."""
+
+COARSEST = 4
+"""Factor by which a sum may be coarser than its own range requires, to keep the scale of one of its
+inputs."""
+
+
+@lowers(Sum)
+def add(lowering: Lowering, node: Node, op: Sum, before: list[Pending]) -> Pending:
+    """Lower a sum. Both inputs need the same scale in each channel."""
+    b = lowering.b
+    try:
+        scale = _common_scale(lowering, node, op, before)
+    except (FloatingPointError, NotPointwise):
+        scale = 1.0
+    second: Meaning = scale[op.first :] if isinstance(scale, tuple) else scale
+    x = lowering.integers(node, before[0], Requirement(scale))
+    y = lowering.integers(node, before[1], Requirement(second))
+    try:
+        made = b.add(node.name, Add(op.first), x, y)
+    except ValueError as error:
+        b.problem(node.layer, str(error), "sums of streams of one scale", "report this model")
+        return Pending(x, node.name)
+    tensor = b.types[made]
+    exact = kernels.powers_of_two(scale) and max(-tensor.ints.lo, tensor.ints.hi) < kernels.EXACT
+    own = 0.0 if exact else kernels.largest_value(tensor) * kernels.UNIT_ROUNDOFF
+    return lowering.finished(node, made, b.error(x) + b.error(y) + own)
+
+
+def _common_scale(lowering: Lowering, node: Node, op: Sum, before: list[Pending]) -> Meaning:
+    """The scale of both inputs.
+
+    An input that is a stream already keeps its scale, if that is fine enough for the sum.
+
+    Raises:
+        FloatingPointError: A layer returns NaN.
+        NotPointwise: A layer is not a function of single values.
+    """
+    b = lowering.b
+    streams = [p for p in before if all(isinstance(op, Reshape) for op in p.ops)]
+    tensors = [b.types[p.edge] for p in streams]
+    if len(tensors) == 2 and not op.first and tensors[0].scale == tensors[1].scale:
+        return tensors[0].scale
+    (low, high), (other_low, other_high) = (value_range(b, p) for p in before)
+    low, high = low.copy(), high.copy()
+    low[op.first :] = np.minimum(low[op.first :], other_low)
+    high[op.first :] = np.maximum(high[op.first :], other_high)
+    needed = fixed_step(low, high, b.precision.of_stream(node.layer))
+    for pending, tensor in zip(streams, tensors, strict=True):
+        if op.first and pending is not before[0]:
+            continue
+        scale = np.abs(np.asarray(tensor.scale))
+        if np.all(scale <= COARSEST * needed) and np.all(scale >= needed / 2**FINEST):
+            return tensor.scale
+    return uniform(needed)
+
+
+@lowers(Product)
+def multiply(lowering: Lowering, node: Node, op: Product, before: list[Pending]) -> Pending:
+    """Lower a product. The integer 0 of both factors must mean 0."""
+    b = lowering.b
+    x, y = (lowering.integers(node, p, lowering.bounded(node, zero=True)) for p in before)
+    if b.types[x].shape != b.types[y].shape:
+        y = b.view(y, b.types[x].shape[-1:])
+    made = b.add(node.name, Multiply(), x, y)
+    error = kernels.product_rounding([b.types[x], b.types[y]], [b.error(x), b.error(y)])
+    return lowering.finished(node, made, error)
+
+
+@lowers(Concatenation)
+def concatenate(lowering: Lowering, node: Node, op: Concatenation, before: list[Pending]) -> Pending:
+    """Lower a concatenation along the channels. Their scales may differ."""
+    x, y = (lowering.integers(node, p, lowering.bounded(node)) for p in before)
+    made = lowering.b.add(node.name, Concat(), x, y)
+    return lowering.finished(node, made, max(lowering.b.error(x), lowering.b.error(y)))

@@ -1,0 +1,79 @@
+"""Lower dense layers and convolutions to matrix-vector units."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bnn2hw.ir import Array, Node, Tensor, View
+from bnn2hw.lower import kernels
+from bnn2hw.lower.builder import Builder
+from bnn2hw.lower.fidelity import Fidelity
+from bnn2hw.lower.fixed_point import Requirement
+from bnn2hw.lower.hardware.lowering import Lowering, lowers
+from bnn2hw.lower.pending import Pending
+from bnn2hw.ops.real import Convolution, Dense
+from bnn2hw.ops.sliding_window import SlidingWindow
+
+
+@lowers(Dense, Convolution)
+def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list[Pending]) -> Pending:
+    """Lower a product with a kernel.
+
+    A kernel of many values is rounded, with a scale for each neuron. A kernel of few values needs
+    one scale for all channels of the input. Other kernels include the channels' scales.
+    """
+    b, flat = lowering.b, op.kernel.reshape(-1, op.kernel.shape[-1])
+    exact = kernels.integer_kernel(flat)
+    requirement = Requirement(single=exact is not None, bits=lowering.input_bits(node))
+    edge = lowering.integers(node, before[0], requirement)
+    if exact is None:
+        x = b.types[edge]
+        integers, scale = kernels.rounded_kernel(flat, x, b.precision.of_kernel(node.layer))
+        edge = _with_meaning(b, edge, replace(x, scale=1.0, offset=kernels.offset_in_steps(x)))
+    else:
+        integers, scale = exact
+    if isinstance(op, Convolution):
+        integers, edge = _windows(b, node, op, integers, edge)
+    unit = kernels.unit(b.types[edge], integers, scale)
+    made = b.add(node.name, unit, edge)
+    b.errors[made] = kernels.rounding(unit, b.types[edge]) if exact is not None else 0.0
+    if exact is None:
+        b.mark(node.layer, rounded_kernel(lowering, node))
+    b.match(made, node.name)
+    return Pending(b.view(made, op.shape), node.name)
+
+
+def rounded_kernel(lowering: Lowering, node: Node) -> Fidelity:
+    """Return the fidelity of a layer whose kernel is rounded."""
+    return Fidelity("rounded", f"a kernel of {lowering.b.precision.of_kernel(node.layer)} bits")
+
+
+def _with_meaning(b: Builder, edge: str, tensor: Tensor) -> str:
+    """An edge whose integers have another scale and offset."""
+    if (b.types[edge].scale, b.types[edge].offset) == (tensor.scale, tensor.offset):
+        return edge
+    return b.add(edge, View(tensor.shape, tensor.scale, tensor.offset), edge, part="plain")
+
+
+def _windows(b: Builder, node: Node, op: Convolution, integers: Array, edge: str) -> tuple[Array, str]:
+    """The windows of a convolution, and the kernel in the order of their values."""
+    if len(op.stride) == 3:
+        integers, edge = _planes(b, node, op, integers, edge)
+    height, width = op.kernel.shape[-4:-2]
+    stride, dilation = (tuple(v[-2:]) for v in (op.stride, op.dilation))
+    if (height, width) == (1, 1) and stride == (1, 1):
+        return integers, edge
+    window = SlidingWindow((height, width), (stride[0], stride[1]), dilation=(dilation[0], dilation[1]))
+    return integers, b.add(node.name, window, edge, part="window")
+
+
+def _planes(b: Builder, node: Node, op: Convolution, integers: Array, edge: str) -> tuple[Array, str]:
+    """The planes of each window of a convolution over three axes, as channels of an image."""
+    depth, height, width, channels = b.types[edge].shape
+    planes = op.kernel.shape[0]
+    rows = b.view(edge, (depth, height * width, channels))
+    window = SlidingWindow((planes, 1), (op.stride[0], 1), dilation=(op.dilation[0], 1))
+    apart = b.add(node.name, window, rows, part="planes")
+    edge = b.view(apart, (b.types[apart].shape[0], height, width, planes * channels))
+    ordered = integers.reshape(op.kernel.shape).transpose(1, 2, 0, 3, 4)
+    return ordered.reshape(-1, op.kernel.shape[-1]), edge

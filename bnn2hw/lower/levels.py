@@ -1,0 +1,123 @@
+"""Real values as integers: evenly spaced levels, thresholds between them, and scores."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn2hw.ir import BIPOLAR, Array, Ints
+
+LEVELS = 256
+"""Largest number of values that count as the levels of a quantizer."""
+
+PARTS = 32
+"""If some levels never occur, the smallest gap between those that do spans at most this many
+steps."""
+
+SCORE_BITS = (8, 40)
+"""Fewest and most bits of scores."""
+
+
+@dataclass(frozen=True)
+class UniformLevels:
+    """Evenly spaced real numbers as integers: real = v * scale + offset.
+
+    Attributes:
+        type: The integers.
+        scale: Real value of a step.
+        offset: Real value of the integer 0.
+    """
+
+    type: Ints
+    scale: float
+    offset: float
+
+    def index(self, values: Array) -> Array:
+        """Return the integers of real values."""
+        steps = np.rint((values.astype(np.float64) - self.offset) / self.scale)
+        return steps.astype(np.int64)
+
+
+def uniform_levels(values: Array) -> UniformLevels | None:
+    """Return the levels of some values, or None if they are too many or not evenly spaced."""
+    distinct = np.unique(values).astype(np.float64)
+    if distinct.size > LEVELS or not np.isfinite(distinct).all():
+        return None
+    if distinct.size <= 2 and np.unique(np.abs(distinct)).size == 1 and distinct[0] != 0:
+        return UniformLevels(BIPOLAR, float(abs(distinct[0])), 0.0)
+    if distinct.size == 1:
+        return UniformLevels(Ints(0, 1), 1.0, float(distinct[0]))
+    last = _steps_to_the_last(distinct)
+    if last is None:
+        return None
+    scale = float((distinct[-1] - distinct[0]) / last)
+    first = distinct[0] / scale
+    if abs(first - np.rint(first)) < 1e-4:
+        lo = int(np.rint(first))
+        return UniformLevels(Ints(lo, lo + last), scale, 0.0)
+    return UniformLevels(Ints(0, last), scale, float(distinct[0]))
+
+
+def _steps_to_the_last(distinct: Array) -> int | None:
+    """Number of steps from the first value to the last one.
+
+    If some levels never occur, no two values may be neighbours. Then the step is a part of the
+    smallest gap.
+    """
+    least = float(np.diff(distinct).min())
+    for part in range(1, PARTS + 1):
+        steps = (distinct - distinct[0]) * part / least
+        if steps[-1] > LEVELS:
+            return None
+        if np.abs(steps - np.rint(steps)).max() <= (1e-4 if part == 1 else 2e-5):
+            return int(np.rint(steps[-1]))
+    return None
+
+
+def direction(values: Array) -> Array:
+    """Return +1 for columns that never fall, -1 for others that never rise, else 0."""
+    steps = np.diff(values, axis=0)
+    return np.where((steps >= 0).all(0), 1, np.where((steps <= 0).all(0), -1, 0))
+
+
+def cuts(levels: Array, domain: Ints, out: Ints) -> Array:
+    """Return the thresholds of rising levels.
+
+    The threshold of a step of `out` is the first integer of `domain` that reaches it.
+
+    Args:
+        levels: Integers of `out` of shape (domain.count, channels), never falling along the first
+            axis.
+        domain: Integers that are compared.
+        out: Integers of the output.
+
+    Returns:
+        Integers of shape (channels, out.count - 1); `domain.hi + domain.step` where a level is
+        never reached.
+    """
+    steps = (levels - out.lo) // out.step
+    firsts = np.stack([(steps < k).sum(0) for k in range(1, out.count)], axis=1)
+    return domain.lo + domain.step * firsts
+
+
+def scores(values: Array, bits: int | None = None) -> tuple[Array, int, bool]:
+    """Return real scores as integers, with the fewest fraction bits that keep order and ties.
+
+    Args:
+        values: The scores.
+        bits: Bits that the integers must fill; None for as few as possible.
+
+    Returns:
+        round(values * 2^f), f, and true if all orders and ties are kept.
+    """
+    distinct = np.unique(values).astype(np.float64)
+    top = max(float(np.abs(distinct).max()), 2.0**-100)
+    least, most = SCORE_BITS if bits is None else (bits, bits)
+    first, last = (b - 2 - math.floor(math.log2(top)) for b in (least, most))
+    for fraction in range(first, last + 1):
+        kept = bool(np.all(np.diff(np.rint(distinct * 2.0**fraction)) > 0))
+        if kept:
+            break
+    return np.rint(values.astype(np.float64) * 2.0**fraction).astype(np.int64), fraction, kept

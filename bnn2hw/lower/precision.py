@@ -1,0 +1,51 @@
+"""The number of bits for everything that must be rounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bnn2hw.errors import InputError
+
+FEWEST_BITS, MOST_BITS = 2, 24
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Bits of values that must be rounded.
+
+    Attributes:
+        kernels: Bits of real-valued kernels.
+        streams: Bits of real-valued activations.
+        layers: Bits of both by layer, for layers that differ.
+    """
+
+    kernels: int = 18
+    streams: int = 24
+    layers: Mapping[str, int] = field(default_factory=dict)
+
+    @staticmethod
+    def of(bits: int | Mapping[str, int] | None) -> Precision:
+        """Return the precision that a user asks for.
+
+        Args:
+            bits: One number for everything, numbers by layer, or None for the defaults.
+
+        Raises:
+            InputError: A number of bits is below 2 or above 24.
+        """
+        if bits is None:
+            return Precision()
+        chosen = Precision(bits, bits) if isinstance(bits, int) else Precision(layers=dict(bits))
+        for count in (chosen.kernels, chosen.streams, *chosen.layers.values()):
+            if not FEWEST_BITS <= count <= MOST_BITS:
+                raise InputError(f"bits must be from {FEWEST_BITS} to {MOST_BITS}, not {count}")
+        return chosen
+
+    def of_kernel(self, layer: str) -> int:
+        """Return the bits of a layer's kernel."""
+        return self.layers.get(layer, self.kernels)
+
+    def of_stream(self, layer: str) -> int:
+        """Return the bits of a layer's output."""
+        return self.layers.get(layer, self.streams)

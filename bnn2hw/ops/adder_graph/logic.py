@@ -1,0 +1,118 @@
+"""The logic of an unrolled matrix, in the form in which the templates print it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A number after some registers: the value of a node, or an input.
+
+    Attributes:
+        node: Number of the node; -1 for an input.
+        delay: Registers between the node or input and the reader.
+        lane: Number of the input; -1 for a node.
+        slot: Position of the input among those that are kept for later stages; -1 if it is not.
+    """
+
+    node: int
+    delay: int
+    lane: int = -1
+    slot: int = -1
+
+
+@dataclass(frozen=True)
+class Table:
+    """A popcount of a few inputs, as a table.
+
+    Attributes:
+        node: Number of the node.
+        bits: Bits of the count.
+        lanes: Inputs, each with True if it counts when it is 0.
+    """
+
+    node: int
+    bits: int
+    lanes: tuple[tuple[int, bool], ...]
+
+
+@dataclass(frozen=True)
+class Adder:
+    """A sum of two numbers and a carry bit.
+
+    Attributes:
+        node: Number of the node.
+        bits: Bits of the sum.
+        left: First operand.
+        left_bits: Bits of the first operand.
+        right: Second operand.
+        right_bits: Bits of the second operand.
+        minus: True if the bits of the second operand are inverted.
+        carry: Input that is added as carry; None if there is none.
+        inverted: True if the carry counts when it is 0.
+    """
+
+    node: int
+    bits: int
+    left: Wire
+    left_bits: int
+    right: Wire
+    right_bits: int
+    minus: bool
+    carry: Wire | None
+    inverted: bool
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """The output of a neuron: a comparison with a limit, a code, or a constant.
+
+    Attributes:
+        number: Number that is compared or converted; None if the output is always `decided`.
+        bits: Bits of the number.
+        limit: Limit of the comparison: the output is 1 if the number is at least the limit.
+        falls: True if the comparison is inverted.
+        decided: Output of a neuron without a number.
+        sign: Sign in the code, which is sign · number + offset.
+        offset: Offset in the code.
+    """
+
+    number: Wire | None
+    bits: int
+    limit: int = 0
+    falls: bool = False
+    decided: bool = False
+    sign: int = 1
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Logic:
+    """The logic of an unrolled matrix, as the templates print it.
+
+    Attributes:
+        inputs: Inputs of a vector.
+        out_bits: Bits of the output of a neuron.
+        compares: True if neurons compare their number with a limit.
+        stages: Registers from the input to the output.
+        nodes: Nodes of the program, including those that are not read.
+        kept: Inputs that later stages read; those that are read last come first.
+        held: Number of kept inputs after each register, from the first register on.
+        tables: Popcounts, in the order of their nodes.
+        adders: Sums, in the order of their nodes.
+        delayed: Registers behind nodes: node, bits, and position of the register behind the node.
+        neurons: Outputs, in the order of the neurons.
+    """
+
+    inputs: int
+    out_bits: int
+    compares: bool
+    stages: int
+    nodes: int
+    kept: tuple[int, ...]
+    held: tuple[int, ...]
+    tables: tuple[Table, ...]
+    adders: tuple[Adder, ...]
+    delayed: tuple[tuple[int, int, int], ...]
+    neurons: tuple[Neuron, ...]

@@ -1,0 +1,186 @@
+"""Results of a compiled model on this machine: classes, scores, integers of each layer, accuracy."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bnn2hw import golden
+from bnn2hw.compiled import CompiledModel
+from bnn2hw.dataflow.insert import remove_fifos
+from bnn2hw.errors import InputError, MissingToolError, ToolError, UnsupportedError
+from bnn2hw.golden import Batch
+from bnn2hw.inputs import Data, batches
+from bnn2hw.ir import Array, Graph, Tensor
+from bnn2hw.native import library
+from bnn2hw.ops import Argmax, TopK, source
+from bnn2hw.progress import Progress, silent
+
+log = logging.getLogger("bnn2hw")
+
+
+@dataclass
+class Runner:
+    """Runs one compiled model: native code where a C++ compiler is there, golden otherwise.
+
+    Attributes:
+        model: The model.
+        progress: Told what is being done.
+    """
+
+    model: CompiledModel
+    progress: Progress = silent
+    _graph: Graph = field(init=False, repr=False)
+    _networks: dict[frozenset[str], library.NativeNetwork | None] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self._graph = remove_fifos(self.model.graph)
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The edge of the graph without FIFOs that leaves the design, by the name of the output."""
+        return dict(zip(self.model.graph.outputs, self._graph.outputs, strict=True))
+
+    def run(self, x: Batch, keep: frozenset[str] = frozenset()) -> Mapping[str, Array]:
+        """Compute integers for one batch.
+
+        Args:
+            x: Integers, or floats in the model's own unit; by name where there are several inputs.
+            keep: Edges of the graph without FIFOs that are wanted besides the outputs.
+
+        Returns:
+            Integers of shape (frames, *edge shape) by edge.
+
+        Raises:
+            InputError: The batch does not fit the model's input.
+        """
+        wires = self._wires(x)
+        network = self._network(keep)
+        if network:
+            return network.run(wires)
+        wide = {name: a.astype(np.int64) for name, a in wires.items()}
+        edges = golden.run(self._graph, wide)
+        return {name: edges[name] for name in {*self._graph.outputs, *keep}}
+
+    def _wires(self, x: Batch) -> dict[str, Array]:
+        """The integers on the wires, checked."""
+        names = tuple(n.name for n in self._graph.sources)
+        wires = {n: self._wire(n, np.asarray(a)) for n, a in golden.by_name(names, x).items()}
+        golden.check(self._graph, wires)
+        return wires
+
+    def _wire(self, name: str, x: Array) -> Array:
+        x = with_channels(x, self._graph.types[name])
+        return x if x.dtype.kind in "iu" else source.input_spec(self.model.input_specs, name).integers(x)
+
+    def _network(self, keep: frozenset[str]) -> library.NativeNetwork | None:
+        if keep not in self._networks:
+            self._networks[keep] = self._built(keep)
+        return self._networks[keep]
+
+    def _built(self, keep: frozenset[str]) -> library.NativeNetwork | None:
+        try:
+            network = library.network(self._graph, self.model.name, keep, self.progress)
+        except (MissingToolError, UnsupportedError) as error:
+            log.info("results come from the integer model in NumPy: %s", error)
+            return None
+        except ToolError as error:
+            warnings.warn(f"native code cannot be compiled, NumPy is used instead: {error}", stacklevel=4)
+            return None
+        log.info("results come from native code (%s)", network.library)
+        return network
+
+
+def with_channels(x: Array, tensor: Tensor) -> Array:
+    """Add the channel axis that grey images may come without."""
+    return x[..., None] if (*x.shape[1:], 1) == tensor.shape else x
+
+
+def dequantize(model: CompiledModel, y: Batch) -> Batch:
+    """Return the real numbers that integers of the outputs stand for, in the model's own units.
+
+    Args:
+        model: The compiled model.
+        y: Integers of shape (frames, *output shape), by name where there are several outputs.
+
+    Returns:
+        float64 arrays of the same shapes.
+    """
+    arrays = golden.by_name(tuple(model.graph.outputs), y, "output")
+    return golden.batch({n: _real(model.graph.types[n], a) for n, a in arrays.items()})
+
+
+def _real(tensor: Tensor, y: Array) -> Array:
+    wide = np.asarray(y, np.float64).reshape(len(y), *tensor.shape)
+    real: Array = wide * np.asarray(tensor.scale) + np.asarray(tensor.offset)
+    return real.reshape(np.shape(y))
+
+
+def predict(runner: Runner, x: Data) -> Batch:
+    """Return what the model says of each frame; see `Accelerator.predict`."""
+    parts = [_predicted(runner, some) for some, _ in batches(x)]
+    if not parts:
+        raise InputError("there are no frames to predict")
+    return golden.batch({name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
+
+
+def _predicted(runner: Runner, x: Batch) -> dict[str, Array]:
+    edges = runner.run(x)
+    found = {}
+    for name, edge in runner.outputs.items():
+        values = edges[edge].astype(np.int64)
+        shaped = values.reshape(len(values)) if values[:1].size == 1 else values
+        found[name] = (
+            shaped if is_index(runner.model.graph, name) else _real(runner.model.graph.types[name], values)
+        )
+    return found
+
+
+def is_index(graph: Graph, output: str) -> bool:
+    """True if an output says which value is largest, rather than how large."""
+    bare = remove_fifos(graph)
+    edge = dict(zip(graph.outputs, bare.outputs, strict=True))[output]
+    return isinstance(bare[bare.wire(edge)].op, Argmax | TopK)
+
+
+def values(runner: Runner, x: Data, layers: Collection[str] | None) -> dict[str, Array]:
+    """Return the integers of edges by name; see `Accelerator.values`."""
+    graph = remove_fifos(runner.model.graph)
+    wanted = {n.name for n in graph if layers is None or n.name in layers or n.layer in layers}
+    unknown = [name for name in layers or () if not any(name in (n.name, n.layer) for n in graph)]
+    if unknown:
+        known = ", ".join(dict.fromkeys(n.layer or n.name for n in graph))
+        raise InputError(f"there is no layer '{unknown[0]}'; layers: {known}")
+    parts = [runner.run(some, frozenset(wanted)) for some, _ in batches(x)]
+    return {n.name: np.concatenate([p[n.name] for p in parts]) for n in graph if n.name in wanted}
+
+
+def evaluate(runner: Runner, x: Data, labels: Array | None) -> float:
+    """Return the share of frames whose class is right; see `Accelerator.evaluate`."""
+    right = count = 0
+    for some, true in batches(x, None if labels is None else np.asarray(labels)):
+        if true is None:
+            raise InputError(
+                "there are no labels; give labels=, or data that yields pairs of inputs and labels"
+            )
+        outputs = _predicted(runner, some)
+        if len(outputs) != 1:
+            raise InputError(f"accuracy is for models of one output; this one has {', '.join(outputs)}")
+        [found] = outputs.values()
+        classes = _classes(np.asarray(true), len(found))
+        best = found if np.issubdtype(found.dtype, np.integer) else found.reshape(len(found), -1).argmax(-1)
+        right += int((best.reshape(len(best), -1) == classes[:, None]).any(-1).sum())
+        count += len(found)
+        runner.progress(f"evaluating: {count} frames, {right / max(count, 1):.2%} right")
+    return right / count if count else float("nan")
+
+
+def _classes(labels: Array, count: int) -> Array:
+    """Labels as classes: integers as they are, one-hot rows as the index of their 1."""
+    flat = labels.reshape(count, -1)
+    classes: Array = flat[:, 0] if flat.shape[1] == 1 else flat.argmax(-1)
+    return classes

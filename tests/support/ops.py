@@ -1,0 +1,69 @@
+"""The examples of all ops as test parameters. Nothing is rendered or compiled to list them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from bnn2hw.backends import verilog
+from bnn2hw.backends.design import Design
+from bnn2hw.data_files import data_dir
+from bnn2hw.ir import HardwareOp, Tensor
+from bnn2hw.ops import HARDWARE_OPS
+from bnn2hw.targets import families
+from bnn2hw.targets.families import Family
+from tests.support import alone
+
+TEMPLATES = data_dir("templates") / "verilog"
+FAMILIES = tuple(families.known().values())
+WITH_FORMS = tuple(f for f in FAMILIES if (TEMPLATES / f.name).is_dir())
+"""Families that have templates of their own."""
+
+
+def _all() -> Iterator[tuple[str, HardwareOp, tuple[Tensor, ...]]]:
+    for kind in HARDWARE_OPS:
+        for i, (op, x) in enumerate(kind.examples()):
+            yield f"{op.kind}-{i}", op, x
+
+
+def examples(wanted: Callable[[HardwareOp], bool] = lambda _: True) -> list[ParameterSet]:
+    """Return parameters (op, x) for each example of the ops that are wanted."""
+    return [pytest.param(op, x, id=name) for name, op, x in _all() if wanted(op)]
+
+
+def family_forms() -> list[ParameterSet]:
+    """Return parameters (op, x, family) for each example that contains a module of which the family has a form."""
+    return [
+        pytest.param(op, x, family, id=f"{name}-{family.name}")
+        for name, op, x in _all()
+        for family in WITH_FORMS
+        if modules_in(op.kind) & forms_of(family)
+    ]
+
+
+def forms_of(family: Family) -> set[str]:
+    """Return the modules of which a family has a template of its own."""
+    return {p.name.removesuffix(".sv.j2") for p in (TEMPLATES / family.name).glob("*.sv.j2")}
+
+
+@cache
+def modules_in(kind: str) -> frozenset[str]:
+    """Return the modules that an op's template names, and those that their templates name in turn."""
+    modules: set[str] = set()
+    waiting = {f"{kind}.sv.j2"}
+    seen: set[str] = set()
+    while waiting := {t for t in waiting if (TEMPLATES / t).is_file()} - seen:
+        seen |= waiting
+        text = "".join((TEMPLATES / t).read_text() for t in waiting)
+        modules |= set(re.findall(r"\bbnn2hw_(\w+)", text))
+        waiting = {f"{m}.sv.j2" for m in modules} | set(re.findall(r'import "([\w.]+)"', text))
+    return frozenset(modules)
+
+
+def render(op: HardwareOp, x: tuple[Tensor, ...], family: Family | None = None) -> Design:
+    """Return the Verilog design of one op, in the forms of a family if one is given."""
+    return verilog.render(alone(op, *x), family=family)
