@@ -106,8 +106,9 @@ def _caveats(accelerator: CompiledModel) -> list[str]:
         lines.append(f"of the bits of its block RAMs {fill:.0%} are used")
     if family.calibration:
         lines.append(
-            f"LUTs of single ops are predicted to within {family.calibration.lut_mean:.0%} on average and "
-            f"{family.calibration.lut_worst:.0%} at worst, block RAMs and DSP blocks exactly (docs/estimates.md)"
+            f"compared with synthesis for {family.calibration.series}, LUTs of single ops are predicted to within "
+            f"{family.calibration.lut_mean:.0%} on average and {family.calibration.lut_worst:.0%} at worst, "
+            "block RAMs and DSP blocks exactly (docs/estimates.md)"
         )
     if estimate.uncalibrated:
         total = max(estimate.cost.lut, 1)
