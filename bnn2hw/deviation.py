@@ -19,8 +19,8 @@ class Deviation:
 
     Attributes:
         edge: Edge of the hardware form.
-        different: Number of values that differ by more than half a step of the edge's integers. If these integers are
-            decisions of a quantizer, these decisions changed.
+        different: Number of values that differ by more than half a step of the edge's integers. If
+            these integers are decisions of a quantizer, these decisions changed.
         values: Number of values that were compared.
         largest: Largest difference, in the model's own unit.
         mean: Mean difference, in the same unit.
@@ -66,7 +66,7 @@ def measure(
 
 
 def _values(lowered: Graph, streamed: Graph, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """The values on each edge of the hardware form, taken from the design where it has that edge."""
+    """The values on each edge of the hardware form, from the design if it has that edge."""
     design = golden.run(streamed, arrays)
     values: dict[str, Array] = {}
     for node in lowered:

@@ -10,7 +10,8 @@ from bnn2hw.errors import InputError
 from bnn2hw.ir import Array, Graph, Tensor
 
 Batch = Array | Mapping[str, Array]
-"""Values that enter or leave a graph: an array of shape (frames, *shape) for one edge, arrays by name for several."""
+"""Values that enter or leave a graph: an array of shape (frames, *shape) for one edge, arrays by
+name for several."""
 
 
 def run(graph: Graph, x: Batch) -> Mapping[str, Array]:
@@ -18,8 +19,8 @@ def run(graph: Graph, x: Batch) -> Mapping[str, Array]:
 
     Args:
         graph: A graph in any form.
-        x: Values of the source, of shape (frames, *input shape): integers of its type, or real numbers in the real
-            form. Such arrays by name if there are several sources.
+        x: Values of the source, of shape (frames, *input shape): integers of its type, or real
+            numbers in the real form. Such arrays by name if there are several sources.
 
     Returns:
         An array of shape (frames, *edge shape) by name of the edge.
@@ -35,7 +36,9 @@ def run(graph: Graph, x: Batch) -> Mapping[str, Array]:
 
 
 def outputs(graph: Graph, x: Batch) -> Batch:
-    """Return the values on the outputs of a graph. Other edges are dropped as soon as all their readers have run.
+    """Return the values on the outputs of a graph.
+
+    Other edges are dropped as soon as all their readers have run.
 
     Args:
         graph: A graph in any form.

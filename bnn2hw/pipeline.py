@@ -70,14 +70,16 @@ def streamed(layout: Layout) -> Layout:
 
 
 SIMPLIFY: tuple[Callable[[Graph], Graph], ...] = (hoist_uniform,)
-"""Passes over the real form. A node that a pass keeps, other than a change of shape, computes the same values."""
+"""Passes over the real form. A node that a pass keeps, other than a change of shape, computes the
+same values."""
 
 LAY_OUT: tuple[Callable[[Layout], Layout], ...] = (unrolled, folded, streamed)
 """Passes over the hardware form."""
 
 PASSES: tuple[Callable[..., object], ...] = (*SIMPLIFY, to_hardware, *LAY_OUT)
-"""All passes in the order in which they run. No pass changes what the outputs are, but for the rounding that
-`to_hardware` reports. tests/lower/test_passes.py runs golden before and after each of them."""
+"""All passes in the order in which they run. No pass changes what the outputs are, but for the
+rounding that `to_hardware` reports. tests/lower/test_passes.py runs golden before and after each of
+them."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +145,12 @@ def lower(
         imported: The model in real form.
         given: What arrives on the wires, if the user states it.
         how: The options.
-        calibration: Frames from which the ranges of real-valued streams are taken; None for proved ranges.
+        calibration: Frames from which the ranges of real-valued streams are taken; None for proved
+            ranges.
 
     Raises:
-        InputError: The calibration data cannot be used, or `given` names an input that does not exist.
+        InputError: The calibration data cannot be used, or `given` names an input that does not
+            exist.
         UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
     wires, specs = _inputs(imported, given)
@@ -161,11 +165,11 @@ def lower(
 
 
 def _inputs(imported: Imported, given: InputSpecs | None) -> tuple[dict[str, Input], InputSpecs]:
-    """What arrives at each input as the model's layers see it, and as users see it."""
+    """The integers at each input, with their meaning to the model's layers and to users."""
     sources = [n.name for n in imported.graph.sources]
     if isinstance(given, Mapping) and not set(given) <= set(sources):
         unknown = sorted(set(given) - set(sources))[0]
-        raise InputError(f"input= names '{unknown}', which is no input; inputs: {', '.join(sources)}")
+        raise InputError(f"input= names '{unknown}', which is not an input; inputs: {', '.join(sources)}")
     wires, specs = {}, {}
     for name in sources:
         inside = imported.inputs.get(name)
@@ -180,12 +184,13 @@ def _inputs(imported: Imported, given: InputSpecs | None) -> tuple[dict[str, Inp
 def lay_out(layout: Layout) -> Graph:
     """Fold a graph in hardware form and insert its FIFOs.
 
-    The depth of FIFOs where branches meet is known only after folding. If the design does not fit with its FIFOs, and
-    the user asked for neither a rate nor a folding, the rate is halved until it does. The last design may not fit.
+    The depth of FIFOs where branches meet is known only after folding. If the design does not fit
+    with its FIFOs, and the user asked for neither a rate nor a folding, the rate is halved until it
+    does. The last design may not fit.
 
     Raises:
-        FoldingError: No folding reaches the rate or fits the device, a folding by hand is not legal, or a layer cannot
-            be unrolled.
+        FoldingError: No folding reaches the rate or fits the device, a folding by hand is not
+            legal, or a layer cannot be unrolled.
     """
     made = _run(layout)
     while not _fits(made, layout.device) and layout.fps is None and not layout.folding:
@@ -217,7 +222,8 @@ def options(**given: object) -> dict[str, str]:
     """Return the options of a compilation in words, for the headers of the sources.
 
     Args:
-        **given: Values by name of the option. Those that are None or False are the default and left out.
+        **given: Values by name of the option. Those that are None or False are the default and left
+            out.
     """
     return {name: _in_words(value) for name, value in given.items() if value not in (None, False)}
 

@@ -1,4 +1,4 @@
-"""Load another model's weights into the hardware of a compiled one: what must be equal, and what is refused."""
+"""Load another model's weights into the hardware of a compiled model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def check(graph: Graph, how: Recipe) -> None:
 
     Raises:
         InputError: Nothing in the graph can be written at run time.
-        UnsupportedError: Constants of fixed point follow layers that can be loaded. Their widths depend on the weights.
+        UnsupportedError: Constants of fixed point follow layers that can be loaded. Their widths
+            depend on the weights.
     """
     if not how.loadable:
         return
@@ -112,7 +113,7 @@ def compare(old: Design, new: Design) -> None:
 
 
 def _renamed(imported: Imported, how: Recipe) -> Imported:
-    """A model whose nodes have the names and layers of the compiled model's nodes, in the same order."""
+    """A model with the names and layers of the compiled model's nodes, in the same order."""
     nodes, types = imported.graph.nodes, imported.graph.types
     for node, known in zip(nodes, how.nodes, strict=False):
         kind, shape = type(node.op).__name__, types[node.name].shape
@@ -144,7 +145,8 @@ def _streamed(old: Graph, new: Graph) -> Graph:
         new: The other model in hardware form.
 
     Raises:
-        UnsupportedError: The other model needs other hardware, or weights differ that cannot be loaded.
+        UnsupportedError: The other model needs other hardware, or weights differ that cannot be
+            loaded.
     """
     bare = insert.remove_fifos(old)
     folded = _folded_like(bare, new)
@@ -158,7 +160,7 @@ def _streamed(old: Graph, new: Graph) -> Graph:
 
 
 def _folded_like(old: Graph, new: Graph) -> Graph:
-    """Return the new graph with the folding of the old one, wherever the same op is found under a name."""
+    """Return the new graph with the folding that nodes of the same names have in the old one."""
     there = {n.name: n.op for n in old}
     ops: dict[str, Op] = {}
     for node in new:
@@ -180,7 +182,7 @@ def _other_nodes(old: Graph, new: Graph) -> Iterator[Problem]:
         same = a.name == b.name and type(a.op) is type(b.op)
         if not same or [old.wire(i) for i in a.inputs] != [new.wire(i) for i in b.inputs]:
             kinds = f"{type(b.op).__name__} '{b.name}' where there is {type(a.op).__name__} '{a.name}'"
-            yield Problem(a.layer, f"its weights ask for other hardware: {kinds}", SAME, ANEW)
+            yield Problem(a.layer, f"its weights need other hardware: {kinds}", SAME, ANEW)
             return
     if len(before) != len(after):
         found = f"{len(after)} units where the compiled model has {len(before)}"

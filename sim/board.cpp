@@ -1,12 +1,16 @@
-// A board on a pseudo-terminal: drives the serial pins of a verilated shell, bit by bit, with what a program writes to the
-// terminal, and passes on what the shell sends. Damages both directions at random where it is asked to.
+// A simulated board behind a pseudo-terminal.
+//
+// It drives the serial pins of a verilated shell, bit by bit, with the bytes that a program writes
+// to the terminal, and passes on what the shell sends. It can damage both directions at random.
 //
 // Usage: board FLIP_IN FLIP_OUT DROP_IN DROP_OUT NOISE_IN SEED
-//   FLIP_*, DROP_*  bytes in a million of which a bit is turned over, or that are lost
-//   NOISE_IN        bytes in a million before which a random byte is put in
+//   FLIP_*    bytes per million in which a bit is inverted
+//   DROP_*    bytes per million that are lost
+//   NOISE_IN  bytes per million before which a random byte is inserted
 //
-// Prints the name of the terminal, then runs until it is killed or its input is closed.
-// "design.h" is generated: the type Top; DIVISOR, the cycles per bit; PATIENCE, the cycles after which nothing happens inside.
+// The program prints the name of the terminal and runs until it is killed or its input is closed.
+// "design.h" is generated: the type Top; DIVISOR, cycles per bit; PATIENCE, cycles after which an
+// idle shell does nothing more.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -46,7 +50,8 @@ int open_terminal() {
     std::perror("pseudo-terminal");
     std::exit(2);
   }
-  // Held open here too, so that the terminal outlives the programs that come and go; bytes pass as they are.
+  // Held open here too, so that the terminal outlives the programs that use it. Bytes pass
+  // unchanged.
   const int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
   termios raw;
   tcgetattr(slave, &raw);
@@ -58,7 +63,7 @@ int open_terminal() {
   return master;
 }
 
-// What the shell sees on its rx pin.
+// Drives the rx pin of the shell.
 class Sender {
  public:
   bool idle() const { return left_ == 0; }
@@ -81,7 +86,7 @@ class Sender {
   unsigned bits_ = 0, left_ = 0, timer_ = 0;
 };
 
-// What comes from its tx pin; a byte when one is complete, else -1.
+// Samples the tx pin of the shell; returns a byte when one is complete, else -1.
 class Receiver {
  public:
   int step(bool level) {
@@ -157,7 +162,7 @@ int main(int argc, char** argv) {
       const uint8_t out = damage(static_cast<uint8_t>(byte), chance[1]);
       while (write(master, &out, 1) != 1) usleep(100);
     }
-    // With nothing on the line for long, time may pass at leisure until the next byte comes.
+    // While the line is idle, the simulation waits for the next byte instead of running on.
     quiet = to_shell.idle() && waiting.empty() && !from_shell.busy() ? quiet + 1 : 0;
     if (quiet > PATIENCE && cycle % 64 == 62) {
       pollfd event{master, POLLIN, 0};

@@ -1,17 +1,20 @@
-// Drives a verilated design through its AXI4-Stream ports and records every stream of it.
+// Drives a verilated design through its AXI4-Stream ports and records all of its streams.
 //
-// Usage: harness INPUT_DIR OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED [FRAME IMAGE]...
-//   INPUT_DIR   holds a file per input, named by its number: its beats, back to back, Source::bytes each
-//   OUTPUT_DIR  gets one file per stream, named by its number: its beats as they were handed over;
-//               and run.json with the cycle counts, the processor seconds of the run, and the design's share of them
-//   FRAME IMAGE the file IMAGE is sent to the memories when FRAME frames have gone in, which are still under way then;
-//               the next ones are offered two cycles later
-//   STALL_*     per mille of the cycles in which a source offers nothing, and a sink takes nothing
+// Usage: harness INPUT_DIR OUTPUT_DIR FRAMES PATIENCE STALL_IN STALL_OUT SEED [FRAME IMAGE]...
+//   INPUT_DIR   holds one file for each input, named by its number: beats of Source::bytes bytes
+//   OUTPUT_DIR  gets one file for each stream, named by its number: the beats that moved; and
+//               run.json with cycle counts, processor seconds of the run, and the design's share
+//   PATIENCE    cycles without a moving beat after which the run fails
+//   STALL_*     per mille of the cycles in which a source offers nothing, or a sink takes nothing
+//   FRAME IMAGE sends the weight image in the file IMAGE after FRAME frames have entered, while
+//               these are still in the design; the next frame is offered two cycles later
 //
-// Exit status: 0 all outputs came; 3 nothing moved for CYCLES_WITHOUT_PROGRESS cycles; 4 a stream broke the
-// protocol (valid fell, or data changed, before ready); 2 usage or files.
+// Exit status: 0 all outputs came; 2 wrong usage, or a file is missing; 3 nothing moved for
+// PATIENCE cycles; 4 a stream broke the protocol (valid fell, or data changed, before ready).
 //
-// "design.h" is generated for each design: the type Top, top_streams(), top_sources(), top_loads(), top_sinks().
+// This program is compiled once per machine, and is linked with each design (see harness.hpp).
+
+#include "harness.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -24,41 +27,16 @@
 #include <string>
 #include <vector>
 
-#include "verilated.h"
-
-struct Stream {
-  const char* name;
-  const void* data;
-  const CData* valid;
-  const CData* ready;
-  size_t bytes;
-  uint64_t beats;  // per frame
-};
-
-// The signals of an input, bytes per beat, and beats per frame.
-struct Source {
-  void* data;
-  CData* valid;
-  const CData* ready;
-  CData* last;
-  size_t bytes;
-  uint64_t beats;
-};
-
-// The number of the stream that is an output, its signals, and beats per frame.
-struct Sink {
-  size_t stream;
-  const CData* valid;
-  CData* ready;
-  const CData* last;
-  uint64_t beats;
-};
-
-#include "design.h"
+Design::Design() = default;
+Design::~Design() = default;
+void Design::stream(const Stream& stream) { streams.push_back(stream); }
+void Design::source(const Source& port) { sources.push_back(port); }
+void Design::load(const Source& port) { loads.push_back(port); }
+void Design::sink(const Sink& port) { sinks.push_back(port); }
 
 namespace {
 
-class Random {  // xorshift64*, so that a seed gives the same stalls everywhere
+class Random {  // xorshift64*: a seed gives the same stalls on every system
  public:
   explicit Random(uint64_t seed) : state_(seed * 2685821657736338717ULL + 88172645463325252ULL) {}
   bool per_mille(unsigned chance) {
@@ -89,7 +67,7 @@ class Recorder {
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
-  // Looks at the stream just before a clock edge; true when a beat is handed over.
+  // Samples the stream just before a clock edge; returns true if a beat moves.
   bool sample() {
     const bool valid = *stream_.valid, ready = *stream_.ready;
     if (waiting_ && (!valid || std::memcmp(held_.data(), stream_.data, stream_.bytes) != 0)) broken_ = true;
@@ -132,7 +110,7 @@ std::vector<uint8_t> read_file(const std::string& path) {
   return bytes;
 }
 
-// Offers the beats of an input, each until it is taken.
+// Offers the beats of an input. Each stays until the design takes it.
 class Feeder {
  public:
   Feeder(const Source& port, const std::string& path, uint64_t seed)
@@ -141,7 +119,7 @@ class Feeder {
     *port_.last = 0;
   }
 
-  // Offers no beat from `frames` on, if it did not before.
+  // Offers no beat of frame `frames` or later, unless that beat is offered already.
   void offer(unsigned stalls, uint64_t frames) {
     if (!offering_ && next_ / port_.beats < frames && next_ * port_.bytes < bytes_.size() &&
         !random_.per_mille(stalls)) {
@@ -151,7 +129,7 @@ class Feeder {
     }
     *port_.valid = offering_;
   }
-  // Just before a clock edge.
+  // To be called just before a clock edge.
   bool taken() const { return offering_ && *port_.ready; }
   void edge(bool taken) {
     if (taken) offering_ = false, ++next_;
@@ -167,21 +145,21 @@ class Feeder {
   bool offering_ = false;
 };
 
-// What this process has had of a processor: other programs on it do not count.
+// Processor seconds of this process.
 std::chrono::nanoseconds processor_time() {
   timespec t;
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
 }
 
-// Takes the beats of an output and notes when its frames end.
+// Takes the beats of an output and records the cycle in which each frame ends.
 class Taker {
  public:
   Taker(const Sink& port, uint64_t seed) : port_(port), random_(seed) { *port_.ready = 0; }
 
   void want(unsigned stalls) { *port_.ready = !random_.per_mille(stalls); }
   bool offered() const { return *port_.valid; }
-  // Just before a clock edge.
+  // To be called just before a clock edge.
   void sample(uint64_t cycle) {
     if (!*port_.valid || !*port_.ready) return;
     const bool end = ++beats_ % port_.beats == 0;
@@ -204,7 +182,7 @@ class Taker {
 int main(int argc, char** argv) {
   if (argc < 8 || argc % 2) {
     std::fprintf(stderr,
-                 "usage: %s INPUT_DIR OUTPUT_DIR FRAMES CYCLES_WITHOUT_PROGRESS STALL_IN STALL_OUT SEED "
+                 "usage: %s INPUT_DIR OUTPUT_DIR FRAMES PATIENCE STALL_IN STALL_OUT SEED "
                  "[FRAME IMAGE]...\n",
                  argv[0]);
     return 2;
@@ -216,24 +194,24 @@ int main(int argc, char** argv) {
   const uint64_t seed = std::strtoull(argv[7], nullptr, 10);
 
   const auto context = std::make_unique<VerilatedContext>();
-  context->randReset(2);  // registers without a reset start with noise
+  context->randReset(2);  // registers without a reset start with random values
   context->randSeed(static_cast<int>(seed % 0x7fffffff) + 1);
-  const auto top = std::make_unique<Top>(context.get());
+  const std::unique_ptr<Design> design = make_design(context.get());
 
   std::vector<std::unique_ptr<Recorder>> recorders;
-  for (const Stream& stream : top_streams(*top))
+  for (const Stream& stream : design->streams)
     recorders.push_back(std::make_unique<Recorder>(stream, directory + "/" + std::to_string(recorders.size())));
   std::vector<Feeder> feeders;
-  for (const Source& port : top_sources(*top))
+  for (const Source& port : design->sources)
     feeders.emplace_back(port, inputs + "/" + std::to_string(feeders.size()), seed + 2 * feeders.size());
-  // Images of the memories, in their order: none is offered before the frames that precede it have gone in.
+  // Weight images, in order. Each waits until the frames before it have entered.
   struct Load {
     uint64_t frame;
     Feeder feeder;
     int offered;
   };
   std::vector<Load> loads;
-  for (const Source& port : top_loads(*top)) {
+  for (const Source& port : design->loads) {
     *port.valid = 0;
     for (int i = 8; i + 1 < argc; i += 2) {
       Source image = port;
@@ -243,17 +221,17 @@ int main(int argc, char** argv) {
   }
   size_t load = 0;
   std::vector<Taker> takers;
-  for (const Sink& port : top_sinks(*top)) takers.emplace_back(port, seed + 1 + 2 * takers.size());
+  for (const Sink& port : design->sinks) takers.emplace_back(port, seed + 1 + 2 * takers.size());
 
-  top->aclk = 0;
-  top->aresetn = 0;
+  *design->aclk = 0;
+  *design->aresetn = 0;
   for (int edge = 0; edge < 16; ++edge) {
-    top->aclk = edge & 1;
-    top->eval();
+    *design->aclk = edge & 1;
+    design->eval();
   }
-  top->aresetn = 1;
+  *design->aresetn = 1;
 
-  // The cycle in which the last of the outputs came to the end of each frame.
+  // For each frame, the cycle in which the last of its outputs ended.
   const auto frame_ends = [&] {
     std::vector<uint64_t> ends = takers[0].frame_ends();
     for (const Taker& taker : takers) {
@@ -266,7 +244,7 @@ int main(int argc, char** argv) {
   const auto done = [&] {
     return std::all_of(takers.begin(), takers.end(), [&](const Taker& t) { return t.frame_ends().size() >= frames; });
   };
-  // What a pool leaves out at an image's end may still be under way when the last output has come.
+  // Beats that a pool drops at the end of an image may still move when the last output has come.
   const auto settled = [&] {
     return done() && std::all_of(recorders.begin(), recorders.end(), [&](const auto& r) { return r->whole(frames); });
   };
@@ -274,18 +252,19 @@ int main(int argc, char** argv) {
   std::vector<bool> taken(feeders.size());
   bool seen_in = false, seen_out = false, broken = false;
 
-  // Of every 256 cycles 64 are timed, the design and all of it, since asking for the time takes long beside small designs.
+  // 64 of every 256 cycles are timed, with and without the harness: reading the clock takes long
+  // compared with a small design.
   using Clock = std::chrono::steady_clock;
   Clock::duration inside{}, around{};
   const auto eval = [&] {
-    if (cycle % 256 >= 64) return top->eval();
+    if (cycle % 256 >= 64) return design->eval();
     const auto begin = Clock::now();
-    top->eval();
+    design->eval();
     inside += Clock::now() - begin;
   };
   const auto started = processor_time();
 
-  // After the last expected beat the clock runs on for a while, to catch beats that should not be there.
+  // After the last expected beat the clock runs on for a while, to catch surplus beats.
   while (tail < 64 && quiet < patience && !broken) {
     const auto begun = cycle % 256 < 64 ? Clock::now() : Clock::time_point();
     uint64_t limit = UINT64_MAX;
@@ -304,7 +283,7 @@ int main(int argc, char** argv) {
     }
     for (Feeder& feeder : feeders) feeder.offer(stall_in, limit);
     for (Taker& taker : takers) taker.want(stall_out);
-    top->aclk = 0;
+    *design->aclk = 0;
     eval();
 
     bool moved = false;
@@ -321,13 +300,13 @@ int main(int argc, char** argv) {
     if (takers[0].offered() && !seen_out) first_out = cycle, seen_out = true;
     for (Taker& taker : takers) taker.sample(cycle);
 
-    top->aclk = 1;
+    *design->aclk = 1;
     eval();
     for (size_t i = 0; i < feeders.size(); ++i) feeders[i].edge(taken[i]);
     if (loading) {
       loads[load].feeder.edge(load_taken);
       if (loads[load].feeder.done(1)) {
-        for (const Source& port : top_loads(*top)) *port.valid = 0;
+        for (const Source& port : design->loads) *port.valid = 0;
         ++load;
       }
     }
@@ -338,10 +317,10 @@ int main(int argc, char** argv) {
   }
   const std::chrono::duration<double> whole = processor_time() - started;
   const double share = std::chrono::duration<double>(inside) / std::chrono::duration<double>(around);
-  bool frame_error = top->frame_error;
-  const bool load_failed = top_load_failed(*top);
+  bool frame_error = *design->frame_error;
+  const bool load_failed = design->load_failed && *design->load_failed;
   for (const Taker& taker : takers) frame_error |= taker.wrong();
-  top->final();
+  design->final();
 
   std::FILE* report = std::fopen((directory + "/run.json").c_str(), "w");
   if (!report) return 2;

@@ -1,4 +1,5 @@
-// The machines of bnn2hw/ir/machine.py, stepped by compiled code: same states, same order, same cycles.
+// Steps the machines of bnn2hw/ir/machine.py in compiled code: same states, same order, same
+// cycles.
 #include <cstdint>
 #include <vector>
 
@@ -11,19 +12,19 @@ enum Kind : int32_t { PROCESS, RING, QUEUE };
 
 }  // namespace
 
-// As bnn2hw/stepper.py describes it.
+// A machine, laid out as in bnn2hw/estimate/stepper.py.
 struct Op {
     int32_t kind;
     int32_t ports;
-    int64_t latency;   // of a queue: its depth
-    int64_t steps;     // of a ring: the beats of a frame that come in
-    int64_t outputs;   // of a ring: the beats of a frame that go out
+    int64_t latency;   // for a queue, its depth
+    int64_t steps;     // for a ring, input beats per frame
+    int64_t outputs;   // for a ring, output beats per frame
     int64_t capacity;
-    const int64_t* sources;  // of each input, the machine that it comes from
-    const uint8_t* reads;    // by step and port; of a ring: which beats are kept
+    const int64_t* sources;  // by input, the machine that drives it
+    const uint8_t* reads;    // by step and port; for a ring, whether it keeps the beat
     const uint8_t* writes;
     const int64_t* need;
-    const int64_t* frees;  // −1 where an output frees nothing
+    const int64_t* frees;  // -1 if an output frees nothing
 };
 
 namespace {
@@ -37,7 +38,7 @@ class Machine {
 
     bool valid = false;
 
-    // Which inputs are taken, as bits.
+    // The inputs that are taken, one bit each.
     uint64_t ready(bool taken, uint64_t there) const {
         if (op.kind == QUEUE) return held < op.capacity;
         if (op.kind == RING) return !op.reads[at] || written - free_for_writer < op.capacity;
@@ -52,7 +53,7 @@ class Machine {
         return takes;
     }
 
-    // Goes to the next cycle; whether anything changed.
+    // Goes to the next cycle; returns true if anything changed.
     bool tick(uint64_t entered, bool taken) {
         if (op.kind == QUEUE) {
             const bool left = valid && taken;
@@ -65,7 +66,7 @@ class Machine {
 
   private:
     const Op& op;
-    std::vector<uint8_t> registers;  // of the pipeline, a circle; the output is the one at `first`
+    std::vector<uint8_t> registers;  // the pipeline as a ring; `first` is the output
     int64_t first = 0, full = 0;
     int64_t at = 0, output = 0;
     int64_t written = 0, frame_start = 0, free_for_writer = 0, freed = 0, kept = 0;
@@ -121,8 +122,8 @@ struct Reader {
 
 }  // namespace
 
-// Cycles until machine `last` offers its first output, or −1 after `limit` cycles. Sources from `count` on, of which there
-// are `ends`, are inputs of the design.
+// Returns the cycle in which machine `last` offers its first output, or -1 after `limit` cycles.
+// Sources `count` to `count + ends - 1` are inputs of the design.
 extern "C" int64_t bnn2hw_first_output(const Op* ops, int32_t count, int32_t ends, int32_t last, int64_t limit) {
     const int32_t all = count + ends;
     std::vector<Machine> machines(ops, ops + count);

@@ -51,8 +51,8 @@ def test_all_problems_of_a_model_at_once() -> None:
         "this model cannot be compiled (4 problems):\n"
         "  - layer 'groups': a layer of type GroupNormalization. Supported: the layers in docs/coverage.md. "
         "Way out: replace the layer.\n"
-        "  - layer 'means': padding='same' where windows of (4, 4), (4, 4) apart, do not fill (6, 6). "
-        "Supported: means over whole windows. Way out: use padding='valid' or sizes that fit.\n"
+        "  - layer 'means': padding='same' with windows of (4, 4) and strides (4, 4), which do not fill (6, 6). "
+        "Supported: means over windows inside of the image. Way out: use padding='valid' or sizes that fit.\n"
         "  - layer 'larger': interpolation='bilinear'. Supported: interpolation='nearest'. Way out: use nearest.\n"
         "  - layer 'slopes': a slope for each of 4×4 positions. Supported: slopes by channel. "
         "Way out: use shared_axes=[1, 2]."
@@ -71,7 +71,7 @@ def test_streams_that_do_not_fit_each_other() -> None:
         "this model cannot be compiled (2 problems):\n"
         "  - layer 'broadcast': a sum of (4, 4, 2) and (1, 1, 2). Supported: inputs of one shape. "
         "Way out: reshape the inputs.\n"
-        "  - layer 'larger': several inputs of a layer of type Maximum. Supported: the layers in docs/coverage.md. "
+        "  - layer 'larger': a layer of type Maximum with several inputs. Supported: the layers in docs/coverage.md. "
         "Way out: replace the layer."
     )
 
@@ -84,8 +84,8 @@ def test_functions_of_several_values() -> None:
 
     assert message(UnsupportedError, model) == (
         "this model cannot be compiled (1 problem):\n"
-        "  - layer 'last': 'last.input' gives values that depend on other values of its input, or on chance. "
-        "Supported: functions of single values. Way out: use one that looks at each value alone."
+        "  - layer 'last': 'last.input' returns values that depend on several values of its input, or on chance. "
+        "Supported: functions of single values. Way out: use a function that maps each value by itself."
     )
 
 
@@ -120,8 +120,8 @@ def test_a_softmax_on_the_way(quantizer: str | None) -> None:
 
     assert message(UnsupportedError, model) == (
         "this model cannot be compiled (1 problem):\n"
-        "  - layer 'last': the layers before it, from 'early' on, cannot be evaluated value by value. "
-        "Supported: functions of single values, without NaN. Way out: replace those layers."
+        "  - layer 'last': the layers before it, from 'early' on, combine several values or return NaN. "
+        "Supported: functions of single values. Way out: replace those layers."
     )
 
 
@@ -133,7 +133,7 @@ def test_the_class_of_a_single_score(end: list[keras.layers.Layer], output: str 
 
     assert text == (
         "this model cannot be compiled (1 problem):\n"
-        "  - layer 'one': the class of a single score, which is 0 whatever comes in. Supported: two classes or more. "
+        "  - layer 'one': the class of a single score, which is always 0. Supported: two classes or more. "
         "Way out: end a model of one score without softmax, and compile it with output='scores'."
     )
 
@@ -145,7 +145,7 @@ def test_a_model_that_computes_nothing() -> None:
 def test_nothing_says_what_arrives() -> None:
     assert message(UnsupportedError, small(), input=None) == (
         "this model cannot be compiled (1 problem):\n"
-        "  - layer 'image': nothing says which integers arrive at the input. "
+        "  - layer 'image': the integers that arrive at this input are not known. "
         "Supported: a Rescaling layer in front of the model, or input=. "
         "Way out: for pixels p that the model sees as p/255, pass input=bnn2hw.Input('uint8', scale=1/255)."
     )
@@ -154,7 +154,7 @@ def test_nothing_says_what_arrives() -> None:
 def test_channels_that_do_not_fit_the_input() -> None:
     with pytest.raises(InputError, match="scale is given for 2 channels, but a sample has shape"):
         bnn2hw.compile(small(), input=bnn2hw.Input("uint8", scale=(0.5, 0.25)))
-    with pytest.raises(InputError, match="numbers, or one for each channel"):
+    with pytest.raises(InputError, match="a number or one number for each channel"):
         bnn2hw.Input("uint8", scale=(0.5, 0.25), offset=(0.0, 1.0, 2.0))
     with pytest.raises(InputError, match="scale must be positive"):
         bnn2hw.Input("uint8", scale=(0.5, -0.25))
@@ -170,7 +170,7 @@ def test_weights_that_are_no_numbers(value: float) -> None:
 
     assert message(UnsupportedError, model) == (
         "this model cannot be compiled (1 problem):\n"
-        "  - layer 'norm': NaN or infinite values in gamma. Supported: finite weights. Way out: train it again."
+        "  - layer 'norm': NaN or infinite values in gamma. Supported: finite weights. Way out: train the model again."
     )
 
 

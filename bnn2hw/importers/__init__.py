@@ -1,4 +1,7 @@
-"""Read models of other tools. Each importer is a module or a folder here and a line in `IMPORTERS`."""
+"""Read models of other tools.
+
+Each importer is a module or a folder here and a line in `IMPORTERS`.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ class Importer:
     """An importer and the models that it reads.
 
     Attributes:
-        module: Module of this package. Its function `read` takes a model or the path of one and returns an `Imported`.
-            It is imported when such a model comes, because it may import a large framework.
+        module: Module of this package. Its function `read` takes a model or the path of one and
+            returns an `Imported`. It is imported when such a model comes, because it may import a
+            large framework.
         models: The models in words, for messages.
         suffixes: Endings of the files that hold such models.
         package: Top-level package of the models' classes, or of a class that they derive from.

@@ -14,10 +14,10 @@ class Imported:
     """A model as a graph of ops over real numbers.
 
     Attributes:
-        graph: The model in real form (see `bnn2hw.ops.real`). Its sources are the inputs of the model. Every node names
-            the layer that it was made from.
-        inputs: Integers on the wire and their real meaning, by source, if the model itself states them: a leading
-            Rescaling layer of Keras does.
+        graph: The model in real form (see `bnn2hw.ops.real`). Its sources are the inputs of the
+            model. Every node names the layer that it was made from.
+        inputs: Integers on the wire and their real meaning, by source, if the model itself states
+            them: a leading Rescaling layer of Keras does.
         name: Name of the model.
     """
 

@@ -132,26 +132,51 @@ class StreamOp(Op):
 
     @abstractmethod
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
-        """Return how values lie in the beats of the input and in those of the output."""
+        """Return how values lie in the beats of the input and in those of the output.
+
+        Args:
+            x: Types of the inputs.
+        """
 
     @abstractmethod
     def interval(self, *x: Tensor) -> int:
-        """Return the cycles per frame in the steady state, exactly."""
+        """Return the cycles per frame in the steady state, exactly.
+
+        Args:
+            x: Types of the inputs.
+        """
 
     @abstractmethod
     def timing(self, *x: Tensor) -> Timing:
-        """Return when each beat is read and written."""
+        """Return when each beat is read and written.
+
+        Args:
+            x: Types of the inputs.
+        """
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        """Return the predicted resources in a device family."""
+        """Return the predicted resources in a device family.
+
+        Args:
+            family: Device family.
+            x: Types of the inputs.
+        """
         return Cost()
 
     def cost_key(self, *x: Tensor) -> Hashable:
-        """Return a key that is equal for ops of equal cost, or None if there is none."""
+        """Return a key that is equal for ops of equal cost, or None if there is none.
+
+        Args:
+            x: Types of the inputs.
+        """
         return None
 
     def foldings(self, *x: Tensor) -> Iterator[StreamOp]:
-        """Return the foldings of this op that may be the cheapest for some rate."""
+        """Return the foldings of this op that may be the cheapest for some rate.
+
+        Args:
+            x: Types of the inputs.
+        """
         yield self
 
     def folded_like(self, other: StreamOp) -> StreamOp:
@@ -182,16 +207,29 @@ class HardwareOp(StreamOp):
 
     @abstractmethod
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
-        """Return the values per beat of the input and of the output."""
+        """Return the values per beat of the input and of the output.
+
+        Args:
+            x: Types of the inputs.
+        """
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
-        """Return the beats of the input and of the output: without padding in most ops."""
+        """Return the beats of the input and of the output: without padding in most ops.
+
+        Args:
+            x: Types of the inputs.
+        """
         taken, given = self.stream_lanes(*x)
         return Beats(taken), Beats(given)
 
     @abstractmethod
     def cost(self, family: Family, *x: Tensor) -> Cost:
-        """Return the predicted resources in a device family."""
+        """Return the predicted resources in a device family.
+
+        Args:
+            family: Device family.
+            x: Types of the inputs.
+        """
 
     @abstractmethod
     def params(self, *x: Tensor) -> Mapping[str, Param]:
@@ -250,11 +288,19 @@ class HardwareOp(StreamOp):
         return self.memories(*x) if self.writable else {}
 
     def foldings(self, *x: Tensor) -> Iterator[HardwareOp]:
-        """Return the foldings of this op that may be the cheapest for some rate."""
+        """Return the foldings of this op that may be the cheapest for some rate.
+
+        Args:
+            x: Types of the inputs.
+        """
         yield self
 
     def allowed(self, *x: Tensor) -> Iterator[HardwareOp]:
-        """Return the foldings that a user may ask for: `foldings`, and others that rarely pay."""
+        """Return the foldings that a user may ask for: `foldings`, and others that rarely pay.
+
+        Args:
+            x: Types of the inputs.
+        """
         return self.foldings(*x)
 
     @classmethod

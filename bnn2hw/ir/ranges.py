@@ -26,7 +26,11 @@ class Ranges:
 
     @classmethod
     def of(cls, tensor: Tensor) -> Self:
-        """Return the range of the type for every channel."""
+        """Return the range of the type for every channel.
+
+        Args:
+            tensor: Type of the edge.
+        """
         ones = np.ones(tensor.channels)
         return cls(ones * tensor.ints.lo, ones * tensor.ints.hi)
 
@@ -49,6 +53,9 @@ class Ranges:
 
         More channels repeat the ranges. Of fewer channels, each gets all ranges whose channels fall
         on it; where neither number divides the other, all channels get the range of all values.
+
+        Args:
+            channels: Number of channels.
         """
         size = self.lo.size
         if channels % size == 0:

@@ -25,18 +25,20 @@ class Builder:
     Attributes:
         real: The graph in real form.
         precision: Bits of what must be rounded.
-        expected: Smallest and largest value that calibration data let expect, by node of the real form. Each is an
-            array of shape (channels,).
-        loadable: True if all memories can be written at run time, False if none can, or the layers whose memories can.
+        expected: Smallest and largest value that calibration data let expect, by node of the real
+            form. Each is an array of shape (channels,).
+        loadable: True if all memories can be written at run time, False if none can, or the layers
+            whose memories can.
         nodes: Nodes of the hardware form so far.
         problems: Reasons why the model cannot be compiled.
         fidelity: Fidelity by layer.
         matches: Node of the real form by edge of the hardware form that carries its values.
         types: Type by edge of the hardware form.
         ranges: Integers that can occur, by edge of the hardware form.
-        errors: Bound of the float32 rounding inside Keras that an edge's real value carries, by edge; 0 if missing.
-        postponed: Nodes of the real form that are applied behind a pooling that follows them in the model. No edge
-            carries their values.
+        errors: Bound of the float32 rounding inside Keras that an edge's real value carries, by
+            edge; 0 if missing.
+        postponed: Nodes of the real form that are applied behind a pooling that follows them in the
+            model. No edge carries their values.
         layers: Layer by node of either form.
     """
 
@@ -63,8 +65,8 @@ class Builder:
         """Append a node and return its name.
 
         Args:
-            of: A node of the real form that the new node computes, or a node of either form that it belongs to. The new
-                node comes from the same layer.
+            of: A node of the real form that the new node computes, or a node of either form that it
+                belongs to. The new node comes from the same layer.
             op: The op of the new node.
             inputs: Edges of the hardware form that it reads.
             part: Appended to the name of `of` with a dot, unless the new node computes `of` itself.
@@ -75,7 +77,8 @@ class Builder:
         """Append a node under a name and return its name. A number follows the name if it is taken.
 
         Args:
-            name: Name of the node. Names of nodes of the real form are reserved for the nodes that compute them.
+            name: Name of the node. Names of nodes of the real form are reserved for the nodes that
+                compute them.
             layer: Layer that the node comes from.
             op: Op of the node.
             inputs: Edges of the hardware form that it reads.
@@ -111,7 +114,7 @@ class Builder:
         return self.maker(node.inputs[0]) if isinstance(node.op, View) else node
 
     def replace(self, node: Node, op: Op) -> None:
-        """Replace the op of a node whose readers are views at most, and infer all types behind it again."""
+        """Replace the op of a node that only views read, and infer all types behind it again."""
         self.nodes[self.nodes.index(node)] = replace(node, op=op)
         changed = {node.name}
         for each in self.nodes:
@@ -138,7 +141,10 @@ class Builder:
         return self.errors.get(edge, 0.0)
 
     def expected_range(self, name: str) -> tuple[Array, Array]:
-        """Return the range of a real edge by channel that calibration data let expect; unbounded without such data."""
+        """Return the range of each channel of a real edge that calibration data let expect.
+
+        The range is unbounded without such data.
+        """
         return self.expected.get(name, UNBOUNDED)
 
     def stream_bits(self, pending: Pending) -> int:
@@ -161,8 +167,8 @@ class Builder:
     def match(self, edge: str, node: str) -> None:
         """Note that an edge carries the values of a node of the real form.
 
-        A change of shape leaves the values as they are, so the edge is matched to the node in front of it. A pass may
-        move a change of shape, but it must not change what other nodes compute.
+        A change of shape leaves the values as they are, so the edge is matched to the node in front
+        of it. A pass may move a change of shape, but it must not change what other nodes compute.
         """
         while isinstance(self.real[node].op, Reshape | Refold):
             [node] = self.real[node].inputs
@@ -178,8 +184,8 @@ class Builder:
 
         Args:
             pending: The edge and its layers.
-            rounded: The reason, if the layers are rounded. The layer that makes the integers is then exact, unless it
-                stands alone.
+            rounded: The reason, if the layers are rounded. The layer that makes the integers is
+                then exact, unless no layer follows it.
             unsafe: True if Keras's float32 rounding can change a decision of the layers.
         """
         exact = SAFE if self.error(pending.edge) else INTEGERS
@@ -189,7 +195,10 @@ class Builder:
             self.mark(layer, fidelity)
 
     def mark(self, layer: str, fidelity: Fidelity) -> None:
-        """Note how faithful a layer is. "rounded" replaces "exact"; otherwise the first reason stays."""
+        """Note how faithful a layer is.
+
+        "rounded" replaces "exact". Otherwise the first reason stays.
+        """
         known = self.fidelity.get(layer)
         if known is None or (fidelity.kind, known.kind) == ("rounded", "exact"):
             self.fidelity[layer] = fidelity

@@ -18,7 +18,8 @@ BATCH = 64
 """Frames that are evaluated at once. The deviation from the model is measured on as many."""
 
 UNSEEN = 1e4
-"""For each value that calibration data show, this many values must fit the stream without being clamped."""
+"""For each value that calibration data show, this many values must fit the stream without being
+clamped."""
 
 
 def expected_ranges(
@@ -26,13 +27,14 @@ def expected_ranges(
 ) -> dict[str, tuple[Array, Array]]:
     """Return the smallest and largest value that each channel of an edge is expected to take.
 
-    The tails of the observed values are assumed to be exponential. The range of n such values grows with log n, so the
-    observed range is widened to what `UNSEEN` times as many values would reach.
+    The tails of the observed values are assumed to be exponential. The range of n such values grows
+    with log n, so the observed range is widened to what `UNSEEN` times as many values would reach.
 
     Args:
         real: A graph in real form.
         wires: Integers that arrive at each source and their real meaning.
-        calibration: Integers on the wire, an array of shape (frames, *input shape) or such arrays by source.
+        calibration: Integers on the wire, an array of shape (frames, *input shape) or such arrays
+            by source.
 
     Returns:
         Two arrays of shape (channels,) by edge.

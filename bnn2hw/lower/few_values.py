@@ -24,7 +24,10 @@ TABLE_ENTRIES = 2**16
 
 
 def few_values(work: Strategies, task: Task) -> Pending | None:
-    """Reduce layers that take few, evenly spaced values to thresholds, or to a table if they neither rise nor fall."""
+    """Reduce layers that take few, evenly spaced values to thresholds or a table.
+
+    Functions that only rise or only fall become thresholds, others become tables.
+    """
     b, pending = work.builder, task.pending
     if not pending.maps:
         return None
@@ -34,7 +37,11 @@ def few_values(work: Strategies, task: Task) -> Pending | None:
 
 
 def _of_all_integers(b: Builder, pending: Pending, chain: Chain) -> str | None:
-    """Thresholds or a table from the values of the layers at every integer; None if the values are too many."""
+    """Thresholds or a table from the values of the layers at every integer.
+
+    Returns:
+        An edge; None if the values are too many.
+    """
     values = chain.all()
     grid = uniform_levels(values)
     pools = None if grid is None else directions(pending, chain)
@@ -70,7 +77,11 @@ def _of_all_integers(b: Builder, pending: Pending, chain: Chain) -> str | None:
 
 
 def _by_bisection(b: Builder, pending: Pending, chain: Chain) -> str | None:
-    """Thresholds over more integers than can be evaluated; None if the values are too many or not monotone."""
+    """Thresholds over more integers than can be evaluated.
+
+    Returns:
+        An edge; None if the values are too many, or neither only rise nor only fall.
+    """
     found = breakpoints(chain)
     grid = None if found is None else uniform_levels(found.distinct)
     pools = None if grid is None else directions(pending, chain)
@@ -132,7 +143,7 @@ def _thresholds(
 
     Args:
         b: The hardware form.
-        pending: The layers that the thresholds stand for.
+        pending: The layers that the thresholds replace.
         edge: Edge that the thresholds read.
         grid: Values of the output.
         thresholds: Integers of shape (features, levels).

@@ -11,9 +11,9 @@ class Fidelity:
     """The relation of a layer of the hardware to the layer of the model.
 
     Attributes:
-        kind: "exact" if the layer returns the same outputs as Keras for all inputs that it can get. "rounded" if it
-            computes in fixed point, or if float32 rounding inside Keras can change a decision. Then
-            `Accelerator.deviation` measures by how much and how often.
+        kind: "exact" if the layer returns the same outputs as Keras for all inputs that it can get.
+            "rounded" if it computes in fixed point, or if float32 rounding inside Keras can change
+            a decision. Then `Accelerator.deviation` measures by how much and how often.
         why: The reason, in words.
     """
 

@@ -1,4 +1,4 @@
-"""Represent real numbers as integers: steps, types, and the constants of straight pieces and tables."""
+"""Represent real numbers as integers: steps, types, constants of straight pieces and tables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST_FACTOR = 128
 
 @dataclass(frozen=True)
 class Requirement:
-    """What the reader of an edge needs.
+    """The requirement of an edge's reader.
 
     Attributes:
         scale: Real value of a step, by channel or for all, if it must be a certain one.
@@ -157,8 +157,8 @@ def staircase(levels: Array, domain: Ints, grid: UniformLevels) -> Affine | None
 def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine, float]:
     """Return straight pieces in integers.
 
-    The constants get as many fraction bits as an eighth of a step needs. Low bits of the input that move the output by
-    less than an eighth of a step are dropped.
+    The constants get as many fraction bits as an eighth of a step needs. Low bits of the input that
+    move the output by less than an eighth of a step are dropped.
 
     Args:
         chain: The function, over the integers for which it must be followed.

@@ -1,4 +1,4 @@
-"""Fixed point, where the layers take many values: the same integers, straight pieces, or a curve."""
+"""Fixed point, where layers take many values: the same integers, straight pieces, or a curve."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ from bnn2hw.ops.real import Flatten, Pointwise, Softmax
 from bnn2hw.ops.table import Table
 
 LINEAR = 2.0**-20
-"""Largest deviation of a function from a line, as a share of its largest value, that float32 rounding explains."""
+"""Largest deviation of a function from a line, as a share of its largest value, that float32
+rounding explains."""
 
 SAMPLES = 257
 """Integers at which a function's range is read."""
 
 
 def value_range(b: Builder, pending: Pending) -> tuple[Array, Array]:
-    """Return the smallest and largest real value of an edge by channel, after the layers that follow it.
+    """Return the smallest and largest real value by channel, after the layers behind an edge.
 
-    The range is proved if each function takes its extremes at the samples, as straight pieces do except at their bends.
-    Calibration data may narrow it.
+    The range is proved if each function takes its extremes at the samples, as straight pieces do
+    except at their bends. Calibration data may narrow it.
 
     Returns:
         Two arrays of shape (features,).
@@ -68,7 +69,10 @@ def _sampled(chain: Chain) -> Array:
 
 
 def _pieces(chain: Chain, step: Array) -> Pieces | None:
-    """Straight pieces within an eighth of a step of a chain, or within the float32 rounding between its layers."""
+    """Straight pieces that follow a chain.
+
+    They come within an eighth of a step, or within the float32 rounding between the layers.
+    """
     return fit(chain, np.maximum(np.abs(step) / 8, chain.rounding()))
 
 
@@ -86,7 +90,7 @@ def refuse_softmax(work: Strategies, task: Task) -> None:
 
 
 def multiply_to_integers(work: Strategies, task: Task) -> str | None:
-    """Multiply integers by a small number and add another one, if that meets the requirement exactly."""
+    """Multiply by a small integer and add one, if that meets the requirement exactly."""
     b, pending, requirement = work.builder, task.pending, task.requirement
     if pending.computes or requirement.scale is not None:
         return None
@@ -111,7 +115,10 @@ def settle_before_flatten(work: Strategies, task: Task) -> Pending | None:
 
 
 def keep_integers(work: Strategies, task: Task) -> str | None:
-    """Keep the integers and change their meaning, if the layers are a line in each channel: no hardware."""
+    """Keep the integers and change their meaning, if the layers are a line in each channel.
+
+    This costs no hardware.
+    """
     b, pending = work.builder, task.pending
     chain, tensor = b.chain(pending), b.types[pending.edge]
     largest = np.abs(_sampled(chain)).max(0)
@@ -131,7 +138,10 @@ def keep_integers(work: Strategies, task: Task) -> str | None:
 
 
 def straight_pieces(work: Strategies, task: Task) -> str | None:
-    """Follow the layers with a few straight pieces per channel: a multiplication and an addition."""
+    """Follow the layers with a few straight pieces per channel.
+
+    They cost a multiplication and an addition per value.
+    """
     b, pending, requirement = work.builder, task.pending, task.requirement
     chain = b.chain(pending)
     if requirement.scale is not None:
@@ -155,7 +165,7 @@ def straight_pieces(work: Strategies, task: Task) -> str | None:
 
 
 def curve(work: Strategies, task: Task) -> Pending:
-    """Bring the input of a curved function to fixed point, and follow the function with short lines or a table.
+    """Bring the input of a curved function to fixed point, and follow it with lines or a table.
 
     Raises:
         NotPointwise: The op that straight pieces do not follow is not a function of single values.

@@ -13,7 +13,8 @@ from bnn2hw.ops.real import Pointwise
 from bnn2hw.ops.table import Table
 
 TABLE_BITS = 14
-"""Input bits of a table that follows a curve. Such a table can be worth two more output bits at most."""
+"""Input bits of a table that follows a curve. Such a table can be worth two more output bits at
+most."""
 
 TOLERANCE = 2.0**-20
 """Largest distance of the lines from the curve, as a share of the range of its results."""
@@ -26,7 +27,7 @@ PROBES = 17
 
 
 def fixed_input(low: float, high: float, bits: int) -> tuple[float, Ints]:
-    """Return the step with which a range fits some bits, and the integers that represent the range."""
+    """Return the step with which a range fits some bits, and the integers that represent it."""
     ends = np.array([low]), np.array([high])
     step = fixed_step(*ends, bits)
     return float(step[0]), spanning(*ends, step)
@@ -45,7 +46,8 @@ def table(values: Array, domain: Ints, requirement: Requirement, bits: int) -> T
         values: Real values of shape (channels or 1, domain.count).
         domain: Integers that the table takes.
         requirement: What the reader of the output needs.
-        bits: Bits of the output, unless the values are few and evenly spaced, or the requirement sets the scale.
+        bits: Bits of the output, unless the values are few and evenly spaced, or the requirement
+            sets the scale.
     """
     grid = uniform_levels(values)
     if grid is not None:
@@ -87,7 +89,11 @@ def interpolation(
 
 
 def _lines(chain: Chain, position_bits: int, step: float, tolerance: float) -> Interpolation | None:
-    """Lines over stretches of 2^position_bits integers each; None if one is off by more than the tolerance."""
+    """Lines over stretches of 2^position_bits integers each.
+
+    Returns:
+        The op; None if a line is off by more than the tolerance.
+    """
     domain = chain.ints
     first, last = domain.lo >> position_bits, domain.hi >> position_bits
     starts = np.arange(first, last + 1, dtype=np.int64)[:, None] << position_bits

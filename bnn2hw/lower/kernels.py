@@ -1,4 +1,4 @@
-"""Represent kernels as integers, choose the unit for them, and bound Keras's own rounding of their sums."""
+"""Represent kernels as integers, choose their units, and bound Keras's own rounding."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from bnn2hw.ops.xnor import Xnor
 TERNARY = Ints(-1, 1)
 
 EXACT = 2**24
-"""Integers below this number are exact in float32, and so are their sums as long as these stay below it."""
+"""Integers below this number are exact in float32, and so are their sums as long as these stay
+below it."""
 
 UNIT_ROUNDOFF = 2.0**-24
 """Largest relative rounding error of one float32 operation."""
 
 INPUT_ROUNDINGS = 4
-"""Roundings per product that are counted on top of those of the sum: of the input and of the kernel."""
+"""Roundings per product that are counted on top of those of the sum: of the input and of the
+kernel."""
 
 
 def integer_kernel(flat: Array) -> tuple[Array, Meaning] | None:
@@ -33,7 +35,8 @@ def integer_kernel(flat: Array) -> tuple[Array, Meaning] | None:
         flat: Real kernel of shape (inputs, neurons).
 
     Returns:
-        The integers, and the scale of all neurons or of each; None if the kernel takes too many values.
+        The integers, and the scale of all neurons or of each; None if the kernel takes too many
+        values.
     """
     grid = uniform_levels(flat)
     if grid is not None and not grid.offset:
@@ -85,7 +88,10 @@ def domain(x: Tensor) -> Ints | None:
 
 
 def unit(x: Tensor, integers: Array, scale: Meaning) -> MatVec:
-    """Return a matrix-vector unit: XNOR for signs (and the zeros of a border) times signs, else multiplications.
+    """Return a matrix-vector unit for weights.
+
+    Signs, or signs and the zeros of a border, times signs need XNOR gates; other products need
+    multiplications.
 
     Args:
         x: Input of the unit.
@@ -100,9 +106,10 @@ def unit(x: Tensor, integers: Array, scale: Meaning) -> MatVec:
 def rounding(op: MatVec, x: Tensor) -> float:
     """Return a bound of the float32 error of Keras's dot product, for any order of summation.
 
-    The bound is 0 if all partial sums are integers below 2^24 times one power of two. Otherwise it is
-    gamma(n) * sum |w * x| with gamma(n) = n * u / (1 - n * u) and u = 2^-24, where n counts the roundings of a product
-    and of the sum (Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1).
+    The bound is 0 if all partial sums are integers below 2^24 times one power of two. Otherwise it
+    is gamma(n) * sum |w * x| with gamma(n) = n * u / (1 - n * u) and u = 2^-24, where n counts the
+    roundings of a product and of the sum (Higham, Accuracy and Stability of Numerical Algorithms,
+    2nd edition, section 3.1).
 
     Args:
         op: Unit that computes the dot product.

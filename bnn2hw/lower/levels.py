@@ -13,7 +13,8 @@ LEVELS = 256
 """Largest number of values that count as the levels of a quantizer."""
 
 PARTS = 32
-"""If some levels never occur, the smallest gap between those that do spans at most this many steps."""
+"""If some levels never occur, the smallest gap between those that do spans at most this many
+steps."""
 
 SCORE_BITS = (8, 40)
 """Fewest and most bits of scores."""
@@ -40,7 +41,7 @@ class UniformLevels:
 
 
 def uniform_levels(values: Array) -> UniformLevels | None:
-    """Return the levels on which all values fall, or None if they are too many or not evenly spaced."""
+    """Return the levels of some values, or None if they are too many or not evenly spaced."""
     distinct = np.unique(values).astype(np.float64)
     if distinct.size > LEVELS or not np.isfinite(distinct).all():
         return None
@@ -60,9 +61,10 @@ def uniform_levels(values: Array) -> UniformLevels | None:
 
 
 def _steps_to_the_last(distinct: Array) -> int | None:
-    """Number of steps from the first value to the last one, or None if the values are not evenly spaced.
+    """Number of steps from the first value to the last one.
 
-    If some levels never occur, no two values may be neighbours. Then the step is a part of the smallest gap.
+    If some levels never occur, no two values may be neighbours. Then the step is a part of the
+    smallest gap.
     """
     least = float(np.diff(distinct).min())
     for part in range(1, PARTS + 1):
@@ -75,21 +77,25 @@ def _steps_to_the_last(distinct: Array) -> int | None:
 
 
 def direction(values: Array) -> Array:
-    """Return by column: +1 if values never fall (constant columns too), -1 if they never rise, else 0."""
+    """Return +1 for columns that never fall, -1 for others that never rise, else 0."""
     steps = np.diff(values, axis=0)
     return np.where((steps >= 0).all(0), 1, np.where((steps <= 0).all(0), -1, 0))
 
 
 def cuts(levels: Array, domain: Ints, out: Ints) -> Array:
-    """Return the thresholds of rising levels: for each step of `out` the first integer of `domain` that reaches it.
+    """Return the thresholds of rising levels.
+
+    The threshold of a step of `out` is the first integer of `domain` that reaches it.
 
     Args:
-        levels: Integers of `out` of shape (domain.count, channels), never falling along the first axis.
+        levels: Integers of `out` of shape (domain.count, channels), never falling along the first
+            axis.
         domain: Integers that are compared.
         out: Integers of the output.
 
     Returns:
-        Integers of shape (channels, out.count - 1); `domain.hi + domain.step` where a level is never reached.
+        Integers of shape (channels, out.count - 1); `domain.hi + domain.step` where a level is
+        never reached.
     """
     steps = (levels - out.lo) // out.step
     firsts = np.stack([(steps < k).sum(0) for k in range(1, out.count)], axis=1)
@@ -97,7 +103,7 @@ def cuts(levels: Array, domain: Ints, out: Ints) -> Array:
 
 
 def scores(values: Array, bits: int | None = None) -> tuple[Array, int, bool]:
-    """Return real scores as integers, with the fewest fraction bits that keep every order and every tie.
+    """Return real scores as integers, with the fewest fraction bits that keep order and ties.
 
     Args:
         values: The scores.

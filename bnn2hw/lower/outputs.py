@@ -24,7 +24,8 @@ from bnn2hw.ops.table import Table
 from bnn2hw.ops.topk import TopK
 
 Output = str
-"""Output of a design: "scores", "class", or "top3" for the three best classes, best first (any number)."""
+"""Output of a design: "scores", "class", or "top3" for the three best classes, best first (any
+number)."""
 
 TABLE_ENTRIES = 2**16
 """Size of the largest table of scores."""
@@ -33,7 +34,8 @@ SCORE_BITS = 24
 """Bits of scores in fixed point, where a table of all values would be too large."""
 
 LOADED_BITS = 32
-"""Bits of scores in tables that can be written at run time. They must hold the scores of other weights too."""
+"""Bits of scores in tables that can be written at run time. They must hold the scores of other
+weights too."""
 
 DROPPED = Fidelity("exact", "dropped: it keeps the order of the scores")
 
@@ -58,7 +60,8 @@ def finish(work: Strategies, pending: Pending, output: Output | None) -> str:
     Args:
         work: The strategies that reduce layers to integers.
         pending: The output of the model.
-        output: The output of the design; None for the class if the model ends in a softmax, else the scores.
+        output: The output of the design; None for the class if the model ends in a softmax, else
+            the scores.
     """
     b = work.builder
     softmax = bool(pending.chain) and isinstance(pending.chain[-1].op, Softmax)
@@ -80,7 +83,7 @@ def finish(work: Strategies, pending: Pending, output: Output | None) -> str:
         if classes == 1:
             b.problem(
                 scored,
-                "the class of a single score, which is 0 whatever comes in",
+                "the class of a single score, which is always 0",
                 "two classes or more",
                 "end a model of one score without softmax, and compile it with output='scores'",
             )
@@ -101,8 +104,8 @@ def _scores(work: Strategies, pending: Pending) -> str:
     if edge is None:
         b.problem(
             b.layers[pending.end],
-            "the scores cannot be evaluated value by value",
-            "functions of single values, without NaN",
+            "the scores combine several values or are NaN",
+            "functions of single values",
             "end the model with a BatchNormalization, a bias or an activation",
         )
         return pending.edge
@@ -112,7 +115,7 @@ def _scores(work: Strategies, pending: Pending) -> str:
 
 
 def _score_table(work: Strategies, pending: Pending) -> str | None:
-    """Scores that keep the order and the ties of Keras's: the integers themselves, or a table of all values.
+    """Scores in the order of Keras's: the integers themselves, or a table of all values.
 
     Returns:
         An edge; None if the table would be too large.

@@ -12,15 +12,15 @@ from bnn2hw.ops.real import MaxPool, Pointwise, RealOp, Softmax
 class Pending:
     """An edge of the real form as integers of the hardware form and the ops that still follow them.
 
-    Lowering collects the ops behind a unit here until another unit needs integers. Then it reduces all of them at once
-    to thresholds, a table or fixed point.
+    Lowering collects the ops behind a unit here until another unit needs integers. Then it reduces
+    all of them at once to thresholds, a table or fixed point.
 
     Attributes:
         edge: Edge of the hardware form that carries the integers. It has the shape of `start`.
         start: Node of the real form whose output these integers are.
         chain: Nodes of the real form whose ops still follow, in order.
-        target: Name of the edge of the real form, if it is not the last of `chain`: where a pooling was done before
-            layers that precede it in the model.
+        target: Name of the edge of the real form, if it is not the last of `chain`: where a pooling
+            was done before layers that precede it in the model.
     """
 
     edge: str

@@ -17,7 +17,8 @@ SEGMENTS = 6
 """Largest number of straight pieces of a function."""
 
 SAMPLES = 1025
-"""Number of evenly spaced integers at which every function is evaluated. A narrower hump between them is missed."""
+"""Number of evenly spaced integers at which every function is evaluated. A narrower hump between
+them is missed."""
 
 STRETCHES = 2048
 """Number of bent stretches of one function from which on it counts as curved."""
@@ -30,7 +31,8 @@ class Pieces:
     Attributes:
         slopes: Real slopes of shape (features, segments).
         biases: Real biases of shape (features, segments).
-        cuts: Integers at which the second and further pieces begin, of shape (features, segments - 1).
+        cuts: Integers at which the second and further pieces begin, of shape (features, segments -
+            1).
         lowest: Smallest value of the function, of shape (features,).
         highest: Largest value of the function, of shape (features,).
         error: Largest difference from the function where it was evaluated, of shape (features,).
@@ -51,7 +53,7 @@ class Pieces:
 
 @dataclass(frozen=True)
 class _Points:
-    """Points of functions, one per entry: the feature, the integer as a step from the lowest, and the value."""
+    """Points of functions: the feature, the integer as a step from the lowest, and the value."""
 
     feature: Array
     step: Array
@@ -71,8 +73,8 @@ class _Points:
 def fit(chain: Chain, tolerance: Array) -> Pieces | None:
     """Return straight pieces that follow a function to within a tolerance, or None if it is curved.
 
-    Stretches between sampled integers are halved until the function is straight on each. Then stretches are joined
-    while one line stays within the tolerance of all their ends.
+    Stretches between sampled integers are halved until the function is straight on each. Then
+    stretches are joined while one line stays within the tolerance of all their ends.
 
     Args:
         chain: The function.
@@ -154,7 +156,10 @@ def _joined(points: _Points, ints: Ints, features: int, tolerance: Array) -> Pie
 
 
 def _constants(rows: list[list[Line]], ints: Ints) -> tuple[Array, Array, Array]:
-    """Slopes, biases and cuts of the lines of each feature. A feature with fewer lines repeats its last one."""
+    """Slopes, biases and cuts of the lines of each feature.
+
+    A feature with fewer lines repeats its last one.
+    """
     most = max(map(len, rows))
     never = ints.hi + ints.step
     slopes, biases = np.zeros((len(rows), most)), np.zeros((len(rows), most))
@@ -181,7 +186,8 @@ def _lines(steps: Array, values: Array, tolerance: float) -> list[Line]:
             high, low = (v[i] - v[start] + tolerance) / run, (v[i] - v[start] - tolerance) / run
             if low > steepest or high < flattest:
                 lines.append((t[start], _slope(flattest, steepest), v[start]))
-                # There is no integer between two neighbours: the next piece begins at the second of them.
+                # There is no integer between two neighbours: the next piece begins at the second of
+                # them.
                 start, steepest, flattest = (i if t[i] - t[i - 1] == 1 else i - 1), np.inf, -np.inf
                 i = start + 1
                 continue
@@ -196,9 +202,10 @@ def _slope(flattest: float, steepest: float) -> float:
 
 
 def _straightened(lines: list[Line], steps: Array, values: Array) -> list[Line]:
-    """The same lines through points well within them, up to where they cross, if that brings them nearer.
+    """The same lines through points well within them, up to where they cross.
 
-    A point at the end of a line may belong to its neighbour and be off by up to the tolerance.
+    A point at the end of a line may belong to its neighbour and be off by up to the tolerance. The
+    lines stay as they are if that is nearer.
     """
     starts = [start for start, _, _ in lines]
     better: list[Line] = []
@@ -230,7 +237,7 @@ def _distance(lines: list[Line], steps: Array, values: Array) -> float:
 
 
 def active(op: Pointwise, shape: tuple[int, ...], low: float, high: float) -> tuple[float, float]:
-    """Return the part of an input range over which a function is not constant, to within half a step.
+    """Return the part of an input range over which a function is not constant.
 
     Args:
         op: The function.

@@ -16,7 +16,7 @@ from bnn2hw.ops.sliding_window import SlidingWindow
 
 
 def pool_before_single_positions(work: Strategies, task: Task) -> Pending | None:
-    """Pool first where functions differ by position behind a Flatten, or where there is nothing but poolings."""
+    """Pool first if functions behind a Flatten differ by position, or if there are none."""
     pending = task.pending
     alone = pending.pools and not pending.maps
     if alone or (pending.pools and work.builder.chain(pending).by_position):
@@ -32,8 +32,9 @@ def pool(work: Strategies, task: Task) -> Pending | None:
 def pool_all(work: Strategies, pending: Pending) -> Pending:
     """Return an edge whose poolings are done, with the functions of its chain behind them.
 
-    A function that only rises or only falls may be applied behind a pooling: the maximum of a falling function is its
-    value at the minimum. In front of any other function, integers are made first.
+    A function that only rises or only falls may be applied behind a pooling: the maximum of a
+    falling function is its value at the minimum. In front of any other function, integers are made
+    first.
 
     Raises:
         FloatingPointError: A layer returns NaN.
@@ -63,7 +64,7 @@ def pool_all(work: Strategies, pending: Pending) -> Pending:
 
 
 def directions(pending: Pending, chain: Chain) -> list[Array] | None:
-    """Return for each pooling whether the functions in front of it rise (+1) or fall (-1), by channel.
+    """Return if the functions in front of each pooling rise (+1) or fall (-1), by channel.
 
     Args:
         pending: The poolings and functions.
@@ -83,7 +84,8 @@ def add_pools(builder: Builder, pending: Pending, edge: str, minima: list[Array]
         builder: The hardware form.
         pending: The chain.
         edge: Edge of the hardware form that the poolings read.
-        minima: For each pooling, the channels whose minimum is taken: booleans of shape (channels,) or (1,).
+        minima: For each pooling, the channels whose minimum is taken: booleans of shape (channels,)
+            or (1,).
     """
     pools = [(n.name, n.op) for n in pending.chain if isinstance(n.op, MaxPool)]
     for (node, op), minimum in zip(pools, minima, strict=True):

@@ -48,7 +48,7 @@ class Chain:
 
     @cached_property
     def by_position(self) -> bool:
-        """True if a function behind a Flatten differs between features, so that channels do not suffice."""
+        """True if a function behind a Flatten differs between positions, not just channels."""
         flattened = False
         for op in self.ops:
             flattened |= isinstance(op, Flatten)
@@ -58,7 +58,7 @@ class Chain:
 
     @property
     def features(self) -> int:
-        """Number of functions that may differ: one per channel, or one per value if `by_position`."""
+        """Number of functions that may differ: one per channel, or per value if `by_position`."""
         return self.tensor.size if self.by_position else self.tensor.channels
 
     @property
@@ -114,7 +114,10 @@ class Chain:
         return x
 
     def rounding(self) -> Array:
-        """Return by feature how far a result moves at most if a value between layers is off by a share of `NOISE`."""
+        """Return the effect of rounding within layers on the results, by feature.
+
+        It is the largest change of a result if a value between layers is off by a share of `NOISE`.
+        """
         x = replace(self, ops=())(self.samples(257)).reshape(-1, *self._shape(self.shape))
         stages = [x]
         for op in self.ops:
@@ -131,12 +134,13 @@ class Chain:
         return self(self.ints.values()[:, None], shift)
 
     def steps(self, count: int) -> Array:
-        """Return integers that are spread evenly over those that occur, as steps from the type's lowest.
+        """Return integers that are spread evenly over those that occur.
 
-        The integers around the real value 0 are among them: a function may have a value there that it has nowhere else.
+        The integers around the real value 0 are among them: a function may have a value there that
+        it has nowhere else.
 
         Returns:
-            Integers of shape (count + 3, features), ascending.
+            Steps from the type's lowest integer, of shape (count + 3, features), ascending.
         """
         repeats = self.features // self.tensor.channels
         low, high = (np.tile((v - self.ints.lo) // self.ints.step, repeats) for v in (self.low, self.high))
@@ -161,7 +165,7 @@ class Chain:
         return replace(self, ops=self.ops[: self.ops.index(op)])
 
     def within(self, low: Array, high: Array) -> Chain:
-        """Return the chain over the integers from the first to the last whose result may be in a range.
+        """Return the chain over those integers only whose result may be in a range.
 
         Args:
             low: Smallest result, by channel or for all.
@@ -185,7 +189,7 @@ class Chain:
         return chain
 
     def direction(self) -> Array:
-        """Return by feature: +1 if results never fall over the integers, -1 if they never rise, else 0."""
+        """Return +1 for features that never fall, -1 for others that never rise, else 0."""
         values = self.all() if self.enumerable else self(self.samples(4097))
         return direction(values)
 
@@ -195,7 +199,8 @@ class Breakpoints:
     """Integers at which a function of few values changes.
 
     Attributes:
-        at: By feature, the first integer of each value, ascending. The first one is the lowest of the domain.
+        at: By feature, the first integer of each value, ascending. The first one is the lowest of
+            the domain.
         values: By feature, the values.
     """
 
@@ -213,7 +218,9 @@ class Breakpoints:
         return np.array([int(direction(v[:, None])[0]) for v in self.values])
 
     def cuts(self, grid: UniformLevels, domain: Ints) -> Array:
-        """Return thresholds as `levels.cuts` does; those of the mirrored levels for falling functions.
+        """Return thresholds as `levels.cuts` does.
+
+        Falling functions get the thresholds of the mirrored levels.
 
         Args:
             grid: Levels of the function.
@@ -233,15 +240,16 @@ class Breakpoints:
 def breakpoints(chain: Chain, shift: float = 0.0) -> Breakpoints | None:
     """Find the changes of a function over too many integers to evaluate all.
 
-    Each stretch between samples whose ends differ is halved until its ends are neighbours. This finds all changes of a
-    function that only rises or only falls. The samples show whether it does.
+    Each stretch between samples whose ends differ is halved until its ends are neighbours. This
+    finds all changes of a function that only rises or only falls. The samples show whether it does.
 
     Args:
         chain: The function.
         shift: Added to the real values.
 
     Returns:
-        The changes; None if the function neither only rises nor only falls, or has more than `LEVELS` values.
+        The changes; None if the function neither only rises nor only falls, or has more than
+        `LEVELS` values.
     """
     ints, features = chain.ints, chain.features
     grid = chain.steps(1025)

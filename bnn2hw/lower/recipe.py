@@ -1,4 +1,4 @@
-"""The options by which a model was lowered, so that other weights can be lowered in the same way."""
+"""The options of a lowering, so that other weights can be lowered in the same way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from bnn2hw.lower.outputs import Output
 
 Loadable = bool | Collection[str]
-"""Layers whose memories can be written at run time: True for all, False for none, or their names."""
+"""Layers whose memories can be written at run time: True for all, False for none, or their
+names."""
 
 
 @dataclass(frozen=True)

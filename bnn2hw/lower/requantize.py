@@ -1,4 +1,7 @@
-"""Reduce the layers between two units to thresholds, tables or fixed point (docs/decisions/0007)."""
+"""Reduce the layers between two units to thresholds, tables or fixed point.
+
+See docs/decisions/0007.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,8 @@ def requantize(work: Strategies, task: Task) -> str | None:
         return None
     edge = b.view(edge, shape)
     if requirement.scale is not None and b.types[edge].scale != requirement.scale:
-        # The scales agree but for the last place of a float. Both inputs of a sum must have exactly the same scale.
+        # The scales agree but for the last place of a float. Both inputs of a sum must have exactly
+        # the same scale.
         edge = b.add(edge, View(shape, requirement.scale), edge, part="scale")
     return edge
 

@@ -11,8 +11,8 @@ from bnn2hw.ops.real import Flatten, Pointwise
 def hoist_uniform(graph: Graph) -> Graph:
     """Move functions that are the same for all channels in front of a Flatten.
 
-    A BatchNorm in front of a Flatten and a quantizer behind it then follow each other, and become thresholds per
-    channel rather than per feature.
+    A BatchNorm in front of a Flatten and a quantizer behind it then follow each other, and become
+    thresholds per channel rather than per feature.
     """
     before = None
     while graph is not before:
@@ -23,7 +23,7 @@ def hoist_uniform(graph: Graph) -> Graph:
 
 
 def _swapped(graph: Graph, place: int) -> Graph:
-    """The graph with the node at a place in front of the node before it, if they are a function and its Flatten.
+    """The graph with a function in front of its Flatten, if these are the nodes at a place.
 
     Readers of the function then read the Flatten.
     """

@@ -37,9 +37,10 @@ class Strategies:
         self._strategies = tuple(strategies)
 
     def integers(self, task: Task) -> str:
-        """Return an edge of integers for a task; its shape may still differ from the one in the model.
+        """Return an edge of integers for a task.
 
-        The first strategy that applies does its part. Then the list starts again with what is left.
+        Its shape may still differ from the one in the model. The first strategy that applies does
+        its part. Then the list starts again with what is left.
 
         Raises:
             FloatingPointError: A layer returns NaN.
@@ -54,4 +55,5 @@ class Strategies:
 
 
 Strategy = Callable[[Strategies, Task], Pending | str | None]
-"""Return the finished edge, the layers that are left behind what was made, or None if the strategy does not apply."""
+"""Return the finished edge, the layers that are left behind what was made, or None if the strategy
+does not apply."""

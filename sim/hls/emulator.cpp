@@ -1,4 +1,5 @@
-// A generated HLS design as a function: frames in, classes or scores out. One thread, one frame after the other.
+// A generated HLS design as a function of frames, computed in one thread, one frame after the
+// other.
 //
 // "emulation.hpp" is generated for each design: run_frame.
 
@@ -36,8 +37,8 @@ void receive(hls::stream<ap_axiu<D, 0, 0, 0> >& in, std::size_t frame, int beats
 
 #include "emulation.hpp"
 
-// For each input and each output, the beats of `frames` frames, back to back, each in as many bytes as its port has.
-// Returns 0, or 1 with a message.
+// Computes `frames` frames. Each input and output is an array of beats, each as many bytes as its
+// port has. Returns 0, or 1 with a message.
 extern "C" int bnn2hw_emulate(const std::uint8_t* const* inputs, std::size_t frames, std::uint8_t* const* outputs,
                               char* message, std::size_t message_size) {
   try {

@@ -1,13 +1,14 @@
-// Runs the processes of a generated HLS design side by side on bounded streams and records every stream.
+// Runs the processes of a generated HLS design concurrently on bounded streams and records all
+// streams.
 //
 // Usage: harness INPUT_DIR OUTPUT_DIR FRAMES STALLS SEED
-//   INPUT_DIR   holds a file per input, named by its number: its beats, back to back, each in as many bytes as the
+//   INPUT_DIR   holds one file for each input, named by its number: beats, each as many bytes as the
 //               port has
-//   OUTPUT_DIR  gets one file per stream, named by its number: its beats as they were handed over
-//   STALLS      per mille of the stream operations before which a process gives way to another one
+//   OUTPUT_DIR  gets one file for each stream, named by its number: the beats that moved
+//   STALLS      per mille of the stream operations before which a process yields to another one
 //
-// Exit status: 0 all processes came to their ends; 3 they wait for each other, which is told on stderr;
-// 4 TLAST or TKEEP are wrong on an output; 2 usage or files.
+// Exit status: 0 all processes ended; 2 wrong usage, or a file is missing; 3 deadlock, which stderr
+// describes; 4 TLAST or TKEEP is wrong on an output.
 //
 // "simulation.hpp" is generated for each design: add_processes.
 
@@ -26,10 +27,10 @@ namespace {
 
 [[noreturn]] void fail(const std::string& path) {
   std::perror(path.c_str());
-  std::_Exit(2);  // at once: a process may stand on the stack that std::exit would take away
+  std::_Exit(2);  // not std::exit: a process may still run on a stack that it would destroy
 }
 
-// The lowest `bytes` bytes of an integer.
+// Returns the lowest `bytes` bytes of an integer.
 template <int W>
 void to_bytes(const ap_uint<W>& value, std::uint8_t* bytes) {
   for (int i = 0; 8 * i < W; ++i) {
@@ -53,7 +54,7 @@ File open(const std::string& path, const char* mode) {
   return file;
 }
 
-// What simulation.hpp fills: processes that run for all frames, inputs, outputs, and streams that are recorded.
+// The test bench that simulation.hpp fills: processes, inputs, outputs, and streams to record.
 class Bench {
  public:
   Bench(const std::string& inputs, const std::string& directory, std::uint64_t frames)
@@ -66,7 +67,7 @@ class Bench {
     });
   }
 
-  // Sends the beats of the input of that number, `beats` per frame.
+  // Sends the beats of input `number`, `beats` per frame.
   template <int D, int N>
   void source(const std::string& name, int number, int beats, hls::stream<ap_axiu<D, 0, 0, 0>, N>& out) {
     files_.push_back(open(inputs_ + "/" + std::to_string(number), "rb"));
@@ -85,7 +86,7 @@ class Bench {
     });
   }
 
-  // Takes the beats of an output and looks at what stands beside the data.
+  // Takes the beats of an output and checks TLAST and TKEEP.
   template <int D, int N>
   void sink(const std::string& name, int beats, hls::stream<ap_axiu<D, 0, 0, 0>, N>& in) {
     process(name, [=, &in] {

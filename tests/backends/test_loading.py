@@ -127,7 +127,7 @@ def compiled(model: keras.Model, **options: object) -> bnn2hw.Accelerator:
         (net.chain((16,), net.dense(12), net.norm()), r"layer 'net': 4 steps where the compiled model has"),
         (
             small(kernel_quantizer="ste_tern"),
-            r"layer 'first': its weights ask for other hardware: Mac 'first'",
+            r"layer 'first': its weights need other hardware: Mac 'first'",
         ),
     ],
 )
@@ -181,7 +181,11 @@ def test_some_layers_only() -> None:
             r"^loadable must be True, False or a list of layers, not 'first'",
         ),
         ({"loadable": ["image"]}, InputError, r"^nothing in this model can be loaded"),
-        ({"backend": "hls"}, InputError, r"^memories can be loadable with the Verilog backend only$"),
+        (
+            {"backend": "hls"},
+            InputError,
+            r"^loadable needs the backend 'verilog', not 'hls'; leave out one of the two$",
+        ),
     ],
 )
 def test_what_cannot_be_loadable(options: dict[str, object], error: type[Exception], message: str) -> None:

@@ -1,4 +1,4 @@
-"""The table in docs/coverage.md says what the compiler does."""
+"""docs/coverage.md states what the compiler does."""
 
 from __future__ import annotations
 

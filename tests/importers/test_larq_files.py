@@ -1,4 +1,4 @@
-"""Models that real Larq wrote compile from their files, and are bit-exact."""
+"""Model files that Larq wrote compile, and their classes equal those of Larq."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real numbers as integers: straight pieces, curves, and the ranges that calibration data let expect."""
+"""Fixed point: straight pieces, curves, and the ranges that calibration data let expect."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.support import networks as net
 
 
 def function(call: Callable[[Array], Array]) -> Pointwise:
-    """An activation as the importer reads one."""
+    """Return an activation as an importer reads it."""
     return Pointwise(call, (1,), uniform=True)
 
 
 def chain(call: Callable[[Array], Array], domain: Ints, scale: float) -> Chain:
-    """A function of the integers of one channel."""
+    """Return a function of the integers of one channel."""
     ends = np.array([domain.lo]), np.array([domain.hi])
     return Chain((function(call),), Tensor((1,), domain, scale), (1,), *ends)
 
@@ -51,11 +51,12 @@ def test_lines_follow_a_curve(name: str) -> None:
     x = np.random.default_rng(1).integers(grid.lo, grid.hi + 1, 200_000)
     wanted = call(x * step)
     off = np.abs(op.golden(x) * op.scale - wanted).max()
-    # Half a step more for the rounding of the result, a quarter for those of bases and slopes.
+    # Half a step more for the rounding of the result, and a quarter for the rounding of bases and
+    # slopes.
     assert off <= (wanted.max() - wanted.min()) * TOLERANCE + 0.75 * float(np.max(op.scale))
 
 
-@pytest.mark.parametrize("call", [np.sign, lambda x: np.sin(5000 * x)], ids=["a jump", "too crooked"])
+@pytest.mark.parametrize("call", [np.sign, lambda x: np.sin(5000 * x)], ids=["a jump", "too curved"])
 def test_lines_are_not_forced_on_a_function(call: Callable[[Array], Array]) -> None:
     step, grid = fixed_input(-3, 3, 24)
 
@@ -63,7 +64,10 @@ def test_lines_are_not_forced_on_a_function(call: Callable[[Array], Array]) -> N
 
 
 def test_a_step_that_fits_a_range_takes_no_bit_more() -> None:
-    """A range that ends between floats once got a bit more than was asked for, and its table twice the words."""
+    """Another bit would double the table.
+
+    A range whose ends fall between two floats must not cause it.
+    """
     rng = np.random.default_rng(2)
     for low, high in zip(-rng.uniform(0.1, 9, 500), rng.uniform(0.1, 9, 500), strict=True):
         step, grid = fixed_input(low, high, 14)
@@ -97,12 +101,12 @@ def test_a_curve_is_lines_where_a_table_is_too_coarse(bits: int, kind: type) -> 
 
 
 def bent(x: Array) -> Array:
-    """A slope that changes at a third, with rounding as float32 makes it."""
+    """A slope that changes at 1/3, with float32 rounding."""
     return np.asarray(np.where(x < 1 / 3, 0.25 * x, x - 0.25), np.float32)
 
 
 def test_a_bend_is_found_where_lines_cross() -> None:
-    """The tolerance for rounding once let each piece run on past its bend, and turned it by as much."""
+    """The tolerance for rounding must not let a piece run past its bend, which would tilt it."""
     step, grid = fixed_input(-8, 8, 24)
 
     pieces = fit(chain(bent, grid, step), np.array([16 * 2.0**-20]))
@@ -115,7 +119,7 @@ def test_a_bend_is_found_where_lines_cross() -> None:
 
 
 def test_pieces_reach_to_the_ends_of_their_domain() -> None:
-    """The largest result once was that of the last sample but a few, and all beyond was clamped to it."""
+    """If the range ended before the last integers, their results would be clamped."""
     step, grid = fixed_input(-8, 8, 24)
 
     pieces = fit(chain(bent, grid, step), np.array([2.0**-20]))
@@ -126,7 +130,7 @@ def test_pieces_reach_to_the_ends_of_their_domain() -> None:
 
 
 def test_a_steep_function_is_as_fine_as_its_results_are_wide() -> None:
-    """Results that are clamped far inside of what the domain allows need slopes for what is left only."""
+    """If most results are clamped, the slope must be exact over the other integers only."""
     grid = Ints(-(2**40), 2**40 - 1)
     whole = chain(lambda x: np.asarray(1000 * x + 3, np.float32), grid, 2.0**-30)
 
@@ -144,7 +148,7 @@ def test_a_steep_function_is_as_fine_as_its_results_are_wide() -> None:
 
 
 def test_values_beyond_those_seen_are_not_clamped() -> None:
-    """Layers with few values per image (Real-to-Binary's gates) once were clamped on a third of all other images."""
+    """A layer with few values per image shows only a part of its range in calibration data."""
     keras.utils.set_random_seed(1)
     model = net.chain(
         (12,), layers.Dense(6, name="mix"), layers.ReLU(name="relu"), net.dense(3, input_quantizer=None)

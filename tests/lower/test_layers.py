@@ -1,4 +1,4 @@
-"""Every node knows the layer that it was made from, whatever layers are called and however often they are used."""
+"""Every node knows its layer, whatever layers are called and however often they are used."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def block(name: str) -> keras.Model:
 
 
 def nested() -> keras.Model:
-    """Layers of one name in the model, in two models within it, and in a model within one of those."""
+    """Layers of one name in the model, in two nested models, and in a model within one of those."""
     x = keras.Input((6,), name="image")
     inner = keras.Sequential([keras.Input((6,)), block("deep"), layers.ReLU(name="act")], name="inner")
     y = net.dense(6, name="dense")(inner(block("outer")(x)))
@@ -136,7 +136,7 @@ NAMES = {
 
 
 def of_four(names: tuple[str, ...], first: str = "image") -> keras.Model:
-    """Two convolutions with borders, biases and poolings, a dense layer that is used twice, and one behind them."""
+    """Two convolutions with border, bias and pooling, and a dense layer that is used twice."""
     a, b, c, d = names
     x = keras.Input((6, 5, 2), name=first)
     y = net.conv(3, name=a, padding="same", use_bias=True)(x)

@@ -1,4 +1,4 @@
-"""One small network for each thing that must work: golden against Keras, Verilator and C++ against golden."""
+"""Small networks, one per feature: golden equals Keras, and Verilator and C++ equal golden."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def scaled_kernels() -> keras.Model:
 
 @network()
 def real_ends() -> keras.Model:
-    """First and last layer, a binary weight layer and a binary activation layer."""
+    """Real-valued first and last layers, binary weights alone, and binary activations alone."""
     x = image(6, 6, 3)
     y = layers.ReLU()(net.norm()(layers.Conv2D(4, 3, padding="same")(x)))
     y = net.norm()(Q.QuantConv2D(4, 3, kernel_quantizer="ste_sign", use_bias=False)(y))
@@ -182,6 +182,18 @@ def a_vector_as_an_image() -> keras.Model:
     x = image(36)
     y = net.norm()(net.conv(4, input_quantizer=None)(layers.Reshape((6, 6, 1))(x)))
     return made(x, net.dense(3)(layers.Flatten()(y)), 13)
+
+
+@network(SIGNS)
+def pooled_signs_of_single_weights() -> keras.Model:
+    """Sums of one weight are signs already, and some of them are negated before the pooling."""
+    x = image(4, 4, 1)
+    y = net.norm(center=False, name="norm")(net.conv(6, 1)(x))
+    y = layers.MaxPooling2D(2)(layers.Activation(nn.quantizers.SteSign())(y))
+    model = made(x, net.dense(3)(layers.Flatten()(y)), 14)
+    gamma = np.array([-1, 1, -2, 2, -1, 1], np.float32)
+    model.get_layer("norm").set_weights([gamma, np.zeros(6), np.ones(6)])
+    return model
 
 
 @cache
@@ -278,7 +290,7 @@ COLOURS = bnn2hw.Input(
     scale=[1 / 255 / s for s in SPREADS],
     offset=[-m / s for m, s in zip(MEANS, SPREADS, strict=True)],
 )
-"""Each colour with a mean and a standard deviation of its own, as photographs are normalized."""
+"""Photographs that are normalized with a mean and a standard deviation per colour."""
 
 
 @pytest.mark.parametrize("kernel", ["ste_sign", None])
@@ -334,12 +346,12 @@ def test_inputs_of_several_kinds(tmp_path: object) -> None:
     accelerator.simulate({n: a[:4] for n, a in x.items()}, stalls=0.2, seed=3).check()
     accelerator.write(f"{tmp_path}/build")
     assert bnn2hw.load(f"{tmp_path}/build").input_specs == units
-    with pytest.raises(InputError, match="names 'sound', which is no input; inputs: picture, facts"):
+    with pytest.raises(InputError, match="names 'sound', which is not an input; inputs: picture, facts"):
         bnn2hw.compile(model, input={"sound": PIXELS})
 
 
 def test_rounding_before_a_bend_is_not_taken_for_a_curve() -> None:
-    """What a normalization rounds is of the size of its own values, however few of them a relu lets through."""
+    """The rounding of a normalization scales with its own values, even those that a ReLU clips."""
     rng = np.random.default_rng(0)
     model = net.chain(
         (96,),

@@ -1,4 +1,4 @@
-"""What every hardware op owes, checked on the op's own examples; a new op needs no tests of its own here."""
+"""Rules that every hardware op must keep, checked on its own examples. A new op needs no tests here."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
 def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...], backend: str) -> None:
     if backend == "hls" and op.writable:
-        pytest.skip("C++ has no loadable form: this would be the same op once more")
+        pytest.skip("C++ has no loadable form, so this case repeats another")
     graph = alone(op, *x)
     design, predicted = backends.render(backend, graph), cycles_alone(op, *x)
     frames = random_frames(graph, FRAMES)

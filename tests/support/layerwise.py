@@ -1,4 +1,4 @@
-"""Golden against Keras, layer by layer, each on what golden itself gave to the layer."""
+"""Compare golden with Keras layer by layer: each layer gets the values that golden gives it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,49 @@ from bnn2hw.lower.fidelity import Fidelity
 
 
 def check(model: keras.Model, accelerator: Accelerator, x: Batch) -> str:
-    """Hold an accelerator against its model on some inputs, which are integers as on the wire.
+    """Compare an accelerator with its Keras model.
+
+    Args:
+        model: The model.
+        accelerator: The accelerator that was compiled from it.
+        x: Integers on the wire.
 
     Returns:
-        "exact" where all layers are, else "rounded".
+        "exact" if all layers are exact, else "rounded".
+    """
+    imported_equals_keras(model, accelerator, x)
+    return check_layers(accelerator, x)
+
+
+def real_inputs(accelerator: Accelerator, x: Batch) -> dict[str, np.ndarray]:
+    """Return integers on the wire as the real numbers that the model gets, by input."""
+    types = accelerator.origin.lowered.graph.types
+    arrays = golden.check(accelerator.graph, accelerator.integers(x))
+    return {name: types[name].real(a).astype(np.float32) for name, a in arrays.items()}
+
+
+def check_layers(accelerator: Accelerator, x: Batch) -> str:
+    """Compare each layer of an accelerator with the same layer of its real form.
+
+    Args:
+        accelerator: An accelerator that was just compiled.
+        x: Integers on the wire.
+
+    Returns:
+        "exact" if all layers are exact, else "rounded".
     """
     real, lowered = accelerator.origin.real, accelerator.origin.lowered
     graph, types = lowered.graph, lowered.graph.types
     arrays = golden.check(graph, accelerator.integers(x))
-    floats = {name: types[name].real(a).astype(np.float32) for name, a in arrays.items()}
-    imported_equals_keras(model, accelerator, floats)
+    floats = real_inputs(accelerator, x)
     ours = golden.run(graph, arrays)
     found: dict[str, list[tuple[Tensor, np.ndarray]]] = {}
     for edge, name in lowered.matches.items():
         if edge in types:
             near = types[edge].real(ours[edge]).reshape(len(ours[edge]), -1)
             found.setdefault(name, []).append((types[edge], near))
-    # Several readers may take a layer's values in streams of different steps, or straight from what it reads; each is
-    # tried.
+    # Readers of a layer may get its values in streams of different steps, or computed from its
+    # input. Try all of them.
     values: dict[str, list[np.ndarray]] = {name: [a] for name, a in floats.items()}
     moved: dict[str, Fidelity | None] = {}
     for node in real:
@@ -41,7 +66,7 @@ def check(model: keras.Model, accelerator: Accelerator, x: Batch) -> str:
         given = list(product(*(values[i] for i in node.inputs)))[:12]
         theirs = [node.op.golden(*v) for v in given]
         streams = found.get(node.name, ())
-        # A layer that was moved behind this one rounds in this one's stream.
+        # A layer that was moved behind this one is rounded in this one's stream.
         kinds = [
             lowered.fidelity.get(node.layer),
             *(moved.get(i) for i in node.inputs),
@@ -72,21 +97,21 @@ def step_of(tensor: Tensor) -> float:
 
 
 def difference(tensor: Tensor, near: np.ndarray, theirs: np.ndarray, kind: Fidelity | None) -> str:
-    """Nothing where equal but for Keras's own rounding, or for rounded layers close to Keras nearly everywhere."""
+    """Describe the difference, unless it is Keras's own rounding or that of a rounded layer."""
     step, largest = step_of(tensor), max(float(np.abs(theirs).max()), float(np.abs(near).max()), 1e-6)
     off = np.abs(near - theirs)
     if kind is None or kind.kind == "exact":
         wrong = off > step / 2 + 2e-6 * largest + 1e-5 * np.abs(theirs)
         return f"{wrong.sum()} of {wrong.size} differ by up to {off.max():g}" if wrong.any() else ""
-    # What float32 adds to a function is a share of the largest value that it could have had.
+    # The float32 rounding of a function is a share of the largest value that it could have.
     noise = 2.0**-19 * step * max(abs(tensor.ints.lo), abs(tensor.ints.hi))
     far = (off > 3 * step + largest * 2**-7 + noise).mean()
     return f"{far:.0%} off by up to {off.max():g} of {largest:g}, step {step:g}" if far > 0.02 else ""
 
 
-def imported_equals_keras(model: keras.Model, accelerator: Accelerator, floats: Batch) -> None:
-    """What was read computes what the model computes, but for decisions that float32 tips."""
-    real = accelerator.origin.real
+def imported_equals_keras(model: keras.Model, accelerator: Accelerator, x: Batch) -> None:
+    """Check that the real form equals the model, except for decisions that float32 tips."""
+    real, floats = accelerator.origin.real, real_inputs(accelerator, x)
     given = [floats[t._keras_history.operation.name] for t in model.inputs]
     expected = model(given if len(given) > 1 else given[0])
     expected = expected if isinstance(expected, list | tuple) else [expected]

@@ -15,6 +15,7 @@ def read(model: Any) -> Imported:
 
     Raises:
         InputError: The file or the object is not a usable model.
-        UnsupportedError: The model has layers or options that cannot be compiled. The error lists all of them.
+        UnsupportedError: The model has layers or options that cannot be compiled. The error lists
+            all of them.
     """
     return to_graph(files.load(model) if isinstance(model, Path) else model)

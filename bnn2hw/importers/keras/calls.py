@@ -24,9 +24,11 @@ class Draft:
     Attributes:
         names: Name of each layer in the whole model, by the id of the layer (see `walk.names`).
         nodes: Nodes of the real form so far.
-        problems: Reasons why the model cannot be compiled. They are collected, so that the user sees all at once.
+        problems: Reasons why the model cannot be compiled. They are collected, so that the user
+            sees all at once.
         shapes: Shape of one sample by edge.
-        scalings: What arrives at an input according to a Rescaling layer, by the node of that layer.
+        scalings: What arrives at an input according to a Rescaling layer, by the node of that
+            layer.
     """
 
     names: Mapping[int, str] = field(default_factory=dict)
@@ -52,8 +54,8 @@ class Draft:
 
         Args:
             layer: Layer that the node is made from.
-            name: Name of the node. A number follows it if another node has that name, or if it is the name of another
-                layer.
+            name: Name of the node. A number follows it if another node has that name, or if it is
+                the name of another layer.
             op: Op of the node.
             edges: Edges that the op reads.
         """
@@ -115,7 +117,7 @@ class Call:
         self.draft.problem(self.layer, found, supported, remedy)
 
     def supports(self, options: Mapping[str, tuple[Any, Any, str]]) -> bool:
-        """Return true if all options have their only supported value, and note a problem for each that has not.
+        """Return true if all options have their only supported value, and note problems otherwise.
 
         Args:
             options: By option, the value found, the value supported, and the remedy.
@@ -126,7 +128,11 @@ class Call:
         return not wrong
 
     def channels_last(self, found: str | None) -> bool:
-        """Return true if a data format has its channels last, and note a problem otherwise; None is Keras's default."""
+        """Return true if a data format has its channels last, and note a problem otherwise.
+
+        Args:
+            found: The data format; None for the default.
+        """
         last = "channels_last"
         return self.supports({"data_format": (found or last, last, f"use data_format='{last}'")})
 
@@ -149,9 +155,9 @@ class Call:
         same = same_for_all_channels(fn, shape)
         if same is None:
             self.problem(
-                f"'{name}' gives values that depend on other values of its input, or on chance",
+                f"'{name}' returns values that depend on several values of its input, or on chance",
                 "functions of single values",
-                "use one that looks at each value alone",
+                "use a function that maps each value by itself",
             )
             return edge
 
@@ -165,7 +171,7 @@ class Call:
         return self.add(name, real.Pointwise(apply, shape, uniform and same), edge)
 
     def reshape(self, name: str, shape: tuple[int, ...], edge: str) -> str:
-        """Append a change of shape, unless an edge has the shape already, and return the output edge."""
+        """Append a change of shape, if the shape changes, and return the output edge."""
         before = self.shape_of(edge)
         if before == shape:
             return edge
@@ -181,7 +187,7 @@ class Call:
         return self.add(name, kind(apply, shape), edge)
 
     def image(self, edge: str) -> str:
-        """Return a row of shape (length, channels) as an image of one row; images stay as they are."""
+        """Return a row as an image of one row: (length, channels) becomes (1, length, channels)."""
         shape = self.shape_of(edge)
         return self.reshape(f"{self.name}.image", (1, *shape), edge) if len(shape) == 2 else edge
 
@@ -197,12 +203,12 @@ JOINS: dict[str, Handler] = {}
 
 
 def handles(*classes: str) -> Callable[[Handler], Handler]:
-    """Register the decorated function as the handler of layers with one input, by their class names."""
+    """Register the decorated function as the handler of classes of layers with one input."""
     return _registering(HANDLERS, classes)
 
 
 def joins(*classes: str) -> Callable[[Handler], Handler]:
-    """Register the decorated function as the handler of layers with several inputs, by their class names."""
+    """Register the decorated function as the handler of classes of layers with several inputs."""
     return _registering(JOINS, classes)
 
 

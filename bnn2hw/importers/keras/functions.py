@@ -36,7 +36,8 @@ def function(layer: Any) -> Callable[..., Array]:
 def same_for_all_channels(fn: Callable[[Array], Array], shape: tuple[int, ...]) -> bool | None:
     """Try out if a function is the same for all channels.
 
-    Half of some random values are exchanged: a function of single values returns the same for the others.
+    Half of some random values are exchanged: a function of single values returns the same for the
+    others.
 
     Args:
         fn: A function from batches to batches of the same shape.

@@ -1,7 +1,8 @@
 """Read a Keras 3 model, with layers of Keras, `bnn2hw.nn` or Larq, as a graph in real form.
 
-Layers are known by the names of their classes, so nothing of the training side is imported. What a layer computes is
-asked of the layer itself, one layer at a time, in float32 and inference mode (docs/decisions/0002).
+Layers are known by the names of their classes, so nothing of the training side is imported. What a
+layer computes is asked of the layer itself, one layer at a time, in float32 and inference mode
+(docs/decisions/0002).
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def to_graph(model: Any) -> Imported:
 
     Raises:
         InputError: The object is not a Keras model, or it has no weights and shapes yet.
-        UnsupportedError: The model has layers or options that cannot be compiled. The error lists all of them.
+        UnsupportedError: The model has layers or options that cannot be compiled. The error lists
+            all of them.
     """
     if not isinstance(model, keras.Model):
         raise InputError(f"expected a Keras model or the path of one, not {type(model).__name__}")
@@ -52,7 +54,7 @@ def to_graph(model: Any) -> Imported:
 
 
 def _without_scalings(graph: Graph, scalings: Mapping[str, Input]) -> tuple[Graph, dict[str, Input]]:
-    """Remove the Rescaling layers that alone read an input: they say what the integers on its wire mean.
+    """Remove Rescaling layers that alone read an input: they define its integers' meaning.
 
     Returns:
         The graph without them, and the meaning of the integers by input.

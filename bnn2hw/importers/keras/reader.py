@@ -1,4 +1,7 @@
-"""Read a Keras model call by call, and collect nodes and problems. The handlers say what a layer becomes."""
+"""Read a Keras model call by call, and collect nodes and problems.
+
+The handlers say what a layer becomes.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ def read_model(draft: Draft, model: Layer, known: Mapping[int, str] | None = Non
     Args:
         draft: The graph so far.
         model: A Sequential or functional model.
-        known: Edges of the model's inputs by the id of the tensor; None if the inputs become sources.
+        known: Edges of the model's inputs by the id of the tensor; None if the inputs become
+            sources.
 
     Returns:
         The edges of the model's outputs.
@@ -72,8 +76,8 @@ def _unknown(call: Call, known: Mapping[str, Any]) -> None:
             "replace the layer; for a function of single values use Activation or a quantizer",
         )
         return
-    joined = "several inputs of " if len(call.edges) > 1 else ""
-    call.problem(f"{joined}a layer of type {name}", "the layers in docs/coverage.md", "replace the layer")
+    several = " with several inputs" if len(call.edges) > 1 else ""
+    call.problem(f"a layer of type {name}{several}", "the layers in docs/coverage.md", "replace the layer")
 
 
 def _finite(call: Call) -> bool:
@@ -81,7 +85,9 @@ def _finite(call: Call) -> bool:
     weights = getattr(call.layer, "weights", [])
     wrong = [w.name for w in weights if not np.all(np.isfinite(array(w)))]
     if wrong:
-        call.problem(f"NaN or infinite values in {', '.join(wrong)}", "finite weights", "train it again")
+        call.problem(
+            f"NaN or infinite values in {', '.join(wrong)}", "finite weights", "train the model again"
+        )
     return not wrong
 
 

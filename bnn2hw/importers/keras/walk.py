@@ -13,11 +13,12 @@ FAMILIES = ("keras", "bnn2hw", "larq", "tf_keras")
 """Packages whose classes are known by their names."""
 
 OPEN = ("Quantizer",)
-"""Classes whose subclasses may override `call`. They are functions of single values, which is tried out."""
+"""Classes whose subclasses may override `call`. They are functions of single values, which is tried
+out."""
 
 
 def order(outputs: Sequence[Layer], known: Collection[int]) -> Iterator[tuple[Layer, Layer]]:
-    """Yield operations and their result tensors from the inputs to the outputs, each after those that it reads.
+    """Yield operations and their result tensors, each after those that it reads.
 
     Args:
         outputs: Tensors that are wanted.
@@ -40,10 +41,10 @@ def order(outputs: Sequence[Layer], known: Collection[int]) -> Iterator[tuple[La
 
 
 def names(model: Layer) -> dict[int, str]:
-    """Return a distinct name for each layer of a model and of the models within it, by the layer's id.
+    """Return a distinct name for each layer of a model and of its nested models, by layer id.
 
-    A layer keeps its own name if no other layer has it. Otherwise the names of the models that it is nested in come
-    first, as in "block/dense". A layer of the model itself always keeps its name.
+    A layer keeps its own name if no other layer has it. Otherwise the names of the models that it
+    is nested in come first, as in "block/dense". A layer of the model itself always keeps its name.
     """
     found = {id(layer): (layer.name, path) for layer, path in _layers(model, ())}
     count = Counter(name for name, _ in found.values())
@@ -51,7 +52,7 @@ def names(model: Layer) -> dict[int, str]:
 
 
 def _layers(model: Layer, path: tuple[str, ...]) -> Iterator[tuple[Layer, tuple[str, ...]]]:
-    """All layers of a model with the names of the models that they are nested in; the model's own come last."""
+    """All layers of a model with the names of the models around them; the model's own come last."""
     known = [id(t) for t in model.inputs] if path else []
     operations = [operation for operation, _ in order(model.outputs, known)]
     for operation in operations:
@@ -61,7 +62,7 @@ def _layers(model: Layer, path: tuple[str, ...]) -> Iterator[tuple[Layer, tuple[
 
 
 def is_graph(model: Layer) -> bool:
-    """True if a model is a graph of layers: a Sequential model, or one of Keras's own class for such graphs."""
+    """True if a model is a graph of layers: a Sequential or a functional model of Keras itself."""
     own = type(model).__module__.split(".")[0] in FAMILIES
     return isinstance(model, keras.Sequential) or (own and _derives(model, "Functional"))
 
@@ -78,8 +79,8 @@ def class_name(layer: Layer, known: Container[str]) -> str | None:
         known: Class names that have a handler.
 
     Returns:
-        None if there is none. That includes a class of the user's own with a known name, and one that derives from a
-        known class but computes something else.
+        None if there is none. That includes a class of the user's own with a known name, and one
+        that derives from a known class but computes something else.
     """
     for cls in type(layer).__mro__:
         if cls.__name__ in known and cls.__module__.split(".")[0] in FAMILIES:

@@ -40,7 +40,7 @@ def kernel(layer: Layer, name: str = "kernel", quantizer: str = "kernel_quantize
 
 
 def bias_and_activation(call: Call, edge: str) -> str:
-    """Append the bias and the activation of a layer, as far as it has them, and return the output edge."""
+    """Append the bias and the activation of a layer, if any, and return the output edge."""
     layer = call.layer
     if getattr(layer, "use_bias", False):
         bias = array(layer.bias).astype(np.float32)

@@ -1,6 +1,7 @@
 """Lower a graph from real form to hardware form: integers on every edge, and how faithful they are.
 
-Each file of this folder holds the handlers of a group of ops. Importing a file registers its handlers.
+Each file of this folder holds the handlers of a group of ops. Importing a file registers its
+handlers.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Lowered:
     Attributes:
         graph: The graph in hardware form.
         fidelity: Fidelity by layer of the model.
-        matches: Node of the real form by edge of the hardware form that carries its values. An edge that carries the
-            values of a change of shape is matched to the node in front of it.
+        matches: Node of the real form by edge of the hardware form that carries its values. An edge
+            that carries the values of a change of shape is matched to the node in front of it.
     """
 
     graph: Graph
@@ -53,10 +54,13 @@ def to_hardware(
     Args:
         graph: The graph in real form.
         wires: Integers that arrive at each source, and their real meaning to the model.
-        output: "scores", "class" or "top3"; None returns the class if the model ends in a softmax, else the scores.
+        output: "scores", "class" or "top3"; None returns the class if the model ends in a softmax,
+            else the scores.
         precision: Bits of what must be rounded.
-        expected: Smallest and largest value of each channel that calibration data let expect, by node of the real form.
-        loadable: True if all memories can be written at run time, False if none can, or the layers whose memories can.
+        expected: Smallest and largest value of each channel that calibration data let expect, by
+            node of the real form.
+        loadable: True if all memories can be written at run time, False if none can, or the layers
+            whose memories can.
 
     Raises:
         UnsupportedError: The graph cannot be lowered. The error lists all reasons.

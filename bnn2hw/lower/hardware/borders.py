@@ -21,7 +21,10 @@ LARGEST = 2**20
 
 @lowers(Border)
 def border(lowering: Lowering, node: Node, op: Border, before: list[Pending]) -> Pending:
-    """Lower a border. The stream must have an integer that means the border's value, or nearly so."""
+    """Lower a border.
+
+    The stream must have an integer that means the border's value, or nearly so.
+    """
     b = lowering.b
     edge, values = _representable(lowering, node, op, before[0])
     near = np.rint(values)
@@ -39,8 +42,8 @@ def border(lowering: Lowering, node: Node, op: Border, before: list[Pending]) ->
 def _representable(lowering: Lowering, node: Node, op: Border, pending: Pending) -> tuple[str, Array]:
     """An edge on which a border can be represented, and the border in steps of each channel.
 
-    The stream is taken as it is if possible. Else the integer 0 must mean 0. If that is not enough, a whole number of
-    steps must make the border.
+    The stream is taken as it is if possible. Else the integer 0 must mean 0. If that is not enough,
+    a whole number of steps must make the border.
     """
     b = lowering.b
     edge = lowering.integers(node, pending)

@@ -14,7 +14,7 @@ def source(lowering: Lowering, node: Node, op: Source, before: list[Pending]) ->
     if node.name not in lowering.wires:
         lowering.b.problem(
             node.layer,
-            "nothing says which integers arrive at the input",
+            "the integers that arrive at this input are not known",
             "a Rescaling layer in front of the model, or input=",
             "for pixels p that the model sees as p/255, pass input=bnn2hw.Input('uint8', scale=1/255)",
         )

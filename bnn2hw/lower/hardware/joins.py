@@ -18,10 +18,12 @@ from bnn2hw.ops.multiply import Multiply
 from bnn2hw.ops.real import Concatenation, Product, Reshape, Sum
 
 FINEST = 5
-"""Bits by which a sum may be finer than its own range requires, to keep the scale of one of its inputs."""
+"""Bits by which a sum may be finer than its own range requires, to keep the scale of one of its
+inputs."""
 
 COARSEST = 4
-"""Factor by which a sum may be coarser than its own range requires, to keep the scale of one of its inputs."""
+"""Factor by which a sum may be coarser than its own range requires, to keep the scale of one of its
+inputs."""
 
 
 @lowers(Sum)
@@ -47,7 +49,9 @@ def add(lowering: Lowering, node: Node, op: Sum, before: list[Pending]) -> Pendi
 
 
 def _common_scale(lowering: Lowering, node: Node, op: Sum, before: list[Pending]) -> Meaning:
-    """The scale of both inputs: that of an input that is a stream already, if it is fine enough for the sum.
+    """The scale of both inputs.
+
+    An input that is a stream already keeps its scale, if that is fine enough for the sum.
 
     Raises:
         FloatingPointError: A layer returns NaN.

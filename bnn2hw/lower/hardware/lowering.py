@@ -43,8 +43,8 @@ class Lowering:
     ) -> str:
         """Return the integers that a node reads, in the shape that the model has there.
 
-        If the layers in front of the node cannot be reduced to integers, note the problem and return a stand-in, so
-        that later problems are found too.
+        If the layers in front of the node cannot be reduced to integers, note the problem and
+        return a stand-in, so that later problems are found too.
 
         Args:
             reader: The node of the real form.
@@ -57,15 +57,17 @@ class Lowering:
             return edge
         self.b.problem(
             reader.layer,
-            f"the layers before it, from '{pending.chain[0].layer}' on, cannot be evaluated value by value",
-            "functions of single values, without NaN",
+            f"the layers before it, from '{pending.chain[0].layer}' on, combine several values or return NaN",
+            "functions of single values",
             "replace those layers",
         )
         shape = self.real.types[pending.end].shape
         return self.b.add(reader.name, Source(Tensor(shape, BIPOLAR)), part="missing")
 
     def bounded(self, node: Node, *, zero: bool = False) -> Requirement:
-        """Return the requirement of a node that multiplies or sums what it reads: not too many bits.
+        """Return the requirement of a node that multiplies or sums what it reads.
+
+        The integers must not have too many bits.
 
         Args:
             node: The node of the real form.
@@ -92,11 +94,12 @@ class Lowering:
 
 
 Handler = Callable[[Lowering, Node, Any, list[Pending]], Pending]
-"""Lower a node of the real form: takes the lowering, the node, its op, and its inputs; returns its output."""
+"""Lower a node of the real form: takes the lowering, the node, its op, and its inputs; returns its
+output."""
 
 HANDLERS: dict[type[Op], Handler] = {}
-"""Handlers by class of the op. Ops without a handler are functions of single values, poolings and changes of shape:
-they are collected in `Pending` until a node reads integers."""
+"""Handlers by class of the op. Ops without a handler are functions of single values, poolings and
+changes of shape: they are collected in `Pending` until a node reads integers."""
 
 
 def lowers(*kinds: type[Op]) -> Callable[[Handler], Handler]:

@@ -17,9 +17,10 @@ from bnn2hw.ops.sliding_window import SlidingWindow
 
 @lowers(Dense, Convolution)
 def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list[Pending]) -> Pending:
-    """Lower a product with a kernel. A kernel of many values is rounded, with a scale for each neuron.
+    """Lower a product with a kernel.
 
-    A kernel of few values needs one scale for all channels of the input. Other kernels include the channels' scales.
+    A kernel of many values is rounded, with a scale for each neuron. A kernel of few values needs
+    one scale for all channels of the input. Other kernels include the channels' scales.
     """
     b, flat = lowering.b, op.kernel.reshape(-1, op.kernel.shape[-1])
     exact = kernels.integer_kernel(flat)
@@ -67,7 +68,7 @@ def _windows(b: Builder, node: Node, op: Convolution, integers: Array, edge: str
 
 
 def _planes(b: Builder, node: Node, op: Convolution, integers: Array, edge: str) -> tuple[Array, str]:
-    """The planes of each window of a convolution over three axes, as further channels of an image."""
+    """The planes of each window of a convolution over three axes, as channels of an image."""
     depth, height, width, channels = b.types[edge].shape
     planes = op.kernel.shape[0]
     rows = b.view(edge, (depth, height * width, channels))

@@ -1,4 +1,4 @@
-"""Lower ops that treat each channel by itself over windows: depthwise convolution and average pooling."""
+"""Lower windowed ops that treat each channel by itself: depthwise convolution, average pooling."""
 
 from __future__ import annotations
 

@@ -39,15 +39,28 @@ class Pixelwise(HardwareOp):
 
     @abstractmethod
     def whole(self, *x: Tensor) -> bool:
-        """Return True if one copy takes and emits a whole vector per beat."""
+        """Return True if one copy takes and emits a whole vector per beat.
+
+        Args:
+            x: Types of the inputs.
+        """
 
     @abstractmethod
     def vector_axes(self, *x: Tensor) -> tuple[int, ...]:
-        """Return the sizes of the axes that count vectors."""
+        """Return the sizes of the axes that count vectors.
+
+        Args:
+            x: Types of the inputs.
+        """
 
     @abstractmethod
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
-        """Return the predicted resources of one copy."""
+        """Return the predicted resources of one copy.
+
+        Args:
+            family: Device family.
+            x: Types of the inputs.
+        """
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         return self.cost_of_one(family, *x) * self.pixels

@@ -1,8 +1,9 @@
-// hls::stream for C simulation, in the part that the generated sources use.
+// The part of hls::stream that the generated sources use, for C simulation.
 //
-// As it is, a stream holds any number of beats and everything runs in one thread, as in the vendor's C simulation:
-// reading from an empty stream is an error. With BNN2HW_CONCURRENT defined, a stream holds DEPTH beats, as in
-// hardware, and a process that cannot read or write waits for the others (see scheduler.hpp).
+// By default a stream holds any number of beats and everything runs in one thread, as in the
+// vendor's C simulation; reading from an empty stream is an error. With BNN2HW_CONCURRENT, a stream
+// holds DEPTH beats, as in hardware, and a process that cannot read or write waits for the others
+// (see scheduler.hpp).
 #ifndef BNN2HW_HLS_STREAM_H
 #define BNN2HW_HLS_STREAM_H
 
@@ -23,7 +24,7 @@ namespace hls {
 template <typename T, int DEPTH = 0>
 class stream;
 
-// A stream of any depth, as functions take it.
+// A stream of any depth: the type of function parameters.
 template <typename T>
 class stream<T, 0> {
  public:
@@ -64,7 +65,7 @@ class stream<T, 0> {
   std::size_t size() const { return count_; }
 
 #ifdef BNN2HW_CONCURRENT
-  std::function<void(const T&)> on_write, on_read;  // told of every beat
+  std::function<void(const T&)> on_write, on_read;  // called for every beat
 
  protected:
   stream(const char* name, std::size_t depth) : name_(name), ring_(depth) {}
@@ -105,7 +106,7 @@ class stream<T, 0> {
   std::size_t head_ = 0, tail_ = 0, count_ = 0;
 };
 
-// A stream that is DEPTH beats deep in hardware.
+// A stream that holds DEPTH beats in hardware.
 template <typename T, int DEPTH>
 class stream : public stream<T, 0> {
   static_assert(DEPTH > 0, "a stream holds at least one beat");

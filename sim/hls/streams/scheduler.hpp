@@ -1,12 +1,12 @@
 // Processes of a dataflow region as coroutines: each runs until it must wait for a stream.
 //
-// All share one thread, so a run can be repeated exactly, and a deadlock is known for certain: no process can go on.
-// With stalls, processes are chosen at random and give way at random, which is how a stream's other side is late.
+// All share one thread, so a run is repeatable, and a deadlock is certain: no process can go on.
+// With stalls, the next process is chosen at random, and processes yield at random.
 #ifndef BNN2HW_SCHEDULER_HPP
 #define BNN2HW_SCHEDULER_HPP
 
 #ifdef __APPLE__
-#define _XOPEN_SOURCE 700  // else its ucontext.h declares nothing
+#define _XOPEN_SOURCE 700  // without it, ucontext.h declares nothing on some systems
 #endif
 #include <ucontext.h>
 
@@ -20,7 +20,7 @@
 
 namespace bnn2hw_sim {
 
-class Random {  // xorshift64*, so that a seed gives the same run everywhere
+class Random {  // xorshift64*: a seed gives the same run on every system
  public:
   explicit Random(std::uint64_t seed) : state_(seed * 2685821657736338717ULL + 88172645463325252ULL) {}
   unsigned below(unsigned limit) {
@@ -36,13 +36,13 @@ class Random {  // xorshift64*, so that a seed gives the same run everywhere
 
 class Scheduler {
  public:
-  // The one scheduler of a program, to which its streams belong.
+  // The scheduler of the program, which all streams use.
   static Scheduler& here() {
     static Scheduler only;
     return only;
   }
 
-  // Stalls are per mille of the stream operations before which a process gives way.
+  // Stalls: per mille of the stream operations before which a process yields.
   void set_stalls(unsigned per_mille, std::uint64_t seed) {
     stalls_ = per_mille;
     random_ = Random(seed);
@@ -61,7 +61,7 @@ class Scheduler {
     makecontext(&added.context, &Scheduler::enter, 0);
   }
 
-  // Runs all processes to their ends; false after a deadlock, which is told on stderr.
+  // Runs all processes to their ends; returns false after a deadlock, which stderr describes.
   bool run() {
     std::size_t turn = 0;
     while (alive()) {
@@ -93,7 +93,7 @@ class Scheduler {
     ucontext_t context;
     std::unique_ptr<char[]> stack;
     bool done = false;
-    const char* waits = "";  // for what it last gave way, and at which stream
+    const char* waits = "";  // the operation and the stream at which it last yielded
     const std::string* stream = nullptr;
   };
   static const std::size_t STACK = 1 << 20;  // bytes; large arrays of a process are static
@@ -117,7 +117,7 @@ class Scheduler {
       if (!p->done) return true;
     return false;
   }
-  // Gives every process one more turn, since a round of random turns may have missed the one that can go on.
+  // Gives every process one more turn: a round of random turns may have missed one that can go on.
   bool stuck() {
     const unsigned stalls = stalls_;
     stalls_ = 0;

@@ -1,4 +1,5 @@
-// A beat of an AXI4-Stream for C simulation where the vendor's header is not installed: no TUSER, TID, TDEST.
+// A beat of an AXI4-Stream, without TUSER, TID and TDEST, for C simulation without the vendor's
+// headers.
 #ifndef BNN2HW_AP_AXI_SDATA_H
 #define BNN2HW_AP_AXI_SDATA_H
 

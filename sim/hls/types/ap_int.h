@@ -1,8 +1,9 @@
-// Arbitrary-width integers for C simulation where the vendor's header is not installed.
+// Integers of any width, for C simulation without the vendor's headers.
 //
-// Covers what the generated sources use and no more: ap_int up to 64 bits, ap_uint of any width, `range` and
-// single bits for reading and writing, ~, ^, &, ==, != and, up to 64 bits, the built-in integer operators by way of a
-// conversion. Values wrap at their width, as in the vendor's header.
+// They cover only what the generated sources use: ap_int up to 64 bits; ap_uint of any width;
+// `range` and single bits, to read and to write; ~, ^, &, == and !=; and, up to 64 bits, the
+// built-in integer operators through a conversion. Values wrap at their width, as in the vendor's
+// header.
 #ifndef BNN2HW_AP_INT_H
 #define BNN2HW_AP_INT_H
 
@@ -16,12 +17,12 @@ class ap_int;
 
 namespace bnn2hw_sim {
 
-// What an integer holds before it is given a value: no one may rely on it, so it is not zero.
+// The value of an integer that was not initialized. It is not zero, so that reading it shows.
 constexpr std::uint64_t NOISE = 0xa5c396b4d27801efULL;
 
 constexpr std::uint64_t mask(int bits) { return bits >= 64 ? ~std::uint64_t(0) : (std::uint64_t(1) << bits) - 1; }
 
-// The bits [hi:lo] of an ap_uint, to be read or assigned.
+// The bits [hi:lo] of an ap_uint, to read or to assign.
 template <typename Word>
 class Range {
  public:
@@ -30,7 +31,7 @@ class Range {
 
   int length() const { return hi_ - lo_ + 1; }
 
-  // Bits [64 * chunk + 63 : 64 * chunk] of the range, zeros above its end.
+  // Returns bits [64 * chunk + 63 : 64 * chunk] of the range, with zeros above its end.
   std::uint64_t chunk(int index) const {
     const int left = length() - 64 * index;
     return left <= 0 ? 0 : word_.bits_at(lo_ + 64 * index) & mask(left);
@@ -51,7 +52,7 @@ class Range {
   int hi_, lo_;
 };
 
-// One bit of an ap_uint, to be read or assigned.
+// One bit of an ap_uint, to read or to assign.
 template <typename Word>
 class Bit {
  public:
@@ -69,14 +70,14 @@ class Bit {
   int at_;
 };
 
-// Up to 64 bits in one word.
+// Storage of up to 64 bits: one word.
 template <int W, bool WIDE>
 class Bits {
  public:
   constexpr Bits() : value_(NOISE & mask(W)) {}
   constexpr explicit Bits(std::uint64_t value) : value_(value & mask(W)) {}
 
-  // 64 bits from `at` on, zeros above the end.
+  // Returns 64 bits from `at` on, with zeros above the end.
   std::uint64_t bits_at(int at) const { return at >= 64 ? 0 : value_ >> at; }
   void set_bits_at(int at, int count, std::uint64_t bits) {
     value_ = ((value_ & ~(mask(count) << at)) | ((bits & mask(count)) << at)) & mask(W);
@@ -87,7 +88,7 @@ class Bits {
   std::uint64_t value_;
 };
 
-// More than 64 bits in several words, the lowest first.
+// Storage of more than 64 bits: several words, the lowest first.
 template <int W>
 class Bits<W, true> {
  public:
@@ -212,7 +213,7 @@ class ap_int {
   }
 
  private:
-  // The shifts go through unsigned, where they are defined for all values.
+  // Shifts are computed on unsigned values, where they are defined for all operands.
   static constexpr std::int64_t extend(std::uint64_t bits) {
     return static_cast<std::int64_t>(bits << (64 - W)) >> (64 - W);
   }

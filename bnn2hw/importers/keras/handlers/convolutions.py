@@ -1,7 +1,7 @@
 """Convolutions over one, two or three axes.
 
-A convolution over one axis is one over two axes with a single row. A transposed convolution is a convolution of an
-image with gaps. The kernel of a grouped convolution has zeros between the groups.
+A convolution over one axis is one over two axes with a single row. A transposed convolution is a
+convolution of an image with gaps. The kernel of a grouped convolution has zeros between the groups.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _ungrouped(weights: Array, groups: int) -> Array:
 
 @handles("QuantConv2DTranspose", "Conv2DTranspose")
 def transposed_convolution(call: Call) -> str:
-    """Read a transposed convolution as a convolution with the mirrored kernel over an image with gaps."""
+    """Read a transposed convolution as one with the mirrored kernel over an image with gaps."""
     layer = call.layer
     found = {
         "output_padding": (layer.output_padding, None, "leave output_padding out"),

@@ -18,7 +18,7 @@ from bnn2hw.ops.real import Sides
 
 @handles("QuantDepthwiseConv2D", "DepthwiseConv2D", "DepthwiseConv1D")
 def depthwise_convolution(call: Call) -> str:
-    """Read a convolution of each channel with kernels of its own."""
+    """Read a convolution of each channel with its own kernels."""
     edge = _by_channel(call, call.name, quantized(call, call.edge), "kernel")
     return bias_and_activation(call, as_row(call, edge))
 
@@ -35,7 +35,9 @@ def separable_convolution(call: Call) -> str:
 
 
 def _by_channel(call: Call, name: str, edge: str, attribute: str) -> str:
-    """Append the depthwise part of a layer: a depthwise op if each channel has one kernel, else a dense convolution.
+    """Append the depthwise part of a layer.
+
+    It is a depthwise op if each channel has one kernel, else a dense convolution.
 
     Args:
         call: The call of the layer.
@@ -68,7 +70,10 @@ def _by_channel(call: Call, name: str, edge: str, attribute: str) -> str:
 
 
 def _valid_depthwise(x: Array, values: Any, weights: Array, windows: Windows) -> Array:
-    """Compute a depthwise convolution with Keras; with NumPy where strides differ, which TensorFlow does not take."""
+    """Compute a depthwise convolution with Keras.
+
+    TensorFlow takes equal strides only, so NumPy computes others.
+    """
     stride, dilation = windows.stride, windows.dilation
     if stride[0] == stride[1]:
         return array(
@@ -102,7 +107,7 @@ def _block_diagonal(weights: Array) -> Array:
 
 @handles("UpSampling1D", "UpSampling2D")
 def upsampling(call: Call) -> str:
-    """Read nearest-neighbour upsampling: gaps of zeros between the pixels, and a depthwise kernel of ones."""
+    """Read nearest-neighbour upsampling as gaps between pixels and a depthwise kernel of ones."""
     layer = call.layer
     if getattr(layer, "interpolation", "nearest") != "nearest":
         call.problem(f"interpolation={layer.interpolation!r}", "interpolation='nearest'", "use nearest")

@@ -45,7 +45,9 @@ def multiply(call: Call) -> str:
     largest = max(shapes, key=math.prod)
     if any(s != largest and (s[-1] != largest[-1] or math.prod(s) != largest[-1]) for s in shapes):
         call.problem(
-            f"a product of {shapes}", "factors of one shape, or one per channel", "reshape the factors"
+            f"a product of {shapes}",
+            "factors of one shape, or with one value per channel",
+            "reshape the factors",
         )
         return call.edge
     edges = sorted(call.edges, key=lambda e: -math.prod(call.shape_of(e)))
@@ -87,7 +89,10 @@ def _in_pairs(
 
 @joins("AddToLastChannels")
 def add_to_last_channels(call: Call) -> str:
-    """Read the improvement block of `bnn2hw.nn.zoo`: the second input is added to the last channels of the first."""
+    """Read the improvement block of `bnn2hw.nn.zoo`.
+
+    The second input is added to the last channels of the first.
+    """
     a, b = (call.shape_of(e)[-1] for e in call.edges)
 
     def apply(x: Array, y: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Functions of single values: normalizations, activations, quantizers, and operations of keras.ops."""
+"""Functions of single values: normalizations, activations, quantizers, operations of keras.ops."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def softmax(call: Call) -> str:
 
 @handles("Activation")
 def activation(call: Call) -> str:
-    """Read an activation that is a layer of its own."""
+    """Read an activation layer."""
     return add_activation(call, call.layer.activation, call.name, call.edge)
 
 
@@ -81,7 +81,7 @@ def rescaling(call: Call) -> str:
     wrong = tuple({v.shape for v in (scale, offset)} - {(), (1,), call.shape[-1:]})
     if wrong:
         call.problem(
-            f"a scale or an offset of shape {wrong[0]}", "numbers, or one for each channel", "use such"
+            f"a scale or an offset of shape {wrong[0]}", "a number, or one per channel", "use one of these"
         )
         return call.edge
     same = scale.size == 1 and offset.size == 1

@@ -57,8 +57,8 @@ def _pooling(call: Call, kind: type[real.Pool]) -> str:
     sides = windows.same_padding(shape) if layer.padding == "same" else NONE
     if kind is real.AveragePool and any(map(any, sides)):
         call.problem(
-            f"padding='same' where windows of {size}, {stride} apart, do not fill {shape}",
-            "means over whole windows",
+            f"padding='same' with windows of {size} and strides {stride}, which do not fill {shape}",
+            "means over windows inside of the image",
             "use padding='valid' or sizes that fit",
         )
         return call.edge

@@ -41,7 +41,7 @@ class Windows:
         return [(n - extent) // stride + 1 for n, extent, stride in axes]
 
     def same_padding(self, shape: Sequence[int]) -> list[Sides]:
-        """Return the border of padding="same": where it is odd, the larger half follows the image."""
+        """Return the border of padding="same". If it is odd, the larger half follows the image."""
         axes = zip(shape, self.stride, self.extent, strict=False)
         totals = [max((math.ceil(n / s) - 1) * s + extent - n, 0) for n, s, extent in axes]
         return [(total // 2, total - total // 2) for total in totals]

@@ -1,0 +1,123 @@
+"""Rows of docs/coverage.md: layers with kernels, and quantizers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+from keras import layers
+
+from bnn2hw import nn
+from tests.importers.case import IMAGE, PIXELS, ROW, VOLUME, Case, alone
+from tests.support import networks as net
+
+BINARY = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "use_bias": False}
+
+
+def kernels() -> Iterator[Case]:
+    at = "Layers with kernels"
+    q, plain = nn.layers, {"use_bias": False}
+    yield alone(at, (6,), q.QuantDense(3, **BINARY), "±1 × ±1")
+    yield alone(at, (6,), q.QuantDense(3, input_quantizer="ste_sign"), "±1 × real kernel")
+    yield alone(
+        at, (6,), q.QuantDense(3, kernel_quantizer="ste_sign", use_bias=False), "pixels × ±1", input=PIXELS
+    )
+    yield alone(at, (6,), layers.Dense(3), "pixels × real kernel", input=PIXELS)
+    yield alone(at, (6,), layers.Dense(3, activation="softmax"), "activation='softmax'", input=PIXELS)
+    yield alone(at, (5, 6), q.QuantDense(3, **BINARY), "along the last axis of several")
+    for kind in (q.QuantConv1D, q.QuantConv2D, q.QuantConv3D):
+        shape = {q.QuantConv1D: ROW, q.QuantConv2D: IMAGE, q.QuantConv3D: VOLUME}[kind]
+        yield alone(at, shape, kind(4, 2, **BINARY), "padding='valid'")
+        yield alone(at, shape, kind(4, 2, padding="same", **BINARY), "padding='same' (pads with 0)")
+        yield alone(at, shape, kind(4, 2, padding="same", pad_values=1.0, **BINARY), "pad_values=1")
+        yield alone(at, shape, kind(4, 2, padding="same", pad_values=-1.0, **BINARY), "pad_values=-1")
+        yield alone(at, shape, kind(4, 2, strides=2, **BINARY), "strides=2")
+        yield alone(at, shape, kind(4, 2, dilation_rate=2, **BINARY), "dilation_rate=2")
+        yield alone(at, shape, kind(4, 2, groups=2, **BINARY), "groups=2")
+        yield alone(at, shape, kind(4, 2, kernel_quantizer=None), "real kernel")
+        if kind is q.QuantConv1D:
+            yield alone(
+                at, shape, kind(4, 2, padding="causal", dilation_rate=2, **BINARY), "padding='causal'"
+            )
+        else:
+            first = {"data_format": "channels_first"}
+            yield alone(at, shape, kind(4, 1, **first, **BINARY), "data_format='channels_first'")
+    yield alone(
+        at, (9, 12, 2), q.QuantConv2D(2, (5, 11), strides=(1, 2), **BINARY), "kernel 5×11, strides (1, 2)"
+    )
+    for plain_kind, shape in ((layers.Conv1D, ROW), (layers.Conv2D, IMAGE), (layers.Conv3D, VOLUME)):
+        yield alone(at, shape, plain_kind(4, 2, padding="same", **plain), "", input=PIXELS)
+    depthwise = {"input_quantizer": "ste_sign", "depthwise_quantizer": "ste_sign", "use_bias": False}
+    for padding in ("valid", "same"):
+        yield alone(
+            at, IMAGE, q.QuantDepthwiseConv2D(3, padding=padding, **depthwise), f"padding='{padding}'"
+        )
+    yield alone(
+        at, IMAGE, q.QuantDepthwiseConv2D(3, padding="same", pad_values=1.0, **depthwise), "pad_values=1"
+    )
+    yield alone(at, IMAGE, q.QuantDepthwiseConv2D(2, strides=2, **depthwise), "strides=2")
+    yield alone(at, IMAGE, q.QuantDepthwiseConv2D(2, dilation_rate=2, **depthwise), "dilation_rate=2")
+    yield alone(at, IMAGE, q.QuantDepthwiseConv2D(2, depth_multiplier=2, **depthwise), "depth_multiplier=2")
+    yield alone(at, IMAGE, layers.DepthwiseConv2D(2, use_bias=False), "real kernel", input=PIXELS)
+    yield alone(at, ROW, layers.DepthwiseConv1D(2, use_bias=False), "real kernel", input=PIXELS)
+    points = {**depthwise, "pointwise_quantizer": "ste_sign"}
+    yield alone(at, ROW, q.QuantSeparableConv1D(3, 2, **points))
+    yield alone(at, IMAGE, q.QuantSeparableConv2D(3, 2, **points))
+    yield alone(at, IMAGE, q.QuantSeparableConv2D(3, 2, depth_multiplier=2, **points), "depth_multiplier=2")
+    yield alone(at, ROW, layers.SeparableConv1D(3, 2), "", input=PIXELS)
+    yield alone(at, IMAGE, layers.SeparableConv2D(3, 2), "", input=PIXELS)
+    for padding in ("valid", "same"):
+        yield alone(
+            at,
+            IMAGE,
+            q.QuantConv2DTranspose(3, 3, strides=2, padding=padding, **BINARY),
+            f"padding='{padding}', strides=2",
+        )
+    yield alone(
+        at, IMAGE, q.QuantConv2DTranspose(3, 3, strides=2, output_padding=1, **BINARY), "output_padding=1"
+    )
+    yield alone(at, IMAGE, q.QuantConv2DTranspose(3, 2, dilation_rate=2, **BINARY), "dilation_rate=2")
+    yield alone(at, IMAGE, layers.Conv2DTranspose(3, 2), "", input=PIXELS)
+
+
+def quantizers() -> Iterator[Case]:
+    at = "Quantizers"
+
+    def case(name: str, option: str, quantizer: object, *, kernel: bool) -> Case:
+        def build() -> keras.Model:
+            chosen = {"kernel_quantizer": quantizer} if kernel else {"input_quantizer": quantizer}
+            first = net.dense(5, name="first")
+            layer = nn.layers.QuantDense(4, **{**BINARY, **chosen}, name="it")
+            return net.chain((6,), first, net.norm(), layer, net.norm(), net.dense(3))
+
+        return Case(
+            at, name, f"{'kernel' if kernel else 'activations'}{', ' if option else ''}{option}", build
+        )
+
+    q = nn.quantizers
+    for make in (q.SteSign, q.ApproxSign, q.SwishSign, q.SteHeaviside):
+        for kernel in (False, True):
+            yield case(make.__name__, "", make(), kernel=kernel)
+    yield case("MagnitudeAwareSign", "", q.MagnitudeAwareSign(), kernel=True)
+    yield case("MagnitudeAwareSign", "", q.MagnitudeAwareSign(), kernel=False)
+    for kernel in (False, True):
+        yield case("SteTern", "", q.SteTern(threshold_value=0.3), kernel=kernel)
+    yield case(
+        "SteTern", "ternary_weight_networks=True", q.SteTern(ternary_weight_networks=True), kernel=True
+    )
+    for k in range(1, 9):
+        yield case("DoReFa", f"k_bit={k}", q.DoReFa(k), kernel=False)
+    for k in range(1, 9):
+        yield case("DoReFa", f"k_bit={k}", q.DoReFa(k, mode="weights"), kernel=True)
+    yield case("tf.sign", "0 is a third value", keras.ops.sign, kernel=False)
+    yield case("a function", "not monotone", bump, kernel=False)
+    yield case("a function", "depends on several values", centred, kernel=False)
+    yield case("None", "real kernel", None, kernel=True)
+
+
+def bump(x):
+    return keras.ops.cast(keras.ops.abs(x) < 0.7, "float32")
+
+
+def centred(x):
+    return keras.ops.sign(x - keras.ops.mean(x))
