@@ -76,7 +76,7 @@ class CompiledModel:
 
     @property
     def header(self) -> Header:
-        """What the headers of the sources say."""
+        """The provenance that the headers of the sources state."""
         return Header(self.name, self.device, self.options)
 
     @cached_property

@@ -34,7 +34,7 @@ def render(
     Args:
         backend: One of `BACKENDS`.
         graph: The graph, in streamed form.
-        header: What the headers of the files say. The sources may name cells of its target's
+        header: Provenance for the headers of the files. The sources may name cells of its target's
             family, and the scripts of the backend are for its target. None: the default
             device.
 

@@ -46,7 +46,7 @@ LETTERS = str.maketrans(
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of each generated file says: where the design comes from.
+    """The provenance of a design, as the header of each generated file states it.
 
     Attributes:
         model: Name of the model; "" if the design has none.
@@ -94,8 +94,8 @@ class Printer:
 
     Attributes:
         folder: Folder of templates/.
-        header: What the headers of the files say.
-        blocks: Whether a line that holds only a block of Jinja leaves no empty line behind.
+        header: Provenance that the header of each file states.
+        blocks: True if a line with only a block of Jinja leaves no empty line.
     """
 
     folder: str
@@ -112,7 +112,7 @@ class Printer:
 
         Args:
             *templates: Names of templates; the first that exists is taken.
-            **facts: What the template prints.
+            **facts: Values for the template.
         """
         return self.environment.select_template(templates).render(facts)
 
@@ -123,7 +123,7 @@ class Printer:
             name: Name of the file; its suffix decides how comments look.
             *templates: Names of templates; the first that exists is taken. Default: the file's name
                 and ".j2".
-            **facts: What the template prints.
+            **facts: Values for the template.
         """
         return self.headed(name, self.text(*(templates or (f"{PurePath(name).name}.j2",)), **facts))
 
@@ -138,6 +138,8 @@ class Printer:
             return _xml(body, self.header)
         mark = COMMENTS.get(PurePath(name).suffix, "#")
         header = "".join(f"{mark} {line}".rstrip() + "\n" for line in (*self.header.lines, ""))
+        if name.endswith(CODE):
+            body = re.sub(r"\n{3,}", "\n\n", body)
         return ascii_only(header + body)
 
 
