@@ -1,4 +1,7 @@
-"""From a binarized neural network in Keras to a verified FPGA accelerator, bit for bit."""
+"""Compile binarized neural networks from Keras to FPGA accelerators.
+
+Start with `bnn2hw.compile`. `bnn2hw.nn` holds the quantized layers for training, with Larq's names.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from bnn2hw.version import __version__
 
 if TYPE_CHECKING:
-    from bnn2hw.accelerator import Accelerator, compile, load  # noqa: A004
+    from bnn2hw.accelerator import Accelerator
+    from bnn2hw.compiler import compile, load  # noqa: A004
     from bnn2hw.deploy.host import SerialBoard
     from bnn2hw.folding.pareto import pareto
     from bnn2hw.ops.source import Input
 
 _FACE = {
     "Accelerator": "accelerator",
-    "compile": "accelerator",
-    "load": "accelerator",
+    "compile": "compiler",
+    "load": "compiler",
     "pareto": "folding.pareto",
     "Input": "ops.source",
     "SerialBoard": "deploy.host",
@@ -25,7 +29,7 @@ __all__ = ["Accelerator", "Input", "SerialBoard", "__version__", "compile", "loa
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use, so that `bnn2hw.nn` needs no compiler and `load` no Keras."""
+    """Import a name on first use: `bnn2hw.nn` needs no compiler, and `load` no Keras."""
     import importlib
 
     if name in _FACE:

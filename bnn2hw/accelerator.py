@@ -1,57 +1,54 @@
-"""The spine: from a model to an accelerator."""
+"""The accelerator: everything that can be done with a compiled model."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, deprecation, deviation, golden, pipeline, results
+from bnn2hw import backends, deprecation, deviation, golden, results
 from bnn2hw import reload as reloading
-from bnn2hw.artifacts import build_folder, write
+from bnn2hw.artifacts import write
 from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.deploy import bitstream
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import resources
 from bnn2hw.folding import unroll
-from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.inputs import Data
 from bnn2hw.ir import Array
-from bnn2hw.lower.calibration import first_batch
-from bnn2hw.lower.outputs import Output, best_of
-from bnn2hw.lower.recipe import Loadable
 from bnn2hw.ops import source
 from bnn2hw.ops.source import InputSpecs
-from bnn2hw.pipeline import Layout, LoweredModel
+from bnn2hw.pipeline import LoweredModel
 from bnn2hw.progress import Progress, silent
 from bnn2hw.report import text
 from bnn2hw.simulation import hls_csim
 from bnn2hw.simulation import simulate as simulating
 from bnn2hw.simulation.simulate import Run
 from bnn2hw.synthesis.usage import Usage
-from bnn2hw.targets import devices
 
 
 @dataclass(frozen=True)
 class Accelerator(CompiledModel):
-    """A compiled model and what can be done with it.
+    """A compiled model: its design, and everything that can be done with it.
+
+    `bnn2hw.compile` and `bnn2hw.load` make accelerators. `CompiledModel` describes their data. An
+    accelerator is never changed; methods return new objects.
 
     Attributes:
-        origin: The model as it was read and in hardware form, if it was just compiled. A loaded accelerator has none.
+        origin: The model as it was read and in hardware form. None for a loaded accelerator, which has
+            no model.
     """
 
     origin: LoweredModel | None = field(default=None, repr=False, kw_only=True)
 
     @property
     def units(self) -> InputSpecs:
-        """The old name of `input_specs`."""
+        """The attribute `input_specs` under its old name."""
         deprecation.warn(
             "Accelerator.units is now Accelerator.input_specs; the old name works for one more version"
         )
@@ -118,17 +115,22 @@ class Accelerator(CompiledModel):
 
     @cached_property
     def _emulated(self) -> Design:
+        """The design as HLS sources, whatever its backend."""
         return self.design if self.backend == "hls" else backends.render("hls", self.graph)
 
     def integers(self, x: Batch) -> Batch:
-        """A batch as the integers that go on the wire.
+        """Convert inputs to the integers on the wire.
 
         Args:
-            x: integers as they are, or floats in the model's own unit that stand for such integers; where there
-                are several inputs, such arrays by their names.
+            x: Array of shape (batch, *input shape); a mapping by name if there are several inputs.
+                Integers are taken as they are. Floats are real values in the model's units, which
+                must stand for integers: x = v * scale + offset, see `input_specs`.
+
+        Returns:
+            int64 array of the same shape, or such arrays by name.
 
         Raises:
-            InputError: a wrong shape, or values that no integer on the wire stands for.
+            InputError: x has a wrong shape, or holds values that stand for no integer on the wire.
         """
         sources = tuple(n.name for n in self.graph.sources)
         given = golden.by_name(sources, x)
@@ -137,26 +139,45 @@ class Accelerator(CompiledModel):
         return made if isinstance(x, Mapping) else made[sources[0]]
 
     def golden(self, x: Batch) -> Batch:
-        """Exact outputs for a batch: classes of shape (batch,), or the integers of the output stream.
+        """Compute the outputs with golden, the exact integer model of the network.
 
-        Where there are several outputs, such arrays by their names.
+        Golden defines the values of the hardware: `simulate` compares every stream with it.
+
+        Args:
+            x: Inputs as in `integers`.
+
+        Returns:
+            Integers on the output, shape (batch, *output shape), or (batch,) if the output is a
+            class; a mapping by name if there are several outputs.
+
+        Raises:
+            InputError: x does not fit the inputs.
         """
         return self._shaped(golden.outputs(self.graph, self.integers(x)))
 
     def _shaped(self, outputs: Batch) -> Batch:
+        """Drop the axis of outputs that are a single value."""
         if isinstance(outputs, Mapping):
             return {n: a.reshape(len(a)) if self.graph.types[n].size == 1 else a for n, a in outputs.items()}
         return outputs.reshape(len(outputs)) if self.output.size == 1 else outputs
 
     def emulate(self, x: Batch, *, progress: Progress = silent) -> Batch:
-        """What `golden` gives, from the HLS sources compiled for this machine; the backend does not matter.
+        """Compute the outputs with the HLS sources of the design, compiled for this machine.
+
+        The result equals `golden`, and comes faster for large batches. The backend of the
+        accelerator does not matter.
 
         Args:
-            x: as for `golden`.
-            progress: told what is being done.
+            x: Inputs as in `integers`.
+            progress: Called with the name of each step.
+
+        Returns:
+            Outputs as in `golden`.
 
         Raises:
-            MissingToolError: there is no C++ compiler.
+            InputError: x does not fit the inputs.
+            MissingToolError: There is no C++ compiler.
+            ToolError: The compiler failed.
         """
         return self._shaped(hls_csim.emulate(self._emulated, self.integers(x), progress))
 
@@ -164,10 +185,10 @@ class Accelerator(CompiledModel):
         """Return the words that load this model's weights into a loadable design.
 
         Returns:
-            uint32 array of shape (words,), for `SerialBoard.load_weights` or the design's port s_load.
+            uint32 array of shape (words,), for `SerialBoard.load_weights` or for the port s_load.
 
         Raises:
-            InputError: The accelerator was not compiled with `loadable`.
+            InputError: The model was not compiled with `loadable`.
         """
         return loading.image(self.graph, self.design.load)
 
@@ -179,15 +200,21 @@ class Accelerator(CompiledModel):
         return self.weight_image()
 
     def reload(self, model: Any, *, progress: Progress = silent) -> Accelerator:
-        """The same hardware with the weights of another model, retrained for example; its `image` is what to send.
+        """Put the weights of another model into the same hardware.
 
         Args:
-            model: a built Keras model of the same architecture, or the path of one.
-            progress: told what is being done.
+            model: Built Keras model with the same architecture, for example after more training, or
+                the path of one.
+            progress: Called with the name of each step.
+
+        Returns:
+            An accelerator with the same design and the new weights. Send its `weight_image` to a
+                board.
 
         Raises:
-            InputError: no usable model, or memories that cannot be written.
-            UnsupportedError: a model whose hardware is another: by layer, why, and the way out.
+            InputError: The model cannot be read, or this accelerator is not loadable.
+            UnsupportedError: The model needs other hardware. The message lists the layers with the
+                reasons.
         """
         weights = reloading.weights(self, model, progress)
         other = replace(
@@ -206,22 +233,35 @@ class Accelerator(CompiledModel):
         cells: bool = False,
         progress: Progress = silent,
     ) -> Run:
-        """Run a batch through the design and compare every stream with golden.
+        """Simulate the design on a batch and compare every stream with golden.
 
-        Verilog runs in Verilator, cycle by cycle; HLS C++ runs concurrently, without cycles.
+        Verilog runs in Verilator, cycle by cycle. HLS C++ is compiled and runs without a clock.
+        Call `check` of the result to raise an error if a stream differs.
 
         Args:
-            x: as for `golden`.
-            stalls: share of the cycles in which source and sink pause at random.
-            seed: of the pauses.
-            reloads: by frame, from which on the weights of another accelerator hold (see `reload`); they are sent while
-                earlier frames are still under way.
-            cells: whether every carry cell of the family is simulated, instead of portable adders that equal them;
-                much slower to compile.
-            progress: told what is being done.
+            x: Inputs as in `integers`.
+            stalls: Share of the cycles, from 0 to below 1, in which source and sink pause at
+                random.
+            seed: Seed of the pauses.
+            reloads: Accelerators whose weights are loaded during the run, by the number of the
+                first frame that they compute (see `reload`). The weights are sent while earlier
+                frames are in the design.
+            cells: Whether the cells of the device family are simulated. By default portable modules
+                take the place of the adders that name such cells; they are equal and compile much
+                faster.
+            progress: Called with the name of each step.
+
+        Returns:
+            Outputs, the first mismatch of each stream, and the measured interval and latency.
+
+        Raises:
+            InputError: x does not fit the inputs, `stalls` is out of range, or the design is not
+                loadable.
+            MissingToolError: There is no Verilator or no C++ compiler.
+            ToolError: A tool failed, or the design broke the stream protocol.
         """
         if not 0 <= stalls < 1:
-            raise InputError(f"stalls must be a share from 0 to below 1, not {stalls}")
+            raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
         return simulating.simulate(
             self.design,
             self.graph,
@@ -238,14 +278,28 @@ class Accelerator(CompiledModel):
         )
 
     def folding(self) -> dict[str, dict[str, int | str]]:
-        """PE and SIMD by layer, or its style, in the form that `compile` takes."""
+        """Return the folding of every layer in the form that `compile` takes.
+
+        Returns:
+            By layer, its values of `pe`, `simd`, `lanes` and `pixels`, or its style.
+        """
         return unroll.folding(self.graph)
 
     def deviation(self, x: Batch) -> list[Deviation]:
-        """Compare the hardware form with the model's own layers on a batch, edge by edge.
+        """Measure how far the hardware is from Keras on a batch.
+
+        The integer model and the model's own layers compute the same batch, and every edge that
+        both have is compared. Exact layers do not deviate.
+
+        Args:
+            x: Inputs as in `integers`.
+
+        Returns:
+            The deviation of each edge, in the order of the graph.
 
         Raises:
-            InputError: the accelerator was loaded from disk, without its model.
+            InputError: x does not fit the inputs, or the accelerator was loaded from disk, without
+                its model.
         """
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
@@ -254,10 +308,16 @@ class Accelerator(CompiledModel):
         return deviation.measure(self.origin.real, lowered.graph, self.graph, lowered.matches, arrays)
 
     def write(self, folder: str | Path) -> Path:
-        """Write sources, weights, test bench, graph, report and manifest into a folder.
+        """Write a build folder: sources, weights, test bench, graph, report and manifest.
+
+        Args:
+            folder: Folder to write. A build folder of bnn2hw is replaced as a whole.
+
+        Returns:
+            The path of the folder.
 
         Raises:
-            InputError: the folder holds something that bnn2hw did not write.
+            InputError: The folder holds something that bnn2hw did not write.
         """
         return write.write(self, Path(folder))
 
@@ -272,19 +332,34 @@ class Accelerator(CompiledModel):
         baud: int | None = None,
         progress: Progress = silent,
     ) -> Usage:
-        """Take the design to a bitstream with the open tools, or to an area where only vendors place and route.
+        """Synthesize the design with Yosys and nextpnr.
+
+        For a board, the result is a bitstream that connects the accelerator to the board's serial
+        line. For a device without a board, it is the usage and the clock that place and route
+        reach. For AMD devices it is an area, because only the vendor's tool places and routes them.
 
         Args:
-            folder: takes netlist, logs, bitstream, usage.json and, for a board, link.json for `SerialBoard`.
-            board: a board, by name: the accelerator stands behind its serial line, and its clock must be reached.
-            target: a device to measure without a board; the one planned for where neither is given.
-            seeds: of the placement, or how many to try; the fastest is taken.
-            clock_mhz: of the accelerator, instead of the board's or device's own.
-            baud: of the serial line, likewise.
-            progress: told what is being done.
+            folder: Folder for the netlist, logs, bitstream and usage.json; for a board also
+                link.json, which `SerialBoard` reads.
+            board: Name of a board. Its clock must be reached.
+            target: Name of a device. Default without a board: the device that the design is planned
+                for.
+            seeds: Number of placements to try, or their seeds. The fastest placement is kept.
+            clock_mhz: Clock of the accelerator in MHz. Default: that of the board or device.
+            baud: Bits per second on the serial line. Default: that of the board.
+            progress: Called with the name of each step.
+
+        Returns:
+            Resources by layer, the clock that was reached, and the paths of the results.
 
         Raises:
-            Bnn2hwError: one of those of `implement.implement`, or an HLS accelerator.
+            InputError: An option makes no sense, the folder holds other files, or the backend is
+                HLS.
+            DoesNotFitError: The design needs more than the device has. The message names a rate
+                that fits.
+            TimingError: The clock of the board is not reached.
+            MissingToolError: A tool is not installed.
+            ToolError: A tool failed. Its log is in the folder.
         """
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
@@ -296,104 +371,3 @@ class Accelerator(CompiledModel):
 
     def __str__(self) -> str:
         return text.text(self)
-
-
-def load(folder: str | Path) -> Accelerator:
-    """An accelerator that was written to disk, without Keras.
-
-    Raises:
-        InputError: the folder is not ours, or has changed.
-    """
-    graph, manifest = build_folder.read(Path(folder))
-    return Accelerator(
-        name=manifest.name,
-        graph=graph,
-        device=devices.device(manifest.device),
-        fidelity=manifest.fidelity,
-        measured={d.edge: d for d in manifest.measured},
-        input_specs=manifest.input_specs,
-        backend=manifest.backend,
-        recipe=manifest.recipe,
-        options=manifest.options,
-    )
-
-
-def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile)
-    model: Any,
-    *,
-    input: InputSpecs | None = None,  # noqa: A002
-    target: str | None = None,
-    fps: float | None = None,
-    folding: Folding | None = None,
-    output: Output | None = None,
-    backend: str = "verilog",
-    bits: int | Mapping[str, int] | None = None,
-    calibration: Batch | None = None,
-    loadable: Loadable = False,
-    progress: Progress = silent,
-) -> Accelerator:
-    """Compile a Keras model.
-
-    Args:
-        model: a built Keras model, or the path of one.
-        input: what arrives on the wire, or by input; known from a Rescaling layer where the model begins with one.
-        target: a device, by name; "ecp5-85k" where none is given.
-        fps: frames per second to reach at the target's clock; as many as fit where none is given.
-        folding: PE and SIMD by layer, or {"style": "unrolled"} for one whose weights become logic; the others follow.
-        output: "class", "scores", or "top3" for the three best classes; where none is given the class if the model
-            ends in a softmax, else the scores.
-        backend: "verilog" or "hls".
-        bits: of what must be rounded, kernels and streams of real numbers: one for all, or by layer. Where none
-            is given, 18 for kernels and 24 for streams.
-        calibration: some inputs, as for `golden`, on which the ranges of streams of real numbers are seen, where those
-            that are proved for all inputs would waste bits.
-        loadable: whether weights and thresholds can be replaced at run time (see `Accelerator.reload`): those of all
-            layers, or of those that are named. The hardware is then one for all weights, and a little larger.
-        progress: told what is being done.
-
-    Raises:
-        InputError: no usable model, an unknown target, or an impossible option.
-        UnsupportedError: layers that cannot be compiled, or not be loadable, all at once.
-        FoldingError: a rate that no folding reaches or that does not fit, or a folding that does not divide.
-    """
-    backends.check(backend)
-    if loadable and backend != "verilog":
-        raise InputError("memories can be loadable with the Verilog backend only")
-    device = devices.device(target or devices.DEFAULT)
-    best_of(output or "class")
-    if fps is not None and not 0 < fps < float("inf"):
-        raise InputError(f"fps must be a positive number, not {fps}")
-    progress("reading the model")
-    imported = pipeline.read(model)
-    recipe = pipeline.recipe(imported, output, bits, loadable)
-    progress("lowering to integers")
-    integers = pipeline.lower(imported, input, recipe, calibration)
-    lowered = integers.lowered
-    reloading.check(lowered.graph, recipe)
-    graph = pipeline.lay_out(Layout(lowered.graph, device, fps, folding, progress=progress))
-    excess = resources.utilization(graph, device).excess
-    if excess:
-        warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
-    made = Accelerator(
-        name=imported.name,
-        graph=graph,
-        device=device,
-        fidelity=lowered.fidelity,
-        input_specs=integers.input_specs,
-        backend=backend,
-        recipe=recipe if loadable else None,
-        options=pipeline.options(
-            fps=fps,
-            output=output,
-            bits=bits,
-            loadable=loadable,
-            folding=folding,
-            calibrated=calibration is not None,
-        ),
-        origin=integers,
-    )
-    if calibration is None:
-        return made
-    progress("measuring the deviation from Keras")
-    deviations = made.deviation(first_batch(calibration, made.input.shape))
-    return replace(made, measured={d.edge: d for d in deviations})

@@ -1,4 +1,4 @@
-"""The data of a compiled model: what reports, build folders, deployment and reloading read."""
+"""The data of a compiled model, which reports, build folders, deployment and reloading read."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from bnn2hw.targets.devices import Device
 
 @dataclass(frozen=True)
 class CompiledModel:
-    """A model as hardware: one graph, what it is planned for, and how faithful it is.
+    """A model as hardware.
 
     Attributes:
         name: Name of the model.
-        graph: The streamed graph. It alone determines the hardware.
+        graph: Streamed graph. It alone determines the hardware.
         device: Device that the design is planned for.
         fidelity: By layer of the model, whether the hardware is exact or rounded, and why.
-        input_specs: The model's own input unit: real = v * scale + offset for the integer v on the wire. A mapping by
-            input where the units of the inputs differ.
+        input_specs: Integers on the input and the real values that they stand for, real = v * scale
+            + offset; a mapping by name if the inputs differ.
         backend: "verilog" or "hls".
-        recipe: How the model was lowered, if other weights can be loaded; else None.
-        measured: By edge, the deviation from Keras on calibration data, if there were any.
+        recipe: Options of the lowering, if other weights can be loaded; None otherwise.
+        measured: By edge, the deviation from Keras on calibration data; empty if there was none.
         options: Options of the compilation by name, without those that have their default.
     """
 
@@ -61,22 +61,22 @@ class CompiledModel:
 
     @property
     def input(self) -> Tensor:
-        """What enters the design."""
+        """Type of the stream that enters the design; of several, the first."""
         return self.graph.types[self.graph.sources[0].name]
 
     @property
     def output(self) -> Tensor:
-        """What leaves the design."""
+        """Type of the stream that leaves the design; of several, the first."""
         return self.graph.types[self.graph.outputs[0]]
 
     @cached_property
     def design(self) -> Design:
-        """The sources."""
+        """The generated sources and the streams that they implement."""
         return backends.render(self.backend, self.graph, header=self.header)
 
     @property
     def header(self) -> Header:
-        """The provenance that the headers of the sources state."""
+        """Facts for the headers of the sources."""
         return Header(self.name, self.device, self.options)
 
     @cached_property
@@ -84,5 +84,5 @@ class CompiledModel:
         return estimating.estimate(self.graph, self.device)
 
     def estimate(self) -> Estimate:
-        """Cycles, exactly, and predicted resources."""
+        """Return the exact cycles and the predicted resources."""
         return self._estimate

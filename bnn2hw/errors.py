@@ -1,6 +1,6 @@
-"""Every error that bnn2hw raises on purpose.
+"""The errors of bnn2hw.
 
-A message says what was found, where, what is supported, and how to mend it.
+A message says what was found, where, what is allowed, and what to do next.
 """
 
 from __future__ import annotations
@@ -10,39 +10,41 @@ from dataclasses import dataclass
 
 
 class Bnn2hwError(Exception):
-    """The base of all errors of this package; the command line prints it and exits with 2."""
+    """The base class of all errors of this package."""
 
 
 class InputError(Bnn2hwError):
-    """A file, an option or an array that cannot be used as it is."""
+    """A file, an option or an array cannot be used."""
 
 
 class MissingToolError(Bnn2hwError):
-    """A program that has to be installed before this step can run."""
+    """A program that this step needs is not installed."""
 
 
 class ToolError(Bnn2hwError):
-    """A program that ran and failed; the message carries the end of its log."""
+    """A program failed. The message ends with the end of its log."""
 
 
 class LinkError(Bnn2hwError):
-    """A board that does not answer, is not the one expected, or went away."""
+    """A board does not answer, is not the expected one, or was disconnected."""
 
 
 class MismatchError(Bnn2hwError):
-    """The hardware disagreed with the golden model."""
+    """The hardware differs from the golden model."""
 
 
 class FoldingError(Bnn2hwError):
-    """A folding that a layer has not, or a rate that no folding reaches."""
+    """A folding is not legal for its layer, or no folding reaches the rate."""
 
 
 class DoesNotFitError(FoldingError):
-    """A synthesized design that is larger than the device.
+    """A synthesized design needs more than the device has.
 
     Attributes:
-        over: by resource, what the design needs and what is there.
-        note: why it does not fit where that alone does not tell.
+        device: Name of the device.
+        over: By resource that is exceeded, the number that the design needs and the number that the
+            device has.
+        note: Further explanation.
     """
 
     def __init__(
@@ -55,22 +57,29 @@ class DoesNotFitError(FoldingError):
 
     @property
     def excess(self) -> float:
-        """What it needs most of, as a multiple of what is there."""
+        """The largest ratio of a needed number to the number that the device has."""
         return max(need / max(there, 1) for need, there in self.over.values())
 
     @property
     def what(self) -> set[str]:
-        """Kinds of what is short: "bram" among them if block RAMs are."""
+        """The kinds of the exceeded resources: "bram" for block RAMs, "logic" for all others."""
         return {"bram" if "RAM" in name or name.startswith("DP") else "logic" for name in self.over}
 
 
 class TimingError(Bnn2hwError):
-    """A clock that place and route did not reach."""
+    """Place and route did not reach the clock."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One reason why a model cannot be compiled."""
+    """One reason why a model cannot be compiled.
+
+    Attributes:
+        layer: Name of the layer.
+        found: Property of the layer that is not supported.
+        supported: Properties that are supported.
+        remedy: A change to the model or to the options that avoids the problem.
+    """
 
     layer: str
     found: str
@@ -82,7 +91,11 @@ class Problem:
 
 
 class UnsupportedError(Bnn2hwError):
-    """A model that cannot be compiled exactly, with all its problems at once."""
+    """A model cannot be compiled. The message lists all its problems.
+
+    Attributes:
+        problems: All problems of the model.
+    """
 
     def __init__(self, problems: Sequence[Problem], refused: str = "this model cannot be compiled") -> None:
         self.problems = tuple(problems)

@@ -1,4 +1,4 @@
-"""Folders that bnn2hw writes: who owns them, and how they are replaced as a whole."""
+"""Replace whole folders safely, and recognize the folders that bnn2hw wrote."""
 
 from __future__ import annotations
 
@@ -12,15 +12,24 @@ from pathlib import Path
 from bnn2hw.errors import InputError
 
 MANIFEST = "manifest.json"
+"""File that every folder of ours holds."""
+
 GENERATOR = "bnn2hw"
+"""Value of "generator" in the files that identify folders of ours."""
 
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of `folder` when all went well, and vanishes otherwise.
+    """Replace a folder as a whole, or not at all.
+
+    The context is a temporary folder. It takes the place of `folder` when the block ends without an
+    error, and is deleted otherwise.
+
+    Args:
+        folder: Folder to replace or to make. Its parents are made.
 
     Raises:
-        InputError: `folder` exists and was not written by bnn2hw.
+        InputError: `folder` is a file, or holds something that bnn2hw did not write.
     """
     folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
@@ -42,7 +51,7 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 def ours(folder: Path) -> bool:
-    """Whether bnn2hw wrote a folder: its manifest says so."""
+    """Return True if bnn2hw wrote a folder, according to the manifest in it."""
     try:
         return bool(json.loads((folder / MANIFEST).read_text())["generator"] == GENERATOR)
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,12 +1,12 @@
-"""What long-running functions call to say what they are doing."""
+"""Tell the caller of a long function what it is doing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[str], None]
-"""Called with a short text at the start of each step, for example "folding"."""
+"""Function that is called with the name of each step when it begins, for example "folding"."""
 
 
 def silent(text: str) -> None:
-    """Ignore the text: the default of every `progress` parameter."""
+    """Ignore the name of a step. This is the default of every parameter `progress`."""

@@ -30,6 +30,7 @@ FLOORS = tuple(
             {"deploy", "pipeline", "report", "results"},
             {"artifacts", "reload"},
             {"accelerator"},
+            {"compiler"},
             {"", "host"},
             {"cli"},
         ),

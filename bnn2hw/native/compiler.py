@@ -26,7 +26,7 @@ BITS = (BIPOLAR, Ints(0, 1))
 
 @dataclass(frozen=True)
 class Numbers:
-    """Where the values of an edge lie.
+    """The place of an edge's values in memory.
 
     Attributes:
         address: C++ expression.
@@ -49,7 +49,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Bits:
-    """Where the bits of an edge lie, each place in whole words."""
+    """The place of an edge's bits in memory, each place of the image in whole words."""
 
     buffer: int
 
@@ -163,8 +163,12 @@ class Compiler:
             raise KeyError(edge)
 
     def has_bits(self, edge: str) -> bool:
-        """Whether an edge can be read as bits."""
+        """True if an edge can be read as bits."""
         return self.type(edge).ints in BITS
+
+    def is_only_numbers(self, edge: str) -> bool:
+        """True if an edge exists as numbers, and its bits would have to be made."""
+        return edge in self._own and edge not in self._bits
 
     def bits(self, edge: str) -> Bits:
         """The bits of an edge: set for the larger value."""
@@ -196,7 +200,7 @@ class Compiler:
         return made
 
     def _same_words(self, node: Node) -> bool:
-        """Whether a view leaves bits in the words in which they are."""
+        """True if a view leaves bits in the words in which they are."""
         before, after = self.type(node.inputs[0]), self.type(node.name)
         even = before.channels % 32 == 0 and after.channels % 32 == 0
         return self.has_bits(node.inputs[0]) and (before.channels == after.channels or even)
@@ -326,7 +330,7 @@ class Compiler:
 
 
 def _waits(node: Node) -> bool:
-    """Whether a node is carried out only when its values are asked for."""
+    """True if a node is carried out only when its values are asked for."""
     return isinstance(node.op, Windows | Pad)
 
 

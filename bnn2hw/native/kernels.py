@@ -39,6 +39,9 @@ Handler = Callable[[Compiler, Node], None]
 LANES = 32
 """Neurons to whose multiple rows of weights are padded: those of a word, which fill every vector."""
 
+MOST_INPUTS = 2**16
+"""Words or channels of a window that a kernel looks at in the image itself; larger windows are copied first."""
+
 SUMS = {"i16": 2**15 - 2, "f32": 2**24 - 1, "f64": 2**53 - 1}
 """Element types in which sums and thresholds are exact, with the largest absolute value of a partial sum."""
 
@@ -62,7 +65,7 @@ HANDLERS: dict[str, Handler] = {}
 
 @dataclass(frozen=True)
 class _Input:
-    """What a matrix-vector unit looks at: an image with windows over it.
+    """The image that a matrix-vector unit reads, and the windows over it.
 
     Attributes:
         edge: The edge that holds the image, or the vectors themselves.
@@ -92,8 +95,8 @@ def _vectors(c: Compiler, node: Node, axes: int, *, in_words: bool, zeros_are_sk
         if skipped:
             [source] = border.inputs
         x = c.type(source)
-        if math.prod(x.shape[:-3]) == 1:
-            unit = words(x.channels) if in_words else x.channels
+        unit = words(x.channels) if in_words else x.channels
+        if math.prod(x.shape[:-3]) == 1 and math.prod(made.op.kernel) * unit <= MOST_INPUTS:
             pad = border.op if skipped and isinstance(border.op, Pad) else None
             return _Input(
                 source, c.window(made.op, x, unit, pad), math.prod(made.op.kernel), x.channels, x.channels
@@ -318,7 +321,7 @@ def pool(c: Compiler, node: Node) -> None:
     height, width = op.size if op.windowed else x.shape[-3:-1]
     images = c.count(x.size // (height * width * op.channels))
     minimum = np.broadcast_to(op.minimum, op.channels)
-    if c.has_bits(edge) and not op.windowed and not _is_numbers(c, edge):
+    if c.has_bits(edge) and not op.windowed and not c.is_only_numbers(edge):
         data = c.constants.add(packed(minimum), "u32")
         args = height, width, words(op.channels), *op.size, data
         c.step("pool_bits", c.bits(edge), images, *args, c.make_bits(node.name))
@@ -326,11 +329,6 @@ def pool(c: Compiler, node: Node) -> None:
     data = c.constants.add(minimum.astype(np.uint8), "u8")
     args = height, width, op.channels, *op.size, data
     c.step("pool", c.numbers(edge), images, *args, c.make_numbers(node.name))
-
-
-def _is_numbers(c: Compiler, edge: str) -> bool:
-    """Whether an edge is there as numbers only."""
-    return edge in c._own and edge not in c._bits
 
 
 @handles(Add)

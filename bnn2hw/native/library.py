@@ -160,7 +160,7 @@ def _kernels(version: str, progress: Progress) -> Path:
 
 
 def _ingredients() -> list[Any]:
-    """What all compiled native code depends on."""
+    """Return the ingredients of all compiled native code."""
     texts = [(p.name, p.read_text()) for p in sorted((data_dir("sim") / "native").iterdir())]
     return [texts, FLAGS, tools.cxx().command, tools.cxx().release, platform.machine()]
 

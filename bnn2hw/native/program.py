@@ -88,7 +88,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """What a network computes, as calls of kernels.
+    """A network as calls of kernels.
 
     Attributes:
         inputs: Arrays that enter.

@@ -1,1 +1,1 @@
-"""Show people what was compiled."""
+"""Reports for people."""

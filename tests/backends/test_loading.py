@@ -181,7 +181,11 @@ def test_some_layers_only() -> None:
             r"^loadable must be True, False or a list of layers, not 'first'",
         ),
         ({"loadable": ["image"]}, InputError, r"^nothing in this model can be loaded"),
-        ({"backend": "hls"}, InputError, r"^memories can be loadable with the Verilog backend only$"),
+        (
+            {"backend": "hls"},
+            InputError,
+            r"^loadable needs the backend 'verilog', not 'hls'; leave out one of the two$",
+        ),
     ],
 )
 def test_what_cannot_be_loadable(options: dict[str, object], error: type[Exception], message: str) -> None:

@@ -60,4 +60,4 @@ def test_a_rate_whose_fifos_do_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) 
 
     assert len([w for w in found if "does not fit" in str(w.message)]) == 1
     assert not made.estimate().fits
-    assert any(line.startswith("it does not fit: it needs") for line in text.summary(made))
+    assert any(line.startswith("the design does not fit: it needs") for line in text.summary(made))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import bnn2hw
 from bnn2hw import golden
 from bnn2hw.dataflow.insert import remove_fifos
 from bnn2hw.errors import InputError
@@ -13,8 +14,11 @@ from bnn2hw.native import library
 from bnn2hw.native.library import NativeNetwork
 from bnn2hw.ops import HARDWARE_OPS
 from tests.support import alone, random_frames
+from tests.support import networks as net
+from tests.support.random_networks import Random
 
 FRAMES = 9
+PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1)
 
 
 def bare(graph: Graph) -> tuple[Graph, frozenset[str]]:
@@ -55,3 +59,34 @@ def test_ops(examples: dict[str, tuple[Graph, NativeNetwork]], kind: type, versi
     assert chosen
     for i, name in enumerate(chosen):
         check(*examples[name], version, i)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_networks(seed: int) -> None:
+    model, wire = Random(seed).network()
+    graph, edges = bare(bnn2hw.compile(model, input=wire, target="xc7z045").graph)
+    network = library.network(graph, "random", edges)
+
+    for version in ("plain", ""):
+        check(graph, network, version, seed)
+
+
+def test_threads_and_batches_change_nothing() -> None:
+    graph, _ = bare(bnn2hw.compile(net.tutorial_like(), input=PIXELS).graph)
+    network = library.network(graph, "small")
+    frames = random_frames(graph, 70)
+
+    [one] = network.run(frames, threads=1).values()
+    [many] = network.run(frames, threads=3).values()
+
+    assert np.array_equal(one, many)
+    for i in (0, 33, 69):
+        [single] = network.run(np.asarray(frames)[i : i + 1]).values()
+        assert np.array_equal(single[0], one[i])
+
+
+def test_an_unknown_instruction_set() -> None:
+    graph, _ = bare(bnn2hw.compile(net.tutorial_like(), input=PIXELS).graph)
+
+    with pytest.raises(InputError, match="this processor does not run 'mmx'; versions: plain"):
+        library.network(graph, "small").run(random_frames(graph, 1), version="mmx")

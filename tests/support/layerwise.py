@@ -15,7 +15,7 @@ from bnn2hw.lower.fidelity import Fidelity
 
 
 def check(model: keras.Model, accelerator: Accelerator, x: Batch) -> str:
-    """Compare an accelerator with its model.
+    """Compare an accelerator with its Keras model.
 
     Args:
         model: The model.
@@ -25,11 +25,31 @@ def check(model: keras.Model, accelerator: Accelerator, x: Batch) -> str:
     Returns:
         "exact" if all layers are exact, else "rounded".
     """
+    imported_equals_keras(model, accelerator, x)
+    return check_layers(accelerator, x)
+
+
+def real_inputs(accelerator: Accelerator, x: Batch) -> dict[str, np.ndarray]:
+    """Return integers on the wire as the real numbers that the model gets, by input."""
+    types = accelerator.origin.lowered.graph.types
+    arrays = golden.check(accelerator.graph, accelerator.integers(x))
+    return {name: types[name].real(a).astype(np.float32) for name, a in arrays.items()}
+
+
+def check_layers(accelerator: Accelerator, x: Batch) -> str:
+    """Compare each layer of an accelerator with the same layer of its real form.
+
+    Args:
+        accelerator: An accelerator that was just compiled.
+        x: Integers on the wire.
+
+    Returns:
+        "exact" if all layers are exact, else "rounded".
+    """
     real, lowered = accelerator.origin.real, accelerator.origin.lowered
     graph, types = lowered.graph, lowered.graph.types
     arrays = golden.check(graph, accelerator.integers(x))
-    floats = {name: types[name].real(a).astype(np.float32) for name, a in arrays.items()}
-    imported_equals_keras(model, accelerator, floats)
+    floats = real_inputs(accelerator, x)
     ours = golden.run(graph, arrays)
     found: dict[str, list[tuple[Tensor, np.ndarray]]] = {}
     for edge, name in lowered.matches.items():
@@ -89,9 +109,9 @@ def difference(tensor: Tensor, near: np.ndarray, theirs: np.ndarray, kind: Fidel
     return f"{far:.0%} off by up to {off.max():g} of {largest:g}, step {step:g}" if far > 0.02 else ""
 
 
-def imported_equals_keras(model: keras.Model, accelerator: Accelerator, floats: Batch) -> None:
+def imported_equals_keras(model: keras.Model, accelerator: Accelerator, x: Batch) -> None:
     """Check that the real form equals the model, except for decisions that float32 tips."""
-    real = accelerator.origin.real
+    real, floats = accelerator.origin.real, real_inputs(accelerator, x)
     given = [floats[t._keras_history.operation.name] for t in model.inputs]
     expected = model(given if len(given) > 1 else given[0])
     expected = expected if isinstance(expected, list | tuple) else [expected]

@@ -1,0 +1,166 @@
+"""Make accelerators: compile a model, or load a build folder."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bnn2hw import backends, pipeline
+from bnn2hw import reload as reloading
+from bnn2hw.accelerator import Accelerator
+from bnn2hw.artifacts import build_folder
+from bnn2hw.errors import InputError
+from bnn2hw.estimate import resources
+from bnn2hw.folding.search import Folding
+from bnn2hw.golden import Batch
+from bnn2hw.lower.calibration import first_batch
+from bnn2hw.lower.outputs import Output, best_of
+from bnn2hw.lower.recipe import Loadable
+from bnn2hw.ops.source import InputSpecs
+from bnn2hw.pipeline import Layout
+from bnn2hw.progress import Progress, silent
+from bnn2hw.targets import devices
+
+
+def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile)
+    model: Any,
+    *,
+    input: InputSpecs | None = None,  # noqa: A002
+    target: str | None = None,
+    fps: float | None = None,
+    folding: Folding | None = None,
+    output: Output | None = None,
+    backend: str = "verilog",
+    bits: int | Mapping[str, int] | None = None,
+    calibration: Batch | None = None,
+    loadable: Loadable = False,
+    progress: Progress = silent,
+) -> Accelerator:
+    """Compile a Keras model to an FPGA accelerator.
+
+    The result holds the generated sources, exact cycle counts and predicted resources; `print`
+    shows them as a report. The hardware equals golden, the exact integer model of the network.
+    `compile` does not check that: call `Accelerator.simulate` to compare every stream of the design
+    with golden.
+
+    Golden equals Keras wherever that is possible. A layer whose values must be rounded is reported
+    as rounded, with the reason. A layer that cannot be compiled stops the compiler with its name,
+    the reason and a way out.
+
+    Example:
+        >>> pixels = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1)
+        >>> accelerator = bnn2hw.compile("mnist.keras", input=pixels, fps=10_000)
+        >>> print(accelerator)
+        >>> accelerator.simulate(images).check()
+        >>> accelerator.write("build/mnist")
+
+    Args:
+        model: Built Keras model, or the path of a .keras or .h5 file.
+        input: Integers on the input and the real values that they stand for; a mapping by name if
+            the inputs differ. Default: the integers and real values of a Rescaling layer at the
+            start of the model, otherwise `Input("uint8")`, pixels from 0 to 255 as they are.
+        target: Name of the device to plan for, for example "ice40-up5k". Default: "ecp5-85k".
+        fps: Frames per second to reach at the clock of the device. Default: as many as the device
+            holds, or as the slowest layer in `folding` allows.
+        folding: By layer, its values of `pe`, `simd`, `lanes` and `pixels`, or {"style":
+            "unrolled"} to turn its weights into logic. All other layers are folded for the same
+            rate.
+        output: "class", "scores", or "top3" for the three best classes, the best one first (any
+            number). Default: the class if the model ends in a softmax, otherwise the scores.
+        backend: "verilog" for SystemVerilog or "hls" for C++.
+        bits: Bits, from 2 to 24, of kernels and streams that must be rounded: one number, or a
+            mapping by layer. Default: 18 for kernels and 24 for streams.
+        calibration: Inputs as in `Accelerator.integers`. The ranges of real-valued streams are
+            taken from them, which often saves bits, and the deviation from Keras is measured on
+            them. Default: ranges that hold for all inputs.
+        loadable: Whether weights and thresholds can be replaced at run time (see
+            `Accelerator.reload`): True for all layers, or the names of some. A loadable design is a
+            little larger.
+        progress: Called with the name of each step.
+
+    Returns:
+        The accelerator. A warning is issued if its predicted resources exceed the device.
+
+    Raises:
+        InputError: The model cannot be read, a name is unknown, or an option makes no sense.
+        UnsupportedError: Layers cannot be compiled, or cannot be loadable. The message lists all of
+            them.
+        FoldingError: No folding reaches the rate or fits the device, or `folding` is not legal.
+    """
+    _check(backend, output, fps, loadable)
+    device = devices.device(target or devices.DEFAULT)
+    progress("reading the model")
+    imported = pipeline.read(model)
+    recipe = pipeline.recipe(imported, output, bits, loadable)
+    progress("lowering to integers")
+    integers = pipeline.lower(imported, input, recipe, calibration)
+    lowered = integers.lowered
+    reloading.check(lowered.graph, recipe)
+    graph = pipeline.lay_out(Layout(lowered.graph, device, fps, folding, progress=progress))
+    excess = resources.utilization(graph, device).excess
+    if excess:
+        warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
+    made = Accelerator(
+        name=imported.name,
+        graph=graph,
+        device=device,
+        fidelity=lowered.fidelity,
+        input_specs=integers.input_specs,
+        backend=backend,
+        recipe=recipe if loadable else None,
+        options=pipeline.options(
+            fps=fps,
+            output=output,
+            bits=bits,
+            loadable=loadable,
+            folding=folding,
+            calibrated=calibration is not None,
+        ),
+        origin=integers,
+    )
+    if calibration is None:
+        return made
+    progress("measuring the deviation from Keras")
+    deviations = made.deviation(first_batch(calibration, made.input.shape))
+    return replace(made, measured={d.edge: d for d in deviations})
+
+
+def _check(backend: str, output: Output | None, fps: float | None, loadable: Loadable) -> None:
+    """Refuse impossible options before anything is computed.
+
+    Raises:
+        InputError: An option is unknown, out of range, or contradicts another one.
+    """
+    backends.check(backend)
+    best_of(output or "class")
+    if loadable and backend != "verilog":
+        raise InputError(f"loadable needs the backend 'verilog', not '{backend}'; leave out one of the two")
+    if fps is not None and not 0 < fps < float("inf"):
+        raise InputError(f"fps must be a positive number, not {fps}")
+
+
+def load(folder: str | Path) -> Accelerator:
+    """Load an accelerator from a build folder. Keras is not needed.
+
+    Args:
+        folder: Folder that `Accelerator.write` or 'bnn2hw compile' wrote, in this or the last
+            version.
+
+    Raises:
+        InputError: bnn2hw did not write the folder, or one of its files has changed since.
+    """
+    graph, manifest = build_folder.read(Path(folder))
+    return Accelerator(
+        name=manifest.name,
+        graph=graph,
+        device=devices.device(manifest.device),
+        fidelity=manifest.fidelity,
+        measured={d.edge: d for d in manifest.measured},
+        input_specs=manifest.input_specs,
+        backend=manifest.backend,
+        recipe=manifest.recipe,
+        options=manifest.options,
+    )
