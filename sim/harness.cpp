@@ -12,8 +12,9 @@
 // Exit status: 0 all outputs came; 2 wrong usage, or a file is missing; 3 nothing moved for
 // PATIENCE cycles; 4 a stream broke the protocol (valid fell, or data changed, before ready).
 //
-// "design.h" is generated for each design: the type Top, top_streams(), top_sources(), top_loads(),
-// top_sinks().
+// This program is compiled once per machine, and is linked with each design (see harness.hpp).
+
+#include "harness.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -26,37 +27,12 @@
 #include <string>
 #include <vector>
 
-#include "verilated.h"
-
-struct Stream {
-  const char* name;
-  const void* data;
-  const CData* valid;
-  const CData* ready;
-  size_t bytes;
-  uint64_t beats;  // per frame
-};
-
-// An input: its signals, bytes per beat, and beats per frame.
-struct Source {
-  void* data;
-  CData* valid;
-  const CData* ready;
-  CData* last;
-  size_t bytes;
-  uint64_t beats;
-};
-
-// An output: the number of its stream, its signals, and beats per frame.
-struct Sink {
-  size_t stream;
-  const CData* valid;
-  CData* ready;
-  const CData* last;
-  uint64_t beats;
-};
-
-#include "design.h"
+Design::Design() = default;
+Design::~Design() = default;
+void Design::stream(const Stream& stream) { streams.push_back(stream); }
+void Design::source(const Source& port) { sources.push_back(port); }
+void Design::load(const Source& port) { loads.push_back(port); }
+void Design::sink(const Sink& port) { sinks.push_back(port); }
 
 namespace {
 
@@ -220,13 +196,13 @@ int main(int argc, char** argv) {
   const auto context = std::make_unique<VerilatedContext>();
   context->randReset(2);  // registers without a reset start with random values
   context->randSeed(static_cast<int>(seed % 0x7fffffff) + 1);
-  const auto top = std::make_unique<Top>(context.get());
+  const std::unique_ptr<Design> design = make_design(context.get());
 
   std::vector<std::unique_ptr<Recorder>> recorders;
-  for (const Stream& stream : top_streams(*top))
+  for (const Stream& stream : design->streams)
     recorders.push_back(std::make_unique<Recorder>(stream, directory + "/" + std::to_string(recorders.size())));
   std::vector<Feeder> feeders;
-  for (const Source& port : top_sources(*top))
+  for (const Source& port : design->sources)
     feeders.emplace_back(port, inputs + "/" + std::to_string(feeders.size()), seed + 2 * feeders.size());
   // Weight images, in order. Each waits until the frames before it have entered.
   struct Load {
@@ -235,7 +211,7 @@ int main(int argc, char** argv) {
     int offered;
   };
   std::vector<Load> loads;
-  for (const Source& port : top_loads(*top)) {
+  for (const Source& port : design->loads) {
     *port.valid = 0;
     for (int i = 8; i + 1 < argc; i += 2) {
       Source image = port;
@@ -245,15 +221,15 @@ int main(int argc, char** argv) {
   }
   size_t load = 0;
   std::vector<Taker> takers;
-  for (const Sink& port : top_sinks(*top)) takers.emplace_back(port, seed + 1 + 2 * takers.size());
+  for (const Sink& port : design->sinks) takers.emplace_back(port, seed + 1 + 2 * takers.size());
 
-  top->aclk = 0;
-  top->aresetn = 0;
+  *design->aclk = 0;
+  *design->aresetn = 0;
   for (int edge = 0; edge < 16; ++edge) {
-    top->aclk = edge & 1;
-    top->eval();
+    *design->aclk = edge & 1;
+    design->eval();
   }
-  top->aresetn = 1;
+  *design->aresetn = 1;
 
   // For each frame, the cycle in which the last of its outputs ended.
   const auto frame_ends = [&] {
@@ -281,9 +257,9 @@ int main(int argc, char** argv) {
   using Clock = std::chrono::steady_clock;
   Clock::duration inside{}, around{};
   const auto eval = [&] {
-    if (cycle % 256 >= 64) return top->eval();
+    if (cycle % 256 >= 64) return design->eval();
     const auto begin = Clock::now();
-    top->eval();
+    design->eval();
     inside += Clock::now() - begin;
   };
   const auto started = processor_time();
@@ -307,7 +283,7 @@ int main(int argc, char** argv) {
     }
     for (Feeder& feeder : feeders) feeder.offer(stall_in, limit);
     for (Taker& taker : takers) taker.want(stall_out);
-    top->aclk = 0;
+    *design->aclk = 0;
     eval();
 
     bool moved = false;
@@ -324,13 +300,13 @@ int main(int argc, char** argv) {
     if (takers[0].offered() && !seen_out) first_out = cycle, seen_out = true;
     for (Taker& taker : takers) taker.sample(cycle);
 
-    top->aclk = 1;
+    *design->aclk = 1;
     eval();
     for (size_t i = 0; i < feeders.size(); ++i) feeders[i].edge(taken[i]);
     if (loading) {
       loads[load].feeder.edge(load_taken);
       if (loads[load].feeder.done(1)) {
-        for (const Source& port : top_loads(*top)) *port.valid = 0;
+        for (const Source& port : design->loads) *port.valid = 0;
         ++load;
       }
     }
@@ -341,10 +317,10 @@ int main(int argc, char** argv) {
   }
   const std::chrono::duration<double> whole = processor_time() - started;
   const double share = std::chrono::duration<double>(inside) / std::chrono::duration<double>(around);
-  bool frame_error = top->frame_error;
-  const bool load_failed = top_load_failed(*top);
+  bool frame_error = *design->frame_error;
+  const bool load_failed = design->load_failed && *design->load_failed;
   for (const Taker& taker : takers) frame_error |= taker.wrong();
-  top->final();
+  design->final();
 
   std::FILE* report = std::fopen((directory + "/run.json").c_str(), "w");
   if (!report) return 2;

@@ -1,4 +1,4 @@
-"""What rate costs what: the foldings between the smallest design and the fastest that fits, as people read them."""
+"""The Pareto front of rate against resources: from the smallest design to the fastest that fits the device."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Point:
     """The cheapest folding for a rate.
 
     Attributes:
-        interval: cycles per frame.
-        fps: frames per second at the device's planned clock.
-        cost: predicted resources, where FIFOs are as deep as neighbours in step need.
-        use: the share of the device that each resource takes.
+        interval: Cycles per frame.
+        fps: Frames per second at the device's planned clock.
+        cost: Predicted resources, with FIFOs of the smallest depth.
+        use: Share of the device by resource.
         folding: PE and SIMD by layer, in the form that `compile` takes.
-        gap: by which share of the price a cheaper folding might lie below; 0 where it is proved that none does.
+        gap: Largest share of the price by which a cheaper folding may exist; 0 if there is provably none.
     """
 
     interval: int
@@ -42,7 +42,7 @@ class Point:
 
 @dataclass(frozen=True)
 class ParetoFront:
-    """The points from the slowest to the fastest; printed, a table."""
+    """Points from the slowest to the fastest. Printing it gives a table."""
 
     points: tuple[Point, ...]
     device: Device
@@ -70,21 +70,21 @@ class ParetoFront:
     def _proof(self) -> str:
         worst = max((p.gap for p in self.points), default=0.0)
         if worst:
-            return f"cheaper foldings may lie up to {worst:.1%} below these"
+            return f"cheaper foldings may exist, by at most {worst:.1%} of the price"
         return "no folding is cheaper at these rates, by the cost models"
 
 
 def of(graph: Graph, device: Device, ratio: float = 1.1) -> ParetoFront:
-    """The front of a graph in hardware form on a device.
+    """Compute the front of a graph on a device.
 
     Args:
-        graph: in hardware form.
-        device: what must hold the designs.
-        ratio: at least by how much each point is faster than the one before.
+        graph: Graph in hardware form.
+        device: Device that must hold the designs.
+        ratio: Smallest ratio of the rates of neighbouring points.
 
     Raises:
-        InputError: a ratio below 1, or none.
-        FoldingError: not even the slowest folding fits.
+        InputError: `ratio` is below 1 or not finite.
+        FoldingError: Not even the slowest folding fits.
     """
     if not 1 <= ratio < math.inf:
         raise InputError(f"the ratio of rates from one point to the next must be at least 1, not {ratio}")
@@ -98,26 +98,26 @@ def of(graph: Graph, device: Device, ratio: float = 1.1) -> ParetoFront:
 
 
 class Planned(Protocol):
-    """An accelerator, as far as its rates are concerned."""
+    """The part of an accelerator that a front is computed from."""
 
     @property
     def graph(self) -> Graph:
-        """In streamed form."""
+        """The streamed graph."""
 
     @property
     def device(self) -> Device:
-        """What it is planned for."""
+        """The device that the design is planned for."""
 
 
 def pareto(accelerator: Planned, ratio: float = 1.1) -> ParetoFront:
-    """The foldings of an accelerator that no other beats in both rate and cost, up to the fastest that fits its device.
+    """Find the foldings of an accelerator that no other beats in both rate and cost, up to the fastest that fits.
 
     Args:
-        accelerator: compiled or loaded, in whatever folding.
-        ratio: at least by how much each is faster than the one before; 1 for all there are.
+        accelerator: Accelerator, compiled or loaded, in any folding.
+        ratio: Smallest ratio of the rates of neighbouring points; 1 for all points.
 
     Raises:
-        InputError: a ratio below 1.
-        FoldingError: not even the slowest fits.
+        InputError: `ratio` is below 1 or not finite.
+        FoldingError: Not even the slowest folding fits.
     """
     return of(insert.remove_fifos(accelerator.graph), accelerator.device, ratio)

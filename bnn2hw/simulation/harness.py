@@ -155,7 +155,8 @@ def build(design: Design, progress: Progress = silent, *, cells: bool = False) -
     return verilator.build(
         design.top,
         {name: text for name, text in sorted(texts.items()) if not name.endswith(".hex")},
-        "harness.cpp",
+        "design.cpp",
+        library=("harness.cpp",),
         header=_header(design),
         directions=_directions(design),
         strict=not design.netlist,
@@ -175,33 +176,21 @@ def _directions(design: Design) -> str:
 
 
 def _header(design: Design) -> str:
-    """The header "design.h", which lists the streams and ports of a design for the harness."""
-    inputs, outputs = Port.of(design.inputs), Port.of(design.outputs)
+    """The header "design.h", whose function tells the harness the streams and ports of a design."""
     number = {s.id: i for i, s in enumerate(design.streams)}
-    sources = [f"{_axis('s', p, 'data')}, {p.stream.bytes}, {p.beats}" for p in inputs]
-    sinks = [f"{number[p.stream.id]}, {_axis('m', p)}, {p.beats}" for p in outputs]
-    load = "&top.s_load_tdata, &top.s_load_tvalid, &top.s_load_tready, &top.s_load_tlast, 4, 1"
-    failed = "top.load_failed" if design.load else "false"
-    lines = [
-        "using Top = Vtop;",
-        f"inline bool top_load_failed([[maybe_unused]] Top& top) {{ return {failed}; }}",
-        *_function("Stream", "stream", _streams(design)),
-        *_function("Source", "source", sources),
-        *_function("Source", "load", [load] if design.load else []),
-        *_function("Sink", "sink", sinks),
-    ]
-    return "\n".join([*lines, ""])
+    calls = [f"stream({{{facts}}})" for facts in _streams(design)]
+    calls += [f"source({{{_input(p)}}})" for p in Port.of(design.inputs)]
+    calls += [f"sink({{{number[p.stream.id]}, {_axis('m', p)}, {p.beats}}})" for p in Port.of(design.outputs)]
+    if design.load:
+        port = ", ".join(f"&top.s_load_t{signal}" for signal in ("data", "valid", "ready", "last"))
+        calls += [f"load({{{port}, 4, 1}})", "load_failed = &top.load_failed"]
+    body = [f"  design.{call};" for call in calls]
+    return "\n".join(["inline void describe(Vtop& top, Design& design) {", *body, "}", ""])
 
 
-def _function(kind: str, name: str, items: Sequence[str]) -> list[str]:
-    """A C++ function that returns a list of structures."""
-    return [
-        f"inline std::vector<{kind}> top_{name}s([[maybe_unused]] Top& top) {{",
-        "  return {",
-        *(f"      {{{item}}}," for item in items),
-        "  };",
-        "}",
-    ]
+def _input(port: Port) -> str:
+    """The addresses of an input's signals, bytes per beat, and beats per frame."""
+    return f"{_axis('s', port, 'data')}, {port.stream.bytes}, {port.beats}"
 
 
 def _streams(design: Design) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,9 @@ RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 RUNTIME_HEADER = "verilated_pch.h"
 SIMULATOR = "simulator"
 
+LIBRARY_HEADERS = ("harness.hpp",)
+"""Headers in sim/ that the files of a library include."""
+
 UNIT_BYTES = 400_000
 """Size of the generated C++ that is compiled as one unit."""
 
@@ -48,6 +51,7 @@ def build(
     harness: str,
     *,
     header: str,
+    library: Sequence[str] = (),
     directions: str = "",
     strict: bool = True,
     progress: Progress = silent,
@@ -57,8 +61,9 @@ def build(
     Args:
         top: Name of the top module, which becomes the C++ class Vtop.
         sources: Verilog texts by file name.
-        harness: File in sim/, or an absolute path, with the main program.
-        header: Text of the file "design.h" for the main program, without the includes of Vtop.
+        harness: File in sim/, or an absolute path, that includes "design.h".
+        header: Text of the file "design.h", without the includes of Vtop.
+        library: Files in sim/ that do not depend on the design. Each is compiled once per machine.
         directions: Configuration file for Verilator, which names the signals that stay readable.
         strict: Whether a warning of Verilator is an error. False for sources that other tools
             wrote.
@@ -69,14 +74,15 @@ def build(
         ToolError: Verilator or the compiler failed.
     """
     flags = [*VERILATOR_FLAGS, *([] if strict else ["-Wno-fatal"])]
-    ours = [(data_dir("sim") / n).read_text() for n in (harness, "lint.vlt")]
+    ours = [(data_dir("sim") / n).read_text() for n in (harness, *library, *LIBRARY_HEADERS, "lint.vlt")]
 
     def make(folder: Path) -> None:
         progress("compiling the simulator")
         for source, text in sources.items():
             (folder / source).write_text(text)
         (folder / "directions.vlt").write_text(directions or NO_DIRECTIONS)
-        _compile(top, list(sources), flags, INCLUDES + header, data_dir("sim") / harness, folder)
+        (folder / "design.h").write_text(INCLUDES + header)
+        _compile(top, list(sources), flags, data_dir("sim") / harness, library, folder)
 
     texts = {name: compile_cache.code(text) for name, text in sources.items()}
     ingredients = [texts, ours, top, header, directions, CFLAGS, flags, *_tools()]
@@ -89,18 +95,18 @@ def _tools() -> list[tuple[str, ...]]:
 
 
 def _compile(
-    top: str, sources: list[str], flags: list[str], header: str, harness: Path, folder: Path
+    top: str, sources: list[str], flags: list[str], harness: Path, library: Sequence[str], folder: Path
 ) -> None:
-    """Make the simulator in the folder that holds the sources."""
+    """Make the simulator in the folder that holds the sources and "design.h"."""
     command = [tools.verilator().command, *flags, "--top-module", top, "--prefix", "Vtop", "--Mdir", "obj"]
     tools.run([*command, str(data_dir("sim") / "lint.vlt"), "directions.vlt", *sources], folder, "Verilator")
     work = folder / "obj"
-    (work / "design.h").write_text(header)
     runtime = _runtime()
     units = _units(sorted(work.glob("*.cpp")), harness, work)
-    _compile_units(units, [*_flags(), "-I.", "-include", str(runtime / RUNTIME_HEADER)], work)
-    objects = [u.with_suffix(".o").name for u in units]
-    objects += [str(runtime / Path(n).with_suffix(".o").name) for n in RUNTIME]
+    includes = ["-I.", "-I..", f"-I{data_dir('sim')}", "-include", str(runtime / RUNTIME_HEADER)]
+    _compile_units(units, [*_flags(), *includes], work)
+    objects = [_object(u) for u in units]
+    objects += [str(runtime / _object(n)) for n in RUNTIME] + [str(_compiled(n)) for n in library]
     link = [tools.cxx().command, "-o", str(folder / SIMULATOR), *objects, "-pthread"]
     tools.run(link, work, "linking the simulator")
 
@@ -125,11 +131,16 @@ def _compile_units(units: list[Path], flags: list[str], folder: Path) -> None:
     """Compile C++ files in parallel to objects of the same names in a folder."""
 
     def one(unit: Path) -> None:
-        out = unit.with_suffix(".o").name
+        out = _object(unit)
         tools.run([tools.cxx().command, *flags, "-c", str(unit), "-o", out], folder, f"compiling {unit.name}")
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(one, units))
+
+
+def _object(source: Path | str) -> str:
+    """Return the name of the object file of a C++ source."""
+    return Path(source).with_suffix(".o").name
 
 
 def _flags() -> list[str]:
@@ -163,5 +174,18 @@ def _runtime() -> Path:
         ]
         tools.run(header, folder, "compiling Verilator's header")
 
-    files = [*(Path(n).with_suffix(".o").name for n in RUNTIME), RUNTIME_HEADER, f"{RUNTIME_HEADER}.gch"]
+    files = [*map(_object, RUNTIME), RUNTIME_HEADER, f"{RUNTIME_HEADER}.gch"]
     return compile_cache.entry("verilator-runtime", [*_tools(), _flags()], files, build)
+
+
+@cache
+def _compiled(source: str) -> Path:
+    """Return the object file of a file in sim/ that does not depend on a design, compiled once."""
+    path = data_dir("sim") / source
+
+    def build(folder: Path) -> None:
+        _compile_units([path], [*_flags(), f"-I{path.parent}"], folder)
+
+    texts = [p.read_text() for p in (path, *(path.parent / h for h in LIBRARY_HEADERS))]
+    entry = compile_cache.entry("verilator-library", [*_tools(), _flags(), texts], [_object(path)], build)
+    return entry / _object(path)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from types import ModuleType
@@ -22,13 +23,11 @@ from tests.support import ROOT, alone
 
 
 @pytest.fixture(scope="module")
-def cost() -> ModuleType:
+def cost() -> Iterator[ModuleType]:
     """The benchmark, which is a script and no part of the package."""
-    spec = importlib.util.spec_from_file_location("benchmark_cost", ROOT / "benchmarks" / "cost.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    yield importlib.import_module("cost")
+    sys.path.remove(str(ROOT / "benchmarks"))
 
 
 def test_the_kept_figures_belong_to_the_hardware_of_today(cost: ModuleType) -> None:
