@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from bnn2hw.synthesis.usage import Usage
 
 
+RENAMED = "Accelerator.{} is now Accelerator.{}; the old name works for one more version"
+
+
 @dataclass(frozen=True)
 class Accelerator(CompiledModel):
     """A compiled model: its design, and everything that can be done with it.
@@ -47,9 +50,7 @@ class Accelerator(CompiledModel):
     @property
     def units(self) -> InputSpecs:
         """The attribute `input_specs` under its old name."""
-        deprecation.warn(
-            "Accelerator.units is now Accelerator.input_specs; the old name works for one more version"
-        )
+        deprecation.warn(RENAMED.format("units", "input_specs"))
         return self.input_specs
 
     @cached_property
@@ -177,8 +178,7 @@ class Accelerator(CompiledModel):
     def emulate(self, x: Batch, *, progress: Progress = silent) -> Batch:
         """Compute the outputs with the HLS sources of the design, compiled for this machine.
 
-        The result equals `golden`, and comes faster for large batches. The backend of the
-        accelerator does not matter.
+        The result equals `golden`. The backend of the accelerator does not matter.
 
         Args:
             x: Inputs as in `integers`.
@@ -211,9 +211,7 @@ class Accelerator(CompiledModel):
 
     def image(self) -> Array:
         """Return `weight_image()`; this is its old name."""
-        deprecation.warn(
-            "Accelerator.image is now Accelerator.weight_image; the old name works for one more version"
-        )
+        deprecation.warn(RENAMED.format("image", "weight_image"))
         return self.weight_image()
 
     def reload(self, model: Any, *, progress: Progress = silent) -> Accelerator:
@@ -311,8 +309,8 @@ class Accelerator(CompiledModel):
     def deviation(self, x: Batch) -> list[Deviation]:
         """Measure how far the hardware is from Keras on a batch.
 
-        The integer model and the model's own layers compute the same batch, and every edge that
-        both have is compared. Exact layers do not deviate.
+        The integer model and the model's own layers compute the same batch, and every edge that both have
+        is compared. Exact layers do not deviate.
 
         Args:
             x: Inputs as in `integers`.
@@ -321,8 +319,7 @@ class Accelerator(CompiledModel):
             The deviation of each edge, in the order of the graph.
 
         Raises:
-            InputError: x does not fit the inputs, or the accelerator was loaded from disk, without
-                its model.
+            InputError: x does not fit the inputs, or the accelerator was loaded without its model.
         """
         from bnn2hw import deviation
 
@@ -336,10 +333,7 @@ class Accelerator(CompiledModel):
         """Write a build folder: sources, weights, test bench, graph, report and manifest.
 
         Args:
-            folder: Folder to write. A build folder of bnn2hw is replaced as a whole.
-
-        Returns:
-            The path of the folder.
+            folder: Folder to write and to return. A build folder of bnn2hw is replaced as a whole.
 
         Raises:
             InputError: The folder holds something that bnn2hw did not write.
