@@ -95,8 +95,9 @@ def _caveats(accelerator: CompiledModel) -> Iterator[str]:
         yield f"the used block RAMs are filled to {estimate.bram_fill:.0%}"
     if family.calibration:
         yield (
-            f"predicted LUTs of single ops are within {family.calibration.lut_mean:.0%} of synthesis on average and "
-            f"{family.calibration.lut_worst:.0%} at worst, block RAMs and DSP blocks exact (docs/estimates.md)"
+            f"compared with synthesis for {family.calibration.series}, predicted LUTs of single ops are "
+            f"{family.calibration.lut_mean:.0%} off on average and {family.calibration.lut_worst:.0%} at worst, "
+            "block RAMs and DSP blocks exact (docs/estimates.md)"
         )
     if estimate.uncalibrated:
         total = max(estimate.cost.lut, 1)
