@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bnn2hw.backends import hls, verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
 from bnn2hw.errors import InputError
@@ -41,6 +40,8 @@ def render(
     Raises:
         InputError: the backend is unknown.
     """
+    from bnn2hw.backends import hls, verilog
+
     check(backend)
     header = header or Header(target=devices.device(devices.DEFAULT))
     return hls.render(graph, header=header) if backend == "hls" else verilog.render(graph, header=header)

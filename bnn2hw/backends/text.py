@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PurePath
-
-import jinja2
+from typing import TYPE_CHECKING
 
 from bnn2hw.data_files import data_dir
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Family
 from bnn2hw.version import __version__
+
+if TYPE_CHECKING:
+    import jinja2
 
 LICENSE = "MIT"
 """SPDX identifier of generated sources: their text comes from our templates."""
@@ -145,6 +147,8 @@ class Printer:
 
 @cache
 def _environment(folder: str, blocks: bool) -> jinja2.Environment:
+    import jinja2
+
     folders = (data_dir("templates") / folder, data_dir("templates") / "shared")
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),

@@ -101,7 +101,7 @@ def test_xilinx_is_an_area_and_says_so(tiny: bnn2hw.Accelerator, tmp_path: Path)
     done = run("synth", tmp_path / "built", "--target", "xc7z020", "-o", tmp_path / "out")
 
     assert done.exit_code == 0, done.output
-    assert "area only: place and route for this family is its vendor's" in done.output
+    assert "area only: the vendor's tool places and routes this family" in done.output
     assert "MHz" not in done.output
 
 
