@@ -7,18 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from rich.console import Console
-from rich.table import Table
-
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
 from bnn2hw.estimate.resources import Utilization
 from bnn2hw.folding import search, unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.ir import Cost, Graph
+from bnn2hw.tables import Table
 from bnn2hw.targets.devices import Device
 
-WIDTH = 100
+COLUMNS = ("cycles per frame", "fps", "LUT", "FF", "BRAM", "DSP", "of the device")
 
 
 @dataclass(frozen=True)
@@ -56,24 +54,18 @@ class ParetoFront:
         return iter(self.points)
 
     def __str__(self) -> str:
-        table = Table(
-            title=f"foldings on {self.device.name} at {self.device.clock_mhz:g} MHz", title_justify="left"
-        )
-        for name in ("cycles per frame", "fps", "LUT", "FF", "BRAM", "DSP", "of the device"):
-            table.add_column(name, justify="right", no_wrap=True)
+        title = f"foldings on {self.device.name} at {self.device.clock_mhz:g} MHz"
+        table = Table(title, (), COLUMNS)
         for p in self.points:
             worst = max(p.use, key=lambda k: p.use[k])
             figures = (p.cost.lut, p.cost.ff, p.cost.bram, p.cost.dsp)
-            table.add_row(
+            table.add(
                 f"{p.interval:,}",
                 f"{p.fps:,.0f}",
                 *(f"{f:,.0f}" for f in figures),
                 f"{p.use[worst]:.0%} of {worst.upper()}",
             )
-        console = Console(width=WIDTH, no_color=True, highlight=False)
-        with console.capture() as captured:
-            console.print(table)
-        return captured.get() + self._proof()
+        return str(table) + self._proof()
 
     def _proof(self) -> str:
         worst = max((p.gap for p in self.points), default=0.0)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import optimize, sparse
 
 from bnn2hw.ir import Array
 
@@ -216,6 +215,8 @@ class Program:
             bounds: Upper bound by resource.
             gap: Share by which the solution may exceed the cheapest one.
         """
+        from scipy import optimize, sparse  # slow to import, and only the search needs it
+
         costs = np.concatenate(self.costs)
         shape = (len(self._sides), len(costs))
         rows, columns = np.concatenate(self._rows), np.concatenate(self._columns)
@@ -264,6 +265,8 @@ def relax(
     Returns:
         The bound, and the multipliers that give it.
     """
+    from scipy import optimize
+
     prices, best, at = np.zeros(count), -np.inf, np.zeros(count)
     cuts, sides = [], []
     for _ in range(rounds):
