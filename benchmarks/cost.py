@@ -8,21 +8,20 @@ Only Yosys runs; LUTs are counted as `bnn2hw.synthesis.synthesize` counts them.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import platform
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import records
 
-from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import BIPOLAR, Array, Cost, Graph, HardwareOp, Ints, Node, Tensor
@@ -419,18 +418,16 @@ def render(op: HardwareOp, x: tuple[Tensor, ...], family: families.Family) -> De
 
 
 def key(op: HardwareOp, x: tuple[Tensor, ...], design: Design, family: str) -> str:
-    """Changes with whatever synthesis would see of the op."""
-    files = {
-        n: text for n, text in design.files.items() if n not in (f"{design.top}.sv", "bnn2hw_last_beat.sv")
-    }
+    """Changes with whatever synthesis would see of the op: neither comments nor the top level count."""
+    apart = (f"{design.top}.sv", "bnn2hw_last_beat.sv")
+    files = {n: records.without_comments(text) for n, text in design.files.items() if n not in apart}
     params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(*x).items())]
-    what = json.dumps([sorted(files.items()), params, toolchains.mapper(families.family(family)).command])
-    return hashlib.sha256(what.encode()).hexdigest()[:16]
+    return records.hash_of(sorted(files.items()), params, toolchains.mapper(families.family(family)).command)
 
 
 def measure(kept: dict[str, Any]) -> None:
     """Synthesize every design whose figures are missing or out of date, and keep them one by one."""
-    kept["machine"] = {"cpu": cpu(), "yosys": tools.yosys().release}
+    kept["machine"] = {"cpu": records.processor(), **records.yosys()}
     old: dict[str, Any] = kept.get("designs", {})
     new: dict[str, Any] = {}
     kept["designs"] = new
@@ -441,7 +438,8 @@ def measure(kept: dict[str, Any]) -> None:
             print("synthesizing", label, flush=True)
             with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
                 usage = synthesize.area(design, family, Path(folder), only=f"bnn2hw_{op.kind}")
-            old[label] = {"key": digest, **{r: getattr(usage, r) for r in RESOURCES}}
+            figures = {r: getattr(usage, r) for r in RESOURCES}
+            old[label] = {"key": digest, "date": datetime.now(UTC).date().isoformat(), **figures}
             keep(kept | {"designs": {**old, **new}})
         new[label] = old[label]
     keep(kept)
@@ -449,15 +447,6 @@ def measure(kept: dict[str, Any]) -> None:
 
 def keep(figures: dict[str, Any]) -> None:
     KEPT.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-
-
-def cpu() -> str:
-    """What the machine calls its processor."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next(
-        (line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.machine()
-    )
 
 
 def results(kept: dict[str, Any]) -> Iterator[Result]:

@@ -1,4 +1,7 @@
-"""The accelerator: everything that can be done with a compiled model."""
+"""The accelerator: everything that can be done with a compiled model.
+
+Methods import the rooms that they need, so that loading an accelerator takes little time.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +9,28 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, deprecation, deviation, golden, results
-from bnn2hw import reload as reloading
-from bnn2hw.artifacts import write
-from bnn2hw.backends import loading
-from bnn2hw.backends.design import Design
+from bnn2hw import backends, deprecation, golden
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.deploy import bitstream
-from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
-from bnn2hw.folding import unroll
 from bnn2hw.golden import Batch
-from bnn2hw.inputs import Data
-from bnn2hw.ir import Array
 from bnn2hw.ops import source
-from bnn2hw.ops.source import InputSpecs
-from bnn2hw.pipeline import LoweredModel
 from bnn2hw.progress import Progress, silent
-from bnn2hw.report import text
-from bnn2hw.simulation import hls_csim
-from bnn2hw.simulation import simulate as simulating
-from bnn2hw.simulation.simulate import Run
-from bnn2hw.synthesis.usage import Usage
+
+if TYPE_CHECKING:
+    from bnn2hw.backends.design import Design
+    from bnn2hw.deviation import Deviation
+    from bnn2hw.inputs import Data
+    from bnn2hw.ir import Array
+    from bnn2hw.ops.source import InputSpecs
+    from bnn2hw.pipeline import LoweredModel
+    from bnn2hw.results import Runner
+    from bnn2hw.simulation.simulate import Run
+    from bnn2hw.synthesis.usage import Usage
+
+
+RENAMED = "Accelerator.{} is now Accelerator.{}; the old name works for one more version"
 
 
 @dataclass(frozen=True)
@@ -49,68 +50,81 @@ class Accelerator(CompiledModel):
     @property
     def units(self) -> InputSpecs:
         """The attribute `input_specs` under its old name."""
-        deprecation.warn(
-            "Accelerator.units is now Accelerator.input_specs; the old name works for one more version"
-        )
+        deprecation.warn(RENAMED.format("units", "input_specs"))
         return self.input_specs
 
     @cached_property
-    def _runner(self) -> results.Runner:
-        return results.Runner(self)
+    def _runner(self) -> Runner:
+        """Computes results on this machine; it keeps compiled code."""
+        from bnn2hw.results import Runner
+
+        return Runner(self)
 
     def predict(self, x: Data) -> Batch:
-        """Return what the model says of each frame: classes, or real scores where scores are the output.
+        """Compute what the model predicts: classes, or real scores.
 
-        This is the fast exact path: native code that equals `golden` in every value, or `golden` itself without a C++
-        compiler; the logger "bnn2hw" says which.
+        This is the fastest exact method. It runs native code, which equals `golden` in every value, or
+        `golden` itself if there is no C++ compiler. The logger "bnn2hw" says which.
 
         Args:
-            x: Frames of the model's input shape, as integers or as floats in the model's own unit; by name where there
-                are several inputs. Also a `tf.data.Dataset`, a `keras.utils.PyDataset` or an iterator of batches.
+            x: Frames as in `integers`, or a `tf.data.Dataset`, a `keras.utils.PyDataset` or an iterator of
+                batches.
 
         Returns:
-            int64 array of shape (frames,) or (frames, k) for the k best classes; float64 scores of shape
-            (frames, *output shape) otherwise. Arrays by name where there are several outputs.
+            If the output is a class, an int64 array of shape (frames,), or (frames, k) for the k best classes;
+            otherwise float64 scores of shape (frames, *output shape). A mapping by name if there are several
+            outputs.
 
         Raises:
-            InputError: Frames of another shape, or values that no integer on the wire stands for.
+            InputError: x does not fit the inputs.
         """
+        from bnn2hw import results
+
         return results.predict(self._runner, x)
 
     def evaluate(self, x: Data, labels: Array | None = None, *, progress: Progress = silent) -> float:
-        """Return the accuracy: the share of frames whose class, or one of the k best, is the label.
+        """Compute the accuracy: the share of frames whose class, or one of the k best, is the label.
 
         Args:
-            x: Frames, as for `predict`; a data set may yield pairs of frames and labels.
-            labels: One class per frame, or one-hot rows; None if `x` yields them.
-            progress: Told after each batch how many frames are done.
+            x: Frames as in `predict`. A data set may yield pairs of frames and labels.
+            labels: One class per frame, or one-hot rows. None if `x` yields the labels.
+            progress: Called after each batch with the number of frames that are done.
 
         Raises:
             InputError: Labels are missing or do not fit, or the model has several outputs.
         """
+        from bnn2hw import results
+
         return results.evaluate(replace(self._runner, progress=progress), x, labels)
 
     def values(self, x: Data, layers: Collection[str] | None = None) -> dict[str, Array]:
-        """Return the integers that layers of the hardware graph give, by name of the edge.
+        """Compute the integers on edges of the hardware graph.
 
         Args:
-            x: Frames, as for `predict`.
-            layers: Names of layers or edges; None for all.
+            x: Frames as in `predict`.
+            layers: Names of layers or edges. Default: all.
+
+        Returns:
+            By edge, an int64 array of shape (frames, *edge shape).
 
         Raises:
-            InputError: There is no such layer, or frames do not fit.
+            InputError: There is no such layer, or x does not fit the inputs.
         """
+        from bnn2hw import results
+
         return results.values(self._runner, x, layers)
 
     def dequantize(self, y: Batch) -> Batch:
-        """Return the real numbers that integers of the output stand for, in the model's own units.
+        """Convert integers on the output to the real values that they stand for.
 
         Args:
-            y: Integers as `golden` gives them; by name where there are several outputs.
+            y: Integers as `golden` returns them; a mapping by name if there are several outputs.
 
         Returns:
-            float64 arrays of the same shapes.
+            float64 arrays of the same shapes, in the model's units.
         """
+        from bnn2hw import results
+
         return results.dequantize(self, y)
 
     @cached_property
@@ -164,8 +178,7 @@ class Accelerator(CompiledModel):
     def emulate(self, x: Batch, *, progress: Progress = silent) -> Batch:
         """Compute the outputs with the HLS sources of the design, compiled for this machine.
 
-        The result equals `golden`, and comes faster for large batches. The backend of the
-        accelerator does not matter.
+        The result equals `golden`. The backend of the accelerator does not matter.
 
         Args:
             x: Inputs as in `integers`.
@@ -179,6 +192,8 @@ class Accelerator(CompiledModel):
             MissingToolError: There is no C++ compiler.
             ToolError: The compiler failed.
         """
+        from bnn2hw.simulation import hls_csim
+
         return self._shaped(hls_csim.emulate(self._emulated, self.integers(x), progress))
 
     def weight_image(self) -> Array:
@@ -190,13 +205,13 @@ class Accelerator(CompiledModel):
         Raises:
             InputError: The model was not compiled with `loadable`.
         """
+        from bnn2hw.backends import loading
+
         return loading.image(self.graph, self.design.load)
 
     def image(self) -> Array:
         """Return `weight_image()`; this is its old name."""
-        deprecation.warn(
-            "Accelerator.image is now Accelerator.weight_image; the old name works for one more version"
-        )
+        deprecation.warn(RENAMED.format("image", "weight_image"))
         return self.weight_image()
 
     def reload(self, model: Any, *, progress: Progress = silent) -> Accelerator:
@@ -216,6 +231,8 @@ class Accelerator(CompiledModel):
             UnsupportedError: The model needs other hardware. The message lists the layers with the
                 reasons.
         """
+        from bnn2hw import reload as reloading
+
         weights = reloading.weights(self, model, progress)
         other = replace(
             self, graph=weights.graph, fidelity=weights.fidelity, origin=weights.origin, measured={}
@@ -260,6 +277,8 @@ class Accelerator(CompiledModel):
             MissingToolError: There is no Verilator or no C++ compiler.
             ToolError: A tool failed, or the design broke the stream protocol.
         """
+        from bnn2hw.simulation import simulate as simulating
+
         if not 0 <= stalls < 1:
             raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
         return simulating.simulate(
@@ -283,13 +302,15 @@ class Accelerator(CompiledModel):
         Returns:
             By layer, its values of `pe`, `simd`, `lanes` and `pixels`, or its style.
         """
+        from bnn2hw.folding import unroll
+
         return unroll.folding(self.graph)
 
     def deviation(self, x: Batch) -> list[Deviation]:
         """Measure how far the hardware is from Keras on a batch.
 
-        The integer model and the model's own layers compute the same batch, and every edge that
-        both have is compared. Exact layers do not deviate.
+        The integer model and the model's own layers compute the same batch, and every edge that both have
+        is compared. Exact layers do not deviate.
 
         Args:
             x: Inputs as in `integers`.
@@ -298,9 +319,10 @@ class Accelerator(CompiledModel):
             The deviation of each edge, in the order of the graph.
 
         Raises:
-            InputError: x does not fit the inputs, or the accelerator was loaded from disk, without
-                its model.
+            InputError: x does not fit the inputs, or the accelerator was loaded without its model.
         """
+        from bnn2hw import deviation
+
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
         lowered = self.origin.lowered
@@ -311,14 +333,13 @@ class Accelerator(CompiledModel):
         """Write a build folder: sources, weights, test bench, graph, report and manifest.
 
         Args:
-            folder: Folder to write. A build folder of bnn2hw is replaced as a whole.
-
-        Returns:
-            The path of the folder.
+            folder: Folder to write and to return. A build folder of bnn2hw is replaced as a whole.
 
         Raises:
             InputError: The folder holds something that bnn2hw did not write.
         """
+        from bnn2hw.artifacts import write
+
         return write.write(self, Path(folder))
 
     def synthesize(
@@ -361,6 +382,8 @@ class Accelerator(CompiledModel):
             MissingToolError: A tool is not installed.
             ToolError: A tool failed. Its log is in the folder.
         """
+        from bnn2hw.deploy import bitstream
+
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
         place = bitstream.place_named(board, target, self.device)
@@ -370,4 +393,6 @@ class Accelerator(CompiledModel):
         )
 
     def __str__(self) -> str:
+        from bnn2hw.report import text
+
         return text.text(self)

@@ -23,15 +23,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 if sys.platform != "win32":
     import fcntl
 
 
 def cache_dir() -> Path:
     """Return the folder of the cache: $BNN2HW_CACHE, or one in the user's own cache folder."""
-    return Path(os.environ.get("BNN2HW_CACHE") or platformdirs.user_cache_dir("bnn2hw"))
+    if given := os.environ.get("BNN2HW_CACHE"):
+        return Path(given)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("bnn2hw"))
 
 
 def entry(kind: str, ingredients: Sequence[Any], files: Sequence[str], build: Callable[[Path], None]) -> Path:

@@ -1,4 +1,7 @@
-"""Make accelerators: compile a model, or load a build folder."""
+"""Make accelerators: compile a model, or load a build folder.
+
+Functions import the rooms that they need, so that loading needs no compiler.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,19 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, pipeline
-from bnn2hw import reload as reloading
 from bnn2hw.accelerator import Accelerator
-from bnn2hw.artifacts import build_folder
 from bnn2hw.errors import InputError
-from bnn2hw.estimate import resources
-from bnn2hw.folding.search import Folding
-from bnn2hw.golden import Batch
-from bnn2hw.lower.calibration import first_batch
-from bnn2hw.lower.outputs import Output, best_of
-from bnn2hw.lower.recipe import Loadable
-from bnn2hw.ops.source import InputSpecs
-from bnn2hw.pipeline import Layout
 from bnn2hw.progress import Progress, silent
 from bnn2hw.targets import devices
+
+if TYPE_CHECKING:
+    from bnn2hw.folding.search import Folding
+    from bnn2hw.golden import Batch
+    from bnn2hw.lower.outputs import Output
+    from bnn2hw.lower.recipe import Loadable
+    from bnn2hw.ops.source import InputSpecs
 
 
 def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile)
@@ -90,6 +89,12 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             them.
         FoldingError: No folding reaches the rate or fits the device, or `folding` is not legal.
     """
+    from bnn2hw import pipeline
+    from bnn2hw import reload as reloading
+    from bnn2hw.estimate import resources
+    from bnn2hw.lower.calibration import first_batch
+    from bnn2hw.pipeline import Layout
+
     _check(backend, output, fps, loadable)
     device = devices.device(target or devices.DEFAULT)
     progress("reading the model")
@@ -134,6 +139,9 @@ def _check(backend: str, output: Output | None, fps: float | None, loadable: Loa
     Raises:
         InputError: An option is unknown, out of range, or contradicts another one.
     """
+    from bnn2hw import backends
+    from bnn2hw.lower.outputs import best_of
+
     backends.check(backend)
     best_of(output or "class")
     if loadable and backend != "verilog":
@@ -152,6 +160,8 @@ def load(folder: str | Path) -> Accelerator:
     Raises:
         InputError: bnn2hw did not write the folder, or one of its files has changed since.
     """
+    from bnn2hw.artifacts import build_folder
+
     graph, manifest = build_folder.read(Path(folder))
     return Accelerator(
         name=manifest.name,

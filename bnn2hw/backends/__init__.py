@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bnn2hw.backends import hls, verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
 from bnn2hw.errors import InputError
@@ -34,13 +33,15 @@ def render(
     Args:
         backend: One of `BACKENDS`.
         graph: The graph, in streamed form.
-        header: What the headers of the files say. The sources may name cells of its target's
+        header: Provenance for the headers of the files. The sources may name cells of its target's
             family, and the scripts of the backend are for its target. None: the default
             device.
 
     Raises:
         InputError: the backend is unknown.
     """
+    from bnn2hw.backends import hls, verilog
+
     check(backend)
     header = header or Header(target=devices.device(devices.DEFAULT))
     return hls.render(graph, header=header) if backend == "hls" else verilog.render(graph, header=header)

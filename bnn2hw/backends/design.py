@@ -53,9 +53,10 @@ class Stream:
 
     @property
     def words(self) -> str:
-        """What the stream carries, in words."""
+        """The contents of the stream, in words."""
         ragged = f"; each vector of {self.vector} begins with a new beat" if self.vector else ""
-        values = f"{self.shape} values {self.tensor.ints} of {self.tensor.ints.bits} bit"
+        bits = self.tensor.ints.bits
+        values = f"{self.shape} values {self.tensor.ints} of {bits} bit{'s' if bits > 1 else ''}"
         return f"{values}, {self.lanes} per beat{ragged}"
 
     @property
@@ -138,17 +139,19 @@ class Port:
 
     @property
     def words(self) -> str:
-        """What the port carries, in words."""
+        """The contents of the port, in words."""
         return f"{self.stream.words}{self.padding}"
 
     @property
     def padding(self) -> str:
-        """What fills a beat up to whole bytes, in words; "" if nothing does."""
+        """The filling of a beat up to whole bytes, in words; "" if there is none."""
         bits = self.axis_bits - self.stream.bits
         if not bits:
             return ""
         return (
-            f", sign-extended to {self.axis_bits} bit" if self.extends else f", padded with {bits} zero bits"
+            f", sign-extended to {self.axis_bits} bits"
+            if self.extends
+            else f", padded with {bits} zero bit{'s' if bits > 1 else ''}"
         )
 
     def hex_lines(self, values: NDArray[np.integer]) -> str:
@@ -223,7 +226,7 @@ class Design:
         inputs: Streams that enter the design.
         outputs: Streams that leave the design, with the names and shapes of the graph's outputs.
         backend: Backend that rendered the design. It decides how the design is simulated.
-        header: What the headers of the files say.
+        header: Provenance that the headers of the files state.
         bench: Further sources that only our own simulation needs: for Verilog, models of the cells.
         portable: The portable forms of those modules among `files` that name cells of a family.
         netlist: True if synthesis wrote the design. Then only the ports have known names, and

@@ -28,7 +28,7 @@ TEST_FRAMES = 4
 
 @dataclass(frozen=True)
 class Project:
-    """What the templates of the project print.
+    """Values for the templates of the project.
 
     Attributes:
         top: The top function.
@@ -39,7 +39,7 @@ class Project:
         processes: Processes in topological order.
         forks: Processes that copy a stream for several readers.
         queues: Ops that are queues between processes.
-        includes: Headers of the ops to include, without the prefix of all.
+        includes: Headers of the ops to include, without the prefix bnn2hw_.
         table: The beat layout of the ports, a line each.
         part: Part number for Vitis HLS.
         clock_ns: Clock period in ns.
@@ -65,7 +65,7 @@ def render(graph: Graph, name: str = "bnn2hw_top", *, header: Header = ANY_TARGE
     Args:
         graph: The graph, in streamed form.
         name: The top function.
-        header: What the headers of the files say. The scripts take the clock of its target and, if
+        header: Provenance for the headers of the files. The scripts take the clock of its target and, if
             Vitis HLS knows it, its part.
 
     Returns:

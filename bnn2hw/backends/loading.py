@@ -42,7 +42,8 @@ def of(graph: Graph) -> Load | None:
     total = sum(words * slices(lanes * bits) for words, lanes, bits in shapes)
     stages = sum(isinstance(n.op, HardwareOp) and n.op.writable for n in graph)
     alone = cycles.cycles(graph)
-    # All inputs have come and every output is taken, so a frame's rest takes at most as long as a frame.
+    # All inputs have come, and every output is taken. So the rest of a frame takes no longer than a
+    # frame.
     return Load(0, total, stages, len(shapes), 2 * alone.interval + alone.latency)
 
 

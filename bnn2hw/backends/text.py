@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PurePath
-
-import jinja2
+from typing import TYPE_CHECKING
 
 from bnn2hw.data_files import data_dir
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Family
 from bnn2hw.version import __version__
+
+if TYPE_CHECKING:
+    import jinja2
 
 LICENSE = "MIT"
 """SPDX identifier of generated sources: their text comes from our templates."""
@@ -46,7 +48,7 @@ LETTERS = str.maketrans(
 
 @dataclass(frozen=True)
 class Header:
-    """What the header of each generated file says: where the design comes from.
+    """The provenance of a design, as the header of each generated file states it.
 
     Attributes:
         model: Name of the model; "" if the design has none.
@@ -94,8 +96,8 @@ class Printer:
 
     Attributes:
         folder: Folder of templates/.
-        header: What the headers of the files say.
-        blocks: Whether a line that holds only a block of Jinja leaves no empty line behind.
+        header: Provenance that the header of each file states.
+        blocks: True if a line with only a block of Jinja leaves no empty line.
     """
 
     folder: str
@@ -112,7 +114,7 @@ class Printer:
 
         Args:
             *templates: Names of templates; the first that exists is taken.
-            **facts: What the template prints.
+            **facts: Values for the template.
         """
         return self.environment.select_template(templates).render(facts)
 
@@ -123,7 +125,7 @@ class Printer:
             name: Name of the file; its suffix decides how comments look.
             *templates: Names of templates; the first that exists is taken. Default: the file's name
                 and ".j2".
-            **facts: What the template prints.
+            **facts: Values for the template.
         """
         return self.headed(name, self.text(*(templates or (f"{PurePath(name).name}.j2",)), **facts))
 
@@ -138,11 +140,15 @@ class Printer:
             return _xml(body, self.header)
         mark = COMMENTS.get(PurePath(name).suffix, "#")
         header = "".join(f"{mark} {line}".rstrip() + "\n" for line in (*self.header.lines, ""))
+        if name.endswith(CODE):
+            body = re.sub(r"\n{3,}", "\n\n", body)
         return ascii_only(header + body)
 
 
 @cache
 def _environment(folder: str, blocks: bool) -> jinja2.Environment:
+    import jinja2
+
     folders = (data_dir("templates") / folder, data_dir("templates") / "shared")
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),

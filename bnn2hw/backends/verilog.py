@@ -40,7 +40,7 @@ def render(
     Args:
         graph: The graph, in streamed form.
         name: The top module.
-        header: What the headers of the files say. The modules have the forms of its target's
+        header: Provenance for the headers of the files. The modules have the forms of its target's
             family.
         family: A family as the target, in place of the header's.
 
@@ -55,8 +55,9 @@ def render(
     load = loading.of(graph)
     shared = ("last_beat", "frame_counter", "load") if load else ("last_beat",)
     modules = _modules(printer, {*shared, *(i.module for i in parts.instances)}, parts.own)
-    clock_mhz = header.target.clock_mhz if isinstance(header.target, Device) else None
-    top = replace(_top(graph, name, all_streams, parts.instances, modules), clock_mhz=clock_mhz)
+    top = replace(_top(graph, all_streams, parts.instances, modules), name=name, load=load)
+    if isinstance(header.target, Device):
+        top = replace(top, clock_mhz=header.target.clock_mhz)
     text = printer.file(f"{name}.sv", "top.sv.j2", top=top)
     if load:
         load = replace(load, design=loading.number(bare(text), *map(bare, modules.values())))
@@ -77,7 +78,7 @@ def render(
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the nodes of a graph become.
+    """The parts of a design that follow from the nodes of its graph.
 
     Attributes:
         instances: An instance for each, in topological order.
@@ -115,7 +116,6 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
 
 def _top(
     graph: Graph,
-    name: str,
     all_streams: Sequence[Stream],
     instances: Sequence[Instance],
     modules: Mapping[str, str],
@@ -124,21 +124,18 @@ def _top(
     ids = {s.name: s.id for s in all_streams}
     inputs, outputs = map(VerilogPort.of, ends(graph, all_streams))
     return Top(
-        name=name,
         inputs=inputs,
         outputs=outputs,
         instances=tuple(i.without_defaults(known[i.module]) for i in instances),
         readers={ids[n]: len(nodes) for n, nodes in graph.readers.items() if n in ids},
         interval=estimating.interval(graph),
-        clock_mhz=None,
-        load=loading.of(graph),
         table=port_table(inputs, outputs),
     )
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What the template of the test bench prints.
+    """Values for the template of the test bench.
 
     Attributes:
         top: The design's top module.
@@ -184,7 +181,7 @@ def _modules(printer: Printer, names: set[str], own: Mapping[str, str]) -> dict[
 
     Args:
         printer: Prints them.
-        names: The modules that the top level instantiates, without the prefix of all.
+        names: The modules that the top level instantiates, without the prefix bnn2hw_.
         own: By name, the modules that are printed already.
     """
     texts: dict[str, str] = {}
@@ -200,8 +197,8 @@ def module(name: str, header: Header = ANY_TARGET) -> str:
     """Return the source of a module.
 
     Args:
-        name: The module, without the prefix of all.
-        header: What the header says. The module has the form of the target's family, if that has
+        name: The module, without the prefix bnn2hw_.
+        header: Provenance for the header. The module has the form of the target's family, if that has
             one.
     """
     stem = name.removeprefix(LOADABLE)

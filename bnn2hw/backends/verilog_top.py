@@ -34,10 +34,10 @@ class Connection:
 
 @dataclass(frozen=True)
 class Instance:
-    """What the top level prints for one node.
+    """The instance of a node in the top level.
 
     Attributes:
-        module: Module without the prefix of all: the kind of the op, and the stream's identifier if
+        module: Module without the prefix bnn2hw_: the kind of the op, and the stream's identifier if
             the module's text is made for this node alone.
         sources: Streams that the instance reads.
         stream: Stream that it writes.
@@ -82,26 +82,26 @@ class Top:
     """The top level.
 
     Attributes:
-        name: The module.
         inputs: Ports that take frames.
         outputs: Ports that deliver results.
         instances: One for each op, in topological order.
         readers: By identifier of a stream, the number of its readers.
         interval: Cycles per frame.
+        table: The beat layout of the ports, a line each.
+        name: The module.
         clock_mhz: Clock that the design is planned for; None if the target has none.
         load: The port for weight images; None if no memory can be written.
-        table: The beat layout of the ports, a line each.
     """
 
-    name: str
     inputs: tuple[VerilogPort, ...]
     outputs: tuple[VerilogPort, ...]
     instances: tuple[Instance, ...]
     readers: Mapping[str, int]
     interval: int
-    clock_mhz: float | None
-    load: Load | None
     table: Sequence[str]
+    name: str = "bnn2hw_top"
+    clock_mhz: float | None = None
+    load: Load | None = None
 
     @property
     def forks(self) -> bool:
@@ -118,7 +118,7 @@ def instance(
         graph: The streamed graph.
         node: The node.
         op: Its op.
-        module: The module's name, without the prefix of all.
+        module: The module's name, without the prefix bnn2hw_.
         by_name: Streams by name.
     """
     inputs, stream = graph.inputs_of(node), by_name[node.name]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 import click
@@ -87,11 +84,16 @@ def examine() -> list[Finding]:
 
 def _program(name: str, enables: str, remedy: str) -> Finding:
     """Look for a program that bnn2hw does not start, but whose command line it prints."""
+    import shutil
+
     return Finding(name, shutil.which(name), enables, remedy, needed=False)
 
 
 def _package(name: str, enables: str, distribution: str | None = None, *, needed: bool = True) -> Finding:
     """Look for a Python package, which may be installed by a distribution of another name."""
+    import importlib.util
+    from importlib import metadata
+
     found = None
     if importlib.util.find_spec(name):
         for candidate in (name, distribution or name):

@@ -23,7 +23,7 @@ class Effort:
 
     exact: int = 1_000_000_000
     uncompiled: int = 10_000_000
-    quick: int = 100_000
+    quick: int = 10_000
 
 
 USUAL = Effort()

@@ -1,4 +1,4 @@
-"""The foldings of a node, and what lies between two of them, in numbers: beats, cycles and vectors of resources."""
+"""The foldings of one node and the costs of one stream, as numbers: beats, cycles and vectors of resources."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Family
 
 BLOCK_WEIGHT = 0.5
-"""What block RAMs' and DSPs' shares of the device count beside that of LUTs: many blocks of both lie idle."""
+"""Weight of block RAMs and DSP blocks relative to LUTs, as shares of the device: many blocks stay unused."""
 
 RESOURCES = 4
-"""LUTs, flip-flops, block RAMs and DSP blocks."""
+"""Number of resources: LUTs, flip-flops, block RAMs and DSP blocks."""
 
 
 def price(cost: Cost, device: Device) -> float:
-    """Cost as a weighted share of the device."""
+    """Return a cost as a weighted share of the device."""
     return float(vector(cost) @ weights_of(device))
 
 
 def weights_of(device: Device) -> Array:
-    """What a unit of each resource counts in a price, shape (RESOURCES,)."""
+    """Return the weight of one unit of each resource in a price, shape (RESOURCES,)."""
     blocks = (BLOCK_WEIGHT / max(device.bram, 1), BLOCK_WEIGHT / max(device.dsp, 1))
     return np.array([1 / device.lut, 1 / (2 * device.ff), *blocks])
 
 
 def vector(cost: Cost) -> Array:
-    """A cost as one number per resource, shape (RESOURCES,)."""
+    """Return a cost as one number per resource, shape (RESOURCES,)."""
     return np.array([cost.lut, cost.ff, cost.bram, cost.dsp])
 
 
 class NodeOptions:
-    """A node and its foldings; `known` holds costs of ops by their `cost_key`, for all nodes."""
+    """A node and its foldings. `known` caches the costs of all nodes' ops by `cost_key`."""
 
     def __init__(
         self,
@@ -60,23 +60,23 @@ class NodeOptions:
 
     @property
     def name(self) -> str:
-        """That of the node."""
+        """The name of the node."""
         return self.node.name
 
     @property
     def fastest(self) -> int:
-        """Its fewest cycles per frame."""
+        """The fewest cycles per frame of any folding."""
         return int(min(self.intervals))
 
     def legal(self, period: int) -> Array:
-        """The foldings that keep a pace: that of a node that was folded by hand, and the narrowest of an input."""
+        """Return the numbers of the foldings that need at most `period` cycles; a folding by hand is always legal."""
         if self.fixed:
             return np.arange(1)
         kept = np.flatnonzero(self.intervals <= period)
         return kept if self.node.inputs else kept[:1]
 
     def costs(self, which: Array, family: Family) -> Array:
-        """Of some of the foldings, shape (foldings, resources)."""
+        """Return the costs of some foldings, shape (foldings, resources)."""
         for i in which[np.isnan(self._costs[which, 0])]:
             op = self.ops[i]
             key = op.cost_key(*self.inputs)
@@ -89,7 +89,10 @@ class NodeOptions:
 
 @dataclass(frozen=True)
 class StreamCosts:
-    """A stream between two places, or, with the same twice, what leaves the design: costs by lanes at both ends."""
+    """The costs of a stream by the beats at its two ends.
+
+    If `maker` equals `reader`, the stream leaves the design and has costs by the beats of its maker.
+    """
 
     maker: int
     reader: int

@@ -1,4 +1,4 @@
-"""What rate costs what: the foldings between the smallest design and the fastest that fits, as people read them."""
+"""The Pareto front of rate against resources: from the smallest design to the fastest that fits the device."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from rich.console import Console
-from rich.table import Table
-
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
 from bnn2hw.estimate.resources import Utilization
 from bnn2hw.folding import search, unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.ir import Cost, Graph
+from bnn2hw.tables import Table
 from bnn2hw.targets.devices import Device
 
-WIDTH = 100
+COLUMNS = ("cycles per frame", "fps", "LUT", "FF", "BRAM", "DSP", "of the device")
 
 
 @dataclass(frozen=True)
@@ -26,12 +24,12 @@ class Point:
     """The cheapest folding for a rate.
 
     Attributes:
-        interval: cycles per frame.
-        fps: frames per second at the device's planned clock.
-        cost: predicted resources, where FIFOs are as deep as neighbours in step need.
-        use: the share of the device that each resource takes.
+        interval: Cycles per frame.
+        fps: Frames per second at the device's planned clock.
+        cost: Predicted resources, with FIFOs of the smallest depth.
+        use: Share of the device by resource.
         folding: PE and SIMD by layer, in the form that `compile` takes.
-        gap: by which share of the price a cheaper folding might lie below; 0 where it is proved that none does.
+        gap: Largest share of the price by which a cheaper folding may exist; 0 if there is provably none.
     """
 
     interval: int
@@ -44,7 +42,7 @@ class Point:
 
 @dataclass(frozen=True)
 class ParetoFront:
-    """The points from the slowest to the fastest; printed, a table."""
+    """Points from the slowest to the fastest. Printing it gives a table."""
 
     points: tuple[Point, ...]
     device: Device
@@ -56,43 +54,37 @@ class ParetoFront:
         return iter(self.points)
 
     def __str__(self) -> str:
-        table = Table(
-            title=f"foldings on {self.device.name} at {self.device.clock_mhz:g} MHz", title_justify="left"
-        )
-        for name in ("cycles per frame", "fps", "LUT", "FF", "BRAM", "DSP", "of the device"):
-            table.add_column(name, justify="right", no_wrap=True)
+        title = f"foldings on {self.device.name} at {self.device.clock_mhz:g} MHz"
+        table = Table(title, (), COLUMNS)
         for p in self.points:
             worst = max(p.use, key=lambda k: p.use[k])
             figures = (p.cost.lut, p.cost.ff, p.cost.bram, p.cost.dsp)
-            table.add_row(
+            table.add(
                 f"{p.interval:,}",
                 f"{p.fps:,.0f}",
                 *(f"{f:,.0f}" for f in figures),
                 f"{p.use[worst]:.0%} of {worst.upper()}",
             )
-        console = Console(width=WIDTH, no_color=True, highlight=False)
-        with console.capture() as captured:
-            console.print(table)
-        return captured.get() + self._proof()
+        return str(table) + self._proof()
 
     def _proof(self) -> str:
         worst = max((p.gap for p in self.points), default=0.0)
         if worst:
-            return f"cheaper foldings may lie up to {worst:.1%} below these"
+            return f"cheaper foldings may exist, by at most {worst:.1%} of the price"
         return "no folding is cheaper at these rates, by the cost models"
 
 
 def of(graph: Graph, device: Device, ratio: float = 1.1) -> ParetoFront:
-    """The front of a graph in hardware form on a device.
+    """Compute the front of a graph on a device.
 
     Args:
-        graph: in hardware form.
-        device: what must hold the designs.
-        ratio: at least by how much each point is faster than the one before.
+        graph: Graph in hardware form.
+        device: Device that must hold the designs.
+        ratio: Smallest ratio of the rates of neighbouring points.
 
     Raises:
-        InputError: a ratio below 1, or none.
-        FoldingError: not even the slowest folding fits.
+        InputError: `ratio` is below 1 or not finite.
+        FoldingError: Not even the slowest folding fits.
     """
     if not 1 <= ratio < math.inf:
         raise InputError(f"the ratio of rates from one point to the next must be at least 1, not {ratio}")
@@ -106,26 +98,26 @@ def of(graph: Graph, device: Device, ratio: float = 1.1) -> ParetoFront:
 
 
 class Planned(Protocol):
-    """An accelerator, as far as its rates are concerned."""
+    """The part of an accelerator that a front is computed from."""
 
     @property
     def graph(self) -> Graph:
-        """In streamed form."""
+        """The streamed graph."""
 
     @property
     def device(self) -> Device:
-        """What it is planned for."""
+        """The device that the design is planned for."""
 
 
 def pareto(accelerator: Planned, ratio: float = 1.1) -> ParetoFront:
-    """The foldings of an accelerator that no other beats in both rate and cost, up to the fastest that fits its device.
+    """Find the foldings of an accelerator that no other beats in both rate and cost, up to the fastest that fits.
 
     Args:
-        accelerator: compiled or loaded, in whatever folding.
-        ratio: at least by how much each is faster than the one before; 1 for all there are.
+        accelerator: Accelerator, compiled or loaded, in any folding.
+        ratio: Smallest ratio of the rates of neighbouring points; 1 for all points.
 
     Raises:
-        InputError: a ratio below 1.
-        FoldingError: not even the slowest fits.
+        InputError: `ratio` is below 1 or not finite.
+        FoldingError: Not even the slowest folding fits.
     """
     return of(insert.remove_fifos(accelerator.graph), accelerator.device, ratio)

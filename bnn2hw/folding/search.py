@@ -1,4 +1,4 @@
-"""Choosing PE, SIMD and pixels per beat: for a rate, for a device, or by hand."""
+"""Choose PE, SIMD, lanes and pixels per beat: for a rate, for a device, or as a user asks."""
 
 from __future__ import annotations
 
@@ -14,19 +14,25 @@ from bnn2hw.ir import Cost, Graph, HardwareOp, Op, hardware_nodes
 from bnn2hw.targets.devices import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
-"""The values of `pe`, `simd`, `lanes` and `pixels` by name of the layer's matrix-vector unit, or of another op.
+"""Values of `pe`, `simd`, `lanes` and `pixels` by name of an op.
 
-A `style` is what `bnn2hw.folding.unroll` has taken out before."""
+`bnn2hw.folding.unroll` takes out the key `style` first."""
 
 FILL = 0.7
-"""Share of a device's LUTs that a folding chosen for the device may use: what lies above is hard to route."""
+"""Share of a device's LUTs that a folding chosen for the device may use: fuller designs are hard to route."""
 
 
 def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Folding | None = None) -> Graph:
-    """The folding that a user asks for: for a rate, as fast as layers folded by hand, or as fast as the device holds.
+    """Fold a graph as a user asks: for a rate, at the pace of the layers folded by hand, or as fast as fits.
+
+    Args:
+        graph: Graph in hardware form.
+        device: Device that must hold the design.
+        fps: Frames per second at the device's planned clock; None for no rate.
+        by_hand: Layers whose folding is given.
 
     Raises:
-        FoldingError: as for `for_rate` and `for_device`, or the device does not hold what the rate needs.
+        FoldingError: As for `for_rate` and `for_device`, or the device does not hold the design at this rate.
     """
     if fps is None and not by_hand:
         return for_device(graph, device)
@@ -43,19 +49,19 @@ def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Fold
 
 
 def for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None = None) -> Graph:
-    """The cheapest folding in which every op needs at most `period` cycles per frame.
+    """Find the cheapest folding in which every op needs at most `period` cycles per frame.
 
-    It is proved the cheapest in the model of `choices`, which counts what lies between neighbours. Where that one does
-    not fit the device but others for the rate do, it is the cheapest of those.
+    By the cost models of `FoldingSpace`, which include FIFOs and width converters, no folding for this rate is
+    cheaper. If the cheapest does not fit the device but others do, this is the cheapest of those that fit.
 
     Args:
-        graph: a graph in hardware form.
-        period: cycles per frame.
-        device: whose scarcity weighs LUTs against block RAMs.
-        by_hand: layers whose folding is given; they may be slower than `period`.
+        graph: Graph in hardware form.
+        period: Cycles per frame.
+        device: Device whose capacities weigh LUTs against block RAMs.
+        by_hand: Layers whose folding is given; they may be slower than `period`.
 
     Raises:
-        FoldingError: an op is slower in every folding, or a folding by hand names no layer or is none of its own.
+        FoldingError: An op is slower in every folding, or `by_hand` names no layer or an illegal folding.
     """
     return graph.map_ops(_for_rate(graph, period, device, by_hand).ops)
 
@@ -74,10 +80,15 @@ def _for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None
 
 
 def for_device(graph: Graph, device: Device, by_hand: Folding | None = None) -> Graph:
-    """The fastest folding that the device is predicted to hold, and the cheapest of those.
+    """Find the fastest folding that the device is predicted to hold; of equally fast ones the cheapest.
+
+    Args:
+        graph: Graph in hardware form.
+        device: Device that must hold the design.
+        by_hand: Layers whose folding is given.
 
     Raises:
-        FoldingError: even the slowest does not fit, or a folding by hand is none of its layer's own.
+        FoldingError: Even the slowest folding does not fit, or a folding in `by_hand` is not legal for its layer.
     """
     return graph.map_ops(_fastest(FoldingSpace(graph, device, _by_hand(graph, by_hand or {}))).ops)
 
@@ -107,16 +118,16 @@ def _fastest(choices: FoldingSpace) -> FoldingPoint:
 def pareto(
     graph: Graph, device: Device, by_hand: Folding | None = None, ratio: float = 1.0
 ) -> list[FoldingPoint]:
-    """The foldings that no other beats in both rate and price, from the slowest to the fastest that fits the device.
+    """Find the foldings that no other beats in both rate and price, from the slowest to the fastest that fits.
 
     Args:
-        graph: a graph in hardware form.
-        device: what must hold them, and whose scarcity weighs its resources against each other.
-        by_hand: layers whose folding is given.
-        ratio: at least by how much each is faster than the one before; 1 for all there are.
+        graph: Graph in hardware form.
+        device: Device that must hold the designs; its capacities weigh the resources against each other.
+        by_hand: Layers whose folding is given.
+        ratio: Smallest ratio of the rates of neighbouring points; 1 for all points.
 
     Raises:
-        FoldingError: as for `for_device`.
+        FoldingError: As for `for_device`.
     """
     choices, room = FoldingSpace(graph, device, _by_hand(graph, by_hand or {})), _room(device, FILL)
     end = _fastest(choices).interval
@@ -136,7 +147,7 @@ def pareto(
 
 
 def fastest(graph: Graph) -> int:
-    """Fewest cycles per frame that any folding reaches."""
+    """Return the fewest cycles per frame that any folding reaches."""
     return max(
         min(o.interval(*graph.inputs_of(n)) for o in op.foldings(*graph.inputs_of(n)))
         for n, op in hardware_nodes(graph)
@@ -144,14 +155,14 @@ def fastest(graph: Graph) -> int:
 
 
 def slowest(graph: Graph, by_hand: Folding) -> int:
-    """Cycles per frame of the slowest layer that is folded by hand, or of the slowest of all at their fastest."""
+    """Return the cycles per frame that the layers folded by hand allow, or the slowest other layer at its fastest."""
     ops = _by_hand(graph, by_hand)
     given = [op.interval(*graph.inputs_of(graph[n])) for n, op in ops.items() if isinstance(op, HardwareOp)]
     return max([fastest(graph), *given])
 
 
 def of(graph: Graph) -> dict[str, dict[str, int | str]]:
-    """The folding of a graph, streamed or not, in the form that `by_hand` takes."""
+    """Return the folding of a graph, streamed or not, in the form that `by_hand` takes."""
     bare = insert.remove_fifos(graph)
     found = {n.name: _knobs(op) for n, op in hardware_nodes(bare)}
     told = {
@@ -165,15 +176,15 @@ def _knobs(op: HardwareOp) -> dict[str, int | str]:
 
 
 def _room(device: Device, fill: float) -> Cost:
-    """What a design may need, where that share of the logic may be used."""
+    """Return the resources that a design may use, of the logic only a share."""
     return Cost(fill * device.lut, fill * device.ff, device.bram, device.dsp)
 
 
 def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
-    """The ops that a folding by hand names, refolded.
+    """Return the ops that a user's folding names, with that folding.
 
     Raises:
-        FoldingError: it names no layer, has a key that this layer has not, or is none of its own.
+        FoldingError: It names an unknown layer or knob, or a value that is not legal.
     """
     foldable = {n.name: (n, op) for n, op in hardware_nodes(graph) if _knobs(op)}
     ops: dict[str, Op] = {}
@@ -188,7 +199,7 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
 
 
 def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping[str, int | str]:
-    """A folding by hand in today's names: ops that move values have `lanes`, which foldings may still call `simd`."""
+    """Return a user's folding with `lanes` where it says `simd` of an op that moves values."""
     if "simd" not in knobs or "lanes" not in op.knobs:
         return knobs
     deprecation.warn(f"layer '{name}': 'simd' is now 'lanes'; the old name works for one more version")
@@ -196,7 +207,7 @@ def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping
 
 
 def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:
-    """Why a value of a knob is none of the legal ones."""
+    """Say why a value of a knob is not legal."""
     fewer = max((v for v in legal if isinstance(value, int) and v < value), default=0)
     if knob == "pixels" or not fewer or fewer == legal[-1] or all(legal[-1] % v == 0 for v in legal):
         return "does not divide"
@@ -206,10 +217,10 @@ def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:
 def _refolded(
     name: str, op: HardwareOp, options: Sequence[HardwareOp], wanted: Mapping[str, int | str]
 ) -> HardwareOp:
-    """That of an op's foldings which is as wanted, and otherwise as the op is.
+    """Return the folding of an op with the wanted values; other knobs stay as near to the op's own as possible.
 
     Raises:
-        FoldingError: a knob that it has not, a value that makes no folds, or values that do not go together.
+        FoldingError: An unknown knob, a value that is not legal, or values that exclude each other.
     """
     known = list(dict.fromkeys(knob for o in (op, *options) for knob in o.knobs))
     for knob, value in wanted.items():

@@ -1,8 +1,8 @@
 """Exact minimization of a sum of tables, each over a few variables of finitely many values.
 
-`eliminate` takes the variables out one by one (dynamic programming over the graph that the tables make): exact and
-fast where that graph is close to a tree, as chains and residual networks are. `Program` is the same as an integer
-program, which may have bounds on further sums beside; HiGHS solves it.
+`eliminate` removes the variables one by one (dynamic programming over the graph that the tables make). It is exact, and
+fast if that graph is close to a tree, as for chains and residual networks. `Program` states the same problem as an
+integer program, which may bound further sums; HiGHS solves it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import optimize, sparse
 
 from bnn2hw.ir import Array
 
@@ -19,16 +18,16 @@ MOST = 2**24
 """Entries of the largest table that elimination may make; 128 MiB."""
 
 SECONDS = 30.0
-"""Of an integer program, after which the best that was found is taken, without a proof."""
+"""Time limit of an integer program; after it, the best solution so far is used without a proof."""
 
 
 @dataclass(frozen=True)
 class CostTable:
-    """A term of the sum: what each combination of values of its variables costs, infinite where there is none.
+    """A term of the sum: the cost of each combination of values of its variables, infinite if it is not allowed.
 
     Attributes:
-        of: the variables, without repetition.
-        costs: an axis per variable.
+        of: The variables, without repetition.
+        costs: The costs, one axis per variable.
     """
 
     of: tuple[int, ...]
@@ -36,11 +35,11 @@ class CostTable:
 
 
 def order(sizes: Sequence[int], scopes: Sequence[tuple[int, ...]]) -> list[int] | None:
-    """An order of elimination that keeps tables small, or None where one would have more than `MOST` entries.
+    """Find an order of elimination that keeps tables small; None if a table would exceed `MOST` entries.
 
     Args:
-        sizes: by variable, how many values it has.
-        scopes: by table, its variables.
+        sizes: Number of values by variable.
+        scopes: Variables by table.
     """
     near: list[set[int]] = [set() for _ in sizes]
     for scope in scopes:
@@ -68,12 +67,12 @@ def order(sizes: Sequence[int], scopes: Sequence[tuple[int, ...]]) -> list[int] 
 
 @dataclass(frozen=True)
 class _Bucket:
-    """A variable that was taken out: the sum of the tables that held it, over a scope of which it is the last.
+    """An eliminated variable: the sum of the tables that contained it.
 
     Attributes:
-        scope: the other variables, then this one.
-        total: that sum.
-        tables: the numbers of the tables in it; those from the last given table on are the rests of earlier buckets.
+        scope: The other variables of the sum, then this one.
+        total: The sum, one axis per variable of `scope`.
+        tables: Numbers of the summed tables. Numbers beyond the given tables denote the results of earlier buckets.
     """
 
     scope: tuple[int, ...]
@@ -82,7 +81,7 @@ class _Bucket:
 
 
 def _buckets(sizes: Sequence[int], tables: Sequence[CostTable], turns: Sequence[int]) -> list[_Bucket]:
-    """All variables taken out in turn; of each bucket, the least over its variable is a table for a later one."""
+    """Eliminate all variables in turn; the minimum of a bucket over its variable is a table of a later bucket."""
     holding: list[dict[int, CostTable]] = [{} for _ in sizes]
     for number, table in enumerate(tables):
         for variable in table.of:
@@ -106,12 +105,12 @@ def _buckets(sizes: Sequence[int], tables: Sequence[CostTable], turns: Sequence[
 
 
 def eliminate(sizes: Sequence[int], tables: Sequence[CostTable], turns: Sequence[int]) -> list[int]:
-    """The values of all variables at which the sum of the tables is least; of equal ones those with small indices.
+    """Return the values of all variables that minimize the sum of the tables; small indices win ties.
 
     Args:
-        sizes: by variable, how many values it has.
-        tables: the terms; some combination must be finite in all.
-        turns: an order of all variables, from `order`.
+        sizes: Number of values by variable.
+        tables: The terms; at least one combination must be finite in all of them.
+        turns: Order of all variables, from `order`.
     """
     values = [0] * len(sizes)
     for bucket in reversed(_buckets(sizes, tables, turns)):
@@ -121,9 +120,12 @@ def eliminate(sizes: Sequence[int], tables: Sequence[CostTable], turns: Sequence
 
 
 def least_with(sizes: Sequence[int], tables: Sequence[CostTable], turns: Sequence[int]) -> list[Array]:
-    """For each table, and each of its entries, the least sum of all tables in which that entry is.
+    """Return, for each entry of each table, the smallest sum of all tables that contains that entry.
 
-    Args are those of `eliminate`.
+    Args:
+        sizes: As for `eliminate`.
+        tables: As for `eliminate`.
+        turns: As for `eliminate`.
     """
     buckets = _buckets(sizes, tables, turns)
     into = {number: at for at, bucket in enumerate(buckets) for number in bucket.tables}
@@ -144,7 +146,7 @@ def least_with(sizes: Sequence[int], tables: Sequence[CostTable], turns: Sequenc
 
 
 def _least_over(costs: Array, scope: tuple[int, ...], kept: tuple[int, ...]) -> Array:
-    """The least over all variables of a scope but some, with an axis for each of these, in their order."""
+    """Minimize over all variables of a scope except some, which become the axes of the result in their order."""
     gone = tuple(i for i, v in enumerate(scope) if v not in kept)
     left = [v for v in scope if v in kept]
     least: Array = costs.min(gone).transpose([left.index(v) for v in kept])
@@ -152,7 +154,7 @@ def _least_over(costs: Array, scope: tuple[int, ...], kept: tuple[int, ...]) -> 
 
 
 def _spread(table: CostTable, scope: tuple[int, ...]) -> Array:
-    """The costs of a table with an axis per variable of a larger scope."""
+    """Return the costs of a table with one axis per variable of a larger scope."""
     places = [scope.index(v) for v in table.of]
     costs = table.costs.transpose(np.argsort(places))
     shape = [1] * len(scope)
@@ -164,13 +166,13 @@ def _spread(table: CostTable, scope: tuple[int, ...]) -> Array:
 
 @dataclass
 class Program:
-    """Of each group one of its choices is taken, and of each link the entry that the choices at its ends select.
+    """An integer program: take one choice of each group, and of each link the entry that its two choices select.
 
-    Choices have vectors of cost; the weighted sum of all is minimized while each component keeps a bound.
+    Each choice has a vector of costs. The program minimizes their weighted sum within a bound for each component.
 
     Attributes:
-        costs: a vector of cost per variable of the program: choices, and entries of links.
-        whole: by variable, 1 where it must be 0 or 1; entries of links follow from the choices.
+        costs: One vector of costs per variable of the program: choices, then entries of links.
+        whole: By variable, 1 if it must be 0 or 1. Entries of links follow from the choices.
     """
 
     costs: list[Array] = field(default_factory=list)
@@ -182,21 +184,21 @@ class Program:
 
     @property
     def size(self) -> int:
-        """Variables so far."""
+        """Number of variables so far."""
         return sum(len(c) for c in self.costs)
 
     def group(self, costs: Array) -> Array:
-        """Choices with such costs, shape (choices, resources), one of which is to be taken; their variables."""
+        """Add a group of choices with costs of shape (choices, resources); return their variables."""
         mine = self._variables(costs, 1)
         self._equal(mine, np.ones(len(mine)), 1.0)
         return mine
 
     def link(self, costs: Array, ends: tuple[tuple[Array, Array], tuple[Array, Array]]) -> None:
-        """A table of costs over what two groups have chosen.
+        """Add a table of costs over the choices of two groups.
 
         Args:
-            costs: shape (values of the first, values of the second, resources).
-            ends: of each group its variables, and for each of these the value that it stands for.
+            costs: Costs of shape (values of the first, values of the second, resources).
+            ends: For each group its variables, and for each of these the value that it stands for.
         """
         mine = self._variables(costs.reshape(-1, costs.shape[-1]), 0).reshape(costs.shape[:2])
         for axis, (choices, values) in enumerate(ends):
@@ -206,13 +208,15 @@ class Program:
                 self._equal(np.concatenate([entries, chosen]), factors, 0.0)
 
     def solve(self, weights: Array, bounds: Array, gap: float = 0.0) -> tuple[Array | None, bool]:
-        """The variables of the cheapest solution, or None where none was found; and whether that is proved.
+        """Return the variables of the cheapest solution, or None if none was found, and whether this is proved.
 
         Args:
-            weights: of the resources.
-            bounds: by resource, at most how much of it.
-            gap: by which share a solution may be dearer that is taken for the cheapest.
+            weights: Weight by resource.
+            bounds: Upper bound by resource.
+            gap: Share by which the solution may exceed the cheapest one.
         """
+        from scipy import optimize, sparse  # slow to import, and only the search needs it
+
         costs = np.concatenate(self.costs)
         shape = (len(self._sides), len(costs))
         rows, columns = np.concatenate(self._rows), np.concatenate(self._columns)
@@ -249,18 +253,20 @@ class Program:
 def relax(
     least: Callable[[Array], tuple[float, Array]], limit: float, count: int, rounds: int = 60
 ) -> tuple[float, Array]:
-    """The largest lower bound that prices on overdrawn resources give (Lagrange's dual, by cutting planes).
+    """Maximize the Lagrangian lower bound over multipliers on the scarce resources, by cutting planes.
 
     Args:
-        least: for a price per unit overdrawn of each resource: the least of cost plus price · overdraft, and at which
-            overdraft it lies (negative where something is left).
-        limit: a cost above which no solution without overdraft lies; a bound above it proves that there is none.
-        count: resources.
-        rounds: at most.
+        least: For one multiplier per resource, the minimum of cost plus multiplier * excess, and the excess at that
+            minimum (negative if something of the resource is left).
+        limit: Cost that no solution within the capacities exceeds. A bound above it proves that there is none.
+        count: Number of resources.
+        rounds: Largest number of cutting planes.
 
     Returns:
-        The bound, and the prices that give it.
+        The bound, and the multipliers that give it.
     """
+    from scipy import optimize
+
     prices, best, at = np.zeros(count), -np.inf, np.zeros(count)
     cuts, sides = [], []
     for _ in range(rounds):

@@ -1,9 +1,9 @@
-"""All foldings of a graph and what they cost, with what lies between neighbours; and the cheapest of them, exactly.
+"""All foldings of a graph, their costs, and an exact search for the cheapest.
 
-The cost of a folding is that of its ops, and of the FIFOs and width converters that `streams` puts between ops which
-differ in lanes. FIFOs are counted with the depth of two that neighbours in step need: how much deeper one becomes
-is known only when the whole is laid out. A variable of the problem is a form of beats; an op is a table over those
-at its input and output, a stream one over those at its ends. Hence `minimize`.
+The cost of a folding is the cost of its ops, plus the FIFOs and width converters that `dataflow` inserts between ops
+with different lanes. FIFOs count with their smallest depth of two; how deep they become is known only when all streams
+are connected. The search is a minimization over variables (`solver`): a variable is the form of the beats at one end of
+an op. An op is a table of costs over the beats at its input and output, a stream a table over the beats at its ends.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from bnn2hw.ir import Array, Cost, Graph, Op, StreamOp
 from bnn2hw.targets.devices import Device
 
 PARENTS = 6
-"""Wholes that are crossed with each other to find one that fits."""
+"""Number of foldings that are crossed with each other to find one that fits."""
 
 MANY, NEAR = 100, 5e-4
-"""Of more nodes than this, within a capacity, wholes are not told apart that differ by less than this share."""
+"""In graphs of more than MANY nodes, a folding within NEAR of the cheapest that fits counts as the cheapest."""
 
 SHARES = (1 / 64, 1 / 8, 1.0)
-"""Of the gap between the cheapest that is known and the best bound, how far above the bound is looked first."""
+"""Shares of the gap between the lower bound and the cheapest known folding that are searched in turn."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class FoldingPoint:
     """A folding of a graph.
 
     Attributes:
-        ops: by node.
-        interval: cycles per frame of the slowest op.
-        cost: predicted, with FIFOs of depth two.
-        price: that cost as a weighted share of the device.
-        bound: a lower bound on the price of every folding for that rate; the price itself, where it is proved least.
+        ops: Op by node.
+        interval: Cycles per frame of the slowest op.
+        cost: Predicted resources, with FIFOs of depth two.
+        price: The cost as a weighted share of the device.
+        bound: Lower bound on the price of every folding for this rate; equal to the price if it is proved least.
     """
 
     ops: Mapping[str, Op]
@@ -53,7 +53,7 @@ class FoldingPoint:
 
     @property
     def proved(self) -> bool:
-        """Whether no folding for that rate is cheaper in the model."""
+        """True if no folding for this rate is cheaper by the cost models."""
         return self.price - self.bound <= 1e-9 * abs(self.price)
 
 
@@ -61,9 +61,9 @@ class FoldingSpace:
     """The foldings of a graph in hardware form on a device.
 
     Args:
-        graph: in hardware form.
-        device: whose scarcity weighs LUTs against block RAMs.
-        by_hand: nodes whose op is given; they may be slower than a rate asks for.
+        graph: Graph in hardware form.
+        device: Device whose capacities weigh LUTs against block RAMs.
+        by_hand: Nodes whose op is given; they may be slower than a rate asks for.
     """
 
     def __init__(self, graph: Graph, device: Device, by_hand: Mapping[str, Op] | None = None) -> None:
@@ -79,13 +79,13 @@ class FoldingSpace:
 
     @cached_property
     def periods(self) -> list[int]:
-        """In rising order, the cycles per frame at which other foldings become possible."""
+        """Cycles per frame at which further foldings become possible, in ascending order."""
         free = [p for p in self.places if not p.fixed]
         slowest = max([p.fastest for p in self.places])
         return sorted({slowest, *(int(i) for p in free for i in p.intervals if i >= slowest)})
 
     def slow(self, period: int) -> list[tuple[str, int]]:
-        """The nodes that keep that pace in no folding, with the fewest cycles that they need."""
+        """Return the nodes that need more than `period` cycles in every folding, with the fewest that they need."""
         return [(p.name, p.fastest) for p in self.places if not len(p.legal(period))]
 
     @cached_property
@@ -121,7 +121,7 @@ class FoldingSpace:
 
     @cached_property
     def _variables(self) -> tuple[list[tuple[int, int]], list[int]]:
-        """By place, the variables of its lanes at the input and at the output; and by variable its number of values."""
+        """By node the variables of its beats at the input and at the output, and by variable its number of values."""
         of: list[tuple[int, int]] = []
         sizes: list[int] = []
         for place in self.places:
@@ -140,10 +140,10 @@ class FoldingSpace:
         return solver.order(sizes, scopes)
 
     def cheapest(self, period: int) -> FoldingPoint:
-        """The cheapest folding for a rate, whatever it needs.
+        """Return the cheapest folding for a rate, whatever resources it needs.
 
         Raises:
-            Bnn2hwError: no proof of one came in time.
+            Bnn2hwError: The solver found none in time.
         """
         found = self.least(period)
         if found is None:
@@ -151,11 +151,11 @@ class FoldingSpace:
         return found
 
     def least(self, period: int, capacity: Cost | None = None) -> FoldingPoint | None:
-        """The cheapest folding in which every op needs at most `period` cycles per frame; None where none fits.
+        """Return the cheapest folding in which every op needs at most `period` cycles per frame; None if none fits.
 
         Args:
-            period: cycles per frame that no node, but those folded by hand, exceeds; see `slow`.
-            capacity: what it may need at most; anything where None.
+            period: Cycles per frame; every node not folded by hand must reach it (see `slow`).
+            capacity: Resources that the folding may use; None for no limit.
         """
         which = [p.legal(period) for p in self.places]
         if self._order is None:
@@ -166,7 +166,7 @@ class FoldingSpace:
         return self._fitting(which, free, capacity)
 
     def _fitting(self, which: list[Array], free: FoldingPoint, capacity: Cost) -> FoldingPoint | None:
-        """The cheapest within a capacity, when the cheapest of all is beyond."""
+        """Return the cheapest folding within a capacity, given that the cheapest of all exceeds it."""
         room = vector(capacity)
         limit = float(self.weights @ room)
         unit = np.maximum(room, 1.0)
@@ -188,7 +188,7 @@ class FoldingSpace:
             top = best.price if best else limit
             if top - bound <= max(near, 1e-9) * abs(top):
                 break
-            # A whole up to here has nothing else in it, so where one is found, none is cheaper.
+            # Every folding up to this price consists of what is left, so if one is found, none is cheaper.
             most = bound + share * (top - bound)
             left = self._within(which, prices / unit, most + float(prices @ (room / unit)))
             exact = self._program(left, capacity, bound, near)
@@ -196,16 +196,16 @@ class FoldingSpace:
                 best = exact
             if exact is not None and exact.price <= most:
                 break
-        # The program's solver has missed a cheaper folding once, so no proof rests on it.
+        # The solver of the integer program may miss the best solution, so its answer is no proof.
         return replace(best, bound=bound) if best else None
 
     def _crossed(
         self, seen: Mapping[tuple[int, ...], FoldingPoint], weights: Array, capacity: Cost
     ) -> FoldingPoint | None:
-        """The cheapest within a capacity of some wholes, and of those that begin as one of them and end as another.
+        """Return the cheapest folding within a capacity among known ones and their crossings.
 
-        Those that are cheapest by the given weights are crossed: where these are equally good but for what is short,
-        what begins as one and ends as the other is hardly worse.
+        A crossing begins as one folding and ends as another. The parents are the cheapest by the given weights: they
+        are about equally good except for the scarce resource, so a crossing is hardly worse.
         """
         parents = sorted(seen, key=lambda n: float(vector(seen[n].cost) @ weights))[:PARENTS]
         fitting = [c for c in seen.values() if _fits(c.cost, capacity)]
@@ -219,9 +219,9 @@ class FoldingSpace:
         return min(fitting, key=lambda c: c.price, default=None)
 
     def _crossings(self, first: Sequence[int], second: Sequence[int]) -> Array:
-        """By how many places are taken from the first whole before the second's follow, what all need."""
+        """Return the total costs of all crossings, by the number of nodes taken from the first folding."""
         count, family = len(self.places), self.device.family
-        # By place, how much more the first needs than the second; a link changes twice, with either end.
+        # By node, the difference between the two foldings; a stream changes twice, once at each end.
         steps = np.zeros((count + 1, RESOURCES))
         for i, place in enumerate(self.places):
             both = place.costs(np.array([first[i], second[i]]), family)
@@ -246,27 +246,27 @@ class FoldingSpace:
         return total
 
     def _within(self, which: list[Array], prices: Array, most: float) -> list[Array]:
-        """The foldings of each place without those that only wholes above a cost contain, resources at such prices."""
+        """Return the foldings of each node that occur in some folding of the graph up to a cost, at given prices."""
         sizes, weights = self._variables[1], self.weights + prices
         tables, _ = self._tables(which, weights)
         least = solver.least_with(sizes, tables, self._order or [])
         left = []
         for place, mine, table, bound in zip(self.places, which, tables, least, strict=False):
             at = place.lanes[mine, : bound.ndim].T
-            # What costs more than the best with the same beats makes the whole so much dearer.
+            # An op that costs more than the best one with the same beats raises the total by the difference.
             above = place.costs(mine, self.device.family) @ weights - table.costs[tuple(at)]
             left.append(mine[bound[tuple(at)] + above <= most + 1e-9 * abs(most)])
         return left
 
     def _eliminated(self, which: list[Array], weights: Array) -> list[int]:
-        """By place, the number of its folding in the cheapest whole."""
+        """Return, by node, the number of its folding in the cheapest folding of the graph."""
         of, sizes = self._variables
         tables, picks = self._tables(which, weights)
         values = solver.eliminate(sizes, tables, self._order or [])
         return [int(pick[values[first], values[last]]) for pick, (first, last) in zip(picks, of, strict=True)]
 
     def _tables(self, which: list[Array], weights: Array) -> tuple[list[CostTable], list[Array]]:
-        """The terms of a whole's cost, those of the places first; and by place which folding each entry is."""
+        """Return the cost tables, those of the nodes first, and by node the folding that each entry stands for."""
         of, _ = self._variables
         tables, picks = [], []
         for place, mine, (first, last) in zip(self.places, which, of, strict=True):
@@ -288,7 +288,7 @@ class FoldingSpace:
         return self._priced_links(self.weights)
 
     def _priced_links(self, weights: Array) -> list[CostTable]:
-        """What lies between places, as terms."""
+        """Return the costs of streams as tables."""
         of, _ = self._variables
         scopes = (
             (of[k.maker][1],) if k.maker == k.reader else (of[k.maker][1], of[k.reader][0])
@@ -316,7 +316,7 @@ class FoldingSpace:
     def _program(
         self, which: list[Array], capacity: Cost | None, bound: float, gap: float = 0.0
     ) -> FoldingPoint | None:
-        """The cheapest within a capacity, or one within a share of it, by integer programming."""
+        """Return the cheapest folding within a capacity, up to a relative gap, by integer programming."""
         program = Program()
         groups = []
         for place, mine in zip(self.places, which, strict=True):

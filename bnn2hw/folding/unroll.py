@@ -1,4 +1,4 @@
-"""Style `unrolled`: layers whose weights become logic that answers in every cycle."""
+"""Style `unrolled`: layers whose weights become logic, so that they take a vector in every cycle."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from bnn2hw.targets.devices import Device
 STYLES = ("folded", "unrolled")
 
 MOST_WEIGHTS = 2**18
-"""Of an unrolled layer: about as many LUTs as a large device has, and minutes of solving."""
+"""Largest number of weights of an unrolled layer: they fill a large device and take minutes to solve."""
 
 
 def apply(graph: Graph, by_hand: Folding | None, device: Device) -> tuple[Graph, Folding | None]:
-    """Unroll the layers whose style says so, with the binary thresholds behind them.
+    """Unroll the layers whose style says so, together with the binary thresholds behind them.
 
     Args:
-        graph: in hardware form.
-        by_hand: by layer its `style`, or what `fold` takes.
-        device: whose LUTs the logic is made for.
+        graph: Graph in hardware form.
+        by_hand: Style or knobs by layer.
+        device: Device whose LUT size the logic is made for.
 
     Returns:
-        The graph, and the folding without styles; where a threshold went into its layer a view keeps its name.
+        The graph, and the folding without styles. A view keeps the name of a threshold that became part of its layer.
 
     Raises:
-        FoldingError: an unknown layer or style, a layer that cannot be unrolled, or one with PE or SIMD besides.
+        FoldingError: An unknown layer or style, a layer that cannot be unrolled, or one with PE or SIMD too.
     """
     ops: dict[str, Op] = {}
     rest: dict[str, Mapping[str, int | str]] = {}
@@ -56,17 +56,17 @@ def apply(graph: Graph, by_hand: Folding | None, device: Device) -> tuple[Graph,
 
 
 def folding(graph: Graph) -> dict[str, dict[str, int | str]]:
-    """The folding of a graph, styles among it, in the form that `apply` takes."""
+    """Return the folding of a graph with its styles, in the form that `apply` takes."""
     found = search.of(graph)
     unrolled = [n.name for n in graph if isinstance(n.op, Unrolled)]
     return {**found, **{name: {"style": "unrolled", **found.get(name, {})} for name in unrolled}}
 
 
 def _unit(graph: Graph, name: str) -> tuple[Node, Xnor]:
-    """The node that a folding names, which can be unrolled.
+    """Return the node of a layer that is to be unrolled, and its op.
 
     Raises:
-        FoldingError: there is none, or it cannot.
+        FoldingError: There is no such layer, or it cannot be unrolled.
     """
     units = [n.name for n in graph if isinstance(n.op, MatVec)]
     node = next((n for n in graph if n.name == name), None)
@@ -98,7 +98,7 @@ def _unit(graph: Graph, name: str) -> tuple[Node, Xnor]:
 
 
 def _unrolled(graph: Graph, node: Node, unit: Xnor, device: Device) -> dict[str, Op]:
-    """The ops that take the place of a unit, and of the binary threshold that alone reads it."""
+    """Return the ops that replace a unit and the binary threshold that alone reads it."""
     table = device.family.lut_inputs
     readers = graph.consumers[node.name]
     reader = readers[0] if len(readers) == 1 and node.name not in graph.outputs else None
@@ -111,7 +111,7 @@ def _unrolled(graph: Graph, node: Node, unit: Xnor, device: Device) -> dict[str,
 
 
 def _fits(threshold: Threshold, unit: Xnor) -> bool:
-    """Whether a threshold tells signs of a unit's own neurons."""
+    """True if a threshold gives one sign per neuron of a unit."""
     return (
         not threshold.writable
         and threshold.type == BIPOLAR
@@ -121,5 +121,5 @@ def _fits(threshold: Threshold, unit: Xnor) -> bool:
 
 
 def _each(rows: Array | None, unit: Xnor) -> Array | None:
-    """What holds for each neuron, where one row may stand for all."""
+    """Return one value per neuron from one row per neuron or one row for all."""
     return None if rows is None else np.broadcast_to(rows, (unit.mh,)).copy()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bnn2hw.lower.outputs import Output
+if TYPE_CHECKING:
+    from bnn2hw.lower.outputs import Output
 
 Loadable = bool | Collection[str]
 """Layers whose memories can be written at run time: True for all, False for none, or their

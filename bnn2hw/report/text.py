@@ -4,48 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from rich.console import Console
-from rich.table import Table
-
 from bnn2hw.backends import design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.ir import Cost, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
+from bnn2hw.tables import Table
 
-WIDTH = 150
-"""Columns of the text."""
-
+COLUMNS = ("layer", "op", "out", "values", "fidelity")
 FIGURES = ("cycles", "LUT", "FF", "BRAM", "DSP")
 
 
 def text(accelerator: CompiledModel) -> str:
     """Return the table and the figures as plain text."""
-    console = Console(width=WIDTH, no_color=True, highlight=False)
-    with console.capture() as captured:
-        console.print(table(accelerator))
-    return captured.get() + "\n".join(summary(accelerator))
+    return str(table(accelerator)) + "\n".join(summary(accelerator))
 
 
 def table(accelerator: CompiledModel) -> Table:
     """Return a table with a row per op, and one for all FIFOs and width converters together."""
     graph, family = accelerator.graph, accelerator.device.family
-    rows = Table(title=f"{accelerator.name} on {accelerator.device.name}", title_justify="left")
-    for name in ("layer", "op", "out", "values", "fidelity"):
-        rows.add_column(name, no_wrap=True)
     knobs = _knobs(op for _, op in hardware_nodes(graph))
-    for name in (*knobs, *FIGURES):
-        rows.add_column(name, justify="right")
+    rows = Table(f"{accelerator.name} on {accelerator.device.name}", COLUMNS, (*knobs, *FIGURES))
     between, count = Cost(), 0
     for node, op in hardware_nodes(graph):
         if isinstance(op, Fifo | WidthConverter):
             between, count = between + op.cost(family, *graph.inputs_of(node)), count + 1
         else:
-            rows.add_row(*_row(accelerator, node, op, knobs))
-    rows.add_row(f"{count} FIFOs and converters", *[""] * (5 + len(knobs)), *_figures(between))
+            rows.add(*_row(accelerator, node, op, knobs))
+    rows.add(f"{count} FIFOs and converters", *[""] * (5 + len(knobs)), *_figures(between))
     rows.add_section()
     estimate = accelerator.estimate()
-    rows.add_row("total", *[""] * (4 + len(knobs)), f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
+    rows.add("total", *[""] * (4 + len(knobs)), f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
     return rows
 
 
@@ -106,8 +95,9 @@ def _caveats(accelerator: CompiledModel) -> Iterator[str]:
         yield f"the used block RAMs are filled to {estimate.bram_fill:.0%}"
     if family.calibration:
         yield (
-            f"predicted LUTs of single ops are within {family.calibration.lut_mean:.0%} of synthesis on average and "
-            f"{family.calibration.lut_worst:.0%} at worst, block RAMs and DSP blocks exact (docs/estimates.md)"
+            f"compared with synthesis for {family.calibration.series}, predicted LUTs of single ops are "
+            f"{family.calibration.lut_mean:.0%} off on average and {family.calibration.lut_worst:.0%} at worst, "
+            "block RAMs and DSP blocks exact (docs/estimates.md)"
         )
     if estimate.uncalibrated:
         total = max(estimate.cost.lut, 1)

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +28,9 @@ CXXFLAGS = ("-std=c++14", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
 SIMULATOR_FLAGS = ("-O1", "-DBNN2HW_CONCURRENT")
 EMULATOR_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-DBNN2HW_EMULATOR")
 
+BENCH, HARNESS = "bench.hpp", "harness.o"
+"""Files of the test bench that do not depend on the design: a header, which is precompiled, and an object file."""
+
 PROGRAM = "program"
 """File that a build makes: an executable or a shared library."""
 
@@ -41,13 +44,12 @@ def include_flags() -> tuple[str, ...]:
     The streams are always ours, because only they are bounded and can be recorded. The integers are
     the vendor's if $XILINX_HLS names an installation, and ours otherwise.
     """
-    ours = data_dir("sim") / "hls"
     vendor = Path(os.environ.get("XILINX_HLS", "")) / "include"
     # g++ warns of uninitialised values in the vendor's integers, so its warnings must not stop the
     # build.
     installed = ("-isystem", str(vendor), "-Wno-error") if (vendor / "ap_int.h").is_file() else ()
     # g++ searches -I before -isystem, and -idirafter last.
-    return (f"-I{ours / 'streams'}", *installed, "-idirafter", str(ours / "types"))
+    return (f"-I{_ours() / 'streams'}", *installed, "-idirafter", str(_ours() / "types"))
 
 
 def run(design: Design, folder: Path, drive: Drive, progress: Progress) -> None:
@@ -66,7 +68,8 @@ def run(design: Design, folder: Path, drive: Drive, progress: Progress) -> None:
         ToolError: The compiler failed, the processes wait for each other, or the design marks the
             ends of frames incorrectly.
     """
-    binary = _build(design, SIMULATOR_FLAGS, ("harness.cpp",), include_flags(), progress)
+    include = include_flags()
+    binary = _build(design, ("design.cpp",), (*SIMULATOR_FLAGS, *include), lambda: _bench(include), progress)
     progress(f"simulating {drive.frames} frames")
     command = [str(binary), "inputs", "streams", *map(str, (drive.frames, drive.stalls, drive.seed))]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -96,9 +99,8 @@ def emulate(design: Design, x: Batch, progress: Progress = silent) -> Batch:
     """
     sources = ("emulator.cpp", f"{design.top}.cpp")
     # Our own integers are faster than the vendor's, which are made for synthesis.
-    ours = data_dir("sim") / "hls"
-    include = (f"-I{ours / 'streams'}", f"-I{ours / 'types'}")
-    library = _build(design, EMULATOR_FLAGS, sources, include, progress)
+    include = (f"-I{_ours() / 'streams'}", f"-I{_ours() / 'types'}")
+    library = _build(design, sources, (*EMULATOR_FLAGS, *include), tuple, progress)
     progress(f"emulating {golden.frames(x)} frames")
     return _Emulator.of(library)(design, x)
 
@@ -137,27 +139,64 @@ def _pointers(arrays: list[Array]) -> ctypes.Array[ctypes.c_void_p]:
 
 
 def _build(
-    design: Design, flags: Sequence[str], sources: Sequence[str], include: Sequence[str], progress: Progress
+    design: Design,
+    sources: Sequence[str],
+    flags: Sequence[str],
+    more: Callable[[], Sequence[str]],
+    progress: Progress,
 ) -> Path:
-    """Compile a design, or take the result from the cache of compiled programs."""
+    """Compile a design, or take the result from the cache of compiled programs.
+
+    Args:
+        design: Design that the HLS backend rendered.
+        sources: Files of the design or of sim/hls that are compiled.
+        flags: Flags of the compiler.
+        more: Returns further arguments of the compiler, and is called only if there is no entry.
+        progress: Called with the name of each step.
+    """
     texts = {
         n: t for n, t in {**design.files, **design.bench}.items() if n.endswith((".hpp", ".cpp", ".inc"))
     }
-    ours = [p.read_text() for p in sorted((data_dir("sim") / "hls").rglob("*")) if p.is_file()]
     machine = _native() if "-march=native" in flags else ""
-    command = [tools.cxx().command, *CXXFLAGS, *flags, "-I.", *include, *sources, "-o", PROGRAM]
 
     def build(folder: Path) -> None:
         progress("compiling the C++")
         for file, text in texts.items():
             (folder / file).write_text(text)
-        for file in ("harness.cpp", "emulator.cpp"):
-            shutil.copy(data_dir("sim") / "hls" / file, folder)
-        tools.run(command, folder, "compiling the C++")
+        for file in ("design.cpp", "emulator.cpp"):
+            shutil.copy(_ours() / file, folder)
+        _compile(("-I.", *flags, *more(), *sources, "-o", PROGRAM), folder)
 
     code = {name: compile_cache.code(text) for name, text in texts.items()}
-    ingredients = [code, ours, command, machine, tools.cxx().identity]
+    ingredients = [code, _our_texts(), CXXFLAGS, sources, flags, machine, tools.cxx().identity]
     return compile_cache.entry("hls", ingredients, [PROGRAM], build) / PROGRAM
+
+
+def _bench(include: Sequence[str]) -> tuple[str, ...]:
+    """Return the compiler's arguments for the test bench, whose own part is compiled once for all designs."""
+    flags = (*SIMULATOR_FLAGS, f"-I{_ours()}", *include)
+
+    def build(folder: Path) -> None:
+        shutil.copy(_ours() / BENCH, folder)
+        _compile((*flags, "-x", "c++-header", BENCH, "-o", f"{BENCH}.gch"), folder)
+        _compile((*flags, "-c", str(_ours() / "harness.cpp"), "-o", HARNESS), folder)
+
+    ingredients = [_our_texts(), CXXFLAGS, flags, tools.cxx().identity]
+    made = compile_cache.entry("hls-bench", ingredients, [BENCH, f"{BENCH}.gch", HARNESS], build)
+    return (f"-I{_ours()}", "-include", str(made / BENCH), str(made / HARNESS))
+
+
+def _compile(arguments: Sequence[str], folder: Path) -> None:
+    tools.run([tools.cxx().command, *CXXFLAGS, *arguments], folder, "compiling the C++")
+
+
+def _ours() -> Path:
+    """Return the folder of our C++ sources."""
+    return data_dir("sim") / "hls"
+
+
+def _our_texts() -> list[str]:
+    return [p.read_text() for p in sorted(_ours().rglob("*")) if p.is_file()]
 
 
 @cache

@@ -153,11 +153,13 @@ class Calibration:
     """Errors of predicted LUTs against synthesis (`benchmarks/cost.py`, docs/estimates.md).
 
     Attributes:
+        series: Devices for which the designs were synthesized; the family may have others.
         lut_mean: Mean relative error over the designs of 50 LUTs and more.
         lut_worst: Largest relative error over these designs.
         ops: Kinds of the ops whose cost models were compared with synthesis.
     """
 
+    series: str
     lut_mean: float
     lut_worst: float
     ops: tuple[str, ...]

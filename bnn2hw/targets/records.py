@@ -25,6 +25,7 @@ References = Mapping[type, Mapping[str, object]]
 """Known objects by class and name, which other records refer to by name."""
 
 WORDS = {str: "a text in quotes", bool: "true or false", int: "a whole number", float: "a number"}
+"""Plain types in the words of messages."""
 
 
 def read(path: Path, kind: type[Record], references: References | None = None) -> Record:
@@ -71,7 +72,7 @@ class _Reader:
         """Build a dataclass from a table; `path` is the dotted key of the table in its file."""
         hints, values = get_type_hints(kind), {}
         fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-        for key in table.keys() - fields.keys():
+        for key in sorted(table.keys() - fields.keys()):
             allowed = ", ".join(n for n in fields if n != "name" or path)
             self.problems.append(f"{path}{key}: unknown key; allowed: {allowed}")
         for name, field in fields.items():

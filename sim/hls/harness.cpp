@@ -10,18 +10,12 @@
 // Exit status: 0 all processes ended; 2 wrong usage, or a file is missing; 3 deadlock, which stderr
 // describes; 4 TLAST or TKEEP is wrong on an output.
 //
-// "simulation.hpp" is generated for each design: add_processes.
+// This program is compiled once per machine, and is linked with each design (see bench.hpp).
 
-#include <cstdint>
+#include "bench.hpp"
+
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
-#include <memory>
-#include <string>
-#include <vector>
-
-#include "ap_axi_sdata.h"
-#include "hls_stream.h"
 
 namespace {
 
@@ -30,97 +24,33 @@ namespace {
   std::_Exit(2);  // not std::exit: a process may still run on a stack that it would destroy
 }
 
-// Returns the lowest `bytes` bytes of an integer.
-template <int W>
-void to_bytes(const ap_uint<W>& value, std::uint8_t* bytes) {
-  for (int i = 0; 8 * i < W; ++i) {
-    const int high = 8 * i + 7 < W ? 8 * i + 7 : W - 1;
-    bytes[i] = static_cast<std::uint8_t>(ap_uint<8>(value.range(high, 8 * i)).to_uint64());
-  }
-}
-
-template <int W>
-ap_uint<W> from_bytes(const std::uint8_t* bytes) {
-  ap_uint<W> value = 0;
-  for (int i = 0; 8 * i < W; ++i) value.range(8 * i + 7, 8 * i) = ap_uint<8>(bytes[i]);
-  return value;
-}
-
-typedef std::unique_ptr<std::FILE, int (*)(std::FILE*)> File;
-
-File open(const std::string& path, const char* mode) {
-  File file(std::fopen(path.c_str(), mode), &std::fclose);
-  if (!file) fail(path);
-  return file;
-}
-
-// The test bench that simulation.hpp fills: processes, inputs, outputs, and streams to record.
-class Bench {
- public:
-  Bench(const std::string& inputs, const std::string& directory, std::uint64_t frames)
-      : inputs_(inputs), directory_(directory), frames_(frames) {}
-
-  void process(const std::string& name, const std::function<void()>& frame) {
-    const std::uint64_t frames = frames_;
-    bnn2hw_sim::Scheduler::here().process(name, [=] {
-      for (std::uint64_t f = 0; f < frames; ++f) frame();
-    });
-  }
-
-  // Sends the beats of input `number`, `beats` per frame.
-  template <int D, int N>
-  void source(const std::string& name, int number, int beats, hls::stream<ap_axiu<D, 0, 0, 0>, N>& out) {
-    files_.push_back(open(inputs_ + "/" + std::to_string(number), "rb"));
-    std::FILE* file = files_.back().get();
-    process(name, [=, &out] {
-      std::uint8_t bytes[D / 8];
-      for (int b = 0; b < beats; ++b) {
-        if (std::fread(bytes, 1, sizeof bytes, file) != sizeof bytes) fail("the input file");
-        ap_axiu<D, 0, 0, 0> beat;
-        beat.data = from_bytes<D>(bytes);
-        beat.keep = ~ap_uint<D / 8>(0);
-        beat.strb = ~ap_uint<D / 8>(0);
-        beat.last = b == beats - 1;
-        out.write(beat);
-      }
-    });
-  }
-
-  // Takes the beats of an output and checks TLAST and TKEEP.
-  template <int D, int N>
-  void sink(const std::string& name, int beats, hls::stream<ap_axiu<D, 0, 0, 0>, N>& in) {
-    process(name, [=, &in] {
-      for (int b = 0; b < beats; ++b) {
-        const ap_axiu<D, 0, 0, 0> beat = in.read();
-        const bool whole = beat.keep == ~ap_uint<D / 8>(0) && beat.strb == ~ap_uint<D / 8>(0);
-        broken_ |= !whole || (beat.last != 0) != (b == beats - 1);
-      }
-    });
-  }
-
-  bool broken() const { return broken_; }
-
-  template <int W>
-  void record(std::function<void(const ap_uint<W>&)>& hook, int number) {
-    files_.push_back(open(directory_ + "/" + std::to_string(number), "wb"));
-    std::FILE* file = files_.back().get();
-    hook = [file](const ap_uint<W>& beat) {
-      std::uint8_t bytes[(W + 7) / 8];
-      to_bytes(beat, bytes);
-      std::fwrite(bytes, 1, sizeof bytes, file);
-    };
-  }
-
- private:
-  std::string inputs_, directory_;
-  std::uint64_t frames_;
-  std::vector<File> files_;
-  bool broken_ = false;
-};
-
 }  // namespace
 
-#include "simulation.hpp"
+Bench::Bench(const std::string& inputs, const std::string& directory, std::uint64_t frames)
+    : inputs_(inputs), directory_(directory), frames_(frames) {}
+
+Bench::~Bench() = default;
+
+void Bench::process(const char* name, const std::function<void()>& frame) {
+  const std::uint64_t frames = frames_;
+  bnn2hw_sim::Scheduler::here().process(name, [=] {
+    for (std::uint64_t f = 0; f < frames; ++f) frame();
+  });
+}
+
+std::FILE* Bench::input(int number) { return open(inputs_ + "/" + std::to_string(number), "rb"); }
+
+std::FILE* Bench::output(int number) { return open(directory_ + "/" + std::to_string(number), "wb"); }
+
+std::FILE* Bench::open(const std::string& path, const char* mode) {
+  files_.emplace_back(std::fopen(path.c_str(), mode), &std::fclose);
+  if (!files_.back()) fail(path);
+  return files_.back().get();
+}
+
+void Bench::read(std::FILE* file, std::uint8_t* bytes, std::size_t count) {
+  if (std::fread(bytes, 1, count, file) != count) fail("the input file");
+}
 
 int main(int argc, char** argv) {
   if (argc != 6) {

@@ -101,7 +101,7 @@ def test_xilinx_is_an_area_and_says_so(tiny: bnn2hw.Accelerator, tmp_path: Path)
     done = run("synth", tmp_path / "built", "--target", "xc7z020", "-o", tmp_path / "out")
 
     assert done.exit_code == 0, done.output
-    assert "area only: place and route for this family is its vendor's" in done.output
+    assert "area only: the vendor's tool places and routes this family" in done.output
     assert "MHz" not in done.output
 
 
@@ -244,7 +244,7 @@ def test_boards_are_listed() -> None:
 
 
 def test_the_netlist_of_a_digits_network_is_exact_on_the_whole_test_set(tmp_path: Path) -> None:
-    """What is programmed is what was verified: Yosys' netlist for iCE40 with Yosys' own models of its cells."""
+    """The netlist for iCE40, with Yosys' models of the cells, computes what was verified."""
     need(boards.board("icebreaker"))
     sklearn = pytest.importorskip("sklearn.datasets")
     from sklearn.model_selection import train_test_split

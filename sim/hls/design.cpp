@@ -1,0 +1,5 @@
+// A generated HLS design for the harness. Only this file is compiled for each design.
+
+#include "bench.hpp"
+
+#include "simulation.hpp"
