@@ -1,20 +1,25 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-larq soak figures figures-check lint coverage clean
+.PHONY: demo test unit test-larq soak figures figures-check lint coverage clean
 
 demo: .venv/installed  ## compile the shipped MNIST network and prove it bit-exact in Verilator
 	$(BIN)/python examples/demo.py
 
 test: .venv/installed  ## everything but the long soaks
-	$(BIN)/pytest -n auto -m "not soak"
+	$(BIN)/pytest -n auto --dist worksteal -m "not soak"
+
+UNIT := dataflow estimate folding importers ir lower nn targets
+
+unit: .venv/installed  ## the tests of the passes and of the training side, without those of synthesis and boards
+	$(BIN)/pytest -n auto --dist worksteal -m "not soak" $(UNIT:%=tests/%) tests/test_house.py
 
 # Larq wants another NumPy than the compiler does, so only what the training side needs is installed there.
 test-larq: .venv-larq/installed  ## the training side against Larq itself, which needs Keras 2 beside Keras 3
 	TF_USE_LEGACY_KERAS=1 .venv-larq/bin/pytest tests/nn/larq -m larq
 
 soak: .venv/installed  ## the long runs
-	$(BIN)/pytest -n auto -m soak
+	$(BIN)/pytest -n auto --dist worksteal -m soak
 
 figures: .venv/installed  ## measure the recorded figures that are stale
 	$(BIN)/python benchmarks/figures.py

@@ -1,4 +1,4 @@
-"""Settings that must stand before TensorFlow is imported, and what a machine must have for some tests."""
+"""Settings that must hold before TensorFlow is imported, and fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The arrays of the tests are small, and the tests themselves run in parallel.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
@@ -15,11 +19,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def yosys() -> tools.Tool:
-    """Yosys; a test that needs it is skipped where there is none."""
-    from bnn2hw import tools  # the training side is tested where what the compiler needs is not installed
-    from bnn2hw.errors import MissingToolError
+    """Yosys, for tests that cannot run without it."""
+    from bnn2hw import tools  # the training side is tested where the compiler is not installed
+    from tests.support.machine import found_or_skip
 
-    try:
-        return tools.yosys()
-    except MissingToolError as error:
-        pytest.skip(str(error))
+    return found_or_skip(tools.yosys)

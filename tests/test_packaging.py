@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import ROOT
+from tests.support.machine import package_or_skip
 
 SCRIPT = """
 import sys
@@ -43,7 +44,7 @@ def isolated(python: str | Path, *path: Path, cwd: Path) -> Path:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an sdist, and a wheel made from it."""
-    pytest.importorskip("build", reason="needs the development extras")
+    package_or_skip("build")
     out = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--outdir", str(out), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

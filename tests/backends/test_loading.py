@@ -15,7 +15,7 @@ import bnn2hw
 from bnn2hw import golden, nn, tools
 from bnn2hw.backends import loading, verilog
 from bnn2hw.cli.main import main
-from bnn2hw.errors import InputError, MissingToolError, ToolError, UnsupportedError
+from bnn2hw.errors import InputError, ToolError, UnsupportedError
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, ParallelWindow, Xnor
 from bnn2hw.simulation import simulate
@@ -23,6 +23,7 @@ from bnn2hw.synthesis import gate_level
 from bnn2hw.targets import families
 from tests.support import alone, random_frames
 from tests.support import networks as net
+from tests.support.machine import found_or_skip
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1)
 LOADABLE = [
@@ -66,10 +67,7 @@ def test_frames_meet_the_weights_of_their_time(op: HardwareOp, x: tuple[Tensor, 
 @pytest.mark.soak
 def test_the_cells_that_synthesis_made_are_reloaded(tmp_path: Path) -> None:
     """Block RAMs, flip-flops and LUTs of an iCE40, on new weights in the middle of a run."""
-    try:
-        tools.yosys()
-    except MissingToolError as error:
-        pytest.skip(str(error))
+    found_or_skip(tools.yosys)
     [(op, x)] = [(op, x) for op, x in Xnor.examples() if op.writable and op.weights_in_block_ram]
     graphs = [alone(o, *x) for o in (op, another(op, 1))]
     design = verilog.render(graphs[0], family=families.family("ice40"))

