@@ -29,7 +29,7 @@ def network() -> tuple[bnn2hw.Accelerator, bnn2hw.Accelerator]:
 
 
 def run(script: list[str], folder: Path, seed: int) -> list[str]:
-    """What the master prints."""
+    """Run a script of the AXI master and return what it prints."""
     made, _ = network()
     files = amd.files(made.design, made.graph, made.device, made.name, made.input_specs)
     sources = {n.removeprefix("amd/ip/rtl/"): t for n, t in files.items() if n.startswith("amd/ip/rtl/")}

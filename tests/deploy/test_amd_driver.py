@@ -24,7 +24,7 @@ from tests.support.amd import GRAPHS, made, network, write
 
 
 class Board:
-    """What pynq shows of a board: DMAs with the graph's golden behind them."""
+    """A stand-in for the board that pynq sees: its DMAs run the golden of the graph."""
 
     def __init__(self, graph: Graph, design: Design) -> None:
         self.words = design.load.slices + loading.HEAD if design.load else 0

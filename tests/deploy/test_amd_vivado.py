@@ -82,7 +82,7 @@ PINS = {
         "pl_resetn0",
     },
 }
-"""What must be connected of each IP, as public block designs have it; DMAs and interconnects have more, below."""
+"""Pins of each IP that public block designs connect. `Drawn.needed` adds those of DMAs and interconnects."""
 
 
 class Drawn:
@@ -108,7 +108,7 @@ class Drawn:
         return int(self.settings[cell][f"CONFIG.{name}"])
 
     def needed(self, cell: str) -> set[str]:
-        """What must be connected of a cell."""
+        """Return the pins of a cell that must be connected."""
         kind = self.cells[cell]
         pins = set(PINS[kind])
         if kind == "smartconnect":

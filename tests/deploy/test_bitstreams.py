@@ -244,7 +244,7 @@ def test_boards_are_listed() -> None:
 
 
 def test_the_netlist_of_a_digits_network_is_exact_on_the_whole_test_set(tmp_path: Path) -> None:
-    """What is programmed is what was verified: Yosys' netlist for iCE40 with Yosys' own models of its cells."""
+    """The netlist for iCE40, with Yosys' models of the cells, computes what was verified."""
     need(boards.board("icebreaker"))
     sklearn = pytest.importorskip("sklearn.datasets")
     from sklearn.model_selection import train_test_split

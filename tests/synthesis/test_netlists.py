@@ -1,4 +1,4 @@
-"""What synthesis owes: Yosys reads every op's hardware, and understands it as the simulator does."""
+"""Yosys reads the hardware of every op and understands it as the simulator does."""
 
 from __future__ import annotations
 

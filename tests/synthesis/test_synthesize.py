@@ -73,7 +73,7 @@ def test_a_bitstream_for_ecp5(tiny: Design, tmp_path: Path) -> None:
 )
 @pytest.mark.usefixtures("installed")
 def test_loadable_weights_lie_in_block_ram(family: families.Family, tmp_path: Path) -> None:
-    """As many of them as fixed ones take, and no multiplexers beside."""
+    """They take as many block RAMs as fixed weights, and no multiplexers."""
     weights = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (128, 32))
     used = {}
     for loadable in (False, True):
