@@ -79,7 +79,7 @@ def signs(x):
 
 
 def on_signs(layer, plain, x):
-    """What the plain layer gives for the signs of inputs and kernels."""
+    """Return the output of the plain layer for the signs of inputs and kernels."""
     plain.build(x.shape)
     kernels = len(layer.quantized_weights)
     weights = layer.get_weights()
