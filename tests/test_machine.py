@@ -24,7 +24,7 @@ FINDERS = {
 def test_a_missing_tool_is_a_skip(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
 
-    with pytest.raises(pytest.skip.Exception, match="no.such.tool .*is not installed"):
+    with pytest.raises(pytest.skip.Exception, match=r"no.such.tool .*is not installed"):
         FINDERS[kind]()
 
 
@@ -32,7 +32,7 @@ def test_a_missing_tool_is_a_skip(kind: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_missing_tool_is_a_failure_in_ci(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
 
-    with pytest.raises(pytest.fail.Exception, match="no.such.tool .*is not installed"):
+    with pytest.raises(pytest.fail.Exception, match=r"no.such.tool .*is not installed"):
         FINDERS[kind]()
 
 
