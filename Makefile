@@ -35,7 +35,7 @@ lint: .venv/installed  ## style, types and spelling, and the generated Verilog u
 	$(BIN)/python -m tests.backends.lint_verilog
 
 coverage: .venv/installed  ## the tests once more, slower: which lines they run (build/coverage/index.html)
-	$(BIN)/pytest -n auto -m "not soak" --cov --cov-report=term --cov-report=html
+	$(BIN)/pytest -n auto --dist worksteal -m "not soak" --cov --cov-report=term --cov-report=html
 
 clean:
 	rm -rf .venv .venv-larq build
