@@ -281,13 +281,18 @@ def pack(codes: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
         bits: Width of a code.
     """
     width = codes.shape[1] * bits
-    if width < 64:
+    if bits == 1:
+        return np.packbits(codes.astype(np.uint8) & 1, axis=1, bitorder="little")
+    size = next(n for n in (1, 2, 4, 8) if 8 * n >= bits)  # bytes that hold a code
+    if width < 64 and bits < 8 * size:
         lanes = (codes & ((1 << bits) - 1)) << (np.arange(codes.shape[1]) * bits)
         words = np.bitwise_or.reduce(lanes, axis=1).astype("<i8")
         return np.ascontiguousarray(words.view(np.uint8).reshape(-1, 8)[:, : (width + 7) // 8])
-    planes = (codes[:, :, None] >> np.arange(bits)) & 1
-    flat = planes.astype(np.uint8).reshape(codes.shape[0], -1)
-    return np.packbits(flat, axis=1, bitorder="little")
+    raw = np.ascontiguousarray(codes.astype(f"<u{size}")).view(np.uint8)
+    if bits == 8 * size:
+        return raw.reshape(len(codes), -1)
+    planes = np.unpackbits(raw.reshape(*codes.shape, size), axis=2, count=bits, bitorder="little")
+    return np.packbits(planes.reshape(len(codes), width), axis=1, bitorder="little")
 
 
 def hex_lines(words: NDArray[np.uint8], bits: int) -> str:
