@@ -17,7 +17,7 @@ from bnn2hw.folding import search
 from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Beats, Graph, Ints, Node, Tensor
 from bnn2hw.ops import Affine, Mac, Source, Table, Threshold, Xnor
-from bnn2hw.ops.base import costs, matvec, pixelwise
+from bnn2hw.ops.base import folds, matvec, pixelwise
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 from bnn2hw.simulation import simulate
@@ -169,7 +169,7 @@ def test_converters_lead_from_any_beats_to_any_others(have: Beats, want: Beats) 
 
 def dividing(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (matvec, pixelwise):
-        monkeypatch.setattr(module, "worthwhile", lambda n: costs.divisors(n))
+        monkeypatch.setattr(module, "worthwhile", lambda n: folds.divisors(n))
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,10 @@ def test_the_search_takes_what_does_not_divide_where_that_is_cheaper(
 
 @pytest.mark.parametrize("n", [1, 2, 7, 10, 100, 576, 1000])
 def test_what_the_search_is_offered(n: int) -> None:
-    every = costs.fold_sizes(n)
+    every = folds.fold_sizes(n)
 
     assert {math.ceil(n / size) for size in every} == {math.ceil(n / f) for f in range(1, n + 1)}
-    assert set(costs.divisors(n)) <= set(costs.worthwhile(n)) <= set(every)
+    assert set(folds.divisors(n)) <= set(folds.worthwhile(n)) <= set(every)
 
 
 def test_a_folding_with_idle_lanes_is_refused() -> None:
