@@ -195,7 +195,7 @@ class LocallyConnected(keras.layers.Layer):
         """Multiply the flattened input with one large matrix."""
         spatial, places, channels = self._sizes
         rows, columns = prod(spatial) * channels, prod(places) * self.filters
-        pairs = self._pairs()
+        pairs = self.connections()
         if self.implementation == 2:
             mask = np.zeros((rows, columns), "float32")
             mask[pairs[:, 1], pairs[:, 0]] = 1
@@ -205,8 +205,11 @@ class LocallyConnected(keras.layers.Layer):
         outputs = ops.matmul(ops.reshape(inputs, (-1, rows)), matrix)
         return ops.reshape(outputs, (-1, *self._join(places, self.filters)))
 
-    def _pairs(self) -> NDArray[np.int32]:
-        """Return the flat indices of output and input of each connection, sorted; shape (connections, 2)."""
+    def connections(self) -> NDArray[np.int32]:
+        """Return the flat indices of output and input of each connection, sorted; shape (connections, 2).
+
+        With implementation 3, the kernel holds its weights in this order.
+        """
         spatial, places, channels = self._sizes
         place, source = self._links.T
         out, into = np.arange(self.filters), np.arange(channels)

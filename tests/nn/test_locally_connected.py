@@ -69,7 +69,7 @@ def test_matrix_and_list_agree(rng, data_format, padding):
     for layer in (full, flat):
         layer.build(x.shape)
     matrix = np.asarray(full.get_weights()[0]).reshape(5 * 6 * 5, -1)
-    pairs = flat._pairs()
+    pairs = flat.connections()
     flat.set_weights([matrix[pairs[:, 1], pairs[:, 0]], full.get_weights()[1]])
 
     np.testing.assert_allclose(flat(x), full(x), atol=1e-5)
