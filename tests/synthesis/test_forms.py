@@ -15,7 +15,7 @@ from bnn2hw.backends.text import Header
 from bnn2hw.errors import ToolError
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import families
-from tests.support import ops
+from tests.support import ROOT, ops
 
 PARAMETERS: dict[str, list[Mapping[str, int]]] = {
     "popcount3": [{"COUNT": n} for n in (1, 2, 8, 9, 19)],
@@ -100,4 +100,7 @@ def test_a_wrong_form_is_found(tmp_path: Path) -> None:
 def test_every_form_is_proved() -> None:
     for family in ops.WITH_FORMS:
         assert ops.forms_of(family) == set(PARAMETERS)
-        assert family.cells
+    with_cells = {family.name for family in families.known().values() if family.cells}
+    folders = {p.name for p in (ROOT / "templates" / "verilog").iterdir() if p.is_dir()}
+    assert {family.name for family in ops.WITH_FORMS} == with_cells
+    assert folders == {"cells", *with_cells}
