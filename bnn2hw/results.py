@@ -30,20 +30,25 @@ class Runner:
     Attributes:
         model: The model.
         progress: Told what is being done.
+        graph: The streamed graph without FIFOs and converters.
     """
 
     model: CompiledModel
     progress: Progress = silent
-    _graph: Graph = field(init=False, repr=False)
+    graph: Graph = field(init=False, repr=False)
     _networks: dict[frozenset[str], library.NativeNetwork | None] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        self._graph = remove_fifos(self.model.graph)
+        self.graph = remove_fifos(self.model.graph)
 
     @property
     def outputs(self) -> dict[str, str]:
         """The edge of the graph without FIFOs that leaves the design, by the name of the output."""
-        return dict(zip(self.model.graph.outputs, self._graph.outputs, strict=True))
+        return dict(zip(self.model.graph.outputs, self.graph.outputs, strict=True))
+
+    def gives_index(self, edge: str) -> bool:
+        """True if an edge says which value is largest, rather than how large."""
+        return isinstance(self.graph[self.graph.wire(edge)].op, Argmax | TopK)
 
     def run(self, x: Batch, keep: frozenset[str] = frozenset()) -> Mapping[str, Array]:
         """Compute integers for one batch.
@@ -63,18 +68,18 @@ class Runner:
         if network:
             return network.run(wires)
         wide = {name: a.astype(np.int64) for name, a in wires.items()}
-        edges = golden.run(self._graph, wide)
-        return {name: edges[name] for name in {*self._graph.outputs, *keep}}
+        edges = golden.run(self.graph, wide)
+        return {name: edges[name] for name in {*self.graph.outputs, *keep}}
 
     def _wires(self, x: Batch) -> dict[str, Array]:
         """The integers on the wires, checked."""
-        names = tuple(n.name for n in self._graph.sources)
+        names = tuple(n.name for n in self.graph.sources)
         wires = {n: self._wire(n, np.asarray(a)) for n, a in golden.by_name(names, x).items()}
-        golden.check(self._graph, wires)
+        golden.check(self.graph, wires)
         return wires
 
     def _wire(self, name: str, x: Array) -> Array:
-        x = with_channels(x, self._graph.types[name])
+        x = with_channels(x, self.graph.types[name])
         return x if x.dtype.kind in "iu" else source.input_spec(self.model.input_specs, name).integers(x)
 
     def _network(self, keep: frozenset[str]) -> library.NativeNetwork | None:
@@ -84,7 +89,7 @@ class Runner:
 
     def _built(self, keep: frozenset[str]) -> library.NativeNetwork | None:
         try:
-            network = library.network(self._graph, self.model.name, keep, self.progress)
+            network = library.network(self.graph, self.model.name, keep, self.progress)
         except (MissingToolError, UnsupportedError) as error:
             log.info("results come from the integer model in NumPy: %s", error)
             return None
@@ -134,22 +139,13 @@ def _predicted(runner: Runner, x: Batch) -> dict[str, Array]:
     for name, edge in runner.outputs.items():
         values = edges[edge].astype(np.int64)
         shaped = values.reshape(len(values)) if values[:1].size == 1 else values
-        found[name] = (
-            shaped if is_index(runner.model.graph, name) else _real(runner.model.graph.types[name], values)
-        )
+        found[name] = shaped if runner.gives_index(edge) else _real(runner.model.graph.types[name], values)
     return found
-
-
-def is_index(graph: Graph, output: str) -> bool:
-    """True if an output says which value is largest, rather than how large."""
-    bare = remove_fifos(graph)
-    edge = dict(zip(graph.outputs, bare.outputs, strict=True))[output]
-    return isinstance(bare[bare.wire(edge)].op, Argmax | TopK)
 
 
 def values(runner: Runner, x: Data, layers: Collection[str] | None) -> dict[str, Array]:
     """Return the integers of edges by name; see `Accelerator.values`."""
-    graph = remove_fifos(runner.model.graph)
+    graph = runner.graph
     wanted = {n.name for n in graph if layers is None or n.name in layers or n.layer in layers}
     unknown = [name for name in layers or () if not any(name in (n.name, n.layer) for n in graph)]
     if unknown:

@@ -20,7 +20,7 @@ class Machine(Protocol):
     valid: bool
 
     def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
-        """Which inputs it would take in this cycle.
+        """Return the inputs that it would take in this cycle.
 
         Args:
             taken: whether its output is taken when offered.

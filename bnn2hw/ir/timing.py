@@ -106,7 +106,7 @@ class Steps:
 
     @property
     def inputs(self) -> tuple[NDArray[np.bool_], ...]:
-        """Which steps read, by input."""
+        """The steps that read, by input."""
         return (self.reads, *self.others)
 
     def asap(self, *arrive: Times) -> Handshakes:
