@@ -290,7 +290,7 @@ def pack(codes: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
         return np.ascontiguousarray(words.view(np.uint8).reshape(-1, 8)[:, : (width + 7) // 8])
     raw = np.ascontiguousarray(codes.astype(f"<u{size}")).view(np.uint8)
     if bits == 8 * size:
-        return raw.reshape(len(codes), -1)
+        return raw.reshape(len(codes), codes.shape[1] * size)
     planes = np.unpackbits(raw.reshape(*codes.shape, size), axis=2, count=bits, bitorder="little")
     return np.packbits(planes.reshape(len(codes), width), axis=1, bitorder="little")
 

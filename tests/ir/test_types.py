@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bnn2hw.backends.design import SUFFIXES, identifiers, pack, unpack
@@ -54,16 +54,17 @@ def test_codes_are_consecutive_fit_and_come_back(type_: Ints) -> None:
     assert not type_.contains(values + 1 if type_.step > 1 else values + type_.count)
 
 
-@given(st.integers(1, 20), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_packing_is_undone(bits: int, lanes: int, seed: int) -> None:
-    codes = np.random.default_rng(seed).integers(0, 2**bits, (7, lanes))
+@given(st.integers(1, 20), st.integers(1, 9), st.integers(0, 7), st.integers(0, 2**32 - 1))
+@example(bits=8, lanes=1, count=0, seed=0)
+def test_packing_is_undone(bits: int, lanes: int, count: int, seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(0, 2**bits, (count, lanes))
 
     words = pack(codes, bits)
 
-    assert words.shape == (7, -(-bits * lanes // 8))
+    assert words.shape == (count, -(-bits * lanes // 8))
     assert np.array_equal(unpack(words, bits, lanes), codes)
-    number = int.from_bytes(words[0].tobytes(), "little")
-    assert number == sum(int(c) << (bits * i) for i, c in enumerate(codes[0]))
+    numbers = [int.from_bytes(word.tobytes(), "little") for word in words]
+    assert numbers == [sum(int(c) << (bits * i) for i, c in enumerate(row)) for row in codes]
 
 
 def test_hex_words_have_lane_0_in_the_lowest_digits() -> None:
