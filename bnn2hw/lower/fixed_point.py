@@ -39,9 +39,30 @@ class Requirement:
             return False
         if self.single and (isinstance(tensor.scale, tuple) or isinstance(tensor.offset, tuple)):
             return False
-        return self.scale is None or bool(
-            np.allclose(np.asarray(tensor.scale), np.asarray(self.scale), rtol=1e-9, atol=0)
-        )
+        if self.scale is None:
+            return True
+        count = max(np.size(tensor.scale), np.size(self.scale))
+        if not (is_periodic(self.scale, np.size(tensor.scale)) or isinstance(self.scale, float)):
+            return False
+        return bool(np.allclose(repeated(tensor.scale, count), repeated(self.scale, count), rtol=1e-9, atol=0))
+
+
+def is_periodic(scale: Meaning, channels: int) -> bool:
+    """True if scales are the same for each group of so many channels, as they are behind a Flatten."""
+    values = np.atleast_1d(np.asarray(scale))
+    return values.size == 1 or bool(
+        values.size % channels == 0 and np.all(values.reshape(-1, channels) == values[:channels])
+    )
+
+
+def repeated(values: Meaning | Array, channels: int) -> Array:
+    """Return values by channel for another number of channels, float64 of shape (channels,).
+
+    Args:
+        values: One value, or values whose number divides `channels` or that are periodic in it.
+        channels: Number of channels.
+    """
+    return np.resize(np.asarray(values, np.float64), channels)
 
 
 ANY = Requirement()

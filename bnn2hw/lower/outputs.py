@@ -101,6 +101,8 @@ def _scores(work: Strategies, pending: Pending) -> str:
         edge = requantize(work, Task(pending, Requirement(single=True, zero=True), SCORE_BITS))
     except (FloatingPointError, NotPointwise):
         edge = None
+    if edge is None and b.refuse_softmax(pending):
+        return pending.edge
     if edge is None:
         b.problem(
             b.layers[pending.end],
@@ -133,7 +135,9 @@ def _score_table(work: Strategies, pending: Pending) -> str | None:
         return None
     if pending.pools:
         pending = pool_all(work, pending)
-        chain = b.chain(pending)
+        tensor, chain = b.types[pending.edge], b.chain(pending)
+        if chain.features * tensor.ints.count > TABLE_ENTRIES:
+            return None
     values = chain.all()
     grid = uniform_levels(values)
     if grid is not None:
