@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array
+from bnn2hw.ops.source import numbers
 
 Data = Batch | Iterable[Any]
 """An array, arrays by name, or anything that yields batches: `tf.data.Dataset`, `keras.utils.PyDataset`, an iterator.
@@ -31,10 +30,9 @@ def batches(x: Data, labels: Array | None = None) -> Iterator[tuple[Batch, Array
         InputError: `x` is no such data, or labels do not fit it.
     """
     if isinstance(x, Mapping):
-        arrays: Batch = {name: np.asarray(a) for name, a in x.items()}
-        yield from _chunks(arrays, labels)
+        yield from _chunks(_arrays(x), labels)
     elif hasattr(x, "__array__") or isinstance(x, list):
-        yield from _chunks(np.asarray(x), labels)
+        yield from _chunks(_arrays(x), labels)
     elif labels is not None:
         raise InputError(
             "labels are given for data that is no array; let it yield pairs of inputs and labels"
@@ -42,20 +40,22 @@ def batches(x: Data, labels: Array | None = None) -> Iterator[tuple[Batch, Array
     else:
         for batch in _items(x):
             inputs, found = (batch[0], batch[1]) if isinstance(batch, tuple) else (batch, None)
-            yield from _chunks(_arrays(inputs), None if found is None else np.asarray(found))
+            yield from _chunks(_arrays(inputs), None if found is None else numbers(found, "labels"))
 
 
 def _items(x: Any) -> Iterator[Any]:
     """The batches of a data set."""
     if hasattr(x, "__getitem__") and hasattr(x, "__len__"):  # a PyDataset
         return (x[i] for i in range(len(x)))
-    if isinstance(x, Iterable):
+    if isinstance(x, Iterable) and not isinstance(x, str | bytes):
         return iter(x)
     raise InputError(f"expected an array, a data set or an iterator of batches, not {type(x).__name__}")
 
 
 def _arrays(x: Any) -> Batch:
-    return {name: np.asarray(a) for name, a in x.items()} if isinstance(x, Mapping) else np.asarray(x)
+    if isinstance(x, Mapping):
+        return {name: numbers(a, f"the input '{name}'") for name, a in x.items()}
+    return numbers(x, "the input")
 
 
 def _chunks(x: Batch, labels: Array | None) -> Iterator[tuple[Batch, Array | None]]:

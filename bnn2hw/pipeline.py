@@ -157,7 +157,8 @@ def lower(
     graph = imported.graph
     for simplify in SIMPLIFY:
         graph = simplify(graph)
-    ranges = {} if calibration is None else expected_ranges(graph, wires, calibration)
+    known = all(n.name in wires for n in graph.sources)  # otherwise lowering says so
+    ranges = {} if calibration is None or not known else expected_ranges(graph, wires, calibration, specs)
     lowered = to_hardware(
         graph, wires, how.output, Precision.of(how.bits), ranges, loadable=how.loadable_layers
     )

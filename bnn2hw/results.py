@@ -18,6 +18,7 @@ from bnn2hw.inputs import Data, batches
 from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.native import library
 from bnn2hw.ops import Argmax, TopK, source
+from bnn2hw.ops.source import numbers
 from bnn2hw.progress import Progress, silent
 
 log = logging.getLogger("bnn2hw")
@@ -74,7 +75,7 @@ class Runner:
     def _wires(self, x: Batch) -> dict[str, Array]:
         """The integers on the wires, checked."""
         names = tuple(n.name for n in self.graph.sources)
-        wires = {n: self._wire(n, np.asarray(a)) for n, a in golden.by_name(names, x).items()}
+        wires = {n: self._wire(n, numbers(a, "the input")) for n, a in golden.by_name(names, x).items()}
         golden.check(self.graph, wires)
         return wires
 
@@ -114,9 +115,22 @@ def dequantize(model: CompiledModel, y: Batch) -> Batch:
 
     Returns:
         float64 arrays of the same shapes.
+
+    Raises:
+        InputError: y does not have the shapes of the outputs, or is no array of integers.
     """
     arrays = golden.by_name(tuple(model.graph.outputs), y, "output")
-    return golden.batch({n: _real(model.graph.types[n], a) for n, a in arrays.items()})
+    return golden.batch({n: _checked_real(n, model.graph.types[n], a) for n, a in arrays.items()})
+
+
+def _checked_real(name: str, tensor: Tensor, y: Array) -> Array:
+    integers = numbers(y, f"the output '{name}'")
+    if integers.shape[1:] != tensor.shape and not (tensor.size == 1 and integers.ndim == 1):
+        expected = ", ".join(map(str, ("batch", *tensor.shape)))
+        raise InputError(f"the output '{name}' has shape {integers.shape}, expected ({expected})")
+    if np.any(integers != np.rint(integers)):
+        raise InputError(f"the output '{name}' holds numbers that are no integers")
+    return _real(tensor, integers)
 
 
 def _real(tensor: Tensor, y: Array) -> Array:
@@ -146,19 +160,22 @@ def _predicted(runner: Runner, x: Batch) -> dict[str, Array]:
 def values(runner: Runner, x: Data, layers: Collection[str] | None) -> dict[str, Array]:
     """Return the integers of edges by name; see `Accelerator.values`."""
     graph = runner.graph
+    layers = [layers] if isinstance(layers, str) else layers
     wanted = {n.name for n in graph if layers is None or n.name in layers or n.layer in layers}
     unknown = [name for name in layers or () if not any(name in (n.name, n.layer) for n in graph)]
     if unknown:
         known = ", ".join(dict.fromkeys(n.layer or n.name for n in graph))
         raise InputError(f"there is no layer '{unknown[0]}'; layers: {known}")
     parts = [runner.run(some, frozenset(wanted)) for some, _ in batches(x)]
+    if not parts:
+        raise InputError("there are no frames to compute")
     return {n.name: np.concatenate([p[n.name] for p in parts]) for n in graph if n.name in wanted}
 
 
 def evaluate(runner: Runner, x: Data, labels: Array | None) -> float:
     """Return the share of frames whose class is right; see `Accelerator.evaluate`."""
     right = count = 0
-    for some, true in batches(x, None if labels is None else np.asarray(labels)):
+    for some, true in batches(x, None if labels is None else numbers(labels, "labels=")):
         if true is None:
             raise InputError(
                 "there are no labels; give labels=, or data that yields pairs of inputs and labels"
@@ -167,12 +184,14 @@ def evaluate(runner: Runner, x: Data, labels: Array | None) -> float:
         if len(outputs) != 1:
             raise InputError(f"accuracy is for models of one output; this one has {', '.join(outputs)}")
         [found] = outputs.values()
-        classes = _classes(np.asarray(true), len(found))
+        classes = _classes(numbers(true, "labels"), len(found))
         best = found if np.issubdtype(found.dtype, np.integer) else found.reshape(len(found), -1).argmax(-1)
         right += int((best.reshape(len(best), -1) == classes[:, None]).any(-1).sum())
         count += len(found)
         runner.progress(f"evaluating: {count} frames, {right / max(count, 1):.2%} right")
-    return right / count if count else float("nan")
+    if not count:
+        raise InputError("there are no frames to evaluate")
+    return right / count
 
 
 def _classes(labels: Array, count: int) -> Array:

@@ -12,13 +12,8 @@ from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Ranges, Tensor, View
 from bnn2hw.lower.fidelity import INTEGERS, SAFE, UNSAFE, Fidelity
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.precision import Precision
-from bnn2hw.lower.probe import Chain
+from bnn2hw.lower.probe import Chain, Unfit
 from bnn2hw.ops.real import Refold, Reshape
-
-
-class Unfit(Exception):  # noqa: N818  (not an error for users: lowering makes a `Problem` of it)
-    """A stream does not fit an op: its numbers are too wide, for example."""
-
 
 UNBOUNDED = np.array(-np.inf), np.array(np.inf)
 

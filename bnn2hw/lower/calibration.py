@@ -12,7 +12,7 @@ from bnn2hw import golden
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Graph, Tensor
-from bnn2hw.ops.source import Input
+from bnn2hw.ops.source import Input, InputSpecs, input_spec, numbers
 
 BATCH = 64
 """Frames that are evaluated at once. The deviation from the model is measured on as many."""
@@ -23,7 +23,7 @@ clamped."""
 
 
 def expected_ranges(
-    real: Graph, wires: Mapping[str, Input], calibration: Batch
+    real: Graph, wires: Mapping[str, Input], calibration: Batch, specs: InputSpecs | None = None
 ) -> dict[str, tuple[Array, Array]]:
     """Return the smallest and largest value that each channel of an edge is expected to take.
 
@@ -33,8 +33,9 @@ def expected_ranges(
     Args:
         real: A graph in real form.
         wires: Integers that arrive at each source and their real meaning.
-        calibration: Integers on the wire, an array of shape (frames, *input shape) or such arrays
-            by source.
+        calibration: An array of shape (frames, *input shape), or such arrays by source: integers on the
+            wire, or floats in the users' units.
+        specs: The users' units; those of the wires if None.
 
     Returns:
         Two arrays of shape (channels,) by edge.
@@ -43,7 +44,7 @@ def expected_ranges(
         InputError: The data do not have the shape of the inputs, or there are none.
     """
     sources = {n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real.sources}
-    frames = _checked(sources, calibration)
+    frames = _checked(sources, calibration, wires if specs is None else specs)
     found: dict[str, tuple[Array, Array]] = {}
     count: Counter[str] = Counter()
     for start in range(0, golden.frames(frames), BATCH):
@@ -59,13 +60,19 @@ def expected_ranges(
     return {name: _widened(low, high, count[name]) for name, (low, high) in found.items()}
 
 
-def _checked(sources: Mapping[str, Tensor], calibration: Batch) -> dict[str, Array]:
+def _checked(sources: Mapping[str, Tensor], calibration: Batch, specs: InputSpecs) -> dict[str, Array]:
+    """The integers on the wires."""
     frames = golden.by_name(tuple(sources), calibration)
     for name, tensor in sources.items():
-        frames[name] = with_channels(frames[name], tensor.shape)
-        if frames[name].shape[1:] != tensor.shape or not len(frames[name]):
+        given = with_channels(numbers(frames[name], "calibration="), tensor.shape)
+        if given.shape[1:] != tensor.shape or not len(given):
             shape = ", ".join(map(str, tensor.shape))
-            raise InputError(f"calibration data have shape {frames[name].shape}, expected (images, {shape})")
+            raise InputError(f"calibration data have shape {given.shape}, expected (images, {shape})")
+        frames[name] = input_spec(specs, name).integers(given)
+        if not tensor.ints.contains(frames[name]):
+            raise InputError(f"calibration data hold values outside of {tensor.ints}")
+    if len({len(a) for a in frames.values()}) > 1:
+        raise InputError("calibration data hold different numbers of frames for different inputs")
     return frames
 
 

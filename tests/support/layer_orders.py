@@ -56,7 +56,7 @@ class LayerOrders(Random):
             layers.ReLU(max_value=self.pick(None, 1.0), threshold=self.pick(0.0, 0.5)),
             layers.PReLU(shared_axes=self.pick(None, list(range(1, len(x.shape) - 1)) or None)),
             layers.Rescaling(self.pick(0.5, -2.0, 1 / 3), self.pick(0.0, 0.25)),
-            layers.Softmax(),
+            layers.Softmax() if self.chance(0.2) else layers.LeakyReLU(0.25),
             layers.Dropout(0.2),
             self.activation_quantizer() or "ste_sign",
         )
@@ -91,9 +91,7 @@ class LayerOrders(Random):
             layers.Reshape(target),
             layers.Reshape((side, total // side, 1)),
             layers.Reshape((*sizes, 1)),
-            layers.Permute(tuple(1 + self.rng.permutation(len(sizes)).tolist() for _ in range(1))[0:1][0])
-            if False
-            else layers.Flatten(),
+            layers.Permute([1 + int(axis) for axis in self.rng.permutation(len(sizes))]),
             getattr(layers, f"ZeroPadding{max(rank, 1)}D")(1),
             getattr(layers, f"UpSampling{max(rank, 1)}D")(2),
         )(x)

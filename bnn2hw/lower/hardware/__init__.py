@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 from bnn2hw.errors import UnsupportedError
 from bnn2hw.ir import Array, Graph, HardwareOp, Node
-from bnn2hw.lower.builder import Builder, Unfit
+from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import INTEGERS, Fidelity
 from bnn2hw.lower.hardware import borders, inputs, joins, matrices, shapes, windows
 from bnn2hw.lower.hardware.lowering import HANDLERS, Lowering
 from bnn2hw.lower.outputs import Output, finish
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.precision import Precision
-from bnn2hw.lower.probe import NotPointwise
+from bnn2hw.lower.probe import NotPointwise, Unfit
 from bnn2hw.lower.requantize import pooled, strategies
 from bnn2hw.ops.source import Input
 

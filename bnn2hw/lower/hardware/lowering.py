@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bnn2hw.ir import BIPOLAR, Graph, Node, Op, Tensor
-from bnn2hw.lower.builder import Builder, Unfit
+from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import INTEGERS
 from bnn2hw.lower.fixed_point import ANY, Requirement
 from bnn2hw.lower.pending import Pending
+from bnn2hw.lower.probe import Unfit
 from bnn2hw.lower.requantize import requantize
 from bnn2hw.lower.strategy import Strategies, Task
 from bnn2hw.ops.source import Input, Source
@@ -81,7 +82,9 @@ class Lowering:
             error: The reason.
         """
         if isinstance(error, Unfit):
-            self.b.problem(node.layer, str(error), "narrower numbers", "use fewer bits=, or quantize before it")
+            self.b.problem(
+                node.layer, str(error), "narrower numbers", "use fewer bits=, or quantize before it"
+            )
         else:
             self.b.problem(node.layer, several_values(before[0].then(node)), SINGLE, "replace those layers")
         return Pending(self.stand_in(node, node.name), node.name)
