@@ -333,10 +333,12 @@ class Accelerator(CompiledModel):
         """Write a build folder: sources, weights, test bench, graph, report and manifest.
 
         Args:
-            folder: Folder to write and to return. A build folder of bnn2hw is replaced as a whole.
+            folder: Folder to write and to return. If it is a build folder, its files are replaced as
+                far as its manifest lists them; other files stay.
 
         Raises:
-            InputError: The folder holds something that bnn2hw did not write.
+            InputError: The folder holds files but is no build folder, or files of others are in the way.
+            StorageError: The folder cannot be written.
         """
         from bnn2hw.artifacts import write
 

@@ -12,7 +12,14 @@ import pytest
 
 import bnn2hw
 from bnn2hw import tools
-from bnn2hw.errors import Bnn2hwError, FoldingError, InputError, MissingToolError, UnsupportedError
+from bnn2hw.errors import (
+    Bnn2hwError,
+    FoldingError,
+    InputError,
+    MissingToolError,
+    StorageError,
+    UnsupportedError,
+)
 from bnn2hw.folders import MANIFEST
 from bnn2hw.targets import devices
 from tests.support import networks as net
@@ -284,8 +291,10 @@ def test_nothing_half_written(
     before = sorted(p.name for p in (tmp_path / "b").iterdir())
     monkeypatch.setattr(np, "savez_compressed", full)
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StorageError) as caught:
         accelerator.write(tmp_path / "b")
+
+    assert str(caught.value) == f"'{tmp_path / 'b'}' cannot be written: No space left on device"
 
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
     assert sorted(p.name for p in (tmp_path / "b").iterdir()) == before
