@@ -132,7 +132,12 @@ class CompiledModel:
     @property
     def header(self) -> Header:
         """Facts for the headers of the sources."""
-        return Header(self.name, self.device, self.options)
+        return Header(self.name, self.device, {**self.options, **self.axes})
+
+    @property
+    def axes(self) -> dict[str, str]:
+        """The order of axes in words, for the inputs and outputs whose arrays have another than the stream."""
+        return {f"axes of '{name}'": str(layout) for name, layout in self.layouts.items()}
 
     @cached_property
     def _estimate(self) -> Estimate:

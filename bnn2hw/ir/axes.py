@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,14 +41,9 @@ class AxisOrder:
         """
         return y.transpose(0, *(a + 1 for a in self.axes)).reshape(len(y), *self.shape)
 
-    @property
-    def size(self) -> int:
-        """Number of values of a sample."""
-        return math.prod(self.shape)
-
     def __str__(self) -> str:
-        model, stream = ("x".join(map(str, s)) for s in (self.shape, self.stream))
-        return f"arrays {model}, stream {stream}"
+        model, stream = ("×".join(map(str, s)) for s in (self.shape, self.stream))
+        return f"{model} in the model's arrays, {stream} in the stream, whose last axis changes fastest"
 
     def facts(self) -> list[list[int]]:
         """Return the layout as plain data."""

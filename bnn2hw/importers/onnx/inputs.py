@@ -12,7 +12,6 @@ from bnn2hw.importers.onnx.calls import Draft
 from bnn2hw.importers.onnx.model import CHANNELS_LAST, Entry, Model, Op
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import AxisOrder, Tensor
-from bnn2hw.ops.base.channels import uniform
 from bnn2hw.ops.source import Input, Source
 
 LAST = ("Im2Col", "MaxPoolNHWC", "MatMul")
