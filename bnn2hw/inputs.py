@@ -29,9 +29,7 @@ def batches(x: Data, labels: Array | None = None) -> Iterator[tuple[Batch, Array
     Raises:
         InputError: `x` is no such data, or labels do not fit it.
     """
-    if isinstance(x, Mapping):
-        yield from _chunks(_arrays(x), labels)
-    elif hasattr(x, "__array__") or isinstance(x, list):
+    if isinstance(x, Mapping) or hasattr(x, "__array__") or isinstance(x, list):
         yield from _chunks(_arrays(x), labels)
     elif labels is not None:
         raise InputError(

@@ -75,7 +75,8 @@ class Runner:
     def _wires(self, x: Batch) -> dict[str, Array]:
         """The integers on the wires, checked."""
         names = tuple(n.name for n in self.graph.sources)
-        wires = {n: self._wire(n, numbers(a, "the input")) for n, a in golden.by_name(names, x).items()}
+        given = golden.by_name(names, self.model.to_streams(x))
+        wires = {n: self._wire(n, numbers(a, "the input")) for n, a in given.items()}
         golden.check(self.graph, wires)
         return wires
 
@@ -120,11 +121,14 @@ def dequantize(model: CompiledModel, y: Batch) -> Batch:
         InputError: y does not have the shapes of the outputs, or is no array of integers.
     """
     arrays = golden.by_name(tuple(model.graph.outputs), y, "output")
-    return golden.batch({n: _checked_real(n, model.graph.types[n], a) for n, a in arrays.items()})
+    return golden.batch({n: _checked_real(model, n, a) for n, a in arrays.items()})
 
 
-def _checked_real(name: str, tensor: Tensor, y: Array) -> Array:
+def _checked_real(model: CompiledModel, name: str, y: Array) -> Array:
+    tensor, layout = model.graph.types[name], model.layouts.get(name)
     integers = numbers(y, f"the output '{name}'")
+    if layout is not None and integers.shape[1:] == layout.shape != tensor.shape:
+        return layout.from_stream(_real(tensor, layout.to_stream(integers)))
     if integers.shape[1:] != tensor.shape and not (tensor.size == 1 and integers.ndim == 1):
         expected = ", ".join(map(str, ("batch", *tensor.shape)))
         raise InputError(f"the output '{name}' has shape {integers.shape}, expected ({expected})")
@@ -154,7 +158,8 @@ def _predicted(runner: Runner, x: Batch) -> dict[str, Array]:
         values = edges[edge].astype(np.int64)
         shaped = values.reshape(len(values)) if values[:1].size == 1 else values
         found[name] = shaped if runner.gives_index(edge) else _real(runner.model.graph.types[name], values)
-    return found
+    ordered = runner.model.from_streams(golden.batch(found), tuple(found))
+    return golden.by_name(tuple(found), ordered, "output")
 
 
 def values(runner: Runner, x: Data, layers: Collection[str] | None) -> dict[str, Array]:
