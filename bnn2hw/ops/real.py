@@ -36,9 +36,12 @@ class Dense(RealOp):
 
     Attributes:
         kernel: Quantized kernel of shape (in, out).
+        rounds_input: True if the layer first rounds its input, in steps that depend on the largest
+            value of each vector. Only inputs of one magnitude pass unchanged.
     """
 
     kernel: Array
+    rounds_input: bool = False
 
 
 @dataclass(frozen=True, eq=False)
