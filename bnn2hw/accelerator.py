@@ -146,8 +146,13 @@ class Accelerator(CompiledModel):
         Raises:
             InputError: x has a wrong shape, or holds values that stand for no integer on the wire.
         """
+        made = self._wires(x)
+        return self.from_streams(made, tuple(n.name for n in self.graph.sources))
+
+    def _wires(self, x: Batch) -> Batch:
+        """The integers on the wires, in the order of the streams."""
         sources = tuple(n.name for n in self.graph.sources)
-        given = golden.by_name(sources, x)
+        given = golden.by_name(sources, self.to_streams(x))
         made: Batch = {n: source.input_spec(self.input_specs, n).integers(a) for n, a in given.items()}
         golden.check(self.graph, made)
         return made if isinstance(x, Mapping) else made[sources[0]]
@@ -167,13 +172,7 @@ class Accelerator(CompiledModel):
         Raises:
             InputError: x does not fit the inputs.
         """
-        return self._shaped(golden.outputs(self.graph, self.integers(x)))
-
-    def _shaped(self, outputs: Batch) -> Batch:
-        """Drop the axis of outputs that are a single value."""
-        if isinstance(outputs, Mapping):
-            return {n: a.reshape(len(a)) if self.graph.types[n].size == 1 else a for n, a in outputs.items()}
-        return outputs.reshape(len(outputs)) if self.output.size == 1 else outputs
+        return self.shaped(golden.outputs(self.graph, self._wires(x)))
 
     def emulate(self, x: Batch, *, progress: Progress = silent) -> Batch:
         """Compute the outputs with the HLS sources of the design, compiled for this machine.
@@ -194,7 +193,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.simulation import hls_csim
 
-        return self._shaped(hls_csim.emulate(self._emulated, self.integers(x), progress))
+        return self.shaped(hls_csim.emulate(self._emulated, self._wires(x), progress))
 
     def weight_image(self) -> Array:
         """Return the words that load this model's weights into a loadable design.
@@ -281,10 +280,10 @@ class Accelerator(CompiledModel):
 
         if not 0 <= stalls < 1:
             raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
-        return simulating.simulate(
+        run = simulating.simulate(
             self.design,
             self.graph,
-            self.integers(x),
+            self._wires(x),
             self.estimate().cycles,
             stalls=stalls,
             seed=seed,
@@ -295,6 +294,7 @@ class Accelerator(CompiledModel):
             cells=cells,
             progress=progress,
         )
+        return replace(run, outputs=self.from_streams(run.outputs, self.graph.outputs))
 
     def folding(self) -> dict[str, dict[str, int | str]]:
         """Return the folding of every layer in the form that `compile` takes.
@@ -326,17 +326,19 @@ class Accelerator(CompiledModel):
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
         lowered = self.origin.lowered
-        arrays = golden.check(self.graph, self.integers(x))
+        arrays = golden.check(self.graph, self._wires(x))
         return deviation.measure(self.origin.real, lowered.graph, self.graph, lowered.matches, arrays)
 
     def write(self, folder: str | Path) -> Path:
         """Write a build folder: sources, weights, test bench, graph, report and manifest.
 
         Args:
-            folder: Folder to write and to return. A build folder of bnn2hw is replaced as a whole.
+            folder: Folder to write and to return. If it is a build folder, its files are replaced as
+                far as its manifest lists them; other files stay.
 
         Raises:
-            InputError: The folder holds something that bnn2hw did not write.
+            InputError: The folder holds files but is no build folder, or files of others are in the way.
+            StorageError: The folder cannot be written.
         """
         from bnn2hw.artifacts import write
 

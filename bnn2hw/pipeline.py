@@ -15,7 +15,7 @@ from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.importers.imported import Imported
-from bnn2hw.ir import Graph
+from bnn2hw.ir import AxisOrder, Graph
 from bnn2hw.lower.calibration import expected_ranges
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
@@ -133,7 +133,7 @@ def recipe(
                 f"layers: {', '.join(sorted(layers))}"
             )
         loadable = tuple(loadable)
-    return Recipe(output, bits, loadable, nodes)
+    return Recipe(output or imported.output, bits, loadable, nodes)
 
 
 def lower(
@@ -173,12 +173,24 @@ def _inputs(imported: Imported, given: InputSpecs | None) -> tuple[dict[str, Inp
     wires, specs = {}, {}
     for name in sources:
         inside = imported.inputs.get(name)
-        outside = given.get(name) if isinstance(given, Mapping) else given
+        outside = (given.get(name) if isinstance(given, Mapping) else given) or imported.defaults.get(name)
         if outside or inside:
             wires[name] = inside.within(outside) if outside and inside else outside or inside or Input()
         specs[name] = outside or (Input(inside.dtype) if inside else Input())
     same = all(spec == specs[sources[0]] for spec in specs.values())
     return wires, specs[sources[0]] if same else specs
+
+
+def layouts(imported: Imported, graph: Graph) -> dict[str, AxisOrder]:
+    """Return the order of the values in the streams of a design, by input and output.
+
+    Args:
+        imported: The model.
+        graph: The design, whose inputs and outputs come in the order of the model's.
+    """
+    found = {n.name: imported.layouts[n.name] for n in graph.sources if n.name in imported.layouts}
+    ends = zip(graph.outputs, imported.graph.outputs, strict=True)
+    return {**found, **{made: imported.layouts[o] for made, o in ends if o in imported.layouts}}
 
 
 def lay_out(layout: Layout) -> Graph:

@@ -12,6 +12,7 @@ from bnn2hw.artifacts.manifest import Manifest
 from bnn2hw.backends import verilog
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.deploy import amd
+from bnn2hw.folders import claim
 
 TESTBENCH_FRAMES = 4
 """Number of random frames in the test bench."""
@@ -21,8 +22,10 @@ def write(accelerator: CompiledModel, folder: Path) -> Path:
     """Write a build folder, and return its path.
 
     Raises:
-        InputError: The folder holds something that bnn2hw did not write.
+        InputError: The folder holds files but is no build folder, or files of others are in the way.
+        StorageError: The folder cannot be written.
     """
+    claim(folder)
     texts = sources(accelerator)
     if accelerator.backend == "verilog":
         texts |= _bench(accelerator)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bnn2hw.errors import InputError
+from bnn2hw.errors import InputError, unreadable
 from bnn2hw.ir import Array
 
 IMAGES = ("x", "x_test", "images")
@@ -34,7 +34,7 @@ def read(path: Path, shape: tuple[int, ...], frames: int | None) -> tuple[Array,
     try:
         data = np.load(path, allow_pickle=False)
     except OSError as error:
-        raise InputError(f"the images '{path}' cannot be read: {error.strerror or error}") from error
+        raise unreadable(f"the images '{path}'", error) from error
     except ValueError as error:
         raise InputError(f"'{path}' is no .npy or .npz file of plain arrays") from error
     if not isinstance(data, np.lib.npyio.NpzFile):

@@ -28,8 +28,10 @@ def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool
     MODEL is a .keras or .h5 file. Nothing is simulated: 'bnn2hw simulate' compares the design with
     golden.
     """
+    from bnn2hw import folders
     from bnn2hw.backends import BACKENDS
 
+    folders.claim(out)
     with spinner(as_json) as progress:
         accelerator = shared.compiled(model, options, progress)
         progress("writing")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from bnn2hw.errors import InputError
+from bnn2hw.errors import InputError, unreadable
 from bnn2hw.progress import Progress
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _read_folding(path: Path) -> Folding:
     try:
         data = tomllib.loads(path.read_text()) if path.suffix == ".toml" else json.loads(path.read_text())
     except OSError as error:
-        raise InputError(f"the folding file '{path}' cannot be read: {error.strerror}") from error
+        raise unreadable(f"the folding file '{path}'", error) from error
     except ValueError as error:
         raise InputError(f"the folding file '{path}' is neither TOML nor JSON: {error}") from error
     if not isinstance(data, dict) or not all(isinstance(v, dict) for v in data.values()):

@@ -47,6 +47,10 @@ def synth(
     connects the accelerator to the serial line of the board, for 'bnn2hw predict'. For AMD devices
     the result is an area, because only the vendor's tool places and routes them.
     """
+    from bnn2hw import folders
+    from bnn2hw.deploy import bitstream
+
+    folders.claim(out, bitstream.FACTS, by="synthesis")
     if board and not model.is_dir():
         options = _for_board(options, board, clock)
     with spinner(as_json) as progress:

@@ -9,7 +9,7 @@ import click
 
 from bnn2hw import deprecation
 from bnn2hw.cli import options as shared
-from bnn2hw.errors import InputError
+from bnn2hw.errors import InputError, storing, unreadable
 
 
 @click.group()
@@ -34,12 +34,26 @@ def pack(folder: Path, model: Path, out: Path) -> None:
     import bnn2hw
     from bnn2hw.backends import loading
 
+    _claim(out)
     image = bnn2hw.load(folder).reload(model).weight_image()
-    try:
+    with storing(out):
         out.write_bytes(image.astype("<u4").tobytes())
-    except OSError as error:
-        raise InputError(f"'{out}' cannot be written: {error.strerror}") from error
     click.echo(f"weight image {loading.numbered(image)[1]:08x}: {len(image):,} words, written to {out}")
+
+
+def _claim(out: Path) -> None:
+    """Check that a weight image can be written to a file.
+
+    Raises:
+        InputError: The file holds something else than a weight image.
+        StorageError: It cannot be written.
+    """
+    from bnn2hw import folders
+    from bnn2hw.backends import loading
+
+    folders.claim_file(out)
+    if out.is_file() and not loading.is_image(out):
+        raise InputError(f"'{out}' is there and is no weight image; name another file, or delete it")
 
 
 @weights.command()
@@ -59,7 +73,7 @@ def load(folder: Path, port: str, image: Path) -> None:
     try:
         raw = image.read_bytes()
     except OSError as error:
-        raise InputError(f"the weight image '{image}' cannot be read: {error.strerror}") from error
+        raise unreadable(f"the weight image '{image}'", error) from error
     if not raw or len(raw) % 4:
         raise InputError(
             f"'{image}' is no weight image: it has {len(raw)} bytes, expected a multiple of 4 bytes"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bnn2hw import golden
 from bnn2hw.backends.design import Design
-from bnn2hw.errors import InputError, MismatchError
+from bnn2hw.errors import InputError, MismatchError, storing
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.progress import Progress, silent
@@ -139,12 +139,13 @@ def simulate(
         MissingToolError: There is no Verilator or no C++ compiler.
         ToolError: Verilator or the compiler failed, the design broke the stream protocol, or its
             processes wait for each other.
+        StorageError: The folder for temporary files cannot be written.
     """
     arrays = golden.check(graph, x)
     if reloads and not design.load:
         raise InputError("the memories of this design cannot be written; compile it with loadable=True")
     drive = Drive(golden.frames(arrays), round(1000 * stalls), seed)
-    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
+    with storing(tempfile.gettempdir()), tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
         folder = Path(name)
         (folder / "streams").mkdir()
         (folder / "inputs").mkdir()

@@ -46,7 +46,7 @@ def _of_quantized_weights(call: Call) -> real.Dense:
     x = np.random.default_rng(0).normal(0, 2, (2, len(weights))).astype(np.float32)
     expected = x @ weights
     rounds = not np.allclose(apply(x), expected, 0, 1e-5 * float(np.abs(expected).max()))
-    return real.Dense(apply, call.shape, weights, rounds)
+    return real.Dense(apply, call.shape, weights, rounds_input=rounds)
 
 
 @contextmanager
