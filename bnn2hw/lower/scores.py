@@ -15,7 +15,7 @@ from bnn2hw.ir import Array, Ints
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fixed_values import value_range
 from bnn2hw.lower.kernels import UNIT_ROUNDOFF
-from bnn2hw.lower.levels import uniform_levels
+from bnn2hw.lower.levels import ROUNDING, uniform_levels
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.probe import Chain
 from bnn2hw.ops.base.channels import Meaning, uniform
@@ -175,7 +175,7 @@ def note(b: Builder, pending: Pending, chain: Chain, table: ScoreTable, values: 
         values: Keras's scores at all integers.
     """
     off, error = table.distance(values), b.error(pending.edge)
-    if not error and np.all(off <= UNIT_ROUNDOFF * np.abs(values)):
+    if not error and np.all(off <= ROUNDING * np.abs(values).max(0)):
         b.record_fidelity(pending)
         return
     shifts = (-error, error) if error else ()

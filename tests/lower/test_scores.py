@@ -45,8 +45,7 @@ def test_every_output_is_as_true_as_asked_for(bits: int | None, share: float) ->
     accelerator = bnn2hw.compile(model, input=SIGNS, bits=bits)
 
     assert np.all(distance(model, accelerator, ALL) <= share)
-    assert accelerator.fidelity["norm"].kind == "rounded"
-    assert "off by at most" in accelerator.fidelity["norm"].why
+    assert (accelerator.fidelity["norm"].kind == "rounded") == (bits != 24)  # float32 has 24 bits itself
 
 
 def test_more_bits_cost_more_wires() -> None:
