@@ -147,8 +147,13 @@ class Accelerator(CompiledModel):
             InputError: x has a wrong shape, holds no frame, or values that stand for no integer on the
                 wire.
         """
-        made = inputs.integers(self.graph, self.input_specs, x)
-        return made if isinstance(x, Mapping) else made[self.graph.sources[0].name]
+        made = self._wires(x)
+        return self.from_streams(made, tuple(n.name for n in self.graph.sources))
+
+    def _wires(self, x: Batch) -> Batch:
+        """The integers on the wires, in the order of the streams."""
+        made = inputs.integers(self.graph, self.input_specs, x, self.layouts)
+        return made if isinstance(x, Mapping) else golden.batch(made)
 
     def golden(self, x: Batch) -> Batch:
         """Compute the outputs with golden, the exact integer model of the network.
@@ -165,13 +170,7 @@ class Accelerator(CompiledModel):
         Raises:
             InputError: x does not fit the inputs.
         """
-        return self._shaped(golden.outputs(self.graph, self.integers(x)))
-
-    def _shaped(self, outputs: Batch) -> Batch:
-        """Drop the axis of outputs that are a single value."""
-        if isinstance(outputs, Mapping):
-            return {n: a.reshape(len(a)) if self.graph.types[n].size == 1 else a for n, a in outputs.items()}
-        return outputs.reshape(len(outputs)) if self.output.size == 1 else outputs
+        return self.shaped(golden.outputs(self.graph, self._wires(x)))
 
     def emulate(self, x: Batch, *, progress: Progress = silent) -> Batch:
         """Compute the outputs with the HLS sources of the design, compiled for this machine.
@@ -192,7 +191,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.simulation import hls_csim
 
-        return self._shaped(hls_csim.emulate(self._emulated, self.integers(x), progress))
+        return self.shaped(hls_csim.emulate(self._emulated, self._wires(x), progress))
 
     def weight_image(self) -> Array:
         """Return the words that load this model's weights into a loadable design.
@@ -277,10 +276,10 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.simulation import simulate as simulating
 
-        return simulating.simulate(
+        run = simulating.simulate(
             self.design,
             self.graph,
-            self.integers(x),
+            self._wires(x),
             self.estimate().cycles,
             stalls=stalls,
             seed=seed,
@@ -291,6 +290,7 @@ class Accelerator(CompiledModel):
             cells=cells,
             progress=progress,
         )
+        return replace(run, outputs=self.from_streams(run.outputs, self.graph.outputs))
 
     def folding(self) -> dict[str, dict[str, int | str]]:
         """Return the folding of every layer in the form that `compile` takes.
@@ -322,7 +322,7 @@ class Accelerator(CompiledModel):
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
         lowered = self.origin.lowered
-        arrays = golden.check(self.graph, self.integers(x))
+        arrays = golden.check(self.graph, self._wires(x))
         return deviation.measure(self.origin.real, lowered.graph, self.graph, lowered.matches, arrays)
 
     def write(self, folder: str | Path) -> Path:

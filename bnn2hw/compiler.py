@@ -127,6 +127,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             calibrated=calibration is not None,
         ),
         origin=integers,
+        layouts=pipeline.layouts(imported, graph),
     )
     if calibration is None:
         return made
@@ -203,4 +204,5 @@ def load(folder: str | Path) -> Accelerator:
         backend=manifest.backend,
         recipe=manifest.recipe,
         options=manifest.options,
+        layouts=manifest.layouts,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from bnn2hw import golden
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Graph
+from bnn2hw.ir import Array, AxisOrder, Graph
 from bnn2hw.ops import source
 from bnn2hw.ops.source import InputSpecs
 
@@ -46,7 +46,7 @@ def batches(x: Data, labels: Array | None = None) -> Iterator[tuple[Batch, Array
             yield from _chunks(_arrays(inputs), None if found is None else _array(found, "labels"))
 
 
-def integers(graph: Graph, specs: InputSpecs, x: Batch) -> dict[str, Array]:
+def integers(graph: Graph, specs: InputSpecs, x: Batch, layouts: Mapping[str, AxisOrder]) -> dict[str, Array]:
     """Convert frames to the integers on the wires.
 
     Args:
@@ -54,6 +54,7 @@ def integers(graph: Graph, specs: InputSpecs, x: Batch) -> dict[str, Array]:
         specs: Integers on the wires and their meaning.
         x: Integers, or floats in the model's units, of shape (frames, *input shape); by name if there
             are several inputs. Grey images may come without the axis of their one channel.
+        layouts: Order of the axes in the model, by input, where it is not that of the stream.
 
     Returns:
         int64 arrays of shape (frames, *input shape) by input.
@@ -63,12 +64,32 @@ def integers(graph: Graph, specs: InputSpecs, x: Batch) -> dict[str, Array]:
     """
     made = {}
     for name, frames in golden.by_name(tuple(n.name for n in graph.sources), x).items():
-        shaped = golden.with_channels(source.array(frames), graph.types[name].shape)
+        shaped = golden.with_channels(to_stream(name, frames, layouts), graph.types[name].shape)
         made[name] = source.input_spec(specs, name).integers(shaped)
     golden.check(graph, made)
     if not golden.frames(made):
         raise InputError("there are no frames: the input holds none")
     return made
+
+
+def to_stream(name: str, x: Array, layouts: Mapping[str, AxisOrder]) -> Array:
+    """Return the frames of one input with their axes in the order of the stream.
+
+    Args:
+        name: Name of the input.
+        x: Array of shape (frames, *shape in the model). Axes of length 1 may be missing.
+        layouts: Order of the axes in the model, by input, where it is not that of the stream.
+
+    Raises:
+        InputError: The array has another shape than the model.
+    """
+    layout, x = layouts.get(name), source.array(x)
+    if layout is None:
+        return x
+    if [n for n in x.shape[1:] if n != 1] != [n for n in layout.shape if n != 1]:
+        expected = ", ".join(map(str, layout.shape))
+        raise InputError(f"the input '{name}' has shape {x.shape}, expected (batch, {expected})")
+    return layout.to_stream(x)
 
 
 def _items(x: Any) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.importers.imported import Imported
-from bnn2hw.ir import Array, Graph
+from bnn2hw.ir import Array, AxisOrder, Graph
 from bnn2hw.lower.calibration import expected_ranges
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
@@ -134,7 +134,7 @@ def recipe(
                 f"loadable must be True, False or a list of layers, not {unknown[0]!r}; layers: {', '.join(layers)}"
             )
         loadable = tuple(names or ())
-    return Recipe(output, bits, loadable, nodes)
+    return Recipe(output or imported.output, bits, loadable, nodes)
 
 
 def lower(
@@ -160,17 +160,17 @@ def lower(
         graph = simplify(graph)
     ranges = {}
     if calibration is not None:
-        ranges = expected_ranges(graph, wires, _frames(imported.graph, specs, calibration))
+        ranges = expected_ranges(graph, wires, _frames(imported, specs, calibration))
     lowered = to_hardware(
         graph, wires, how.output, Precision.of(how.bits), ranges, loadable=how.loadable_layers
     )
     return LoweredModel(imported.graph, lowered, specs)
 
 
-def _frames(real: Graph, specs: InputSpecs, calibration: Batch) -> dict[str, Array]:
+def _frames(imported: Imported, specs: InputSpecs, calibration: Batch) -> dict[str, Array]:
     """Return calibration data as integers on the wires."""
     try:
-        return inputs.integers(real, specs, calibration)
+        return inputs.integers(imported.graph, specs, calibration, imported.layouts)
     except InputError as error:
         raise InputError(f"the calibration data cannot be used: {error}") from error
 
@@ -184,12 +184,24 @@ def _inputs(imported: Imported, given: InputSpecs | None) -> tuple[dict[str, Inp
     wires, specs = {}, {}
     for name in sources:
         inside = imported.inputs.get(name)
-        outside = given.get(name) if isinstance(given, Mapping) else given
+        outside = (given.get(name) if isinstance(given, Mapping) else given) or imported.defaults.get(name)
         if outside or inside:
             wires[name] = inside.within(outside) if outside and inside else outside or inside or Input()
         specs[name] = outside or (Input(inside.dtype) if inside else Input())
     same = all(spec == specs[sources[0]] for spec in specs.values())
     return wires, specs[sources[0]] if same else specs
+
+
+def layouts(imported: Imported, graph: Graph) -> dict[str, AxisOrder]:
+    """Return the order of the values in the streams of a design, by input and output.
+
+    Args:
+        imported: The model.
+        graph: The design, whose inputs and outputs come in the order of the model's.
+    """
+    found = {n.name: imported.layouts[n.name] for n in graph.sources if n.name in imported.layouts}
+    ends = zip(graph.outputs, imported.graph.outputs, strict=True)
+    return {**found, **{made: imported.layouts[o] for made, o in ends if o in imported.layouts}}
 
 
 def lay_out(layout: Layout) -> Graph:

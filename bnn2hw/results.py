@@ -74,7 +74,10 @@ class Runner:
     def _wires(self, x: Batch) -> dict[str, Array]:
         """The integers on the wires, checked."""
         names = tuple(n.name for n in self.graph.sources)
-        wires = {n: self._wire(n, np.asarray(a)) for n, a in golden.by_name(names, x).items()}
+        wires = {
+            n: self._wire(n, np.asarray(a))
+            for n, a in golden.by_name(names, self.model.to_streams(x)).items()
+        }
         golden.check(self.graph, wires)
         return wires
 
@@ -135,7 +138,8 @@ def _predicted(runner: Runner, x: Batch) -> dict[str, Array]:
         values = edges[edge].astype(np.int64)
         shaped = values.reshape(len(values)) if values[:1].size == 1 else values
         found[name] = shaped if runner.gives_index(edge) else _real(runner.model.graph.types[name], values)
-    return found
+    ordered = runner.model.from_streams(golden.batch(found), tuple(found))
+    return golden.by_name(tuple(found), ordered, "output")
 
 
 def values(runner: Runner, x: Data, layers: Collection[str] | None) -> dict[str, Array]:

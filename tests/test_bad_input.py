@@ -194,10 +194,10 @@ def test_no_model_at_all(tmp_path: Path) -> None:
     (tmp_path / "m.keras").write_bytes(b"no zip archive")
     (tmp_path / "m.txt").write_text("text")
 
-    assert message(InputError, 3) == "expected a Keras model or the path of one, not int"
+    assert message(InputError, 3) == "expected a Keras model, an ONNX model or the path of one, not int"
     assert message(InputError, tmp_path / "none.keras") == f"there is no file '{tmp_path}/none.keras'"
     assert message(InputError, tmp_path / "m.txt") == (
-        f"'{tmp_path}/m.txt' is not a model: expected a file that ends in .keras or .h5"
+        f"'{tmp_path}/m.txt' is not a model: expected a file that ends in .keras, .h5 or .onnx"
     )
     assert message(InputError, tmp_path / "m.keras").startswith(
         f"'{tmp_path}/m.keras' cannot be read as a Keras model: "

@@ -24,13 +24,13 @@ class Importer:
             large framework.
         models: The models in words, for messages.
         suffixes: Endings of the files that hold such models.
-        package: Top-level package of the models' classes, or of a class that they derive from.
+        packages: Top-level packages of the models' classes, or of a class that they derive from.
     """
 
     module: str
     models: str
     suffixes: tuple[str, ...]
-    package: str
+    packages: tuple[str, ...]
 
     def read(self, model: Any) -> Imported:
         """Read a model, or the file at a path."""
@@ -38,7 +38,32 @@ class Importer:
         return found
 
 
-IMPORTERS = (Importer("keras", "a Keras model", (".keras", ".h5"), "keras"),)
+IMPORTERS = (
+    Importer("keras", "a Keras model", (".keras", ".h5"), ("keras",)),
+    Importer("onnx", "an ONNX model", (".onnx",), ("onnx", "qonnx")),
+)
+
+PYTORCH = (
+    "is a PyTorch model, which holds no graph of its layers; export it from PyTorch with "
+    "brevitas.export.export_qonnx or torch.onnx.export, and compile the .onnx file"
+)
+
+TENSORFLOW = (
+    "holds a traced TensorFlow function without the layers of the model; save the Keras model itself with "
+    "model.save('model.keras'), and compile that file"
+)
+
+LITE = (
+    "is a TensorFlow Lite model; compile the Keras model that it was converted from (.keras or .h5), or convert it "
+    "with 'python -m tf2onnx.convert --tflite model.tflite --output model.onnx' and compile the .onnx file"
+)
+
+FOREIGN = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".pt2", ".bin", ".safetensors"), PYTORCH),
+    **dict.fromkeys((".tflite", ".lite"), LITE),
+    ".pb": f"is a SavedModel or a frozen graph, which {TENSORFLOW}",
+}
+"""The way out for models that no importer reads, by the ending of their files."""
 
 
 def read(model: Any) -> Imported:
@@ -55,8 +80,10 @@ def read(model: Any) -> Imported:
         return _of_file(Path(model)).read(Path(model))
     packages = {cls.__module__.split(".")[0] for cls in type(model).__mro__}
     for importer in IMPORTERS:
-        if importer.package in packages:
+        if packages & set(importer.packages):
             return importer.read(model)
+    if "torch" in packages:
+        raise InputError(f"a {type(model).__name__} {PYTORCH}")
     kinds = ", ".join(importer.models for importer in IMPORTERS)
     raise InputError(f"expected {kinds} or the path of one, not {type(model).__name__}")
 
@@ -64,6 +91,10 @@ def read(model: Any) -> Imported:
 def _of_file(path: Path) -> Importer:
     if not path.exists():
         raise InputError(f"there is no file '{path}'")
+    if path.suffix in FOREIGN:
+        raise InputError(f"'{path}' {FOREIGN[path.suffix]}")
+    if (path / "saved_model.pb").exists():
+        raise InputError(f"'{path}' is a SavedModel, which {TENSORFLOW}")
     for importer in IMPORTERS:
         if path.suffix in importer.suffixes:
             return importer

@@ -12,6 +12,7 @@ from bnn2hw.lower.levels import LEVELS, uniform_levels
 from bnn2hw.ops.base.channels import Meaning, uniform
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.mac import Mac
+from bnn2hw.ops.real import Levels
 from bnn2hw.ops.xnor import Xnor
 
 TERNARY = Ints(-1, 1)
@@ -26,6 +27,13 @@ UNIT_ROUNDOFF = 2.0**-24
 INPUT_ROUNDINGS = 4
 """Roundings per product that are counted on top of those of the sum: of the input and of the
 kernel."""
+
+
+def stated(levels: Levels | None) -> tuple[Array, Meaning] | None:
+    """Return the integers that a model states for a kernel, of shape (inputs, outputs), and their scale."""
+    if levels is None:
+        return None
+    return levels.integers.reshape(-1, levels.integers.shape[-1]), levels.scale
 
 
 def integer_kernel(flat: Array) -> tuple[Array, Meaning] | None:

@@ -23,7 +23,7 @@ def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list
     one scale for all channels of the input. Other kernels include the channels' scales.
     """
     b, flat = lowering.b, op.kernel.reshape(-1, op.kernel.shape[-1])
-    exact = kernels.integer_kernel(flat)
+    exact = kernels.stated(op.levels) or kernels.integer_kernel(flat)
     requirement = Requirement(single=exact is not None, bits=lowering.input_bits(node))
     edge = lowering.integers(node, before[0], requirement)
     if exact is None:
