@@ -91,6 +91,11 @@ def _list(names: Mapping[str, Array] | tuple[str, ...]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "nothing"
 
 
+def with_channels(x: Array, shape: tuple[int, ...]) -> Array:
+    """Return images of a shape; grey images may come without the axis of their one channel."""
+    return x[..., None] if (*x.shape[1:], 1) == shape else x
+
+
 def frames(x: Batch) -> int:
     """Return the number of frames in a batch."""
     return len(next(iter(x.values())) if isinstance(x, Mapping) else x)

@@ -41,10 +41,10 @@ def best_of(output: Output) -> int | None:
     Raises:
         InputError: The output is unknown.
     """
-    match = re.fullmatch(r"top([1-9]\d*)", output)
+    match = re.fullmatch(r"top([1-9]\d*)", output) if isinstance(output, str) else None
     if not match and output not in ("class", "scores"):
         raise InputError(
-            f"unknown output '{output}'; use 'class', 'scores' or 'top3' for the three best classes"
+            f"unknown output {output!r}; use 'class', 'scores' or 'top3' for the three best classes"
         )
     return int(match[1]) if match else None
 

@@ -38,7 +38,10 @@ class Precision:
         """
         if bits is None:
             return Precision()
-        chosen = Precision(bits, bits, bits) if isinstance(bits, int) else Precision(layers=dict(bits))
+        if isinstance(bits, Mapping):
+            chosen = Precision(layers={layer: int(count) for layer, count in bits.items()})
+        else:
+            chosen = Precision(int(bits), int(bits), int(bits))
         for count in (chosen.kernels, chosen.streams, *chosen.layers.values()):
             if not FEWEST_BITS <= count <= MOST_BITS:
                 raise InputError(f"bits must be from {FEWEST_BITS} to {MOST_BITS}, not {count}")
