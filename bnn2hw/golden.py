@@ -92,6 +92,11 @@ def _list(names: Mapping[str, Array] | tuple[str, ...]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "nothing"
 
 
+def with_channels(x: Array, shape: tuple[int, ...]) -> Array:
+    """Return images of a shape; grey images may come without the axis of their one channel."""
+    return x[..., None] if (*x.shape[1:], 1) == shape else x
+
+
 def frames(x: Batch) -> int:
     """Return the number of frames in a batch."""
     return len(next(iter(x.values())) if isinstance(x, Mapping) else x)
@@ -131,7 +136,7 @@ def _check(expected: Tensor, x: Array, what: str) -> None:
             f"{what} has shape {x.shape}, expected (batch, {', '.join(map(str, expected.shape))})"
         )
     if not len(x):
-        raise InputError(f"{what} holds no frames")
+        raise InputError(f"there are no frames: {what} holds none")
     if expected.type is not None and not np.issubdtype(x.dtype, np.integer):
         raise InputError(f"{what} has dtype {x.dtype}, expected integers {expected.type}")
     if expected.type is not None and not expected.type.contains(x):

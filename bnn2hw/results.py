@@ -81,7 +81,7 @@ class Runner:
         return wires
 
     def _wire(self, name: str, x: Array) -> Array:
-        x = with_channels(x, self.graph.types[name])
+        x = golden.with_channels(x, self.graph.types[name].shape)
         return x if x.dtype.kind in "iu" else source.input_spec(self.model.input_specs, name).integers(x)
 
     def _network(self, keep: frozenset[str]) -> library.NativeNetwork | None:
@@ -100,11 +100,6 @@ class Runner:
             return None
         log.info("results come from native code (%s)", network.library)
         return network
-
-
-def with_channels(x: Array, tensor: Tensor) -> Array:
-    """Add the channel axis that grey images may come without."""
-    return x[..., None] if (*x.shape[1:], 1) == tensor.shape else x
 
 
 def dequantize(model: CompiledModel, y: Batch) -> Batch:
@@ -166,6 +161,9 @@ def values(runner: Runner, x: Data, layers: Collection[str] | None) -> dict[str,
     """Return the integers of edges by name; see `Accelerator.values`."""
     graph = runner.graph
     layers = [layers] if isinstance(layers, str) else layers
+    if layers is not None and not isinstance(layers, Collection):
+        raise InputError(f"layers must be a list of names, not {layers!r}")
+    layers = None if layers is None else list(layers)
     wanted = {n.name for n in graph if layers is None or n.name in layers or n.layer in layers}
     unknown = [name for name in layers or () if not any(name in (n.name, n.layer) for n in graph)]
     if unknown:
@@ -180,7 +178,7 @@ def values(runner: Runner, x: Data, layers: Collection[str] | None) -> dict[str,
 def evaluate(runner: Runner, x: Data, labels: Array | None) -> float:
     """Return the share of frames whose class is right; see `Accelerator.evaluate`."""
     right = count = 0
-    for some, true in batches(x, None if labels is None else numbers(labels, "labels=")):
+    for some, true in batches(x, labels):
         if true is None:
             raise InputError(
                 "there are no labels; give labels=, or data that yields pairs of inputs and labels"
@@ -201,6 +199,8 @@ def evaluate(runner: Runner, x: Data, labels: Array | None) -> float:
 
 def _classes(labels: Array, count: int) -> Array:
     """Labels as classes: integers as they are, one-hot rows as the index of their 1."""
+    if labels.dtype.kind not in "iufb":
+        raise InputError(f"labels must be numbers of classes or one-hot rows, not {labels.dtype}")
     flat = labels.reshape(count, -1)
     classes: Array = flat[:, 0] if flat.shape[1] == 1 else flat.argmax(-1)
     return classes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnn2hw.ir import Array, Ints, Tensor
-from bnn2hw.lower.levels import UniformLevels
+from bnn2hw.lower.levels import ROUNDING, UniformLevels
 from bnn2hw.lower.piecewise import SEGMENTS, Pieces
 from bnn2hw.lower.probe import Chain, Unfit
 from bnn2hw.ops.affine import MOST, Affine
@@ -109,7 +109,8 @@ def rescaled(tensor: Tensor, line: Pieces) -> Tensor:
     An offset that is small enough to be a rounding error of float32 becomes 0.
     """
     slopes, biases = line.slopes[:, 0], line.biases[:, 0]
-    biases = np.where(np.abs(biases) < np.abs(slopes) * 2.0**-10, 0.0, biases)
+    largest = np.maximum(np.abs(line.lowest), np.abs(line.highest))
+    biases = np.where(np.abs(biases) < largest * ROUNDING, 0.0, biases)
     return replace(tensor, scale=uniform(slopes), offset=uniform(biases))
 
 
