@@ -207,7 +207,8 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         )
     calibration = None
     if options.calibration:
-        calibration, _ = image_files.read(options.calibration, (), CALIBRATION_IMAGES)
+        images, _ = image_files.read(options.calibration, None)
+        calibration = images[:CALIBRATION_IMAGES]
     return bnn2hw.compile(
         model,
         input=bnn2hw.Input(options.dtype, options.scale, options.offset) if options.dtype else None,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bnn2hw import frameworks
 from bnn2hw.errors import InputError
 from bnn2hw.importers.imported import Imported
 
@@ -35,7 +35,7 @@ class Importer:
 
     def read(self, model: Any) -> Imported:
         """Read a model, or the file at a path."""
-        found: Imported = import_module(f"{__name__}.{self.module}").read(model)
+        found: Imported = frameworks.load(f"{__name__}.{self.module}").read(model)
         return found
 
 
