@@ -62,6 +62,13 @@ class Pending:
         return any(isinstance(op, Pointwise) for op in self.ops)
 
     @property
+    def step(self) -> float | None:
+        """The number that the last function of single values states to divide all its values."""
+        functions = [op for op in self.ops if isinstance(op, Pointwise | Softmax)]
+        last = functions[-1] if functions else None
+        return last.step if isinstance(last, Pointwise) else None
+
+    @property
     def computes(self) -> bool:
         """True if an op in the chain changes values, rather than only their shape."""
         return self.pools or self.maps or any(isinstance(op, Softmax) for op in self.ops)
