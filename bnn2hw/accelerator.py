@@ -11,11 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, deprecation, golden
+from bnn2hw import backends, deprecation, golden, inputs
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
-from bnn2hw.ops import source
 from bnn2hw.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -137,25 +136,24 @@ class Accelerator(CompiledModel):
 
         Args:
             x: Array of shape (batch, *input shape); a mapping by name if there are several inputs.
-                Integers are taken as they are. Floats are real values in the model's units, which
-                must stand for integers: x = v * scale + offset, see `input_specs`.
+                Grey images may come without the axis of their one channel. Integers are taken as they
+                are. Floats are real values in the model's units, which must stand for integers: x = v *
+                scale + offset, see `input_specs`.
 
         Returns:
             int64 array of the same shape, or such arrays by name.
 
         Raises:
-            InputError: x has a wrong shape, or holds values that stand for no integer on the wire.
+            InputError: x has a wrong shape, holds no frame, or values that stand for no integer on the
+                wire.
         """
         made = self._wires(x)
         return self.from_streams(made, tuple(n.name for n in self.graph.sources))
 
     def _wires(self, x: Batch) -> Batch:
         """The integers on the wires, in the order of the streams."""
-        sources = tuple(n.name for n in self.graph.sources)
-        given = golden.by_name(sources, self.to_streams(x))
-        made: Batch = {n: source.input_spec(self.input_specs, n).integers(a) for n, a in given.items()}
-        golden.check(self.graph, made)
-        return made if isinstance(x, Mapping) else made[sources[0]]
+        made = inputs.integers(self.graph, self.input_specs, x, self.layouts)
+        return made if isinstance(x, Mapping) else golden.batch(made)
 
     def golden(self, x: Batch) -> Batch:
         """Compute the outputs with golden, the exact integer model of the network.
@@ -278,8 +276,6 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.simulation import simulate as simulating
 
-        if not 0 <= stalls < 1:
-            raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
         run = simulating.simulate(
             self.design,
             self.graph,
@@ -342,7 +338,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.artifacts import write
 
-        return write.write(self, Path(folder))
+        return write.write(self, folder)
 
     def synthesize(
         self,
@@ -389,9 +385,8 @@ class Accelerator(CompiledModel):
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
         place = bitstream.place_named(board, target, self.device)
-        tried = range(1, seeds + 1) if isinstance(seeds, int) else seeds
         return bitstream.implement(
-            self, place, Path(folder), seeds=tried, clock_mhz=clock_mhz, baud=baud, progress=progress
+            self, place, folder, seeds=seeds, clock_mhz=clock_mhz, baud=baud, progress=progress
         )
 
     def __str__(self) -> str:

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
-from bnn2hw import backends, golden
+from bnn2hw import backends, golden, inputs
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
 from bnn2hw.deviation import Deviation
-from bnn2hw.errors import Bnn2hwError, InputError
+from bnn2hw.errors import Bnn2hwError
 from bnn2hw.estimate import estimate as estimating
 from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.golden import Batch
@@ -78,16 +76,9 @@ class CompiledModel:
         if not self.layouts:
             return x
         names = tuple(n.name for n in self.graph.sources)
-        return golden.batch({n: self._to_stream(n, a) for n, a in golden.by_name(names, x).items()})
-
-    def _to_stream(self, name: str, x: Array) -> Array:
-        layout, x = self.layouts.get(name), np.asarray(x)
-        if layout is None:
-            return x
-        if [n for n in x.shape[1:] if n != 1] != [n for n in layout.shape if n != 1]:
-            expected = ", ".join(map(str, layout.shape))
-            raise InputError(f"the input '{name}' has shape {x.shape}, expected (batch, {expected})")
-        return layout.to_stream(x)
+        return golden.batch(
+            {n: inputs.to_stream(n, a, self.layouts) for n, a in golden.by_name(names, x).items()}
+        )
 
     def from_streams(self, y: Batch, names: tuple[str, ...]) -> Batch:
         """Return values of streams with their axes in the order of the model.

@@ -51,10 +51,13 @@ class Dense(RealOp):
     Attributes:
         kernel: Quantized kernel of shape (in, out).
         levels: The kernel as integers, if the model states them; they are found out otherwise.
+        rounds_input: True if the layer first rounds its input, in steps that depend on the largest
+            value of each vector. Only inputs of one magnitude pass unchanged.
     """
 
     kernel: Array
     levels: Levels | None = None
+    rounds_input: bool = False
 
 
 @dataclass(frozen=True, eq=False)
