@@ -127,8 +127,8 @@ def test_a_softmax_on_the_way(quantizer: str | None) -> None:
 
     assert message(UnsupportedError, model) == (
         "this model cannot be compiled (1 problem):\n"
-        "  - layer 'last': the layers before it, from 'early' on, combine several values or return NaN. "
-        "Supported: functions of single values. Way out: replace those layers."
+        "  - layer 'early': a softmax whose results other layers read. Supported: a softmax at the end of the model. "
+        "Way out: remove it, or use an activation of single values, such as sigmoid."
     )
 
 
@@ -194,10 +194,10 @@ def test_no_model_at_all(tmp_path: Path) -> None:
     (tmp_path / "m.keras").write_bytes(b"no zip archive")
     (tmp_path / "m.txt").write_text("text")
 
-    assert message(InputError, 3) == "expected a Keras model or the path of one, not int"
+    assert message(InputError, 3) == "expected a Keras model, an ONNX model or the path of one, not int"
     assert message(InputError, tmp_path / "none.keras") == f"there is no file '{tmp_path}/none.keras'"
     assert message(InputError, tmp_path / "m.txt") == (
-        f"'{tmp_path}/m.txt' is not a model: expected a file that ends in .keras or .h5"
+        f"'{tmp_path}/m.txt' is not a model: expected a file that ends in .keras, .h5 or .onnx"
     )
     assert message(InputError, tmp_path / "m.keras").startswith(
         f"'{tmp_path}/m.keras' cannot be read as a Keras model: "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bnn2hw import backends, golden
+from bnn2hw import backends, checks, golden
 from bnn2hw.artifacts import build_folder
 from bnn2hw.artifacts.manifest import Manifest
 from bnn2hw.backends import verilog
@@ -18,13 +18,15 @@ TESTBENCH_FRAMES = 4
 """Number of random frames in the test bench."""
 
 
-def write(accelerator: CompiledModel, folder: Path) -> Path:
+def write(accelerator: CompiledModel, folder: str | Path) -> Path:
     """Write a build folder, and return its path.
 
     Raises:
         InputError: The folder holds files but is no build folder, or files of others are in the way.
         StorageError: The folder cannot be written.
     """
+    checks.path("folder", folder)
+    folder = Path(folder)
     claim(folder)
     texts = sources(accelerator)
     if accelerator.backend == "verilog":

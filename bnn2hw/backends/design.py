@@ -353,8 +353,11 @@ def ends(graph: Graph, all_streams: Sequence[Stream]) -> tuple[tuple[Stream, ...
 PREFIXES = (
     "u_",
     "unused_",
-    *(f"input_{s}_" for s in ("last", "last_beat", "counter", "in_frame", "frames", "held", "lead")),
-    *(f"output_{s}_" for s in ("last_beat", "counter", "in_frame", "frames")),
+    *(f"g_{side}_{s}_" for side in ("input", "output") for s in ("resync", "count")),
+    *(f"input_{s}_" for s in ("offered", "open", "wrong", "bad", "judged", "judge")),
+    *(f"input_{s}_" for s in ("counter", "in_frame", "frames", "held", "lead")),
+    *(f"output_{s}_" for s in ("beat", "offered", "done", "dropped", "judge")),
+    *(f"output_{s}_" for s in ("counter", "in_frame", "frames")),
 )
 """Prefixes that the sources put before an identifier."""
 

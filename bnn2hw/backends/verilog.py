@@ -27,9 +27,12 @@ from bnn2hw.backends.verilog_top import (
 )
 from bnn2hw.estimate import cycles as estimating
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Cycles, Graph, HardwareOp, Memory
+from bnn2hw.ir import Cycles, Graph, HardwareOp, Memory, hardware_nodes
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Family
+
+SHARED = ("last_beat", "resync_input", "resync_output")
+"""Modules of every top level."""
 
 
 def render(
@@ -53,8 +56,8 @@ def render(
     inputs, outputs = ends(graph, all_streams)
     parts = _parts(printer, graph, all_streams)
     load = loading.of(graph)
-    shared = ("last_beat", "frame_counter", "load") if load else ("last_beat",)
-    modules = _modules(printer, {*shared, *(i.module for i in parts.instances)}, parts.own)
+    shared = {*SHARED, *(("frame_counter", "load") if load else ())}
+    modules = _modules(printer, shared | {*(i.module for i in parts.instances)}, parts.own)
     top = replace(_top(graph, all_streams, parts.instances, modules), name=name, load=load)
     if isinstance(header.target, Device):
         top = replace(top, clock_mhz=header.target.clock_mhz)
@@ -129,7 +132,17 @@ def _top(
         readers={ids[n]: len(nodes) for n, nodes in graph.readers.items() if n in ids},
         interval=estimating.interval(graph),
         table=port_table(inputs, outputs),
+        in_flight=_in_flight(graph),
     )
+
+
+def _in_flight(graph: Graph) -> int:
+    """Bound the frames that are in a streamed graph at once while it runs at its full rate.
+
+    An op holds a part of a frame, and what its pipeline holds beyond it.
+    """
+    cycles = [op.cycles(*graph.inputs_of(node)) for node, op in hardware_nodes(graph)]
+    return 2 + len(cycles) + sum(c.latency for c in cycles) // estimating.interval(graph)
 
 
 @dataclass(frozen=True)

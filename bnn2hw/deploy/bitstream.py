@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, folders
+from bnn2hw import backends, checks, folders
 from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import insert
@@ -37,9 +37,9 @@ FACTS = "usage.json"
 def implement(
     accelerator: CompiledModel,
     place: Board | Device,
-    folder: Path,
+    folder: str | Path,
     *,
-    seeds: Sequence[int] = (1,),
+    seeds: int | Sequence[int] = 1,
     clock_mhz: float | None = None,
     baud: int | None = None,
     progress: Progress = silent,
@@ -50,7 +50,7 @@ def implement(
         accelerator: Accelerator to synthesize.
         place: A board, or a device without a board.
         folder: Takes everything. The files that an earlier run made are removed, no others.
-        seeds: Seeds of the placer; the fastest result is taken.
+        seeds: Seeds of the placer, or their number; the fastest result is taken.
         clock_mhz: Clock of the accelerator. On a board it must be reached.
         baud: Bits per second on the serial line.
         progress: Called at the start of each step.
@@ -64,6 +64,11 @@ def implement(
         ToolError: A tool failed, or ended without its result. Logs are in the folder.
     """
     device = place.device if isinstance(place, Board) else place
+    checks.path("folder", folder)
+    folder, tried = Path(folder), _seeds(seeds)
+    for name, value in (("clock_mhz", clock_mhz), ("baud", baud)):
+        if value is not None:
+            checks.number(name, value, above=0)
     folders.claim(folder, FACTS, by="synthesis")
     job = _job(_design(accelerator, device), place, clock_mhz, baud)
     facts = {
@@ -75,7 +80,7 @@ def implement(
     with _workplace(folder, facts) as result:
         try:
             used = synthesize.synthesize(
-                job.design, device, folder, job.placement, seeds=seeds, progress=progress
+                job.design, device, folder, job.placement, seeds=tried, progress=progress
             )
         except DoesNotFitError as error:
             raise _with_remedy(error, accelerator.graph, device, job.clock_mhz) from error
@@ -83,6 +88,20 @@ def implement(
             for_host(job.link, accelerator, job.clock_mhz).write(folder)
         result |= {"state": "done", **used.facts}
     return used
+
+
+def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:
+    """Return the seeds that a user asks for, by their number or one by one.
+
+    Raises:
+        InputError: They are not whole numbers, or there is none.
+    """
+    if isinstance(seeds, Sequence):
+        for seed in seeds:
+            checks.number("each seed", seed, whole=True)
+        return seeds
+    checks.number("seeds", seeds, above=0, whole=True)
+    return range(1, int(seeds) + 1)
 
 
 @dataclass(frozen=True)

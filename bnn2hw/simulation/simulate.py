@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnn2hw import golden
+from bnn2hw import checks, golden
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import InputError, MismatchError, storing
 from bnn2hw.golden import Batch
@@ -135,12 +135,16 @@ def simulate(
         progress: Called with the name of each step.
 
     Raises:
-        InputError: x does not fit the graph, or the weights of the design cannot be loaded.
+        InputError: x does not fit the graph, an option is out of range, or the weights of the design cannot be loaded.
         MissingToolError: There is no Verilator or no C++ compiler.
         ToolError: Verilator or the compiler failed, the design broke the stream protocol, or its
             processes wait for each other.
         StorageError: The folder for temporary files cannot be written.
     """
+    checks.number("stalls", stalls)
+    if not 0 <= stalls < 1:
+        raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
+    checks.number("seed", seed, whole=True)
     arrays = golden.check(graph, x)
     if reloads and not design.load:
         raise InputError("the memories of this design cannot be written; compile it with loadable=True")
