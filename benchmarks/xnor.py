@@ -52,7 +52,8 @@ SHELL = """module shell(input logic clk, input logic in, output logic out);
       .aclk(clk), .aresetn(feed[INPUT]),
       .s_axis_tdata(feed[INPUT-1:0]), .s_axis_tvalid(feed[INPUT+1]), .s_axis_tready(ready),
       .s_axis_tlast(feed[INPUT+2]),
-      .m_axis_tdata(data), .m_axis_tvalid(valid), .m_axis_tready(taken), .m_axis_tlast(last), .frame_error(error)
+      .m_axis_tdata(data), .m_axis_tvalid(valid), .m_axis_tready(taken), .m_axis_tlast(last),
+      .status_clear(1'b0), .frame_error(error), .frame_count(), .drop_count()
   );
 endmodule
 """

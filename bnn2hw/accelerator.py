@@ -11,11 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, deprecation, golden
+from bnn2hw import backends, deprecation, golden, inputs
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
-from bnn2hw.ops import source
 from bnn2hw.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -137,20 +136,24 @@ class Accelerator(CompiledModel):
 
         Args:
             x: Array of shape (batch, *input shape); a mapping by name if there are several inputs.
-                Integers are taken as they are. Floats are real values in the model's units, which
-                must stand for integers: x = v * scale + offset, see `input_specs`.
+                Grey images may come without the axis of their one channel. Integers are taken as they
+                are. Floats are real values in the model's units, which must stand for integers: x = v *
+                scale + offset, see `input_specs`.
 
         Returns:
             int64 array of the same shape, or such arrays by name.
 
         Raises:
-            InputError: x has a wrong shape, or holds values that stand for no integer on the wire.
+            InputError: x has a wrong shape, holds no frame, or values that stand for no integer on the
+                wire.
         """
-        sources = tuple(n.name for n in self.graph.sources)
-        given = golden.by_name(sources, x)
-        made: Batch = {n: source.input_spec(self.input_specs, n).integers(a) for n, a in given.items()}
-        golden.check(self.graph, made)
-        return made if isinstance(x, Mapping) else made[sources[0]]
+        made = self._wires(x)
+        return self.from_streams(made, tuple(n.name for n in self.graph.sources))
+
+    def _wires(self, x: Batch) -> Batch:
+        """The integers on the wires, in the order of the streams."""
+        made = inputs.integers(self.graph, self.input_specs, x, self.layouts)
+        return made if isinstance(x, Mapping) else golden.batch(made)
 
     def golden(self, x: Batch) -> Batch:
         """Compute the outputs with golden, the exact integer model of the network.
@@ -167,13 +170,7 @@ class Accelerator(CompiledModel):
         Raises:
             InputError: x does not fit the inputs.
         """
-        return self._shaped(golden.outputs(self.graph, self.integers(x)))
-
-    def _shaped(self, outputs: Batch) -> Batch:
-        """Drop the axis of outputs that are a single value."""
-        if isinstance(outputs, Mapping):
-            return {n: a.reshape(len(a)) if self.graph.types[n].size == 1 else a for n, a in outputs.items()}
-        return outputs.reshape(len(outputs)) if self.output.size == 1 else outputs
+        return self.shaped(golden.outputs(self.graph, self._wires(x)))
 
     def emulate(self, x: Batch, *, progress: Progress = silent) -> Batch:
         """Compute the outputs with the HLS sources of the design, compiled for this machine.
@@ -194,7 +191,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.simulation import hls_csim
 
-        return self._shaped(hls_csim.emulate(self._emulated, self.integers(x), progress))
+        return self.shaped(hls_csim.emulate(self._emulated, self._wires(x), progress))
 
     def weight_image(self) -> Array:
         """Return the words that load this model's weights into a loadable design.
@@ -263,9 +260,9 @@ class Accelerator(CompiledModel):
             reloads: Accelerators whose weights are loaded during the run, by the number of the
                 first frame that they compute (see `reload`). The weights are sent while earlier
                 frames are in the design.
-            cells: Whether the cells of the device family are simulated. By default portable modules
-                take the place of the adders that name such cells; they are equal and compile much
-                faster.
+            cells: Whether the sources are simulated as they are, with models of the cells that they
+                name. By default some modules, such as the popcount, have a form that is proved to
+                give the same values in the same cycles, and compiles and runs much faster.
             progress: Called with the name of each step.
 
         Returns:
@@ -279,12 +276,10 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.simulation import simulate as simulating
 
-        if not 0 <= stalls < 1:
-            raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
-        return simulating.simulate(
+        run = simulating.simulate(
             self.design,
             self.graph,
-            self.integers(x),
+            self._wires(x),
             self.estimate().cycles,
             stalls=stalls,
             seed=seed,
@@ -295,6 +290,7 @@ class Accelerator(CompiledModel):
             cells=cells,
             progress=progress,
         )
+        return replace(run, outputs=self.from_streams(run.outputs, self.graph.outputs))
 
     def folding(self) -> dict[str, dict[str, int | str]]:
         """Return the folding of every layer in the form that `compile` takes.
@@ -326,21 +322,23 @@ class Accelerator(CompiledModel):
         if self.origin is None:
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
         lowered = self.origin.lowered
-        arrays = golden.check(self.graph, self.integers(x))
+        arrays = golden.check(self.graph, self._wires(x))
         return deviation.measure(self.origin.real, lowered.graph, self.graph, lowered.matches, arrays)
 
     def write(self, folder: str | Path) -> Path:
         """Write a build folder: sources, weights, test bench, graph, report and manifest.
 
         Args:
-            folder: Folder to write and to return. A build folder of bnn2hw is replaced as a whole.
+            folder: Folder to write and to return. If it is a build folder, its files are replaced as
+                far as its manifest lists them; other files stay.
 
         Raises:
-            InputError: The folder holds something that bnn2hw did not write.
+            InputError: The folder holds files but is no build folder, or files of others are in the way.
+            StorageError: The folder cannot be written.
         """
         from bnn2hw.artifacts import write
 
-        return write.write(self, Path(folder))
+        return write.write(self, folder)
 
     def synthesize(
         self,
@@ -387,9 +385,8 @@ class Accelerator(CompiledModel):
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
         place = bitstream.place_named(board, target, self.device)
-        tried = range(1, seeds + 1) if isinstance(seeds, int) else seeds
         return bitstream.implement(
-            self, place, Path(folder), seeds=tried, clock_mhz=clock_mhz, baud=baud, progress=progress
+            self, place, folder, seeds=seeds, clock_mhz=clock_mhz, baud=baud, progress=progress
         )
 
     def __str__(self) -> str:

@@ -23,6 +23,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bnn2hw.errors import storing
+
 if sys.platform != "win32":
     import fcntl
 
@@ -48,17 +50,22 @@ def entry(kind: str, ingredients: Sequence[Any], files: Sequence[str], build: Ca
 
     Raises:
         ToolError: `build` raised it because a compiler failed. Nothing is kept.
+        StorageError: The folder for temporary files cannot be written.
     """
     name = Path(kind) / hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:24]
     shared = cache_dir() / name
     if _complete(shared, files):
         return shared
-    own = Path(_temporary().name) / name
+    with storing(tempfile.gettempdir()):
+        own = Path(_temporary().name) / name
     with _lock(shared):
         for folder in (shared, own):
             if _complete(folder, files):
                 return folder
-        with tempfile.TemporaryDirectory(prefix="bnn2hw-") as work:
+        with (
+            storing(tempfile.gettempdir()),
+            tempfile.TemporaryDirectory(prefix="bnn2hw-", ignore_cleanup_errors=True) as work,
+        ):
             build(Path(work))
             return _kept(Path(work), files, shared, own)
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from bnn2hw import backends
+from bnn2hw import backends, golden, inputs
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import Bnn2hwError
 from bnn2hw.estimate import estimate as estimating
 from bnn2hw.estimate.estimate import Estimate
-from bnn2hw.ir import Graph, Node, Tensor
+from bnn2hw.golden import Batch
+from bnn2hw.ir import Array, AxisOrder, Graph, Node, Tensor
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.source import InputSpecs
@@ -35,6 +36,8 @@ class CompiledModel:
         recipe: Options of the lowering, if other weights can be loaded; None otherwise.
         measured: By edge, the deviation from Keras on calibration data; empty if there was none.
         options: Options of the compilation by name, without those that have their default.
+        layouts: Order of the values in the stream by input and output, where the arrays of the model
+            have their axes in another order: images with their channels first, for example.
     """
 
     name: str
@@ -46,6 +49,7 @@ class CompiledModel:
     recipe: Recipe | None = None
     measured: Mapping[str, Deviation] = field(default_factory=dict, repr=False, kw_only=True)
     options: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
+    layouts: Mapping[str, AxisOrder] = field(default_factory=dict, repr=False, kw_only=True)
 
     def fidelity_of(self, node: Node) -> Fidelity:
         """Return the fidelity of the layer that a node of the graph comes from.
@@ -58,6 +62,48 @@ class CompiledModel:
                 f"node '{node.name}' comes from layer '{node.layer}', whose fidelity is not known"
             )
         return self.fidelity[node.layer]
+
+    def to_streams(self, x: Batch) -> Batch:
+        """Return frames with their axes in the order of the streams.
+
+        Args:
+            x: Arrays of shape (frames, *shape in the model); by name if there are several inputs. Axes
+                of length 1 may be missing.
+
+        Raises:
+            InputError: An array has another shape than the model.
+        """
+        if not self.layouts:
+            return x
+        names = tuple(n.name for n in self.graph.sources)
+        return golden.batch(
+            {n: inputs.to_stream(n, a, self.layouts) for n, a in golden.by_name(names, x).items()}
+        )
+
+    def from_streams(self, y: Batch, names: tuple[str, ...]) -> Batch:
+        """Return values of streams with their axes in the order of the model.
+
+        Args:
+            y: Arrays of shape (frames, *shape of the stream); by name if there are several.
+            names: The streams. Arrays of other shapes, such as classes, are returned as they are.
+        """
+        if not self.layouts:
+            return y
+        return golden.batch({n: self._from_stream(n, a) for n, a in golden.by_name(names, y).items()})
+
+    def _from_stream(self, name: str, y: Array) -> Array:
+        layout = self.layouts.get(name)
+        return layout.from_stream(y) if layout is not None and y.shape[1:] == layout.stream else y
+
+    def shaped(self, outputs: Batch) -> Batch:
+        """Return outputs of the design in the order of the model, without the axis of single values.
+
+        Args:
+            outputs: Arrays of shape (frames, *shape of the stream); by name if there are several.
+        """
+        arrays = golden.by_name(self.graph.outputs, self.from_streams(outputs, self.graph.outputs), "output")
+        single = {n for n in arrays if self.graph.types[n].size == 1}
+        return golden.batch({n: a.reshape(len(a)) if n in single else a for n, a in arrays.items()})
 
     @property
     def input(self) -> Tensor:
@@ -77,7 +123,12 @@ class CompiledModel:
     @property
     def header(self) -> Header:
         """Facts for the headers of the sources."""
-        return Header(self.name, self.device, self.options)
+        return Header(self.name, self.device, {**self.options, **self.axes})
+
+    @property
+    def axes(self) -> dict[str, str]:
+        """The order of axes in words, for the inputs and outputs whose arrays have another than the stream."""
+        return {f"axes of '{name}'": str(layout) for name, layout in self.layouts.items()}
 
     @cached_property
     def _estimate(self) -> Estimate:

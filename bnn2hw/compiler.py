@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bnn2hw import checks
 from bnn2hw.accelerator import Accelerator
 from bnn2hw.errors import InputError
 from bnn2hw.progress import Progress, silent
@@ -36,6 +37,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     bits: int | Mapping[str, int] | None = None,
     calibration: Batch | None = None,
     loadable: Loadable = False,
+    custom_objects: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Accelerator:
     """Compile a Keras model to an FPGA accelerator.
@@ -78,6 +80,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         loadable: Whether weights and thresholds can be replaced at run time (see
             `Accelerator.reload`): True for all layers, or the names of some. A loadable design is a
             little larger.
+        custom_objects: Classes and functions of your own in a file of Keras, by name. None are needed for
+            those that are registered with Keras.
         progress: Called with the name of each step.
 
     Returns:
@@ -96,9 +100,10 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     from bnn2hw.pipeline import Layout
 
     _check(backend, output, fps, loadable)
-    device = devices.device(target or devices.DEFAULT)
+    _check_kinds(input, folding, bits, progress)
+    device = devices.device(devices.DEFAULT if target is None else target)
     progress("reading the model")
-    imported = pipeline.read(model)
+    imported = pipeline.read(model, custom_objects)
     recipe = pipeline.recipe(imported, output, bits, loadable)
     progress("lowering to integers")
     integers = pipeline.lower(imported, input, recipe, calibration)
@@ -125,11 +130,12 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             calibrated=calibration is not None,
         ),
         origin=integers,
+        layouts=pipeline.layouts(imported, graph),
     )
     if calibration is None:
         return made
     progress("measuring the deviation from Keras")
-    deviations = made.deviation(first_batch(calibration, made.input.shape))
+    deviations = made.deviation(first_batch(calibration))
     return replace(made, measured={d.edge: d for d in deviations})
 
 
@@ -143,11 +149,38 @@ def _check(backend: str, output: Output | None, fps: float | None, loadable: Loa
     from bnn2hw.lower.outputs import best_of
 
     backends.check(backend)
-    best_of(output or "class")
+    best_of("class" if output is None else output)
     if loadable and backend != "verilog":
         raise InputError(f"loadable needs the backend 'verilog', not '{backend}'; leave out one of the two")
-    if fps is not None and not 0 < fps < float("inf"):
-        raise InputError(f"fps must be a positive number, not {fps}")
+    if fps is not None:
+        checks.number("fps", fps, above=0)
+
+
+def _check_kinds(input: Any, folding: Any, bits: Any, progress: Any) -> None:  # noqa: A002
+    """Refuse options of a wrong kind.
+
+    Raises:
+        InputError: An option is of a wrong kind.
+    """
+    from bnn2hw.ops.source import Input
+
+    example = "bnn2hw.Input('uint8', scale=1/255)"
+    each = checks.mapping("input", input, f"{{'image': {example}}}") if isinstance(input, Mapping) else {}
+    wrong = [
+        i for i in (each.values() if isinstance(input, Mapping) else [input]) if not isinstance(i, Input)
+    ]
+    if input is not None and wrong:
+        raise InputError(f"input must be a bnn2hw.Input such as {example}, not {wrong[0]!r}")
+    for layer, knobs in checks.mapping("folding", folding or {}, "{'conv': {'pe': 4}}").items():
+        checks.mapping(f"folding['{layer}']", knobs, "{'pe': 4, 'simd': 8}")
+    numbers = {"bits": bits}
+    if isinstance(bits, Mapping):
+        checks.mapping("bits", bits, "{'conv': 8}")
+        numbers = {f"bits['{layer}']": count for layer, count in bits.items()}
+    for name, count in numbers.items():
+        if count is not None:
+            checks.number(name, count, whole=True)
+    checks.callback("progress", progress)
 
 
 def load(folder: str | Path) -> Accelerator:
@@ -162,6 +195,7 @@ def load(folder: str | Path) -> Accelerator:
     """
     from bnn2hw.artifacts import build_folder
 
+    checks.path("folder", folder)
     graph, manifest = build_folder.read(Path(folder))
     return Accelerator(
         name=manifest.name,
@@ -173,4 +207,5 @@ def load(folder: str | Path) -> Accelerator:
         backend=manifest.backend,
         recipe=manifest.recipe,
         options=manifest.options,
+        layouts=manifest.layouts,
     )

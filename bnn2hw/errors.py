@@ -5,7 +5,9 @@ A message says what was found, where, what is allowed, and what to do next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -15,6 +17,41 @@ class Bnn2hwError(Exception):
 
 class InputError(Bnn2hwError):
     """A file, an option or an array cannot be used."""
+
+
+class StorageError(Bnn2hwError, OSError):
+    """A file or a folder cannot be read or written: permissions, a full disk, a broken device."""
+
+
+@contextmanager
+def storing(path: str | os.PathLike[str], what: str = "written") -> Iterator[None]:
+    """Turn errors of the operating system into a `StorageError` that names a path.
+
+    Args:
+        path: File or folder that the block works on.
+        what: The work in words, as in "cannot be written".
+
+    Raises:
+        StorageError: The block raised an OSError.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(f"'{os.fspath(path)}' cannot be {what}: {error.strerror or error}") from error
+
+
+def unreadable(what: str, error: OSError) -> Bnn2hwError:
+    """Return the error for an input that cannot be opened: the user's, or the machine's.
+
+    Args:
+        what: The input in words, for example "the images 'x.npy'".
+        error: Error of the operating system.
+    """
+    text = f"{what} cannot be read: {error.strerror or error}"
+    mistaken = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
+    return InputError(text) if mistaken else StorageError(text)
 
 
 class MissingToolError(Bnn2hwError):

@@ -1,58 +1,192 @@
-"""Replace whole folders safely, and recognize the folders that bnn2hw wrote."""
+"""Replace the files of a folder safely, and recognize the folders that bnn2hw wrote."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
 
-from bnn2hw.errors import InputError
+from bnn2hw.errors import InputError, storing
 
 MANIFEST = "manifest.json"
-"""File that every folder of ours holds."""
+"""File that every folder of ours holds. It lists the other files of ours."""
 
 GENERATOR = "bnn2hw"
 """Value of "generator" in the files that identify folders of ours."""
 
+PREFIX = ".bnn2hw-"
+"""Beginning of the names of temporary folders inside a folder that is being written."""
+
+ROOM = 1 << 16
+"""Bytes that are written to find out if a folder can take files."""
+
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """Replace a folder as a whole, or not at all.
+def replacing(folder: Path, manifest: str = MANIFEST) -> Iterator[Path]:
+    """Replace all files of ours in a folder, or none.
 
-    The context is a temporary folder. It takes the place of `folder` when the block ends without an
-    error, and is deleted otherwise.
+    The context is a temporary folder. When the block ends without an error, the files that the
+    manifest of `folder` lists are deleted, and those of the temporary folder take their place. All
+    other files stay as they are.
 
     Args:
-        folder: Folder to replace or to make. Its parents are made.
+        folder: Folder to fill or to make. Its parents are made.
+        manifest: Name of the file that lists the files of ours.
 
     Raises:
-        InputError: `folder` is a file, or holds something that bnn2hw did not write.
+        InputError: `folder` is a file, holds files but no manifest of ours, or holds files of
+            others under the names of new ones.
+        StorageError: The folder cannot be written.
     """
     folder = folder.resolve()
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"'{folder}' is a file; name a folder to write into")
-    if folder.exists() and any(folder.iterdir()) and not ours(folder):
-        raise InputError(
-            f"the folder '{folder}' is not empty and was not written by bnn2hw; name another or empty it"
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    claim(folder, manifest)
+    with storing(folder):
+        made = _make(folder)
+        work, old = (Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder)) for _ in range(2))
+        try:
+            yield work
+            _install(work, folder, old, listed(folder, manifest))
+            made = []
+        finally:
+            for temporary in (work, old):
+                shutil.rmtree(temporary, ignore_errors=True)
+            _remove_empty(made)
 
 
-def ours(folder: Path) -> bool:
+def claim(folder: Path, manifest: str = MANIFEST, by: str = GENERATOR) -> None:
+    """Check that files of ours may be written into a folder.
+
+    Args:
+        folder: The folder, which may not exist yet.
+        manifest: Name of the file that identifies folders of ours.
+        by: The writer of such folders in words.
+
+    Raises:
+        InputError: It is a file, or holds files but no manifest of ours.
+        StorageError: It cannot be made or written.
+    """
+    with storing(folder):
+        folder = folder.resolve()
+        if folder.is_dir() and any(folder.iterdir()) and not ours(folder, manifest):
+            raise InputError(
+                f"the folder '{folder}' is not empty and was not written by {by}; name another or empty it"
+            )
+        place = next(p for p in (folder, *folder.parents) if p.exists())
+        if not place.is_dir():
+            raise InputError(f"'{place}' is a file; name a folder to write into")
+        with tempfile.TemporaryFile(prefix=PREFIX, dir=place) as file:
+            file.write(bytes(ROOM))
+
+
+def claim_file(path: Path) -> None:
+    """Check that a file can be written, without a change to it.
+
+    Raises:
+        InputError: It is a folder.
+        StorageError: It, or its folder, cannot be written.
+    """
+    with storing(path):
+        if path.is_dir():
+            raise InputError(f"'{path}' is a folder; name a file to write")
+        if path.exists():
+            path.open("ab").close()
+            return
+        with tempfile.TemporaryFile(prefix=PREFIX, dir=path.resolve().parent) as file:
+            file.write(bytes(ROOM))
+
+
+def ours(folder: Path, manifest: str = MANIFEST) -> bool:
     """Return True if bnn2hw wrote a folder, according to the manifest in it."""
     try:
-        return bool(json.loads((folder / MANIFEST).read_text())["generator"] == GENERATOR)
+        return bool(json.loads((folder / manifest).read_text())["generator"] == GENERATOR)
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def listed(folder: Path, manifest: str = MANIFEST) -> list[str]:
+    """Return the relative paths of the files that the manifest of a folder lists and that are there.
+
+    The manifest itself comes last. Paths that lead out of the folder are left out, also those that
+    do so by a link.
+    """
+    try:
+        files = json.loads((folder / manifest).read_text())["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        files = ()
+    names = [str(name) for name in files if name != manifest]
+    return [n for n in (*names, manifest) if _inside(folder, n) and (folder / n).is_file()]
+
+
+def _inside(folder: Path, name: str) -> bool:
+    """True if a relative path stays in a folder, and no folder on the way is a link."""
+    path = PurePosixPath(name)
+    plain = not path.is_absolute() and ".." not in path.parts and bool(path.parts)
+    return plain and not any((folder / parent).is_symlink() for parent in path.parents)
+
+
+def delete(folder: Path, names: Sequence[str]) -> None:
+    """Delete files in a folder, and the folders below it that are empty then.
+
+    Args:
+        folder: The folder.
+        names: Relative paths, as `listed` returns them.
+    """
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    _remove_empty(_folders(folder, names))
+
+
+def _folders(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Return the folders that hold files, the deepest first."""
+    parents = {folder / p for n in names for p in PurePosixPath(n).parents if p.parts}
+    return sorted(parents, key=lambda p: len(p.parts), reverse=True)
+
+
+def _make(folder: Path) -> list[Path]:
+    """Make a folder and its parents; return those that were missing, the deepest first."""
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _install(work: Path, folder: Path, old: Path, known: Sequence[str]) -> None:
+    """Move the known files of a folder to `old`, and all files of `work` into it, or undo all moves.
+
+    Raises:
+        InputError: An unknown file has the name of a new one.
+    """
+    new = sorted(str(p.relative_to(work)) for p in work.rglob("*") if p.is_file())
+    for name in new:
+        if name not in known and not _free(folder, name):
+            raise InputError(
+                f"'{folder / name}' was not written by bnn2hw and would be replaced; move it, or name another folder"
+            )
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for names, source, target in ((known, folder, old), (new, work, folder)):
+            for name in names:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(source / name, target / name)
+                moved.append((source / name, target / name))
+    except BaseException:
+        for source, target in reversed(moved):
+            os.replace(target, source)
+        raise
+    _remove_empty(_folders(folder, known))
+
+
+def _free(folder: Path, name: str) -> bool:
+    """True if a new file can take a path: nothing is there, and nothing but real folders is above it."""
+    above = [folder / p for p in PurePosixPath(name).parents if p.parts]
+    blocked = any(p.is_symlink() or (p.exists() and not p.is_dir()) for p in above)
+    return not blocked and not os.path.lexists(folder / name)

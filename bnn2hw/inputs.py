@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
+from bnn2hw import golden
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array
+from bnn2hw.ir import Array, AxisOrder, Graph
+from bnn2hw.ops import source
+from bnn2hw.ops.source import InputSpecs
 
 Data = Batch | Iterable[Any]
 """An array, arrays by name, or anything that yields batches: `tf.data.Dataset`, `keras.utils.PyDataset`, an iterator.
@@ -30,11 +31,11 @@ def batches(x: Data, labels: Array | None = None) -> Iterator[tuple[Batch, Array
     Raises:
         InputError: `x` is no such data, or labels do not fit it.
     """
+    labels = None if labels is None else _array(labels, "labels")
     if isinstance(x, Mapping):
-        arrays: Batch = {name: np.asarray(a) for name, a in x.items()}
-        yield from _chunks(arrays, labels)
+        yield from _chunks(_arrays(x), labels)
     elif hasattr(x, "__array__") or isinstance(x, list):
-        yield from _chunks(np.asarray(x), labels)
+        yield from _chunks(_array(x), labels)
     elif labels is not None:
         raise InputError(
             "labels are given for data that is no array; let it yield pairs of inputs and labels"
@@ -42,20 +43,68 @@ def batches(x: Data, labels: Array | None = None) -> Iterator[tuple[Batch, Array
     else:
         for batch in _items(x):
             inputs, found = (batch[0], batch[1]) if isinstance(batch, tuple) else (batch, None)
-            yield from _chunks(_arrays(inputs), None if found is None else np.asarray(found))
+            yield from _chunks(_arrays(inputs), None if found is None else _array(found, "labels"))
+
+
+def integers(graph: Graph, specs: InputSpecs, x: Batch, layouts: Mapping[str, AxisOrder]) -> dict[str, Array]:
+    """Convert frames to the integers on the wires.
+
+    Args:
+        graph: Graph whose sources the frames enter, in any form.
+        specs: Integers on the wires and their meaning.
+        x: Integers, or floats in the model's units, of shape (frames, *input shape); by name if there
+            are several inputs. Grey images may come without the axis of their one channel.
+        layouts: Order of the axes in the model, by input, where it is not that of the stream.
+
+    Returns:
+        int64 arrays of shape (frames, *input shape) by input.
+
+    Raises:
+        InputError: x does not fit the sources, or holds no frame.
+    """
+    made = {}
+    for name, frames in golden.by_name(tuple(n.name for n in graph.sources), x).items():
+        shaped = golden.with_channels(to_stream(name, frames, layouts), graph.types[name].shape)
+        made[name] = source.input_spec(specs, name).integers(shaped)
+    golden.check(graph, made)
+    return made
+
+
+def to_stream(name: str, x: Array, layouts: Mapping[str, AxisOrder]) -> Array:
+    """Return the frames of one input with their axes in the order of the stream.
+
+    Args:
+        name: Name of the input.
+        x: Array of shape (frames, *shape in the model). Axes of length 1 may be missing.
+        layouts: Order of the axes in the model, by input, where it is not that of the stream.
+
+    Raises:
+        InputError: The array has another shape than the model.
+    """
+    layout, x = layouts.get(name), source.numbers(x, f"the input '{name}'")
+    if layout is None:
+        return x
+    if [n for n in x.shape[1:] if n != 1] != [n for n in layout.shape if n != 1]:
+        expected = ", ".join(map(str, layout.shape))
+        raise InputError(f"the input '{name}' has shape {x.shape}, expected (batch, {expected})")
+    return layout.to_stream(x)
 
 
 def _items(x: Any) -> Iterator[Any]:
     """The batches of a data set."""
     if hasattr(x, "__getitem__") and hasattr(x, "__len__"):  # a PyDataset
         return (x[i] for i in range(len(x)))
-    if isinstance(x, Iterable):
+    if isinstance(x, Iterable) and not isinstance(x, str | bytes):
         return iter(x)
     raise InputError(f"expected an array, a data set or an iterator of batches, not {type(x).__name__}")
 
 
 def _arrays(x: Any) -> Batch:
-    return {name: np.asarray(a) for name, a in x.items()} if isinstance(x, Mapping) else np.asarray(x)
+    return {name: _array(a) for name, a in x.items()} if isinstance(x, Mapping) else _array(x)
+
+
+def _array(x: Any, what: str = "frames") -> Array:
+    return source.numbers(x, what)
 
 
 def _chunks(x: Batch, labels: Array | None) -> Iterator[tuple[Batch, Array | None]]:
@@ -63,7 +112,7 @@ def _chunks(x: Batch, labels: Array | None) -> Iterator[tuple[Batch, Array | Non
     count = max(counts, default=0)
     if labels is not None and len(labels) != count:
         raise InputError(f"{len(labels)} labels are given for {count} frames")
-    for start in range(0, max(count, 1), CHUNK):
+    for start in range(0, count, CHUNK):
         part = slice(start, start + CHUNK)
         some = {name: a[part] for name, a in x.items()} if isinstance(x, Mapping) else x[part]
         yield some, None if labels is None else labels[part]

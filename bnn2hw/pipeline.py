@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bnn2hw import importers
+from bnn2hw import checks, importers, inputs
 from bnn2hw.dataflow import connect, insert
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import cycles, resources
@@ -15,7 +15,7 @@ from bnn2hw.folding import unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.importers.imported import Imported
-from bnn2hw.ir import Graph
+from bnn2hw.ir import Array, AxisOrder, Graph
 from bnn2hw.lower.calibration import expected_ranges
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
@@ -97,14 +97,18 @@ class LoweredModel:
     input_specs: InputSpecs
 
 
-def read(model: Any) -> Imported:
+def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Imported:
     """Read a model, or the file at a path.
+
+    Args:
+        model: A model object, or the path of a file.
+        custom_objects: Classes and functions of the user's own in files of Keras, by name.
 
     Raises:
         InputError: The model or the file cannot be read.
         UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
-    return importers.read(model)
+    return importers.read(model, custom_objects)
 
 
 def recipe(
@@ -119,21 +123,22 @@ def recipe(
         loadable: Layers whose memories can be written at run time.
 
     Raises:
-        InputError: `loadable` names something that is not a layer.
+        InputError: `bits` or `loadable` names something that is not a layer.
     """
     types = imported.graph.types
     nodes = tuple(RealNode(n.name, n.layer, type(n.op).__name__, types[n.name].shape) for n in imported.graph)
+    layers = sorted({node.layer for node in nodes})
+    if isinstance(bits, Mapping):
+        checks.known("bits", bits, layers)
     if not isinstance(loadable, bool):
-        layers = {node.layer for node in nodes}
-        names = [loadable] if isinstance(loadable, str) else loadable
-        unknown = [name for name in names if name not in layers]
-        if unknown or isinstance(loadable, str):
+        names = list(loadable) if isinstance(loadable, Collection) and not isinstance(loadable, str) else None
+        unknown = [loadable] if names is None else [name for name in names if name not in layers]
+        if unknown:
             raise InputError(
-                f"loadable must be True, False or a list of layers, not '{[*unknown, *names][0]}'; "
-                f"layers: {', '.join(sorted(layers))}"
+                f"loadable must be True, False or a list of layers, not {unknown[0]!r}; layers: {', '.join(layers)}"
             )
-        loadable = tuple(loadable)
-    return Recipe(output, bits, loadable, nodes)
+        loadable = tuple(names or ())
+    return Recipe(output or imported.output, bits, loadable, nodes)
 
 
 def lower(
@@ -157,11 +162,21 @@ def lower(
     graph = imported.graph
     for simplify in SIMPLIFY:
         graph = simplify(graph)
-    ranges = {} if calibration is None else expected_ranges(graph, wires, calibration)
+    ranges = {}
+    if calibration is not None and all(n.name in wires for n in graph.sources):  # otherwise lowering says so
+        ranges = expected_ranges(graph, wires, _frames(imported, specs, calibration))
     lowered = to_hardware(
         graph, wires, how.output, Precision.of(how.bits), ranges, loadable=how.loadable_layers
     )
     return LoweredModel(imported.graph, lowered, specs)
+
+
+def _frames(imported: Imported, specs: InputSpecs, calibration: Batch) -> dict[str, Array]:
+    """Return calibration data as integers on the wires."""
+    try:
+        return inputs.integers(imported.graph, specs, calibration, imported.layouts)
+    except InputError as error:
+        raise InputError(f"the calibration data cannot be used: {error}") from error
 
 
 def _inputs(imported: Imported, given: InputSpecs | None) -> tuple[dict[str, Input], InputSpecs]:
@@ -173,12 +188,24 @@ def _inputs(imported: Imported, given: InputSpecs | None) -> tuple[dict[str, Inp
     wires, specs = {}, {}
     for name in sources:
         inside = imported.inputs.get(name)
-        outside = given.get(name) if isinstance(given, Mapping) else given
+        outside = (given.get(name) if isinstance(given, Mapping) else given) or imported.defaults.get(name)
         if outside or inside:
             wires[name] = inside.within(outside) if outside and inside else outside or inside or Input()
         specs[name] = outside or (Input(inside.dtype) if inside else Input())
     same = all(spec == specs[sources[0]] for spec in specs.values())
     return wires, specs[sources[0]] if same else specs
+
+
+def layouts(imported: Imported, graph: Graph) -> dict[str, AxisOrder]:
+    """Return the order of the values in the streams of a design, by input and output.
+
+    Args:
+        imported: The model.
+        graph: The design, whose inputs and outputs come in the order of the model's.
+    """
+    found = {n.name: imported.layouts[n.name] for n in graph.sources if n.name in imported.layouts}
+    ends = zip(graph.outputs, imported.graph.outputs, strict=True)
+    return {**found, **{made: imported.layouts[o] for made, o in ends if o in imported.layouts}}
 
 
 def lay_out(layout: Layout) -> Graph:

@@ -18,6 +18,7 @@ from bnn2hw.inputs import Data, batches
 from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.native import library
 from bnn2hw.ops import Argmax, TopK, source
+from bnn2hw.ops.source import numbers
 from bnn2hw.progress import Progress, silent
 
 log = logging.getLogger("bnn2hw")
@@ -74,12 +75,13 @@ class Runner:
     def _wires(self, x: Batch) -> dict[str, Array]:
         """The integers on the wires, checked."""
         names = tuple(n.name for n in self.graph.sources)
-        wires = {n: self._wire(n, np.asarray(a)) for n, a in golden.by_name(names, x).items()}
+        given = golden.by_name(names, self.model.to_streams(x))
+        wires = {n: self._wire(n, numbers(a, "the input")) for n, a in given.items()}
         golden.check(self.graph, wires)
         return wires
 
     def _wire(self, name: str, x: Array) -> Array:
-        x = with_channels(x, self.graph.types[name])
+        x = golden.with_channels(x, self.graph.types[name].shape)
         return x if x.dtype.kind in "iu" else source.input_spec(self.model.input_specs, name).integers(x)
 
     def _network(self, keep: frozenset[str]) -> library.NativeNetwork | None:
@@ -100,11 +102,6 @@ class Runner:
         return network
 
 
-def with_channels(x: Array, tensor: Tensor) -> Array:
-    """Add the channel axis that grey images may come without."""
-    return x[..., None] if (*x.shape[1:], 1) == tensor.shape else x
-
-
 def dequantize(model: CompiledModel, y: Batch) -> Batch:
     """Return the real numbers that integers of the outputs stand for, in the model's own units.
 
@@ -114,9 +111,25 @@ def dequantize(model: CompiledModel, y: Batch) -> Batch:
 
     Returns:
         float64 arrays of the same shapes.
+
+    Raises:
+        InputError: y does not have the shapes of the outputs, or is no array of integers.
     """
     arrays = golden.by_name(tuple(model.graph.outputs), y, "output")
-    return golden.batch({n: _real(model.graph.types[n], a) for n, a in arrays.items()})
+    return golden.batch({n: _checked_real(model, n, a) for n, a in arrays.items()})
+
+
+def _checked_real(model: CompiledModel, name: str, y: Array) -> Array:
+    tensor, layout = model.graph.types[name], model.layouts.get(name)
+    integers = numbers(y, f"the output '{name}'")
+    if layout is not None and integers.shape[1:] == layout.shape != tensor.shape:
+        return layout.from_stream(_real(tensor, layout.to_stream(integers)))
+    if integers.shape[1:] != tensor.shape and not (tensor.size == 1 and integers.ndim == 1):
+        expected = ", ".join(map(str, ("batch", *tensor.shape)))
+        raise InputError(f"the output '{name}' has shape {integers.shape}, expected ({expected})")
+    if np.any(integers != np.rint(integers)):
+        raise InputError(f"the output '{name}' holds numbers that are no integers")
+    return _real(tensor, integers)
 
 
 def _real(tensor: Tensor, y: Array) -> Array:
@@ -140,25 +153,32 @@ def _predicted(runner: Runner, x: Batch) -> dict[str, Array]:
         values = edges[edge].astype(np.int64)
         shaped = values.reshape(len(values)) if values[:1].size == 1 else values
         found[name] = shaped if runner.gives_index(edge) else _real(runner.model.graph.types[name], values)
-    return found
+    ordered = runner.model.from_streams(golden.batch(found), tuple(found))
+    return golden.by_name(tuple(found), ordered, "output")
 
 
 def values(runner: Runner, x: Data, layers: Collection[str] | None) -> dict[str, Array]:
     """Return the integers of edges by name; see `Accelerator.values`."""
     graph = runner.graph
+    layers = [layers] if isinstance(layers, str) else layers
+    if layers is not None and not isinstance(layers, Collection):
+        raise InputError(f"layers must be a list of names, not {layers!r}")
+    layers = None if layers is None else list(layers)
     wanted = {n.name for n in graph if layers is None or n.name in layers or n.layer in layers}
     unknown = [name for name in layers or () if not any(name in (n.name, n.layer) for n in graph)]
     if unknown:
         known = ", ".join(dict.fromkeys(n.layer or n.name for n in graph))
         raise InputError(f"there is no layer '{unknown[0]}'; layers: {known}")
     parts = [runner.run(some, frozenset(wanted)) for some, _ in batches(x)]
+    if not parts:
+        raise InputError("there are no frames to compute")
     return {n.name: np.concatenate([p[n.name] for p in parts]) for n in graph if n.name in wanted}
 
 
 def evaluate(runner: Runner, x: Data, labels: Array | None) -> float:
     """Return the share of frames whose class is right; see `Accelerator.evaluate`."""
     right = count = 0
-    for some, true in batches(x, None if labels is None else np.asarray(labels)):
+    for some, true in batches(x, labels):
         if true is None:
             raise InputError(
                 "there are no labels; give labels=, or data that yields pairs of inputs and labels"
@@ -167,16 +187,20 @@ def evaluate(runner: Runner, x: Data, labels: Array | None) -> float:
         if len(outputs) != 1:
             raise InputError(f"accuracy is for models of one output; this one has {', '.join(outputs)}")
         [found] = outputs.values()
-        classes = _classes(np.asarray(true), len(found))
+        classes = _classes(numbers(true, "labels"), len(found))
         best = found if np.issubdtype(found.dtype, np.integer) else found.reshape(len(found), -1).argmax(-1)
         right += int((best.reshape(len(best), -1) == classes[:, None]).any(-1).sum())
         count += len(found)
         runner.progress(f"evaluating: {count} frames, {right / max(count, 1):.2%} right")
-    return right / count if count else float("nan")
+    if not count:
+        raise InputError("there are no frames to evaluate")
+    return right / count
 
 
 def _classes(labels: Array, count: int) -> Array:
     """Labels as classes: integers as they are, one-hot rows as the index of their 1."""
+    if labels.dtype.kind not in "iufb":
+        raise InputError(f"labels must be numbers of classes or one-hot rows, not {labels.dtype}")
     flat = labels.reshape(count, -1)
     classes: Array = flat[:, 0] if flat.shape[1] == 1 else flat.argmax(-1)
     return classes

@@ -13,6 +13,7 @@ class Simulated final : public Design {
   explicit Simulated(VerilatedContext* context) : top_(context) {
     aclk = &top_.aclk;
     aresetn = &top_.aresetn;
+    top_.status_clear = 0;
     frame_error = &top_.frame_error;
     describe(top_, *this);
   }

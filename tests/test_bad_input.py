@@ -12,7 +12,14 @@ import pytest
 
 import bnn2hw
 from bnn2hw import tools
-from bnn2hw.errors import Bnn2hwError, FoldingError, InputError, MissingToolError, UnsupportedError
+from bnn2hw.errors import (
+    Bnn2hwError,
+    FoldingError,
+    InputError,
+    MissingToolError,
+    StorageError,
+    UnsupportedError,
+)
 from bnn2hw.folders import MANIFEST
 from bnn2hw.targets import devices
 from tests.support import networks as net
@@ -120,8 +127,8 @@ def test_a_softmax_on_the_way(quantizer: str | None) -> None:
 
     assert message(UnsupportedError, model) == (
         "this model cannot be compiled (1 problem):\n"
-        "  - layer 'last': the layers before it, from 'early' on, combine several values or return NaN. "
-        "Supported: functions of single values. Way out: replace those layers."
+        "  - layer 'early': a softmax whose results other layers read. Supported: a softmax at the end of the model. "
+        "Way out: remove it, or use an activation of single values, such as sigmoid."
     )
 
 
@@ -187,10 +194,10 @@ def test_no_model_at_all(tmp_path: Path) -> None:
     (tmp_path / "m.keras").write_bytes(b"no zip archive")
     (tmp_path / "m.txt").write_text("text")
 
-    assert message(InputError, 3) == "expected a Keras model or the path of one, not int"
+    assert message(InputError, 3) == "expected a Keras model, an ONNX model or the path of one, not int"
     assert message(InputError, tmp_path / "none.keras") == f"there is no file '{tmp_path}/none.keras'"
     assert message(InputError, tmp_path / "m.txt") == (
-        f"'{tmp_path}/m.txt' is not a model: expected a file that ends in .keras or .h5"
+        f"'{tmp_path}/m.txt' is not a model: expected a file that ends in .keras, .h5 or .onnx"
     )
     assert message(InputError, tmp_path / "m.keras").startswith(
         f"'{tmp_path}/m.keras' cannot be read as a Keras model: "
@@ -284,8 +291,10 @@ def test_nothing_half_written(
     before = sorted(p.name for p in (tmp_path / "b").iterdir())
     monkeypatch.setattr(np, "savez_compressed", full)
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StorageError) as caught:
         accelerator.write(tmp_path / "b")
+
+    assert str(caught.value) == f"'{tmp_path / 'b'}' cannot be written: No space left on device"
 
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
     assert sorted(p.name for p in (tmp_path / "b").iterdir()) == before

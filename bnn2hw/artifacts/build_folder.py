@@ -23,7 +23,7 @@ GRAPH, ARRAYS = "graph.json", "graph.npz"
 
 
 def write(folder: Path, texts: Mapping[str, str], graph: Graph, manifest: Manifest) -> None:
-    """Write a build folder. It replaces an earlier one as a whole, or not at all.
+    """Write a build folder. All files of an earlier one are replaced, or none; files of others stay.
 
     Args:
         folder: Folder to write. Its parents are made.
@@ -32,7 +32,8 @@ def write(folder: Path, texts: Mapping[str, str], graph: Graph, manifest: Manife
         manifest: Facts about the accelerator.
 
     Raises:
-        InputError: The folder holds something that bnn2hw did not write.
+        InputError: The folder holds files but is no build folder, or files of others are in the way.
+        StorageError: The folder cannot be written.
     """
     with replacing(folder) as work:
         for name, text in texts.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.deviation import Deviation
-from bnn2hw.ir import Cycles
+from bnn2hw.ir import AxisOrder, Cycles
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops import source
@@ -35,6 +35,7 @@ class Manifest:
         measured: Deviations from Keras on calibration data.
         recipe: Options of the lowering, if other weights can be loaded.
         options: Options of the compilation by name, without those that have their default.
+        layouts: Order of the values in the stream, by input and output whose arrays have another.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Manifest:
     measured: tuple[Deviation, ...] = ()
     recipe: Recipe | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    layouts: Mapping[str, AxisOrder] = field(default_factory=dict)
 
     @classmethod
     def of(cls, accelerator: CompiledModel) -> Manifest:
@@ -67,6 +69,7 @@ class Manifest:
             measured=tuple(accelerator.measured.values()),
             recipe=accelerator.recipe,
             options=accelerator.options,
+            layouts=accelerator.layouts,
         )
 
     def plain(self) -> dict[str, Any]:
@@ -84,6 +87,8 @@ class Manifest:
             "options": dict(self.options),
             "cycles": {"interval": self.cycles.interval, "latency": self.cycles.latency},
         }
+        if self.layouts:
+            data["layouts"] = {name: layout.facts() for name, layout in self.layouts.items()}
         return {**data, "recipe": self.recipe.facts()} if self.recipe else data
 
     @classmethod
@@ -108,4 +113,5 @@ class Manifest:
             measured=tuple(Deviation(*d) for d in data["measured"]),
             recipe=Recipe.of(data["recipe"]) if "recipe" in data else None,
             options=data.get("options", {}),
+            layouts={name: AxisOrder.of(facts) for name, facts in data.get("layouts", {}).items()},
         )

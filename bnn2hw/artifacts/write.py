@@ -6,23 +6,28 @@ from pathlib import Path
 
 import numpy as np
 
-from bnn2hw import backends, golden
+from bnn2hw import backends, checks, golden
 from bnn2hw.artifacts import build_folder
 from bnn2hw.artifacts.manifest import Manifest
 from bnn2hw.backends import verilog
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.deploy import amd
+from bnn2hw.folders import claim
 
 TESTBENCH_FRAMES = 4
 """Number of random frames in the test bench."""
 
 
-def write(accelerator: CompiledModel, folder: Path) -> Path:
+def write(accelerator: CompiledModel, folder: str | Path) -> Path:
     """Write a build folder, and return its path.
 
     Raises:
-        InputError: The folder holds something that bnn2hw did not write.
+        InputError: The folder holds files but is no build folder, or files of others are in the way.
+        StorageError: The folder cannot be written.
     """
+    checks.path("folder", folder)
+    folder = Path(folder)
+    claim(folder)
     texts = sources(accelerator)
     if accelerator.backend == "verilog":
         texts |= _bench(accelerator)

@@ -18,8 +18,8 @@ def check(backend: str) -> None:
     Raises:
         InputError: the backend is unknown.
     """
-    if backend not in BACKENDS:
-        raise InputError(f"unknown backend '{backend}'; known backends: {', '.join(BACKENDS)}")
+    if backend not in tuple(BACKENDS):
+        raise InputError(f"unknown backend {backend!r}; known backends: {', '.join(BACKENDS)}")
 
 
 def render(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,12 @@ def numbered(words: NDArray[np.uint32]) -> tuple[int, int]:
     """Return the number of the design and the number of the image from the head of an image."""
     head = [int(w) for w in words[:HEAD]]
     return head[0] | head[1] << SLICE, head[2] | head[3] << SLICE
+
+
+def is_image(path: Path) -> bool:
+    """True if a file holds 32-bit words of which only the bits of a slice are used, or nothing."""
+    words = path.read_bytes()
+    return len(words) % 4 == 0 and not np.any(np.frombuffer(words, "<u4") >> SLICE)
 
 
 def _slices(memory: Memory) -> NDArray[np.uint32]:

@@ -70,7 +70,7 @@ class VerilogPort(Port):
     @property
     def axis(self) -> str:
         """The expression for tdata of an output."""
-        data, padding = f"{self.stream.id}_data", self.axis_bits - self.stream.bits
+        data, padding = f"output_beat{self.suffix}", self.axis_bits - self.stream.bits
         if not padding:
             return data
         fill = f"{{{padding}{{{data}[{self.stream.bits - 1}]}}}}" if self.extends else f"{padding}'b0"
@@ -88,6 +88,7 @@ class Top:
         readers: By identifier of a stream, the number of its readers.
         interval: Cycles per frame.
         table: The beat layout of the ports, a line each.
+        in_flight: Frames that can be in the design at once, at full rate.
         name: The module.
         clock_mhz: Clock that the design is planned for; None if the target has none.
         load: The port for weight images; None if no memory can be written.
@@ -99,6 +100,7 @@ class Top:
     readers: Mapping[str, int]
     interval: int
     table: Sequence[str]
+    in_flight: int = 2
     name: str = "bnn2hw_top"
     clock_mhz: float | None = None
     load: Load | None = None

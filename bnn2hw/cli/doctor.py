@@ -42,7 +42,7 @@ class Finding:
 def doctor(as_json: bool) -> None:
     """Check which programs and packages are installed.
 
-    The list shows what each of them enables. The exit status is 1 if something is missing that
+    The list shows what each of them enables. The exit status is 3 if something is missing that
     'compile' or 'simulate' needs.
     """
     findings = examine()
@@ -52,7 +52,7 @@ def doctor(as_json: bool) -> None:
         for f in findings:
             mark = "ok     " if f.found else "missing"
             click.echo(f"{mark}  {f.name:<25}{f.found or f.remedy:<44}  {f.enables}")
-    sys.exit(0 if all(f.found or not f.needed for f in findings) else 1)
+    sys.exit(0 if all(f.found or not f.needed for f in findings) else 3)
 
 
 def examine() -> list[Finding]:

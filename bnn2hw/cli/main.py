@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from bnn2hw.cli import board, doctor, model, simulate, synth, weights
-from bnn2hw.errors import Bnn2hwError, MismatchError
+from bnn2hw.cli import board, doctor, model, results, simulate, synth, weights
+from bnn2hw.errors import (
+    Bnn2hwError,
+    LinkError,
+    MismatchError,
+    MissingToolError,
+    StorageError,
+    ToolError,
+)
 from bnn2hw.version import __version__
 
-MISMATCH, FAILURE = 1, 2
-"""Exit statuses after a simulation that differs from golden, and after any other error of ours."""
+MISMATCH, USAGE, MACHINE, INTERRUPTED = 1, 2, 3, 130
+"""Exit statuses: a simulation differs from golden; the model or an option is refused; a tool, a
+device, a disk or a permission is missing; the user stopped the program. 0 is success."""
+
+OF_MACHINE = (MissingToolError, ToolError, LinkError, StorageError)
+"""Errors that come from this machine and not from the model or the options."""
 
 
 class _Group(click.Group):
@@ -29,8 +42,30 @@ class _Group(click.Group):
             try:
                 return super().invoke(ctx)
             except Bnn2hwError as error:
-                click.echo(f"error: {error}", err=True)
-                ctx.exit(MISMATCH if isinstance(error, MismatchError) else FAILURE)
+                _fail(ctx, str(error), _status(error))
+            except KeyboardInterrupt:
+                _fail(ctx, "interrupted", INTERRUPTED)
+            except MemoryError:
+                _fail(ctx, "the memory of this machine does not suffice", MACHINE)
+            except OSError as error:
+                if error.errno == errno.EPIPE:  # the reader of the output has gone, so nobody reads a message
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                    ctx.exit(MACHINE)
+                where = f"'{error.filename}': " if error.filename else ""
+                _fail(ctx, f"{where}{error.strerror or error}", MACHINE)
+
+
+def _status(error: Bnn2hwError) -> int:
+    """Return the exit status for an error of ours."""
+    if isinstance(error, MismatchError):
+        return MISMATCH
+    return MACHINE if isinstance(error, OF_MACHINE) else USAGE
+
+
+def _fail(ctx: click.Context, message: str, status: int) -> NoReturn:
+    """Print an error and end the program."""
+    click.echo(f"error: {message}", err=True)
+    ctx.exit(status)
 
 
 def _printed(otherwise: Callable[..., None]) -> Callable[..., None]:
@@ -63,7 +98,8 @@ for command in (
     synth.synth,
     model.summary,
     board.boards,
-    board.predict,
+    results.predict,
+    results.evaluate,
     weights.weights,
     weights.old_pack,
     weights.old_load,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from bnn2hw import deprecation
 from bnn2hw.cli import options as shared
-from bnn2hw.errors import InputError
+from bnn2hw.errors import InputError, storing, unreadable
 
 
 @click.group()
@@ -24,7 +25,8 @@ def weights() -> None:
 @shared.folder_argument
 @shared.model_argument
 @shared.path("-o", "--out", default=Path("weights.bin"), help="File to write.")
-def pack(folder: Path, model: Path, out: Path) -> None:
+@shared.as_json
+def pack(folder: Path, model: Path, out: Path, as_json: bool = False) -> None:
     """Write the weights of a model to a weight image.
 
     FOLDER is a folder that 'bnn2hw compile --loadable' wrote. MODEL is a .keras or .h5 file with
@@ -34,19 +36,38 @@ def pack(folder: Path, model: Path, out: Path) -> None:
     import bnn2hw
     from bnn2hw.backends import loading
 
+    _claim(out)
     image = bnn2hw.load(folder).reload(model).weight_image()
-    try:
+    with storing(out):
         out.write_bytes(image.astype("<u4").tobytes())
-    except OSError as error:
-        raise InputError(f"'{out}' cannot be written: {error.strerror}") from error
-    click.echo(f"weight image {loading.numbered(image)[1]:08x}: {len(image):,} words, written to {out}")
+    number = f"{loading.numbered(image)[1]:08x}"
+    if as_json:
+        click.echo(json.dumps({"image": number, "words": len(image), "file": str(out)}))
+    else:
+        click.echo(f"weight image {number}: {len(image):,} words, written to {out}")
+
+
+def _claim(out: Path) -> None:
+    """Check that a weight image can be written to a file.
+
+    Raises:
+        InputError: The file holds something else than a weight image.
+        StorageError: It cannot be written.
+    """
+    from bnn2hw import folders
+    from bnn2hw.backends import loading
+
+    folders.claim_file(out)
+    if out.is_file() and not loading.is_image(out):
+        raise InputError(f"'{out}' is there and is no weight image; name another file, or delete it")
 
 
 @weights.command()
 @shared.folder_argument
 @click.argument("port")
 @click.argument("image", type=click.Path(path_type=Path))
-def load(folder: Path, port: str, image: Path) -> None:
+@shared.as_json
+def load(folder: Path, port: str, image: Path, as_json: bool = False) -> None:
     """Send a weight image to a board.
 
     'bnn2hw weights pack' writes IMAGE. The board is connected to the serial line PORT. It runs the
@@ -59,14 +80,15 @@ def load(folder: Path, port: str, image: Path) -> None:
     try:
         raw = image.read_bytes()
     except OSError as error:
-        raise InputError(f"the weight image '{image}' cannot be read: {error.strerror}") from error
+        raise unreadable(f"the weight image '{image}'", error) from error
     if not raw or len(raw) % 4:
         raise InputError(
             f"'{image}' is no weight image: it has {len(raw)} bytes, expected a multiple of 4 bytes"
         )
     with host.SerialBoard(port, folder) as device:
         device.load_weights(np.frombuffer(raw, "<u4"))
-    click.echo(f"the board computes with weight image {device.weight_image:08x}")
+    number = f"{device.weight_image:08x}"
+    click.echo(json.dumps({"image": number}) if as_json else f"the board computes with weight image {number}")
 
 
 @click.command("image", hidden=True)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends
+from bnn2hw import backends, checks, folders
 from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import insert
 from bnn2hw.deploy import serial_shell
+from bnn2hw.deploy.link import FILE as LINK
 from bnn2hw.deploy.link import Link
-from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError
+from bnn2hw.errors import Bnn2hwError, DoesNotFitError, FoldingError, InputError, storing
 from bnn2hw.estimate import cycles, resources
 from bnn2hw.folders import GENERATOR
 from bnn2hw.folding import search
@@ -35,9 +37,9 @@ FACTS = "usage.json"
 def implement(
     accelerator: CompiledModel,
     place: Board | Device,
-    folder: Path,
+    folder: str | Path,
     *,
-    seeds: Sequence[int] = (1,),
+    seeds: int | Sequence[int] = 1,
     clock_mhz: float | None = None,
     baud: int | None = None,
     progress: Progress = silent,
@@ -47,8 +49,8 @@ def implement(
     Args:
         accelerator: Accelerator to synthesize.
         place: A board, or a device without a board.
-        folder: Takes everything. Results of an earlier run are removed.
-        seeds: Seeds of the placer; the fastest result is taken.
+        folder: Takes everything. The files that an earlier run made are removed, no others.
+        seeds: Seeds of the placer, or their number; the fastest result is taken.
         clock_mhz: Clock of the accelerator. On a board it must be reached.
         baud: Bits per second on the serial line.
         progress: Called at the start of each step.
@@ -62,6 +64,12 @@ def implement(
         ToolError: A tool failed, or ended without its result. Logs are in the folder.
     """
     device = place.device if isinstance(place, Board) else place
+    checks.path("folder", folder)
+    folder, tried = Path(folder), _seeds(seeds)
+    for name, value in (("clock_mhz", clock_mhz), ("baud", baud)):
+        if value is not None:
+            checks.number(name, value, above=0)
+    folders.claim(folder, FACTS, by="synthesis")
     job = _job(_design(accelerator, device), place, clock_mhz, baud)
     facts = {
         "generator": GENERATOR,
@@ -69,18 +77,31 @@ def implement(
         "device": device.name,
         "board": place.name if isinstance(place, Board) else None,
     }
-    _claim(folder)
-    _write(folder, {**facts, "state": "unfinished"})
-    try:
-        used = synthesize.synthesize(
-            job.design, device, folder, job.placement, seeds=seeds, progress=progress
-        )
-    except DoesNotFitError as error:
-        raise _with_remedy(error, accelerator.graph, device, job.clock_mhz) from error
-    if job.link:
-        for_host(job.link, accelerator, job.clock_mhz).write(folder)
-    _write(folder, {**facts, "state": "done", **used.facts})
+    with _workplace(folder, facts) as result:
+        try:
+            used = synthesize.synthesize(
+                job.design, device, folder, job.placement, seeds=tried, progress=progress
+            )
+        except DoesNotFitError as error:
+            raise _with_remedy(error, accelerator.graph, device, job.clock_mhz) from error
+        if job.link:
+            for_host(job.link, accelerator, job.clock_mhz).write(folder)
+        result |= {"state": "done", **used.facts}
     return used
+
+
+def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:
+    """Return the seeds that a user asks for, by their number or one by one.
+
+    Raises:
+        InputError: They are not whole numbers, or there is none.
+    """
+    if isinstance(seeds, Sequence):
+        for seed in seeds:
+            checks.number("each seed", seed, whole=True)
+        return seeds
+    checks.number("seeds", seeds, above=0, whole=True)
+    return range(1, int(seeds) + 1)
 
 
 @dataclass(frozen=True)
@@ -137,29 +158,37 @@ def for_host(link: Link, accelerator: CompiledModel, clock_mhz: float) -> Link:
     return replace(link, name=accelerator.name, units=accelerator.input_specs, seconds_per_image=seconds)
 
 
-def _claim(folder: Path) -> None:
-    """Remove the results of an earlier run from a folder.
+@contextmanager
+def _workplace(folder: Path, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Remove the results of an earlier run from a folder, and record the files of this one.
+
+    Args:
+        folder: Folder of synthesis.
+        facts: Facts that are known before the run.
+
+    Yields:
+        Further facts for `FACTS`; the block adds to them.
 
     Raises:
-        InputError: The folder holds files of other origin.
+        InputError: The folder holds files, and synthesis did not write it.
+        StorageError: The folder cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"'{folder}' is a file; name a folder to write into")
-    if folder.exists() and any(folder.iterdir()) and not _ours(folder):
-        raise InputError(
-            f"the folder '{folder}' is not empty and synthesis did not write it; name another one, or empty it"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.is_file():
-            path.unlink()
+    folders.claim(folder, FACTS, by="synthesis")
+    result: dict[str, Any] = {"state": "unfinished"}
+    with storing(folder):
+        folders.delete(folder, [*folders.listed(folder, FACTS), LINK])
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = _files(folder)
+        _write(folder, {**facts, **result, "files": []})
+        try:
+            yield result
+        finally:
+            made = sorted(_files(folder) - kept - {FACTS})
+            _write(folder, {**facts, **result, "files": made})
 
 
-def _ours(folder: Path) -> bool:
-    try:
-        return bool(json.loads((folder / FACTS).read_text())["generator"] == GENERATOR)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+def _files(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
 
 
 def _write(folder: Path, facts: Mapping[str, Any]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from bnn2hw import checks
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import InputError
 from bnn2hw.estimate.resources import Utilization
@@ -86,7 +86,8 @@ def of(graph: Graph, device: Device, ratio: float = 1.1) -> ParetoFront:
         InputError: `ratio` is below 1 or not finite.
         FoldingError: Not even the slowest folding fits.
     """
-    if not 1 <= ratio < math.inf:
+    checks.number("ratio", ratio)
+    if ratio < 1:
         raise InputError(f"the ratio of rates from one point to the next must be at least 1, not {ratio}")
     points = []
     for c in search.pareto(graph, device, ratio=ratio):

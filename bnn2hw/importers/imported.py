@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from bnn2hw.ir import Graph
+from bnn2hw.ir import AxisOrder, Graph
 from bnn2hw.ops.source import Input
 
 
@@ -19,8 +19,17 @@ class Imported:
         inputs: Integers on the wire and their real meaning, by source, if the model itself states
             them: a leading Rescaling layer of Keras does.
         name: Name of the model.
+        defaults: Integers on the wire and their real meaning to the model, by source, unless users
+            state others: a leading quantizer has such integers.
+        layouts: Order of the values in the stream by source and by output, where the arrays of the
+            model have their axes in another order.
+        output: Output of the design if the model ends in an index of its largest scores; None for
+            the default.
     """
 
     graph: Graph
     inputs: Mapping[str, Input]
     name: str
+    defaults: Mapping[str, Input] = field(default_factory=dict)
+    layouts: Mapping[str, AxisOrder] = field(default_factory=dict)
+    output: str | None = None

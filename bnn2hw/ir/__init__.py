@@ -1,5 +1,6 @@
 """The one data structure that flows: a graph of ops over integer-typed tensors."""
 
+from bnn2hw.ir.axes import AxisOrder
 from bnn2hw.ir.graph import Graph, Node, hardware_nodes, stream_op
 from bnn2hw.ir.op import Array, Cost, Cycles, HardwareOp, Memory, Op, Param, StreamOp, View
 from bnn2hw.ir.ranges import Ranges
@@ -9,6 +10,7 @@ from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
 __all__ = [
     "BIPOLAR",
     "Array",
+    "AxisOrder",
     "Beats",
     "Buffered",
     "Cost",

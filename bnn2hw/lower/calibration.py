@@ -9,9 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from bnn2hw import golden
-from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
-from bnn2hw.ir import Array, Graph, Tensor
+from bnn2hw.ir import Array, Graph
 from bnn2hw.ops.source import Input
 
 BATCH = 64
@@ -23,7 +22,7 @@ clamped."""
 
 
 def expected_ranges(
-    real: Graph, wires: Mapping[str, Input], calibration: Batch
+    real: Graph, wires: Mapping[str, Input], calibration: Mapping[str, Array]
 ) -> dict[str, tuple[Array, Array]]:
     """Return the smallest and largest value that each channel of an edge is expected to take.
 
@@ -33,23 +32,19 @@ def expected_ranges(
     Args:
         real: A graph in real form.
         wires: Integers that arrive at each source and their real meaning.
-        calibration: Integers on the wire, an array of shape (frames, *input shape) or such arrays
-            by source.
+        calibration: Integers on the wire, arrays of shape (frames, *input shape) by source; at least
+            one frame.
 
     Returns:
         Two arrays of shape (channels,) by edge.
-
-    Raises:
-        InputError: The data do not have the shape of the inputs, or there are none.
     """
     sources = {n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real.sources}
-    frames = _checked(sources, calibration)
     found: dict[str, tuple[Array, Array]] = {}
     count: Counter[str] = Counter()
-    for start in range(0, golden.frames(frames), BATCH):
+    for start in range(0, golden.frames(calibration), BATCH):
         x = {
             name: sources[name].real(a[start : start + BATCH]).astype(np.float32)
-            for name, a in frames.items()
+            for name, a in calibration.items()
         }
         for name, values in golden.run(real, x).items():
             flat = values.reshape(-1, values.shape[-1])
@@ -59,34 +54,15 @@ def expected_ranges(
     return {name: _widened(low, high, count[name]) for name, (low, high) in found.items()}
 
 
-def _checked(sources: Mapping[str, Tensor], calibration: Batch) -> dict[str, Array]:
-    frames = golden.by_name(tuple(sources), calibration)
-    for name, tensor in sources.items():
-        frames[name] = with_channels(frames[name], tensor.shape)
-        if frames[name].shape[1:] != tensor.shape or not len(frames[name]):
-            shape = ", ".join(map(str, tensor.shape))
-            raise InputError(f"calibration data have shape {frames[name].shape}, expected (images, {shape})")
-    return frames
-
-
 def _widened(low: Array, high: Array, count: int) -> tuple[Array, Array]:
     spare = (high - low) / 2 * math.log(UNSEEN) / math.log(max(count, 2))
     return low - spare, high + spare
 
 
-def with_channels(x: Array, shape: tuple[int, ...]) -> Array:
-    """Return images of a shape; grey images may come without their channel axis."""
-    x = np.asarray(x)
-    return x[..., None] if (*x.shape[1:], 1) == shape else x
-
-
-def first_batch(calibration: Batch, shape: tuple[int, ...]) -> Batch:
-    """Return the first calibration frames, in the form that `Accelerator.deviation` takes.
+def first_batch(calibration: Batch) -> Batch:
+    """Return the first calibration frames.
 
     Args:
-        calibration: As for `expected_ranges`.
-        shape: Shape of a frame, if there is one input.
+        calibration: An array of shape (frames, ...), or such arrays by name.
     """
-    if isinstance(calibration, Mapping):
-        return {name: x[:BATCH] for name, x in calibration.items()}
-    return with_channels(calibration, shape)[:BATCH]
+    return golden.part(calibration, slice(BATCH))

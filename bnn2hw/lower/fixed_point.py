@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bnn2hw.ir import Array, Ints, Tensor
-from bnn2hw.lower.levels import UniformLevels
+from bnn2hw.lower.levels import ROUNDING, UniformLevels
 from bnn2hw.lower.piecewise import SEGMENTS, Pieces
-from bnn2hw.lower.probe import Chain
+from bnn2hw.lower.probe import Chain, Unfit
 from bnn2hw.ops.affine import MOST, Affine
 from bnn2hw.ops.base.channels import Meaning, uniform
 
@@ -39,9 +39,32 @@ class Requirement:
             return False
         if self.single and (isinstance(tensor.scale, tuple) or isinstance(tensor.offset, tuple)):
             return False
-        return self.scale is None or bool(
-            np.allclose(np.asarray(tensor.scale), np.asarray(self.scale), rtol=1e-9, atol=0)
+        if self.scale is None:
+            return True
+        count = max(np.size(tensor.scale), np.size(self.scale))
+        if not (is_periodic(self.scale, np.size(tensor.scale)) or isinstance(self.scale, float)):
+            return False
+        return bool(
+            np.allclose(repeated(tensor.scale, count), repeated(self.scale, count), rtol=1e-9, atol=0)
         )
+
+
+def is_periodic(scale: Meaning, channels: int) -> bool:
+    """True if scales are the same for each group of so many channels, as they are behind a Flatten."""
+    values = np.atleast_1d(np.asarray(scale))
+    return values.size == 1 or bool(
+        values.size % channels == 0 and np.all(values.reshape(-1, channels) == values[:channels])
+    )
+
+
+def repeated(values: Meaning | Array, channels: int) -> Array:
+    """Return values by channel for another number of channels, float64 of shape (channels,).
+
+    Args:
+        values: One value, or values whose number divides `channels` or that are periodic in it.
+        channels: Number of channels.
+    """
+    return np.resize(np.asarray(values, np.float64), channels)
 
 
 ANY = Requirement()
@@ -63,7 +86,7 @@ def fixed_step(low: Array, high: Array, bits: int) -> Array:
     else:
         steps = np.maximum(-low / 2 ** (bits - 1), high / (2 ** (bits - 1) - 1))
     # A channel that is always 0 takes the step of the others.
-    return np.where(steps > 0, steps, max(float(steps.max()), 1e-30))
+    return np.where(steps > 0, steps, float(steps.max()) or 1.0)
 
 
 def spanning(low: Array, high: Array, step: Array) -> Ints:
@@ -86,7 +109,8 @@ def rescaled(tensor: Tensor, line: Pieces) -> Tensor:
     An offset that is small enough to be a rounding error of float32 becomes 0.
     """
     slopes, biases = line.slopes[:, 0], line.biases[:, 0]
-    biases = np.where(np.abs(biases) < np.abs(slopes) * 2.0**-10, 0.0, biases)
+    largest = np.maximum(np.abs(line.lowest), np.abs(line.highest))
+    biases = np.where(np.abs(biases) < largest * ROUNDING, 0.0, biases)
     return replace(tensor, scale=uniform(slopes), offset=uniform(biases))
 
 
@@ -168,6 +192,9 @@ def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine
 
     Returns:
         The op, and a bound of its error in real terms.
+
+    Raises:
+        Unfit: The function is too steep for the step.
     """
     domain, slopes, biases = chain.ints, pieces.slopes / step[:, None], pieces.biases / step[:, None]
     farthest = max(abs(domain.lo), abs(domain.hi), 1)
@@ -180,6 +207,9 @@ def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine
     biases, slopes = biases + slopes * lost, slopes * 2.0**drop
     reach, farthest = -(-reach >> drop) + 1, -(-farthest >> drop) + 1
     shift = _fraction_bits(slopes, biases, reach, farthest)
+    largest = max(float(np.abs(v).max()) for v in (slopes, biases)) * 2.0**shift
+    if not largest < 2.0**62:
+        raise Unfit(f"constants need {np.log2(largest):.0f} bits, but 62 are possible")
     rounded = np.rint(slopes * 2.0**shift).astype(np.int64)
     half = 2 ** (shift - 1) if shift else 0
     offsets = np.rint(biases * 2.0**shift).astype(np.int64) + half

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Ints, Tensor
-from bnn2hw.lower.levels import LEVELS, uniform_levels
+from bnn2hw.lower.levels import LEVELS, ROUNDING, uniform_levels
 from bnn2hw.ops.base.channels import Meaning, uniform
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.mac import Mac
+from bnn2hw.ops.real import Levels
 from bnn2hw.ops.xnor import Xnor
 
 TERNARY = Ints(-1, 1)
@@ -23,9 +24,19 @@ below it."""
 UNIT_ROUNDOFF = 2.0**-24
 """Largest relative rounding error of one float32 operation."""
 
+DIGITS = 6
+"""Decimal digits of a weight, relative to the largest of its neuron, in which levels are sought."""
+
 INPUT_ROUNDINGS = 4
 """Roundings per product that are counted on top of those of the sum: of the input and of the
 kernel."""
+
+
+def stated(levels: Levels | None) -> tuple[Array, Meaning] | None:
+    """Return the integers that a model states for a kernel, of shape (inputs, outputs), and their scale."""
+    if levels is None:
+        return None
+    return levels.integers.reshape(-1, levels.integers.shape[-1]), levels.scale
 
 
 def integer_kernel(flat: Array) -> tuple[Array, Meaning] | None:
@@ -41,15 +52,24 @@ def integer_kernel(flat: Array) -> tuple[Array, Meaning] | None:
     grid = uniform_levels(flat)
     if grid is not None and not grid.offset:
         return grid.index(flat), grid.scale
-    if grid is not None and abs(2 * grid.offset / grid.scale - round(2 * grid.offset / grid.scale)) < 1e-3:
+    if grid is not None:
         # Odd multiples of half a step, as DoReFa's.
-        return np.rint(2 * flat / grid.scale).astype(np.int64), grid.scale / 2
+        halves = np.rint(2 * flat.astype(np.float64) / grid.scale).astype(np.int64)
+        if _stands_for(halves, grid.scale / 2, flat):
+            return halves, grid.scale / 2
     scales = np.abs(flat).max(0).astype(np.float64)
     scales[scales == 0] = 1.0
-    grid = uniform_levels(np.round(flat / scales, 6))
+    grid = uniform_levels(np.round(flat / scales, DIGITS), 10.0**-DIGITS)
     if grid is None or grid.offset or grid.type.count > 2 * LEVELS:
         return None
-    return grid.index(flat / scales), tuple((scales * grid.scale).tolist())
+    integers, by_neuron = grid.index(flat / scales), scales * grid.scale
+    return (integers, tuple(by_neuron.tolist())) if _stands_for(integers, by_neuron, flat) else None
+
+
+def _stands_for(integers: Array, scale: Array | float, flat: Array) -> bool:
+    """True if integers mean a kernel, but for the float32 rounding of its quantizer."""
+    slack = ROUNDING * np.abs(flat).max(0)
+    return bool(np.all(np.abs(integers * scale - flat) <= slack))
 
 
 def rounded_columns(flat: Array, bits: int) -> tuple[Array, Meaning]:

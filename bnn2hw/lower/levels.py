@@ -1,8 +1,7 @@
-"""Real values as integers: evenly spaced levels, thresholds between them, and scores."""
+"""Real values as integers: evenly spaced levels, and thresholds between them."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +15,8 @@ PARTS = 32
 """If some levels never occur, the smallest gap between those that do spans at most this many
 steps."""
 
-SCORE_BITS = (8, 40)
-"""Fewest and most bits of scores."""
+ROUNDING = 2.0**-21
+"""Share of the largest value by which float32 rounding may move a level."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,13 @@ class UniformLevels:
         return steps.astype(np.int64)
 
 
-def uniform_levels(values: Array) -> UniformLevels | None:
-    """Return the levels of some values, or None if they are too many or not evenly spaced."""
+def uniform_levels(values: Array, rounding: float = ROUNDING) -> UniformLevels | None:
+    """Return the levels of some values, or None if they are too many or not evenly spaced.
+
+    Args:
+        values: The values.
+        rounding: Largest distance of a value from its level, as a share of the largest value.
+    """
     distinct = np.unique(values).astype(np.float64)
     if distinct.size > LEVELS or not np.isfinite(distinct).all():
         return None
@@ -49,30 +53,32 @@ def uniform_levels(values: Array) -> UniformLevels | None:
         return UniformLevels(BIPOLAR, float(abs(distinct[0])), 0.0)
     if distinct.size == 1:
         return UniformLevels(Ints(0, 1), 1.0, float(distinct[0]))
-    last = _steps_to_the_last(distinct)
+    slack = rounding * float(np.abs(distinct).max())
+    last = _steps_to_the_last(distinct, slack)
     if last is None:
         return None
     scale = float((distinct[-1] - distinct[0]) / last)
-    first = distinct[0] / scale
-    if abs(first - np.rint(first)) < 1e-4:
-        lo = int(np.rint(first))
+    lo = int(np.rint(distinct[0] / scale))
+    if abs(lo * scale - distinct[0]) <= slack:
         return UniformLevels(Ints(lo, lo + last), scale, 0.0)
     return UniformLevels(Ints(0, last), scale, float(distinct[0]))
 
 
-def _steps_to_the_last(distinct: Array) -> int | None:
+def _steps_to_the_last(distinct: Array, slack: float) -> int | None:
     """Number of steps from the first value to the last one.
 
     If some levels never occur, no two values may be neighbours. Then the step is a part of the
     smallest gap.
     """
+    above = distinct - distinct[0]
     least = float(np.diff(distinct).min())
     for part in range(1, PARTS + 1):
-        steps = (distinct - distinct[0]) * part / least
-        if steps[-1] > LEVELS:
+        last = int(np.rint(above[-1] * part / least))
+        if last > LEVELS:
             return None
-        if np.abs(steps - np.rint(steps)).max() <= (1e-4 if part == 1 else 2e-5):
-            return int(np.rint(steps[-1]))
+        scale = above[-1] / last
+        if np.abs(np.rint(above / scale) * scale - above).max() <= slack:
+            return last
     return None
 
 
@@ -100,24 +106,3 @@ def cuts(levels: Array, domain: Ints, out: Ints) -> Array:
     steps = (levels - out.lo) // out.step
     firsts = np.stack([(steps < k).sum(0) for k in range(1, out.count)], axis=1)
     return domain.lo + domain.step * firsts
-
-
-def scores(values: Array, bits: int | None = None) -> tuple[Array, int, bool]:
-    """Return real scores as integers, with the fewest fraction bits that keep order and ties.
-
-    Args:
-        values: The scores.
-        bits: Bits that the integers must fill; None for as few as possible.
-
-    Returns:
-        round(values * 2^f), f, and true if all orders and ties are kept.
-    """
-    distinct = np.unique(values).astype(np.float64)
-    top = max(float(np.abs(distinct).max()), 2.0**-100)
-    least, most = SCORE_BITS if bits is None else (bits, bits)
-    first, last = (b - 2 - math.floor(math.log2(top)) for b in (least, most))
-    for fraction in range(first, last + 1):
-        kept = bool(np.all(np.diff(np.rint(distinct * 2.0**fraction)) > 0))
-        if kept:
-            break
-    return np.rint(values.astype(np.float64) * 2.0**fraction).astype(np.int64), fraction, kept

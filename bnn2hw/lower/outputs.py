@@ -9,14 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from bnn2hw.errors import InputError
-from bnn2hw.ir import Ints
+from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.fixed_point import Requirement
-from bnn2hw.lower.levels import scores, uniform_levels
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.pooling import pool_all
 from bnn2hw.lower.probe import NotPointwise
 from bnn2hw.lower.requantize import requantize
+from bnn2hw.lower.scores import FIXED_BITS, Use, fixed_bits, note, table_of
 from bnn2hw.lower.strategy import Strategies, Task
 from bnn2hw.ops.argmax import Argmax
 from bnn2hw.ops.real import Softmax
@@ -30,14 +30,9 @@ number)."""
 TABLE_ENTRIES = 2**16
 """Size of the largest table of scores."""
 
-SCORE_BITS = 24
-"""Bits of scores in fixed point, where a table of all values would be too large."""
-
-LOADED_BITS = 32
-"""Bits of scores in tables that can be written at run time. They must hold the scores of other
-weights too."""
-
 DROPPED = Fidelity("exact", "dropped: it keeps the order of the scores")
+
+LEFT_OUT = Fidelity("rounded", "left out: the scores are the values in front of it")
 
 
 def best_of(output: Output) -> int | None:
@@ -46,10 +41,10 @@ def best_of(output: Output) -> int | None:
     Raises:
         InputError: The output is unknown.
     """
-    match = re.fullmatch(r"top([1-9]\d*)", output)
+    match = re.fullmatch(r"top([1-9]\d*)", output) if isinstance(output, str) else None
     if not match and output not in ("class", "scores"):
         raise InputError(
-            f"unknown output '{output}'; use 'class', 'scores' or 'top3' for the three best classes"
+            f"unknown output {output!r}; use 'class', 'scores' or 'top3' for the three best classes"
         )
     return int(match[1]) if match else None
 
@@ -68,18 +63,20 @@ def finish(work: Strategies, pending: Pending, output: Output | None) -> str:
     layer = b.layers[pending.end]
     if softmax:
         pending = replace(pending, chain=pending.chain[:-1])
-    edge = _scores(work, pending)
-    if softmax:
-        b.mark(layer, DROPPED)
-    classes, scored = b.types[edge].channels, b.layers[pending.end]
     count = best_of(output or "class")
+    classified = output == "class" or (output is None and softmax)
+    use: Use = "order" if count or classified else "values"
+    edge = _scores(work, pending, use)
+    if softmax:
+        b.mark(layer, DROPPED if use == "order" else LEFT_OUT)
+    classes, scored = b.types[edge].channels, b.layers[pending.end]
     if count and count <= classes:
         return b.append(f"top{count}", layer, TopK(count), edge)
     if count:
         b.problem(
             scored, f"output 'top{count}' of {classes} classes", f"at most 'top{classes}'", "ask for fewer"
         )
-    if output == "class" or (output is None and softmax):
+    if classified:
         if classes == 1:
             b.problem(
                 scored,
@@ -91,20 +88,23 @@ def finish(work: Strategies, pending: Pending, output: Output | None) -> str:
     return edge
 
 
-def _scores(work: Strategies, pending: Pending) -> str:
+def _scores(work: Strategies, pending: Pending, use: Use) -> str:
     """The scores as integers, in the shape that the model has."""
     b = work.builder
+    bits = b.precision.of_scores(b.layers[pending.end])
     try:
-        edge = _score_table(work, pending)
+        edge = _score_table(work, pending, use, bits)
         if edge is not None:
             return b.view(edge, b.real.types[pending.end].shape)
-        edge = requantize(work, Task(pending, Requirement(single=True, zero=True), SCORE_BITS))
+        edge = requantize(work, _fixed(b, pending, use, bits))
     except (FloatingPointError, NotPointwise):
         edge = None
+    if edge is None and b.refuse_softmax(pending):
+        return pending.edge
     if edge is None:
         b.problem(
             b.layers[pending.end],
-            "the scores combine several values or are NaN",
+            "the scores combine several values, or are NaN or infinite",
             "functions of single values",
             "end the model with a BatchNormalization, a bias or an activation",
         )
@@ -114,8 +114,16 @@ def _scores(work: Strategies, pending: Pending) -> str:
     return edge
 
 
-def _score_table(work: Strategies, pending: Pending) -> str | None:
-    """Scores in the order of Keras's: the integers themselves, or a table of all values.
+def _fixed(b: Builder, pending: Pending, use: Use, bits: int | None) -> Task:
+    """The task to bring scores to fixed point, where a table of all values would be too large."""
+    if use == "order":
+        return Task(pending, Requirement(single=True, zero=True), FIXED_BITS)
+    count, single = fixed_bits(b, pending, bits)
+    return Task(pending, Requirement(single=single, zero=True), count)
+
+
+def _score_table(work: Strategies, pending: Pending, use: Use, bits: int | None) -> str | None:
+    """The integers of the scores themselves, or a table of all values.
 
     Returns:
         An edge; None if the table would be too large.
@@ -133,21 +141,20 @@ def _score_table(work: Strategies, pending: Pending) -> str | None:
         return None
     if pending.pools:
         pending = pool_all(work, pending)
-        chain = b.chain(pending)
+        tensor, chain = b.types[pending.edge], b.chain(pending)
+        if chain.features * tensor.ints.count > TABLE_ENTRIES:
+            return None
     values = chain.all()
-    grid = uniform_levels(values)
-    if grid is not None:
-        table, scale, offset, kept, out = grid.index(values), grid.scale, grid.offset, True, grid.type
+    apart = not chain.by_position or b.real.types[pending.end].channels == chain.features
+    made = table_of(values, use, bits, loadable=b.loads(b.layers[pending.start]), apart=apart)
+    if use == "values":
+        note(b, pending, chain, made, values)
     else:
-        fixed = LOADED_BITS if b.loads(b.layers[pending.start]) else None
-        table, fraction, kept = scores(values, fixed)
-        scale, offset, out = 2.0**-fraction, 0.0, Ints(int(table.min()), int(table.max()))
-        if fixed:
-            out = Ints(-(2 ** (fixed - 1)), 2 ** (fixed - 1) - 1)
-    b.record_fidelity(pending, unsafe=bool(b.error(pending.edge)) or not kept)
-    flat = (math.prod(tensor.shape),)
-    edge = b.view(pending.edge, flat) if chain.by_position else pending.edge
-    rows = table.T[:1] if np.all(table == table[:, :1]) else table.T
-    edge = b.add(pending.start, Table(rows, chain.ints, out, scale, offset), edge, part="scores")
+        b.record_fidelity(pending, unsafe=bool(b.error(pending.edge)) or not made.ordered)
+    edge = b.view(pending.edge, (math.prod(tensor.shape),)) if chain.by_position else pending.edge
+    entries = made.entries.T
+    rows = entries[:1] if np.all(entries == entries[:1]) else entries
+    table = Table(rows, chain.ints, made.type, made.scale, made.offset)
+    edge = b.add(pending.start, table, edge, part="scores")
     b.match(edge, pending.end)
     return edge

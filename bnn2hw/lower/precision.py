@@ -17,11 +17,13 @@ class Precision:
     Attributes:
         kernels: Bits of real-valued kernels.
         streams: Bits of real-valued activations.
-        layers: Bits of both by layer, for layers that differ.
+        scores: Bits of the range of each score; None for the default.
+        layers: Bits of all of them by layer, for layers that differ.
     """
 
     kernels: int = 18
     streams: int = 24
+    scores: int | None = None
     layers: Mapping[str, int] = field(default_factory=dict)
 
     @staticmethod
@@ -36,7 +38,10 @@ class Precision:
         """
         if bits is None:
             return Precision()
-        chosen = Precision(bits, bits) if isinstance(bits, int) else Precision(layers=dict(bits))
+        if isinstance(bits, Mapping):
+            chosen = Precision(layers={layer: int(count) for layer, count in bits.items()})
+        else:
+            chosen = Precision(int(bits), int(bits), int(bits))
         for count in (chosen.kernels, chosen.streams, *chosen.layers.values()):
             if not FEWEST_BITS <= count <= MOST_BITS:
                 raise InputError(f"bits must be from {FEWEST_BITS} to {MOST_BITS}, not {count}")
@@ -49,3 +54,7 @@ class Precision:
     def of_stream(self, layer: str) -> int:
         """Return the bits of a layer's output."""
         return self.layers.get(layer, self.streams)
+
+    def of_scores(self, layer: str) -> int | None:
+        """Return the bits that a user asks for the scores of a layer, if any."""
+        return self.layers.get(layer, self.scores)

@@ -6,9 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bnn2hw.ir import Array, Op, Tensor
+from bnn2hw.ops.base.channels import Meaning
 
 Sides = tuple[int, int]
 """Rows, columns or planes that are added before and after an image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """A kernel as integers, which its quantizer states.
+
+    Attributes:
+        integers: Integers of the kernel's shape.
+        scale: Real value of their step, for all outputs or for each.
+    """
+
+    integers: Array
+    scale: Meaning
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +50,14 @@ class Dense(RealOp):
 
     Attributes:
         kernel: Quantized kernel of shape (in, out).
+        levels: The kernel as integers, if the model states them; they are found out otherwise.
+        rounds_input: True if the layer first rounds its input, in steps that depend on the largest
+            value of each vector. Only inputs of one magnitude pass unchanged.
     """
 
     kernel: Array
+    levels: Levels | None = None
+    rounds_input: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +68,13 @@ class Convolution(RealOp):
         kernel: Quantized kernel of shape (*sizes, in, out).
         stride: Distance between windows along each axis.
         dilation: Distance between taps along each axis.
+        levels: The kernel as integers, if the model states them; they are found out otherwise.
     """
 
     kernel: Array
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
+    levels: Levels | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +85,13 @@ class DepthwiseConvolution(RealOp):
         kernel: Quantized kernel of shape (height, width, channels).
         stride: Rows and columns between windows.
         dilation: Rows and columns between taps.
+        levels: The kernel as integers, if the model states them; they are found out otherwise.
     """
 
     kernel: Array
     stride: tuple[int, int]
     dilation: tuple[int, int]
+    levels: Levels | None = None
 
 
 @dataclass(frozen=True, eq=False)

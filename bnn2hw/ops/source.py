@@ -76,13 +76,20 @@ class Input:
     offset: Meaning = 0.0
 
     def __post_init__(self) -> None:
-        scale, offset = (np.asarray(v, np.float64) for v in (self.scale, self.offset))
+        try:
+            scale, offset = (np.asarray(v, np.float64) for v in (self.scale, self.offset))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                "the input's scale and offset must be a number or one number for each channel, "
+                f"not scale={self.scale!r}, offset={self.offset!r}"
+            ) from error
         if not (np.all(scale > 0) and np.isfinite(scale).all() and np.isfinite(offset).all()):
             raise InputError(
                 "the input's scale must be positive and its offset finite, "
                 f"not scale={self.scale}, offset={self.offset}"
             )
-        if max(scale.ndim, offset.ndim) > 1 or len({v.size for v in (scale, offset) if v.ndim}) > 1:
+        sizes = {v.size for v in (scale, offset) if v.ndim}
+        if max(scale.ndim, offset.ndim) > 1 or len(sizes) > 1 or 0 in sizes:
             raise InputError(
                 "the input's scale and offset must be a number or one number for each channel, "
                 f"not scale={self.scale}, offset={self.offset}"
@@ -96,10 +103,10 @@ class Input:
         """The integers on the wire."""
         if self.dtype in ("bit", "bipolar"):
             return BIPOLAR if self.dtype == "bipolar" else Ints(0, 1)
-        match = re.fullmatch(r"(u?)int([1-9]|1[0-6])", self.dtype)
+        match = re.fullmatch(r"(u?)int([1-9]|1[0-6])", self.dtype) if isinstance(self.dtype, str) else None
         if not match or self.dtype == "int1":
             raise InputError(
-                f"unknown input dtype '{self.dtype}'; use uint1 … uint16, int2 … int16, bit or bipolar"
+                f"unknown input dtype {self.dtype!r}; use uint1 … uint16, int2 … int16, bit or bipolar"
             )
         bits = int(match[2])
         return Ints(0, 2**bits - 1) if match[1] else Ints(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
@@ -128,9 +135,7 @@ class Input:
         Raises:
             InputError: The dtype is not numeric, or a real number corresponds to no integer.
         """
-        x = np.asarray(x)
-        if x.dtype.kind not in "iufb":
-            raise InputError(f"the input has dtype {x.dtype}, expected integers or floats")
+        x = numbers(x, "the input")
         if x.dtype.kind != "f":
             return x.astype(np.int64)
         self._check(x.shape[1:])
@@ -161,6 +166,29 @@ class Input:
                 raise InputError(
                     f"the input's {name} is given for {len(values)} channels, but a sample has shape {shape}"
                 )
+
+
+def numbers(x: Any, what: str) -> Array:
+    """Return a batch as an array of numbers.
+
+    Args:
+        x: An array, or nested lists of numbers.
+        what: The batch in words, for messages.
+
+    Raises:
+        InputError: x is no batch of numbers.
+    """
+    try:
+        array = np.asarray(x)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{what} is no array: {error}") from error
+    if array.dtype.kind not in "iufb":
+        raise InputError(f"{what} has dtype {array.dtype}, expected integers or floats")
+    if not array.ndim:
+        raise InputError(f"{what} is a single number, expected a batch")
+    if array.dtype == np.uint64 and array.max(initial=0) > np.iinfo(np.int64).max:
+        raise InputError(f"{what} holds integers of more than 63 bits")
+    return array
 
 
 InputSpecs = Input | Mapping[str, Input]

@@ -77,6 +77,7 @@ def summary(accelerator: CompiledModel) -> list[str]:
     return [
         *(f"in:  {s.words}" for s in inputs),
         *(f"out: {s.words}" for s in outputs),
+        *(f"{name}: {order}" for name, order in accelerator.axes.items()),
         f"one frame every {estimate.cycles.interval:,} cycles: {estimate.fps:,.0f} fps at "
         f"{device.clock_mhz:g} MHz; first output after {estimate.cycles.latency:,} cycles "
         f"({estimate.latency_us:,.1f} µs)",

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnn2hw import golden
+from bnn2hw import checks, golden
 from bnn2hw.backends.design import Design
-from bnn2hw.errors import InputError, MismatchError
+from bnn2hw.errors import InputError, MismatchError, storing
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.progress import Progress, silent
@@ -130,21 +130,26 @@ def simulate(
         seed: Seed of the stalls and of the initial values of registers without a reset.
         reloads: Weight images in the order of their frames. Each is sent while earlier frames are
             still in the design.
-        cells: Whether a Verilog simulation contains the cells of the device family (see
+        cells: Whether a Verilog simulation takes the sources as they are (see
             `Design.simulated`).
         progress: Called with the name of each step.
 
     Raises:
-        InputError: x does not fit the graph, or the weights of the design cannot be loaded.
+        InputError: x does not fit the graph, an option is out of range, or the weights of the design cannot be loaded.
         MissingToolError: There is no Verilator or no C++ compiler.
         ToolError: Verilator or the compiler failed, the design broke the stream protocol, or its
             processes wait for each other.
+        StorageError: The folder for temporary files cannot be written.
     """
+    checks.number("stalls", stalls)
+    if not 0 <= stalls < 1:
+        raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
+    checks.number("seed", seed, whole=True)
     arrays = golden.check(graph, x)
     if reloads and not design.load:
         raise InputError("the memories of this design cannot be written; compile it with loadable=True")
     drive = Drive(golden.frames(arrays), round(1000 * stalls), seed)
-    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
+    with storing(tempfile.gettempdir()), tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
         folder = Path(name)
         (folder / "streams").mkdir()
         (folder / "inputs").mkdir()

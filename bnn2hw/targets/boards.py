@@ -139,6 +139,6 @@ def board(name: str) -> Board:
     Raises:
         InputError: There is none.
     """
-    if name not in known():
-        raise InputError(f"unknown board '{name}'; known boards: {', '.join(known())}")
+    if name not in tuple(known()):
+        raise InputError(f"unknown board {name!r}; known boards: {', '.join(known())}")
     return known()[name]

@@ -116,6 +116,6 @@ def device(name: str) -> Device:
     Raises:
         InputError: There is none.
     """
-    if name not in known():
-        raise InputError(f"unknown target '{name}'; known targets: {', '.join(known())}")
+    if name not in tuple(known()):
+        raise InputError(f"unknown target {name!r}; known targets: {', '.join(known())}")
     return known()[name]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from bnn2hw.errors import InputError
+from bnn2hw.errors import InputError, unreadable
 
 DATA = Path(__file__).parent / "data"
 """The folder of the records that come with the package."""
@@ -43,7 +43,7 @@ def read(path: Path, kind: type[Record], references: References | None = None) -
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise InputError(f"'{path}' cannot be read: {error.strerror}") from error
+        raise unreadable(f"'{path}'", error) from error
     except ValueError as error:
         raise InputError(f"'{path}' is not valid TOML: {error}") from error
     reader = _Reader(references or {})

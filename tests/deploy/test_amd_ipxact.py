@@ -62,7 +62,8 @@ def test_component_describes_the_module(name: str) -> None:
         b.findtext("s:name", "", SPIRIT): b for b in root.iterfind("s:busInterfaces/s:busInterface", SPIRIT)
     }
     mapped = [p.text for b in buses.values() for p in b.iterfind(".//s:physicalPort/s:name", SPIRIT)]
-    assert sorted([*mapped, "frame_error"]) == sorted(ports)
+    status = ["frame_error"] if design.load else ["frame_error", "status_clear", "frame_count", "drop_count"]
+    assert sorted([*mapped, *status]) == sorted(ports)
     assert ("s_axi" in buses) == bool(design.load)
     for bus in set(buses) - {"aclk", "aresetn", "s_axi"}:
         assert int(parameter(buses[bus], "TDATA_NUM_BYTES")) * 8 == ports[f"{bus}_tdata"][1]

@@ -228,7 +228,7 @@ def test_a_folder_with_other_files_is_left_alone(tiny: bnn2hw.Accelerator, tmp_p
     (tmp_path / "thesis.tex").write_text("years of work")
 
     with pytest.raises(
-        InputError, match=r"is not empty and synthesis did not write it; name another one, or empty it$"
+        InputError, match=r"is not empty and was not written by synthesis; name another or empty it$"
     ):
         tiny.synthesize(tmp_path, board="icebreaker")
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]

@@ -47,7 +47,7 @@ def matrices(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("bnn2hw.importers.matrices")
     module.read = read
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    row = Importer("matrices", "a matrix", (".matrix",), Matrix.__module__.split(".")[0])
+    row = Importer("matrices", "a matrix", (".matrix",), (Matrix.__module__.split(".")[0],))
     monkeypatch.setattr(importers, "IMPORTERS", (*importers.IMPORTERS, row))
 
 
@@ -70,7 +70,9 @@ def test_another_importer(kind: str, matrices: None, tmp_path: Path) -> None:
 def test_what_no_importer_reads(matrices: None, tmp_path: Path) -> None:
     (tmp_path / "model.txt").write_text("text")
 
-    with pytest.raises(InputError, match=r"expected a Keras model, a matrix or the path of one, not int"):
+    with pytest.raises(
+        InputError, match=r"expected a Keras model, an ONNX model, a matrix or the path of one, not int"
+    ):
         bnn2hw.compile(3)
-    with pytest.raises(InputError, match=r"expected a file that ends in \.keras, \.h5 or \.matrix"):
+    with pytest.raises(InputError, match=r"expected a file that ends in \.keras, \.h5, \.onnx or \.matrix"):
         bnn2hw.compile(tmp_path / "model.txt")

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from bnn2hw.importers.keras.half_precision import half_layers, in_float32
 from bnn2hw.ir import Array
 
 
@@ -24,11 +25,13 @@ def tensor(x: Array) -> Any:
 def function(layer: Any) -> Callable[..., Array]:
     """Return a layer in float32 and inference mode as a function of NumPy arrays."""
     takes_training = getattr(layer, "_call_has_training_arg", False)
+    halves = half_layers(layer)
 
     def apply(*x: Array) -> Array:
         tensors = [tensor(v) for v in x]
         argument = tensors if len(tensors) > 1 else tensors[0]
-        return array(layer(argument, training=False) if takes_training else layer(argument))
+        with in_float32(halves):
+            return array(layer(argument, training=False) if takes_training else layer(argument))
 
     return apply
 

@@ -11,7 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bnn2hw.importers.keras.calls import HANDLERS, JOINS, Call, Draft, Layer
+from bnn2hw.importers.keras import layer_check
+from bnn2hw.importers.keras.calls import HANDLERS, JOINS, Call, Draft, Handler, Layer
 from bnn2hw.importers.keras.functions import array
 from bnn2hw.importers.keras.walk import class_name, is_graph, looks_known, order
 from bnn2hw.ir import Tensor
@@ -62,8 +63,17 @@ def _handled(call: Call) -> str:
     if name is None:
         _unknown(call, known)
     elif _finite(call):
-        return known[name](call)
+        return _read_and_checked(call, known[name])
     return call.edge
+
+
+def _read_and_checked(call: Call, handler: Handler) -> str:
+    """Let a handler add its nodes, and hold them against the layer itself."""
+    nodes, problems = len(call.draft.nodes), len(call.draft.problems)
+    edge = handler(call)
+    if len(call.draft.problems) == problems:
+        layer_check.check(call, call.draft.nodes[nodes:], edge)
+    return edge
 
 
 def _unknown(call: Call, known: Mapping[str, Any]) -> None:
@@ -112,5 +122,7 @@ def _source(draft: Draft, layer: Layer, shape: tuple[int | None, ...]) -> str:
         draft.problem(
             layer, f"the open input shape {shape}", "fixed shapes", "build the model with all sizes given"
         )
-    known = tuple(1 if size is None else size for size in shape)
+    if not shape:
+        draft.problem(layer, "an input of single numbers", "inputs of shape (1,) or larger", "use shape=(1,)")
+    known = tuple(1 if size is None else size for size in shape or (1,))
     return draft.add(layer, draft.name(layer), Source(Tensor(known)))

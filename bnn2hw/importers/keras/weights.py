@@ -8,6 +8,7 @@ import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, Layer
 from bnn2hw.importers.keras.functions import array, function
+from bnn2hw.importers.keras.half_precision import half_layers, in_float32
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 
@@ -35,7 +36,8 @@ def kernel(layer: Layer, name: str = "kernel", quantizer: str = "kernel_quantize
         float32 of the kernel's own shape.
     """
     quantize = getattr(layer, quantizer, None)
-    values = array(getattr(layer, name)).astype(np.float32)
+    with in_float32(half_layers(layer)):
+        values = array(getattr(layer, name)).astype(np.float32)
     return values if quantize is None else function(quantize)(values)
 
 

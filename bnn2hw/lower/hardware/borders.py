@@ -53,7 +53,7 @@ def _representable(lowering: Lowering, node: Node, op: Border, pending: Pending)
     if np.abs(values - near).max() > 1e-6 or np.abs(near).max() > LARGEST:
         edge, values = _with_zero(lowering, node, op, pending, Requirement(zero=True))
     off = np.abs((values - np.rint(values)) * np.asarray(b.types[edge].scale)).max()
-    if off > 1e-3 * abs(op.value):
+    if op.value and off > 1e-3 * abs(op.value):
         fine = float(np.abs(stream_step(b, pending, single=True)).max())
         step = abs(op.value) * 2.0 ** math.floor(math.log2(fine / abs(op.value)))
         edge, values = _with_zero(lowering, node, op, pending, Requirement(scale=step, zero=True))

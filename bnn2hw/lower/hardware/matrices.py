@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from bnn2hw.ir import Array, Node, Tensor, View
 from bnn2hw.lower import kernels
 from bnn2hw.lower.builder import Builder
@@ -23,9 +25,11 @@ def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list
     one scale for all channels of the input. Other kernels include the channels' scales.
     """
     b, flat = lowering.b, op.kernel.reshape(-1, op.kernel.shape[-1])
-    exact = kernels.integer_kernel(flat)
+    exact = kernels.stated(op.levels) or kernels.integer_kernel(flat)
     requirement = Requirement(single=exact is not None, bits=lowering.input_bits(node))
     edge = lowering.integers(node, before[0], requirement)
+    if isinstance(op, Dense) and op.rounds_input:
+        _refuse_magnitudes(b, node, edge)
     if exact is None:
         x = b.types[edge]
         integers, scale = kernels.rounded_kernel(flat, x, b.precision.of_kernel(node.layer))
@@ -41,6 +45,19 @@ def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list
         b.mark(node.layer, rounded_kernel(lowering, node))
     b.match(made, node.name)
     return Pending(b.view(made, op.shape), node.name)
+
+
+def _refuse_magnitudes(b: Builder, node: Node, edge: str) -> None:
+    """Note a problem if the input of a layer that rounds it has values of several magnitudes."""
+    x = b.types[edge]
+    if x.ints.count > 3 or len(set(np.abs(x.real(x.ints.values()[:, None])).ravel()) - {0.0}) > 1:
+        b.problem(
+            node.layer,
+            "it rounds its input to few bits, in steps that depend on the largest value of each vector, "
+            "since quantize() has changed how it computes",
+            "inputs of ±1 behind quantize()",
+            "compile the model before it is quantized, or put a sign in front of the layer",
+        )
 
 
 def rounded_kernel(lowering: Lowering, node: Node) -> Fidelity:

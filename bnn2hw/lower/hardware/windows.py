@@ -39,7 +39,7 @@ def depthwise(lowering: Lowering, node: Node, op: DepthwiseConvolution, before: 
     """Lower a convolution of each channel with its own kernel."""
     edge = lowering.integers(node, before[0], lowering.bounded(node))
     flat = op.kernel.reshape(-1, op.kernel.shape[-1])
-    exact = kernels.integer_kernel(flat)
+    exact = kernels.stated(op.levels) or kernels.integer_kernel(flat)
     integers, scale = exact or kernels.rounded_columns(flat, lowering.b.precision.of_kernel(node.layer))
     height, width = op.kernel.shape[:2]
     sums = _Sums(integers, scale, SlidingWindow((height, width), op.stride, dilation=op.dilation))

@@ -1,0 +1,130 @@
+"""Hold what was read of a layer against the layer itself, on random data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from bnn2hw.importers.keras.calls import Call
+from bnn2hw.importers.keras.functions import array, tensor
+from bnn2hw.importers.keras.half_precision import half_layers, in_float32
+from bnn2hw.importers.keras.walk import FAMILIES
+from bnn2hw.ir import Array, Node
+from bnn2hw.ops import real
+
+LARGE = 2**16
+"""Values of an input from which on one frame is tried, rather than two."""
+
+TOLERANCE = 1e-4
+"""Largest difference between two ways to compute a layer, as a share of its largest output."""
+
+TIPPED = 1000
+"""One of so many outputs may differ by more: float32 rounding tips a few decisions of a quantizer."""
+
+REMEDY = "replace the layer with one that computes what its class in Keras computes"
+NOT_QUANTIZED = "compile the model before it is quantized"
+
+OWN_PARTS = ("call", "convolution_op", "kernel", "quantized_call", "__call__")
+"""Attributes whose owner says why a layer differs from its class in Keras."""
+
+
+def check(call: Call, added: Sequence[Node], edge: str) -> None:
+    """Note a problem unless what was read of a layer computes what the layer computes.
+
+    Args:
+        call: The call of the layer.
+        added: The nodes that the handler added for it.
+        edge: The edge of the output.
+    """
+    if _foreign_softmax(call, added):
+        return
+    x = _frames(call, added)
+    ours = _evaluated(added, x)[edge]
+    theirs = _called(call, x)
+    found = _difference(ours, theirs)
+    if found:
+        mode = getattr(call.layer, "quantization_mode", None)
+        call.problem(
+            f"returns other values than its weights and options say{_cause(call.layer, mode)}: {found}",
+            "layers that compute what their class in Keras computes",
+            NOT_QUANTIZED if mode else REMEDY,
+        )
+
+
+def _frames(call: Call, added: Sequence[Node]) -> dict[str, Array]:
+    """Random frames by edge that the layer reads; ±1 if the layer itself rounds its input."""
+    rng = np.random.default_rng(0)
+    signs = any(isinstance(n.op, real.Dense) and n.op.rounds_input for n in added)
+    frames = {}
+    for edge in dict.fromkeys(call.edges):
+        shape = call.shape_of(edge)
+        whole = (1 if math.prod(shape) > LARGE else 2, *shape)
+        x = rng.choice([-1.0, 1.0], whole) if signs else rng.normal(0, 2, whole)
+        frames[edge] = x.astype(np.float32)
+    return frames
+
+
+def _evaluated(added: Sequence[Node], x: Mapping[str, Array]) -> dict[str, Array]:
+    """The values of all nodes by edge."""
+    edges = dict(x)
+    for node in added:
+        edges[node.name] = node.op.golden(*(edges[i] for i in node.inputs))
+    return edges
+
+
+def _called(call: Call, x: Mapping[str, Array]) -> Array:
+    """What the layer returns, called as the model calls it, without a change of its state."""
+    tensors = {id(t): tensor(x[e]) for t, e in zip(call.node.input_tensors, call.edges, strict=True)}
+    args, kwargs = call.node.arguments.fill_in(tensors)
+    if getattr(call.layer, "_call_has_training_arg", False) and kwargs.get("training") is None:
+        kwargs = {**kwargs, "training": False}
+    with keras.StatelessScope(), in_float32(half_layers(call.layer)):
+        return array(call.layer(*args, **kwargs))
+
+
+def _difference(ours: Array, theirs: Array) -> str:
+    """Describe the difference between two results; empty if there is none."""
+    if ours.size != theirs.size:
+        return f"{theirs.size} values where {ours.size} are expected"
+    ours, theirs = ours.reshape(-1).astype(np.float64), theirs.reshape(-1).astype(np.float64)
+    finite = np.isfinite(theirs)
+    largest = float(np.abs(theirs[finite]).max(initial=0.0))
+    wrong = ~np.isclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE * largest, equal_nan=True)
+    if wrong.sum() <= wrong.size // TIPPED:
+        return ""
+    both = finite & np.isfinite(ours)
+    worst = float(np.abs(ours - theirs)[both].max(initial=0.0))
+    return f"{wrong.mean():.0%} of its outputs differ, by up to {worst:.2g} where they reach {largest:.2g}"
+
+
+def _cause(layer: Any, mode: str | None) -> str:
+    """The reason in words, where it can be seen."""
+    if mode:
+        return f", since quantize('{mode}') has changed how it computes"
+    own = [part for part in OWN_PARTS if part in vars(layer)]
+    if own:
+        return f", since its {own[0]} was replaced"
+    classes = [c for c in type(layer).__mro__ if c.__module__.split(".")[0] not in FAMILIES]
+    parts = [(part, c.__name__) for c in classes for part in OWN_PARTS if part in vars(c)]
+    return ", since class {1} overrides {0}".format(*parts[0]) if parts else ""
+
+
+def _foreign_softmax(call: Call, added: Sequence[Node]) -> bool:
+    """Note a problem if a softmax, which is dropped in front of a class, is another function."""
+    x = np.random.default_rng(0).normal(0, 2, (4, call.shape[-1])).astype(np.float32)
+    expected = array(keras.ops.softmax(tensor(x)))
+    for node in added:
+        if isinstance(node.op, real.Softmax):
+            shape = (4, *(1,) * (len(node.op.shape) - 1), call.shape[-1])
+            if not np.allclose(node.op.apply(x.reshape(shape)).reshape(x.shape), expected, 1e-4, 1e-6):
+                call.problem(
+                    "a function named softmax that computes something else",
+                    "the softmax of Keras",
+                    "use activation='softmax', or give the function another name",
+                )
+                return True
+    return False

@@ -1,0 +1,83 @@
+"""Constants, and the integers that they were quantized to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn2hw.importers.onnx import executor, quantizers
+from bnn2hw.importers.onnx.model import Op
+from bnn2hw.ir import Array
+
+MOVES = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
+"""Ops that move values and do not change them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A constant.
+
+    Attributes:
+        values: Its values.
+        integers: The integers of a quantizer that made it, of the same shape; None if none did.
+        scales: Real values of the steps of these integers, of the same shape.
+    """
+
+    values: Array
+    integers: Array | None = None
+    scales: Array | None = None
+
+
+def fold(op: Op, inputs: Sequence[Constant | None]) -> list[Constant]:
+    """Evaluate a node whose inputs are all constant.
+
+    Args:
+        op: The node.
+        inputs: Its inputs; None for those that are left out.
+
+    Raises:
+        executor.Unknown: The node cannot be evaluated.
+    """
+    values = executor.outputs(op, [i.values if i else None for i in inputs])
+    return [Constant(values[0], *_integers(op, inputs)), *(Constant(v) for v in values[1:])]
+
+
+def _integers(op: Op, inputs: Sequence[Constant | None]) -> tuple[Array | None, Array | None]:
+    """The integers behind the first output of a node, and their scales."""
+    given = [i for i in inputs if i is not None]
+    if op.kind in ("Quant", "IntQuant") and not op.standard:
+        x, scale, zero, bits = (i.values for i in given)
+        codes = quantizers.integers(x, scale, zero, bits, **executor.options_of(op)) - zero
+        return _pair(codes, scale)
+    if op.kind in ("BipolarQuant", "BinaryQuant"):
+        x, scale = (i.values for i in given)
+        return _pair(quantizers.bipolar(x, np.ones_like(scale)), scale)
+    if op.kind == "DequantizeLinear" and len(given) < 4:
+        x, scale = (_along(op, i.values, given[0].values.ndim) for i in given[:2])
+        zero = _along(op, given[2].values if len(given) > 2 else np.zeros((), np.int64), x.ndim)
+        return _pair(x.astype(np.int64) - zero.astype(np.int64), scale)
+    if op.kind in MOVES and given and given[0].integers is not None:
+        return tuple(  # type: ignore[return-value]  # both arrays move in the same way
+            executor.outputs(op, [a, *(i.values if i else None for i in inputs[1:])])[0]
+            for a in (given[0].integers, given[0].scales)
+        )
+    return None, None
+
+
+def _along(op: Op, values: Array, rank: int) -> Array:
+    """A vector along the axis of a DequantizeLinear node; other arrays as they are."""
+    if values.ndim != 1 or rank < 2 or values.size == 1:
+        return values
+    shape = [1] * rank
+    shape[op.attributes.get("axis", 1)] = values.size
+    return values.reshape(shape)
+
+
+def _pair(codes: Array, scale: Array) -> tuple[Array | None, Array | None]:
+    """Integers and their scales, unless zero points or scales make them something else."""
+    whole = np.rint(codes)
+    if np.any(whole != codes) or np.any(scale <= 0):
+        return None, None
+    return whole.astype(np.float32), np.broadcast_to(scale, whole.shape).astype(np.float32)

@@ -1,0 +1,144 @@
+"""Evaluate nodes as the executor of QONNX does: its own ops in NumPy, those of ONNX in ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from bnn2hw.importers.onnx import quantizers
+from bnn2hw.importers.onnx.model import QUANTIZED, Op
+from bnn2hw.ir import Array
+
+FORMAT = 10
+"""Version of the file format of the models of one node; every ONNX Runtime in use reads it."""
+
+
+class Unknown(Exception):  # noqa: N818  (not an error for users: the reader catches it and names the node)
+    """A node cannot be evaluated."""
+
+
+def function(op: Op, constants: Mapping[int, Array], count: int = 1) -> Callable[..., Array]:
+    """Return a node of ONNX as a function of its inputs that are not constant.
+
+    Args:
+        op: The node.
+        constants: Constant inputs by position.
+        count: Number of the other inputs, which are float32.
+
+    Returns:
+        A function from float32 arrays of any shape to the first output of the node, as float32.
+    """
+    free = [i for i, name in enumerate(op.inputs) if name and i not in constants][:count]
+    session = _session(op, dict.fromkeys(free, np.float32), constants)
+
+    def apply(*x: Array) -> Array:
+        given = {f"x{i}": np.ascontiguousarray(v, np.float32) for i, v in zip(free, x, strict=True)}
+        found: Array = np.asarray(session.run(None, given)[0]).astype(np.float32)
+        return found
+
+    return apply
+
+
+def outputs(op: Op, inputs: Sequence[Array | None]) -> list[Array]:
+    """Return the outputs of a node whose inputs are all constant.
+
+    Args:
+        op: The node.
+        inputs: Its inputs; None for those that are left out.
+
+    Raises:
+        Unknown: The node is no op of ONNX or QONNX, or it cannot be evaluated.
+    """
+    if op.kind in CUSTOM and op.domain in QUANTIZED:
+        return [CUSTOM[op.kind](op, [i for i in inputs if i is not None])]
+    if not op.standard or op.channels_last:
+        raise Unknown(f"an op {op.kind} of the domain '{op.domain}'")
+    present = {i: a for i, a in enumerate(inputs) if a is not None}
+    try:
+        session = _session(op, {i: a.dtype for i, a in present.items()}, {})
+        return [np.asarray(a) for a in session.run(None, {f"x{i}": a for i, a in present.items()})]
+    except Exception as error:  # ONNX Runtime's own classes share no base
+        raise Unknown(str(error)) from error
+
+
+def _session(op: Op, free: Mapping[int, Any], constants: Mapping[int, Array]) -> Any:
+    """A session of ONNX Runtime for one node."""
+    names = [f"x{i}" if i in free or i in constants else "" for i, _ in enumerate(op.inputs)]
+    made = [f"y{i}" if name else "" for i, name in enumerate(op.outputs)]
+    node = onnx.helper.make_node(op.kind, names, made, **op.attributes)
+    graph = onnx.helper.make_graph(
+        [node],
+        "node",
+        [_unshaped(f"x{i}", dtype) for i, dtype in free.items()],
+        [onnx.ValueInfoProto(name=name) for name in made if name],
+        [onnx.numpy_helper.from_array(a, f"x{i}") for i, a in constants.items()],
+    )
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", op.version)], ir_version=FORMAT
+    )
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), _options(), providers=["CPUExecutionProvider"]
+    )
+
+
+@cache
+def _options() -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    return options
+
+
+def _unshaped(name: str, dtype: Any) -> onnx.ValueInfoProto:
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    return onnx.helper.make_tensor_value_info(name, kind, None)
+
+
+def options_of(op: Op) -> dict[str, Any]:
+    """Return signedness, narrowness and rounding mode of a Quant or Trunc node.
+
+    Raises:
+        Unknown: The rounding mode is unknown.
+    """
+    trunc = op.kind == "Trunc"
+    rounding = str(op.attributes.get("rounding_mode", "FLOOR" if trunc else "ROUND")).upper()
+    if rounding not in quantizers.ROUNDINGS:
+        raise Unknown(f"the rounding mode {rounding}")
+    return {
+        "signed": bool(op.attributes.get("signed", 1)),
+        "narrow": bool(op.attributes.get("narrow", 0 if trunc else 1)),
+        "rounding": rounding,
+    }
+
+
+def quant(op: Op, x: Array, scale: Array, zero: Array, bits: Array) -> Array:
+    """Return the real values of a Quant node."""
+    return (quantizers.integers(x, scale, zero, bits, **options_of(op)) - zero) * scale
+
+
+def trunc(op: Op, x: Array, scale: Array, zero: Array, *rest: Array) -> Array:
+    """Return the real values of a Trunc node of either version, which the number of inputs tells."""
+    options = options_of(op)
+    if len(rest) == 2:
+        bits, out_bits = rest
+        return quantizers.truncated_v1(x, scale, zero, bits - out_bits, rounding=options["rounding"])
+    _, out_scale, out_bits = rest
+    return quantizers.truncated(x, scale, zero, out_bits, out_scale, **options)
+
+
+def bipolar(op: Op, x: Array, scale: Array) -> Array:
+    """Return the real values of a BipolarQuant node."""
+    return quantizers.bipolar(x, scale)
+
+
+CUSTOM: dict[str, Callable[[Op, Sequence[Array]], Array]] = {
+    **dict.fromkeys(("Quant", "IntQuant"), lambda op, given: quant(op, *given)),
+    **dict.fromkeys(("BipolarQuant", "BinaryQuant"), lambda op, given: bipolar(op, *given)),
+    "Trunc": lambda op, given: trunc(op, *given),
+}
+"""Ops of QONNX that are evaluated where all their inputs are constant."""

@@ -1,0 +1,15 @@
+"""The handlers of nodes. Importing a file registers its handlers."""
+
+from bnn2hw.importers.onnx.handlers import (
+    convolutions,
+    ends,
+    joins,
+    matrices,
+    pointwise,
+    pooling,
+    quantizers,
+    resizing,
+    shapes,
+)
+
+FILES = (convolutions, ends, joins, matrices, pointwise, pooling, quantizers, resizing, shapes)

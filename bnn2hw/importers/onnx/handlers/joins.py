@@ -1,0 +1,89 @@
+"""Nodes that join branches."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnn2hw.importers.onnx.calls import Call, handles
+from bnn2hw.importers.onnx.values import Grid, Value, grid, ordered
+from bnn2hw.ir import Array
+from bnn2hw.ops import real
+
+SUMS = "sums and products of values of one shape and one order, or a product with a factor per channel"
+
+
+def joined(call: Call) -> Value:
+    """Read a sum, a difference or a product of two values."""
+    first, second = call.several
+    kind = call.op.kind
+    if kind not in ("Add", "Sub", "Mul"):
+        return call.problem("two values that both depend on the input", SUMS, "use one of these")
+    if kind == "Mul" and first.shape != second.shape:
+        return _factors(call, first, second)
+    if first.shape != second.shape or np.any(first.order != second.order):
+        return call.problem(
+            f"values of {first.shape} and {second.shape}, or in other orders", SUMS, "reshape one"
+        )
+    shape = call.draft.shapes[first.edge]
+    other = call.draft.reshape(call.name, second.edge, shape)
+    if kind == "Mul":
+        return Value(call.add(real.Product(np.multiply, shape), first.edge, other), first.order)
+    if kind == "Sub":
+        other = call.pointwise(np.negative, Value(other, second.order), part="negative").edge
+    return Value(call.add(real.Sum(np.add, shape), first.edge, other), first.order)
+
+
+def _factors(call: Call, first: Value, second: Value) -> Value:
+    """A product of an image and a factor for each of its channels."""
+    image, factor = (first, second) if first.order.size >= second.order.size else (second, first)
+    channels = image.shape[1] if len(image.shape) > 1 else 0
+    found = call.on_grid(image, 1)
+    if found is None:
+        return call.value
+    edge, pixels = found
+    plain = factor.order.size == channels and np.array_equal(factor.order.ravel(), pixels.channels)
+    if not plain or factor.shape != (1, channels, *(1,) * (len(image.shape) - 2)):
+        return call.problem(f"a product of {first.shape} and {second.shape}", SUMS, "reshape one")
+    vector = call.draft.reshape(call.name, factor.edge, (channels,))
+
+    def apply(x: Array, y: Array) -> Array:
+        return x * y.reshape(len(y), *(1,) * (x.ndim - 2), -1)
+
+    made = call.add(real.Product(apply, call.draft.shapes[edge]), edge, vector)
+    return Value(made, ordered(pixels, 1))
+
+
+@handles("Concat")
+def concatenate(call: Call) -> Value:
+    """Read a concatenation along the channels."""
+    values = call.several
+    rank = len(values[0].shape)
+    axis = int(call.op.attributes["axis"]) % rank
+    grids = [grid(v, axis) for v in values]
+    known = [g for g in grids if g is not None]
+    same = len({g.positions for g in known}) == 1
+    if len(values) != len(call.op.inputs) or len(known) < len(values) or not same:
+        return call.problem(
+            f"a concatenation along axis {axis} of {[v.shape for v in values]}",
+            "concatenations of values along their channels",
+            "concatenate along another axis",
+        )
+    edge = call.draft.reshape(call.name, values[0].edge, known[0].shape)
+    channels = known[0].channels
+    for i, (value, other) in enumerate(zip(values[1:], known[1:], strict=True)):
+        right = call.draft.reshape(call.name, value.edge, other.shape)
+        channels = np.concatenate([channels, len(channels) + other.channels])
+        shape = (*other.positions, len(channels))
+        part = "" if i == len(values) - 2 else str(i)
+        edge = call.add(real.Concatenation(_last_axis, shape), edge, right, part=part)
+    return Value(edge, ordered(Grid(known[0].positions, channels), axis))
+
+
+def _last_axis(x: Array, y: Array) -> Array:
+    return np.concatenate([x, y], -1)
+
+
+@handles("Sum")
+def several(call: Call) -> Value:
+    """Read a sum of two values."""
+    return call.problem(f"a sum of {len(call.op.inputs)} values", "Add nodes", "chain Add nodes")

@@ -1,0 +1,109 @@
+"""Products with constant matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnn2hw.importers.onnx import executor, kernels
+from bnn2hw.importers.onnx.calls import FIXED, Call, handles
+from bnn2hw.importers.onnx.constants import Constant
+from bnn2hw.importers.onnx.handlers.convolutions import of_windows
+from bnn2hw.importers.onnx.kernels import Kernel
+from bnn2hw.importers.onnx.model import Op
+from bnn2hw.importers.onnx.values import Grid, Value, ordered
+from bnn2hw.ir import Array
+from bnn2hw.ops import real
+
+
+@handles("MatMul")
+def matmul(call: Call) -> Value:
+    """Read a product with a constant on the right."""
+    weights = _weights(call)
+    return call.value if weights is None else product(call, call.value, kernels.of(weights))
+
+
+def _weights(call: Call) -> Constant | None:
+    """The constant matrix on the right; None with a problem if there is none."""
+    weights = call.known(1)
+    if weights is None:
+        which = (
+            "two values" if len(call.positions) == 2 else "a constant on the left and a value on the right"
+        )
+        call.problem(
+            f"a product of {which}", f"matrices on the right among the {FIXED}", "transpose the product"
+        )
+        return None
+    if weights.values.ndim != 2:
+        call.problem(f"a matrix of shape {weights.values.shape}", "matrices of two axes", "use two axes")
+        return None
+    return weights
+
+
+def product(call: Call, value: Value, kernel: Kernel, part: str = "") -> Value:
+    """Append a product with a kernel and return its output.
+
+    Args:
+        call: The node.
+        value: What it reads; its last axis is multiplied.
+        kernel: Kernel of shape (in, out).
+        part: Appended to the name.
+    """
+    if value.windows is not None:
+        return of_windows(call, value, kernel)
+    axis = len(value.shape) - 1
+    found = call.on_grid(value, axis)
+    if found is None:
+        return value
+    edge, grid = found
+    if len(grid.channels) != len(kernel.values):
+        return call.problem(
+            f"a matrix of {len(kernel.values)} rows for {len(grid.channels)} values",
+            "as many",
+            "mend the file",
+        )
+    back = np.argsort(grid.channels)
+    kernel = kernel.map(lambda a: a[back])
+    op = Op("MatMul", "", 13, "", ("x", "w"), ("y",), {})
+    fn = executor.function(op, {1: kernel.values})
+    shape = (*grid.positions, kernel.values.shape[1])
+    made = call.add(real.Dense(fn, shape, kernel.values, levels=kernel.levels), edge, part=part)
+    return Value(made, ordered(Grid(grid.positions, np.arange(shape[-1])), axis))
+
+
+@handles("Gemm")
+def gemm(call: Call) -> Value:
+    """Read a product with a constant matrix, plus a constant."""
+    attributes = call.op.attributes
+    alpha, beta = (float(attributes.get(name, 1.0)) for name in ("alpha", "beta"))
+    if alpha != 1 or attributes.get("transA"):
+        return call.problem(
+            f"alpha={alpha}, transA={attributes.get('transA', 0)}", "alpha=1, transA=0", "use these"
+        )
+    weights = _weights(call)
+    if weights is None:
+        return call.value
+    kernel = kernels.of(weights)
+    value = product(call, call.value, kernel.map(np.transpose) if attributes.get("transB") else kernel)
+    if not call.present(2):
+        return value
+    bias = call.constant(2, "a bias")
+    return value if bias is None else biased(call, value, bias * np.float32(beta))
+
+
+def biased(call: Call, value: Value, bias: Array) -> Value:
+    """Append the addition of a constant and return its output."""
+    return call.pointwise(np.add, value, [bias.astype(np.float32)], part="bias")
+
+
+@handles("XnorPopcountMatMul")
+def xnor_popcount(call: Call) -> Value:
+    """Read a count of equal bits. Bits are -1 and +1 to the matrix, and the sum becomes a count."""
+    weights = _weights(call)
+    if weights is None:
+        return call.value
+    count = np.float32(len(weights.values))
+    signs = call.pointwise(lambda x: 2 * x - 1, call.value, part="signs")
+    bits = weights.values.astype(np.float32)
+    ones = np.ones_like(bits)
+    value = product(call, signs, Kernel(2 * bits - 1, 2 * bits - 1, ones))
+    return call.pointwise(lambda x: (x + count) * np.float32(0.5), value, part="count")

@@ -1,0 +1,97 @@
+"""Functions of single values that ONNX defines: activations, arithmetic with constants, normalizations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnn2hw.importers.onnx import executor
+from bnn2hw.importers.onnx.calls import Call, along, handles
+from bnn2hw.importers.onnx.handlers.joins import joined
+from bnn2hw.importers.onnx.model import Op
+from bnn2hw.importers.onnx.values import Value
+from bnn2hw.ir import Array
+
+
+@handles(
+    *("Relu", "LeakyRelu", "ThresholdedRelu", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish"),
+    *("Tanh", "Softplus", "Softsign", "Mish", "Gelu", "Erf", "Sign", "Abs", "Neg", "Floor", "Ceil", "Round"),
+    *("Exp", "Log", "Sqrt", "Reciprocal"),
+)
+def activation(call: Call) -> Value:
+    """Read a function without constants."""
+    return call.pointwise(executor.function(call.op, {}), call.value)
+
+
+@handles("Clip")
+def clip(call: Call) -> Value:
+    """Read a clip between constants."""
+    bounds = {i: call.constant(i, "a bound") for i in (1, 2) if call.present(i)}
+    given = {i: b for i, b in bounds.items() if b is not None}
+    if len(given) < len(bounds):
+        return call.value
+    return call.pointwise(executor.function(call.op, given), call.value)
+
+
+@handles("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min", "PRelu")
+def arithmetic(call: Call) -> Value:
+    """Read arithmetic of a value and a constant, or of two values."""
+    positions = call.positions
+    if len(call.op.inputs) != 2:
+        return call.problem(
+            f"{len(call.op.inputs)} inputs", "two inputs", f"chain several {call.op.kind} nodes"
+        )
+    if len(positions) == 2:
+        return joined(call)
+    [place] = positions
+    other = call.known(1 - place)
+    if other is None:
+        return call.problem("an input that is not known", "constants", "report this model")
+    fn = executor.function(call.op, {}, 2)
+
+    def apply(x: Array, constant: Array) -> Array:
+        return fn(x, constant) if place == 0 else fn(constant, x)
+
+    return call.pointwise(apply, call.value, [other.values.astype(np.float32)])
+
+
+@handles("BatchNormalization")
+def batch_normalization(call: Call) -> Value:
+    """Read a normalization with trained statistics."""
+    names = ("scale", "bias", "mean", "variance")
+    given = [call.constant(i + 1, f"the {name}") for i, name in enumerate(names)]
+    found = [g for g in given if g is not None]
+    if len(found) < len(given):
+        return call.value
+    if call.op.attributes.get("training_mode"):
+        return call.problem("training_mode=1", "inference", "export the model in inference mode")
+    rank = len(call.value.shape)
+    axis = rank - 1 if call.op.channels_last else 1
+    options = {"epsilon": call.op.attributes.get("epsilon", 1e-5)}
+    plain = Op(call.op.kind, "", max(call.op.version, 9), "", tuple("xsbmv"), ("y",), options)
+    fn = executor.function(plain, {}, 5)
+
+    def apply(x: Array, *params: Array) -> Array:
+        channels = x.shape[-1]
+        wide = [np.broadcast_to(p, (channels,)) for p in params]
+        return fn(x.reshape(-1, channels), *wide).reshape(x.shape)
+
+    return call.pointwise(apply, call.value, [along(axis, rank, g) for g in found])
+
+
+@handles("Cast")
+def cast(call: Call) -> Value:
+    """Read a conversion to floats, which changes no value."""
+    import onnx
+
+    target = onnx.helper.tensor_dtype_to_np_dtype(call.op.attributes["to"])
+    if not np.issubdtype(target, np.floating):
+        return call.problem(
+            f"a conversion to {target}", "conversions to floats", "leave it out, or use QuantizeLinear"
+        )
+    return call.value
+
+
+@handles("CastLike")
+def cast_like(call: Call) -> Value:
+    """Read a conversion to the type of another value, all of which are float32 here."""
+    return call.value

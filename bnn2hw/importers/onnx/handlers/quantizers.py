@@ -1,0 +1,144 @@
+"""Quantizers: those of QONNX, thresholds, and the pairs QuantizeLinear and DequantizeLinear."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnn2hw.importers.onnx import executor, quantizers
+from bnn2hw.importers.onnx.calls import FIXED, Call, along, handles
+from bnn2hw.importers.onnx.values import Value
+from bnn2hw.ir import Array
+
+
+def _parameters(call: Call, *names: str) -> list[Array] | None:
+    """The parameters of a quantizer, which follow its input; None with problems if one is no constant."""
+    given = [call.constant(i + 1, name) for i, name in enumerate(names)]
+    found = [np.asarray(g) for g in given if g is not None]
+    return found if len(found) == len(names) else None
+
+
+@handles("Quant", "IntQuant")
+def quant(call: Call) -> Value:
+    """Read a quantizer to evenly spaced levels."""
+    return _quantizer(call, executor.quant, "a scale", "a zero point", "a bit width")
+
+
+@handles("BipolarQuant", "BinaryQuant")
+def bipolar_quant(call: Call) -> Value:
+    """Read a quantizer to two levels."""
+    return _quantizer(call, executor.bipolar, "a scale")
+
+
+@handles("Trunc")
+def trunc(call: Call) -> Value:
+    """Read a quantizer that drops low bits."""
+    names = ("a scale", "a zero point", "a bit width", "an output scale", "an output bit width")
+    return _quantizer(call, executor.trunc, *(names if call.present(5) else names[:4]))
+
+
+def _quantizer(call: Call, fn: object, *names: str) -> Value:
+    params = _parameters(call, *names)
+    if params is None:
+        return call.value
+    try:
+        executor.options_of(call.op)
+    except executor.Unknown as error:
+        known = ", ".join(quantizers.ROUNDINGS)
+        return call.problem(str(error), f"the rounding modes {known}", "use one of these")
+    if call.op.kind != "BipolarQuant" and np.any(params[0] <= 0):
+        return call.problem("a scale that is not positive", "positive scales", "train the model again")
+
+    def apply(x: Array, *given: Array) -> Array:
+        return fn(call.op, x, *given)  # type: ignore[operator,no-any-return]
+
+    return call.pointwise(apply, call.value, params)
+
+
+@handles("FloatQuant")
+def float_quant(call: Call) -> Value:
+    """Refuse a quantizer to floats: its levels are not evenly spaced."""
+    return call.problem(
+        "a quantizer to floating point, whose levels are not evenly spaced",
+        "Quant, BipolarQuant, Trunc and MultiThreshold",
+        "quantize to integers",
+    )
+
+
+@handles("MultiThreshold")
+def multi_threshold(call: Call) -> Value:
+    """Read a comparison with thresholds of each channel."""
+    thresholds = call.constant(1, "thresholds")
+    if thresholds is None:
+        return call.value
+    shape = call.value.shape
+    layout = call.op.attributes.get("data_layout") or {3: "NWC"}.get(len(shape), "NC")
+    axis = layout.index("C") if "C" in layout else 1
+    scale = float(call.op.attributes.get("out_scale", 1.0))
+    bias = float(call.op.attributes.get("out_bias", 0.0))
+    rows = thresholds.shape[0]
+    if rows not in (1, shape[axis]):
+        return call.problem(
+            f"thresholds for {rows} channels of {shape[axis]}",
+            "one row of thresholds per channel",
+            "add rows",
+        )
+
+    def apply(x: Array, channel: Array) -> Array:
+        own = np.broadcast_to(channel, x.shape[-1:])
+        return quantizers.thresholded(x, thresholds[own].T, scale, bias)
+
+    return call.pointwise(apply, call.value, [along(axis, len(shape), np.arange(rows))])
+
+
+@handles("QuantizeLinear")
+def quantize_linear(call: Call) -> Value:
+    """Read a quantizer to 8 bits whose output is the integers themselves."""
+    found = _linear(call)
+    if found is None:
+        return call.value
+    scale, zero = found
+    info = np.iinfo(zero.dtype)
+
+    def apply(x: Array, step: Array, origin: Array) -> Array:
+        return np.clip(np.round(x / step) + origin, info.min, info.max)
+
+    return call.pointwise(apply, call.value, [scale, zero.astype(np.float32)])
+
+
+@handles("DequantizeLinear")
+def dequantize_linear(call: Call) -> Value:
+    """Read the real values of integers."""
+    found = _linear(call)
+    if found is None:
+        return call.value
+    scale, zero = found
+
+    def apply(x: Array, step: Array, origin: Array) -> Array:
+        return (x - origin) * step
+
+    return call.pointwise(apply, call.value, [scale, zero.astype(np.float32)])
+
+
+def _linear(call: Call) -> tuple[Array, Array] | None:
+    """Scale and zero point along their axis; None with a problem if they are no constants."""
+    scale = call.constant(1, "a scale")
+    zero = call.constant(2, "a zero point") if call.present(2) else np.zeros((), np.uint8)
+    if scale is None or zero is None:
+        return None
+    if not np.issubdtype(zero.dtype, np.integer) or zero.dtype.itemsize > 2:
+        call.problem(f"integers of type {zero.dtype}", "8 or 16 bits", "use uint8 or int8")
+        return None
+    rank = len(call.value.shape)
+    axis = call.op.attributes.get("axis", 1)
+    wide = [along(axis, rank, a) if a.ndim == 1 and a.size > 1 else a.reshape(()) for a in (scale, zero)]
+    return wide[0], wide[1]
+
+
+@handles("DynamicQuantizeLinear")
+def dynamic(call: Call) -> Value:
+    """Refuse a quantizer whose scale depends on the values of the frame."""
+    return call.problem(
+        "a scale that is computed at run time",
+        f"scales among the {FIXED}",
+        "use QuantizeLinear with a fixed scale",
+    )

@@ -1,0 +1,142 @@
+"""Read an ONNX model node by node, and collect nodes of the real form and problems.
+
+The handlers say what a node becomes. Nodes whose inputs are all constant are evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+
+from bnn2hw.errors import InputError, Problem, UnsupportedError
+from bnn2hw.importers.imported import Imported
+from bnn2hw.importers.onnx import constants, executor, handlers, inputs
+from bnn2hw.importers.onnx.calls import HANDLERS, Call, Draft
+from bnn2hw.importers.onnx.constants import Constant
+from bnn2hw.importers.onnx.model import QUANTIZED, Op, parsed
+from bnn2hw.importers.onnx.values import Value
+from bnn2hw.ir import AxisOrder, Graph
+
+HANDLER_FILES = handlers.FILES
+"""The files whose handlers are registered."""
+
+
+def to_graph(proto: onnx.ModelProto, name: str) -> Imported:
+    """Return the graph of a model.
+
+    Args:
+        proto: The model.
+        name: Its name.
+
+    Raises:
+        InputError: The model has no inputs or no outputs.
+        UnsupportedError: The model has nodes that cannot be compiled. The error lists all of them.
+    """
+    model = parsed(proto)
+    if not model.inputs or not model.outputs:
+        raise InputError(f"the model '{name}' has no inputs or no outputs")
+    draft = Draft(model)
+    draft.constants.update((n, Constant(a)) for n, a in model.constants.items())
+    layouts = inputs.add(draft)
+    for op in model.ops:
+        _read(draft, op)
+    ends = [_output(draft, output) for output in model.outputs]
+    if draft.problems:
+        raise UnsupportedError(list(dict.fromkeys(draft.problems)))
+    found = [e for e in ends if e is not None]
+    graph = _needed(Graph(tuple(draft.nodes), tuple(edge for edge, _ in found)))
+    layouts.update((edge, layout) for edge, layout in found if layout is not None)
+    best = {draft.best[o] for o in model.outputs if o in draft.best}
+    output = None if not best else "class" if best == {1} else f"top{max(best)}"
+    return Imported(graph, {}, name, inputs.wires(draft), layouts, output)
+
+
+def _read(draft: Draft, op: Op) -> None:
+    """Add one node, or evaluate it."""
+    given = [draft.constants.get(i) for i in op.inputs]
+    if op.kind == "Shape" and op.inputs[0] in draft.values:
+        shape = np.array(draft.values[op.inputs[0]].shape, np.int64)
+        draft.constants[op.outputs[0]] = Constant(
+            shape[op.attributes.get("start", 0) : op.attributes.get("end")]
+        )
+        return
+    missing = [i for i, found in zip(op.inputs, given, strict=True) if i and found is None]
+    if not missing:
+        _fold(draft, op, given)
+        return
+    call, problems = Call(draft, op), len(draft.problems)
+    handler = HANDLERS.get(op.kind) if op.standard or op.domain in QUANTIZED else None
+    if handler is None:
+        domain = f" of the domain '{op.domain}'" if op.domain else ""
+        call.problem(f"an op{domain} that is not known", "the ops in docs/onnx.md", "replace the node")
+    elif all(i in draft.values for i in missing):
+        value = handler(call)
+        if len(draft.problems) == problems:
+            for name in op.outputs:
+                draft.values.setdefault(name, value)
+    # What reads the output of a node with a problem is only checked for its kind.
+
+
+def _fold(draft: Draft, op: Op, given: Sequence[Constant | None]) -> None:
+    """Evaluate a node of constants."""
+    try:
+        made = constants.fold(op, given)
+    except executor.Unknown as error:
+        draft.problems.append(
+            Problem(op.name, f"{op.kind} of constants: {error}", "ops of ONNX and QONNX", "fold it before")
+        )
+        return
+    draft.constants.update(zip(op.outputs, made, strict=False))
+
+
+def _output(draft: Draft, name: str) -> tuple[str, AxisOrder | None] | None:
+    """The edge of an output of the model, and the order of its values; None with a problem if there is none."""
+    value = draft.values.get(name)
+    if value is None or value.windows is not None:
+        if not draft.problems:
+            draft.problems.append(
+                Problem(
+                    name, "an output that does not depend on the inputs", "outputs that do", "leave it out"
+                )
+            )
+        return None
+    layout = layout_of(value, draft.shapes[value.edge])
+    if layout is None:
+        draft.problems.append(
+            Problem(
+                name,
+                "an output whose values are in another order than those of the stream",
+                "images with their channels first or last, and vectors",
+                "end the model in front of the transposition",
+            )
+        )
+        return None
+    plain = layout.shape == layout.stream
+    return value.edge, None if plain and layout.axes == tuple(range(len(layout.axes))) else layout
+
+
+def layout_of(value: Value, stream: tuple[int, ...]) -> AxisOrder | None:
+    """Return the order of a value in its stream; None if it is no transposition.
+
+    Args:
+        value: The value.
+        stream: Shape of a sample of the stream.
+    """
+    flat = value.order.ravel()
+    shape = value.shape[1:] if value.shape[:1] == (1,) else value.shape
+    places = np.arange(flat.size).reshape(stream)
+    for axes in inputs.permutations(len(stream)):
+        if np.array_equal(places.transpose(axes).ravel(), flat):
+            return AxisOrder(shape, stream, axes)
+    return None
+
+
+def _needed(graph: Graph) -> Graph:
+    """The graph without the nodes that no output depends on, but with all inputs."""
+    needed = {*graph.outputs, *(n.name for n in graph.sources)}
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(node.inputs)
+    return Graph(tuple(n for n in graph if n.name in needed), graph.outputs)
