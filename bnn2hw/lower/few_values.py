@@ -111,11 +111,12 @@ def _rising(b: Builder, pending: Pending, chain: Chain, values: Array) -> tuple[
     node = b.maker(pending.edge)
     if not falls.any() or chain.by_position or not isinstance(node.op, MatVec) or not b.unshared(pending):
         return chain, values
-    if node.op.mh != falls.size:
+    if node.op.mh != falls.size or node.name in b.signs or b.is_read(node):
         return chain, values
     b.replace(node, node.op.negated(falls))
     b.matches.pop(node.name, None)
-    chain = replace(b.chain(pending), sign=np.where(falls, -1.0, 1.0))
+    b.signs[node.name] = np.where(falls, -1.0, 1.0)
+    chain = b.chain(pending)
     return chain, chain.all()
 
 

@@ -69,7 +69,7 @@ class Drawing:
             2: lambda: add("PRelu", x, rng.uniform(0, 0.5, along[1:])),
             3: lambda: add("Mul", x, rng.uniform(-1, 1, along)),
             4: lambda: add("Sub", np.float32(rng.normal()), x),
-            5: lambda: add("Tanh", x),
+            5: lambda: add("Mul", add("Tanh", x), np.float32(0.9)),
             6: lambda: add("HardSigmoid", x, alpha=0.25, beta=0.5),
         }
         return self.quantizer(functions.get(int(rng.integers(8)), lambda: x)(), channels, rank)
