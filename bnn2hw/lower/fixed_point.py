@@ -127,7 +127,9 @@ def to_multiples(tensor: Tensor, *, single: bool) -> Affine | None:
     scales = np.broadcast_to(np.asarray(tensor.scale, np.float64), (tensor.channels,))
     offsets = np.broadcast_to(np.asarray(tensor.offset, np.float64), (tensor.channels,))
     unit = _common_unit(scales) if single else scales
-    parts = np.array([_denominator(ratio) for ratio in offsets / unit], np.int64) if np.all(unit) else np.zeros(1)
+    parts = (
+        np.array([_denominator(ratio) for ratio in offsets / unit], np.int64) if np.all(unit) else np.zeros(1)
+    )
     if single:
         parts = np.full(scales.shape, np.lcm.reduce(parts.astype(np.int64)))
     if not np.all((parts > 0) & (parts <= LARGEST_FACTOR)):
