@@ -8,6 +8,7 @@ import numpy as np
 
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Array, Graph, Tensor
+from bnn2hw.ops.source import numbers
 
 Batch = Array | Mapping[str, Array]
 """Values that enter or leave a graph: an array of shape (frames, *shape) for one edge, arrays by
@@ -114,12 +115,14 @@ def check(graph: Graph, x: Batch) -> dict[str, Array]:
         x: Values of the sources, as for `run`.
 
     Raises:
-        InputError: x does not have the shapes or the types of the sources.
+        InputError: x does not have the shapes or the types of the sources, or holds no frames.
     """
     sources = tuple(n.name for n in graph.sources)
     arrays = by_name(sources, x)
-    for name, values in arrays.items():
-        _check(graph.types[name], values, "the input" if len(sources) == 1 else f"the input '{name}'")
+    for name in sources:
+        what = "the input" if len(sources) == 1 else f"the input '{name}'"
+        arrays[name] = numbers(arrays[name], what)
+        _check(graph.types[name], arrays[name], what)
     counts = {name: len(values) for name, values in arrays.items()}
     if len(set(counts.values())) > 1:
         each = ", ".join(f"{count} of '{name}'" for name, count in counts.items())
@@ -132,6 +135,8 @@ def _check(expected: Tensor, x: Array, what: str) -> None:
         raise InputError(
             f"{what} has shape {x.shape}, expected (batch, {', '.join(map(str, expected.shape))})"
         )
+    if not len(x):
+        raise InputError(f"there are no frames: {what} holds none")
     if expected.type is not None and not np.issubdtype(x.dtype, np.integer):
         raise InputError(f"{what} has dtype {x.dtype}, expected integers {expected.type}")
     if expected.type is not None and not expected.type.contains(x):

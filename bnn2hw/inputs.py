@@ -67,8 +67,6 @@ def integers(graph: Graph, specs: InputSpecs, x: Batch, layouts: Mapping[str, Ax
         shaped = golden.with_channels(to_stream(name, frames, layouts), graph.types[name].shape)
         made[name] = source.input_spec(specs, name).integers(shaped)
     golden.check(graph, made)
-    if not golden.frames(made):
-        raise InputError("there are no frames: the input holds none")
     return made
 
 
@@ -83,7 +81,7 @@ def to_stream(name: str, x: Array, layouts: Mapping[str, AxisOrder]) -> Array:
     Raises:
         InputError: The array has another shape than the model.
     """
-    layout, x = layouts.get(name), source.array(x)
+    layout, x = layouts.get(name), source.numbers(x, f"the input '{name}'")
     if layout is None:
         return x
     if [n for n in x.shape[1:] if n != 1] != [n for n in layout.shape if n != 1]:
@@ -96,7 +94,7 @@ def _items(x: Any) -> Iterator[Any]:
     """The batches of a data set."""
     if hasattr(x, "__getitem__") and hasattr(x, "__len__"):  # a PyDataset
         return (x[i] for i in range(len(x)))
-    if isinstance(x, Iterable):
+    if isinstance(x, Iterable) and not isinstance(x, str | bytes):
         return iter(x)
     raise InputError(f"expected an array, a data set or an iterator of batches, not {type(x).__name__}")
 
@@ -106,15 +104,7 @@ def _arrays(x: Any) -> Batch:
 
 
 def _array(x: Any, what: str = "frames") -> Array:
-    """Return frames as an array.
-
-    Raises:
-        InputError: It is a single value, or its rows have different lengths.
-    """
-    made = source.array(x)
-    if not made.ndim:
-        raise InputError(f"expected an array of {what}, not {x!r}")
-    return made
+    return source.numbers(x, what)
 
 
 def _chunks(x: Batch, labels: Array | None) -> Iterator[tuple[Batch, Array | None]]:

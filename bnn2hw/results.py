@@ -18,6 +18,7 @@ from bnn2hw.inputs import Data, batches
 from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.native import library
 from bnn2hw.ops import Argmax, TopK, source
+from bnn2hw.ops.source import numbers
 from bnn2hw.progress import Progress, silent
 
 log = logging.getLogger("bnn2hw")
@@ -74,10 +75,8 @@ class Runner:
     def _wires(self, x: Batch) -> dict[str, Array]:
         """The integers on the wires, checked."""
         names = tuple(n.name for n in self.graph.sources)
-        wires = {
-            n: self._wire(n, np.asarray(a))
-            for n, a in golden.by_name(names, self.model.to_streams(x)).items()
-        }
+        given = golden.by_name(names, self.model.to_streams(x))
+        wires = {n: self._wire(n, numbers(a, "the input")) for n, a in given.items()}
         golden.check(self.graph, wires)
         return wires
 
@@ -112,9 +111,25 @@ def dequantize(model: CompiledModel, y: Batch) -> Batch:
 
     Returns:
         float64 arrays of the same shapes.
+
+    Raises:
+        InputError: y does not have the shapes of the outputs, or is no array of integers.
     """
     arrays = golden.by_name(tuple(model.graph.outputs), y, "output")
-    return golden.batch({n: _real(model.graph.types[n], a) for n, a in arrays.items()})
+    return golden.batch({n: _checked_real(model, n, a) for n, a in arrays.items()})
+
+
+def _checked_real(model: CompiledModel, name: str, y: Array) -> Array:
+    tensor, layout = model.graph.types[name], model.layouts.get(name)
+    integers = numbers(y, f"the output '{name}'")
+    if layout is not None and integers.shape[1:] == layout.shape != tensor.shape:
+        return layout.from_stream(_real(tensor, layout.to_stream(integers)))
+    if integers.shape[1:] != tensor.shape and not (tensor.size == 1 and integers.ndim == 1):
+        expected = ", ".join(map(str, ("batch", *tensor.shape)))
+        raise InputError(f"the output '{name}' has shape {integers.shape}, expected ({expected})")
+    if np.any(integers != np.rint(integers)):
+        raise InputError(f"the output '{name}' holds numbers that are no integers")
+    return _real(tensor, integers)
 
 
 def _real(tensor: Tensor, y: Array) -> Array:
@@ -172,7 +187,7 @@ def evaluate(runner: Runner, x: Data, labels: Array | None) -> float:
         if len(outputs) != 1:
             raise InputError(f"accuracy is for models of one output; this one has {', '.join(outputs)}")
         [found] = outputs.values()
-        classes = _classes(np.asarray(true), len(found))
+        classes = _classes(numbers(true, "labels"), len(found))
         best = found if np.issubdtype(found.dtype, np.integer) else found.reshape(len(found), -1).argmax(-1)
         right += int((best.reshape(len(best), -1) == classes[:, None]).any(-1).sum())
         count += len(found)

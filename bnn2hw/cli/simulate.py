@@ -13,6 +13,7 @@ from bnn2hw.cli.progress import spinner
 
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
+    from bnn2hw.golden import Batch
     from bnn2hw.ir import Array
     from bnn2hw.simulation.simulate import Run
 
@@ -39,7 +40,9 @@ RANDOM_FRAMES = 16
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of stalls and random frames.")
 @click.option(
-    "--cells", is_flag=True, help="Simulate the adder cells of the device family; compiles much longer."
+    "--cells",
+    is_flag=True,
+    help="Simulate the sources as they are, without faster forms of some modules; takes several times as long.",
 )
 @shared.as_json
 def simulate(
@@ -58,6 +61,7 @@ def simulate(
     1 if one differs. Verilog runs in Verilator. HLS C++ is compiled and runs as it is.
     """
     import bnn2hw
+    from bnn2hw import golden
 
     accelerator = bnn2hw.load(folder)
     _warn_of_other_sources(folder, accelerator)
@@ -66,13 +70,14 @@ def simulate(
     with spinner(as_json) as progress:
         for name, share in (("smooth", 0.0), ("stalled", stalls)):
             runs[name] = accelerator.simulate(x, stalls=share, seed=seed, cells=cells, progress=progress)
+    count = golden.frames(x)
     accuracy = _accuracy(accelerator, runs["smooth"], labels)
     report = {name: _facts(run) for name, run in runs.items()}
     kind = "real" if images else "random"
     if as_json:
-        click.echo(json.dumps({"frames": len(x), "images": kind, "accuracy": accuracy, **report}, indent=1))
+        click.echo(json.dumps({"frames": count, "images": kind, "accuracy": accuracy, **report}, indent=1))
     else:
-        _print(report, len(x), kind, accuracy)
+        _print(report, count, kind, accuracy)
     for run in runs.values():
         run.check()
 
@@ -131,14 +136,16 @@ def _print(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: 
 
 def _images(
     path: Path | None, accelerator: Accelerator, frames: int | None, seed: int
-) -> tuple[Array, Array | None]:
+) -> tuple[Batch, Array | None]:
     """Read images and labels from a file, or make random frames."""
     import numpy as np
 
+    from bnn2hw import golden
     from bnn2hw.cli import image_files
 
-    shape = accelerator.input.shape
-    if path is None:
-        values = accelerator.input.ints.values()
-        return np.random.default_rng(seed).choice(values, (frames or RANDOM_FRAMES, *shape)), None
-    return image_files.read(path, shape, frames)
+    if path:
+        return image_files.read(path, frames)
+    rng, count, types = np.random.default_rng(seed), frames or RANDOM_FRAMES, accelerator.graph.types
+    names = tuple(n.name for n in accelerator.graph.sources)
+    x = {n: rng.choice(types[n].ints.values(), (count, *types[n].shape)) for n in names}
+    return accelerator.from_streams(golden.batch(x), names), None

@@ -12,6 +12,7 @@ import click
 from bnn2hw.cli import options as shared
 from bnn2hw.cli.options import ModelOptions
 from bnn2hw.cli.progress import spinner
+from bnn2hw.errors import InputError
 
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
@@ -51,6 +52,8 @@ def synth(
     from bnn2hw.deploy import bitstream
 
     folders.claim(out, bitstream.FACTS, by="synthesis")
+    if board and options.target:
+        raise InputError("name a board or a target, not both: a board has its device")
     if board and not model.is_dir():
         options = _for_board(options, board, clock)
     with spinner(as_json) as progress:
@@ -58,7 +61,7 @@ def synth(
         used = accelerator.synthesize(
             out,
             board=board,
-            target=None if board else options.target,
+            target=options.target if model.is_dir() else None,
             seeds=seeds,
             clock_mhz=clock,
             baud=baud,
@@ -104,4 +107,4 @@ def _print(accelerator: Accelerator, used: Usage, board: str | None, out: Path) 
     if board:
         program = boards.board(board).wiring.program
         click.echo(f"program it with: {program} {out / (used.bitstream or out).name}")
-        click.echo(f"then: bnn2hw predict {out} PORT --images FILE")
+        click.echo(f"then: bnn2hw predict {out} --port PORT --images FILE")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def weights() -> None:
 @shared.folder_argument
 @shared.model_argument
 @shared.path("-o", "--out", default=Path("weights.bin"), help="File to write.")
-def pack(folder: Path, model: Path, out: Path) -> None:
+@shared.as_json
+def pack(folder: Path, model: Path, out: Path, as_json: bool = False) -> None:
     """Write the weights of a model to a weight image.
 
     FOLDER is a folder that 'bnn2hw compile --loadable' wrote. MODEL is a .keras or .h5 file with
@@ -38,7 +40,11 @@ def pack(folder: Path, model: Path, out: Path) -> None:
     image = bnn2hw.load(folder).reload(model).weight_image()
     with storing(out):
         out.write_bytes(image.astype("<u4").tobytes())
-    click.echo(f"weight image {loading.numbered(image)[1]:08x}: {len(image):,} words, written to {out}")
+    number = f"{loading.numbered(image)[1]:08x}"
+    if as_json:
+        click.echo(json.dumps({"image": number, "words": len(image), "file": str(out)}))
+    else:
+        click.echo(f"weight image {number}: {len(image):,} words, written to {out}")
 
 
 def _claim(out: Path) -> None:
@@ -60,7 +66,8 @@ def _claim(out: Path) -> None:
 @shared.folder_argument
 @click.argument("port")
 @click.argument("image", type=click.Path(path_type=Path))
-def load(folder: Path, port: str, image: Path) -> None:
+@shared.as_json
+def load(folder: Path, port: str, image: Path, as_json: bool = False) -> None:
     """Send a weight image to a board.
 
     'bnn2hw weights pack' writes IMAGE. The board is connected to the serial line PORT. It runs the
@@ -80,7 +87,8 @@ def load(folder: Path, port: str, image: Path) -> None:
         )
     with host.SerialBoard(port, folder) as device:
         device.load_weights(np.frombuffer(raw, "<u4"))
-    click.echo(f"the board computes with weight image {device.weight_image:08x}")
+    number = f"{device.weight_image:08x}"
+    click.echo(json.dumps({"image": number}) if as_json else f"the board computes with weight image {number}")
 
 
 @click.command("image", hidden=True)

@@ -14,7 +14,7 @@ from types import TracebackType
 
 import numpy as np
 
-from bnn2hw import deprecation
+from bnn2hw import deprecation, golden
 from bnn2hw.backends import loading
 from bnn2hw.deploy.link import PROTOCOL, Link, read_link
 from bnn2hw.deploy.serial_line import (
@@ -31,6 +31,7 @@ from bnn2hw.deploy.serial_line import (
 )
 from bnn2hw.errors import InputError, LinkError
 from bnn2hw.ir import Array
+from bnn2hw.ops import source
 
 
 class SerialBoard:
@@ -201,8 +202,8 @@ class SerialBoard:
         )
 
     def _encode(self, batch: Array) -> list[bytes]:
-        values = self.link.unit.integers(batch)
         shape, ints = self.link.input.tensor.shape, self.link.input.tensor.ints
+        values = self.link.unit.integers(golden.with_channels(source.numbers(batch, "the input"), shape))
         if values.shape[1:] != shape:
             expected = "×".join(map(str, shape))
             raise InputError(f"the images have shape {values.shape[1:]}, expected a batch of {expected}")

@@ -195,7 +195,7 @@ def _open(port: str, baud: int) -> tuple[Any, tuple[type[Exception], ...]]:
         import serial
     except ImportError as error:
         raise MissingToolError(
-            "pyserial is needed to talk to a board and was not found; install it with 'pip install bnn2hw[host]'"
+            "pyserial is needed to talk to a board and was not found; install it with 'pip install pyserial'"
         ) from error
     try:
         opened = serial.Serial(port, baud, timeout=0.02, write_timeout=30, exclusive=True)

@@ -5,11 +5,12 @@ Each importer is a module or a folder here and a line in `IMPORTERS`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bnn2hw import frameworks
 from bnn2hw.errors import InputError
 from bnn2hw.importers.imported import Imported
 
@@ -34,7 +35,7 @@ class Importer:
 
     def read(self, model: Any) -> Imported:
         """Read a model, or the file at a path."""
-        found: Imported = import_module(f"{__name__}.{self.module}").read(model)
+        found: Imported = frameworks.load(f"{__name__}.{self.module}").read(model)
         return found
 
 
@@ -46,6 +47,11 @@ IMPORTERS = (
 PYTORCH = (
     "is a PyTorch model, which holds no graph of its layers; export it from PyTorch with "
     "brevitas.export.export_qonnx or torch.onnx.export, and compile the .onnx file"
+)
+
+KERAS_2 = (
+    "of Keras 2 (tf_keras) is no model object that can be read; save it with model.save('model.h5'), and compile that "
+    "file, or build the model with Keras 3"
 )
 
 TENSORFLOW = (
@@ -66,22 +72,30 @@ FOREIGN = {
 """The way out for models that no importer reads, by the ending of their files."""
 
 
-def read(model: Any) -> Imported:
+def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Imported:
     """Read a model of any supported kind.
 
     Args:
         model: A model object, or the path of a file.
+        custom_objects: Classes and functions of the user's own in files of Keras, by name.
 
     Raises:
         InputError: There is no such file, or no importer reads it or the object.
         UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
+    if custom_objects:
+        import keras
+
+        with keras.saving.CustomObjectScope(dict(custom_objects)):
+            return read(model)
     if isinstance(model, str | Path):
         return _of_file(Path(model)).read(Path(model))
     packages = {cls.__module__.split(".")[0] for cls in type(model).__mro__}
     for importer in IMPORTERS:
         if packages & set(importer.packages):
             return importer.read(model)
+    if packages & {"tf_keras", "tensorflow"}:
+        raise InputError(f"a {type(model).__name__} {KERAS_2}")
     if "torch" in packages:
         raise InputError(f"a {type(model).__name__} {PYTORCH}")
     kinds = ", ".join(importer.models for importer in IMPORTERS)

@@ -14,7 +14,7 @@ from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Ranges, Tensor, View
 from bnn2hw.lower.fidelity import INTEGERS, SAFE, UNSAFE, Fidelity
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.precision import Precision
-from bnn2hw.lower.probe import Chain
+from bnn2hw.lower.probe import Chain, Unfit
 from bnn2hw.ops.real import Refold, Reshape
 
 BUILT = ("nodes", "problems", "fidelity", "matches", "types", "ranges", "errors", "postponed", "layers")
@@ -102,7 +102,10 @@ class Builder:
 
     def _infer(self, node: Node) -> None:
         x, given = [self.types[i] for i in node.inputs], [self.ranges[i] for i in node.inputs]
-        y = self.types[node.name] = node.op.infer(*x)
+        try:
+            y = self.types[node.name] = node.op.infer(*x)
+        except ValueError as error:
+            raise Unfit(f"{type(node.op).__name__.lower()} {error}") from error
         self.ranges[node.name] = node.op.ranges(x, given, y)
 
     def view(self, edge: str, shape: tuple[int, ...]) -> str:
@@ -159,12 +162,20 @@ class Builder:
         """Return the bound of Keras's float32 rounding in the real value of an edge."""
         return self.errors.get(edge, 0.0)
 
-    def expected_range(self, name: str) -> tuple[Array, Array]:
-        """Return the range of each channel of a real edge that calibration data let expect.
+    def expected_range(self, pending: Pending) -> tuple[Array, Array]:
+        """Return the range that calibration data let expect at the end of a chain.
 
-        The range is unbounded without such data.
+        Returns:
+            Two arrays of shape (features,), one value for each function of the chain. Behind a Flatten
+            that is the range over all positions of a channel. Unbounded, and of shape (), without data.
         """
-        return self.expected.get(name, UNBOUNDED)
+        low, high = self.expected.get(pending.end, UNBOUNDED)
+        features = self.chain(pending).features
+        if low.ndim == 0 or low.size == features:
+            return low, high
+        if features % low.size == 0:
+            return np.tile(low, features // low.size), np.tile(high, features // low.size)
+        return low.reshape(-1, features).min(0), high.reshape(-1, features).max(0)
 
     def stream_bits(self, pending: Pending) -> int:
         """Return the bits that the user grants to a real-valued stream."""
@@ -197,6 +208,18 @@ class Builder:
     def problem(self, layer: str, found: str, supported: str, remedy: str) -> None:
         """Note a reason why the model cannot be compiled."""
         self.problems.append(Problem(layer, found, supported, remedy))
+
+    def refuse_softmax(self, pending: Pending) -> bool:
+        """Note the problem of a softmax that other layers read, and return true if there is one."""
+        softmax = pending.softmax
+        if softmax:
+            self.problem(
+                softmax,
+                "a softmax whose results other layers read",
+                "a softmax at the end of the model",
+                "remove it, or use an activation of single values, such as sigmoid",
+            )
+        return softmax is not None
 
     def record_fidelity(self, pending: Pending, *, rounded: str = "", unsafe: bool = False) -> None:
         """Note how faithful the layers are that make an edge and follow it.

@@ -9,7 +9,7 @@ import numpy as np
 from bnn2hw.ir import Array, Ints, Tensor
 from bnn2hw.lower.levels import ROUNDING, UniformLevels
 from bnn2hw.lower.piecewise import SEGMENTS, Pieces
-from bnn2hw.lower.probe import Chain
+from bnn2hw.lower.probe import Chain, Unfit
 from bnn2hw.ops.affine import MOST, Affine
 from bnn2hw.ops.base.channels import Meaning, uniform
 
@@ -42,9 +42,32 @@ class Requirement:
             return False
         if self.single and (isinstance(tensor.scale, tuple) or isinstance(tensor.offset, tuple)):
             return False
-        return self.scale is None or bool(
-            np.allclose(np.asarray(tensor.scale), np.asarray(self.scale), rtol=1e-9, atol=0)
+        if self.scale is None:
+            return True
+        count = max(np.size(tensor.scale), np.size(self.scale))
+        if not (is_periodic(self.scale, np.size(tensor.scale)) or isinstance(self.scale, float)):
+            return False
+        return bool(
+            np.allclose(repeated(tensor.scale, count), repeated(self.scale, count), rtol=1e-9, atol=0)
         )
+
+
+def is_periodic(scale: Meaning, channels: int) -> bool:
+    """True if scales are the same for each group of so many channels, as they are behind a Flatten."""
+    values = np.atleast_1d(np.asarray(scale))
+    return values.size == 1 or bool(
+        values.size % channels == 0 and np.all(values.reshape(-1, channels) == values[:channels])
+    )
+
+
+def repeated(values: Meaning | Array, channels: int) -> Array:
+    """Return values by channel for another number of channels, float64 of shape (channels,).
+
+    Args:
+        values: One value, or values whose number divides `channels` or that are periodic in it.
+        channels: Number of channels.
+    """
+    return np.resize(np.asarray(values, np.float64), channels)
 
 
 ANY = Requirement()
@@ -66,7 +89,7 @@ def fixed_step(low: Array, high: Array, bits: int) -> Array:
     else:
         steps = np.maximum(-low / 2 ** (bits - 1), high / (2 ** (bits - 1) - 1))
     # A channel that is always 0 takes the step of the others.
-    return np.where(steps > 0, steps, max(float(steps.max()), 1e-30))
+    return np.where(steps > 0, steps, float(steps.max()) or 1.0)
 
 
 def spanning(low: Array, high: Array, step: Array) -> Ints:
@@ -172,11 +195,12 @@ def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine
 
     Returns:
         The op, and a bound of its error in real terms.
+
+    Raises:
+        Unfit: The function is too steep for the step.
     """
-    domain, lines = (
-        chain.ints,
-        _Lines(pieces.slopes / step[:, None], pieces.biases / step[:, None], pieces.cuts),
-    )
+    domain = chain.ints
+    lines = _Lines(pieces.slopes / step[:, None], pieces.biases / step[:, None], pieces.cuts)
     low, high = (np.tile(ends, chain.features // len(ends)) for ends in (chain.low, chain.high))
     steepest = float(np.abs(lines.slopes).max())
     drop = 0
@@ -193,6 +217,9 @@ def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine
         if finer >= shift + WORTH:
             dropped, shift = ended, finer
     slopes, biases, cuts = dropped.slopes, dropped.biases, dropped.cuts
+    largest = max(float(np.abs(v).max()) for v in (slopes, biases)) * 2.0**shift
+    if not largest < 2.0**62:
+        raise Unfit(f"constants need {np.log2(largest):.0f} bits, but 62 are possible")
     rounded = np.rint(slopes * 2.0**shift).astype(np.int64)
     half = 2 ** (shift - 1) if shift else 0
     offsets = np.rint(biases * 2.0**shift).astype(np.int64) + half

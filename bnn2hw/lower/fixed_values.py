@@ -10,6 +10,8 @@ from bnn2hw.lower.fixed_point import (
     ANY,
     affine,
     fixed_step,
+    is_periodic,
+    repeated,
     rescaled,
     spanning,
     to_multiples,
@@ -21,7 +23,7 @@ from bnn2hw.lower.probe import Chain, NotPointwise
 from bnn2hw.lower.strategy import Strategies, Task
 from bnn2hw.ops.affine import MOST
 from bnn2hw.ops.interpolation import Interpolation
-from bnn2hw.ops.real import Flatten, Pointwise, Softmax
+from bnn2hw.ops.real import Flatten, Pointwise
 from bnn2hw.ops.table import Table
 
 LINEAR = 2.0**-20
@@ -46,7 +48,7 @@ def value_range(b: Builder, pending: Pending) -> tuple[Array, Array]:
         NotPointwise: A layer is not a function of single values.
     """
     values = _sampled(b.chain(pending))
-    low, high = b.expected_range(pending.end)
+    low, high = b.expected_range(pending)
     return np.maximum(values.min(0), low), np.minimum(values.max(0), high)
 
 
@@ -85,7 +87,7 @@ def refuse_softmax(work: Strategies, task: Task) -> None:
     Raises:
         NotPointwise: There is one.
     """
-    if any(isinstance(op, Softmax) for op in task.pending.ops):
+    if task.pending.softmax:
         raise NotPointwise("softmax is no function of single values")
 
 
@@ -104,9 +106,10 @@ def multiply_to_integers(work: Strategies, task: Task) -> str | None:
 
 
 def settle_before_flatten(work: Strategies, task: Task) -> Pending | None:
-    """Make integers in front of a Flatten, where functions behind it differ by position."""
-    b, pending = work.builder, task.pending
-    if not b.chain(pending).by_position:
+    """Make integers in front of a Flatten, where functions or scales behind it differ by position."""
+    b, pending, scale = work.builder, task.pending, task.requirement.scale
+    chain = b.chain(pending)
+    if not chain.by_position and (scale is None or is_periodic(scale, chain.features)):
         return None
     place = next(i for i, op in enumerate(pending.ops) if isinstance(op, Flatten))
     edge = work.integers(Task(pending.until(place)))
@@ -145,10 +148,10 @@ def straight_pieces(work: Strategies, task: Task) -> str | None:
     b, pending, requirement = work.builder, task.pending, task.requirement
     chain = b.chain(pending)
     if requirement.scale is not None:
-        step = np.broadcast_to(np.asarray(requirement.scale, np.float64), (chain.features,))
+        step = repeated(requirement.scale, chain.features)
     else:
         step = stream_step(b, pending, task.bits, single=requirement.single)
-    low, high = b.expected_range(pending.end)
+    low, high = b.expected_range(pending)
     chain = chain.within(low, high)
     pieces = _pieces(chain, step)
     if pieces is None:
@@ -212,7 +215,7 @@ def _curved(b: Builder, pending: Pending) -> int:
         part = pending.until(i + 1)
         if not isinstance(node.op, Pointwise):
             continue
-        chain = b.chain(part).within(*b.expected_range(part.end))
+        chain = b.chain(part).within(*b.expected_range(part))
         if _pieces(chain, stream_step(b, part)) is None:
             return i
     return len(pending.chain) - 1

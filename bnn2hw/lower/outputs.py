@@ -99,6 +99,8 @@ def _scores(work: Strategies, pending: Pending, use: Use) -> str:
         edge = requantize(work, _fixed(b, pending, use, bits))
     except (FloatingPointError, NotPointwise):
         edge = None
+    if edge is None and b.refuse_softmax(pending):
+        return pending.edge
     if edge is None:
         b.problem(
             b.layers[pending.end],
@@ -139,7 +141,9 @@ def _score_table(work: Strategies, pending: Pending, use: Use, bits: int | None)
         return None
     if pending.pools:
         pending = pool_all(work, pending)
-        chain = b.chain(pending)
+        tensor, chain = b.types[pending.edge], b.chain(pending)
+        if chain.features * tensor.ints.count > TABLE_ENTRIES:
+            return None
     values = chain.all()
     apart = not chain.by_position or b.real.types[pending.end].channels == chain.features
     made = table_of(values, use, bits, loadable=b.loads(b.layers[pending.start]), apart=apart)

@@ -62,6 +62,11 @@ class Pending:
         return any(isinstance(op, Pointwise) for op in self.ops)
 
     @property
+    def softmax(self) -> str | None:
+        """The layer of the first softmax in the chain; None if there is none."""
+        return next((n.layer for n in self.chain if isinstance(n.op, Softmax)), None)
+
+    @property
     def computes(self) -> bool:
         """True if an op in the chain changes values, rather than only their shape."""
-        return self.pools or self.maps or any(isinstance(op, Softmax) for op in self.ops)
+        return self.pools or self.maps or self.softmax is not None

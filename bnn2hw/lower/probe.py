@@ -26,6 +26,10 @@ class NotPointwise(Exception):  # noqa: N818  (not an error for users: lowering 
     """Layers are not a function of single values."""
 
 
+class Unfit(Exception):  # noqa: N818  (not an error for users: lowering makes a `Problem` of it)
+    """A stream does not fit an op: its numbers are too wide, for example."""
+
+
 @dataclass(frozen=True)
 class Chain:
     """The layers behind an edge of integers, as one function of each integer and its channel.

@@ -135,9 +135,7 @@ class Input:
         Raises:
             InputError: The dtype is not numeric, or a real number corresponds to no integer.
         """
-        x = array(x)
-        if x.dtype.kind not in "iufb":
-            raise InputError(f"the input has dtype {x.dtype}, expected integers or floats")
+        x = numbers(x, "the input")
         if x.dtype.kind != "f":
             return x.astype(np.int64)
         self._check(x.shape[1:])
@@ -170,19 +168,27 @@ class Input:
                 )
 
 
-def array(x: Any) -> Array:
-    """Return data as an array.
+def numbers(x: Any, what: str) -> Array:
+    """Return a batch as an array of numbers.
 
     Args:
-        x: Anything that NumPy takes.
+        x: An array, or nested lists of numbers.
+        what: The batch in words, for messages.
 
     Raises:
-        InputError: Its rows have different lengths.
+        InputError: x is no batch of numbers.
     """
     try:
-        return np.asarray(x)
-    except ValueError as error:
-        raise InputError(f"the input is no array: {error}") from error
+        array = np.asarray(x)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{what} is no array: {error}") from error
+    if array.dtype.kind not in "iufb":
+        raise InputError(f"{what} has dtype {array.dtype}, expected integers or floats")
+    if not array.ndim:
+        raise InputError(f"{what} is a single number, expected a batch")
+    if array.dtype == np.uint64 and array.max(initial=0) > np.iinfo(np.int64).max:
+        raise InputError(f"{what} holds integers of more than 63 bits")
+    return array
 
 
 InputSpecs = Input | Mapping[str, Input]

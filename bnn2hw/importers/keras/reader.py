@@ -122,5 +122,7 @@ def _source(draft: Draft, layer: Layer, shape: tuple[int | None, ...]) -> str:
         draft.problem(
             layer, f"the open input shape {shape}", "fixed shapes", "build the model with all sizes given"
         )
-    known = tuple(1 if size is None else size for size in shape)
+    if not shape:
+        draft.problem(layer, "an input of single numbers", "inputs of shape (1,) or larger", "use shape=(1,)")
+    known = tuple(1 if size is None else size for size in shape or (1,))
     return draft.add(layer, draft.name(layer), Source(Tensor(known)))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PACKAGES = ("onnx", "onnxruntime")
 """Packages that read ONNX files and evaluate their nodes."""
 
-INSTALL = "pip install 'bnn2hw[onnx]'"
+INSTALL = "pip install onnx onnxruntime"
 
 
 def read(model: Any) -> Imported:

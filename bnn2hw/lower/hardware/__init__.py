@@ -7,7 +7,7 @@ handlers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bnn2hw.errors import UnsupportedError
 from bnn2hw.ir import Array, Graph, HardwareOp, Node
@@ -18,8 +18,12 @@ from bnn2hw.lower.hardware.lowering import HANDLERS, Lowering
 from bnn2hw.lower.outputs import Output, finish
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.precision import Precision
+from bnn2hw.lower.probe import NotPointwise, Unfit
 from bnn2hw.lower.requantize import pooled, strategies
 from bnn2hw.ops.source import Input
+
+REASONS = (FloatingPointError, NotPointwise, Unfit)
+"""Exceptions that say why a node cannot be lowered."""
 
 HANDLER_FILES = (borders, inputs, joins, matrices, shapes, windows)
 
@@ -70,7 +74,7 @@ def to_hardware(
     edges: dict[str, Pending] = {}
     for node in graph:
         edges[node.name] = _lower(lowering, node, [edges[i] for i in node.inputs])
-    made = b.graph([finish(lowering.work, edges[name], output) for name in graph.outputs])
+    made = b.graph([_finished(lowering, edges[name], output) for name in graph.outputs])
     if not b.problems and not any(isinstance(n.op, HardwareOp) for n in made):
         b.problem(
             b.layers[graph.outputs[0]], "nothing to compute", "models with layers that compute", "add one"
@@ -83,6 +87,14 @@ def to_hardware(
 
 
 def _lower(lowering: Lowering, node: Node, before: list[Pending]) -> Pending:
+    """Lower a node. A problem leaves a stand-in, so that later problems are found too."""
+    try:
+        return _lowered(lowering, node, before)
+    except REASONS as error:
+        return lowering.refused(node, before, error)
+
+
+def _lowered(lowering: Lowering, node: Node, before: list[Pending]) -> Pending:
     handler = HANDLERS.get(type(node.op))
     if handler is not None:
         return handler(lowering, node, node.op, before)
@@ -91,3 +103,12 @@ def _lower(lowering: Lowering, node: Node, before: list[Pending]) -> Pending:
         # A pooling takes memory. If several nodes read its result, it is made once.
         return pooled(lowering.work, pending)
     return pending
+
+
+def _finished(lowering: Lowering, pending: Pending, output: Output | None) -> str:
+    """The edge that leaves the design for an output of the model; a stand-in if it cannot be made."""
+    try:
+        return finish(lowering.work, pending, output)
+    except REASONS as error:
+        node = lowering.real[pending.end]
+        return lowering.refused(node, [replace(pending, chain=pending.chain[:-1])], error).edge

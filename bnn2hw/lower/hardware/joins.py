@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnn2hw.ir import Node
+from bnn2hw.ir import Array, Node
 from bnn2hw.lower import kernels
-from bnn2hw.lower.fixed_point import Requirement, fixed_step
+from bnn2hw.lower.fixed_point import Requirement, fixed_step, repeated
 from bnn2hw.lower.fixed_values import value_range
 from bnn2hw.lower.hardware.lowering import Lowering, lowers
 from bnn2hw.lower.pending import Pending
@@ -37,11 +37,7 @@ def add(lowering: Lowering, node: Node, op: Sum, before: list[Pending]) -> Pendi
     second: Meaning = scale[op.first :] if isinstance(scale, tuple) else scale
     x = lowering.integers(node, before[0], Requirement(scale))
     y = lowering.integers(node, before[1], Requirement(second))
-    try:
-        made = b.add(node.name, Add(op.first), x, y)
-    except ValueError as error:
-        b.problem(node.layer, str(error), "sums of streams of one scale", "report this model")
-        return Pending(x, node.name)
+    made = b.add(node.name, Add(op.first), x, y)
     tensor = b.types[made]
     exact = kernels.powers_of_two(scale) and max(-tensor.ints.lo, tensor.ints.hi) < kernels.EXACT
     own = 0.0 if exact else kernels.largest_value(tensor) * kernels.UNIT_ROUNDOFF
@@ -62,18 +58,24 @@ def _common_scale(lowering: Lowering, node: Node, op: Sum, before: list[Pending]
     tensors = [b.types[p.edge] for p in streams]
     if len(tensors) == 2 and not op.first and tensors[0].scale == tensors[1].scale:
         return tensors[0].scale
-    (low, high), (other_low, other_high) = (value_range(b, p) for p in before)
-    low, high = low.copy(), high.copy()
+    (low, high), (other_low, other_high) = (_channel_range(lowering, p) for p in before)
     low[op.first :] = np.minimum(low[op.first :], other_low)
     high[op.first :] = np.maximum(high[op.first :], other_high)
     needed = fixed_step(low, high, b.precision.of_stream(node.layer))
     for pending, tensor in zip(streams, tensors, strict=True):
         if op.first and pending is not before[0]:
             continue
-        scale = np.abs(np.asarray(tensor.scale))
+        scale = np.abs(repeated(tensor.scale, needed.size))
         if np.all(scale <= COARSEST * needed) and np.all(scale >= needed / 2**FINEST):
-            return tensor.scale
+            return uniform(scale * np.sign(repeated(tensor.scale, needed.size)))
     return uniform(needed)
+
+
+def _channel_range(lowering: Lowering, pending: Pending) -> tuple[Array, Array]:
+    """The smallest and largest real value of each channel of an input: arrays that may be changed."""
+    channels = lowering.real.types[pending.end].channels
+    low, high = value_range(lowering.b, pending)
+    return repeated(low, channels), repeated(high, channels)
 
 
 @lowers(Product)

@@ -11,9 +11,18 @@ from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import INTEGERS
 from bnn2hw.lower.fixed_point import ANY, Requirement
 from bnn2hw.lower.pending import Pending
+from bnn2hw.lower.probe import Unfit
 from bnn2hw.lower.requantize import requantize
 from bnn2hw.lower.strategy import Strategies, Task
 from bnn2hw.ops.source import Input, Source
+
+SINGLE = "functions of single values"
+
+
+def several_values(pending: Pending) -> str:
+    """Say that layers are no function of single values."""
+    return f"the layers before it, from '{pending.chain[0].layer}' on, combine several values or return NaN"
+
 
 GROWTH = 6
 """Bits by which a sum of streams may exceed the bits of a stream before it is rounded again."""
@@ -55,14 +64,30 @@ class Lowering:
         edge = requantize(self.work, Task(pending, requirement, bits))
         if edge is not None:
             return edge
-        self.b.problem(
-            reader.layer,
-            f"the layers before it, from '{pending.chain[0].layer}' on, combine several values or return NaN",
-            "functions of single values",
-            "replace those layers",
-        )
-        shape = self.real.types[pending.end].shape
-        return self.b.add(reader.name, Source(Tensor(shape, BIPOLAR)), part="missing")
+        if not self.b.refuse_softmax(pending):
+            self.b.problem(reader.layer, several_values(pending), SINGLE, "replace those layers")
+        return self.stand_in(reader, pending.end)
+
+    def stand_in(self, reader: Node, name: str) -> str:
+        """Return an edge in place of a node of the real form that cannot be lowered."""
+        source = Source(Tensor(self.real.types[name].shape, BIPOLAR))
+        return self.b.add(reader.name, source, part="missing")
+
+    def refused(self, node: Node, before: list[Pending], error: Exception) -> Pending:
+        """Note why a node cannot be lowered, and return a stand-in for it.
+
+        Args:
+            node: The node of the real form.
+            before: What it reads.
+            error: The reason.
+        """
+        if isinstance(error, Unfit):
+            self.b.problem(
+                node.layer, str(error), "narrower numbers", "use fewer bits=, or quantize before it"
+            )
+        else:
+            self.b.problem(node.layer, several_values(before[0].then(node)), SINGLE, "replace those layers")
+        return Pending(self.stand_in(node, node.name), node.name)
 
     def bounded(self, node: Node, *, zero: bool = False) -> Requirement:
         """Return the requirement of a node that multiplies or sums what it reads.

@@ -13,6 +13,7 @@ from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.fixed_point import Requirement
 from bnn2hw.lower.hardware.lowering import Lowering, lowers
 from bnn2hw.lower.pending import Pending
+from bnn2hw.lower.probe import Unfit
 from bnn2hw.ops.base.channels import uniform
 from bnn2hw.ops.real import Convolution, Dense, Reshape
 from bnn2hw.ops.sliding_window import SlidingWindow
@@ -76,11 +77,16 @@ def _balanced(lowering: Lowering, node: Node, flat: Array, before: Pending) -> s
     other = kernels.balanced_scale(flat, b.largest(edge), scale, bits)
     if other is None:
         return edge
+    first = b.state()
     if any(isinstance(op, Reshape) for op in before.ops):
         before = Pending(edge, before.end)  # the layers know other channels
     else:
         b.back_to(state)
-    return lowering.integers(node, before, replace(requirement, scale=uniform(other)))
+    try:
+        return lowering.integers(node, before, replace(requirement, scale=uniform(other)))
+    except Unfit:
+        b.back_to(first)
+        return edge
 
 
 def _rounding(lowering: Lowering, node: Node, flat: Array, edge: str) -> float:

@@ -17,6 +17,13 @@ def _plus(a: Array, b: Array) -> Array:
     return total
 
 
+def _times(a: Array, b: Array) -> Array:
+    """A product with an array of the same shape, or with one factor for each channel."""
+    factors = b if b.shape == a.shape else b.reshape(len(b), *(1,) * (a.ndim - 2), a.shape[-1])
+    product: Array = a * factors
+    return product
+
+
 @joins("Add")
 def add(call: Call) -> str:
     """Read a sum."""
@@ -51,7 +58,7 @@ def multiply(call: Call) -> str:
         )
         return call.edge
     edges = sorted(call.edges, key=lambda e: -math.prod(call.shape_of(e)))
-    return _in_pairs(call, real.Product, lambda a, b: a * b, tuple(edges))
+    return _in_pairs(call, real.Product, _times, tuple(edges))
 
 
 @joins("Concatenate")

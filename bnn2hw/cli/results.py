@@ -1,0 +1,154 @@
+"""The commands that compute results of images: by native code on this machine, or by a board."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bnn2hw import deprecation
+from bnn2hw.cli import options as shared
+from bnn2hw.cli.progress import spinner
+from bnn2hw.errors import InputError
+
+if TYPE_CHECKING:
+    from bnn2hw.golden import Batch
+    from bnn2hw.ir import Array
+
+images_option = shared.path(
+    "--images", required=True, help="Images (x) and perhaps labels (y): an .npy or .npz file."
+)
+frames_option = click.option("--frames", type=click.IntRange(1), help="Number of images. Default: all.")
+
+
+@dataclass(frozen=True)
+class _Results:
+    """Results of images.
+
+    Attributes:
+        results: Classes or scores, by name if there are several outputs.
+        line: Statistics of the serial line; None for results of this machine.
+    """
+
+    results: Batch
+    line: dict[str, Any] | None = None
+
+
+@click.command()
+@shared.folder_argument
+@click.argument("old_port", metavar="", required=False)
+@click.option("--port", help="Serial port of a board that computes the results.")
+@images_option
+@frames_option
+@shared.as_json
+def predict(
+    folder: Path, old_port: str | None, port: str | None, images: Path, frames: int | None, as_json: bool
+) -> None:
+    """Print what a model predicts for images.
+
+    FOLDER is a folder that 'bnn2hw compile' wrote; native code on this machine computes the results,
+    which are those of the hardware. With --port a board computes them: it runs the bitstream in
+    FOLDER, which 'bnn2hw synth --board' wrote.
+    """
+    from bnn2hw.cli import image_files
+
+    if old_port:
+        if port:
+            raise InputError("give the port of the board once, with --port")
+        deprecation.warn(
+            "'bnn2hw predict FOLDER PORT' is now '--port PORT'; the old form works for one more version"
+        )
+    x, labels = image_files.read(images, frames)
+    board = port or old_port
+    with spinner(as_json) as progress:
+        progress("computing")
+        found = _by_board(folder, board, x) if board else _by_this_machine(folder, x)
+    accuracy = _accuracy(found.results, labels)
+    if as_json:
+        facts = {"results": _plain(found.results), "accuracy": accuracy}
+        click.echo(json.dumps({**facts, "line": found.line} if found.line else facts))
+        return
+    _print(found.results)
+    if accuracy is not None:
+        click.echo(f"accuracy on these {len(x)} images: {accuracy:.2%}", err=True)
+    if found.line and found.line["recoveries"]:
+        click.echo(f"the line was brought back into step {found.line['recoveries']} times", err=True)
+
+
+def _by_board(folder: Path, port: str, x: Array) -> _Results:
+    from bnn2hw.deploy import host
+
+    with host.SerialBoard(port, folder) as device:
+        return _Results(device.predict(x), vars(device.statistics))
+
+
+def _by_this_machine(folder: Path, x: Array) -> _Results:
+    import bnn2hw
+    from bnn2hw.deploy import link
+
+    if (folder / link.FILE).is_file():
+        raise InputError(
+            f"'{folder}' holds a bitstream; give the port of the board with --port, or name the folder that "
+            "'bnn2hw compile' wrote"
+        )
+    return _Results(bnn2hw.load(folder).predict(x))
+
+
+def _accuracy(results: Batch, labels: Array | None) -> float | None:
+    """Return the share of right classes, if the only output is a class and there are labels."""
+    import numpy as np
+
+    classes = isinstance(results, np.ndarray) and results.ndim == 1 and results.dtype.kind in "iu"
+    return float(np.mean(results == labels)) if classes and labels is not None else None
+
+
+def _plain(results: Batch) -> Any:
+    """Return results as JSON can hold them."""
+    import numpy as np
+
+    return (
+        results.tolist() if isinstance(results, np.ndarray) else {n: a.tolist() for n, a in results.items()}
+    )
+
+
+def _print(results: Batch) -> None:
+    """Print one line per image, with the name before each output if there are several."""
+    import numpy as np
+
+    if isinstance(results, np.ndarray):
+        for result in results:
+            click.echo(" ".join(map(str, np.ravel(result))))
+        return
+    for each in zip(*results.values(), strict=True):
+        parts = (f"{name}: {' '.join(map(str, np.ravel(v)))}" for name, v in zip(results, each, strict=True))
+        click.echo("; ".join(parts))
+
+
+@click.command()
+@shared.folder_argument
+@images_option
+@frames_option
+@shared.as_json
+def evaluate(folder: Path, images: Path, frames: int | None, as_json: bool) -> None:
+    """Print the accuracy on labelled images.
+
+    FOLDER is a folder that 'bnn2hw compile' wrote. Native code on this machine computes the classes,
+    which are those of the hardware.
+    """
+    import bnn2hw
+    from bnn2hw.cli import image_files
+
+    x, labels = image_files.read(images, frames)
+    if labels is None:
+        raise InputError(
+            f"'{images}' holds no labels; give an .npz file with an array {' or '.join(image_files.LABELS)}"
+        )
+    with spinner(as_json) as progress:
+        accuracy = bnn2hw.load(folder).evaluate(x, labels, progress=progress)
+    if as_json:
+        click.echo(json.dumps({"frames": len(x), "accuracy": accuracy}))
+    else:
+        click.echo(f"accuracy on these {len(x)} images: {accuracy:.2%}")

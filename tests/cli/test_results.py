@@ -1,0 +1,162 @@
+"""Results on the command line, and what the command line says and keeps to itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import bnn2hw
+from bnn2hw.cli.main import main
+from bnn2hw.deploy.simulated_board import VirtualBoard
+from tests.support import EXAMPLES, ROOT
+from tests.support import networks as net
+
+PIXELS = ("--input", "uint8", "--scale", "1/127.5", "--offset", "-1")
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a build in `b`, and images in `x.npz` and `x.npy`."""
+    place = tmp_path_factory.mktemp("results")
+    acc = bnn2hw.compile(net.tutorial_like(), input=bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1))
+    acc.write(place / "b")
+    images = np.random.default_rng(0).integers(0, 256, (6, 11, 11), np.uint8)
+    np.savez(place / "x.npz", x=images, y=np.asarray(acc.golden(images)) + np.array([0, 0, 1, 0, 0, 0]))
+    np.save(place / "x.npy", images)
+    return place
+
+
+def test_results_of_this_machine(built: Path) -> None:
+    classes = bnn2hw.load(built / "b").golden(np.load(built / "x.npy"))
+
+    plain = run("predict", built / "b", "--images", built / "x.npy")
+    labelled = run("predict", built / "b", "--images", built / "x.npz", "--frames", "3", "--json")
+    accuracy = run("evaluate", built / "b", "--images", built / "x.npz")
+    facts = run("evaluate", built / "b", "--images", built / "x.npz", "--json")
+
+    assert (plain.exit_code, plain.stderr) == (0, "")
+    assert plain.stdout.split() == [str(c) for c in classes]
+    assert json.loads(labelled.stdout) == {"results": classes[:3].tolist(), "accuracy": pytest.approx(2 / 3)}
+    assert accuracy.stdout == "accuracy on these 6 images: 83.33%\n"
+    assert json.loads(facts.stdout) == {"frames": 6, "accuracy": pytest.approx(5 / 6)}
+
+
+def test_results_of_a_board(built: Path) -> None:
+    acc = bnn2hw.load(built / "b")
+    classes = acc.golden(np.load(built / "x.npy"))
+
+    with VirtualBoard(acc) as board:
+        new = run("predict", board.folder, "--port", board.port, "--images", built / "x.npy", "--json")
+        old = run("predict", board.folder, board.port, "--images", built / "x.npy")
+        both = run("predict", board.folder, board.port, "--port", board.port, "--images", built / "x.npy")
+        none = run("predict", board.folder, "--images", built / "x.npy")
+
+    facts = json.loads(new.stdout)
+    assert facts["results"] == classes.tolist()
+    assert facts["line"]["images"] == 6
+    assert new.stderr == ""
+    assert old.stdout.split() == [str(c) for c in classes]
+    assert old.stderr == (
+        "warning: 'bnn2hw predict FOLDER PORT' is now '--port PORT'; the old form works for one more version\n"
+    )
+    assert both.stderr == "error: give the port of the board once, with --port\n"
+    assert none.stderr.startswith(f"error: '{board.folder}' holds a bitstream; give the port of the board")
+
+
+def test_images_that_cannot_be_used(built: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "none.npz", x=np.zeros((0, 11, 11), np.uint8), y=np.zeros(0, int))
+    np.savez(tmp_path / "labels.npz", x=np.zeros((2, 11, 11), np.uint8), y=np.zeros(3, int))
+    np.savez(tmp_path / "other.npz", z=np.zeros(3))
+    np.save(tmp_path / "one.npy", np.zeros(()))
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 no archive")
+    (tmp_path / "empty.npy").write_bytes(b"")
+
+    def told(name: str, command: str = "predict") -> str:
+        done = run(command, built / "b", "--images", tmp_path / name)
+        assert done.exit_code == 2, done.output
+        return done.stderr.replace(str(tmp_path), "").removeprefix("error: ").strip()
+
+    for command in ("predict", "evaluate", "simulate"):
+        assert told("none.npz", command) == "'/none.npz' holds no images"
+    assert told("one.npy") == "'/one.npy' holds no images"
+    assert told("labels.npz") == "'/labels.npz' holds 2 images and 3 labels"
+    assert told("other.npz") == "'/other.npz' holds no array x, x_test or images; it holds z"
+    assert told("bad.npz") == "'/bad.npz' is no .npy or .npz file of plain arrays"
+    assert told("empty.npy") == "'/empty.npy' is no .npy or .npz file of plain arrays"
+    np.save(tmp_path / "x.npy", np.zeros((2, 11, 11), np.uint8))
+    assert "holds no labels; give an .npz file with an array y or" in told("x.npy", "evaluate")
+    few = run("predict", built / "b", "--images", tmp_path / "x.npy", "--frames", "9")
+    assert "holds 2 images, fewer than the 9 asked for" in few.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("compile", "{model}", *PIXELS, "--fps", "3000", "-o", "out"),
+        ("summary", "{model}"),
+        ("estimate", "{model}", *PIXELS),
+    ],
+    ids=lambda c: c[0],
+)
+def test_nothing_on_standard_error(command: tuple[str, ...], tmp_path: Path) -> None:
+    """TensorFlow writes there from C++ when it is imported, so this needs a process of its own."""
+    arguments = [a.format(model=EXAMPLES / "mnist.keras") for a in command]
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "bnn2hw.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**plain, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+    for report in tmp_path.glob("out/report.txt"):
+        assert "\x1b" not in report.read_text()
+
+
+def test_a_backend_of_keras_that_does_not_start(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bnn2hw.cli.main", "summary", str(EXAMPLES / "mnist.keras")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "foo"},
+        check=False,
+    )
+
+    assert done.returncode == 3
+    assert done.stderr.startswith(
+        "error: Keras and its backend are needed to read models and do not start with KERAS_BACKEND=foo: "
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_command_that_prints_facts_prints_json(built: Path, tmp_path: Path) -> None:
+    binary = net.chain((6,), net.dense(4), net.norm(), net.dense(2), name="small")
+    binary.save(tmp_path / "m.keras")
+    run("compile", tmp_path / "m.keras", "--input", "bipolar", "--loadable", "-o", tmp_path / "out")
+
+    summary = json.loads(run("summary", tmp_path / "m.keras", "--json").stdout)
+    out = tmp_path / "w.bin"
+    pack = json.loads(
+        run("weights", "pack", tmp_path / "out", tmp_path / "m.keras", "-o", out, "--json").stdout
+    )
+
+    assert summary["name"] == "small"
+    assert [layer["name"] for layer in summary["layers"]] == [layer.name for layer in binary.layers]
+    assert summary["memory_bits"] > 0
+    assert pack["words"] == out.stat().st_size // 4
+    assert len(pack["image"]) == 8

@@ -1,0 +1,108 @@
+"""Layers in any order compile or are refused by name: no raw exception, with calibration data and without."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import bnn2hw
+from bnn2hw.errors import Bnn2hwError, FoldingError, InputError, UnsupportedError
+from tests.support import networks as net
+from tests.support.layer_orders import LayerOrders
+
+ANSWERS = (InputError, UnsupportedError, FoldingError)
+
+
+def compile_order(seed: int) -> bnn2hw.Accelerator | Bnn2hwError:
+    """Compile and run a random order of layers, or return the refusal."""
+    draw = LayerOrders(seed)
+    model, wire = draw.order()
+    shape = model.inputs[0].shape[1:]
+    options = draw.options(wire, shape)
+    try:
+        accelerator = bnn2hw.compile(model, input=wire, target="xc7z045", **options)
+    except ANSWERS as error:
+        return error
+    x = draw.frames(wire, shape, 5)
+    accelerator.dequantize(accelerator.golden(x))
+    accelerator.deviation(x)
+    return accelerator
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_any_order(seed: int) -> None:
+    compile_order(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(10_000, 12_000))
+def test_any_order_of_many(seed: int) -> None:
+    compile_order(seed)
+
+
+def test_both_answers_occur() -> None:
+    found = {isinstance(compile_order(seed), bnn2hw.Accelerator) for seed in range(4)}
+
+    assert found == {True, False}
+
+
+# ---- what was found once
+
+
+def off(model: keras.Model, *, shape: tuple[int, ...], calibrated: bool) -> float:
+    """The largest distance of a model's scores from Keras's, as a share of the largest score."""
+    x = np.random.default_rng(0).integers(0, 256, (64, *shape))
+    wire = bnn2hw.Input("uint8", scale=1 / 255)
+    given = {"calibration": x} if calibrated else {}
+    accelerator = bnn2hw.compile(model, input=wire, output="scores", **given)
+    expected = model(x.astype(np.float32) / np.float32(255)).numpy()
+    return float(
+        np.abs(accelerator.predict(x).reshape(expected.shape) - expected).max() / np.abs(expected).max()
+    )
+
+
+ENDS = {
+    "Flatten, Dense": [layers.Flatten(), layers.Dense(3)],
+    "Flatten": [layers.Flatten()],
+    "ReLU, pool, Flatten, Dense": [layers.ReLU(), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(3)],
+    "Flatten, BatchNormalization": [layers.Flatten(), net.norm()],
+    "Flatten, BatchNormalization, tanh": [layers.Flatten(), net.norm(), layers.Activation("tanh")],
+}
+
+
+@pytest.mark.parametrize("calibrated", [False, True], ids=["proved", "calibrated"])
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_flatten_and_calibration(end: list[keras.layers.Layer], calibrated: bool) -> None:
+    model = net.chain((8, 8, 2), layers.Conv2D(4, 3, activation="relu"), *end)
+
+    assert off(model, shape=(8, 8, 2), calibrated=calibrated) < 1e-3
+
+
+@pytest.mark.parametrize("calibrated", [False, True], ids=["proved", "calibrated"])
+def test_flatten_and_sum(calibrated: bool) -> None:
+    """Scales by channel meet scales by feature."""
+    inputs = keras.Input((4, 4, 2))
+    flat = layers.Flatten()(net.norm()(layers.Conv2D(3, 3)(inputs)))
+    dense = layers.Dense(12)(layers.Flatten()(inputs))
+    model = net.shake(keras.Model(inputs, layers.Add()([flat, dense])))
+
+    assert off(model, shape=(4, 4, 2), calibrated=calibrated) < 1e-3
+
+
+@pytest.mark.parametrize("end", ["softmax", "ste_sign", None])
+def test_pool_flatten_and_norm_at_the_end(end: str | None) -> None:
+    behind = [layers.Activation(end)] if end else []
+    model = net.chain(
+        (8, 8, 2), net.conv(4, 3), layers.MaxPooling2D(2), layers.Flatten(), net.norm(), *behind
+    )
+    x = np.random.default_rng(0).choice([-1, 1], (40, 8, 8, 2))
+    expected = model(x.astype(np.float32)).numpy()
+
+    accelerator = bnn2hw.compile(model, input=bnn2hw.Input("bipolar"))
+
+    if end == "softmax":
+        assert np.array_equal(accelerator.golden(x), expected.argmax(-1))
+    else:
+        assert np.allclose(accelerator.predict(x), expected, atol=1e-3)
