@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.probe import Chain, Unfit
 from bnn2hw.ops.real import Refold, Reshape
+
+BUILT = ("nodes", "problems", "fidelity", "matches", "types", "ranges", "errors", "postponed", "layers")
+"""Attributes of a builder that grow."""
 
 UNBOUNDED = np.array(-np.inf), np.array(np.inf)
 
@@ -146,7 +151,21 @@ class Builder:
                 needed.update(node.inputs)
         return Graph(tuple(n for n in self.nodes if n.name in needed), tuple(outputs))
 
+    def state(self) -> dict[str, Any]:
+        """Return what has been built so far, for `back_to`."""
+        return {name: copy(getattr(self, name)) for name in BUILT}
+
+    def back_to(self, state: Mapping[str, Any]) -> None:
+        """Forget everything that was built after a state."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
     # ---- facts about edges
+
+    def largest(self, edge: str) -> Array:
+        """Return the largest absolute real value of each channel that can occur on an edge."""
+        found: Array = np.abs(self.types[edge].real(self.ranges[edge].ends)).max(0)
+        return found
 
     def loads(self, layer: str) -> bool:
         """True if the memories of a layer can be written at run time."""
