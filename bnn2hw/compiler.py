@@ -40,7 +40,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     custom_objects: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Accelerator:
-    """Compile a Keras model to an FPGA accelerator.
+    """Compile a Keras or ONNX model to an FPGA accelerator.
 
     The result holds the generated sources, exact cycle counts and predicted resources; `print`
     shows them as a report. The hardware equals golden, the exact integer model of the network.
@@ -59,7 +59,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         >>> accelerator.write("build/mnist")
 
     Args:
-        model: Built Keras model, or the path of a .keras or .h5 file.
+        model: Built Keras model, ONNX model, or the path of a .keras, .h5 or .onnx file.
         input: Integers on the input and the real values that they stand for; a mapping by name if
             the inputs differ. Default: the integers and real values of a Rescaling layer at the
             start of the model, otherwise `Input("uint8")`, pixels from 0 to 255 as they are.
