@@ -169,7 +169,13 @@ def lower(
     if calibration is not None and all(n.name in wires for n in graph.sources):  # otherwise lowering says so
         ranges = expected_ranges(graph, wires, _frames(imported, specs, calibration))
     lowered = to_hardware(
-        graph, wires, how.output, Precision.of(how.bits), ranges, loadable=how.loadable_layers
+        graph,
+        wires,
+        how.output,
+        Precision.of(how.bits),
+        ranges,
+        loadable=how.loadable_layers,
+        names=imported.names,
     )
     return LoweredModel(imported.graph, lowered, specs)
 

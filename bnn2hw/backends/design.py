@@ -120,7 +120,8 @@ class Port:
     @classmethod
     def of(cls, streams: Sequence[Stream]) -> tuple[Self, ...]:
         """Return the ports of all inputs, or of all outputs. A single port has no suffix."""
-        return tuple(cls(s, f"_{s.id}" if len(streams) > 1 else "") for s in streams)
+        ids = identifiers(s.name for s in streams)
+        return tuple(cls(s, f"_{ids[s.name]}" if len(streams) > 1 else "") for s in streams)
 
     @property
     def axis_bits(self) -> int:
@@ -348,6 +349,11 @@ def ends(graph: Graph, all_streams: Sequence[Stream]) -> tuple[tuple[Stream, ...
         replace(by_name[graph.wire(name)], name=name, tensor=graph.types[name]) for name in graph.outputs
     )
     return inputs, outputs
+
+
+def named_words(several: Sequence[Stream]) -> list[str]:
+    """Return the contents of the inputs or outputs of a design in words, by name if there are several."""
+    return [f"{s.name}: {s.words}" if len(several) > 1 else s.words for s in several]
 
 
 PREFIXES = (

@@ -94,7 +94,11 @@ class _Inserter:
         copy = output_indices(self.graph, stream).index(index)
         stem = f"{stream}.output{copy or ''}"
         ops = converters.to_output(self.graph.beats(stream), fifo=is_shared(self.graph, stream))
-        return self._viewed(f"{stem}.view", self.graph.outputs[index], stream, self._chain(stem, ops, stream))
+        end, name = self._chain(stem, ops, stream), self.graph.outputs[index]
+        if len(self.graph.outputs) > 1 and isinstance(self.graph[name].op, View):
+            seen = self.graph.types[name]  # the model names its outputs
+            return self._add(name, View(seen.shape, seen.scale, seen.offset), end, self.graph[name].layer)
+        return self._viewed(f"{stem}.view", name, stream, end)
 
     def _chain(self, stem: str, ops: Sequence[Fifo | WidthConverter], edge: str) -> str:
         """Add ops one behind the other, and return the last edge."""

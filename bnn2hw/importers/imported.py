@@ -31,6 +31,7 @@ class Imported:
             evaluate it.
         output: Output of the design if the model ends in an index of its largest scores; None for
             the default.
+        names: Names of the outputs for users, in the order of the graph's; empty if the model names none.
     """
 
     graph: Graph
@@ -39,4 +40,5 @@ class Imported:
     defaults: Mapping[str, Input] = field(default_factory=dict)
     layouts: Mapping[str, AxisOrder] = field(default_factory=dict)
     output: str | None = None
+    names: tuple[str, ...] = ()
     model: Model | None = None
