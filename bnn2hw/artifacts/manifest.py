@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
+from bnn2hw.backends.design import named_words
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.deviation import Deviation
 from bnn2hw.ir import AxisOrder, Cycles
@@ -32,7 +33,7 @@ class Manifest:
         cycles: Interval and latency.
         input_specs: Integers on the wires and their meaning.
         fidelity: By layer, whether the hardware is exact or rounded.
-        measured: Deviations from Keras on calibration data.
+        measured: Deviations from Keras on calibration data, or on random frames without them.
         recipe: Options of the lowering, if other weights can be loaded.
         options: Options of the compilation by name, without those that have their default.
         layouts: Order of the values in the stream, by input and output whose arrays have another.
@@ -61,8 +62,8 @@ class Manifest:
             backend=accelerator.backend,
             device=accelerator.device.name,
             top=design.top,
-            input="; ".join(s.words for s in design.inputs),
-            output="; ".join(s.words for s in design.outputs),
+            input="; ".join(named_words(design.inputs)),
+            output="; ".join(named_words(design.outputs)),
             cycles=accelerator.estimate().cycles,
             input_specs=accelerator.input_specs,
             fidelity=accelerator.fidelity,

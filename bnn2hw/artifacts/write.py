@@ -59,13 +59,13 @@ def _bench(accelerator: CompiledModel) -> dict[str, str]:
     design = accelerator.design
     bench = _testbench(accelerator)
     modules = [n for n in design.files if n.endswith(".sv")]
-    portable = [f"../tb/portable/{n}" if n in design.portable else n for n in modules]
+    fast = [f"../tb/fast/{n}" if n in design.fast else n for n in modules]
     cells = [*modules, *(f"../tb/{n}" for n in design.bench)]
     return {
         "rtl/files.f": _lines(modules),
-        "tb/files.f": _lines([*portable, "../tb/testbench.sv"]),
+        "tb/files.f": _lines([*fast, "../tb/testbench.sv"]),
         "tb/cells.f": _lines([*cells, "../tb/testbench.sv"]),
-        **{f"tb/portable/{name}": text for name, text in design.portable.items()},
+        **{f"tb/fast/{name}": text for name, text in design.fast.items()},
         **{f"tb/{name}": text for name, text in {**design.bench, **bench}.items()},
     }
 

@@ -17,7 +17,9 @@ def joined(call: Call) -> Value:
     first, second = call.several
     kind = call.op.kind
     if kind not in ("Add", "Sub", "Mul"):
-        return call.problem("two values that both depend on the input", SUMS, "use one of these")
+        return call.problem(
+            "two values that both depend on the input", SUMS, "replace it by a sum or a product"
+        )
     if kind == "Mul" and first.shape != second.shape:
         return _factors(call, first, second)
     if first.shape != second.shape or np.any(first.order != second.order):
@@ -29,7 +31,8 @@ def joined(call: Call) -> Value:
     if kind == "Mul":
         return Value(call.add(real.Product(np.multiply, shape), first.edge, other), first.order)
     if kind == "Sub":
-        other = call.pointwise(np.negative, Value(other, second.order), part="negative").edge
+        step = call.step_of(other)
+        other = call.pointwise(np.negative, Value(other, second.order), part="negative", step=step).edge
     return Value(call.add(real.Sum(np.add, shape), first.edge, other), first.order)
 
 
