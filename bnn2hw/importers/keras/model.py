@@ -20,6 +20,7 @@ from bnn2hw.importers.keras.calls import Draft
 from bnn2hw.importers.keras.reader import read_model
 from bnn2hw.importers.keras.walk import names
 from bnn2hw.ir import Graph
+from bnn2hw.ops.real import Refold, Reshape
 from bnn2hw.ops.source import Input
 
 HANDLER_FILES = handlers.FILES
@@ -49,7 +50,9 @@ def to_graph(model: Any) -> Imported:
     edges = read_model(draft, model)
     if draft.problems:
         raise UnsupportedError(draft.problems)
-    graph, meanings = _without_scalings(Graph(tuple(draft.nodes), edges), draft.scalings)
+    places = {draft.name(t._keras_history[0]): i for i, t in enumerate(inputs)}
+    nodes = sorted(draft.nodes, key=lambda n: len(places) if n.inputs else places.get(n.name, 0))
+    graph, meanings = _without_scalings(Graph(tuple(nodes), edges), draft.scalings)
     return Imported(graph, meanings, model.name, names=_output_names(model))
 
 
@@ -61,7 +64,14 @@ def _output_names(model: Any) -> tuple[str, ...]:
     return tuple(map(str, names)) if fits else ()
 
 
-def _without_scalings(graph: Graph, scalings: Mapping[str, Input]) -> tuple[Graph, dict[str, Input]]:
+def _behind_shapes(graph: Graph, name: str) -> str | None:
+    """The input that an edge is, seen through changes of shape; None if it is none, or is read elsewhere."""
+    while graph[name].inputs and isinstance(graph[name].op, Reshape | Refold):
+        [name] = graph[name].inputs
+    return name if not graph[name].inputs and len(graph.consumers[name]) == 1 else None
+
+
+def _without_scalings(graph: Graph, scalings: Mapping[str, Input | None]) -> tuple[Graph, dict[str, Input]]:
     """Remove Rescaling layers that alone read an input: they define its integers' meaning.
 
     Returns:
@@ -71,6 +81,12 @@ def _without_scalings(graph: Graph, scalings: Mapping[str, Input]) -> tuple[Grap
     gone: dict[str, str] = {}
     for name, meaning in scalings.items():
         [source] = graph[name].inputs
+        pixels = _behind_shapes(graph, source)
+        if pixels and (meaning is None or pixels != source):
+            inputs[pixels] = Input("uint8")  # the layer is computed
+            continue
+        if meaning is None:
+            continue
         sole = graph.consumers[source] == (graph[name],) and source not in graph.outputs
         if sole and name not in graph.outputs and not graph[source].inputs:
             inputs[source], gone[name] = meaning, source
