@@ -45,6 +45,8 @@ class Builder:
         postponed: Nodes of the real form that are applied behind a pooling that follows them in the
             model. No edge carries their values.
         layers: Layer by node of either form.
+        signs: By node whose weights were negated for some neurons, ±1 for each: the integers times the
+            sign have the real meaning of the edge.
     """
 
     real: Graph
@@ -60,6 +62,7 @@ class Builder:
     errors: dict[str, float] = field(default_factory=dict)
     postponed: set[str] = field(default_factory=set)
     layers: dict[str, str] = field(default_factory=dict)
+    signs: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.layers.update((node.name, node.layer) for node in self.real)
@@ -120,6 +123,16 @@ class Builder:
         """Return the node that makes an edge, seen through views."""
         node = next(n for n in self.nodes if n.name == edge)
         return self.maker(node.inputs[0]) if isinstance(node.op, View) else node
+
+    def is_read(self, node: Node) -> bool:
+        """True if a node other than a view reads an edge, directly or through views."""
+        edges = {node.name}
+        for each in self.nodes:
+            if edges & set(each.inputs):
+                if not isinstance(each.op, View):
+                    return True
+                edges.add(each.name)
+        return False
 
     def replace(self, node: Node, op: Op) -> None:
         """Replace the op of a node that only views read, and infer all types behind it again."""
@@ -185,7 +198,8 @@ class Builder:
         """Return the ops that follow an edge as a function of its integers."""
         shape = self.real.types[pending.start].shape
         low, high = self.ranges[pending.edge].ends.astype(np.int64)
-        return Chain(pending.ops, self.types[pending.edge], shape, low, high)
+        sign = self.signs.get(self.maker(pending.edge).name, 1.0)
+        return Chain(pending.ops, self.types[pending.edge], shape, low, high, sign)
 
     def unshared(self, pending: Pending) -> bool:
         """True if nothing else reads the edge or an edge on the way to the end of its chain."""

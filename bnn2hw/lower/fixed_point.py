@@ -129,25 +129,41 @@ def to_multiples(tensor: Tensor, *, single: bool) -> Affine | None:
     """
     scales = np.broadcast_to(np.asarray(tensor.scale, np.float64), (tensor.channels,))
     offsets = np.broadcast_to(np.asarray(tensor.offset, np.float64), (tensor.channels,))
-    ratios = offsets / scales
-    factors = np.array([_denominator(ratio) for ratio in ratios], np.int64)
+    unit = _common_unit(scales) if single else scales
+    parts = (
+        np.array([_denominator(ratio) for ratio in offsets / unit], np.int64) if np.all(unit) else np.zeros(1)
+    )
     if single:
-        factors[:] = np.lcm.reduce(factors) if np.all(scales == scales[0]) else 0
-    if not np.all((factors > 0) & (factors <= LARGEST_FACTOR)):
+        parts = np.full(scales.shape, np.lcm.reduce(parts.astype(np.int64)))
+    if not np.all((parts > 0) & (parts <= LARGEST_FACTOR)):
         return None
-    shifts = np.rint(ratios * factors).astype(np.int64)
+    factors = np.rint(scales / unit * parts).astype(np.int64)
+    shifts = np.rint(offsets / unit * parts).astype(np.int64)
     ends = np.stack([tensor.ints.lo * factors + shifts, tensor.ints.hi * factors + shifts])
     if np.abs(ends).max() > MOST:
         return None
     out = Ints(min(int(ends.min()), 0), max(int(ends.max()), 1))
     rows = merge_equal_rows(np.stack([factors, shifts], 1))
     cuts = np.zeros((len(rows), 0), np.int64)
-    return Affine(rows[:, :1], rows[:, 1:], cuts, 0, out, uniform(scales / factors), 0.0)
+    return Affine(rows[:, :1], rows[:, 1:], cuts, 0, out, uniform(unit / parts), 0.0)
 
 
-def _denominator(ratio: float) -> int:
-    """Smallest denominator of a ratio up to `LARGEST_FACTOR`; 0 if there is none."""
-    tolerance = 1e-6 * max(1.0, abs(ratio))
+def _common_unit(scales: Array) -> Array:
+    """Return the largest number of which all scales are whole multiples; 0 if they have none."""
+    least = float(np.abs(scales).min())
+    parts = np.lcm.reduce([_denominator(abs(s) / least, 1e-12) for s in np.unique(scales)])
+    small = 0 < parts <= LARGEST_FACTOR and float(np.abs(scales).max()) / least * parts <= LARGEST_FACTOR
+    return np.full(scales.shape, least / parts if small else 0.0)
+
+
+def _denominator(ratio: float, rounding: float = 1e-6) -> int:
+    """Smallest denominator of a ratio up to `LARGEST_FACTOR`; 0 if there is none.
+
+    Args:
+        ratio: The ratio.
+        rounding: Share by which it may be off.
+    """
+    tolerance = rounding * max(1.0, abs(ratio))
     small = (q for q in range(1, LARGEST_FACTOR + 1) if abs(ratio * q - np.rint(ratio * q)) <= tolerance)
     return next(small, 0)
 
