@@ -58,7 +58,7 @@ def test_all_problems_of_a_model_at_once() -> None:
         "  - layer 'groups': a layer of type GroupNormalization. Supported: the layers in docs/coverage.md. "
         "Way out: replace the layer.\n"
         "  - layer 'larger': interpolation='bilinear'. Supported: interpolation='nearest'. Way out: use nearest.\n"
-        "  - layer 'slopes': a slope for each of 4×4 positions. Supported: slopes by channel. "
+        "  - layer 'slopes': a slope for each of 12×12 positions. Supported: slopes by channel. "
         "Way out: use shared_axes=[1, 2]."
     )
 
