@@ -58,7 +58,7 @@ def _common_scale(lowering: Lowering, node: Node, first: int, before: list[Pendi
     """
     b = lowering.b
     known = {p.step if p.chain else b.types[p.edge].scale for p in before}
-    if len(known) == 1 and not op.first and None not in known:
+    if len(known) == 1 and not first and None not in known:
         return known.pop() or 1.0
     streams = [p for p in before if all(isinstance(op, Reshape) for op in p.ops)]
     tensors = [b.types[p.edge] for p in streams]
