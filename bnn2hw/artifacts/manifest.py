@@ -13,6 +13,13 @@ from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops import source
 from bnn2hw.ops.source import InputSpecs
+from bnn2hw.targets import devices
+from bnn2hw.targets.devices import Device
+
+
+def _device(data: Mapping[str, Any]) -> Device:
+    """Return the device that a manifest names, or describes if it is none of the package's own."""
+    return devices.from_facts(data["own_device"]) if "own_device" in data else devices.device(data["device"])
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Manifest:
     Attributes:
         name: Name of the model.
         backend: Backend that rendered the sources.
-        device: Name of the device that the design is planned for.
+        device: Device that the design is planned for.
         top: Name of the top module or function.
         input: Description of the input streams.
         output: Description of the output streams.
@@ -40,7 +47,7 @@ class Manifest:
 
     name: str
     backend: str
-    device: str
+    device: Device
     top: str
     input: str
     output: str
@@ -59,7 +66,7 @@ class Manifest:
         return cls(
             name=accelerator.name,
             backend=accelerator.backend,
-            device=accelerator.device.name,
+            device=accelerator.device,
             top=design.top,
             input="; ".join(s.words for s in design.inputs),
             output="; ".join(s.words for s in design.outputs),
@@ -77,7 +84,7 @@ class Manifest:
         data = {
             "name": self.name,
             "backend": self.backend,
-            "device": self.device,
+            "device": self.device.name,
             "top": self.top,
             "input_specs": source.facts(self.input_specs),
             "fidelity": {layer: [f.kind, f.why] for layer, f in self.fidelity.items()},
@@ -89,6 +96,8 @@ class Manifest:
         }
         if self.layouts:
             data["layouts"] = {name: layout.facts() for name, layout in self.layouts.items()}
+        if self.device != devices.known().get(self.device.name):
+            data["own_device"] = devices.facts(self.device)
         return {**data, "recipe": self.recipe.facts()} if self.recipe else data
 
     @classmethod
@@ -103,7 +112,7 @@ class Manifest:
         return cls(
             name=data["name"],
             backend=data["backend"],
-            device=data["device"],
+            device=_device(data),
             top=data["top"],
             input=data["input"],
             output=data["output"],
