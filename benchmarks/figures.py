@@ -25,6 +25,7 @@ from records import Record  # noqa: E402
 BENCHMARKS = (
     "boards",
     "folding",
+    "layout",
     "mnist",
     "networks",
     "pixels",

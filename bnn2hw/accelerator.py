@@ -260,9 +260,9 @@ class Accelerator(CompiledModel):
             reloads: Accelerators whose weights are loaded during the run, by the number of the
                 first frame that they compute (see `reload`). The weights are sent while earlier
                 frames are in the design.
-            cells: Whether the cells of the device family are simulated. By default portable modules
-                take the place of the adders that name such cells; they are equal and compile much
-                faster.
+            cells: Whether the sources are simulated as they are, with models of the cells that they
+                name. By default some modules, such as the popcount, have a form that is proved to
+                give the same values in the same cycles, and compiles and runs much faster.
             progress: Called with the name of each step.
 
         Returns:

@@ -42,6 +42,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     bits: int | Mapping[str, int] | None = None,
     calibration: Batch | None = None,
     loadable: Loadable = False,
+    custom_objects: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Accelerator:
     """Compile a Keras model to an FPGA accelerator.
@@ -88,6 +89,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         loadable: Whether weights and thresholds can be replaced at run time (see
             `Accelerator.reload`): True for all layers, or the names of some. A loadable design is a
             little larger.
+        custom_objects: Classes and functions of your own in a file of Keras, by name. None are needed for
+            those that are registered with Keras.
         progress: Called with the name of each step.
 
     Returns:
@@ -115,7 +118,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         board_plan.device(place) if place else devices.device(devices.DEFAULT if target is None else target)
     )
     progress("reading the model")
-    imported = pipeline.read(model)
+    imported = pipeline.read(model, custom_objects)
     recipe = pipeline.recipe(imported, output, bits, loadable)
     progress("lowering to integers")
     integers = pipeline.lower(imported, input, recipe, calibration)

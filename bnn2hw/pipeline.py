@@ -97,14 +97,18 @@ class LoweredModel:
     input_specs: InputSpecs
 
 
-def read(model: Any) -> Imported:
+def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Imported:
     """Read a model, or the file at a path.
+
+    Args:
+        model: A model object, or the path of a file.
+        custom_objects: Classes and functions of the user's own in files of Keras, by name.
 
     Raises:
         InputError: The model or the file cannot be read.
         UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
-    return importers.read(model)
+    return importers.read(model, custom_objects)
 
 
 def recipe(
@@ -162,7 +166,13 @@ def lower(
     if calibration is not None and all(n.name in wires for n in graph.sources):  # otherwise lowering says so
         ranges = expected_ranges(graph, wires, _frames(imported, specs, calibration))
     lowered = to_hardware(
-        graph, wires, how.output, Precision.of(how.bits), ranges, loadable=how.loadable_layers
+        graph,
+        wires,
+        how.output,
+        Precision.of(how.bits),
+        ranges,
+        loadable=how.loadable_layers,
+        names=imported.names,
     )
     return LoweredModel(imported.graph, lowered, specs)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
+from bnn2hw.backends.design import named_words
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.deviation import Deviation
 from bnn2hw.ir import AxisOrder, Cycles
@@ -68,8 +69,8 @@ class Manifest:
             backend=accelerator.backend,
             device=accelerator.device,
             top=design.top,
-            input="; ".join(s.words for s in design.inputs),
-            output="; ".join(s.words for s in design.outputs),
+            input="; ".join(named_words(design.inputs)),
+            output="; ".join(named_words(design.outputs)),
             cycles=accelerator.estimate().cycles,
             input_specs=accelerator.input_specs,
             fidelity=accelerator.fidelity,

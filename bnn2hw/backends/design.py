@@ -120,7 +120,8 @@ class Port:
     @classmethod
     def of(cls, streams: Sequence[Stream]) -> tuple[Self, ...]:
         """Return the ports of all inputs, or of all outputs. A single port has no suffix."""
-        return tuple(cls(s, f"_{s.id}" if len(streams) > 1 else "") for s in streams)
+        ids = identifiers(s.name for s in streams)
+        return tuple(cls(s, f"_{ids[s.name]}" if len(streams) > 1 else "") for s in streams)
 
     @property
     def axis_bits(self) -> int:
@@ -228,7 +229,8 @@ class Design:
         backend: Backend that rendered the design. It decides how the design is simulated.
         header: Provenance that the headers of the files state.
         bench: Further sources that only our own simulation needs: for Verilog, models of the cells.
-        portable: The portable forms of those modules among `files` that name cells of a family.
+        fast: Forms of some modules among `files` that simulate faster: those made for simulation, and
+            the portable forms of modules that name cells of a family.
         netlist: True if synthesis wrote the design. Then only the ports have known names, and
             `streams` are those of the ports.
         load: The layout of weight images; None if no memory can be written.
@@ -242,7 +244,7 @@ class Design:
     backend: str = "verilog"
     header: Header = ANY_TARGET
     bench: Mapping[str, str] = field(default_factory=dict)
-    portable: Mapping[str, str] = field(default_factory=dict)
+    fast: Mapping[str, str] = field(default_factory=dict)
     netlist: bool = False
     load: Load | None = None
 
@@ -265,12 +267,12 @@ class Design:
         """Return the texts that a Verilog simulator compiles and reads.
 
         Args:
-            cells: Whether to simulate every cell that a family's modules name. By default the
-                portable forms of these modules take their place, which compile many times faster.
-                Yosys proves that both forms are one function for a range of parameters
-                (tests/synthesis/test_forms.py).
+            cells: Whether to simulate the files as they are, with models of the cells that they name.
+                By default the fast forms of some modules take their place. They have the same ports
+                and cycles, which is proved (tests/synthesis/test_forms.py,
+                tests/synthesis/test_fast_forms.py).
         """
-        return {**self.files, **(self.bench if cells else self.portable)}
+        return {**self.files, **(self.bench if cells else self.fast)}
 
 
 def pack(codes: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
@@ -347,6 +349,11 @@ def ends(graph: Graph, all_streams: Sequence[Stream]) -> tuple[tuple[Stream, ...
         replace(by_name[graph.wire(name)], name=name, tensor=graph.types[name]) for name in graph.outputs
     )
     return inputs, outputs
+
+
+def named_words(several: Sequence[Stream]) -> list[str]:
+    """Return the contents of the inputs or outputs of a design in words, by name if there are several."""
+    return [f"{s.name}: {s.words}" if len(several) > 1 else s.words for s in several]
 
 
 PREFIXES = (

@@ -65,7 +65,6 @@ def render(
     if load:
         load = replace(load, design=loading.number(bare(text), *map(bare, modules.values())))
         text = printer.file(f"{name}.sv", "top.sv.j2", top=replace(top, load=load))
-    models, portable = _models(printer, modules)
     return Design(
         name,
         {**parts.memories, **modules, f"{name}.sv": text},
@@ -73,8 +72,8 @@ def render(
         inputs,
         outputs,
         header=header,
-        bench=models,
-        portable=portable,
+        bench=_models(printer, modules),
+        fast=_fast_forms(printer, modules),
         load=load,
     )
 
@@ -220,18 +219,37 @@ def module(name: str, header: Header = ANY_TARGET) -> str:
     return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", loadable=name != stem)
 
 
-def _models(printer: Printer, modules: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return models of the family's cells, and portable forms of the modules that name cells."""
-    models, portable = {}, {}
+def _users(cell: str, modules: Mapping[str, str]) -> list[str]:
+    """Return the files that instantiate a cell."""
+    return [file for file, text in modules.items() if f" {cell} " in text]
+
+
+def _models(printer: Printer, modules: Mapping[str, str]) -> dict[str, str]:
+    """Return models of the cells of the family that the modules instantiate."""
     family = printer.header.family
-    for cell in family.cells if family else ():
-        users = [file for file, text in modules.items() if f" {cell} " in text]
-        if users:
-            models[f"{cell}.sv"] = printer.file(f"{cell}.sv", f"cells/{cell}.sv.j2")
-        for file in users:
-            name = file.removeprefix("bnn2hw_").removesuffix(".sv")
-            portable[file] = module(name, replace(printer.header, target=None))
-    return models, portable
+    return {
+        f"{cell}.sv": printer.file(f"{cell}.sv", f"cells/{cell}.sv.j2")
+        for cell in (family.cells if family else ())
+        if _users(cell, modules)
+    }
+
+
+def _fast_forms(printer: Printer, modules: Mapping[str, str]) -> dict[str, str]:
+    """Return forms of modules that simulate faster: those made for it, and portable ones instead of cells."""
+    family = printer.header.family
+    portable = {file for cell in (family.cells if family else ()) for file in _users(cell, modules)}
+    forms = {file: module(_name_in(file), replace(printer.header, target=None)) for file in portable}
+    made = set(printer.environment.list_templates())
+    for file in modules:
+        template = f"simulation/{_name_in(file)}.sv.j2"
+        if template in made:
+            forms[file] = printer.file(file, template)
+    return dict(sorted(forms.items()))
+
+
+def _name_in(file: str) -> str:
+    """Return the name of the module in a file, without its prefix."""
+    return file.removeprefix("bnn2hw_").removesuffix(".sv")
 
 
 def hex_words(memory: Memory) -> str:

@@ -80,6 +80,7 @@ class ModelOptions:
         bits: Bits of everything that must be rounded.
         loadable: Whether the weights of all layers are loadable.
         loadable_layer: Layers whose weights are loadable.
+        imports: Modules with classes and functions of the user's own.
     """
 
     target: str | None
@@ -95,6 +96,7 @@ class ModelOptions:
     bits: int | None
     loadable: bool
     loadable_layer: tuple[str, ...]
+    imports: tuple[str, ...]
 
 
 MODEL_OPTIONS = (
@@ -132,6 +134,13 @@ MODEL_OPTIONS = (
     click.option("--bits", type=int, help="Bits of kernels and streams that must be rounded."),
     click.option("--loadable", is_flag=True, help="Let weights and thresholds be replaced at run time."),
     click.option("--loadable-layer", multiple=True, help="The same for this layer only; may be repeated."),
+    click.option(
+        "--import",
+        "imports",
+        metavar="MODULE",
+        multiple=True,
+        help="Module or .py file with classes and functions of the model's own; may be repeated.",
+    ),
 )
 
 
@@ -195,7 +204,7 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         Bnn2hwError: An error of `bnn2hw.compile`, or of a file that an option names.
     """
     import bnn2hw
-    from bnn2hw.cli import image_files
+    from bnn2hw.cli import image_files, own_code
 
     if options.dtype is None and (options.scale, options.offset) != (1.0, 0.0):
         raise InputError(
@@ -217,6 +226,7 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         bits=options.bits,
         calibration=calibration,
         loadable=options.loadable or options.loadable_layer,
+        custom_objects=own_code.objects(options.imports),
         progress=progress,
     )
 

@@ -40,7 +40,9 @@ RANDOM_FRAMES = 16
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of stalls and random frames.")
 @click.option(
-    "--cells", is_flag=True, help="Simulate the adder cells of the device family; compiles much longer."
+    "--cells",
+    is_flag=True,
+    help="Simulate the sources as they are, without faster forms of some modules; takes several times as long.",
 )
 @shared.as_json
 def simulate(

@@ -1,237 +1,278 @@
-"""Size the FIFOs of a streamed graph by a schedule that keeps the interval. See docs/decisions/0003."""
+"""Size the FIFOs of a streamed graph by a periodic schedule, so that they never throttle the network.
+
+Let N be the interval of the slowest op. A schedule gives each step of each op a cycle. It repeats
+every N cycles, so it is computed for one frame. A beat needs room in a FIFO from the step that makes
+it until the reader takes it. Each FIFO gets room for all beats that need it at the same time. No
+pipeline then stalls while one of its steps is due, so the hardware makes each step no later than the
+schedule. It sustains one frame every N cycles, and it cannot deadlock. docs/decisions/0003 has the
+argument in full.
+
+Any such schedule suffices. Two are computed, and the one that stores fewer bits is used.
+
+Most small designs also sustain N if a beat needs room only once it leaves its producer. Their FIFOs
+are laid out in this way first, and stepping the design decides.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from bnn2hw.dataflow.insert import beats_out, stream_op
 from bnn2hw.estimate import cycles
-from bnn2hw.ir import Graph, Handshakes, HardwareOp, Node, StreamOp, View
-from bnn2hw.ir.timing import Buffered, Steps, Times
-from bnn2hw.ops.fifo import Fifo, needed_depth
+from bnn2hw.ir import Graph, Handshakes, Timing, View, stream_op
+from bnn2hw.ir.timing import Times
+from bnn2hw.ops.fifo import Fifo
 
-FRAMES = 4
-"""Frames of the schedule from which depths are read, beside those that are in the design at once: enough that
-neither end of the schedule shows."""
+SAMPLES = 4096
+"""Largest number of beats per frame that count when two schedules are compared."""
 
-_GONE = np.zeros(0, np.int64)
+SMALL = 1_000_000
+"""Cycles per frame times nodes of a design that is stepped."""
 
-HUGE = 60_000_000
-"""Cycles times stages from which on a single schedule is looked at, a few stages at a time."""
+FRAMES = 40
+"""Frames in which the pace of a small design must become steady."""
 
 
-LARGE = 2_000_000
-"""Cycles times stages from which on FIFOs have room for the bubbles that pipelines keep (see `_loosened`)."""
+def deepen(graph: Graph) -> Graph:
+    """Give each FIFO of a streamed graph the depth that sustains the interval of the network.
+
+    Args:
+        graph: Graph in streamed form, with FIFOs of any depth.
+    """
+    period = cycles.interval(graph)
+    if period * len(graph.nodes) <= SMALL:
+        made = with_depths(graph, early=False)
+        pace = cycles.pace(made, FRAMES)
+        if pace.steady and pace.interval == period:
+            return made
+    return with_depths(graph, early=True)
+
+
+def with_depths(graph: Graph, *, early: bool) -> Graph:
+    """Give each FIFO of a streamed graph the depth that the better of two schedules needs.
+
+    Args:
+        graph: Graph in streamed form, with FIFOs of any depth.
+        early: Whether a beat needs room from the step that makes it on, which sustains the interval
+            of any network. If not, it needs room from its handshake on.
+    """
+    depths = min(_plans(_Network(graph), early), key=_total_bits)
+    beats = {queue: graph.beats(queue.producer) for queue in depths}
+    return graph.map_ops({q.fifo: replace(Fifo.of(beats[q]), depth=depth) for q, depth in depths.items()})
+
+
+def needed_depth(placed: Times, taken: Times, period: int, *, exact: bool = True) -> int:
+    """Return the largest number of beats that need room at the same time, at least 2.
+
+    Args:
+        placed: The cycle from which on each beat of a frame needs room, strictly rising.
+        taken: The last cycle in which it does, strictly rising.
+        period: Cycles from one frame to the next; both arrays repeat.
+        exact: Whether all beats of a long frame count, or else samples of them.
+    """
+    count = placed.size
+    step = max(1, count // SAMPLES)
+    frames = int(taken[0] - placed[0]) // period
+    some = placed[::step] + frames * period
+    # Two frames may be read at this time: this one, shifted by whole frames, and the one before it.
+    gone = np.searchsorted(taken, some) + np.searchsorted(taken, some + period)
+    held = np.arange(1, count + 1, step) + (frames + 1) * count - gone
+    least = max(2, int(held.max()))
+    if step == 1 or not exact:
+        return least
+    # From one sample to the next, at most step - 1 further beats come.
+    larger = range(least, least + step - 1)
+    return least + bisect_left(larger, True, key=lambda depth: _suffices(depth, placed, taken, period))
+
+
+def _suffices(depth: int, placed: Times, taken: Times, period: int) -> bool:
+    """True if each beat finds room: the beat that is `depth` beats older has been taken in an earlier cycle."""
+    frames, beats = divmod(depth, placed.size)
+    split = placed.size - beats
+    same = taken[:split] - placed[beats:] < frames * period
+    before = taken[split:] - placed[:beats] < (frames + 1) * period
+    return bool(np.all(same) and np.all(before))
 
 
 @dataclass(frozen=True)
 class _Stage:
-    """The nodes between FIFOs: a head and the one-to-one ops that hang directly on it.
+    """The ops between FIFOs: a head, and the one-to-one ops that follow it without a FIFO.
 
     Attributes:
-        nodes: the head first.
-        inputs: by input of the head, the FIFO in front of it, or None where it reads the design's input itself.
-        before: by input of the head, the name of the stage (its last node) that makes it.
+        name: The node of the last op, which names the stream that the stage makes.
+        timing: Timing of the head.
+        tail: Latency of the ops behind the head.
+        producers: For each input, the stage that makes it.
+        fifos: For each input, the FIFO before it; empty if the stage alone reads an input of the design.
     """
 
-    nodes: tuple[Node, ...]
-    inputs: tuple[str | None, ...] = ()
-    before: tuple[str, ...] = ()
+    name: str
+    timing: Timing
+    tail: int = 0
+    producers: tuple[str, ...] = ()
+    fifos: tuple[str, ...] = ()
 
     @property
-    def name(self) -> str:
-        return self.nodes[-1].name
+    def ahead(self) -> int:
+        """Cycles from the one after the step that makes a beat to its handshake."""
+        return max(self.timing.latency + self.tail - 1, 0)
 
 
-def _stages(graph: Graph) -> list[_Stage]:
-    stages: dict[str, _Stage] = {}  # by the name of the last node
+def _stages(graph: Graph) -> dict[str, _Stage]:
+    """Return the stages of a streamed graph by name, in topological order."""
+    stages: dict[str, _Stage] = {}
     for node in graph:
         if isinstance(node.op, Fifo | View):
             continue
-        wires = [graph.wire(i) for i in node.inputs]
-        if wires and graph[wires[0]].inputs and not isinstance(graph[wires[0]].op, Fifo):
-            head = stages.pop(wires[0])
-            stages[node.name] = replace(head, nodes=(*head.nodes, node))
-            continue
-        fifos = tuple(w if isinstance(graph[w].op, Fifo) else None for w in wires)
-        before = tuple(graph.wire(graph[w].inputs[0]) if f else w for w, f in zip(wires, fifos, strict=True))
-        stages[node.name] = _Stage((node,), fifos, before)
-    return list(stages.values())
+        timing = stream_op(node).timing(*graph.inputs_of(node))
+        sources = [graph[graph.wire(i)] for i in node.inputs]
+        fifos = [source for source in sources if isinstance(source.op, Fifo)]
+        if fifos or not node.inputs or not sources[0].inputs:
+            producers = tuple(graph.wire(f.inputs[0]) for f in fifos) or tuple(s.name for s in sources)
+            stages[node.name] = _Stage(node.name, timing, 0, producers, tuple(f.name for f in fifos))
+        else:
+            head = stages.pop(sources[0].name)
+            stages[node.name] = replace(head, name=node.name, tail=head.tail + timing.latency)
+    return stages
 
 
-Plan = Mapping[str, Handshakes]
-"""By stage, the cycles in which it takes its inputs and hands over its outputs."""
+class _Queue(NamedTuple):
+    """A FIFO between two stages.
+
+    Attributes:
+        fifo: Its node.
+        producer: The stage that writes it.
+        reader: The stage that reads it.
+        port: The input of the reader.
+        bits: Width of a beat.
+    """
+
+    fifo: str
+    producer: str
+    reader: str
+    port: int
+    bits: int
 
 
-class _Schedule:
-    """The stages of a streamed graph, and when they take and hand over their beats."""
+Schedule = dict[str, Handshakes]
+"""For each stage, the cycles of its handshakes in one frame."""
+
+
+class _Network:
+    """The stages of a streamed graph, the FIFOs between them, and the period of all schedules."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.stages = _stages(graph)
         self.period = cycles.interval(graph)
-        self.readers: dict[str, list[tuple[_Stage, int]]] = {s.name: [] for s in self.stages}
-        for stage in self.stages:
-            for port, name in enumerate(stage.before):
-                self.readers[name].append((stage, port))
-        self.ends = {
-            graph.wire(graph[w].inputs[0]) if isinstance(graph[w].op, Fifo) else w: w
-            for w in map(graph.wire, graph.outputs)
-        }
+        self.stages = _stages(graph)
+        self.queues = [
+            _Queue(fifo, producer, stage.name, port, self._bits(graph, producer))
+            for stage in self.stages.values()
+            for port, (fifo, producer) in enumerate(zip(stage.fifos, stage.producers, strict=False))
+        ]
+        self.around: dict[str, list[_Queue]] = {name: [] for name in self.stages}
+        for queue in self.queues:
+            self.around[queue.producer].append(queue)
+            self.around[queue.reader].append(queue)
+        self.readers: dict[str, list[tuple[str, int]]] = {name: [] for name in self.stages}
+        for stage in self.stages.values():
+            for port, producer in enumerate(stage.producers):
+                self.readers[producer].append((stage.name, port))
+        self.output_beats = dict(self._outputs(graph))
 
-    def latest(self, frames: int) -> Plan:
-        """Everything as late as possible."""
-        times: dict[str, Handshakes] = {}
-        for stage in reversed(self.stages):
-            times[stage.name] = self.alap(stage, times, frames)
-        return times
+    @staticmethod
+    def _bits(graph: Graph, stream: str) -> int:
+        """Return the width of a beat."""
+        return graph.beats(stream).lanes * graph.types[stream].ints.bits
 
-    def alap(self, stage: _Stage, times: Plan, frames: int) -> Handshakes:
-        """The latest cycles for a stage when its readers take their inputs in these."""
-        deadlines = [times[s.name].taken[port] - 1 for s, port in self.readers[stage.name]]
-        if stage.name in self.ends:
-            beats = beats_out(self.graph, stage.name).count(self.graph.types[stage.name].size)
-            deadlines.append(np.repeat((np.arange(frames, dtype=np.int64) + 1) * self.period, beats))
-        return self._alap(stage, deadlines[0] if len(deadlines) == 1 else np.minimum.reduce(deadlines))
+    @staticmethod
+    def _outputs(graph: Graph) -> Iterator[tuple[str, int]]:
+        """Yield the stages whose streams leave the design, with their beats per frame."""
+        for wire in map(graph.wire, graph.outputs):
+            name = graph.wire(graph[wire].inputs[0]) if isinstance(graph[wire].op, Fifo) else wire
+            yield name, graph.beats(name).count(graph.types[name].size)
 
-    def _alap(self, stage: _Stage, deadline: Times) -> Handshakes:
-        head, delay = stage.nodes[0], self._delay(stage)
-        late = stream_op(head).timing(*self.graph.inputs_of(head)).alap(deadline - delay)
-        return Handshakes(late.taken, late.written + delay)
+    def latest(self, stage: _Stage, times: Schedule) -> Handshakes:
+        """Return the latest handshakes of a stage, given those of its readers."""
+        deadlines = [times[reader].taken[port] - 1 for reader, port in self.readers[stage.name]]
+        if stage.name in self.output_beats:
+            deadlines.append(np.full(self.output_beats[stage.name], self.period))
+        late = stage.timing.latest(np.minimum.reduce(deadlines) - stage.tail, self.period)
+        return Handshakes(late.taken, late.written + stage.tail)
 
-    def asap(self, stage: _Stage, times: Plan) -> Handshakes:
-        """The earliest cycles for a stage when its inputs are handed over to their FIFOs in these."""
-        head = stage.nodes[0]
-        timing = stream_op(head).timing(*self.graph.inputs_of(head))
-        early = timing.asap(*(times[name].written + 1 for name in stage.before))
-        return Handshakes(early.taken, early.written + self._delay(stage))
-
-    def _delay(self, stage: _Stage) -> int:
-        """Cycles through the ops that hang on the head of a stage."""
-        ops = [(n.op, self.graph.inputs_of(n)) for n in stage.nodes[1:]]
-        return sum(op.cycles(*x).latency for op, x in ops if isinstance(op, HardwareOp))
-
-    def before(self, stage: _Stage, option: Handshakes, times: Plan) -> int:
-        """Bits in the FIFOs before a stage under a schedule of it."""
-        fifos = zip(stage.before, stage.inputs, option.taken, strict=True)
-        return sum(
-            needed_depth(times[name].written, taken) * self._bits(name) for name, fifo, taken in fifos if fifo
-        )
-
-    def around(self, stage: _Stage, option: Handshakes, times: Plan) -> int:
-        """Bits in the FIFOs before and behind a stage under a schedule of it."""
-        behind = [times[s.name].taken[port] for s, port in self.readers[stage.name] if s.inputs[port]]
-        depths = sum(needed_depth(option.written, taken) for taken in behind)
-        return self.before(stage, option, times) + depths * self._bits(stage.name)
-
-    def _bits(self, name: str) -> int:
-        """Width of a stage's output."""
-        return beats_out(self.graph, name).lanes * self.graph.types[name].ints.bits
+    def earliest(self, stage: _Stage, times: Schedule) -> Handshakes:
+        """Return the earliest handshakes of a stage, given those of its producers."""
+        arrive = (times[producer].written + 1 for producer in stage.producers)
+        early = stage.timing.earliest(*arrive, period=self.period)
+        return Handshakes(early.taken, early.written + stage.tail)
 
 
-def deepen(graph: Graph) -> Graph:
-    """Give each FIFO the depth that a schedule needs which keeps the interval.
+class _Plan:
+    """A schedule of all stages, and an estimate of the bits that each FIFO needs for it.
 
-    Of two schedules the one that stores fewer bits is taken. Both mix late and soon, since no FIFO is filled between
-    ops that keep step with each other, and where branches meet, the shorter one has to wait for the longer.
+    Args:
+        network: The stages.
+        times: A schedule of them, which the plan changes.
+        early: Whether a beat needs room from the step that makes it, or else from its handshake.
     """
-    schedule = _Schedule(graph)
-    if schedule.period * len(schedule.stages) > HUGE:
-        return _with_depths(graph, _loosened(schedule, _of_the_latest(schedule)))
-    frames = FRAMES
-    latest = schedule.latest(frames)
-    # As many frames as lie in the design at once must be looked at together.
-    begins = min(int(t[0]) for h in latest.values() for t in h.taken)
-    inside = -(-(schedule.period - begins) // schedule.period)
-    if inside > 2:
-        frames += inside - 2
-        latest = schedule.latest(frames)
-    plans = _from_the_latest(schedule, latest), _from_the_soonest(schedule, latest, frames)
-    stages = schedule.stages
-    plan = min(plans, key=lambda p: sum(schedule.before(s, p[s.name], p) for s in stages))
-    depths = {
-        fifo: needed_depth(plan[before].written, taken)
-        for stage in stages
-        for fifo, before, taken in zip(stage.inputs, stage.before, plan[stage.name].taken, strict=True)
-        if fifo
-    }
-    return _with_depths(graph, _loosened(schedule, depths))
+
+    def __init__(self, network: _Network, times: Schedule, early: bool) -> None:
+        self.network, self.times, self.early = network, times, early
+        self.bits = {queue: self._bits_of(queue, {}) for queue in network.queues}
+
+    def _depth(self, queue: _Queue, other: Mapping[str, Handshakes], *, exact: bool) -> int:
+        """Return the depth of a FIFO if some stages have other handshakes."""
+        written = (other.get(queue.producer) or self.times[queue.producer]).written
+        taken = (other.get(queue.reader) or self.times[queue.reader]).taken[queue.port]
+        ahead = self.network.stages[queue.producer].ahead if self.early else 0
+        return needed_depth(written - ahead, taken, self.network.period, exact=exact)
+
+    def _bits_of(self, queue: _Queue, other: Mapping[str, Handshakes]) -> int:
+        return queue.bits * self._depth(queue, other, exact=False)
+
+    def offer(self, stage: _Stage, option: Handshakes) -> None:
+        """Adopt other handshakes of a stage if the FIFOs around it then hold fewer bits."""
+        bits = {q: self._bits_of(q, {stage.name: option}) for q in self.network.around[stage.name]}
+        if sum(bits.values()) < sum(self.bits[queue] for queue in bits):
+            self.times[stage.name] = option
+            self.bits.update(bits)
+
+    def depths(self) -> dict[_Queue, int]:
+        """Return the depth of each FIFO."""
+        return {queue: self._depth(queue, {}, exact=True) for queue in self.network.queues}
 
 
-def _loosened(schedule: _Schedule, depths: Mapping[str, int]) -> dict[str, int]:
-    """Depths with room for bubbles, in large designs and in front of ops that have little time to spare.
+def _plans(network: _Network, early: bool) -> Iterator[dict[_Queue, int]]:
+    """Yield the depths for two schedules.
 
-    A pipeline that stands still keeps its bubbles, which the argument for the depths leaves out. As many beats more as
-    the pipeline in front of a FIFO is long make up for them: it stands still only while the FIFO holds that many more.
+    Both mix early and late stages. A stage that waits for its reader needs room for its inputs. A
+    stage that works at once needs room for its outputs. Where branches meet, one of them waits.
     """
-    if schedule.period * len(schedule.stages) <= LARGE:
-        return dict(depths)
-    lengths: dict[str, int] = {}
-    intervals: dict[str, int] = {}
-    for stage in schedule.stages:
-        ops = [(n.op, schedule.graph.inputs_of(n)) for n in stage.nodes]
-        timings = [op.timing(*x) for op, x in ops if isinstance(op, StreamOp)]
-        lengths[stage.name] = sum(t.latency for t in timings if isinstance(t, Steps | Buffered))
-        intervals[stage.name] = max((t.interval for t in timings), default=0)
-    return {
-        fifo: depths[fifo] + (lengths[before] if 10 * intervals[stage.name] > 9 * schedule.period else 0)
-        for stage in schedule.stages
-        for fifo, before in zip(stage.inputs, stage.before, strict=True)
-        if fifo
-    }
+    stages = list(network.stages.values())
+    latest: Schedule = {}
+    for stage in reversed(stages):
+        latest[stage.name] = network.latest(stage, latest)
+    earliest = {stage.name: latest[stage.name] for stage in stages if not stage.fifos}
+
+    plan = _Plan(network, latest, early)
+    for stage in stages:
+        if stage.fifos:
+            plan.offer(stage, network.earliest(stage, plan.times))
+    yield plan.depths()
+    # The schedules of large designs take much memory, so only one of them is kept at a time.
+    del plan, latest
+
+    for stage in stages:
+        if stage.fifos:
+            earliest[stage.name] = network.earliest(stage, earliest)
+    plan = _Plan(network, earliest, early)
+    for stage in reversed(stages):
+        plan.offer(stage, network.latest(stage, plan.times))
+    yield plan.depths()
 
 
-def _with_depths(graph: Graph, depths: Mapping[str, int]) -> Graph:
-    """The graph with FIFOs of these depths."""
-    beats = {name: beats_out(graph, graph[name].inputs[0]) for name in depths}
-    return graph.map_ops({name: replace(Fifo.of(beats[name]), depth=depth) for name, depth in depths.items()})
-
-
-def _of_the_latest(schedule: _Schedule) -> dict[str, int]:
-    """The depths with everything as late as possible, forgetting what all its readers have been held against."""
-    frames = FRAMES
-    while True:
-        depths: dict[str, int] = {}
-        times: dict[str, Handshakes] = {}
-        longest = 0
-        for stage in reversed(schedule.stages):
-            made = schedule.alap(stage, times, frames)
-            for reader, port in schedule.readers[stage.name]:
-                taken = times[reader.name].taken[port]
-                longest = max(longest, int((taken - made.written).max()))
-                fifo = reader.inputs[port]
-                if fifo:
-                    depths[fifo] = needed_depth(made.written, taken)
-                rest = times[reader.name].taken
-                times[reader.name] = Handshakes((*rest[:port], _GONE, *rest[port + 1 :]), _GONE)
-            times[stage.name] = Handshakes(made.taken, _GONE)
-        # As many frames as wait in one FIFO at once must be looked at together.
-        inside = -(-longest // schedule.period)
-        if inside + 2 <= frames:
-            return depths
-        frames = inside + 2
-
-
-def _from_the_latest(schedule: _Schedule, latest: Plan) -> Plan:
-    """Going from the sources to the outputs, each stage at its latest or as soon as its inputs come."""
-    times = dict(latest)
-    for stage in schedule.stages:
-        if any(stage.inputs):
-            options = times[stage.name], schedule.asap(stage, times)
-            times[stage.name] = min(options, key=lambda o: schedule.around(stage, o, times))
-    return times
-
-
-def _from_the_soonest(schedule: _Schedule, latest: Plan, frames: int) -> Plan:
-    """Each stage as soon as its inputs come; then, going back, at its latest where that stores less."""
-    times = dict(latest)
-    for stage in schedule.stages:
-        if any(stage.inputs):
-            times[stage.name] = schedule.asap(stage, times)
-    for stage in reversed(schedule.stages):
-        options = times[stage.name], schedule.alap(stage, times, frames)
-        times[stage.name] = min(options, key=lambda o: schedule.around(stage, o, times))
-    return times
+def _total_bits(depths: Mapping[_Queue, int]) -> int:
+    return sum(queue.bits * depth for queue, depth in depths.items())

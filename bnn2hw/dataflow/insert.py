@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bnn2hw.dataflow import converters
-from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir import Beats, Graph, HardwareOp, Node, StreamOp, View
+from bnn2hw.ir import Graph, HardwareOp, Node, StreamOp, View, stream_op
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 
@@ -38,23 +37,6 @@ def remove_fifos(graph: Graph) -> Graph:
         else:
             nodes.append(replace(node, inputs=inputs))
     return Graph(tuple(nodes), tuple(replaced_by.get(o, o) for o in graph.outputs))
-
-
-def beats_out(graph: Graph, name: str) -> Beats:
-    """Return the layout of the beats in the stream that an edge names."""
-    node = graph[graph.wire(name)]
-    return stream_op(node).beats(*graph.inputs_of(node))[1]
-
-
-def stream_op(node: Node) -> StreamOp:
-    """Return the op of a node that makes a stream.
-
-    Raises:
-        Bnn2hwError: The op is of another kind.
-    """
-    if not isinstance(node.op, StreamOp):
-        raise Bnn2hwError(f"node '{node.name}' ({type(node.op).__name__}) makes no stream of the hardware")
-    return node.op
 
 
 def output_indices(graph: Graph, stream: str) -> list[int]:
@@ -100,7 +82,7 @@ class _Inserter:
     def _input(self, node: Node, port: int) -> str:
         """Add what an input of a node needs, and return the edge that the node now reads."""
         stream = self.graph.wire(node.inputs[port])
-        have, want = beats_out(self.graph, stream), stream_op(node).beats(*self.graph.inputs_of(node))[0]
+        have, want = self.graph.beats(stream), stream_op(node).beats(*self.graph.inputs_of(node))[0]
         stem = f"{stream}.{node.name}{port or ''}" if is_shared(self.graph, stream) else stream
         fifo = needs_fifo(self.graph, node, port, same=have.serves(want))
         end = self._chain(stem, converters.between(have, want, fifo=fifo), stream)
@@ -111,8 +93,12 @@ class _Inserter:
         stream = self.graph.wire(self.graph.outputs[index])
         copy = output_indices(self.graph, stream).index(index)
         stem = f"{stream}.output{copy or ''}"
-        ops = converters.to_output(beats_out(self.graph, stream), fifo=is_shared(self.graph, stream))
-        return self._viewed(f"{stem}.view", self.graph.outputs[index], stream, self._chain(stem, ops, stream))
+        ops = converters.to_output(self.graph.beats(stream), fifo=is_shared(self.graph, stream))
+        end, name = self._chain(stem, ops, stream), self.graph.outputs[index]
+        if len(self.graph.outputs) > 1 and isinstance(self.graph[name].op, View):
+            seen = self.graph.types[name]  # the model names its outputs
+            return self._add(name, View(seen.shape, seen.scale, seen.offset), end, self.graph[name].layer)
+        return self._viewed(f"{stem}.view", name, stream, end)
 
     def _chain(self, stem: str, ops: Sequence[Fifo | WidthConverter], edge: str) -> str:
         """Add ops one behind the other, and return the last edge."""

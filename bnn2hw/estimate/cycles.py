@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from bnn2hw.errors import Bnn2hwError, MissingToolError
 from bnn2hw.estimate import stepper
-from bnn2hw.ir import Cycles, Graph, StreamOp, hardware_nodes
-from bnn2hw.ir.machine import Machine, first_output, machine
+from bnn2hw.ir import Cycles, Graph, StreamOp, Timing, hardware_nodes
+from bnn2hw.ir.machine import Machine, first_output, frame_ends, machine
 from bnn2hw.ir.timing import Times
 
 
@@ -27,6 +27,9 @@ class Effort:
 
 
 USUAL = Effort()
+
+PATIENCE = 4
+"""Intervals to wait for each frame and each op of a design before it counts as stopped."""
 
 
 def interval(graph: Graph) -> int:
@@ -78,6 +81,48 @@ def cycles(graph: Graph) -> Cycles:
     return Cycles(interval(graph), latency(graph))
 
 
+@dataclass(frozen=True)
+class Pace:
+    """The pace at which frames leave a design that starts empty.
+
+    Attributes:
+        ends: The cycle in which each frame leaves the first output. The first intervals may differ
+            from later ones, while FIFOs fill.
+        steady: Whether the last interval repeats forever. If so, the design is in the same state
+            after the last two frames.
+    """
+
+    ends: tuple[int, ...]
+    steady: bool
+
+    @property
+    def interval(self) -> int:
+        """Cycles between the last two frames; 0 if there are fewer."""
+        return self.ends[-1] - self.ends[-2] if len(self.ends) > 1 else 0
+
+
+def pace(graph: Graph, frames: int) -> Pace:
+    """Step a streamed graph from an empty pipeline until its pace is steady.
+
+    The inputs of the design always offer a beat, and its outputs are always taken.
+
+    Args:
+        graph: Graph in streamed form.
+        frames: Frames after which to give up, at least 2. A design that stops makes fewer.
+
+    Raises:
+        ToolError: The C++ compiler failed.
+    """
+    timings, last = _timings(graph), graph.wire(graph.outputs[0])
+    limit = PATIENCE * (frames + len(timings)) * interval(graph)
+    where = list(timings).index(last), limit, graph.beats(last).count(graph.types[last].size), frames
+    try:
+        ends, steady = stepper.frame_ends(list(timings.values()), _inputs(graph), *where)
+    except MissingToolError:
+        ends, steady = frame_ends(list(map(machine, timings.values())), _inputs(graph), *where)
+    return Pace(tuple(ends), steady)
+
+
 def machines(graph: Graph) -> tuple[dict[str, Machine], list[list[int]]]:
     """Turn the ops of a streamed graph into machines that `ir.machine.run` steps.
 
@@ -94,8 +139,14 @@ def _stepped(graph: Graph, last: str, limit: int) -> int | None:
 
 
 def _compiled(graph: Graph, last: str, limit: int) -> int | None:
-    timings = {n.name: op.timing(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)}
-    return stepper.first_output(list(timings.values()), _inputs(graph), list(timings).index(last), limit)
+    timings = _timings(graph)
+    supply = [graph.beats(n.name).count(graph.types[n.name].size) for n in graph.sources]
+    where = supply, list(timings).index(last), limit
+    return stepper.first_output(list(timings.values()), _inputs(graph), *where)
+
+
+def _timings(graph: Graph) -> dict[str, Timing]:
+    return {n.name: op.timing(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)}
 
 
 def _inputs(graph: Graph) -> list[list[int]]:

@@ -46,13 +46,17 @@ class _Packed:
         timings: Timings of the machines, each after those that it reads.
         inputs: For each machine, the numbers of those that it reads; −1, −2, … are the inputs of
             the design.
+        supply: For each input of the design, the beats that it offers; −1 if it never stops.
     """
 
-    def __init__(self, timings: Sequence[Timing], inputs: Sequence[Sequence[int]]) -> None:
-        self.ends = -min(s for sources in inputs for s in sources)
-        self.count = len(timings)
+    def __init__(
+        self, timings: Sequence[Timing], inputs: Sequence[Sequence[int]], supply: Sequence[int]
+    ) -> None:
+        self.ends, self.count = len(supply), len(timings)
         self._arrays: list[Array] = []  # the machines hold only their addresses
         self.ops = (_Op * self.count)(*map(self._op, timings, inputs))
+        # Input −1 is the last source, −2 the one before it.
+        self.supply = ctypes.c_void_p(self._at(supply[::-1], np.int64))
 
     def _at(self, values: object, kind: type[np.generic]) -> int:
         """Keep an array and return its address."""
@@ -78,7 +82,11 @@ class _Packed:
 
 
 def first_output(
-    timings: Sequence[Timing], inputs: Sequence[Sequence[int]], last: int, limit: int
+    timings: Sequence[Timing],
+    inputs: Sequence[Sequence[int]],
+    supply: Sequence[int],
+    last: int,
+    limit: int,
 ) -> int | None:
     """Step machines until one of them offers its first output.
 
@@ -86,6 +94,8 @@ def first_output(
         timings: Timings of the machines, each after those that it reads.
         inputs: For each machine, the numbers of those that it reads; −1, −2, … are the inputs of
             the design.
+        supply: For each input of the design, the beats of one frame: later ones delay none of its
+            outputs.
         last: Number of the machine that makes the design's output.
         limit: Largest number of cycles to step.
 
@@ -96,11 +106,47 @@ def first_output(
         MissingToolError: There is no C++ compiler.
         ToolError: The compiler failed.
     """
-    packed = _Packed(timings, inputs)
-    found = int(
-        library().bnn2hw_first_output(packed.ops, packed.count, packed.ends, last, ctypes.c_int64(limit))
-    )
+    packed = _Packed(timings, inputs, supply)
+    where = packed.count, packed.ends, packed.supply, last, ctypes.c_int64(limit)
+    found = int(library().bnn2hw_first_output(packed.ops, *where))
     return None if found < 0 else found
+
+
+def frame_ends(
+    timings: Sequence[Timing], inputs: Sequence[Sequence[int]], last: int, limit: int, beats: int, frames: int
+) -> tuple[list[int], bool]:
+    """Do what `ir.machine.frame_ends` does.
+
+    Args:
+        timings: Timings of the machines, each after those that it reads.
+        inputs: For each machine, the numbers of those that it reads; −1, −2, … are the inputs of
+            the design.
+        last: Number of the machine that makes the design's output.
+        limit: Largest number of cycles to step.
+        beats: Beats per frame that this machine makes.
+        frames: Largest number of frames to record.
+
+    Returns:
+        The cycles in which frames end, and whether the pace is steady.
+
+    Raises:
+        MissingToolError: There is no C++ compiler.
+        ToolError: The compiler failed.
+    """
+    ends = -min(s for sources in inputs for s in sources)
+    packed, steady = _Packed(timings, inputs, [-1] * ends), ctypes.c_int32()
+    recorded = np.zeros(frames, np.int64)
+    found = library().bnn2hw_frame_ends(
+        packed.ops,
+        packed.count,
+        packed.ends,
+        packed.supply,
+        last,
+        *map(ctypes.c_int64, (limit, beats, frames)),
+        ctypes.c_void_p(recorded.ctypes.data),
+        ctypes.byref(steady),
+    )
+    return recorded[: int(found)].tolist(), bool(steady.value)
 
 
 @cache
@@ -114,5 +160,6 @@ def library() -> ctypes.CDLL:
 
     folder = compile_cache.entry("steppers", [source, tools.cxx().identity, FLAGS], [LIBRARY], build)
     library = ctypes.CDLL(str(folder / LIBRARY))
-    library.bnn2hw_first_output.restype = ctypes.c_int64
+    for function in (library.bnn2hw_first_output, library.bnn2hw_frame_ends):
+        function.restype = ctypes.c_int64
     return library

@@ -9,12 +9,16 @@ from functools import lru_cache
 import numpy as np
 
 from bnn2hw.dataflow import converters
+from bnn2hw.folding.widths import MOST_INSIDE
 from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ints, Node, StreamOp, Tensor
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Family
 
 BLOCK_WEIGHT = 0.5
 """Weight of block RAMs and DSP blocks relative to LUTs, as shares of the device: many blocks stay unused."""
+
+TOO_WIDE = 1e7
+"""LUTs that a stream with a beat of more than `widths.MOST_INSIDE` bits counts with: more than any device has."""
 
 RESOURCES = 4
 """Number of resources: LUTs, flip-flops, block RAMs and DSP blocks."""
@@ -113,6 +117,8 @@ def stream_cost(family: Family, bits: int, have: Beats, want: Beats | None, fifo
     ops = converters.between(have, want, fifo=fifo) if want else converters.to_output(have, fifo=fifo)
     lut, ff, bram, dsp = 0.0, 0.0, 0.0, 0.0
     for op in ops:
+        if op.beats()[1].lanes * bits > MOST_INSIDE:
+            return TOO_WIDE, ff, bram, dsp
         cost = _cost_of(op, family, bits)
         lut, ff, bram, dsp = lut + cost.lut, ff + cost.ff, bram + cost.bram, dsp + cost.dsp
     return lut, ff, bram, dsp

@@ -16,9 +16,17 @@ from itertools import permutations
 import numpy as np
 
 from bnn2hw.dataflow import insert
-from bnn2hw.errors import Bnn2hwError
-from bnn2hw.folding import solver
-from bnn2hw.folding.options import RESOURCES, NodeOptions, StreamCosts, stream_cost, vector, weights_of
+from bnn2hw.errors import Bnn2hwError, FoldingError
+from bnn2hw.folding import solver, widths
+from bnn2hw.folding.options import (
+    RESOURCES,
+    TOO_WIDE,
+    NodeOptions,
+    StreamCosts,
+    stream_cost,
+    vector,
+    weights_of,
+)
 from bnn2hw.folding.solver import CostTable, Program
 from bnn2hw.ir import Array, Cost, Graph, Op, StreamOp
 from bnn2hw.targets.devices import Device
@@ -64,6 +72,9 @@ class FoldingSpace:
         graph: Graph in hardware form.
         device: Device whose capacities weigh LUTs against block RAMs.
         by_hand: Foldings of nodes that a user restricts; they may be slower than a rate asks for.
+
+    Raises:
+        FoldingError: A layer has a beat that is too wide in every folding, or in the given ones.
     """
 
     def __init__(
@@ -75,7 +86,7 @@ class FoldingSpace:
         for node in graph:
             inputs, given = graph.inputs_of(node), (by_hand or {}).get(node.name)
             if isinstance(node.op, StreamOp):
-                ops = list(given or node.op.foldings(*inputs))
+                ops = widths.narrow(graph, node, list(given or node.op.foldings(*inputs)))
                 self.places.append(NodeOptions(node, ops, inputs, given is not None, known))
         self.weights = weights_of(device)
 
@@ -146,10 +157,16 @@ class FoldingSpace:
 
         Raises:
             Bnn2hwError: The solver found none in time.
+            FoldingError: Every folding has a beat that is too wide.
         """
         found = self.least(period)
         if found is None:
             raise Bnn2hwError("no folding was found in time; fold some layers by hand")
+        if found.cost.lut >= TOO_WIDE:
+            raise FoldingError(
+                f"no folding for {period} cycles per frame has beats of at most {widths.MOST_INSIDE:,} bits; "
+                "ask for fewer fps, or fold fewer layers by hand"
+            )
         return found
 
     def least(self, period: int, capacity: Cost | None = None) -> FoldingPoint | None:

@@ -9,6 +9,7 @@ import numpy as np
 from bnn2hw.errors import FoldingError
 from bnn2hw.folding import search
 from bnn2hw.folding.search import Folding
+from bnn2hw.folding.widths import MOST_INSIDE
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, View
 from bnn2hw.ops import MatVec, Threshold, Unrolled, Xnor
 from bnn2hw.targets.devices import Device
@@ -93,6 +94,11 @@ def _unit(graph: Graph, name: str) -> tuple[Node, Xnor]:
     if node.op.weights.size > MOST_WEIGHTS:
         raise FoldingError(
             f"layer '{name}' has {node.op.weights.size:,} weights; at most {MOST_WEIGHTS:,} can be unrolled"
+        )
+    if node.op.mw > MOST_INSIDE:
+        raise FoldingError(
+            f"layer '{name}' cannot be unrolled: it would take a beat of {node.op.mw:,} bits, "
+            f"and at most {MOST_INSIDE:,} are possible"
         )
     return node, node.op
 

@@ -5,6 +5,7 @@ Each importer is a module or a folder here and a line in `IMPORTERS`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,11 @@ PYTORCH = (
     "brevitas.export.export_qonnx or torch.onnx.export, and compile the .onnx file"
 )
 
+KERAS_2 = (
+    "of Keras 2 (tf_keras) is no model object that can be read; save it with model.save('model.h5'), and compile that "
+    "file, or build the model with Keras 3"
+)
+
 TENSORFLOW = (
     "holds a traced TensorFlow function without the layers of the model; save the Keras model itself with "
     "model.save('model.keras'), and compile that file"
@@ -66,22 +72,30 @@ FOREIGN = {
 """The way out for models that no importer reads, by the ending of their files."""
 
 
-def read(model: Any) -> Imported:
+def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Imported:
     """Read a model of any supported kind.
 
     Args:
         model: A model object, or the path of a file.
+        custom_objects: Classes and functions of the user's own in files of Keras, by name.
 
     Raises:
         InputError: There is no such file, or no importer reads it or the object.
         UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
+    if custom_objects:
+        import keras
+
+        with keras.saving.CustomObjectScope(dict(custom_objects)):
+            return read(model)
     if isinstance(model, str | Path):
         return _of_file(Path(model)).read(Path(model))
     packages = {cls.__module__.split(".")[0] for cls in type(model).__mro__}
     for importer in IMPORTERS:
         if packages & set(importer.packages):
             return importer.read(model)
+    if packages & {"tf_keras", "tensorflow"}:
+        raise InputError(f"a {type(model).__name__} {KERAS_2}")
     if "torch" in packages:
         raise InputError(f"a {type(model).__name__} {PYTORCH}")
     kinds = ", ".join(importer.models for importer in IMPORTERS)

@@ -25,6 +25,7 @@ class Imported:
             model have their axes in another order.
         output: Output of the design if the model ends in an index of its largest scores; None for
             the default.
+        names: Names of the outputs for users, in the order of the graph's; empty if the model names none.
     """
 
     graph: Graph
@@ -33,3 +34,4 @@ class Imported:
     defaults: Mapping[str, Input] = field(default_factory=dict)
     layouts: Mapping[str, AxisOrder] = field(default_factory=dict)
     output: str | None = None
+    names: tuple[str, ...] = ()

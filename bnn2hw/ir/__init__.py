@@ -1,7 +1,7 @@
 """The one data structure that flows: a graph of ops over integer-typed tensors."""
 
 from bnn2hw.ir.axes import AxisOrder
-from bnn2hw.ir.graph import Graph, Node, hardware_nodes
+from bnn2hw.ir.graph import Graph, Node, hardware_nodes, stream_op
 from bnn2hw.ir.op import Array, Cost, Cycles, HardwareOp, Memory, Op, Param, StreamOp, View
 from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Supply, Timing
@@ -32,4 +32,5 @@ __all__ = [
     "Timing",
     "View",
     "hardware_nodes",
+    "stream_op",
 ]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir.op import HardwareOp, Op, View
-from bnn2hw.ir.types import Tensor
+from bnn2hw.ir.op import HardwareOp, Op, StreamOp, View
+from bnn2hw.ir.types import Beats, Tensor
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,11 @@ class Graph:
     @cached_property
     def consumers(self) -> Mapping[str, tuple[Node, ...]]:
         """The nodes that read each edge."""
-        return {n.name: tuple(c for c in self.nodes if n.name in c.inputs) for n in self.nodes}
+        found: dict[str, list[Node]] = {n.name: [] for n in self.nodes}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found[name].append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
 
     def wire(self, name: str) -> str:
         """The node that makes the stream which an edge is, seen through views."""
@@ -103,6 +107,15 @@ class Graph:
                     found[self.wire(name)].append((node, port))
         return {name: tuple(nodes) for name, nodes in found.items()}
 
+    def beats(self, name: str) -> Beats:
+        """Return the layout of the beats in the stream that an edge is.
+
+        Raises:
+            Bnn2hwError: The edge is no stream of the hardware.
+        """
+        node = self[self.wire(name)]
+        return stream_op(node).beats(*self.inputs_of(node))[1]
+
     def map_ops(self, ops: Mapping[str, Op]) -> Graph:
         """The same graph with some nodes' ops replaced."""
         return Graph(tuple(replace(n, op=ops.get(n.name, n.op)) for n in self.nodes), self.outputs)
@@ -111,3 +124,14 @@ class Graph:
 def hardware_nodes(graph: Graph) -> Iterator[tuple[Node, HardwareOp]]:
     """List the nodes that become hardware, each with its op."""
     return ((n, n.op) for n in graph if isinstance(n.op, HardwareOp))
+
+
+def stream_op(node: Node) -> StreamOp:
+    """Return the op of a node that makes a stream.
+
+    Raises:
+        Bnn2hwError: The op is of another kind.
+    """
+    if not isinstance(node.op, StreamOp):
+        raise Bnn2hwError(f"node '{node.name}' ({type(node.op).__name__}) makes no stream of the hardware")
+    return node.op

@@ -1,7 +1,7 @@
-"""Ops as machines that are stepped cycle by cycle: the timing of `bnn2hw.ir.timing` with FIFOs of finite depth.
+"""Step ops cycle by cycle: the timing of `bnn2hw.ir.timing` with FIFOs of finite depth.
 
-A pipeline that stands still keeps its bubbles, so what a full FIFO does to its producer depends on the very
-cycle, and no closed form gives it.
+A pipeline that stalls keeps its bubbles. The delay that a full FIFO causes therefore depends on the
+exact cycle in which it is full, and no closed form gives it.
 """
 
 from __future__ import annotations
@@ -15,28 +15,41 @@ from bnn2hw.ir.timing import Buffered, Queue, Steps, Timing
 
 
 class Machine(Protocol):
-    """One op. `valid` tells whether it offers an output in this cycle."""
+    """One op.
+
+    Attributes:
+        valid: Whether the op offers an output in this cycle.
+    """
 
     valid: bool
 
     def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
-        """Return the inputs that it would take in this cycle.
+        """Return for each input whether the op takes a beat in this cycle.
 
         Args:
-            taken: whether its output is taken when offered.
-            there: whether a beat is offered, by input.
+            taken: Whether the output is taken if it is offered.
+            there: For each input, whether a beat is offered.
         """
 
     def tick(self, entered: Sequence[bool], taken: bool) -> bool:
-        """Go to the next cycle, with a beat handed over or not, by input, and the output taken when offered or not.
+        """Go to the next cycle.
+
+        Args:
+            entered: For each input, whether a beat is handed over in this cycle.
+            taken: Whether the output is taken if it is offered.
 
         Returns:
-            Whether anything changed; if not, the same will not change it in the next cycle either.
+            Whether anything changed. If not, the same arguments will change nothing in the next
+            cycle either.
         """
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        """Everything that decides what the op does from now on."""
 
 
 class _Pipeline:
-    """Registers that all move or all stand still; the lowest bit is the output."""
+    """Registers that either all move or all stall. The lowest bit is the output."""
 
     def __init__(self, latency: int) -> None:
         self.bits = 0
@@ -49,11 +62,17 @@ class _Pipeline:
 
 
 class _Process(_Pipeline):
+    """A process of `Steps`, with the pipeline behind it."""
+
     def __init__(self, steps: Steps) -> None:
         super().__init__(steps.latency)
         self.reads: list[list[bool]] = np.stack(steps.inputs, axis=1).tolist()
         self.writes: list[bool] = steps.writes.tolist()
         self.at = 0
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        return self.bits, self.at
 
     def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
         wanted = self.reads[self.at]
@@ -79,15 +98,24 @@ class _Process(_Pipeline):
 
 
 class _Ring(_Pipeline):
-    """Writer and reader around a memory; what the reader frees is free for the writer `release` cycles later."""
+    """The writer and the reader of `Buffered`, with the pipeline behind the reader.
+
+    The writer can use room `release` cycles after the read that makes it.
+    """
 
     def __init__(self, op: Buffered) -> None:
         super().__init__(op.latency)
         self.store, self.need, self.frees = op.store.tolist(), op.need.tolist(), dict(op.frees)
         self.capacity, self.kept = op.capacity, int(op.store.sum())
         self.position = self.output = 0
-        self.written = self.frame_start = 0  # kept beats in all, and those of the frames before the reader's
+        # Numbers of kept beats since the start; `frame_start` is that of the reader's frame.
+        self.written = self.frame_start = 0
         self.free_for_writer = self.freed = 0
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        counts = (n - self.frame_start for n in (self.written, self.free_for_writer, self.freed))
+        return self.bits, self.position, self.output, *counts
 
     def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
         return (not self.store[self.position] or self.written - self.free_for_writer < self.capacity,)
@@ -113,9 +141,15 @@ class _Ring(_Pipeline):
 
 
 class _Queue:
+    """A FIFO."""
+
     def __init__(self, queue: Queue) -> None:
         self.depth, self.held = queue.depth, 0
         self.valid = False
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        return (self.held,)
 
     def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
         return (self.held < self.depth,)
@@ -128,7 +162,11 @@ class _Queue:
 
 
 def machine(timing: Timing) -> Machine:
-    """The machine of an op."""
+    """Return the machine of an op, in its state after reset.
+
+    Raises:
+        TypeError: The timing belongs to no op of the hardware.
+    """
     if isinstance(timing, Buffered):
         return _Ring(timing)
     if isinstance(timing, Queue):
@@ -139,20 +177,22 @@ def machine(timing: Timing) -> Machine:
 
 
 def run(machines: Sequence[Machine], inputs: Sequence[Sequence[int]]) -> Iterator[Sequence[bool]]:
-    """Step machines that work together, with the inputs of the design always there and its outputs always taken.
+    """Step machines that work together.
 
-    A machine that several others read hands a beat over when all of them take it. Those that wait are passed over until
+    The inputs of the design always offer a beat, and its outputs are always taken. A machine with
+    several readers hands a beat over once all of them take it. Machines that wait are skipped until
     something around them changes.
 
     Args:
-        machines: each after those that it reads.
-        inputs: by machine, those that it reads; −1, −2, … stand for the inputs of the design.
+        machines: The machines, each after those that it reads.
+        inputs: For each machine, the numbers of those that it reads; −1, −2, … are the inputs of
+            the design.
 
     Yields:
-        For each cycle, before its end, whether each machine's output is taken when offered.
+        For each cycle, before its end, whether each machine's output is taken if it is offered.
     """
     count, ends = len(machines), -min(s for sources in inputs for s in sources)
-    # Of these lists, the last entries are the design's inputs.
+    # The last entries of these lists are the inputs of the design.
     readers: list[list[tuple[int, int]]] = [[] for _ in range(count + ends)]
     for i, sources in enumerate(inputs):
         for port, source in enumerate(sources):
@@ -160,7 +200,7 @@ def run(machines: Sequence[Machine], inputs: Sequence[Sequence[int]]) -> Iterato
     ready: list[Sequence[bool]] = [()] * count
     moves = [False] * (count + ends)
     valid = [*(m.valid for m in machines), *[True] * ends]
-    # Whether it must be asked again what a machine would take, and whether it must be ticked.
+    # `asked`: the machine must decide again what it takes. `awake`: it may change in this cycle.
     asked, awake = [True] * (count + ends), [True] * (count + ends)
     backwards = [*range(count - 1, -1, -1), *range(count, count + ends)]
     while True:
@@ -195,15 +235,57 @@ def run(machines: Sequence[Machine], inputs: Sequence[Sequence[int]]) -> Iterato
 def first_output(
     machines: Sequence[Machine], inputs: Sequence[Sequence[int]], last: int, limit: int
 ) -> int | None:
-    """Cycles until a machine offers its first output, or None after `limit` cycles.
+    """Step machines until one of them offers its first output.
 
     Args:
-        machines: as for `run`.
-        inputs: likewise.
-        last: the machine that makes the design's output.
-        limit: cycles to wait.
+        machines: As for `run`.
+        inputs: As for `run`.
+        last: Number of the machine that makes the design's output.
+        limit: Largest number of cycles to step.
+
+    Returns:
+        The cycle of the first output, or None if there is none within `limit` cycles.
     """
     for cycle, _ in zip(range(limit), run(machines, inputs), strict=False):
         if machines[last].valid:
             return cycle
     return None
+
+
+def frame_ends(
+    machines: Sequence[Machine],
+    inputs: Sequence[Sequence[int]],
+    last: int,
+    limit: int,
+    beats: int,
+    frames: int,
+) -> tuple[list[int], bool]:
+    """Step machines until their pace is steady, and record the cycles in which frames end.
+
+    The pace is steady once the machines are in the same state after two frames in a row. From then
+    on everything repeats.
+
+    Args:
+        machines: As for `run`.
+        inputs: As for `run`.
+        last: Number of the machine that makes the design's output.
+        limit: Largest number of cycles to step.
+        beats: Beats per frame that this machine makes.
+        frames: Largest number of frames to record.
+
+    Returns:
+        The cycles in which frames end, and whether the pace is steady.
+    """
+    ends: list[int] = []
+    count, before = 0, None
+    for cycle, moves in zip(range(limit), run(machines, inputs), strict=False):
+        if not (machines[last].valid and moves[last]):
+            continue
+        count += 1
+        if count % beats == 0:
+            ends.append(cycle)
+            state = tuple(m.state for m in machines)
+            if state == before or len(ends) == frames:
+                return ends, state == before
+            before = state
+    return ends, False

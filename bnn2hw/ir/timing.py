@@ -1,21 +1,26 @@
-"""When an op reads and writes its beats, as arrays of cycle numbers.
+"""Compute when an op reads and writes its beats, as arrays of cycle numbers.
 
-Every op of the hardware is deterministic and its timing does not depend on the data, so its behaviour
-over time is a max-plus system. Two questions are asked of it:
+The timing of every op is fixed: it does not depend on the data. Each op answers three questions:
 
-* `asap`: beats become available at given cycles and the output is always ready; when is each beat taken,
-  and when does each output appear? This gives latencies.
-* `alap`: each output must have been handed over by a given cycle; what is the latest cycle for each of the
-  op's own handshakes? This gives the depths of FIFOs (see `bnn2hw.dataflow.insert`).
+* `asap`: The design starts empty, beats arrive at given cycles, and every output is taken at once. When is each beat
+  taken, and when is each output offered? The answer gives latencies.
+* `earliest`: Frames repeat forever, one every `period` cycles, and beats arrive at given cycles of each period. What
+  are the earliest cycles at which the op can do its work?
+* `latest`: The same, but each output has a deadline. What are the latest cycles at which the op can do its work?
 
-A frame is one sample. Arrays hold a whole number of frames, one int64 per beat.
+`earliest` and `latest` give the depths of FIFOs (see `bnn2hw.dataflow.fifo_depths`). A frame is one sample. An array
+holds one int64 per beat: whole frames for `asap`, exactly one frame for the others.
+
+Without FIFOs of finite depth, such a system is max-plus linear: Baccelli, Cohen, Olsder, Quadrat, *Synchronization
+and Linearity*, 1992.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,31 +31,60 @@ Times = NDArray[np.int64]
 NEVER = np.int64(-(2**60))
 ALWAYS = np.int64(2**60)
 
+MOST_ROUNDS = 100_000
+"""Passes over the schedule of a buffered op before its timing is declared contradictory."""
+
 
 @dataclass(frozen=True)
 class Handshakes:
-    """The cycles in which an op takes its beats, by input, and hands over its output."""
+    """The cycles of an op's handshakes.
+
+    Attributes:
+        taken: For each input, the cycle in which the op takes each beat.
+        written: The cycle in which the op hands over each beat of its output.
+    """
 
     taken: tuple[Times, ...]
     written: Times
 
 
 class Timing(Protocol):
-    """The behaviour of one op over time."""
+    """The timing of one op."""
 
     @property
     def interval(self) -> int:
-        """Cycles per frame when frames follow each other and nothing outside the op delays it."""
+        """Cycles per frame if frames follow each other and nothing outside the op delays it."""
+
+    @property
+    def latency(self) -> int:
+        """Cycles from a step to the cycle in which its output is offered."""
 
     def asap(self, *arrive: Times) -> Handshakes:
-        """From the cycles at which the beats of each input arrive to the op's own handshakes."""
+        """Return the earliest handshakes from an empty op, if every output is taken at once.
 
-    def alap(self, deadline: Times) -> Handshakes:
-        """From the last cycle allowed for each output handshake to the op's own handshakes."""
+        Args:
+            arrive: For each input, the first cycle in which each beat is offered; any number of frames.
+        """
+
+    def earliest(self, *arrive: Times, period: int) -> Handshakes:
+        """Return one frame of the earliest schedule that repeats.
+
+        Args:
+            arrive: For each input, the first cycle in which each beat of a frame is offered.
+            period: Cycles from one frame to the next, at least `interval`.
+        """
+
+    def latest(self, deadline: Times, period: int) -> Handshakes:
+        """Return one frame of the latest schedule that repeats.
+
+        Args:
+            deadline: The last cycle allowed for handing over each beat of a frame.
+            period: Cycles from one frame to the next, at least `interval`.
+        """
 
 
-def _forward(bound: Times) -> Times:
-    """Earliest strictly rising cycles not before `bound`."""
+def _from_empty(bound: Times) -> Times:
+    """The earliest strictly rising cycles that are not before `bound`."""
     order = np.arange(bound.size)
     slack = bound - order
     np.maximum.accumulate(slack, out=slack)
@@ -58,11 +92,23 @@ def _forward(bound: Times) -> Times:
     return slack
 
 
-def backward(bound: Times) -> Times:
-    """Latest strictly rising cycles not after `bound`."""
+def _earliest(bound: Times, period: int) -> Times:
+    """The same, one cycle per step of a frame, if frames repeat every `period` cycles."""
+    order = np.arange(bound.size)
+    slack = bound - order
+    np.maximum.accumulate(slack, out=slack)
+    # A step of the frame before delays this one by what it exceeds the idle cycles between frames.
+    np.maximum(slack, slack[-1] - (period - bound.size), out=slack)
+    slack += order
+    return slack
+
+
+def _latest(bound: Times, period: int) -> Times:
+    """The latest strictly rising cycles that are not after `bound`, if frames repeat every `period` cycles."""
     order = np.arange(bound.size)
     slack = (bound - order)[::-1]
     np.minimum.accumulate(slack, out=slack)
+    np.minimum(slack, slack[-1] + (period - bound.size), out=slack)
     slack = slack[::-1]
     slack += order
     return slack
@@ -77,22 +123,31 @@ class Supply:
     """
 
     interval: int
+    latency = 0
 
     def asap(self, *arrive: Times) -> Handshakes:
         """Return the cycles of the first frame, which begins in cycle 0."""
         return Handshakes((), np.arange(self.interval, dtype=np.int64))
 
-    def alap(self, deadline: Times) -> Handshakes:
-        return Handshakes((), backward(deadline))
+    def earliest(self, *arrive: Times, period: int) -> Handshakes:
+        return self.asap()
+
+    def latest(self, deadline: Times, period: int) -> Handshakes:
+        return Handshakes((), _latest(deadline, period))
 
 
 @dataclass(frozen=True)
 class Steps:
-    """One process that makes one step per cycle: in some it reads a beat, in some it writes one.
+    """One process that makes one step per cycle. In some steps it reads a beat, in some it writes one.
 
-    `reads` and `writes` are boolean arrays over the steps of one frame; `others` say the same of a second and
-    further inputs, and a step is made when all beats that it reads are there. What a step computes is on the
-    output `latency` cycles later. While the output is not taken, the whole process stands still.
+    A step is made once all beats that it reads are offered. Its output is offered `latency` cycles later. While an
+    output is offered but not taken, the whole process stalls.
+
+    Attributes:
+        reads: For each step of a frame, whether it reads a beat of the first input.
+        writes: For each step of a frame, whether it writes a beat.
+        latency: Cycles from a step to its output.
+        others: Like `reads`, for each further input.
     """
 
     reads: NDArray[np.bool_]
@@ -106,46 +161,73 @@ class Steps:
 
     @property
     def inputs(self) -> tuple[NDArray[np.bool_], ...]:
-        """The steps that read, by input."""
+        """For each input, the steps that read it."""
         return (self.reads, *self.others)
 
     def asap(self, *arrive: Times) -> Handshakes:
         frames = arrive[0].size // int(self.reads.sum())
-        reads = [np.tile(mask, frames) for mask in self.inputs]
-        bound = np.full(frames * self.reads.size, NEVER)
-        for where, beats in zip(reads, arrive, strict=True):
-            bound[where] = np.maximum(bound[where], beats)
-        steps = _forward(bound)
-        return Handshakes(
-            tuple(steps[where] for where in reads), steps[np.tile(self.writes, frames)] + self.latency
-        )
+        reads = tuple(np.tile(mask, frames) for mask in self.inputs)
+        steps = _from_empty(_bound(reads, arrive))
+        return self._handshakes(steps, reads, np.tile(self.writes, frames))
 
-    def alap(self, deadline: Times) -> Handshakes:
-        frames = deadline.size // int(self.writes.sum())
-        write = np.tile(self.writes, frames)
-        bound = np.full(write.size, ALWAYS)
-        bound[write] = deadline - self.latency
-        steps = backward(bound)
-        taken = tuple(steps[np.tile(mask, frames)] for mask in self.inputs)
-        return Handshakes(taken, steps[write] + self.latency)
+    def earliest(self, *arrive: Times, period: int) -> Handshakes:
+        steps = _earliest(_bound(self.inputs, arrive), period)
+        return self._handshakes(steps, self.inputs, self.writes)
+
+    def latest(self, deadline: Times, period: int) -> Handshakes:
+        bound = np.full(self.writes.size, ALWAYS)
+        bound[self.writes] = deadline - self.latency
+        return self._handshakes(_latest(bound, period), self.inputs, self.writes)
+
+    def _handshakes(
+        self, steps: Times, reads: tuple[NDArray[np.bool_], ...], writes: NDArray[np.bool_]
+    ) -> Handshakes:
+        return Handshakes(tuple(steps[mask] for mask in reads), steps[writes] + self.latency)
+
+
+def _bound(reads: tuple[NDArray[np.bool_], ...], arrive: tuple[Times, ...]) -> Times:
+    """For each step, the first cycle in which all beats that it reads are offered."""
+    bound = np.full(reads[0].size, NEVER)
+    for mask, beats in zip(reads, arrive, strict=True):
+        bound[mask] = np.maximum(bound[mask], beats)
+    return bound
 
 
 @dataclass(frozen=True)
 class Queue(Steps):
-    """A FIFO: while it has room nothing stands still. Where its depth does not matter it is a one-step pipeline."""
+    """A FIFO. While it has room, nothing stalls. Where its depth does not matter, it is a pipeline of one step."""
 
     depth: int = 2
 
 
+class _Room(NamedTuple):
+    """The reads that make room for writes, if frames repeat: one entry per block of beats that need the same read.
+
+    Attributes:
+        first: The first kept beat of the block.
+        output: The output whose read makes room for it.
+        frames: The frame of that read, relative to the frame of the block.
+    """
+
+    first: NDArray[np.int64]
+    output: NDArray[np.int64]
+    frames: NDArray[np.int64]
+
+
 @dataclass(frozen=True)
 class Buffered:
-    """Two processes around a memory: a writer that takes every input beat, a reader that makes the outputs.
+    """Two processes around a memory: a writer that takes every input beat, and a reader that makes the outputs.
 
-    Both make one step per cycle. For one frame: `store[i]` says whether input beat i is kept; `need[j]` is the
-    number of kept beats of this frame that must lie in the memory before output j can be read (they must have
-    been written in an earlier cycle); `frees` lists (j, kept beats of this frame that are free once output j
-    was read), in rising order. The memory holds `capacity` beats, and room that a read makes can be written to
-    `release` cycles later. Outputs appear `latency` cycles after the read.
+    Both make one step per cycle.
+
+    Attributes:
+        store: For each input beat of a frame, whether it is kept.
+        need: For each output, the number of kept beats of its frame that must be in the memory before it can be read.
+            The writer must have written them in an earlier cycle.
+        frees: Pairs (j, n) in rising order: once output j is read, the first n kept beats of its frame are free.
+        capacity: Beats that fit into the memory.
+        latency: Cycles from a read to its output.
+        release: Cycles from a read until the writer can use the room that it makes.
     """
 
     store: NDArray[np.bool_]
@@ -159,25 +241,28 @@ class Buffered:
     def interval(self) -> int:
         return max(self.store.size, self.need.size)
 
-    def _needed(self, frames: int) -> Times:
-        """Index into the kept beats of the last one that each output waits for."""
-        kept = int(self.store.sum())
-        return (np.arange(frames)[:, None] * kept + self.need[None, :] - 1).reshape(-1)
+    @property
+    def _kept(self) -> int:
+        """Kept beats per frame."""
+        return int(self.store.sum())
 
-    def _freed_by(self, frames: int) -> Times:
-        """For each kept beat, the output whose read makes room for it, or −1 where there always is room."""
-        kept, outs = int(self.store.sum()), self.need.size
-        marks = np.array(
-            [(f * outs + j, f * kept + n) for f in range(frames) for j, n in self.frees], np.int64
-        )
-        short = np.arange(frames * kept) + 1 - self.capacity
-        freed = np.full(frames * kept, -1, np.int64)
-        late = short > 0
-        freed[late] = marks[np.searchsorted(marks[:, 1], short[late]), 0]
-        return freed
+    @cached_property
+    def _first_need(self) -> NDArray[np.int64]:
+        """For each kept beat of a frame, the first output that needs it; the number of outputs if none does."""
+        return np.searchsorted(np.maximum.accumulate(self.need), np.arange(1, self._kept + 1))
+
+    @cached_property
+    def _room(self) -> _Room:
+        kept = self._kept
+        outputs, freed = np.array(self.frees, np.int64).T
+        # Before the kept beat with index i is written, i + 1 − capacity beats must be free, counted over all frames.
+        frames, beats = np.divmod(np.arange(kept) - self.capacity, kept)
+        marks = np.searchsorted(freed, beats + 1)
+        _, first = np.unique(frames * freed.size + marks, return_index=True)
+        return _Room(first, outputs[marks[first]], frames[first])
 
     def _settle(self, update: Callable[[], bool]) -> None:
-        for _ in range(100_000):
+        for _ in range(MOST_ROUNDS):
             if update():
                 return
         raise Bnn2hwError("the schedule of a buffered op does not settle; please report this")
@@ -192,8 +277,8 @@ class Buffered:
 
         def update() -> bool:
             nonlocal taken, read
-            taken = _forward(bound)
-            read = _forward(taken[keep][needed] + 1)
+            taken = _from_empty(bound)
+            read = _from_empty(taken[keep][needed] + 1)
             kept_bound = bound[keep]
             room = np.where(waits, read[freed] + self.release, NEVER)
             if not np.any(room > taken[keep]):
@@ -204,29 +289,60 @@ class Buffered:
         self._settle(update)
         return Handshakes((taken,), read + self.latency)
 
-    def alap(self, deadline: Times) -> Handshakes:
-        frames = deadline.size // self.need.size
-        keep = np.tile(self.store, frames)
-        needed, freed = self._needed(frames), self._freed_by(frames)
-        waits = freed >= 0
+    def _needed(self, frames: int) -> Times:
+        """For each output of some frames, the index of the last kept beat that it needs."""
+        return (np.arange(frames)[:, None] * self._kept + self.need[None, :] - 1).reshape(-1)
+
+    def _freed_by(self, frames: int) -> Times:
+        """For each kept beat of some frames, the output whose read makes room for it; −1 if there is room anyway."""
+        kept, outs = self._kept, self.need.size
+        marks = np.array(
+            [(f * outs + j, f * kept + n) for f in range(frames) for j, n in self.frees], np.int64
+        )
+        short = np.arange(frames * kept) + 1 - self.capacity
+        freed = np.full(frames * kept, -1, np.int64)
+        late = short > 0
+        freed[late] = marks[np.searchsorted(marks[:, 1], short[late]), 0]
+        return freed
+
+    def earliest(self, *arrive: Times, period: int) -> Handshakes:
+        room, needed = self._room, self._first_need < self.need.size
+        bound = arrive[0].copy()
+        places = np.flatnonzero(self.store)[room.first]
+        taken, read = bound, bound
+
+        def update() -> bool:
+            nonlocal taken, read
+            taken = _earliest(bound, period)
+            ready = np.full(self.need.size, NEVER)
+            # Where an output is the first to need several beats, the assignment keeps the last and thus latest one.
+            ready[self._first_need[needed]] = taken[self.store][needed] + 1
+            read = _earliest(ready, period)
+            free = read[room.output] + room.frames * period + self.release
+            if np.all(free <= taken[places]):
+                return True
+            bound[places] = np.maximum(bound[places], free)
+            return False
+
+        self._settle(update)
+        return Handshakes((taken,), read + self.latency)
+
+    def latest(self, deadline: Times, period: int) -> Handshakes:
+        room, needed = self._room, self._first_need < self.need.size
+        places = np.flatnonzero(self.store)
         bound = deadline - self.latency
         taken, read = bound, bound
 
         def update() -> bool:
             nonlocal taken, read
-            read = backward(bound)
-            kept_bound = np.full(int(keep.sum()), ALWAYS)
-            np.minimum.at(kept_bound, needed, read - 1)
-            write_bound = np.full(keep.size, ALWAYS)
-            write_bound[keep] = kept_bound
-            # Beats after the last one that is needed have no deadline: they come at the end of the schedule.
-            write_bound[-1] = min(write_bound[-1], read[-1])
-            taken = backward(write_bound)
-            limit = np.full(read.size, ALWAYS)
-            np.minimum.at(limit, freed[waits], taken[keep][waits] - self.release)
-            if not np.any(limit < read):
+            read = _latest(bound, period)
+            write = np.full(self.store.size, ALWAYS)
+            write[places[needed]] = read[self._first_need[needed]] - 1
+            taken = _latest(write, period)
+            limit = taken[places[room.first]] - room.frames * period - self.release
+            if np.all(limit >= read[room.output]):
                 return True
-            np.minimum(bound, limit, out=bound)
+            np.minimum.at(bound, room.output, limit)
             return False
 
         self._settle(update)

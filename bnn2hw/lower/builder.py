@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.probe import Chain, Unfit
 from bnn2hw.ops.real import Refold, Reshape
+
+BUILT = ("nodes", "problems", "fidelity", "matches", "types", "ranges", "errors", "postponed", "layers")
+"""Attributes of a builder that grow."""
 
 UNBOUNDED = np.array(-np.inf), np.array(np.inf)
 
@@ -40,6 +45,8 @@ class Builder:
         postponed: Nodes of the real form that are applied behind a pooling that follows them in the
             model. No edge carries their values.
         layers: Layer by node of either form.
+        signs: By node whose weights were negated for some neurons, ±1 for each: the integers times the
+            sign have the real meaning of the edge.
     """
 
     real: Graph
@@ -55,6 +62,7 @@ class Builder:
     errors: dict[str, float] = field(default_factory=dict)
     postponed: set[str] = field(default_factory=set)
     layers: dict[str, str] = field(default_factory=dict)
+    signs: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.layers.update((node.name, node.layer) for node in self.real)
@@ -116,6 +124,16 @@ class Builder:
         node = next(n for n in self.nodes if n.name == edge)
         return self.maker(node.inputs[0]) if isinstance(node.op, View) else node
 
+    def is_read(self, node: Node) -> bool:
+        """True if a node other than a view reads an edge, directly or through views."""
+        edges = {node.name}
+        for each in self.nodes:
+            if edges & set(each.inputs):
+                if not isinstance(each.op, View):
+                    return True
+                edges.add(each.name)
+        return False
+
     def replace(self, node: Node, op: Op) -> None:
         """Replace the op of a node that only views read, and infer all types behind it again."""
         self.nodes[self.nodes.index(node)] = replace(node, op=op)
@@ -133,7 +151,21 @@ class Builder:
                 needed.update(node.inputs)
         return Graph(tuple(n for n in self.nodes if n.name in needed), tuple(outputs))
 
+    def state(self) -> dict[str, Any]:
+        """Return what has been built so far, for `back_to`."""
+        return {name: copy(getattr(self, name)) for name in BUILT}
+
+    def back_to(self, state: Mapping[str, Any]) -> None:
+        """Forget everything that was built after a state."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
     # ---- facts about edges
+
+    def largest(self, edge: str) -> Array:
+        """Return the largest absolute real value of each channel that can occur on an edge."""
+        found: Array = np.abs(self.types[edge].real(self.ranges[edge].ends)).max(0)
+        return found
 
     def loads(self, layer: str) -> bool:
         """True if the memories of a layer can be written at run time."""
@@ -166,7 +198,8 @@ class Builder:
         """Return the ops that follow an edge as a function of its integers."""
         shape = self.real.types[pending.start].shape
         low, high = self.ranges[pending.edge].ends.astype(np.int64)
-        return Chain(pending.ops, self.types[pending.edge], shape, low, high)
+        sign = self.signs.get(self.maker(pending.edge).name, 1.0)
+        return Chain(pending.ops, self.types[pending.edge], shape, low, high, sign)
 
     def unshared(self, pending: Pending) -> bool:
         """True if nothing else reads the edge or an edge on the way to the end of its chain."""

@@ -10,7 +10,7 @@ import numpy as np
 from bnn2hw.ir import Array, View
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fixed_point import merge_equal_rows, staircase
-from bnn2hw.lower.levels import UniformLevels, cuts, direction, uniform_levels
+from bnn2hw.lower.levels import UniformLevels, cuts, direction, stated_levels
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.pooling import add_pools, directions
 from bnn2hw.lower.probe import Chain, breakpoints
@@ -43,7 +43,7 @@ def _of_all_integers(b: Builder, pending: Pending, chain: Chain) -> str | None:
         An edge; None if the values are too many.
     """
     values = chain.all()
-    grid = uniform_levels(values)
+    grid = stated_levels(values, pending.step)
     pools = None if grid is None else directions(pending, chain)
     if grid is None or pools is None:
         return None
@@ -62,6 +62,10 @@ def _of_all_integers(b: Builder, pending: Pending, chain: Chain) -> str | None:
     edge = _by_feature(b, pending, chain)
     if grid.type == domain and np.all(levels == domain.values()[:, None]):
         return _relabelled(b, pending, edge, grid, pools)
+    shift = int(levels[0, 0]) - domain.lo
+    if pending.step and domain.step == 1 and np.all(levels == domain.values()[:, None] + shift):
+        moved = replace(grid, offset=grid.offset + shift * grid.scale)
+        return _relabelled(b, pending, edge, moved, pools)
     way = direction(levels)
     if np.all(way != 0):
         rising = np.where(way < 0, grid.type.lo + grid.type.hi - levels, levels)
@@ -83,7 +87,7 @@ def _by_bisection(b: Builder, pending: Pending, chain: Chain) -> str | None:
         An edge; None if the values are too many, or neither only rise nor only fall.
     """
     found = breakpoints(chain)
-    grid = None if found is None else uniform_levels(found.distinct)
+    grid = None if found is None else stated_levels(found.distinct, pending.step)
     pools = None if grid is None else directions(pending, chain)
     if found is None or grid is None or pools is None:
         return None
@@ -107,11 +111,12 @@ def _rising(b: Builder, pending: Pending, chain: Chain, values: Array) -> tuple[
     node = b.maker(pending.edge)
     if not falls.any() or chain.by_position or not isinstance(node.op, MatVec) or not b.unshared(pending):
         return chain, values
-    if node.op.mh != falls.size:
+    if node.op.mh != falls.size or node.name in b.signs or b.is_read(node):
         return chain, values
     b.replace(node, node.op.negated(falls))
     b.matches.pop(node.name, None)
-    chain = replace(b.chain(pending), sign=np.where(falls, -1.0, 1.0))
+    b.signs[node.name] = np.where(falls, -1.0, 1.0)
+    chain = b.chain(pending)
     return chain, chain.all()
 
 

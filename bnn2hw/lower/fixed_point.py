@@ -13,6 +13,9 @@ from bnn2hw.lower.probe import Chain, Unfit
 from bnn2hw.ops.affine import MOST, Affine
 from bnn2hw.ops.base.channels import Meaning, uniform
 
+WORTH = 4
+"""Fraction bits that are worth two more pieces."""
+
 LARGEST_FACTOR = 128
 """Largest integer by which integers are multiplied so that the integer 0 means 0."""
 
@@ -126,25 +129,41 @@ def to_multiples(tensor: Tensor, *, single: bool) -> Affine | None:
     """
     scales = np.broadcast_to(np.asarray(tensor.scale, np.float64), (tensor.channels,))
     offsets = np.broadcast_to(np.asarray(tensor.offset, np.float64), (tensor.channels,))
-    ratios = offsets / scales
-    factors = np.array([_denominator(ratio) for ratio in ratios], np.int64)
+    unit = _common_unit(scales) if single else scales
+    parts = (
+        np.array([_denominator(ratio) for ratio in offsets / unit], np.int64) if np.all(unit) else np.zeros(1)
+    )
     if single:
-        factors[:] = np.lcm.reduce(factors) if np.all(scales == scales[0]) else 0
-    if not np.all((factors > 0) & (factors <= LARGEST_FACTOR)):
+        parts = np.full(scales.shape, np.lcm.reduce(parts.astype(np.int64)))
+    if not np.all((parts > 0) & (parts <= LARGEST_FACTOR)):
         return None
-    shifts = np.rint(ratios * factors).astype(np.int64)
+    factors = np.rint(scales / unit * parts).astype(np.int64)
+    shifts = np.rint(offsets / unit * parts).astype(np.int64)
     ends = np.stack([tensor.ints.lo * factors + shifts, tensor.ints.hi * factors + shifts])
     if np.abs(ends).max() > MOST:
         return None
     out = Ints(min(int(ends.min()), 0), max(int(ends.max()), 1))
     rows = merge_equal_rows(np.stack([factors, shifts], 1))
     cuts = np.zeros((len(rows), 0), np.int64)
-    return Affine(rows[:, :1], rows[:, 1:], cuts, 0, out, uniform(scales / factors), 0.0)
+    return Affine(rows[:, :1], rows[:, 1:], cuts, 0, out, uniform(unit / parts), 0.0)
 
 
-def _denominator(ratio: float) -> int:
-    """Smallest denominator of a ratio up to `LARGEST_FACTOR`; 0 if there is none."""
-    tolerance = 1e-6 * max(1.0, abs(ratio))
+def _common_unit(scales: Array) -> Array:
+    """Return the largest number of which all scales are whole multiples; 0 if they have none."""
+    least = float(np.abs(scales).min())
+    parts = np.lcm.reduce([_denominator(abs(s) / least, 1e-12) for s in np.unique(scales)])
+    small = 0 < parts <= LARGEST_FACTOR and float(np.abs(scales).max()) / least * parts <= LARGEST_FACTOR
+    return np.full(scales.shape, least / parts if small else 0.0)
+
+
+def _denominator(ratio: float, rounding: float = 1e-6) -> int:
+    """Smallest denominator of a ratio up to `LARGEST_FACTOR`; 0 if there is none.
+
+    Args:
+        ratio: The ratio.
+        rounding: Share by which it may be off.
+    """
+    tolerance = rounding * max(1.0, abs(ratio))
     small = (q for q in range(1, LARGEST_FACTOR + 1) if abs(ratio * q - np.rint(ratio * q)) <= tolerance)
     return next(small, 0)
 
@@ -196,24 +215,31 @@ def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine
     Raises:
         Unfit: The function is too steep for the step.
     """
-    domain, slopes, biases = chain.ints, pieces.slopes / step[:, None], pieces.biases / step[:, None]
-    farthest = max(abs(domain.lo), abs(domain.hi), 1)
-    reach = max(int(np.abs(chain.low).max()), int(np.abs(chain.high).max()), 1)
-    steepest = float(np.abs(slopes).max())
+    domain = chain.ints
+    lines = _Lines(pieces.slopes / step[:, None], pieces.biases / step[:, None], pieces.cuts)
+    low, high = (np.tile(ends, chain.features // len(ends)) for ends in (chain.low, chain.high))
+    steepest = float(np.abs(lines.slopes).max())
     drop = 0
     if domain.step == 1 and steepest > 0:
         drop = max(0, min(int(np.floor(-np.log2(8 * steepest))), domain.bits - 1))
     lost = (2**drop - 1) / 2  # of the input, on average
-    biases, slopes = biases + slopes * lost, slopes * 2.0**drop
-    reach, farthest = -(-reach >> drop) + 1, -(-farthest >> drop) + 1
-    shift = _fraction_bits(slopes, biases, reach, farthest)
+    farthest = np.array([max(abs(domain.lo), abs(domain.hi), 1)])
+    reach = np.maximum(np.maximum(np.abs(low), np.abs(high)), 1)
+    dropped, farthest, reach = lines.dropped(drop), _dropped(farthest, drop), _dropped(reach, drop)
+    shift = _fraction_bits(dropped, reach, farthest)
+    if shift < _wanted_bits(reach):
+        ended = lines.ended(low, high, domain.step).dropped(drop)
+        finer = _fraction_bits(ended, reach, reach)
+        if finer >= shift + WORTH:
+            dropped, shift = ended, finer
+    slopes, biases, cuts = dropped.slopes, dropped.biases, dropped.cuts
     largest = max(float(np.abs(v).max()) for v in (slopes, biases)) * 2.0**shift
     if not largest < 2.0**62:
         raise Unfit(f"constants need {np.log2(largest):.0f} bits, but 62 are possible")
     rounded = np.rint(slopes * 2.0**shift).astype(np.int64)
     half = 2 ** (shift - 1) if shift else 0
     offsets = np.rint(biases * 2.0**shift).astype(np.int64) + half
-    rows = merge_equal_rows(np.concatenate([rounded, offsets, pieces.cuts], 1))
+    rows = merge_equal_rows(np.concatenate([rounded, offsets, cuts], 1))
     segments = rounded.shape[1]
     first, second = rows[:, :segments], rows[:, segments : 2 * segments]
     op = Affine(first, second, rows[:, 2 * segments :], shift, out, uniform(step), 0.0, drop=drop)
@@ -222,19 +248,61 @@ def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine
     return op, float(error.max())
 
 
-def _fraction_bits(slopes: Array, biases: Array, reach: int, farthest: int) -> int:
+@dataclass(frozen=True)
+class _Lines:
+    """Straight pieces in steps of the output: slopes, biases and cuts, with a row for each channel."""
+
+    slopes: Array
+    biases: Array
+    cuts: Array
+
+    def dropped(self, drop: int) -> _Lines:
+        """Return the pieces for an input without its low bits, half of which are lost on average."""
+        return _Lines(self.slopes * 2.0**drop, self.biases + self.slopes * ((2**drop - 1) / 2), self.cuts)
+
+    def ended(self, low: Array, high: Array, step: int) -> _Lines:
+        """Return the pieces with constants beyond the integers that occur in each channel.
+
+        Channels of one stream may have ranges that differ by far. A steep line of a channel with
+        few integers would otherwise reach sums for the integers of the others.
+        """
+        cuts = np.clip(self.cuts, low[:, None], high[:, None] + step)
+        ends = [low[:, None], high[:, None]]
+        piece = [(end >= self.cuts).sum(1)[:, None] for end in ends]
+        first, last = (
+            np.take_along_axis(self.slopes, k, 1) * end + np.take_along_axis(self.biases, k, 1)
+            for k, end in zip(piece, ends, strict=True)
+        )
+        flat = np.zeros_like(first)
+        return _Lines(
+            np.concatenate([flat, self.slopes, flat], 1),
+            np.concatenate([first, self.biases, last], 1),
+            np.concatenate([ends[0], cuts, ends[1] + step], 1),
+        )
+
+
+def _dropped(reach: Array, drop: int) -> Array:
+    return reach if not drop else -(-reach >> drop) + 1
+
+
+def _wanted_bits(reach: Array) -> int:
+    """Fraction bits with which a slope is off by an eighth of a step at the end of its reach."""
+    return int(np.ceil(np.log2(8 * float(reach.max()))))
+
+
+def _fraction_bits(lines: _Lines, reach: Array, farthest: Array) -> int:
     """Fraction bits of the constants of straight pieces.
 
     Args:
-        slopes: Slopes in steps of the output per integer.
-        biases: Biases in steps of the output.
-        reach: Largest absolute value of the integers for which the function must be followed.
-        farthest: Largest absolute value of all integers that can come.
+        lines: Slopes and biases in steps of the output.
+        reach: Largest absolute value of the integers for which the function must be followed, by
+            channel.
+        farthest: Largest absolute value of all integers that can come, by channel or for all.
     """
-    shift = int(np.ceil(np.log2(8 * reach)))
+    slopes, biases = lines.slopes, lines.biases
     # Golden and the test benches compute in 64 bits, which must not overflow.
-    largest = float((np.abs(slopes) * farthest + np.abs(biases)).max())
-    shift = max(0, min(shift, 61 - int(np.ceil(np.log2(max(largest, 1.0))))))
+    largest = float((np.abs(slopes) * farthest[:, None] + np.abs(biases)).max())
+    shift = max(0, min(_wanted_bits(reach), 61 - int(np.ceil(np.log2(max(largest, 1.0))))))
     while shift > 0 and _exact(slopes, shift - 1) and _exact(biases, shift - 1):
         shift -= 1
     return shift

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,6 +27,12 @@ UNIT_ROUNDOFF = 2.0**-24
 
 DIGITS = 6
 """Decimal digits of a weight, relative to the largest of its neuron, in which levels are sought."""
+
+SPARE_BITS = 4
+"""Bits of a kernel that its own spread of weights may take."""
+
+WORTH = 4
+"""Factor by which an error must fall to be worth other steps of the input."""
 
 INPUT_ROUNDINGS = 4
 """Roundings per product that are counted on top of those of the sum: of the input and of the
@@ -95,6 +102,71 @@ def rounded_kernel(flat: Array, x: Tensor, bits: int) -> tuple[Array, Meaning]:
     """
     by_channel = np.broadcast_to(np.asarray(x.scale, np.float64), (x.channels,))
     return rounded_columns(flat * np.tile(by_channel, len(flat) // x.channels)[:, None], bits)
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """The error of a product with a rounded kernel, by neuron.
+
+    Attributes:
+        error: Bound of the error, in the model's unit, of shape (neurons,).
+        reach: Largest absolute value of the product, of the same shape.
+    """
+
+    error: Array
+    reach: Array
+
+    @property
+    def share(self) -> float:
+        """The largest error as a share of what its neuron can reach."""
+        return float((self.error / np.where(self.reach > 0, self.reach, np.inf)).max(initial=0.0))
+
+
+def kernel_rounding(flat: Array, largest: Array, scale: Array, bits: int) -> Rounding:
+    """Return the error that `rounded_kernel` makes.
+
+    It is the largest sum of the weights' own errors, each times the largest value of its input.
+
+    Args:
+        flat: Real kernel of shape (inputs, neurons).
+        largest: Largest absolute value of each channel of the input, of shape (channels,).
+        scale: Real value of an input's step, of the same shape.
+        bits: Bits of the integers.
+    """
+    taps = len(flat) // len(largest)
+    by_input, reach = np.tile(scale, taps)[:, None], np.tile(largest, taps)[:, None]
+    integers, units = rounded_columns(flat * by_input, bits)
+    off = np.abs(integers * np.asarray(units) / by_input - flat)
+    return Rounding((off * reach).sum(0), (np.abs(flat) * reach).sum(0))
+
+
+def balanced_scale(flat: Array, largest: Array, scale: Array, bits: tuple[int, int]) -> Array | None:
+    """Return other scales for the channels of an input, if its rounded kernel needs them.
+
+    Where the steps of channels are unequal, or weights grow as channels get smaller, the largest
+    weight of a neuron leaves too few bits to the others. With steps that are inverse to the largest
+    weight of each channel, all weights have as many bits as their share of the result needs.
+
+    Args:
+        flat: Real kernel of shape (inputs, neurons).
+        largest: Largest absolute value of each channel of the input, of shape (channels,).
+        scale: Real value of an input's step, of the same shape.
+        bits: Bits of the kernel and of the input.
+
+    Returns:
+        Scales of shape (channels,); None if those of the input serve.
+    """
+    now = kernel_rounding(flat, largest, scale, bits[0])
+    if now.share <= 2.0 ** (SPARE_BITS - bits[0]):
+        return None
+    weights = np.abs(flat.astype(np.float64)).reshape(-1, len(largest), flat.shape[-1])
+    heaviest = weights.max((0, 2))
+    heaviest[heaviest == 0] = heaviest.max()
+    other = (largest * heaviest).max() / (2 ** (bits[1] - 1) - 1) / heaviest
+    then = kernel_rounding(flat, largest, other, bits[0])
+    steps = (weights * other[:, None]).sum((0, 1)) / 2  # the input is rounded too
+    better = Rounding(then.error + steps, then.reach)
+    return other if better.share < now.share / WORTH else None
 
 
 def offset_in_steps(x: Tensor) -> Meaning:

@@ -64,6 +64,27 @@ def uniform_levels(values: Array, rounding: float = ROUNDING) -> UniformLevels |
     return UniformLevels(Ints(0, last), scale, float(distinct[0]))
 
 
+def stated_levels(values: Array, step: float | None) -> UniformLevels | None:
+    """Return the levels of values that are whole multiples of a step, or else as `uniform_levels` does.
+
+    Levels that never occur, and the rounding of the values, then change neither step nor integers.
+
+    Args:
+        values: The values.
+        step: The step that the model states; None if it states none.
+    """
+    if step is None or not np.isfinite(values).all():
+        return uniform_levels(values)
+    multiples = np.unique(values).astype(np.float64) / step
+    whole = np.rint(multiples).astype(np.int64)
+    lo, hi = int(whole[0]), int(whole[-1])
+    if np.abs(multiples - whole).max() > 1e-3 or hi - lo > LEVELS:
+        return uniform_levels(values)
+    if whole.size == 2 and lo == -hi:
+        return UniformLevels(BIPOLAR, hi * step, 0.0)
+    return UniformLevels(Ints(lo, max(hi, lo + 1)), step, 0.0)
+
+
 def _steps_to_the_last(distinct: Array, slack: float) -> int | None:
     """Number of steps from the first value to the last one.
 

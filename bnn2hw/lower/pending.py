@@ -62,6 +62,13 @@ class Pending:
         return any(isinstance(op, Pointwise) for op in self.ops)
 
     @property
+    def step(self) -> float | None:
+        """The number that the last function of single values states to divide all its values."""
+        functions = [op for op in self.ops if isinstance(op, Pointwise | Softmax)]
+        last = functions[-1] if functions else None
+        return last.step if isinstance(last, Pointwise) else None
+
+    @property
     def softmax(self) -> str | None:
         """The layer of the first softmax in the chain; None if there is none."""
         return next((n.layer for n in self.chain if isinstance(n.op, Softmax)), None)

@@ -126,6 +126,9 @@ def _snake_case(name: str) -> str:
 def _assign(layer: keras.layers.Layer, values: Weights) -> None:
     """Set the weights of a layer, in the order of Keras 2: trainable weights first."""
     own = [*layer.trainable_weights, *layer.non_trainable_weights]
+    if isinstance(layer, keras.layers.BatchNormalization):
+        # Renormalization has more statistics behind the usual four; virtual batches add axes of length 1.
+        values = [value.reshape(-1) for value in values[: len(own)]]
     shapes = [tuple(value.shape) for value in values]
     expected = [tuple(weight.shape) for weight in own]
     if shapes != expected:

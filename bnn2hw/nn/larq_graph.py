@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 
-from bnn2hw.nn.larq_objects import MODELS, Description, build
+from bnn2hw.nn.larq_objects import CONSTANT, FUNCTIONS, MODELS, OPERATIONS, Description, build
 
 Reference = list[Any]
 Nodes = dict[tuple[str, int], Any]
@@ -61,6 +62,16 @@ def _build_sequential(config: Any) -> keras.Sequential:
     return model
 
 
+def _calls_of(name: str, value: Any) -> list[int]:
+    """Return the numbers of the calls of a layer that references in a description name."""
+    if not isinstance(value, list | tuple | dict):
+        return []
+    if isinstance(value, list) and len(value) >= 3 and value[0] == name and isinstance(value[1], int):
+        return [value[1]]
+    parts = value.values() if isinstance(value, dict) else value
+    return [number for part in parts for number in _calls_of(name, part)]
+
+
 class _Functional:
     """Builder of a functional model. It calls each layer as soon as the inputs of the call exist.
 
@@ -91,7 +102,19 @@ class _Functional:
             self.tensors[name, 0] = _input(described["config"])
             return []
         self.layers[name] = _build_layer(described)
-        return list(enumerate(described["inbound_nodes"]))
+        return list(enumerate(described["inbound_nodes"], self._first_call(described)))
+
+    def _first_call(self, described: Description) -> int:
+        """Return the number of a layer's first call.
+
+        A nested model with inputs of its own has been called once by itself, so its calls in this
+        model have numbers from 1.
+        """
+        if described["class_name"] not in MODELS:
+            return 0
+        ends = (self.config["input_layers"], self.config["output_layers"])
+        calls = (*ends, *(layer["inbound_nodes"] for layer in self.config["layers"]))
+        return min(_calls_of(described["name"], calls), default=0)
 
     def _ends(self, references: Any) -> Any:
         """Return the tensors of references: one tensor, or a list of several."""
@@ -113,13 +136,49 @@ class _Functional:
         options = references[0][3] if len(references[0]) > 3 else {}
         extra = [value for value in options.values() if self._is_reference(value)]
         wanted = [*references, *extra]
-        if any((reference[0], reference[1]) not in self.tensors for reference in wanted):
+        known = self.tensors
+        if any(r[0] != CONSTANT and (r[0], r[1]) not in known for r in wanted):
             return False
-        tensors = [self._tensor(reference) for reference in wanted]
+        if described["class_name"] == "TFOpLambda" and self._has_numbers(described, node):
+            self.tensors[described["name"], number] = result = self._function(described, node)
+            name = described["name"].replace(".", "_")
+            result._keras_history.operation.name = f"{name}_{number}" if number else name
+            return True
+        tensors = [self._tensor(reference) for reference in wanted if reference[0] != CONSTANT]
         plain = {name: options[name] for name in ("training",) if options.get(name) is not None}
         name = described["name"]
         self.tensors[name, number] = self.layers[name](tensors if len(tensors) > 1 else tensors[0], **plain)
         return True
+
+    def _has_numbers(self, described: Description, node: list[Any]) -> bool:
+        """Return True if a call of a TensorFlow function has numbers among its operands."""
+        function = described["config"]["function"]
+        if function not in OPERATIONS:
+            return True
+        references = [node] if isinstance(node[0], str) else node
+        options = references[0][3] if len(references[0]) > 3 else {}
+        numbers = [v for n, v in options.items() if n != "name" and isinstance(v, int | float | list)]
+        return references[0][0] == CONSTANT or any(not self._is_reference(v) for v in numbers)
+
+    def _function(self, described: Description, node: list[Any]) -> Any:
+        """Return the result of a TensorFlow function of one tensor and numbers.
+
+        Raises:
+            ValueError: Keras 3 has no such function, or it takes other arguments.
+        """
+        [reference] = [node] if isinstance(node[0], str) else node
+        first = reference[2] if reference[0] == CONSTANT else self._tensor(reference)
+        options = {n: v for n, v in (reference[3] if len(reference) > 3 else {}).items() if v is not None}
+        operands = [value for name, value in options.items() if name != "name"]
+        given = [self._tensor(v) if self._is_reference(v) else np.float32(v) for v in operands]
+        function = described["config"]["function"]
+        try:
+            result = getattr(keras.ops, FUNCTIONS[function])(first, *given)
+        except (TypeError, ValueError, KeyError) as error:
+            raise ValueError(
+                f"'{described['name']}' applies {function} to {list(options)}: {error}"
+            ) from error
+        return result
 
     def _is_reference(self, value: Any) -> bool:
         """Return True if an argument of a call refers to the output of a layer."""

@@ -23,6 +23,29 @@ OPERATIONS = {
 }
 """Supported TensorFlow functions between layers, and the layers that compute the same."""
 
+CONSTANT = "_CONSTANT_VALUE"
+"""In place of a layer's name, a number that is the first operand."""
+
+FUNCTIONS = {
+    **{f"math.{n}": n for n in ("add", "subtract", "multiply", "divide", "maximum", "minimum")},
+    **{f"math.{n}": n for n in ("abs", "sign", "square", "sqrt", "exp", "tanh", "sigmoid", "negative")},
+    **{f"math.{n}": n for n in ("floor", "ceil", "round", "pow")},
+    **{
+        f"nn.{n}": n
+        for n in ("relu", "relu6", "elu", "selu", "silu", "softplus", "softmax", "sigmoid", "tanh")
+    },
+    **{f"__operators__.{n}": n for n in ("add", "maximum", "minimum")},
+    "math.truediv": "true_divide",
+    "math.pow": "power",
+    "clip_by_value": "clip",
+}
+"""Supported TensorFlow functions of one tensor and numbers, and the functions of `keras.ops`."""
+
+KINDS = dict.fromkeys(
+    ("SyncBatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2"), "BatchNormalization"
+)
+"""Layers of Keras 2 that compute in inference what a layer of another name computes."""
+
 _CODE = frozenset({"Lambda", "__lambda__", "SlicingOpLambda"})
 
 _OWN: dict[str, Any] = {
@@ -73,13 +96,14 @@ def find(name: str) -> Any:
     """Return the class that a description names, or None.
 
     Args:
-        name: A class of `bnn2hw.nn`, or of Keras's layers, initializers, regularizers or
-            constraints.
+        name: A class of `bnn2hw.nn`, of Keras's layers, initializers, regularizers or constraints, or
+            one that is registered with Keras.
     """
+    name = KINDS.get(name, name)
     if name in _OWN:
         return _OWN[name]
     found = next((getattr(module, name) for module in _KERAS if hasattr(module, name)), None)
-    return found if isinstance(found, type) else None
+    return found if isinstance(found, type) else keras.saving.get_registered_object(name)
 
 
 def is_object(value: Any) -> bool:
@@ -112,8 +136,10 @@ def _problem(described: Description) -> str | None:
     if kind in _CODE:
         return f"'{name}' is a {kind} layer: it holds code, which is not executed. Replace it by a layer."
     if kind == "TFOpLambda":
-        known = config.get("function") in OPERATIONS
+        known = config.get("function") in OPERATIONS or config.get("function") in FUNCTIONS
         return None if known else f"'{name}' applies the TensorFlow function {config.get('function')}."
+    if KINDS.get(kind, kind) == "BatchNormalization" and len(_axes(config)) > 1:
+        return f"'{name}' normalizes over the axes {config['axis']}, but one axis is supported."
     if kind in MODELS or kind in ("Policy", "InputLayer") or find(kind) is not None:
         return None
     return f"'{name}' is of the class {kind}, which is neither Keras's nor Larq's."
@@ -136,6 +162,8 @@ def _build_object(kind: str, config: Description) -> Any:
     """Return an object of the class with this name."""
     if kind == "Policy":
         return config["name"]
+    if kind == "TFOpLambda" and config["function"] not in OPERATIONS:
+        return None
     if kind == "TFOpLambda":
         layer = find(OPERATIONS[config["function"]])(name=config["name"].replace(".", "_"))
         layer.larq_class = kind
@@ -147,6 +175,14 @@ def _arguments(kind: str, config: Description) -> Description:
     """Return the arguments for Keras 3 from a configuration of Keras 2."""
     gone = _GONE | _GONE_FROM.get(kind, frozenset())
     arguments = {name: build(value) for name, value in config.items() if name not in gone}
-    if kind == "BatchNormalization" and isinstance(arguments.get("axis"), list):
-        (arguments["axis"],) = arguments["axis"]
+    if KINDS.get(kind, kind) == "BatchNormalization":
+        [axis] = _axes(config)
+        # Keras 2 splits the batch along a new axis in front of the others, and counts it.
+        arguments["axis"] = axis - 1 if config.get("virtual_batch_size") and axis > 0 else axis
     return arguments
+
+
+def _axes(config: Description) -> list[int]:
+    """Return the axes of a BatchNormalization."""
+    axes = config.get("axis", -1)
+    return list(axes) if isinstance(axes, list | tuple) else [axes]

@@ -23,6 +23,7 @@ outputs. Without that argument, a kernel quantizer takes the metrics of the open
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -303,10 +304,22 @@ def serialize(quantizer: QuantizerType, use_legacy_format: bool = False) -> Any:
         quantizer: A quantizer object or a registered function.
         use_legacy_format: True to return only ``class_name`` and ``config``, as Keras 2 does.
     """
-    config = keras.saving.serialize_keras_object(quantizer)
+    config = _by_its_name(quantizer) or keras.saving.serialize_keras_object(quantizer)
     if use_legacy_format:
         return {key: config[key] for key in ("class_name", "config")}
     return config
+
+
+def _by_its_name(quantizer: QuantizerType) -> dict[str, Any] | None:
+    """Return a wrapped function, as `tf.custom_gradient` makes one, as Keras describes functions.
+
+    Keras describes such an object by the class of the wrapper, which it cannot read again.
+    """
+    plain = isinstance(quantizer, type | types.FunctionType) or hasattr(quantizer, "get_config")
+    if plain or not hasattr(quantizer, "__name__"):
+        return None
+    name = keras.saving.get_registered_name(quantizer)
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
 
 
 def deserialize(
@@ -324,6 +337,8 @@ def deserialize(
     """
     if isinstance(config, str):
         return _by_name(config, custom_objects or {})
+    if isinstance(config["config"], str):
+        return _by_name(config["config"], custom_objects or {})
     if config.get("registered_name") is None and config["class_name"] != "function":
         target = _find(config["class_name"], custom_objects or {})
         if target is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -10,7 +9,6 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Beats, Cost, HardwareOp, Ints, Queue, Tensor
-from bnn2hw.ir.timing import Times
 from bnn2hw.ops.base.costs import ram_cost, state_bits
 from bnn2hw.targets.families import Family
 
@@ -95,32 +93,3 @@ class Fifo(HardwareOp):
         yield cls(lanes=1, depth=3), (Tensor((7,), Ints(-4, 3)),)
         yield cls(lanes=3, depth=20), (Tensor((4, 6), Ints(0, 5)),)
         yield cls(lanes=3, depth=2, vector=5, zeros=True), (Tensor((4, 5), Ints(0, 5)),)
-
-
-_SAMPLE = 256
-"""Step between the beats of a long stream that are examined first."""
-
-
-def needed_depth(arrives: Times, leaves: Times) -> int:
-    """Return the largest number of beats that wait at the same time.
-
-    A beat waits from the cycle after it arrives to the cycle in which it leaves.
-
-    Args:
-        arrives: Cycle in which each beat arrives, ascending, int64.
-        leaves: Cycle in which each beat leaves, of the same length.
-    """
-    step = _SAMPLE if arrives.size > 16 * _SAMPLE else 1
-    some = arrives[::step]
-    waiting = np.arange(0, arrives.size, step) - np.searchsorted(leaves, some)
-    least = max(2, int(waiting.max()) + 1)
-    # Between two examined beats, at most one step of beats arrives and perhaps none leaves.
-    return (
-        bisect_left(range(least, least + step - 1), True, key=lambda depth: _holds(depth, arrives, leaves))
-        + least
-    )
-
-
-def _holds(depth: int, arrives: Times, leaves: Times) -> bool:
-    """Return True if a FIFO of this depth never refuses a beat."""
-    return bool(np.all(leaves[:-depth] < arrives[depth:]))

@@ -100,9 +100,12 @@ class Pointwise(RealOp):
 
     Attributes:
         uniform: True if the function is the same for all channels. It then commutes with a reshape.
+        step: All values are whole multiples of this number, as those of a quantizer; None if the
+            model does not state one.
     """
 
     uniform: bool
+    step: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

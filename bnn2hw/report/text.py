@@ -83,8 +83,8 @@ def summary(accelerator: CompiledModel) -> list[str]:
     inputs, outputs = design.ends(accelerator.graph, design.streams(accelerator.graph))
     use = ", ".join(f"{k.upper()} {v:.0%}" for k, v in estimate.use.items())
     return [
-        *(f"in:  {s.words}" for s in inputs),
-        *(f"out: {s.words}" for s in outputs),
+        *(f"in:  {words}" for words in design.named_words(inputs)),
+        *(f"out: {words}" for words in design.named_words(outputs)),
         *(f"{name}: {order}" for name, order in accelerator.axes.items()),
         f"one frame every {estimate.cycles.interval:,} cycles: {estimate.fps:,.0f} fps at "
         f"{device.clock_mhz:g} MHz; first output after {estimate.cycles.latency:,} cycles "

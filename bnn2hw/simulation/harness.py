@@ -79,7 +79,7 @@ def run(
         drive: Frames, stalls and seed.
         predicted: Predicted cycles, from which the harness takes how long it waits for a beat.
         images: Weight images, each with the number of frames that are sent before it.
-        cells: Whether the cells of the device family are simulated (see `Design.simulated`).
+        cells: Whether the sources are simulated as they are (see `Design.simulated`).
         progress: Called with the name of each step.
 
     Raises:
@@ -149,7 +149,7 @@ def build(design: Design, progress: Progress = silent, *, cells: bool = False) -
     Args:
         design: Design that the Verilog backend rendered.
         progress: Called with the name of each step.
-        cells: Whether the cells of the device family are simulated.
+        cells: Whether the sources are simulated as they are, without fast forms of modules.
     """
     texts = design.simulated(cells=cells)
     return verilator.build(

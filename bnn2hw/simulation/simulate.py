@@ -130,7 +130,7 @@ def simulate(
         seed: Seed of the stalls and of the initial values of registers without a reset.
         reloads: Weight images in the order of their frames. Each is sent while earlier frames are
             still in the design.
-        cells: Whether a Verilog simulation contains the cells of the device family (see
+        cells: Whether a Verilog simulation takes the sources as they are (see
             `Design.simulated`).
         progress: Called with the name of each step.
 

@@ -39,4 +39,4 @@ def of(design: Design, family: Family, folder: Path) -> Design:
     models = (tools.yosys_share() / family.mapper.models).read_text()
     files = {"netlist.sv": (folder / "netlist.v").read_text(), MODELS: models}
     ends = (*design.inputs, *design.outputs)
-    return replace(design, files=files, streams=ends, netlist=True, bench={}, portable={})
+    return replace(design, files=files, streams=ends, netlist=True, bench={}, fast={})

@@ -9,72 +9,24 @@ import pytest
 
 from bnn2hw import backends, golden, tools
 from bnn2hw.backends import verilog
-from bnn2hw.dataflow import connect, fifo_depths
-from bnn2hw.errors import InputError
-from bnn2hw.estimate import cycles
-from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Op, Tensor
+from bnn2hw.dataflow import connect
+from bnn2hw.errors import InputError, MissingToolError
+from bnn2hw.estimate import cycles, stepper
+from bnn2hw.folding import search
+from bnn2hw.ir import BIPOLAR, Graph, Ints, Node, Tensor
 from bnn2hw.ir.machine import run
-from bnn2hw.ops import Add, Concat, Fifo, Multiply, Pad, SlidingWindow, Source, Threshold, Xnor
+from bnn2hw.ops import Add, Concat, Fifo, Multiply, Source, Threshold
 from bnn2hw.simulation import hls_csim, simulate
+from bnn2hw.targets import devices
 from tests.backends.test_testbench import run as run_testbench
 from tests.simulation.test_hls import compile_cpp
 from tests.support import random_frames
+from tests.support.graphs import Builder, binary
 
 FRAMES = 6
 
 
 # ---- networks whose streams fork and meet again
-
-
-def signs(rng: np.random.Generator, *shape: int) -> np.ndarray:
-    return rng.choice(np.array([-1, 1], np.int8), shape)
-
-
-def binary(rng: np.random.Generator, tensor: Tensor) -> Threshold:
-    """Thresholds near the middle of a type, at random."""
-    ints = tensor.ints
-    middle = ints.values()[ints.count // 4 : -(ints.count // 4)]
-    return Threshold(rng.choice(middle, (tensor.channels, 1)))
-
-
-class Builder:
-    """A graph that grows node by node, each in any of its foldings."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.graph = Graph((), ())
-
-    def add(self, name: str, op: Op, *inputs: str) -> str:
-        """An op under a random folding with few enough cycles that tests stay short."""
-        x = [self.graph.types[i] for i in inputs]
-        if isinstance(op, HardwareOp):
-            foldings = list(op.foldings(*x))
-            quick = [o for o in foldings if o.interval(*x) <= 1500] or foldings[-1:]
-            op = quick[self.rng.integers(len(quick))]
-        self.graph = Graph((*self.graph.nodes, Node(name, op, inputs)), ())
-        return name
-
-    def source(self, name: str, tensor: Tensor) -> str:
-        lanes = [d for d in range(1, tensor.channels + 1) if tensor.channels % d == 0]
-        return self.add(name, Source(tensor, int(self.rng.choice(lanes))))
-
-    def threshold(self, edge: str) -> str:
-        return self.add(f"{edge}.sign", binary(self.rng, self.graph.types[edge]), edge)
-
-    def conv(self, name: str, edge: str, filters: int, size: int = 3) -> str:
-        """A convolution that keeps rows and columns."""
-        border = ((size - 1) // 2, size // 2)
-        padded = self.add(f"{name}.pad", Pad(border, border, -1), edge) if size > 1 else edge
-        window = self.add(f"{name}.window", SlidingWindow((size, size)), padded) if size > 1 else padded
-        weights = signs(self.rng, self.graph.types[window].channels, filters)
-        return self.add(name, Xnor(weights), window)
-
-    def dense(self, name: str, edge: str, units: int, axes: int) -> str:
-        size = int(np.prod(self.graph.types[edge].shape[-axes:]))
-        return self.add(name, Xnor(signs(self.rng, size, units), axes=axes), edge)
-
-    def streamed(self, *outputs: str) -> Graph:
-        return connect.connect(Graph(self.graph.nodes, outputs))
 
 
 def residual(seed: int) -> Graph:
@@ -115,7 +67,17 @@ def two_ends(seed: int) -> Graph:
     return b.streamed(image, product)
 
 
-BRANCHED = {f.__name__: f for f in (residual, dense_block, gated, two_ends)}
+def joined_skip(seed: int) -> Graph:
+    """A convolution is joined to its own input. No op but the windows has a cycle to spare."""
+    b = Builder(seed)
+    sums = b.conv("first", b.source("x", Tensor((12, 12, 4), BIPOLAR)), 8)
+    second = b.threshold(b.conv("second", b.threshold(sums), 8))
+    skip = b.add("skip", binary(b.rng, b.graph.types[sums]), sums)
+    last = b.conv("last", b.add("joined", Concat(), second, skip), 8)
+    return connect.connect(search.for_rate(Graph(b.graph.nodes, (last,)), 288, devices.device("ecp5-85k")))
+
+
+BRANCHED = {f.__name__: f for f in (residual, dense_block, gated, two_ends, joined_skip)}
 
 
 @pytest.mark.parametrize("stalls", [0.0, 0.35])
@@ -158,24 +120,8 @@ def test_fifos_are_as_deep_as_they_fill(name: str) -> None:
     assert 0.75 * depths <= held <= depths
 
 
-@pytest.mark.parametrize("name", BRANCHED)
-def test_depths_of_huge_designs_keep_the_interval(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where only one schedule is looked at, FIFOs may be deeper, but nothing waits for longer."""
-    monkeypatch.setattr(fifo_depths, "HUGE", 0)
-    graph = BRANCHED[name](0)
-    machines, inputs = cycles.machines(graph)
-    last = graph.wire(graph.outputs[0])
-    beats = graph.types[last].size // graph[last].op.stream_lanes(*graph.inputs_of(graph[last]))[1]
-    interval, patience = cycles.interval(graph), 10 * (cycles.interval(graph) + cycles.latency(graph))
-    ends = []
-    for cycle, moves in enumerate(run(list(machines.values()), inputs)):
-        if machines[last].valid and moves[list(machines).index(last)]:
-            ends.append(cycle)
-        if len(ends) == 3 * beats:
-            break
-        assert cycle < patience, "a deadlock"
-
-    assert ends[-1] - ends[2 * beats - 1] == interval
+def missing(*_: object) -> int:
+    raise MissingToolError("no C++ compiler")
 
 
 @pytest.mark.parametrize("name", BRANCHED)
@@ -185,9 +131,14 @@ def test_compiled_steps_are_those_of_the_machines(
 ) -> None:
     graph = BRANCHED[name](seed)
     stepped = cycles.latency(graph, cycles.Effort(quick=10**12))
+    with monkeypatch.context() as without:
+        without.setattr(stepper, "frame_ends", missing)
+        pace = cycles.pace(graph, 5)
     monkeypatch.setattr(cycles, "first_output", lambda *_: None)  # the machines of Python
+    monkeypatch.setattr(cycles, "frame_ends", lambda *_: None)
 
     assert cycles.latency(graph, cycles.Effort(quick=0)) == stepped
+    assert cycles.pace(graph, 5) == pace
 
 
 @pytest.mark.parametrize("name", BRANCHED)

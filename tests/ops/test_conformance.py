@@ -88,18 +88,18 @@ def test_schedules_agree_with_the_interval(op: HardwareOp, x: tuple[Tensor, ...]
     taken, given = op.beats(*x)
     beats_in = [taken.count(tensor.size) for tensor in x]
     beats_out = given.count(op.infer(*x).size)
-    deadline = np.repeat(np.arange(1, 4) * op.interval(*x), beats_out)
+    period = op.interval(*x)
 
     early = timing.asap(*(np.arange(3 * beats) for beats in beats_in))
-    late = timing.alap(deadline)
+    late = timing.latest(np.full(beats_out, period), period)
 
-    assert timing.interval == op.interval(*x)
-    for found in (early, late):
-        assert [t.size for t in found.taken] == [3 * beats for beats in beats_in]
-        assert found.written.size == 3 * beats_out
+    assert timing.interval == period
+    for found, frames in ((early, 3), (late, 1)):
+        assert [t.size for t in found.taken] == [frames * beats for beats in beats_in]
+        assert found.written.size == frames * beats_out
     assert all(np.all(np.diff(t) > 0) for t in late.taken)
-    assert np.all(late.written <= deadline)
-    replayed = timing.asap(*late.taken)
+    assert np.all(late.written <= period)
+    replayed = timing.earliest(*late.taken, period=period)
     for again, taken in zip(replayed.taken, late.taken, strict=True):
         assert np.array_equal(again, taken), "the latest schedule cannot be followed"
     assert np.all(replayed.written <= late.written)

@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+import bnn2hw
+from bnn2hw.accelerator import Accelerator
 from tests.support.machine import package_or_skip
 
 GENERAL = "qonnx.custom_op.general"
@@ -94,3 +96,22 @@ def executed(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     [name] = [o.name for o in model.graph.output]
     frames = [execute_onnx(wrapped, {"x": f[None].astype(np.float32)})[name] for f in x]
     return np.concatenate(frames)
+
+
+PIXELS = bnn2hw.Input("int4", scale=0.5)
+"""What arrives on the wire in most tests."""
+
+
+def hardware_equals_executor(graph: Graph, output: str, wire: bnn2hw.Input = PIXELS) -> Accelerator:
+    """Compare the hardware form with the executor of QONNX on random integers."""
+    model = graph.model(output)
+    v = np.random.default_rng(0).choice(wire.ints.values(), (6, *graph.shape[1:]))
+    x = (v * np.asarray(wire.scale) + np.asarray(wire.offset)).astype(np.float32)
+    expected = executed(model, x)
+    accelerator = bnn2hw.compile(model, input=wire)
+
+    found = accelerator.dequantize(accelerator.golden(v))
+
+    step = float(np.max(accelerator.output.scale))
+    assert np.allclose(found.reshape(expected.shape), expected, 1e-5, 0.51 * step + 1e-5)
+    return accelerator

@@ -103,4 +103,4 @@ def test_every_form_is_proved() -> None:
     with_cells = {family.name for family in families.known().values() if family.cells}
     folders = {p.name for p in (ROOT / "templates" / "verilog").iterdir() if p.is_dir()}
     assert {family.name for family in ops.WITH_FORMS} == with_cells
-    assert folders == {"cells", *with_cells}
+    assert folders == {"cells", "simulation", *with_cells}

@@ -46,7 +46,7 @@ def as_yosys_reads(design: Design, folder: Path) -> Design:
     ]
     netlist = synthesize.run_yosys(design, folder, passes, "netlist.v").read_text()
     unlinted = "".join(f"/* verilator lint_off {rule} */\n" for rule in UNLINTED)
-    return replace(design, files={"netlist.sv": unlinted + netlist}, bench={}, portable={})
+    return replace(design, files={"netlist.sv": unlinted + netlist}, bench={}, fast={})
 
 
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)

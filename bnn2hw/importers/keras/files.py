@@ -12,6 +12,8 @@ import keras
 
 from bnn2hw.errors import InputError
 
+OWN = "\nGive classes and functions of your own with custom_objects=, or with --import on the command line."
+
 
 def load(path: Path) -> Any:
     """Return the model in a `.keras` or `.h5` file of Keras 3, or of Larq on Keras 2.
@@ -28,16 +30,25 @@ def load(path: Path) -> Any:
             return nn.models.load_larq(path)
         return keras.saving.load_model(path, compile=False)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"'{path}' cannot be read as a Keras model: {reason}") from error
+        raise InputError(f"'{path}' cannot be read as a Keras model: {_reason(path, error)}") from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """All that a loader says of a file, without the file's name and without descriptions of whole layers."""
+    text = str(error).strip().removeprefix(f"{path} ")
+    text = text.rsplit("Exception encountered:", 1)[-1]
+    for description in ("Full object config:", "config={"):
+        text = text.split(description)[0].strip()
+    return f"{text or type(error).__name__}{OWN if 'class' in text or 'function' in text else ''}"
 
 
 def _is_of_keras_2(path: Path) -> bool:
     """True if Keras 2 wrote a file, as it did for Larq."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            version = json.loads(archive.read("metadata.json"))["keras_version"]
+            version = json.loads(archive.read("metadata.json")).get("keras_version", "")
     else:
         with h5py.File(path) as file:
-            version = file.attrs.get("keras_version", "")
+            weights = file.get("model_weights", file)
+            version = file.attrs.get("keras_version", weights.attrs.get("keras_version", ""))
     return str(version).startswith("2.")

@@ -50,7 +50,15 @@ def to_graph(model: Any) -> Imported:
     if draft.problems:
         raise UnsupportedError(draft.problems)
     graph, meanings = _without_scalings(Graph(tuple(draft.nodes), edges), draft.scalings)
-    return Imported(graph, meanings, model.name)
+    return Imported(graph, meanings, model.name, names=_output_names(model))
+
+
+def _output_names(model: Any) -> tuple[str, ...]:
+    """The names of several outputs, in the order of `model.outputs`: the keys of a dict, or Keras's names."""
+    outputs = getattr(model, "_outputs_struct", None)
+    names = sorted(outputs) if isinstance(outputs, dict) else getattr(model, "output_names", ())
+    fits = len(model.outputs) > 1 and len(set(names)) == len(model.outputs)
+    return tuple(map(str, names)) if fits else ()
 
 
 def _without_scalings(graph: Graph, scalings: Mapping[str, Input]) -> tuple[Graph, dict[str, Input]]:

@@ -151,6 +151,14 @@ class Call:
         """
         return self.draft.add(self.name, f"{self.name}.{part}" if part else self.name, op, *edges)
 
+    def step_of(self, edge: str) -> float | None:
+        """Return the number that divides all values of an edge, as far as quantizers state it."""
+        node = next(n for n in self.draft.nodes if n.name == edge)
+        if isinstance(node.op, real.Pointwise):
+            return node.op.step
+        moves = isinstance(node.op, real.MaxPool | real.Reshape | real.Refold)
+        return self.step_of(node.inputs[0]) if moves else None
+
     def on_grid(self, value: Value, axis: int) -> tuple[str, Grid] | None:
         """Return the edge of a value with an axis as channels; None with a problem if it has no such form.
 
@@ -169,7 +177,12 @@ class Call:
         return self.draft.reshape(self.name, value.edge, found.shape), found
 
     def pointwise(
-        self, fn: Callable[..., Array], value: Value, params: Sequence[Array] = (), part: str = ""
+        self,
+        fn: Callable[..., Array],
+        value: Value,
+        params: Sequence[Array] = (),
+        part: str = "",
+        step: float | None = None,
     ) -> Value:
         """Append a function of single values and their parameters, and return its output.
 
@@ -179,6 +192,7 @@ class Call:
             value: What it reads.
             params: Parameters, each of a shape that can be broadcast to that of the value.
             part: Appended to the name.
+            step: Number that divides all results, if the node states one.
         """
         if any(np.broadcast_shapes(p.shape, value.shape) != value.shape for p in params):
             return self.problem(
@@ -197,7 +211,7 @@ class Call:
             return fn(x.astype(np.float32), *ready).astype(np.float32)
 
         same = all(a.ndim == 0 for a in ready)
-        made = self.add(real.Pointwise(apply, self.draft.shapes[edge], same), edge, part=part)
+        made = self.add(real.Pointwise(apply, self.draft.shapes[edge], same, step), edge, part=part)
         return Value(made, value.order)
 
 

@@ -15,9 +15,15 @@ from bnn2hw.importers.imported import Imported
 from bnn2hw.importers.onnx import constants, executor, handlers, inputs
 from bnn2hw.importers.onnx.calls import HANDLERS, Call, Draft
 from bnn2hw.importers.onnx.constants import Constant
-from bnn2hw.importers.onnx.model import QUANTIZED, Op, parsed
+from bnn2hw.importers.onnx.model import QUANTIZED, Model, Op, parsed
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import AxisOrder, Graph
+
+SCALED = (
+    *("Quant", "IntQuant", "BipolarQuant", "BinaryQuant", "Trunc", "MultiThreshold"),
+    *("QuantizeLinear", "DequantizeLinear"),
+)
+"""Ops whose further inputs are parameters that must be constant."""
 
 HANDLER_FILES = handlers.FILES
 """The files whose handlers are registered."""
@@ -68,15 +74,27 @@ def _read(draft: Draft, op: Op) -> None:
         return
     call, problems = Call(draft, op), len(draft.problems)
     handler = HANDLERS.get(op.kind) if op.standard or op.domain in QUANTIZED else None
+    ready = all(i in draft.values for i in missing) or (op.kind in SCALED and op.inputs[0] in draft.values)
+    if handler is None and _only_scales(draft.model, op):
+        return  # the quantizer that it gives a scale says so
     if handler is None:
         domain = f" of the domain '{op.domain}'" if op.domain else ""
         call.problem(f"an op{domain} that is not known", "the ops in docs/onnx.md", "replace the node")
-    elif all(i in draft.values for i in missing):
+    elif ready:
         value = handler(call)
         if len(draft.problems) == problems:
             for name in op.outputs:
                 draft.values.setdefault(name, value)
     # What reads the output of a node with a problem is only checked for its kind.
+
+
+def _only_scales(model: Model, op: Op) -> bool:
+    """True if all that a node computes becomes parameters of quantizers."""
+    readers = [o for o in model.ops if set(op.outputs) & set(o.inputs)]
+    parameters = (r.kind in SCALED and r.inputs[0] not in op.outputs for r in readers)
+    return bool(readers) and all(
+        p or _only_scales(model, r) for p, r in zip(parameters, readers, strict=True)
+    )
 
 
 def _fold(draft: Draft, op: Op, given: Sequence[Constant | None]) -> None:

@@ -15,6 +15,7 @@ from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import INTEGERS, Fidelity
 from bnn2hw.lower.hardware import borders, inputs, joins, matrices, shapes, windows
 from bnn2hw.lower.hardware.lowering import HANDLERS, Lowering
+from bnn2hw.lower.output_names import named
 from bnn2hw.lower.outputs import Output, finish
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.precision import Precision
@@ -52,6 +53,7 @@ def to_hardware(
     expected: Mapping[str, tuple[Array, Array]] | None = None,
     *,
     loadable: bool | frozenset[str] = False,
+    names: tuple[str, ...] = (),
 ) -> Lowered:
     """Lower a graph from real form to hardware form.
 
@@ -65,6 +67,7 @@ def to_hardware(
             node of the real form.
         loadable: True if all memories can be written at run time, False if none can, or the layers
             whose memories can.
+        names: Names of the outputs; none to name them after their nodes.
 
     Raises:
         UnsupportedError: The graph cannot be lowered. The error lists all reasons.
@@ -83,7 +86,8 @@ def to_hardware(
         raise UnsupportedError(b.problems)
     for node in made:
         b.mark(node.layer, INTEGERS)  # layers that nothing has judged
-    return Lowered(made, b.fidelity, b.matches)
+    made, matches = named(made, names, b.matches) if names else (made, b.matches)
+    return Lowered(made, b.fidelity, matches)
 
 
 def _lower(lowering: Lowering, node: Node, before: list[Pending]) -> Pending:

@@ -54,6 +54,9 @@ def _common_scale(lowering: Lowering, node: Node, op: Sum, before: list[Pending]
         NotPointwise: A layer is not a function of single values.
     """
     b = lowering.b
+    known = {p.step if p.chain else b.types[p.edge].scale for p in before}
+    if len(known) == 1 and not op.first and None not in known:
+        return known.pop() or 1.0
     streams = [p for p in before if all(isinstance(op, Reshape) for op in p.ops)]
     tensors = [b.types[p.edge] for p in streams]
     if len(tensors) == 2 and not op.first and tensors[0].scale == tensors[1].scale:

@@ -13,7 +13,9 @@ from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.fixed_point import Requirement
 from bnn2hw.lower.hardware.lowering import Lowering, lowers
 from bnn2hw.lower.pending import Pending
-from bnn2hw.ops.real import Convolution, Dense
+from bnn2hw.lower.probe import Unfit
+from bnn2hw.ops.base.channels import uniform
+from bnn2hw.ops.real import Convolution, Dense, Reshape
 from bnn2hw.ops.sliding_window import SlidingWindow
 
 
@@ -26,12 +28,16 @@ def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list
     """
     b, flat = lowering.b, op.kernel.reshape(-1, op.kernel.shape[-1])
     exact = kernels.stated(op.levels) or kernels.integer_kernel(flat)
-    requirement = Requirement(single=exact is not None, bits=lowering.input_bits(node))
-    edge = lowering.integers(node, before[0], requirement)
+    if exact is None:
+        edge = _balanced(lowering, node, flat, before[0])
+    else:
+        edge = lowering.integers(node, before[0], Requirement(single=True, bits=lowering.input_bits(node)))
     if isinstance(op, Dense) and op.rounds_input:
         _refuse_magnitudes(b, node, edge)
+    off = 0.0
     if exact is None:
         x = b.types[edge]
+        off = _rounding(lowering, node, flat, edge)
         integers, scale = kernels.rounded_kernel(flat, x, b.precision.of_kernel(node.layer))
         edge = _with_meaning(b, edge, replace(x, scale=1.0, offset=kernels.offset_in_steps(x)))
     else:
@@ -42,7 +48,7 @@ def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list
     made = b.add(node.name, unit, edge)
     b.errors[made] = kernels.rounding(unit, b.types[edge]) if exact is not None else 0.0
     if exact is None:
-        b.mark(node.layer, rounded_kernel(lowering, node))
+        b.mark(node.layer, rounded_kernel(lowering, node, off))
     b.match(made, node.name)
     return Pending(b.view(made, op.shape), node.name)
 
@@ -60,9 +66,47 @@ def _refuse_magnitudes(b: Builder, node: Node, edge: str) -> None:
         )
 
 
-def rounded_kernel(lowering: Lowering, node: Node) -> Fidelity:
-    """Return the fidelity of a layer whose kernel is rounded."""
-    return Fidelity("rounded", f"a kernel of {lowering.b.precision.of_kernel(node.layer)} bits")
+def _balanced(lowering: Lowering, node: Node, flat: Array, before: Pending) -> str:
+    """The integers that a rounded kernel reads, in steps that leave each weight its bits."""
+    b, requirement = lowering.b, Requirement(bits=lowering.input_bits(node))
+    state = b.state()
+    edge = lowering.integers(node, before, requirement)
+    x = b.types[edge]
+    scale = np.abs(np.broadcast_to(np.asarray(x.scale, np.float64), (x.channels,)))
+    bits = b.precision.of_kernel(node.layer), b.precision.of_stream(node.layer)
+    other = kernels.balanced_scale(flat, b.largest(edge), scale, bits)
+    if other is None:
+        return edge
+    first = b.state()
+    if any(isinstance(op, Reshape) for op in before.ops):
+        before = Pending(edge, before.end)  # the layers know other channels
+    else:
+        b.back_to(state)
+    try:
+        return lowering.integers(node, before, replace(requirement, scale=uniform(other)))
+    except Unfit:
+        b.back_to(first)
+        return edge
+
+
+def _rounding(lowering: Lowering, node: Node, flat: Array, edge: str) -> float:
+    """Bound of the error that the rounding of a kernel makes in a result."""
+    b, x = lowering.b, lowering.b.types[edge]
+    scale = np.abs(np.broadcast_to(np.asarray(x.scale, np.float64), (x.channels,)))
+    bits = b.precision.of_kernel(node.layer)
+    return float(kernels.kernel_rounding(flat, b.largest(edge), scale, bits).error.max())
+
+
+def rounded_kernel(lowering: Lowering, node: Node, off: float) -> Fidelity:
+    """Return the fidelity of a layer whose kernel is rounded.
+
+    Args:
+        lowering: The lowering.
+        node: The node of the real form.
+        off: Bound of the error that this makes in a result.
+    """
+    bits = lowering.b.precision.of_kernel(node.layer)
+    return Fidelity("rounded", f"a kernel of {bits} bits, off by at most {off:.2g}")
 
 
 def _with_meaning(b: Builder, edge: str, tensor: Tensor) -> str:

@@ -43,9 +43,11 @@ def depthwise(lowering: Lowering, node: Node, op: DepthwiseConvolution, before: 
     integers, scale = exact or kernels.rounded_columns(flat, lowering.b.precision.of_kernel(node.layer))
     height, width = op.kernel.shape[:2]
     sums = _Sums(integers, scale, SlidingWindow((height, width), op.stride, dilation=op.dilation))
+    reach = lowering.b.largest(edge) * len(flat)
     made = _summed(lowering, node, edge, sums)
     if exact is None:
-        lowering.b.mark(node.layer, rounded_kernel(lowering, node))
+        off = float((reach * np.asarray(scale) / 2).max())
+        lowering.b.mark(node.layer, rounded_kernel(lowering, node, off))
     return made
 
 

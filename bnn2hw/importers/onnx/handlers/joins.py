@@ -29,7 +29,8 @@ def joined(call: Call) -> Value:
     if kind == "Mul":
         return Value(call.add(real.Product(np.multiply, shape), first.edge, other), first.order)
     if kind == "Sub":
-        other = call.pointwise(np.negative, Value(other, second.order), part="negative").edge
+        step = call.step_of(other)
+        other = call.pointwise(np.negative, Value(other, second.order), part="negative", step=step).edge
     return Value(call.add(real.Sum(np.add, shape), first.edge, other), first.order)
 
 

@@ -11,6 +11,9 @@ from bnn2hw.importers.onnx.model import Op
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import Array
 
+WHOLE = ("Relu", "Abs", "Neg", "Identity")
+"""Functions that keep whole multiples of a number what they are."""
+
 
 @handles(
     *("Relu", "LeakyRelu", "ThresholdedRelu", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish"),
@@ -19,7 +22,8 @@ from bnn2hw.ir import Array
 )
 def activation(call: Call) -> Value:
     """Read a function without constants."""
-    return call.pointwise(executor.function(call.op, {}), call.value)
+    step = call.step_of(call.value.edge) if call.op.kind in WHOLE else None
+    return call.pointwise(executor.function(call.op, {}), call.value, step=step)
 
 
 @handles("Clip")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bnn2hw.importers.onnx import executor, quantizers
@@ -36,7 +38,7 @@ def trunc(call: Call) -> Value:
     return _quantizer(call, executor.trunc, *(names if call.present(5) else names[:4]))
 
 
-def _quantizer(call: Call, fn: object, *names: str) -> Value:
+def _quantizer(call: Call, fn: Callable[..., Array], *names: str) -> Value:
     params = _parameters(call, *names)
     if params is None:
         return call.value
@@ -49,9 +51,18 @@ def _quantizer(call: Call, fn: object, *names: str) -> Value:
         return call.problem("a scale that is not positive", "positive scales", "train the model again")
 
     def apply(x: Array, *given: Array) -> Array:
-        return fn(call.op, x, *given)  # type: ignore[operator,no-any-return]
+        return fn(call.op, x, *given)
 
-    return call.pointwise(apply, call.value, params)
+    return call.pointwise(apply, call.value, params, step=_step(call.op.kind, params))
+
+
+def _step(kind: str, params: list[Array]) -> float | None:
+    """The step of a quantizer's values; None if channels differ, or no value is 0."""
+    if kind == "Trunc" and len(params) == 5:
+        scale, zero = params[3], params[1] * params[0] / params[3]
+    else:
+        scale, zero = params[0], params[1] if len(params) > 1 else np.zeros(())
+    return float(scale.flat[0]) if np.all(scale == scale.flat[0]) and np.all(zero == np.rint(zero)) else None
 
 
 @handles("FloatQuant")
@@ -87,7 +98,8 @@ def multi_threshold(call: Call) -> Value:
         own = np.broadcast_to(channel, x.shape[-1:])
         return quantizers.thresholded(x, thresholds[own].T, scale, bias)
 
-    return call.pointwise(apply, call.value, [along(axis, len(shape), np.arange(rows))])
+    step = scale if scale > 0 and bias / scale == round(bias / scale) else None
+    return call.pointwise(apply, call.value, [along(axis, len(shape), np.arange(rows))], step=step)
 
 
 @handles("QuantizeLinear")
@@ -102,7 +114,7 @@ def quantize_linear(call: Call) -> Value:
     def apply(x: Array, step: Array, origin: Array) -> Array:
         return np.clip(np.round(x / step) + origin, info.min, info.max)
 
-    return call.pointwise(apply, call.value, [scale, zero.astype(np.float32)])
+    return call.pointwise(apply, call.value, [scale, zero.astype(np.float32)], step=1.0)
 
 
 @handles("DequantizeLinear")
@@ -116,7 +128,9 @@ def dequantize_linear(call: Call) -> Value:
     def apply(x: Array, step: Array, origin: Array) -> Array:
         return (x - origin) * step
 
-    return call.pointwise(apply, call.value, [scale, zero.astype(np.float32)])
+    return call.pointwise(
+        apply, call.value, [scale, zero.astype(np.float32)], step=_step(call.op.kind, [scale])
+    )
 
 
 def _linear(call: Call) -> tuple[Array, Array] | None:

@@ -1,4 +1,4 @@
-"""What only large designs have: FIFOs with room for the bubbles of pipelines."""
+"""Cycles of whole designs, with and without a C++ compiler."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn2hw.dataflow import connect, fifo_depths
+from bnn2hw.dataflow import connect
 from bnn2hw.errors import MissingToolError
 from bnn2hw.estimate import cycles, stepper
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
-from bnn2hw.ir.machine import run
-from bnn2hw.ops import Fifo, SlidingWindow, Source, Threshold, Xnor
+from bnn2hw.ops import SlidingWindow, Source, Threshold, Xnor
 
 
 def convolution() -> Graph:
-    """A unit without a cycle to spare behind a window, whose pipeline may stand still."""
+    """A window, a unit that works in every cycle, and a threshold."""
     rng = np.random.default_rng(1)
     x = Tensor((6, 6, 4), BIPOLAR)
     unit = Xnor(rng.choice(np.array([-1, 1], np.int8), (36, 8)), pe=1, simd=2)
@@ -30,34 +29,13 @@ def convolution() -> Graph:
     return Graph(nodes, ("t",))
 
 
-def test_fifos_before_tight_ops_have_room_for_bubbles(monkeypatch: pytest.MonkeyPatch) -> None:
-    small = connect.connect(convolution())
-    monkeypatch.setattr(fifo_depths, "LARGE", 0)
-
-    large = connect.connect(convolution())
-
-    depths = [{n.name: n.op.depth for n in g if isinstance(n.op, Fifo)} for g in (small, large)]
-    window = large["w"].op
-    assert isinstance(window, SlidingWindow)
-    length = window.timing(*large.inputs_of(large["w"])).latency
-    more = {name: depths[1][name] - depth for name, depth in depths[0].items()}
-    assert {n: m for n, m in more.items() if m} == {"w.fifo": length}
-    made, inputs = cycles.machines(large)
-    last, ends = list(made.values())[-1], []
-    beats = large.types["t"].size
-    for cycle, moves in enumerate(run(list(made.values()), inputs)):
-        if moves[-1] and last.valid:
-            ends.append(cycle)
-        if len(ends) == 4 * beats:
-            break
-    assert np.diff(ends[beats - 1 :: beats]).tolist() == [cycles.interval(large)] * 3
-
-
 def test_without_a_compiler_small_designs_are_stepped_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = connect.connect(convolution())
-    exact = cycles.latency(graph)
+    exact, pace = cycles.latency(graph), cycles.pace(graph, 5)
     monkeypatch.setattr(stepper, "first_output", missing)
+    monkeypatch.setattr(stepper, "frame_ends", missing)
 
+    assert cycles.pace(graph, 5) == pace
     assert cycles.latency(graph, cycles.Effort(quick=0)) == exact
     assert cycles.latency(graph, cycles.Effort(quick=0, uncompiled=0)) <= exact
 
