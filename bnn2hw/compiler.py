@@ -45,14 +45,15 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     custom_objects: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Accelerator:
-    """Compile a Keras model to an FPGA accelerator.
+    """Compile a Keras or ONNX model to an FPGA accelerator.
 
     The result holds the generated sources, exact cycle counts and predicted resources; `print`
     shows them as a report. The hardware equals golden, the exact integer model of the network.
     `compile` does not check that: call `Accelerator.simulate` to compare every stream of the design
     with golden.
 
-    Golden equals Keras wherever that is possible. A layer whose values must be rounded is reported
+    `compile` holds each layer that it reads against the layer itself, and the whole against the
+    model. Golden equals Keras wherever that is possible. A layer whose values must be rounded is reported
     as rounded, with the reason. A layer that cannot be compiled stops the compiler with its name,
     the reason and a way out.
 
@@ -64,7 +65,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         >>> accelerator.write("build/mnist")
 
     Args:
-        model: Built Keras model, or the path of a .keras or .h5 file.
+        model: Built Keras model, ONNX model, or the path of a .keras, .h5 or .onnx file.
         input: Integers on the input and the real values that they stand for; a mapping by name if
             the inputs differ. Default: the integers and real values of a Rescaling layer at the
             start of the model, otherwise `Input("uint8")`, pixels from 0 to 255 as they are.
@@ -84,8 +85,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         bits: Bits, from 2 to 24, of kernels and streams that must be rounded: one number, or a
             mapping by layer. Default: 18 for kernels and 24 for streams.
         calibration: Inputs as in `Accelerator.integers`. The ranges of real-valued streams are
-            taken from them, which often saves bits, and the deviation from Keras is measured on
-            them. Default: ranges that hold for all inputs.
+            taken from them, which often saves bits, and the model is compared with itself on them.
+            Default: ranges that hold for all inputs, and eight random frames, fewer if they are large.
         loadable: Whether weights and thresholds can be replaced at run time (see
             `Accelerator.reload`): True for all layers, or the names of some. A loadable design is a
             little larger.
@@ -102,11 +103,10 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             them.
         FoldingError: No folding reaches the rate or fits the device, or `folding` is not legal.
     """
-    from bnn2hw import pipeline
+    from bnn2hw import deviation, pipeline
     from bnn2hw import reload as reloading
     from bnn2hw.deploy import board_plan
     from bnn2hw.estimate import resources
-    from bnn2hw.lower.calibration import first_batch
     from bnn2hw.pipeline import Layout
 
     _check(backend, output, fps, loadable)
@@ -124,6 +124,9 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     integers = pipeline.lower(imported, input, recipe, calibration)
     lowered = integers.lowered
     reloading.check(lowered.graph, recipe)
+    progress("comparing with the model")
+    frames = pipeline.compared_frames(imported, integers, calibration)
+    pipeline.check_whole(imported, integers, frames)
     graph = _laid_out(Layout(lowered.graph, device, fps, folding, progress=progress), place)
     excess = resources.utilization(graph, device).excess
     if excess:
@@ -148,10 +151,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         origin=integers,
         layouts=pipeline.layouts(imported, graph),
     )
-    if calibration is None:
-        return made
-    progress("measuring the deviation from Keras")
-    deviations = made.deviation(first_batch(calibration))
+    progress("measuring the deviation from the model")
+    deviations = deviation.measure(integers.real, lowered.graph, graph, lowered.matches, frames)
     return replace(made, measured={d.edge: d for d in deviations})
 
 

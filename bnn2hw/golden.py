@@ -10,6 +10,9 @@ from bnn2hw.errors import InputError
 from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.ops.source import numbers
 
+AT_ONCE = 2**20
+"""Values of the widest edge that are computed at once; about what a processor's cache holds."""
+
 Batch = Array | Mapping[str, Array]
 """Values that enter or leave a graph: an array of shape (frames, *shape) for one edge, arrays by
 name for several."""
@@ -24,7 +27,8 @@ def run(graph: Graph, x: Batch) -> Mapping[str, Array]:
             numbers in the real form. Such arrays by name if there are several sources.
 
     Returns:
-        An array of shape (frames, *edge shape) by name of the edge.
+        An array of shape (frames, *edge shape) by name of the edge. Integers have the dtype in which
+        their op computes, often a narrow one; `wide` makes them safe to compute with.
 
     Raises:
         InputError: x does not have the shapes or the types of the sources.
@@ -39,19 +43,28 @@ def run(graph: Graph, x: Batch) -> Mapping[str, Array]:
 def outputs(graph: Graph, x: Batch) -> Batch:
     """Return the values on the outputs of a graph.
 
-    Other edges are dropped as soon as all their readers have run.
+    A few frames are computed at a time, and other edges are dropped as soon as all their readers
+    have run, so memory does not grow with the batch.
 
     Args:
         graph: A graph in any form.
         x: Values of the sources, as for `run`.
 
     Returns:
-        An array if the graph has one output, else arrays by name of the output.
+        An array if the graph has one output, else arrays by name of the output; integers as int64.
 
     Raises:
         InputError: x does not have the shapes or the types of the sources.
     """
     edges = check(graph, x)
+    step = max(1, AT_ONCE // max(t.size for t in graph.types.values()))
+    starts = range(0, frames(edges), step)
+    parts = [_outputs(graph, {name: a[i : i + step] for name, a in edges.items()}) for i in starts]
+    return batch({name: wide(np.concatenate([part[name] for part in parts])) for name in graph.outputs})
+
+
+def _outputs(graph: Graph, edges: dict[str, Array]) -> dict[str, Array]:
+    """Return the outputs for some frames of the sources."""
     uses = {name: len(nodes) for name, nodes in graph.consumers.items()}
     for node in graph:
         if node.name not in edges:
@@ -60,7 +73,12 @@ def outputs(graph: Graph, x: Batch) -> Batch:
             uses[i] -= 1
             if not uses[i] and i not in graph.outputs:
                 del edges[i]
-    return batch({name: edges[name] for name in graph.outputs})
+    return edges
+
+
+def wide(values: Array) -> Array:
+    """Return integers as int64, in which no sum of a few of them overflows; real numbers as they are."""
+    return values.astype(np.int64) if np.issubdtype(values.dtype, np.integer) else values
 
 
 def batch(arrays: Mapping[str, Array]) -> Batch:
@@ -122,7 +140,10 @@ def check(graph: Graph, x: Batch) -> dict[str, Array]:
     for name in sources:
         what = "the input" if len(sources) == 1 else f"the input '{name}'"
         arrays[name] = numbers(arrays[name], what)
-        _check(graph.types[name], arrays[name], what)
+        expected = graph.types[name]
+        _check(expected, arrays[name], what)
+        if expected.type is not None:
+            arrays[name] = arrays[name].astype(expected.type.dtype, copy=False)
     counts = {name: len(values) for name, values in arrays.items()}
     if len(set(counts.values())) > 1:
         each = ", ".join(f"{count} of '{name}'" for name, count in counts.items())

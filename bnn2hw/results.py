@@ -70,7 +70,7 @@ class Runner:
             return network.run(wires)
         wide = {name: a.astype(np.int64) for name, a in wires.items()}
         edges = golden.run(self.graph, wide)
-        return {name: edges[name] for name in {*self.graph.outputs, *keep}}
+        return {name: golden.wide(edges[name]) for name in {*self.graph.outputs, *keep}}
 
     def _wires(self, x: Batch) -> dict[str, Array]:
         """The integers on the wires, checked."""

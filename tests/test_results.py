@@ -124,3 +124,17 @@ def test_labels_that_do_not_fit(accelerator: bnn2hw.Accelerator, images: Array) 
         accelerator.evaluate(images, np.zeros(49, int))
     with pytest.raises(InputError, match="there are no labels"):
         accelerator.evaluate(images)
+
+
+def test_golden_computes_a_few_frames_at_a_time(
+    scores: bnn2hw.Accelerator, images: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = golden.outputs(scores.graph, images)
+    [edge] = scores.graph.outputs
+
+    monkeypatch.setattr(golden, "AT_ONCE", 7 * max(t.size for t in scores.graph.types.values()))
+
+    assert np.array_equal(golden.outputs(scores.graph, images), expected)
+    assert np.array_equal(golden.run(scores.graph, images)[edge], expected)
+    assert isinstance(expected, np.ndarray)
+    assert expected.dtype == np.int64  # sums of scores do not overflow

@@ -40,7 +40,7 @@ class Manifest:
         cycles: Interval and latency.
         input_specs: Integers on the wires and their meaning.
         fidelity: By layer, whether the hardware is exact or rounded.
-        measured: Deviations from Keras on calibration data.
+        measured: Deviations from Keras on calibration data, or on random frames without them.
         recipe: Options of the lowering, if other weights can be loaded.
         options: Options of the compilation by name, without those that have their default.
         layouts: Order of the values in the stream, by input and output whose arrays have another.

@@ -9,6 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+SIGNED = tuple(np.iinfo(kind) for kind in (np.int8, np.int16, np.int32, np.int64))
+
+
+def narrow(lo: float, hi: float) -> np.dtype[Any]:
+    """Return the narrowest signed dtype of NumPy that holds all integers from lo to hi, at most int64.
+
+    Args:
+        lo: Smallest integer.
+        hi: Largest integer.
+    """
+    holds = (kind.dtype for kind in SIGNED if kind.min <= lo and hi <= kind.max)
+    return next(holds, np.dtype(np.int64))
+
 
 @dataclass(frozen=True)
 class Ints:
@@ -61,6 +74,11 @@ class Ints:
             return max((-self.lo - 1).bit_length(), max(self.hi, 0).bit_length()) + 1
         top = self.hi if self.step == 1 else self.count - 1
         return max(top.bit_length(), 1)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Narrowest signed dtype of NumPy that holds all values."""
+        return narrow(self.lo, self.hi)
 
     @property
     def first_code(self) -> int:

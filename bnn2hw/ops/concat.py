@@ -43,7 +43,7 @@ class Concat(HardwareOp):
         return Tensor(shape, spanning(a.ints, b.ints), scale, offset)
 
     def golden(self, *x: Array) -> Array:
-        return np.concatenate(x, axis=-1, dtype=np.int64)
+        return np.concatenate(x, axis=-1)
 
     def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
         return Ranges(*np.concatenate([g.ends for g in given], axis=1))

@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Param, Ranges, Steps, Tensor
+from bnn2hw.ir.types import narrow
 from bnn2hw.ops.base.costs import rom_luts, state_bits
 from bnn2hw.ops.base.folds import divisors
 from bnn2hw.targets.families import Family
@@ -101,7 +102,8 @@ class Pad(HardwareOp):
     def golden(self, *x: Array) -> Array:
         n, *images, height, width, channels = x[0].shape
         border = self._border(channels)
-        out = np.broadcast_to(border, (n, *images, *self._size(height, width), channels)).copy()
+        kind = np.promote_types(x[0].dtype, narrow(border.min(), border.max()))
+        out = np.broadcast_to(border, (n, *images, *self._size(height, width), channels)).astype(kind)
         out[..., *self._pixels(height, width), :] = x[0]
         return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -110,7 +111,13 @@ class Pool(HardwareOp):
         images = x[0].reshape(-1, height, width, self.channels)
         cut = images[:, : rows * size[0], : columns * size[1]]
         windows = cut.reshape(-1, rows, size[0], columns, size[1], self.channels)
-        pooled: Array = np.where(self.minimum, windows.min((2, 4)), windows.max((2, 4)))
+        taps = [windows[:, :, row, :, column] for row in range(size[0]) for column in range(size[1])]
+        largest: Array = functools.reduce(np.maximum, taps)
+        pooled = (
+            np.where(self.minimum, functools.reduce(np.minimum, taps), largest)
+            if self.minimum.any()
+            else largest
+        )
         return pooled.reshape(x[0].shape[0], *out)
 
     def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:

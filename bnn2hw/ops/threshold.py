@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Ranges, Tensor
+from bnn2hw.ir.types import narrow
 from bnn2hw.ops.base.channels import Meaning, channels
 from bnn2hw.ops.base.costs import comparison, distinct, rom_cost, rom_luts, state_bits, store_cost
 from bnn2hw.ops.base.pixelwise import Elementwise
@@ -85,12 +86,17 @@ class Threshold(Elementwise):
 
     def golden(self, *x: Array) -> Array:
         values = x[0].reshape(-1, self.thresholds.shape[0])
-        fired = np.zeros(values.shape, np.int64)
-        for level in self.thresholds.T:
+        levels = self.thresholds.T
+        if narrow(levels.min(initial=0), levels.max(initial=0)).itemsize <= values.dtype.itemsize:
+            levels = levels.astype(values.dtype)
+        fired = np.zeros(values.shape, narrow(0, self.type.count * self.type.step))
+        for level in levels:
             fired += values >= level
         if self.falls is not None:
             fired = np.where(self.falls, self.type.count - 1 - fired, fired)
-        return (self.type.lo + self.type.step * fired).reshape(x[0].shape)
+        fired *= self.type.step
+        y: Array = fired + np.asarray(self.type.lo, self.type.dtype)
+        return y.reshape(x[0].shape)
 
     def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
         return self.at_points(given[0].over(y.channels).ends, y)  # monotone, so the ends are extremes

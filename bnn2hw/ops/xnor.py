@@ -172,12 +172,6 @@ class Xnor(MatVec):
         dot = Ints(-self.mw, self.mw, x[0].ints.step)
         return Tensor((*self.outer(x[0]), self.mh), dot, self.meaning(x[0]))
 
-    def dot(self, x: Array) -> Array:
-        if self.mw < 2**24:  # every partial sum is an integer that float32 holds exactly
-            vectors = x.reshape(-1, self.mw).astype(np.float32)
-            return (vectors @ self.weights.astype(np.float32)).astype(np.int32)
-        return super().dot(x)
-
     @property
     def count_bits(self) -> int:
         """Bits of the count of all lanes but one. The tree that counts them has one level less."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -85,3 +87,14 @@ def test_outer_axes() -> None:
     assert Tensor((1, 1, 5)).outer(5, 3) == ()
     with pytest.raises(ValueError, match=r"the last 2 axes of shape \(3, 4, 5\) do not hold 12 values"):
         Tensor((3, 4, 5)).outer(12, 2)
+
+
+@given(ints())
+def test_the_dtype_is_the_narrowest_that_holds_all_values(type_: Ints) -> None:
+    kinds = [kind for kind in (np.int8, np.int16, np.int32, np.int64) if holds(np.iinfo(kind), type_)]
+
+    assert type_.dtype == kinds[0]
+
+
+def holds(kind: np.iinfo[Any], type_: Ints) -> bool:
+    return bool(kind.min <= type_.lo and type_.hi <= kind.max)

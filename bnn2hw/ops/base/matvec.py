@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Ranges, Steps, StreamOp, Tensor
+from bnn2hw.ir.types import narrow
 from bnn2hw.ops.base.channels import Meaning, signed_parts, uniform
 from bnn2hw.ops.base.costs import adder, block_ram_rows, ram_cost, state_bits, store_cost
 from bnn2hw.ops.base.folds import check_folds, fold_sizes, worthwhile
@@ -151,12 +152,18 @@ class MatVec(Pixelwise):
             Integers of shape (vectors, MH).
         """
         vectors = x.reshape(-1, self.mw)
-        largest = float(np.abs(vectors).max(initial=0)) * float(
-            np.abs(self.weights, dtype=np.float64).sum(0).max()
+        largest = self._largest_sum(vectors)
+        # In floating point, every partial sum is exact as long as it has no more bits than a mantissa.
+        kind: type[np.generic] = (
+            np.float32 if largest < 2**24 else np.float64 if largest < 2**53 else np.int64
         )
-        if largest >= 2**53:  # float64 does not hold every partial sum; int64 is slower
-            return vectors.astype(np.int64) @ self.weights.astype(np.int64)
-        return (vectors.astype(np.float64) @ self.weights.astype(np.float64)).astype(np.int64)
+        sums: Array = vectors.astype(kind) @ self.known(("as", kind), lambda: self.weights.astype(kind))
+        return sums.astype(narrow(-largest, largest), copy=False)
+
+    def _largest_sum(self, x: Array) -> float:
+        """Return a bound of all partial sums of products of x and the weights."""
+        heaviest = self.known("heaviest", lambda: float(np.abs(self.weights, dtype=np.float64).sum(0).max()))
+        return max(float(x.max(initial=0)), -float(x.min(initial=0))) * heaviest
 
     def golden(self, *x: Array) -> Array:
         sample = Tensor(x[0].shape[1:])
