@@ -34,7 +34,7 @@ class CompiledModel:
             + offset; a mapping by name if the inputs differ.
         backend: "verilog" or "hls".
         recipe: Options of the lowering, if other weights can be loaded; None otherwise.
-        measured: By edge, the deviation from Keras on calibration data; empty if there was none.
+        measured: By edge, the deviation from Keras on calibration data, or on random frames without them.
         options: Options of the compilation by name, without those that have their default.
         layouts: Order of the values in the stream by input and output, where the arrays of the model
             have their axes in another order: images with their channels first, for example.

@@ -10,6 +10,9 @@ import numpy as np
 from bnn2hw import golden
 from bnn2hw.ir import Array, Graph, Tensor
 
+DECISIONS = 256
+"""Largest number of integers of an edge whose values are decisions of a quantizer."""
+
 
 @dataclass(frozen=True)
 class Deviation:
@@ -25,6 +28,9 @@ class Deviation:
         largest: Largest difference, in the model's own unit.
         mean: Mean difference, in the same unit.
         size: Mean absolute value in the model, in the same unit.
+        frames: Number of frames that were compared.
+        changed: Number of these frames in which any decision of the network changed.
+        steady: Largest difference in the other frames, in the model's own unit.
     """
 
     edge: str
@@ -33,6 +39,9 @@ class Deviation:
     largest: float
     mean: float
     size: float
+    frames: int = 0
+    changed: int = 0
+    steady: float = 0.0
 
     @property
     def share(self) -> float:
@@ -58,11 +67,16 @@ def measure(
     types = lowered.types
     ours = _values(lowered, streamed, arrays)
     theirs = golden.run(real, {n: types[n].real(a).astype(np.float32) for n, a in arrays.items()})
-    return [
-        _compared(edge, types[edge], ours[edge], theirs[node].astype(np.float64))
+    pairs = {
+        edge: (types[edge], ours[edge], theirs[node].astype(np.float64))
         for edge, node in matches.items()
         if edge in types
-    ]
+    }
+    decisions = [_different(*pair) for pair in pairs.values() if pair[0].ints.count <= DECISIONS]
+    changed = np.zeros(golden.frames(arrays), bool)
+    for different in decisions:
+        changed |= different.reshape(len(changed), -1).any(1)
+    return [_compared(edge, *pair, changed) for edge, pair in pairs.items()]
 
 
 def _values(lowered: Graph, streamed: Graph, arrays: Mapping[str, Array]) -> dict[str, Array]:
@@ -75,9 +89,24 @@ def _values(lowered: Graph, streamed: Graph, arrays: Mapping[str, Array]) -> dic
     return values
 
 
-def _compared(edge: str, tensor: Tensor, ours: Array, theirs: Array) -> Deviation:
-    off = np.abs(tensor.real(ours).reshape(theirs.shape) - theirs)
+def _off(tensor: Tensor, ours: Array, theirs: Array) -> Array:
+    """The differences in the model's own unit; 0 where the model has no finite value."""
+    finite = np.isfinite(theirs)
+    off: Array = np.abs(tensor.real(ours).reshape(theirs.shape) - np.where(finite, theirs, 0.0))
+    return np.where(finite, off, 0.0)
+
+
+def _different(tensor: Tensor, ours: Array, theirs: Array) -> Array:
+    """True where values differ by more than half a step, and by more than float32 rounding."""
     half = np.broadcast_to(np.abs(np.asarray(tensor.scale)) / 2, tensor.shape).reshape(theirs.shape[1:])
-    different = int((off > half + 1e-5 * np.abs(theirs)).sum())
-    size = float(np.abs(theirs).mean())
-    return Deviation(edge, different, off.size, float(off.max()), float(off.mean()), size)
+    found: Array = _off(tensor, ours, theirs) > half + 1e-5 * np.abs(theirs)
+    return found
+
+
+def _compared(edge: str, tensor: Tensor, ours: Array, theirs: Array, changed: Array) -> Deviation:
+    off = _off(tensor, ours, theirs)
+    different = int(_different(tensor, ours, theirs).sum())
+    size = float(np.abs(theirs[np.isfinite(theirs)]).mean()) if np.isfinite(theirs).any() else 0.0
+    steady = float(off[~changed].max(initial=0.0))
+    frames = len(changed), int(changed.sum())
+    return Deviation(edge, different, off.size, float(off.max()), float(off.mean()), size, *frames, steady)

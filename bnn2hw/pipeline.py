@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bnn2hw import checks, importers, inputs
+import numpy as np
+
+from bnn2hw import agreement, checks, importers, inputs
 from bnn2hw.dataflow import connect, insert
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import cycles, resources
@@ -16,12 +18,13 @@ from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.importers.imported import Imported
 from bnn2hw.ir import Array, AxisOrder, Graph
-from bnn2hw.lower.calibration import expected_ranges
+from bnn2hw.lower.calibration import expected_ranges, first_batch
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
 from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.recipe import Loadable, RealNode, Recipe
 from bnn2hw.lower.simplify import hoist_uniform
+from bnn2hw.ops import source
 from bnn2hw.ops.source import Input, InputSpecs
 from bnn2hw.progress import Progress, silent
 from bnn2hw.targets.devices import Device
@@ -175,6 +178,40 @@ def lower(
         names=imported.names,
     )
     return LoweredModel(imported.graph, lowered, specs)
+
+
+def compared_frames(imported: Imported, made: LoweredModel, calibration: Batch | None) -> dict[str, Array]:
+    """Return frames on which a model is compared: the first of the calibration data, else random ones.
+
+    Args:
+        imported: The model.
+        made: The same in hardware form.
+        calibration: See `lower`.
+
+    Returns:
+        Integers on the wires by input, of shape (frames, *input shape).
+    """
+    if calibration is None:
+        return agreement.random_frames(made.lowered.graph, made.real)
+    return _frames(imported, made.input_specs, first_batch(calibration))
+
+
+def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Array]) -> None:
+    """Refuse a model that does not compute what its layers compute one by one.
+
+    Args:
+        imported: The model.
+        made: The same in hardware form.
+        frames: Integers on the wires by input.
+
+    Raises:
+        UnsupportedError: The model as a whole returns other values.
+    """
+    types = made.lowered.graph.types
+    inside = {n: types[n].real(a).astype(np.float32) for n, a in frames.items()}
+    specs = {n: source.input_spec(made.input_specs, n).tensor(types[n].shape) for n in frames}
+    outside = {n: specs[n].real(a).astype(np.float32) for n, a in frames.items()}
+    agreement.check(imported, inside, outside)
 
 
 def _frames(imported: Imported, specs: InputSpecs, calibration: Batch) -> dict[str, Array]:

@@ -35,7 +35,7 @@ FLOORS = tuple(
             {"ops"},
             {"estimate", "golden", "importers"},
             {"lower"},
-            {"backends", "dataflow", "deviation", "inputs"},
+            {"agreement", "backends", "dataflow", "deviation", "inputs"},
             {"compiled", "folding", "native", "simulation", "synthesis"},
             {"deploy", "pipeline", "report", "results"},
             {"artifacts", "reload"},

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool) -> None:
     """Compile a model to sources, weights and a report.
 
-    MODEL is a .keras or .h5 file. Nothing is simulated: 'bnn2hw simulate' compares the design with
+    MODEL is a .keras, .h5 or .onnx file. Nothing is simulated: 'bnn2hw simulate' compares the design with
     golden.
     """
     from bnn2hw import folders

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bnn2hw.ir import AxisOrder, Graph
+from bnn2hw.ir import Array, AxisOrder, Graph
 from bnn2hw.ops.source import Input
+
+Model = Callable[[Mapping[str, Array]], Mapping[str, Array]]
+"""A model as a function of its inputs by name."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,9 @@ class Imported:
             state others: a leading quantizer has such integers.
         layouts: Order of the values in the stream by source and by output, where the arrays of the
             model have their axes in another order.
+        model: The model itself, in float32 and inference mode: takes its real inputs by source, of
+            shape (frames, *shape), and returns its outputs by node. None if the importer cannot
+            evaluate it.
         output: Output of the design if the model ends in an index of its largest scores; None for
             the default.
         names: Names of the outputs for users, in the order of the graph's; empty if the model names none.
@@ -35,3 +41,4 @@ class Imported:
     layouts: Mapping[str, AxisOrder] = field(default_factory=dict)
     output: str | None = None
     names: tuple[str, ...] = ()
+    model: Model | None = None

@@ -16,10 +16,11 @@ from tests.importers.case import SIGNS, Case
 from tests.importers.kernel_cases import kernels, quantizers
 from tests.importers.layer_cases import around, shapes
 from tests.importers.model_cases import branches, graphs
+from tests.importers.onnx_cases import onnx_nodes, qonnx_nodes
 from tests.support import ROOT
 
 PAGE = ROOT / "docs" / "coverage.md"
-PARTS = (kernels, quantizers, around, shapes, branches, graphs)
+PARTS = (kernels, quantizers, around, shapes, branches, graphs, onnx_nodes, qonnx_nodes)
 
 
 def verdict(case: Case) -> tuple[str, str]:
@@ -63,7 +64,7 @@ def page(rows: list[tuple[Case, str, str]]) -> str:
     lines = [
         "# What compiles",
         "",
-        "This page lists every Keras and `bnn2hw.nn` layer with its options, and the compiler's answer.",
+        "This page lists every Keras and `bnn2hw.nn` layer, and the nodes of ONNX, with the compiler's answer.",
         "Look up a layer here before you train. `python -m tests.importers.coverage` writes the page: it",
         "compiles a small model for each row. For your own model, the compiler reports the same:",
         "",

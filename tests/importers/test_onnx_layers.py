@@ -217,3 +217,29 @@ def test_constant_parts_of_a_graph_are_evaluated() -> None:
     kernel = graph.add("Mul", np.sign(weights(18, 3)) + 0.0, scale)
 
     hardware_equals_executor(graph, graph.add("MatMul", graph.add("Reshape", "x", shape), kernel))
+
+
+def test_a_border_that_needs_other_integers_behind_functions_that_fall() -> None:
+    graph = Graph((1, 3, 5, 5))
+    fall = [-np.ones(4), np.zeros(4), np.zeros(4), np.ones(4)]
+    value = graph.add("BatchNormalization", graph.add("Conv", "x", weights(4, 3, 1, 1)), *fall)
+    steps = np.sort(RNG.normal(0, 3, (4, 3)), 1)
+    given = {"out_dtype": "INT4", "data_layout": "NCHW", "out_scale": 0.375, "out_bias": -1.0}
+
+    # No level is 0, so zeros around the image need finer integers than the thresholds themselves.
+    hardware_equals_executor(
+        graph,
+        graph.add(
+            "Conv", graph.add("MultiThreshold", value, steps, **given), weights(2, 4, 2, 2), pads=[1] * 4
+        ),
+    )
+
+
+def test_branches_of_other_scales_are_whole_multiples_of_one() -> None:
+    graph = Graph((1, 2, 4, 4))
+    fine = graph.quant(graph.add("Conv", "x", weights(2, 2, 1, 1)), 0.25, 0, 4)
+    both = graph.add("Concat", fine, graph.quant("x", 1.0, 0, 3), axis=1)
+
+    accelerator = hardware_equals_executor(graph, graph.add("Conv", both, weights(3, 4, 2, 2)))
+
+    assert all(f.kind == "exact" for f in accelerator.fidelity.values())

@@ -77,11 +77,11 @@ def _evaluated(added: Sequence[Node], x: Mapping[str, Array]) -> dict[str, Array
 
 
 def _called(call: Call, x: Mapping[str, Array]) -> Array:
-    """What the layer returns, called as the model calls it, without a change of its state."""
+    """What the layer returns, called as `predict` of its model calls it, without a change of its state."""
     tensors = {id(t): tensor(x[e]) for t, e in zip(call.node.input_tensors, call.edges, strict=True)}
     args, kwargs = call.node.arguments.fill_in(tensors)
     if getattr(call.layer, "_call_has_training_arg", False):
-        kwargs = {**kwargs, "training": False}
+        kwargs = {**kwargs, "training": False}  # whatever was given when the model was built
     with keras.StatelessScope(), in_float32(half_layers(call.layer)):
         return array(call.layer(*args, **kwargs))
 

@@ -12,14 +12,17 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from bnn2hw.errors import InputError, UnsupportedError
-from bnn2hw.importers.imported import Imported
+from bnn2hw.importers.imported import Imported, Model
 from bnn2hw.importers.keras import handlers
 from bnn2hw.importers.keras.calls import Draft
+from bnn2hw.importers.keras.functions import array, tensor
+from bnn2hw.importers.keras.half_precision import half_layers, in_float32
 from bnn2hw.importers.keras.reader import read_model
 from bnn2hw.importers.keras.walk import names
-from bnn2hw.ir import Graph
+from bnn2hw.ir import Array, Graph
 from bnn2hw.ops.real import Refold, Reshape
 from bnn2hw.ops.source import Input
 
@@ -53,7 +56,8 @@ def to_graph(model: Any) -> Imported:
     places = {draft.name(t._keras_history[0]): i for i, t in enumerate(inputs)}
     nodes = sorted(draft.nodes, key=lambda n: len(places) if n.inputs else places.get(n.name, 0))
     graph, meanings = _without_scalings(Graph(tuple(nodes), edges), draft.scalings)
-    return Imported(graph, meanings, model.name, names=_output_names(model))
+    whole = _whole(model, draft, edges)
+    return Imported(graph, meanings, model.name, names=_output_names(model), model=whole)
 
 
 def _output_names(model: Any) -> tuple[str, ...]:
@@ -69,6 +73,27 @@ def _behind_shapes(graph: Graph, name: str) -> str | None:
     while graph[name].inputs and isinstance(graph[name].op, Reshape | Refold):
         [name] = graph[name].inputs
     return name if not graph[name].inputs and len(graph.consumers[name]) == 1 else None
+
+
+def _whole(model: Any, draft: Draft, outputs: tuple[str, ...]) -> Model:
+    """The model itself as a function, in float32 and inference mode."""
+    names = [draft.name(t._keras_history.operation) for t in model.inputs]
+    shapes = [tuple(t.shape[1:]) for t in model.inputs]
+    halves, structure = half_layers(model), getattr(model, "_inputs_struct", None)
+
+    def apply(x: Mapping[str, Array]) -> dict[str, Array]:
+        count = len(next(iter(x.values())))
+        # Nothing depends on an input that is no node.
+        given = [
+            tensor(x[n] if n in x else np.zeros((count, *shape)))
+            for n, shape in zip(names, shapes, strict=True)
+        ]
+        inputs = given[0] if structure is None else keras.tree.pack_sequence_as(structure, given)
+        with keras.StatelessScope(), in_float32(halves):
+            results = keras.tree.flatten(model(inputs, training=False))
+        return {edge: array(y) for edge, y in zip(outputs, results, strict=True)}
+
+    return apply
 
 
 def _without_scalings(graph: Graph, scalings: Mapping[str, Input | None]) -> tuple[Graph, dict[str, Input]]:

@@ -208,7 +208,9 @@ class Call:
         ready = [a for a in along if a is not None]
 
         def apply(x: Array) -> Array:
-            return fn(x.astype(np.float32), *ready).astype(np.float32)
+            # Infinities are clipped by the quantizer that follows; lowering refuses NaN by itself.
+            with np.errstate(all="ignore"):
+                return fn(x.astype(np.float32), *ready).astype(np.float32)
 
         same = all(a.ndim == 0 for a in ready)
         made = self.add(real.Pointwise(apply, self.draft.shapes[edge], same, step), edge, part=part)

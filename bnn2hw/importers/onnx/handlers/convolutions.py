@@ -106,7 +106,7 @@ def transposed_convolution(call: Call) -> Value:
         return call.problem(
             f"group={groups}, output_shape={attributes.get('output_shape')}, {found.rank} axes",
             "one group, images or rows, padding by pads",
-            "export the model with these",
+            "use one group and pads, or Upsample and Conv",
         )
     axes = tuple(range(2, weights.values.ndim))
     kernel = kernels.of(weights).map(lambda a: np.moveaxis(np.flip(a, axes), (0, 1), (-2, -1)))

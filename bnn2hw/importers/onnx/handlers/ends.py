@@ -49,7 +49,7 @@ def topk(call: Call) -> Value:
         return call.problem(
             "a number that is not constant, the smallest values, or values that are not sorted",
             "the indices of the largest values, best first",
-            "use these",
+            "use largest=1 and sorted=1 with a constant number",
         )
     axis = int(attributes.get("axis", -1))
     return _best(call, axis, int(np.ravel(count)[0]), call.op.outputs[1])  # type: ignore[call-overload]

@@ -17,7 +17,9 @@ def joined(call: Call) -> Value:
     first, second = call.several
     kind = call.op.kind
     if kind not in ("Add", "Sub", "Mul"):
-        return call.problem("two values that both depend on the input", SUMS, "use one of these")
+        return call.problem(
+            "two values that both depend on the input", SUMS, "replace it by a sum or a product"
+        )
     if kind == "Mul" and first.shape != second.shape:
         return _factors(call, first, second)
     if first.shape != second.shape or np.any(first.order != second.order):

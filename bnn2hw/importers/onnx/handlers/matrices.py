@@ -77,7 +77,9 @@ def gemm(call: Call) -> Value:
     alpha, beta = (float(attributes.get(name, 1.0)) for name in ("alpha", "beta"))
     if alpha != 1 or attributes.get("transA"):
         return call.problem(
-            f"alpha={alpha}, transA={attributes.get('transA', 0)}", "alpha=1, transA=0", "use these"
+            f"alpha={alpha}, transA={attributes.get('transA', 0)}",
+            "alpha=1, transA=0",
+            "scale or transpose before",
         )
     weights = _weights(call)
     if weights is None:

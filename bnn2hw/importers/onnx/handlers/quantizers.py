@@ -46,7 +46,7 @@ def _quantizer(call: Call, fn: Callable[..., Array], *names: str) -> Value:
         executor.options_of(call.op)
     except executor.Unknown as error:
         known = ", ".join(quantizers.ROUNDINGS)
-        return call.problem(str(error), f"the rounding modes {known}", "use one of these")
+        return call.problem(str(error), f"the rounding modes {known}", "export with one of them")
     if call.op.kind != "BipolarQuant" and np.any(params[0] <= 0):
         return call.problem("a scale that is not positive", "positive scales", "train the model again")
 

@@ -19,7 +19,11 @@ def pad(call: Call) -> Value:
     stated = call.setting("pads", 1, call.op.attributes.get("paddings"))
     found = image(call)
     if stated is None or mode != "constant" or call.present(3):
-        return call.problem(f"mode={mode!r}, or pads that are not constant", "constant pads", "use these")
+        return call.problem(
+            f"mode={mode!r}, or pads that are not constant",
+            "constant pads and a constant border",
+            "pad with a constant",
+        )
     if found is None:
         return call.value
     rank = len(call.value.shape)
@@ -27,7 +31,11 @@ def pad(call: Call) -> Value:
     sides = list(zip(pads[:rank], pads[rank:], strict=True))
     around = [s for i, s in enumerate(sides) if i not in (0, found.axis)]
     if any(map(any, (sides[0], sides[found.axis]))) or min(pads) < 0:
-        return call.problem(f"pads={pads}", "pads around images that are not negative", "use these")
+        return call.problem(
+            f"pads={pads}",
+            "pads around images that are not negative",
+            "pad rows and columns only",
+        )
     filled = call.setting("value", 2, 0.0)
     value = float(np.ravel(filled)[0])  # type: ignore[call-overload]
     wider = border(call, found, [(0, 0), *around] if found.row else around, value, part="")
@@ -47,7 +55,7 @@ def upsampling(call: Call) -> Value:
         return call.problem(
             "sizes or a mode by which pixels are not just repeated",
             "mode='nearest' by whole factors",
-            "use these",
+            "resize in front of the model, or by whole factors with mode='nearest'",
         )
     sides = [(rows - 1, rows - 1), (columns - 1, columns - 1)]
     spread = border(call, found, sides, 0.0, (rows, columns), part="gaps")
