@@ -81,7 +81,7 @@ def to_stream(name: str, x: Array, layouts: Mapping[str, AxisOrder]) -> Array:
     Raises:
         InputError: The array has another shape than the model.
     """
-    layout, x = layouts.get(name), source.numbers(x, f"the input '{name}'")
+    layout, x = layouts.get(name), source.numbers(x, "the input")
     if layout is None:
         return x
     if [n for n in x.shape[1:] if n != 1] != [n for n in layout.shape if n != 1]:
