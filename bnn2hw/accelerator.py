@@ -344,8 +344,8 @@ class Accelerator(CompiledModel):
         self,
         folder: str | Path = "synth",
         *,
-        board: str | None = None,
-        target: str | None = None,
+        board: str | Path | None = None,
+        target: str | Path | None = None,
         seeds: int | Sequence[int] = 1,
         clock_mhz: float | None = None,
         baud: int | None = None,
@@ -360,9 +360,9 @@ class Accelerator(CompiledModel):
         Args:
             folder: Folder for the netlist, logs, bitstream and usage.json; for a board also
                 link.json, which `SerialBoard` reads.
-            board: Name of a board. Its clock must be reached.
-            target: Name of a device. Default without a board: the device that the design is planned
-                for.
+            board: Name of a board, or path of its TOML file. Its clock must be reached.
+            target: Name of a device, or path of its TOML file. Default without a board: the device that
+                the design is planned for.
             seeds: Number of placements to try, or their seeds. The fastest placement is kept.
             clock_mhz: Clock of the accelerator in MHz. Default: that of the board or device.
             baud: Bits per second on the serial line. Default: that of the board.

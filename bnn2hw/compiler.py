@@ -7,29 +7,34 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnn2hw import checks
 from bnn2hw.accelerator import Accelerator
-from bnn2hw.errors import InputError
+from bnn2hw.errors import FoldingError, InputError
 from bnn2hw.progress import Progress, silent
-from bnn2hw.targets import devices
+from bnn2hw.targets import boards, devices
 
 if TYPE_CHECKING:
     from bnn2hw.folding.search import Folding
     from bnn2hw.golden import Batch
+    from bnn2hw.ir import Graph
     from bnn2hw.lower.outputs import Output
     from bnn2hw.lower.recipe import Loadable
     from bnn2hw.ops.source import InputSpecs
+    from bnn2hw.pipeline import Layout
+    from bnn2hw.targets.boards import Board
 
 
 def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile)
     model: Any,
     *,
     input: InputSpecs | None = None,  # noqa: A002
-    target: str | None = None,
+    target: str | Path | None = None,
+    board: str | Path | None = None,
     fps: float | None = None,
     folding: Folding | None = None,
     output: Output | None = None,
@@ -64,9 +69,13 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         input: Integers on the input and the real values that they stand for; a mapping by name if
             the inputs differ. Default: the integers and real values of a Rescaling layer at the
             start of the model, otherwise `Input("uint8")`, pixels from 0 to 255 as they are.
-        target: Name of the device to plan for, for example "ice40-up5k". Default: "ecp5-85k".
-        fps: Frames per second to reach at the clock of the device. Default: as many as the device
-            holds, or as the slowest layer in `folding` allows.
+        target: Device to plan for: a name such as "ice40-up5k", or the path of a TOML file. Default:
+            "ecp5-85k".
+        board: Board to plan for instead of a target, by name or path: its device at its clock, with
+            room for the shell of its serial line.
+        fps: Frames per second to reach at the clock of the device or board. Default: as many as the
+            device holds, or as the slowest layer in `folding` allows. For a board with a serial line:
+            twice as many as the line carries, or as many as fit.
         folding: By layer, its values of `pe`, `simd`, `lanes` and `pixels`, or {"style":
             "unrolled"} to turn its weights into logic. All other layers are folded for the same
             rate.
@@ -96,12 +105,18 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     """
     from bnn2hw import deviation, pipeline
     from bnn2hw import reload as reloading
+    from bnn2hw.deploy import board_plan
     from bnn2hw.estimate import resources
     from bnn2hw.pipeline import Layout
 
     _check(backend, output, fps, loadable)
     _check_kinds(input, folding, bits, progress)
-    device = devices.device(devices.DEFAULT if target is None else target)
+    if board is not None and target is not None:
+        raise InputError("name a board or a target, not both: a board has its device")
+    place = None if board is None else boards.board(board)
+    device = (
+        board_plan.device(place) if place else devices.device(devices.DEFAULT if target is None else target)
+    )
     progress("reading the model")
     imported = pipeline.read(model, custom_objects)
     recipe = pipeline.recipe(imported, output, bits, loadable)
@@ -112,7 +127,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     progress("comparing with the model")
     frames = pipeline.compared_frames(imported, integers, calibration)
     pipeline.check_whole(imported, integers, frames)
-    graph = pipeline.lay_out(Layout(lowered.graph, device, fps, folding, progress=progress))
+    graph = _laid_out(Layout(lowered.graph, device, fps, folding, progress=progress), place)
     excess = resources.utilization(graph, device).excess
     if excess:
         warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
@@ -126,6 +141,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         recipe=recipe if loadable else None,
         options=pipeline.options(
             fps=fps,
+            board=place and place.name,
             output=output,
             bits=bits,
             loadable=loadable,
@@ -138,6 +154,28 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     progress("measuring the deviation from the model")
     deviations = deviation.measure(integers.real, lowered.graph, graph, lowered.matches, frames)
     return replace(made, measured={d.edge: d for d in deviations})
+
+
+def _laid_out(layout: Layout, board: Board | None) -> Graph:
+    """Fold and connect a graph for a device, or for a board.
+
+    Raises:
+        FoldingError: No folding reaches the rate or fits.
+    """
+    from bnn2hw import pipeline
+    from bnn2hw.deploy import board_plan
+    from bnn2hw.estimate import resources
+
+    if board is None:
+        return pipeline.lay_out(layout)
+    layout = replace(layout, device=board_plan.room(board, layout.graph))
+    rate = board_plan.line_rate(board, layout.graph)
+    if rate and layout.fps is None and not layout.folding:
+        with suppress(FoldingError):  # what is too slow or too large for this rate is planned for the device
+            made = pipeline.lay_out(replace(layout, fps=rate))
+            if resources.utilization(made, layout.device).fits:
+                return made
+    return pipeline.lay_out(layout)
 
 
 def _check(backend: str, output: Output | None, fps: float | None, loadable: Loadable) -> None:
@@ -201,7 +239,7 @@ def load(folder: str | Path) -> Accelerator:
     return Accelerator(
         name=manifest.name,
         graph=graph,
-        device=devices.device(manifest.device),
+        device=manifest.device,
         fidelity=manifest.fidelity,
         measured={d.edge: d for d in manifest.measured},
         input_specs=manifest.input_specs,

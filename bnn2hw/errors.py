@@ -82,12 +82,19 @@ class DoesNotFitError(FoldingError):
         over: By resource that is exceeded, the number that the design needs and the number that the
             device has.
         note: Further explanation.
+        fps: Rate of a folding that is predicted to fit, at the clock that was asked for; None if there
+            is none.
     """
 
     def __init__(
-        self, device: str, over: Mapping[str, tuple[int, int]], remedy: str = "", note: str = ""
+        self,
+        device: str,
+        over: Mapping[str, tuple[int, int]],
+        remedy: str = "",
+        note: str = "",
+        fps: float | None = None,
     ) -> None:
-        self.device, self.over, self.note = device, dict(over), note
+        self.device, self.over, self.note, self.fps = device, dict(over), note, fps
         needs = " and ".join(f"{need:,} {name} of {there:,}" for name, (need, there) in over.items())
         way_out = remedy or "ask for fewer fps, or choose a larger target"
         super().__init__(f"the design needs {needs} of {device}{note}; {way_out}")

@@ -185,6 +185,20 @@ def test_grey_images_may_come_without_their_channel(tmp_path: Path) -> None:
     assert [n.name for n in whole.graph] == [n.name for n in acc.graph]
 
 
+def test_a_report_tells_an_op_from_what_came_before_it() -> None:
+    model = net.chain((6,), keras.layers.Dense(4, name="real"), keras.layers.ReLU(name="act"), net.dense(3))
+    x = np.random.default_rng(0).integers(0, 256, (20, 6))
+    pixels = bnn2hw.Input("uint8", scale=1 / 255)
+    measured = str(bnn2hw.compile(model, input=pixels, calibration=x, bits=4)).splitlines()
+
+    head = [cell.strip() for cell in measured[2].split("┃")]
+    rows = [[cell.strip() for cell in line.split("│")] for line in measured if line.startswith("│")]
+    op, deviation = head.index("this op"), head.index("deviation up to here")
+    assert "rounded" in {row[op] for row in rows}
+    assert any("e-" in row[deviation] for row in rows)
+    assert all(cell in ("exact", "rounded", "") for cell in (row[op] for row in rows))
+
+
 def test_seeds_are_a_number_or_a_list() -> None:
     assert list(bitstream._seeds(3)) == [1, 2, 3]
     assert list(bitstream._seeds([7, 9])) == [7, 9]

@@ -14,6 +14,13 @@ from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops import source
 from bnn2hw.ops.source import InputSpecs
+from bnn2hw.targets import devices
+from bnn2hw.targets.devices import Device
+
+
+def _device(data: Mapping[str, Any]) -> Device:
+    """Return the device that a manifest names, or describes if it is none of the package's own."""
+    return devices.from_facts(data["own_device"]) if "own_device" in data else devices.device(data["device"])
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,7 @@ class Manifest:
     Attributes:
         name: Name of the model.
         backend: Backend that rendered the sources.
-        device: Name of the device that the design is planned for.
+        device: Device that the design is planned for.
         top: Name of the top module or function.
         input: Description of the input streams.
         output: Description of the output streams.
@@ -41,7 +48,7 @@ class Manifest:
 
     name: str
     backend: str
-    device: str
+    device: Device
     top: str
     input: str
     output: str
@@ -60,7 +67,7 @@ class Manifest:
         return cls(
             name=accelerator.name,
             backend=accelerator.backend,
-            device=accelerator.device.name,
+            device=accelerator.device,
             top=design.top,
             input="; ".join(named_words(design.inputs)),
             output="; ".join(named_words(design.outputs)),
@@ -78,7 +85,7 @@ class Manifest:
         data = {
             "name": self.name,
             "backend": self.backend,
-            "device": self.device,
+            "device": self.device.name,
             "top": self.top,
             "input_specs": source.facts(self.input_specs),
             "fidelity": {layer: [f.kind, f.why] for layer, f in self.fidelity.items()},
@@ -90,6 +97,8 @@ class Manifest:
         }
         if self.layouts:
             data["layouts"] = {name: layout.facts() for name, layout in self.layouts.items()}
+        if self.device != devices.known().get(self.device.name):
+            data["own_device"] = devices.facts(self.device)
         return {**data, "recipe": self.recipe.facts()} if self.recipe else data
 
     @classmethod
@@ -104,7 +113,7 @@ class Manifest:
         return cls(
             name=data["name"],
             backend=data["backend"],
-            device=data["device"],
+            device=_device(data),
             top=data["top"],
             input=data["input"],
             output=data["output"],

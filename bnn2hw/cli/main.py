@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from bnn2hw.cli import board, doctor, model, results, simulate, synth, weights
+from bnn2hw.cli import board, doctor, model, results, simulate, synth, weights, words
 from bnn2hw.errors import (
     Bnn2hwError,
     LinkError,
@@ -64,7 +64,7 @@ def _status(error: Bnn2hwError) -> int:
 
 def _fail(ctx: click.Context, message: str, status: int) -> NoReturn:
     """Print an error and end the program."""
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {words.of_command_line(message)}", err=True)
     ctx.exit(status)
 
 

@@ -67,7 +67,8 @@ class ModelOptions:
     """Options of every command that can compile a model; see `bnn2hw.compile`.
 
     Attributes:
-        target: Name of a device.
+        target: Name of a device, or path of its file.
+        board: Name of a board, or path of its file.
         fps: Frames per second to reach.
         folding: File with the folding of some layers.
         dtype: Integers on the wire, as in `bnn2hw.Input`.
@@ -83,6 +84,7 @@ class ModelOptions:
     """
 
     target: str | None
+    board: str | None
     fps: float | None
     folding: Path | None
     dtype: str | None
@@ -98,7 +100,8 @@ class ModelOptions:
 
 
 MODEL_OPTIONS = (
-    click.option("--target", help="Device to plan for, for example ecp5-85k."),
+    click.option("--target", help="Device to plan for: a name such as ecp5-85k, or a TOML file."),
+    click.option("--board", help="Board to plan for: a name from 'bnn2hw boards', or a TOML file."),
     click.option(
         "--fps",
         metavar="NUMBER",
@@ -106,7 +109,9 @@ MODEL_OPTIONS = (
         help="Frames per second to reach at the device's clock. Default: as many as fit.",
     ),
     path("--folding", help="TOML or JSON file with PE and SIMD, or the style, of some layers."),
-    click.option("--input", "dtype", help="Integers on the wire: uint8, int4, bit, bipolar, …"),
+    click.option(
+        "--input", "dtype", help="Integers on the wire: uint1 to uint16, int2 to int16, bit or bipolar."
+    ),
     click.option(
         "--scale",
         metavar="NUMBER",
@@ -213,6 +218,7 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         model,
         input=bnn2hw.Input(options.dtype, options.scale, options.offset) if options.dtype else None,
         target=options.target,
+        board=options.board,
         fps=options.fps,
         folding=_read_folding(options.folding) if options.folding else None,
         output=options.output,

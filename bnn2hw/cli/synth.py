@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bnn2hw.cli import options as shared
 from bnn2hw.cli.options import ModelOptions
 from bnn2hw.cli.progress import spinner
-from bnn2hw.errors import InputError
+from bnn2hw.errors import Bnn2hwError, DoesNotFitError
+from bnn2hw.progress import Progress
+
+ATTEMPTS = 3
+"""Number of plans that are tried for a model without a rate."""
+
+ROUNDING = 1e-3
+"""Share by which a clock of a PLL may miss the one that was planned for."""
 
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
@@ -22,7 +29,6 @@ if TYPE_CHECKING:
 @click.command()
 @shared.model_argument
 @shared.path("-o", "--out", default=Path("synth"), help="Folder to write into.")
-@click.option("--board", help="Board to make a bitstream for; see 'bnn2hw boards'.")
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, help="Number of placements to try; the fastest is kept."
 )
@@ -35,7 +41,6 @@ if TYPE_CHECKING:
 def synth(
     model: Path,
     out: Path,
-    board: str | None,
     seeds: int,
     clock: float | None,
     baud: int | None,
@@ -52,37 +57,71 @@ def synth(
     from bnn2hw.deploy import bitstream
 
     folders.claim(out, bitstream.FACTS, by="synthesis")
-    if board and options.target:
-        raise InputError("name a board or a target, not both: a board has its device")
-    if board and not model.is_dir():
-        options = _for_board(options, board, clock)
+    board = options.board
     with spinner(as_json) as progress:
-        accelerator = shared.accelerator(model, options, progress, allowed=("target",))
-        used = accelerator.synthesize(
-            out,
-            board=board,
-            target=options.target if model.is_dir() else None,
-            seeds=seeds,
-            clock_mhz=clock,
-            baud=baud,
-            progress=progress,
+        accelerator, used = _synthesized(
+            model, options, progress, out=out, seeds=seeds, clock=clock, baud=baud
         )
+    _warn_of_rate(accelerator, used, board)
     if as_json:
         click.echo(json.dumps({"name": accelerator.name, "board": board, **used.facts}, indent=1))
     else:
         _print(accelerator, used, board, out)
 
 
-def _for_board(options: ModelOptions, name: str, clock: float | None) -> ModelOptions:
-    """Plan for the device of a board.
+def _synthesized(
+    model: Path, options: ModelOptions, progress: Progress, *, clock: float | None, **how: Any
+) -> tuple[Accelerator, Usage]:
+    """Synthesize a model or a build folder.
 
-    The rate is asked for at the clock of the board, and planned at the clock of the device.
+    A model that was planned without a rate is planned again, for fewer frames per second, if its
+    design is too large after all.
     """
+    free = not (model.is_dir() or options.fps or options.folding)
+    for attempt in range(ATTEMPTS):
+        asked = options if model.is_dir() else _at_clock(options, clock)
+        accelerator = shared.accelerator(model, asked, progress, allowed=("target", "board"))
+        target = options.target if model.is_dir() else None
+        try:
+            return accelerator, accelerator.synthesize(
+                how["out"],
+                board=options.board,
+                target=target,
+                seeds=how["seeds"],
+                clock_mhz=clock,
+                baud=how["baud"],
+                progress=progress,
+            )
+        except DoesNotFitError as error:
+            if not free or error.fps is None or attempt == ATTEMPTS - 1:
+                raise
+            options = replace(options, fps=error.fps)
+            progress(f"planning again for {error.fps:,.0f} frames/s: the first design does not fit")
+    raise Bnn2hwError("no attempt was made")
+
+
+def _at_clock(options: ModelOptions, clock: float | None) -> ModelOptions:
+    """Return options whose rate at the clock of the board is what is asked for at another clock."""
     from bnn2hw.targets import boards
 
-    board = boards.board(name)
-    fps = options.fps and options.fps * board.device.clock_mhz / (clock or board.clock_mhz)
-    return replace(options, target=options.target or board.device.name, fps=fps)
+    if not (options.board and options.fps and clock):
+        return options
+    return replace(options, fps=options.fps * boards.board(options.board).clock_mhz / clock)
+
+
+def _warn_of_rate(accelerator: Accelerator, used: Usage, board: str | None) -> None:
+    """Warn if the design misses the rate that it was compiled for, because its clock is slower here."""
+    asked = float(accelerator.options.get("fps", 0))
+    if not used.clock_mhz:
+        return
+    reached = used.clock_mhz * 1e6 / accelerator.estimate().cycles.interval
+    if reached < asked * (1 - ROUNDING):
+        way_out = f"compile with --board {board}" if board else "compile for more"
+        click.echo(
+            f"warning: compiled for {asked:,.0f} frames/s at {accelerator.device.clock_mhz:g} MHz, the design takes "
+            f"{reached:,.0f} at {used.clock_mhz:g} MHz; {way_out}",
+            err=True,
+        )
 
 
 def _print(accelerator: Accelerator, used: Usage, board: str | None, out: Path) -> None:

@@ -210,25 +210,28 @@ def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz
         ff=int(min(device.ff, have.ff / search.FILL)),
         bram=int(min(device.bram, have.bram * (keep if "bram" in error.what else 1.0))),
     )
+    fps = None
     try:
-        found = search.for_device(bare, smaller)
-        fps = clock_mhz * 1e6 / cycles.interval(found)
+        interval = cycles.interval(search.for_device(bare, smaller))
+        fps = float(search.rate(clock_mhz, interval))
         remedy = (
-            f"a folding for {fps:,.0f} fps at {clock_mhz:g} MHz is predicted to fit: compile with that many"
+            f"a folding for {fps:,g} fps at {clock_mhz:g} MHz is predicted to fit: compile with that many"
         )
     except FoldingError:
         remedy = "no folding is predicted to fit: choose a larger target"
     except Bnn2hwError:
         remedy = ""
-    return DoesNotFitError(error.device, error.over, remedy, error.note)
+    return DoesNotFitError(error.device, error.over, remedy, error.note, fps)
 
 
-def place_named(board: str | None, target: str | None, default: Device) -> Board | Device:
+def place_named(board: str | Path | None, target: str | Path | None, default: Device) -> Board | Device:
     """Return the board or the device that a user named, or the default.
 
     Raises:
         InputError: Both were named, or one is not known.
     """
-    if board and target:
+    if board is not None and target is not None:
         raise InputError("name a board or a target, not both: a board has its device")
-    return boards.board(board) if board else devices.device(target) if target else default
+    if board is not None:
+        return boards.board(board)
+    return default if target is None else devices.device(target)

@@ -109,7 +109,7 @@ def serial(design: Design, clock_mhz: float, baud: int, *, cycles: int = 8) -> S
         clock_mhz=clock_mhz,
         image_bytes=image,
         result_bytes=result,
-        buffer=_buffer(image),
+        buffer=buffer_bytes(image),
         window=WINDOW,
         input=design.input,
         output=design.output,
@@ -189,8 +189,11 @@ def _divisor(clock_mhz: float, baud: int, least: int) -> int:
     return round(exact)
 
 
-def _buffer(image: int) -> int:
+def buffer_bytes(image: int) -> int:
     """Return the bytes of a buffer for two images, or for one if two are too large.
+
+    Args:
+        image: Bytes of an image.
 
     Raises:
         InputError: One image is too large.

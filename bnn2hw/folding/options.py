@@ -73,10 +73,10 @@ class NodeOptions:
         return int(min(self.intervals))
 
     def legal(self, period: int) -> Array:
-        """Return the numbers of the foldings that need at most `period` cycles; a folding by hand is always legal."""
-        if self.fixed:
-            return np.arange(1)
+        """Return the numbers of the foldings that need at most `period` cycles; by hand at least the fastest."""
         kept = np.flatnonzero(self.intervals <= period)
+        if self.fixed and not len(kept):
+            return np.flatnonzero(self.intervals == self.fastest)
         return kept if self.node.inputs else kept[:1]
 
     def costs(self, which: Array, family: Family) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
@@ -10,13 +11,16 @@ from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate.resources import Utilization
 from bnn2hw.folding.space import FoldingPoint, FoldingSpace
-from bnn2hw.ir import Cost, Graph, HardwareOp, Op, hardware_nodes
+from bnn2hw.ir import Cost, Graph, HardwareOp, hardware_nodes
 from bnn2hw.targets.devices import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
 """Values of `pe`, `simd`, `lanes` and `pixels` by name of an op.
 
 `bnn2hw.folding.unroll` takes out the key `style` first."""
+
+PAIR = frozenset({"pe", "simd"})
+"""Knobs of a matrix-vector unit that share its work: where a user gives one, the search sets the other."""
 
 FILL = 0.7
 """Share of a device's LUTs that a folding chosen for the device may use: fuller designs are hard to route."""
@@ -34,18 +38,34 @@ def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Fold
     Raises:
         FoldingError: As for `for_rate` and `for_device`, or the device does not hold the design at this rate.
     """
-    if fps is None and not by_hand:
-        return for_device(graph, device)
+    if fps is None and not any(len(ops) == 1 for ops in _by_hand(graph, by_hand or {}).values()):
+        return for_device(graph, device, by_hand)
     period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {})
     found = _for_rate(graph, period, device, by_hand)
     use = Utilization(found.cost, device)
     if not use.fits:
+        fitting = _fastest(FoldingSpace(graph, device, _by_hand(graph, by_hand or {})), fill=1.0)
         worst = max(use.use, key=lambda k: use.use[k])
         raise FoldingError(
             f"the design is predicted to need {use.use[worst]:.0%} of the {worst.upper()}s of {device.name}; "
-            "ask for fewer fps, or choose a larger target"
+            f"ask for at most {rate(device.clock_mhz, fitting.interval)} fps, or choose a larger target"
         )
     return graph.map_ops(found.ops)
+
+
+def rate(clock_mhz: float, interval: int) -> str:
+    """Return the largest short number of frames per second that asks for no fewer cycles per frame.
+
+    Args:
+        clock_mhz: Clock in MHz.
+        interval: Cycles per frame.
+    """
+    fps = clock_mhz * 1e6 / interval
+    step = 10.0 ** min(0, math.floor(math.log10(fps)) - 3)
+    count = math.floor(fps / step)
+    while clock_mhz * 1e6 // float(f"{count * step:.12g}") < interval:
+        count -= 1
+    return f"{count * step:.12g}"
 
 
 def for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None = None) -> Graph:
@@ -74,7 +94,7 @@ def _for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None
         clock = device.clock_mhz
         raise FoldingError(
             f"no folding reaches {period} cycles per frame: layer '{name}' needs at least {best}; "
-            f"ask for at most {clock * 1e6 / best:.0f} fps at the {clock:g} MHz of {device.name}"
+            f"ask for at most {rate(clock, best)} fps at the {clock:g} MHz of {device.name}"
         )
     return choices.least(period, _room(device, 1.0)) or choices.cheapest(period)
 
@@ -93,9 +113,9 @@ def for_device(graph: Graph, device: Device, by_hand: Folding | None = None) -> 
     return graph.map_ops(_fastest(FoldingSpace(graph, device, _by_hand(graph, by_hand or {}))).ops)
 
 
-def _fastest(choices: FoldingSpace) -> FoldingPoint:
+def _fastest(choices: FoldingSpace, fill: float = FILL) -> FoldingPoint:
     device = choices.device
-    room, periods = _room(device, FILL), choices.periods
+    room, periods = _room(device, fill), choices.periods
     best = choices.least(periods[-1], room)
     if best is None:
         needs = Utilization(choices.cheapest(periods[-1]).cost, device).use
@@ -157,7 +177,7 @@ def fastest(graph: Graph) -> int:
 def slowest(graph: Graph, by_hand: Folding) -> int:
     """Return the cycles per frame that the layers folded by hand allow, or the slowest other layer at its fastest."""
     ops = _by_hand(graph, by_hand)
-    given = [op.interval(*graph.inputs_of(graph[n])) for n, op in ops.items() if isinstance(op, HardwareOp)]
+    given = [min(op.interval(*graph.inputs_of(graph[n])) for op in some) for n, some in ops.items()]
     return max([fastest(graph), *given])
 
 
@@ -180,14 +200,14 @@ def _room(device: Device, fill: float) -> Cost:
     return Cost(fill * device.lut, fill * device.ff, device.bram, device.dsp)
 
 
-def _by_hand(graph: Graph, folding: Folding) -> dict[str, Op]:
-    """Return the ops that a user's folding names, with that folding.
+def _by_hand(graph: Graph, folding: Folding) -> dict[str, list[HardwareOp]]:
+    """Return the foldings that a user's folding leaves to the ops that it names.
 
     Raises:
         FoldingError: It names an unknown layer or knob, or a value that is not legal.
     """
     foldable = {n.name: (n, op) for n, op in hardware_nodes(graph) if _knobs(op)}
-    ops: dict[str, Op] = {}
+    ops: dict[str, list[HardwareOp]] = {}
     for name, knobs in folding.items():
         if name not in foldable:
             raise FoldingError(
@@ -208,6 +228,10 @@ def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping
 
 def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:
     """Say why a value of a knob is not legal."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return "is no whole number"
+    if not 1 <= value <= legal[-1]:
+        return "is too small" if value < 1 else "is more than there is to do"
     fewer = max((v for v in legal if isinstance(value, int) and v < value), default=0)
     if knob == "pixels" or not fewer or fewer == legal[-1] or all(legal[-1] % v == 0 for v in legal):
         return "does not divide"
@@ -216,8 +240,11 @@ def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:
 
 def _refolded(
     name: str, op: HardwareOp, options: Sequence[HardwareOp], wanted: Mapping[str, int | str]
-) -> HardwareOp:
-    """Return the folding of an op with the wanted values; other knobs stay as near to the op's own as possible.
+) -> list[HardwareOp]:
+    """Return the foldings of an op with the wanted values.
+
+    If just one of `pe` and `simd` is wanted, the other one is free. All other knobs stay as near to the
+    op's own as possible.
 
     Raises:
         FoldingError: An unknown knob, a value that is not legal, or values that exclude each other.
@@ -236,5 +263,12 @@ def _refolded(
         raise FoldingError(
             f"layer '{name}': {values} do not go together; several pixels per beat must be whole"
         )
-    now = {knob: getattr(op, knob, 1) for knob in known}
-    return max(fitting, key=lambda o: sum(getattr(o, knob, 1) == value for knob, value in now.items()))
+    free = PAIR - set(wanted) if len(PAIR & set(wanted)) == 1 else set()
+    now = {knob: getattr(op, knob, 1) for knob in known if knob not in free}
+
+    def nearness(option: HardwareOp) -> int:
+        return sum(getattr(option, knob, 1) == value for knob, value in now.items())
+
+    nearest = max(map(nearness, fitting))
+    found = [o for o in fitting if nearness(o) == nearest]
+    return found if free else found[:1]

@@ -71,28 +71,29 @@ class FoldingSpace:
     Args:
         graph: Graph in hardware form.
         device: Device whose capacities weigh LUTs against block RAMs.
-        by_hand: Nodes whose op is given; they may be slower than a rate asks for.
+        by_hand: Foldings of nodes that a user restricts; they may be slower than a rate asks for.
 
     Raises:
-        FoldingError: A layer has a beat that is too wide in every folding, or in the given one.
+        FoldingError: A layer has a beat that is too wide in every folding, or in the given ones.
     """
 
-    def __init__(self, graph: Graph, device: Device, by_hand: Mapping[str, Op] | None = None) -> None:
+    def __init__(
+        self, graph: Graph, device: Device, by_hand: Mapping[str, Sequence[StreamOp]] | None = None
+    ) -> None:
         self.graph, self.device = graph, device
         self.places: list[NodeOptions] = []
         known: dict[Hashable, Array] = {}
         for node in graph:
             inputs, given = graph.inputs_of(node), (by_hand or {}).get(node.name)
             if isinstance(node.op, StreamOp):
-                ops = [given] if isinstance(given, StreamOp) else list(node.op.foldings(*inputs))
-                ops = widths.narrow(graph, node, ops)
+                ops = widths.narrow(graph, node, list(given or node.op.foldings(*inputs)))
                 self.places.append(NodeOptions(node, ops, inputs, given is not None, known))
         self.weights = weights_of(device)
 
     @cached_property
     def periods(self) -> list[int]:
         """Cycles per frame at which further foldings become possible, in ascending order."""
-        free = [p for p in self.places if not p.fixed]
+        free = [p for p in self.places if not p.fixed or len(p.ops) > 1]
         slowest = max([p.fastest for p in self.places])
         return sorted({slowest, *(int(i) for p in free for i in p.intervals if i >= slowest)})
 

@@ -11,7 +11,8 @@ from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 from bnn2hw.tables import Table
 
-COLUMNS = ("layer", "op", "out", "values", "fidelity")
+COLUMNS = ("layer", "op", "out", "values", "this op")
+DEVIATION = "deviation up to here"
 FIGURES = ("cycles", "LUT", "FF", "BRAM", "DSP")
 
 
@@ -24,17 +25,23 @@ def table(accelerator: CompiledModel) -> Table:
     """Return a table with a row per op, and one for all FIFOs and width converters together."""
     graph, family = accelerator.graph, accelerator.device.family
     knobs = _knobs(op for _, op in hardware_nodes(graph))
-    rows = Table(f"{accelerator.name} on {accelerator.device.name}", COLUMNS, (*knobs, *FIGURES))
+    words = (*COLUMNS, DEVIATION) if accelerator.measured else COLUMNS
+    rows = Table(f"{accelerator.name} on {accelerator.device.name}", words, (*knobs, *FIGURES))
     between, count = Cost(), 0
     for node, op in hardware_nodes(graph):
         if isinstance(op, Fifo | WidthConverter):
             between, count = between + op.cost(family, *graph.inputs_of(node)), count + 1
         else:
             rows.add(*_row(accelerator, node, op, knobs))
-    rows.add(f"{count} FIFOs and converters", *[""] * (5 + len(knobs)), *_figures(between))
+    rows.add(f"{count} FIFOs and converters", *[""] * (len(words) + len(knobs)), *_figures(between))
     rows.add_section()
     estimate = accelerator.estimate()
-    rows.add("total", *[""] * (4 + len(knobs)), f"{estimate.cycles.interval:,}", *_figures(estimate.cost))
+    rows.add(
+        "total",
+        *[""] * (len(words) - 1 + len(knobs)),
+        f"{estimate.cycles.interval:,}",
+        *_figures(estimate.cost),
+    )
     return rows
 
 
@@ -43,7 +50,9 @@ def _row(accelerator: CompiledModel, node: Node, op: HardwareOp, knobs: Iterable
     graph = accelerator.graph
     inputs, out = graph.inputs_of(node), graph.types[node.name]
     yield from (node.name, op.kind, "×".join(map(str, out.shape)), str(out.ints))
-    yield _fidelity(accelerator, node)
+    yield accelerator.fidelity_of(node).kind
+    if accelerator.measured:
+        yield _deviation(accelerator, node)
     yield from (str(getattr(op, knob, "")) for knob in knobs)
     yield f"{op.interval(*inputs):,}"
     yield from _figures(op.cost(accelerator.device.family, *inputs))
@@ -62,11 +71,10 @@ def _figures(cost: Cost) -> tuple[str, ...]:
     return tuple(f"{value:,.0f}" for value in (cost.lut, cost.ff, cost.bram, cost.dsp))
 
 
-def _fidelity(accelerator: CompiledModel, node: Node) -> str:
-    """Return the fidelity of a node's layer, with the measured deviation if there is one."""
-    kind = accelerator.fidelity_of(node).kind
+def _deviation(accelerator: CompiledModel, node: Node) -> str:
+    """Return the measured deviation of the values behind a node; empty if the model has no such values."""
     off = accelerator.measured.get(node.name)
-    return f"{kind} {off.share:.0e}" if off and off.different else kind
+    return "" if off is None else f"{off.share:.0e}" if off.different else "none"
 
 
 def summary(accelerator: CompiledModel) -> list[str]:
@@ -120,8 +128,8 @@ def _rounded(accelerator: CompiledModel) -> Iterator[str]:
         return
     data = "the calibration data" if "calibrated" in accelerator.options else "random frames"
     yield (
-        f"the number after a fidelity is the mean difference from Keras on {data}, divided by the mean "
-        "absolute value"
+        "'this op' says if the op itself rounds; the deviation up to here is that of all ops so far: the mean "
+        f"difference from Keras on {data}, divided by the mean absolute value"
     )
     last = [*accelerator.measured.values()][-1]
     if last.changed:

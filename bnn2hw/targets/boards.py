@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,7 +12,7 @@ from typing import Literal
 from bnn2hw.errors import InputError
 from bnn2hw.targets import devices
 from bnn2hw.targets.devices import Device
-from bnn2hw.targets.records import DATA, read
+from bnn2hw.targets.records import DATA, is_path, read
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,15 @@ class Board:
 def read_board(path: Path) -> Board:
     """Read a board from a file.
 
+    Args:
+        path: TOML file. Its `device` is the name of a device of the package, or the path of a
+            device's file, relative to the folder of this one.
+
     Raises:
         InputError: The file is not a valid description of a board.
     """
-    made = read(path, Board, {Device: devices.known()})
+    own = {name: devices.read_device(path.parent / name) for name in _own_devices(path)}
+    made = read(path, Board, {Device: {**devices.known(), **own}})
     if not made.uses:
         raise InputError(f"'{path}' cannot be used: it needs a table [serial] or a table [vivado]")
     if made.serial and not (made.device.part and made.device.family.router):
@@ -127,18 +133,32 @@ def read_board(path: Path) -> Board:
     return made
 
 
+def _own_devices(path: Path) -> list[str]:
+    """Return the path of the device that a board's file names, if it does not name one of the package."""
+    try:
+        name = tomllib.loads(path.read_text("utf-8")).get("device")
+    except (OSError, ValueError):  # `read` reports them
+        return []
+    return [name] if isinstance(name, str) and is_path(name) else []
+
+
 @cache
 def known() -> dict[str, Board]:
     """Return the boards of the package by name."""
     return {path.stem: read_board(path) for path in sorted((DATA / "boards").glob("*.toml"))}
 
 
-def board(name: str) -> Board:
-    """Return the board of that name.
+def board(name: str | Path) -> Board:
+    """Return the board of that name, or the one that a TOML file describes.
+
+    Args:
+        name: Name of a board of the package, or the path of a file, which ends in .toml.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no such board, or the file cannot be used.
     """
+    if is_path(name):
+        return read_board(Path(name))
     if name not in tuple(known()):
         raise InputError(f"unknown board {name!r}; known boards: {', '.join(known())}")
-    return known()[name]
+    return known()[str(name)]

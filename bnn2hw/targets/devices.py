@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bnn2hw.errors import InputError
-from bnn2hw.targets import families
+from bnn2hw.targets import families, records
 from bnn2hw.targets.families import Family
-from bnn2hw.targets.records import DATA, read
+from bnn2hw.targets.records import DATA, is_path, read
 
 DEFAULT = "ecp5-85k"
 """The device that designs are planned for if no other one is named."""
@@ -110,12 +111,31 @@ def known() -> dict[str, Device]:
     return {path.stem: read_device(path) for path in sorted((DATA / "devices").glob("*.toml"))}
 
 
-def device(name: str) -> Device:
-    """Return the device of that name.
+def device(name: str | Path) -> Device:
+    """Return the device of that name, or the one that a TOML file describes.
+
+    Args:
+        name: Name of a device of the package, or the path of a file, which ends in .toml.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no such device, or the file cannot be used.
     """
+    if is_path(name):
+        return read_device(Path(name))
     if name not in tuple(known()):
         raise InputError(f"unknown target {name!r}; known targets: {', '.join(known())}")
-    return known()[name]
+    return known()[str(name)]
+
+
+def facts(device: Device) -> dict[str, Any]:
+    """Return a device as plain data that `from_facts` reads."""
+    return records.facts(device)
+
+
+def from_facts(plain: Mapping[str, Any]) -> Device:
+    """Return the device that `facts` wrote.
+
+    Raises:
+        ValueError: The facts do not describe a device.
+    """
+    return records.from_facts(plain, Device, {Family: families.known()})

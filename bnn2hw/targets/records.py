@@ -9,16 +9,21 @@ objects.
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 import types
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from bnn2hw.errors import InputError, unreadable
 
 DATA = Path(__file__).parent / "data"
 """The folder of the records that come with the package."""
+
+SUFFIX, NAME = ".toml", r"[A-Za-z0-9][A-Za-z0-9._+-]*"
+"""Ending of the files of records, and the pattern of their names, which tools must be able to read."""
 
 Record = TypeVar("Record")
 References = Mapping[type, Mapping[str, object]]
@@ -47,6 +52,8 @@ def read(path: Path, kind: type[Record], references: References | None = None) -
     except ValueError as error:
         raise InputError(f"'{path}' is not valid TOML: {error}") from error
     reader = _Reader(references or {})
+    if not re.fullmatch(NAME, path.stem):
+        reader.problems.append(f"the name {path.stem!r}: allowed: letters, digits, '.', '_' and '-'")
     if "name" in table:
         reader.problems.append("name: not allowed; the file's own name is the name of the record")
     made = reader.record({**table, "name": path.stem}, kind, "")
@@ -55,10 +62,51 @@ def read(path: Path, kind: type[Record], references: References | None = None) -
     return made
 
 
+def is_path(name: object) -> bool:
+    """True if users name a record by the path of its file, not by its name."""
+    return isinstance(name, Path) or (isinstance(name, str) and name.endswith(SUFFIX))
+
+
+def facts(record: object) -> dict[str, Any]:
+    """Return a record as plain data, as its file has it. `from_facts` reads it.
+
+    Args:
+        record: A dataclass of numbers, texts, lists, tables and further records, which are referred
+            to by their names if they have one.
+    """
+    return {f.name: _plain(getattr(record, f.name)) for f in dataclasses.fields(record)}  # type: ignore[arg-type]
+
+
+def _plain(value: object) -> Any:
+    if dataclasses.is_dataclass(value):
+        return value.name if hasattr(value, "name") else facts(value)
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def from_facts(plain: Mapping[str, Any], kind: type[Record], references: References | None = None) -> Record:
+    """Return the record that `facts` wrote.
+
+    Raises:
+        ValueError: The facts do not fit.
+    """
+    reader = _Reader(references or {})
+    made = reader.record({k: v for k, v in plain.items() if v is not None}, kind, "")
+    if reader.problems:
+        raise ValueError("; ".join(reader.problems))
+    return made
+
+
 def read_all(folder: str, kind: type[Record], references: References | None = None) -> dict[str, Record]:
     """Read all records of a folder under `DATA`, by name, in alphabetical order."""
     paths = sorted((DATA / folder).glob("*.toml"))
     return {path.stem: read(path, kind, references) for path in paths}
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 class _Reader:
@@ -70,7 +118,7 @@ class _Reader:
 
     def record(self, table: Mapping[str, object], kind: type[Record], path: str) -> Record:
         """Build a dataclass from a table; `path` is the dotted key of the table in its file."""
-        hints, values = get_type_hints(kind), {}
+        hints, values = _hints(cast(Any, kind)), {}
         fields = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
         for key in sorted(table.keys() - fields.keys()):
             allowed = ", ".join(n for n in fields if n != "name" or path)

@@ -68,6 +68,12 @@ def rounding() -> onnx.ModelProto:
     return graph.model(graph.quant("x", 1, 0, 4, rounding_mode="STOCHASTIC", name="/act/Quant"))
 
 
+def unborn_version() -> onnx.ModelProto:
+    graph = image()
+    graph.opset = 99
+    return graph.model(graph.add("Relu", "x", name="/body/relu"))
+
+
 def transposed() -> onnx.ModelProto:
     graph = image()
     return graph.model(
@@ -91,6 +97,7 @@ REFUSED = {
     ),
     two_values: ("layer '/attention/MatMul': MatMul: a product of two values", "matrices on the right"),
     rounding: ("layer '/act/Quant': Quant: the rounding mode STOCHASTIC", "HALF_EVEN"),
+    unborn_version: ("layer '/body/relu': Relu: version 99 of the op", "export an older opset"),
     transposed: ("layer '/body/conv': Conv: reads values whose stream has another order", "transposition"),
 }
 

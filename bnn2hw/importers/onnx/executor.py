@@ -32,9 +32,15 @@ def function(op: Op, constants: Mapping[int, Array], count: int = 1) -> Callable
 
     Returns:
         A function from float32 arrays of any shape to the first output of the node, as float32.
+
+    Raises:
+        Unknown: ONNX Runtime does not know the node in its version, or its attributes are wrong.
     """
     free = [i for i, name in enumerate(op.inputs) if name and i not in constants][:count]
-    session = _session(op, dict.fromkeys(free, np.float32), constants)
+    try:
+        session = _session(op, dict.fromkeys(free, np.float32), constants)
+    except Exception as error:  # ONNX Runtime's own classes share no base
+        raise Unknown(f"version {op.version} of the op, which ONNX Runtime refuses: {error}") from error
 
     def apply(*x: Array) -> Array:
         given = {f"x{i}": np.ascontiguousarray(v, np.float32) for i, v in zip(free, x, strict=True)}

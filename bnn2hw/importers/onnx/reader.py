@@ -81,7 +81,10 @@ def _read(draft: Draft, op: Op) -> None:
         domain = f" of the domain '{op.domain}'" if op.domain else ""
         call.problem(f"an op{domain} that is not known", "the ops in docs/onnx.md", "replace the node")
     elif ready:
-        value = handler(call)
+        try:
+            value = handler(call)
+        except executor.Unknown as error:
+            value = call.problem(str(error), "what the installed ONNX Runtime knows", "export an older opset")
         if len(draft.problems) == problems:
             for name in op.outputs:
                 draft.values.setdefault(name, value)
