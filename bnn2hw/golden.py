@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,7 @@ def by_name(names: tuple[str, ...], x: Batch, what: str = "input") -> dict[str, 
 
     Args:
         names: Names of the edges.
-        x: Their values. One array suffices for one name.
+        x: Their values. One array suffices for one name; a list has one array for each, in order.
         what: Word for an edge in messages.
 
     Raises:
@@ -101,6 +102,9 @@ def by_name(names: tuple[str, ...], x: Batch, what: str = "input") -> dict[str, 
         if set(x) != set(names):
             raise InputError(f"arrays are given for {_list(x)}, expected the {what}s {_list(names)}")
         return {name: x[name] for name in names}
+    several: Any = x
+    if len(names) > 1 and isinstance(several, list | tuple) and len(several) == len(names):
+        return dict(zip(names, several, strict=True))
     if len(names) != 1:
         raise InputError(f"one array is given for {len(names)} {what}s; give a dict with {_list(names)}")
     return {names[0]: x}

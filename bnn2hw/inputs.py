@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bnn2hw import golden
@@ -21,12 +21,15 @@ CHUNK = 1024
 """Frames that are converted at a time."""
 
 
-def batches(x: Data, labels: Array | None = None) -> Iterator[tuple[Batch, Array | None]]:
+def batches(
+    x: Data, labels: Array | None = None, names: Sequence[str] = ()
+) -> Iterator[tuple[Batch, Array | None]]:
     """Yield batches of at most `CHUNK` frames, with their labels where there are any.
 
     Args:
         x: The inputs.
         labels: One label per frame of an array; None if `x` yields its labels itself.
+        names: Names of the inputs. Where there are several, a list has one array for each, as in Keras.
 
     Raises:
         InputError: `x` is no such data, or labels do not fit it.
@@ -34,6 +37,8 @@ def batches(x: Data, labels: Array | None = None) -> Iterator[tuple[Batch, Array
     labels = None if labels is None else _array(labels, "labels")
     if isinstance(x, Mapping):
         yield from _chunks(_arrays(x), labels)
+    elif isinstance(x, list) and len(names) > 1 and len(x) == len(names):
+        yield from batches(dict(zip(names, x, strict=True)), labels)
     elif hasattr(x, "__array__") or isinstance(x, list):
         yield from _chunks(_array(x), labels)
     elif labels is not None:

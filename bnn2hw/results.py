@@ -43,6 +43,11 @@ class Runner:
         self.graph = remove_fifos(self.model.graph)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        return tuple(n.name for n in self.graph.sources)
+
+    @property
     def outputs(self) -> dict[str, str]:
         """The edge of the graph without FIFOs that leaves the design, by the name of the output."""
         return dict(zip(self.model.graph.outputs, self.graph.outputs, strict=True))
@@ -140,7 +145,7 @@ def _real(tensor: Tensor, y: Array) -> Array:
 
 def predict(runner: Runner, x: Data) -> Batch:
     """Return what the model says of each frame; see `Accelerator.predict`."""
-    parts = [_predicted(runner, some) for some, _ in batches(x)]
+    parts = [_predicted(runner, some) for some, _ in batches(x, names=runner.inputs)]
     if not parts:
         raise InputError("there are no frames to predict")
     return golden.batch({name: np.concatenate([p[name] for p in parts]) for name in parts[0]})
@@ -169,7 +174,7 @@ def values(runner: Runner, x: Data, layers: Collection[str] | None) -> dict[str,
     if unknown:
         known = ", ".join(dict.fromkeys(n.layer or n.name for n in graph))
         raise InputError(f"there is no layer '{unknown[0]}'; layers: {known}")
-    parts = [runner.run(some, frozenset(wanted)) for some, _ in batches(x)]
+    parts = [runner.run(some, frozenset(wanted)) for some, _ in batches(x, names=runner.inputs)]
     if not parts:
         raise InputError("there are no frames to compute")
     return {n.name: np.concatenate([p[n.name] for p in parts]) for n in graph if n.name in wanted}
@@ -178,7 +183,7 @@ def values(runner: Runner, x: Data, layers: Collection[str] | None) -> dict[str,
 def evaluate(runner: Runner, x: Data, labels: Array | None) -> float:
     """Return the share of frames whose class is right; see `Accelerator.evaluate`."""
     right = count = 0
-    for some, true in batches(x, labels):
+    for some, true in batches(x, labels, runner.inputs):
         if true is None:
             raise InputError(
                 "there are no labels; give labels=, or data that yields pairs of inputs and labels"

@@ -105,6 +105,29 @@ def cxx() -> Tool:
     )
 
 
+@cache
+def is_clang() -> bool:
+    """True if the C++ compiler is clang++, which is also called c++ or g++ on some systems."""
+    command = [cxx().command, "-dM", "-E", "-x", "c++", os.devnull]
+    return "__clang__" in run(command, Path.cwd(), "the C++ compiler")
+
+
+def precompiled(header: str) -> tuple[str, ...]:
+    """Return the file that the C++ compiler makes of a header ahead of time, as one or no name.
+
+    clang++ refuses such a file once it has been moved into a cache.
+    """
+    return () if is_clang() else (f"{header}.gch",)
+
+
+def threads() -> tuple[str, ...]:
+    """Return the linker's arguments for a program with threads.
+
+    clang++ on Linux leaves some atomic operations to a library of g++.
+    """
+    return ("-pthread", "-latomic") if is_clang() and sys.platform == "linux" else ("-pthread",)
+
+
 YOSYS_FROM = (0, 70)
 """Oldest Yosys that is used."""
 

@@ -47,7 +47,6 @@ def test_all_problems_of_a_model_at_once() -> None:
         (8, 8, 2),
         net.conv(4, name="convolution"),
         keras.layers.GroupNormalization(2, name="groups"),
-        keras.layers.AveragePooling2D(4, padding="same", name="means"),
         keras.layers.UpSampling2D(2, interpolation="bilinear", name="larger"),
         keras.layers.PReLU(name="slopes"),
         keras.layers.Flatten(),
@@ -55,30 +54,28 @@ def test_all_problems_of_a_model_at_once() -> None:
     )
 
     assert message(UnsupportedError, model) == (
-        "this model cannot be compiled (4 problems):\n"
+        "this model cannot be compiled (3 problems):\n"
         "  - layer 'groups': a layer of type GroupNormalization. Supported: the layers in docs/coverage.md. "
         "Way out: replace the layer.\n"
-        "  - layer 'means': padding='same' with windows of (4, 4) and strides (4, 4), which do not fill (6, 6). "
-        "Supported: means over windows inside of the image. Way out: use padding='valid' or sizes that fit.\n"
         "  - layer 'larger': interpolation='bilinear'. Supported: interpolation='nearest'. Way out: use nearest.\n"
-        "  - layer 'slopes': a slope for each of 4×4 positions. Supported: slopes by channel. "
+        "  - layer 'slopes': a slope for each of 12×12 positions. Supported: slopes by channel. "
         "Way out: use shared_axes=[1, 2]."
     )
 
 
 def test_streams_that_do_not_fit_each_other() -> None:
-    inputs = keras.Input((4, 4, 2))
-    hidden = net.conv(2, 1, name="a")(inputs)
-    wide = keras.layers.Add(name="broadcast")(
-        [hidden, keras.layers.GlobalMaxPooling2D(keepdims=True)(hidden)]
-    )
-    model = keras.Model(inputs, keras.layers.Maximum(name="larger")([wide, hidden]))
+    inputs = keras.Input((2, 3, 4, 2))
+    line = keras.layers.GlobalMaxPooling3D(keepdims=True)(inputs)
+    column = keras.layers.MaxPooling3D((1, 3, 4))(inputs)
+    wide = keras.layers.Add(name="broadcast")([column, keras.layers.MaxPooling3D((2, 1, 1))(inputs)])
+    model = keras.Model(inputs, [wide, keras.layers.Dot(-1, name="dot")([line, line])])
 
     assert message(UnsupportedError, model) == (
         "this model cannot be compiled (2 problems):\n"
-        "  - layer 'broadcast': a sum of (4, 4, 2) and (1, 1, 2). Supported: inputs of one shape. "
-        "Way out: reshape the inputs.\n"
-        "  - layer 'larger': a layer of type Maximum with several inputs. Supported: the layers in docs/coverage.md. "
+        "  - layer 'broadcast': inputs of the shapes [(2, 1, 1, 2), (1, 3, 4, 2)]. "
+        "Supported: inputs of one shape, or repeated along channels, rows and columns. "
+        "Way out: reshape or repeat the inputs.\n"
+        "  - layer 'dot': a layer of type Dot with several inputs. Supported: the layers in docs/coverage.md. "
         "Way out: replace the layer."
     )
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnn2hw import golden
 from bnn2hw.backends import loading
 from bnn2hw.backends.design import Design, Stream, ends, hex_lines, pack, port_table, streams
 from bnn2hw.backends.text import ANY_TARGET, Header, Printer, bare
@@ -26,8 +25,7 @@ from bnn2hw.backends.verilog_top import (
     memory_file,
 )
 from bnn2hw.estimate import cycles as estimating
-from bnn2hw.golden import Batch
-from bnn2hw.ir import Cycles, Graph, HardwareOp, Memory, hardware_nodes
+from bnn2hw.ir import Graph, HardwareOp, Memory, hardware_nodes
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Family
 
@@ -143,49 +141,6 @@ def _in_flight(graph: Graph) -> int:
     """
     cycles = [op.cycles(*graph.inputs_of(node)) for node, op in hardware_nodes(graph)]
     return 2 + len(cycles) + sum(c.latency for c in cycles) // estimating.interval(graph)
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Values for the template of the test bench.
-
-    Attributes:
-        top: The design's top module.
-        frames: Number of frames that it sends.
-        inputs: Ports that take them.
-        outputs: Ports whose beats it compares.
-        loadable: True if the design has a port for weight images.
-        patience: Cycles without an output beat after which it gives up.
-    """
-
-    top: str
-    frames: int
-    inputs: tuple[VerilogPort, ...]
-    outputs: tuple[VerilogPort, ...]
-    loadable: bool
-    patience: int
-
-
-def bench(graph: Graph, x: Batch, expected: Batch, cycles: Cycles, design: Design) -> dict[str, str]:
-    """Return a self-checking test bench for any simulator, with its stimuli, by file name.
-
-    Args:
-        graph: The streamed graph.
-        x: Input integers of shape (frames, *shape); by name if there are several inputs.
-        expected: Outputs of the golden model for `x`.
-        cycles: Cycles of the network, from which the patience of the bench follows.
-        design: The rendered design.
-    """
-    inputs, outputs = map(VerilogPort.of, ends(graph, streams(graph)))
-    stimuli = golden.by_name(tuple(p.stream.name for p in inputs), x)
-    results = golden.by_name(graph.outputs, expected, "output")
-    patience = 4 * (cycles.interval + cycles.latency) + 1000
-    facts = Bench(design.top, golden.frames(x), inputs, outputs, design.load is not None, patience)
-    return {
-        "testbench.sv": Printer("verilog", design.header).file("testbench.sv", bench=facts),
-        **{f"input{p.suffix}.hex": p.hex_lines(stimuli[p.stream.name]) for p in inputs},
-        **{f"expected{p.suffix}.hex": p.hex_lines(results[p.stream.name]) for p in outputs},
-    }
 
 
 def _modules(printer: Printer, names: set[str], own: Mapping[str, str]) -> dict[str, str]:

@@ -1,11 +1,16 @@
-"""Name the outputs of a graph in hardware form as the model names them."""
+"""The outputs of a graph in hardware form: their names, and an op where there is none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from bnn2hw.ir import Graph, Node, View
+import numpy as np
+
+from bnn2hw.ir import Graph, HardwareOp, Node, View
+from bnn2hw.lower.builder import Builder
+from bnn2hw.ops.affine import Affine
+from bnn2hw.ops.table import Table
 
 
 def named(graph: Graph, names: Sequence[str], matches: Mapping[str, str]) -> tuple[Graph, dict[str, str]]:
@@ -31,6 +36,22 @@ def named(graph: Graph, names: Sequence[str], matches: Mapping[str, str]) -> tup
         nodes.append(Node(name, view, (other.get(edge, edge),), graph[edge].layer))
     made = Graph(tuple(nodes), tuple(ends))
     return made, {other.get(edge, edge): values for edge, values in matches.items()}
+
+
+def with_identity(graph: Graph, b: Builder) -> Graph:
+    """Return a graph without hardware, with an op that passes on the integers of its first output.
+
+    The model only gives its integers another meaning, as a BatchNormalization may.
+    """
+    edge = graph.outputs[0]
+    tensor = graph.types[edge]
+    ints = tensor.ints
+    one, never = np.ones((1, 1), np.int64), np.zeros((1, 0), np.int64)
+    op: HardwareOp = Affine(one, 0 * one, never, 0, ints, tensor.scale, tensor.offset)
+    if ints.step > 1:
+        op = Table(ints.values()[None], ints, ints, tensor.scale, tensor.offset)
+    made = b.add(edge, op, edge, part="same")
+    return b.graph([made, *graph.outputs[1:]])
 
 
 def _free(name: str, graph: Graph) -> str:

@@ -189,4 +189,21 @@ class Product(RealOp):
 
 @dataclass(frozen=True, eq=False)
 class Concatenation(RealOp):
-    """Two inputs, concatenated along the last axis."""
+    """Two inputs, concatenated along an axis.
+
+    Attributes:
+        axis: Axis of a sample; None for the last one.
+    """
+
+    axis: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Extreme(RealOp):
+    """The larger or smaller of two inputs of one shape, value by value.
+
+    Attributes:
+        least: True for the smaller one.
+    """
+
+    least: bool

@@ -178,11 +178,12 @@ def _bench(include: Sequence[str]) -> tuple[str, ...]:
 
     def build(folder: Path) -> None:
         shutil.copy(_ours() / BENCH, folder)
-        _compile((*flags, "-x", "c++-header", BENCH, "-o", f"{BENCH}.gch"), folder)
+        for made in tools.precompiled(BENCH):
+            _compile((*flags, "-x", "c++-header", BENCH, "-o", made), folder)
         _compile((*flags, "-c", str(_ours() / "harness.cpp"), "-o", HARNESS), folder)
 
     ingredients = [_our_texts(), CXXFLAGS, flags, tools.cxx().identity]
-    made = compile_cache.entry("hls-bench", ingredients, [BENCH, f"{BENCH}.gch", HARNESS], build)
+    made = compile_cache.entry("hls-bench", ingredients, [BENCH, *tools.precompiled(BENCH), HARNESS], build)
     return (f"-I{_ours()}", "-include", str(made / BENCH), str(made / HARNESS))
 
 

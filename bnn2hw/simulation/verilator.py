@@ -107,7 +107,7 @@ def _compile(
     _compile_units(units, [*_flags(), *includes], work)
     objects = [_object(u) for u in units]
     objects += [str(runtime / _object(n)) for n in RUNTIME] + [str(_compiled(n)) for n in library]
-    link = [tools.cxx().command, "-o", str(folder / SIMULATOR), *objects, "-pthread"]
+    link = [tools.cxx().command, "-o", str(folder / SIMULATOR), *objects, *tools.threads()]
     tools.run(link, work, "linking the simulator")
 
 
@@ -163,18 +163,11 @@ def _runtime() -> Path:
     def build(folder: Path) -> None:
         _compile_units([_include_dir() / n for n in RUNTIME], _flags(), folder)
         (folder / RUNTIME_HEADER).write_text('#include "verilated.h"\n')
-        header = [
-            tools.cxx().command,
-            *_flags(),
-            "-x",
-            "c++-header",
-            RUNTIME_HEADER,
-            "-o",
-            f"{RUNTIME_HEADER}.gch",
-        ]
-        tools.run(header, folder, "compiling Verilator's header")
+        for made in tools.precompiled(RUNTIME_HEADER):
+            command = [tools.cxx().command, *_flags(), "-x", "c++-header", RUNTIME_HEADER, "-o", made]
+            tools.run(command, folder, "compiling Verilator's header")
 
-    files = [*map(_object, RUNTIME), RUNTIME_HEADER, f"{RUNTIME_HEADER}.gch"]
+    files = [*map(_object, RUNTIME), RUNTIME_HEADER, *tools.precompiled(RUNTIME_HEADER)]
     return compile_cache.entry("verilator-runtime", [*_tools(), _flags()], files, build)
 
 

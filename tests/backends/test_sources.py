@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import backends, golden
-from bnn2hw.backends import verilog
+from bnn2hw import backends
+from bnn2hw.backends import verilog, verilog_bench
 from bnn2hw.backends.text import Header, ascii_only, bare
 from bnn2hw.data_files import data_dir
 from bnn2hw.deploy import amd, serial_shell
@@ -58,7 +58,7 @@ def generated() -> dict[str, str]:
     loadable = verilog.render(alone(op, *x), header=HEADER)
     hls = backends.render("hls", plain, header=HEADER)
     frames = random_frames(plain, 1)
-    bench = verilog.bench(plain, frames, golden.outputs(plain, frames), cycles.cycles(plain), rtl)
+    bench = verilog_bench.bench(plain, frames, cycles.cycles(plain), rtl)
     made = {**rtl.files, **rtl.bench, **bench, **loadable.files, **hls.files, **hls.bench}
     for board in boards.known().values():
         if not board.vivado:

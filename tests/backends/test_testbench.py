@@ -1,38 +1,108 @@
-"""The test bench that is written beside a design passes in a simulator, and fails when the design is wrong."""
+"""The test bench that is written beside a design passes in simulators, and fails when the design is wrong."""
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 import bnn2hw
-from bnn2hw import tools
+from bnn2hw import golden, tools
+from bnn2hw.artifacts import write
+from tests.support import EXAMPLES, icarus
 from tests.support import networks as net
 from tests.support.machine import tool_or_skip
 
+PIXELS = bnn2hw.Input("uint8", 1 / 127.5, -1.0)
+
+
+def compiled(folder: Path) -> Path:
+    """Compile a bench as its head says, and return the program."""
+    tool_or_skip("make")  # Verilator's --binary uses it
+    work = folder / "rtl"
+    head = (folder / "tb" / "testbench.sv").read_text()
+    found = re.search(r"^//   \$ verilator (.*)$", head, re.MULTILINE)
+    assert found is not None
+    tools.run([tools.verilator().command, *shlex.split(found[1])], work, "Verilator")
+    return work / "obj_dir" / "Vtestbench"
+
 
 def run(folder: Path) -> str:
-    work = folder / "rtl"
-    command = [tools.verilator().command, "--binary", "-Wno-fatal", "-f", "../tb/files.f"]
-    tools.run([*command, "--top-module", "testbench"], work, "Verilator")
-    done = subprocess.run(
-        [work / "obj_dir" / "Vtestbench"], cwd=work, capture_output=True, text=True, check=False
-    )
-    return done.stdout
+    """Compile a bench as its head says, and return what it prints."""
+    return printed(compiled(folder), folder / "rtl")
+
+
+def printed(program: Path, folder: Path) -> str:
+    return subprocess.run([program], cwd=folder, capture_output=True, text=True, check=False).stdout
+
+
+def damaged(folder: Path, count: int) -> Iterator[Path]:
+    """Damage the memory files of a folder, one at a time: a bit, a digit, or two words exchanged."""
+    rng = np.random.default_rng(0)
+    files = sorted(folder.glob("*.hex"))
+    for number in range(count):
+        path = files[rng.integers(len(files))]
+        text = path.read_text()
+        lines = text.split()
+        at, to = rng.integers(len(lines), size=2)
+        digit = int(rng.integers(len(lines[at])))
+        value = int(lines[at][digit], 16)
+        if number % 5 == 4 and lines[at] != lines[to]:
+            lines[at], lines[to] = lines[to], lines[at]
+        else:
+            other = value ^ (1 << int(rng.integers(4))) if number % 5 < 3 else (value + 7) % 16
+            lines[at] = f"{lines[at][:digit]}{other:x}{lines[at][digit + 1 :]}"
+        path.write_text("\n".join(lines) + "\n")
+        yield path
+        path.write_text(text)
 
 
 def test_testbench(tmp_path: Path) -> None:
-    tool_or_skip("make")  # Verilator's --binary uses it
-    accelerator = bnn2hw.compile(
-        net.tutorial_like(), input=bnn2hw.Input("uint8", 1 / 127.5, -1.0), output="scores", target="ecp5-25k"
-    )
+    """It passes, finds each damaged memory, and without its look at the files finds what changes a stream."""
+    accelerator = bnn2hw.compile(net.tutorial_like(), input=PIXELS, output="scores", target="ecp5-25k")
     folder = accelerator.write(tmp_path / "build")
-
     (output,) = accelerator.design.outputs
     beats = 4 * output.tensor.size // output.lanes
-    assert f"PASS: {beats} beats equal the golden model" in run(folder)
 
-    [weights] = (folder / "rtl").glob("quant_dense*_scores.table.hex")
-    lines = weights.read_text().split()
-    weights.write_text("\n".join(lines[::-1]) + "\n")
-    assert "FAIL" in run(folder)
+    program = compiled(folder)
+
+    assert f"PASS: {beats} beats equal the golden model" in printed(program, folder / "rtl")
+    for path in damaged(folder / "rtl", 20):
+        text = printed(program, folder / "rtl")
+        assert "FAIL" in text, path
+        assert f"{path.name} is not the file that was written" in text
+    weights = next((folder / "rtl").glob("quant_conv2d.weights.hex"))
+    digits = weights.read_text()
+    weights.write_text(f"{int(digits[0], 16) ^ 1:x}{digits[1:]}")
+    assert "stream quant_conv2d differs inside the design" in printed(program, folder / "rtl")
+
+
+def test_the_bench_of_a_class_sends_frames_of_several_classes() -> None:
+    accelerator = bnn2hw.compile(str(EXAMPLES / "digits.keras"), input=PIXELS)
+
+    x = write.distinct_frames(accelerator.graph, 4)
+
+    assert len(np.unique(golden.outputs(accelerator.graph, x))) == 4
+
+
+def test_the_bench_of_a_build_folder_runs_in_icarus(tmp_path: Path) -> None:
+    folder = bnn2hw.compile(net.tutorial_like(), input=PIXELS).write(tmp_path / "build")
+
+    for sources in ("../tb/files.f", "../tb/cells.f"):
+        assert "PASS" in icarus.simulate(folder / "rtl", ["-f", sources])
+
+
+@pytest.mark.soak
+def test_the_bench_of_mnist_finds_every_damaged_memory(tmp_path: Path) -> None:
+    folder = bnn2hw.compile(str(EXAMPLES / "mnist.keras"), input=PIXELS).write(tmp_path / "build")
+
+    program = compiled(folder)
+
+    assert "PASS" in printed(program, folder / "rtl")
+    for path in damaged(folder / "rtl", 50):
+        assert "FAIL" in printed(program, folder / "rtl"), path

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bnn2hw import backends, golden, tools
-from bnn2hw.backends import verilog
+from bnn2hw.backends import verilog_bench
 from bnn2hw.dataflow import connect
 from bnn2hw.errors import InputError, MissingToolError
 from bnn2hw.estimate import cycles, stepper
@@ -195,7 +195,7 @@ def test_the_test_benches_of_several_inputs_and_outputs(tmp_path: Path) -> None:
     graph = side_by_side()
     frames = random_frames(graph, 3)
     rtl, hls = backends.render("verilog", graph), backends.render("hls", graph)
-    texts = verilog.bench(graph, frames, golden.outputs(graph, frames), cycles.cycles(graph), rtl)
+    texts = verilog_bench.bench(graph, frames, cycles.cycles(graph), rtl)
     for folder, files in (("rtl", rtl.files), ("tb", texts), ("hls", hls.files)):
         (tmp_path / folder).mkdir()
         for name, text in files.items():

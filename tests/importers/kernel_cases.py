@@ -78,6 +78,13 @@ def kernels() -> Iterator[Case]:
     )
     yield alone(at, IMAGE, q.QuantConv2DTranspose(3, 2, dilation_rate=2, **BINARY), "dilation_rate=2")
     yield alone(at, IMAGE, layers.Conv2DTranspose(3, 2), "", input=PIXELS)
+    yield alone(at, ROW, layers.Conv1DTranspose(3, 2, strides=2), "", input=PIXELS)
+    yield alone(
+        at, ROW, layers.EinsumDense("abc,cd->abd", (ROW[0], 5), bias_axes="d"), "sums over the last axes"
+    )
+    yield alone(at, ROW, layers.EinsumDense("abc,bd->acd", (ROW[1], 5)), "sums over other axes")
+    yield alone(at, ROW, layers.TimeDistributed(layers.Dense(3)), "layers of single positions")
+    yield alone(at, IMAGE, layers.TimeDistributed(layers.Conv1D(3, 2)), "other layers")
 
 
 def quantizers() -> Iterator[Case]:

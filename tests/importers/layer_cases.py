@@ -49,6 +49,10 @@ def around() -> Iterator[Case]:
         yield next(both(at, IMAGE, layer))
     yield next(both(at, ROW, layers.SpatialDropout1D(0.5)))
     yield next(both(at, VOLUME, layers.SpatialDropout3D(0.5)))
+    for kind in (layers.RandomBrightness, layers.RandomContrast, layers.RandomRotation, layers.RandomZoom):
+        yield next(both(at, IMAGE, kind(0.1)))
+    yield next(both(at, IMAGE, layers.RandomFlip()))
+    yield next(both(at, IMAGE, layers.RandomTranslation(0.1, 0.1)))
 
 
 ACTIVATIONS = (
@@ -109,3 +113,8 @@ def shapes() -> Iterator[Case]:
     yield alone(at, ROW, layers.ZeroPadding1D(1))
     yield alone(at, IMAGE, layers.ZeroPadding2D(((1, 0), (2, 1))))
     yield alone(at, VOLUME, layers.ZeroPadding3D(1))
+    yield alone(at, ROW, layers.Cropping1D(1))
+    yield alone(at, IMAGE, layers.Cropping2D(((1, 0), (2, 1))))
+    yield alone(at, VOLUME, layers.Cropping3D(1))
+    yield alone(at, ROW, layers.Permute((2, 1)), "up to 4096 values")
+    yield alone(at, (100, 60), layers.Permute((2, 1)), "more values")

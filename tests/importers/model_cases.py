@@ -37,7 +37,7 @@ def branches() -> Iterator[Case]:
     yield joined(
         "Add",
         lambda a, b: layers.Add(name="it")([a, layers.GlobalMaxPooling2D(keepdims=True)(b)]),
-        "of different shapes",
+        "repeated along rows and columns",
     )
     yield joined("Add", lambda a, b: layers.Add(name="it")([a, b, a]), "of three inputs")
     yield joined("Concatenate", lambda a, b: layers.Concatenate(1, name="it")([a, b]), "axis=1")

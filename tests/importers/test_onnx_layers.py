@@ -107,7 +107,8 @@ def test_branches() -> None:
     graph = Graph((1, 2, 4, 4))
     x = graph.quant("x", 0.5, 0, 4)
     a = graph.quant(graph.add("Conv", x, weights(2, 2, 1, 1)), 0.5, 0, 4)
-    difference = graph.add("Sub", graph.add("Add", x, a), x)
+    difference = graph.add("Sub", graph.add("Sum", x, graph.quant(a, 0.5, 0, 3)), x)
+    difference = graph.add("Add", difference, a)
     both = graph.add("Concat", difference, graph.add("Relu", x), x, axis=1)
     gate = graph.add("GlobalMaxPool", both)
 
@@ -243,3 +244,15 @@ def test_branches_of_other_scales_are_whole_multiples_of_one() -> None:
     accelerator = hardware_equals_executor(graph, graph.add("Conv", both, weights(3, 4, 2, 2)))
 
     assert all(f.kind == "exact" for f in accelerator.fidelity.values())
+
+
+def test_factors_of_a_product_scale_its_integers() -> None:
+    graph = Graph((1, 6))
+    kernel = graph.quant(weights(3, 6), 0.75, 0, 3)
+
+    accelerator = hardware_equals_executor(
+        graph, graph.add("Gemm", "x", kernel, weights(3), transB=1, alpha=0.5, beta=2.0)
+    )
+
+    [product] = [n for n in accelerator.origin.lowered.graph if n.name == "/Gemm.1"]
+    assert product.op.scale == 0.375

@@ -27,15 +27,15 @@ class Draft:
         problems: Reasons why the model cannot be compiled. They are collected, so that the user
             sees all at once.
         shapes: Shape of one sample by edge.
-        scalings: What arrives at an input according to a Rescaling layer, by the node of that
-            layer.
+        scalings: What arrives at an input according to a Rescaling layer, by the node of that layer;
+            None if it inverts, so that it must be computed.
     """
 
-    names: Mapping[int, str] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    scalings: dict[str, Input] = field(default_factory=dict)
+    scalings: dict[str, Input | None] = field(default_factory=dict)
 
     @cached_property
     def _reserved(self) -> frozenset[str]:

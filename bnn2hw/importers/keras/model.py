@@ -23,6 +23,7 @@ from bnn2hw.importers.keras.half_precision import half_layers, in_float32
 from bnn2hw.importers.keras.reader import read_model
 from bnn2hw.importers.keras.walk import names
 from bnn2hw.ir import Array, Graph
+from bnn2hw.ops.real import Refold, Reshape
 from bnn2hw.ops.source import Input
 
 HANDLER_FILES = handlers.FILES
@@ -52,7 +53,9 @@ def to_graph(model: Any) -> Imported:
     edges = read_model(draft, model)
     if draft.problems:
         raise UnsupportedError(draft.problems)
-    graph, meanings = _without_scalings(Graph(tuple(draft.nodes), edges), draft.scalings)
+    places = {draft.name(t._keras_history[0]): i for i, t in enumerate(inputs)}
+    nodes = sorted(draft.nodes, key=lambda n: len(places) if n.inputs else places.get(n.name, 0))
+    graph, meanings = _without_scalings(Graph(tuple(nodes), edges), draft.scalings)
     whole = _whole(model, draft, edges)
     return Imported(graph, meanings, model.name, names=_output_names(model), model=whole)
 
@@ -63,6 +66,13 @@ def _output_names(model: Any) -> tuple[str, ...]:
     names = sorted(outputs) if isinstance(outputs, dict) else getattr(model, "output_names", ())
     fits = len(model.outputs) > 1 and len(set(names)) == len(model.outputs)
     return tuple(map(str, names)) if fits else ()
+
+
+def _behind_shapes(graph: Graph, name: str) -> str | None:
+    """The input that an edge is, seen through changes of shape; None if it is none, or is read elsewhere."""
+    while graph[name].inputs and isinstance(graph[name].op, Reshape | Refold):
+        [name] = graph[name].inputs
+    return name if not graph[name].inputs and len(graph.consumers[name]) == 1 else None
 
 
 def _whole(model: Any, draft: Draft, outputs: tuple[str, ...]) -> Model:
@@ -86,7 +96,7 @@ def _whole(model: Any, draft: Draft, outputs: tuple[str, ...]) -> Model:
     return apply
 
 
-def _without_scalings(graph: Graph, scalings: Mapping[str, Input]) -> tuple[Graph, dict[str, Input]]:
+def _without_scalings(graph: Graph, scalings: Mapping[str, Input | None]) -> tuple[Graph, dict[str, Input]]:
     """Remove Rescaling layers that alone read an input: they define its integers' meaning.
 
     Returns:
@@ -96,6 +106,12 @@ def _without_scalings(graph: Graph, scalings: Mapping[str, Input]) -> tuple[Grap
     gone: dict[str, str] = {}
     for name, meaning in scalings.items():
         [source] = graph[name].inputs
+        pixels = _behind_shapes(graph, source)
+        if pixels and (meaning is None or pixels != source):
+            inputs[pixels] = Input("uint8")  # the layer is computed
+            continue
+        if meaning is None:
+            continue
         sole = graph.consumers[source] == (graph[name],) and source not in graph.outputs
         if sole and name not in graph.outputs and not graph[source].inputs:
             inputs[source], gone[name] = meaning, source

@@ -58,6 +58,12 @@ def _read(draft: Draft, layer: Layer, result: Layer, edges: Mapping[int, str]) -
 
 def _handled(call: Call) -> str:
     """Let the handler of a layer add its nodes. A problem leaves the first input as the output."""
+    if None in call.shape:
+        if not any("the open input shape" in p.found for p in call.draft.problems):
+            call.problem(
+                f"the open output shape {call.shape}", "fixed shapes", "give all sizes of its output"
+            )
+        return call.edge
     known = JOINS if len(call.edges) > 1 else HANDLERS
     name = class_name(call.layer, known)
     if name is None:
@@ -101,9 +107,10 @@ def _finite(call: Call) -> bool:
     return not wrong
 
 
-def _stand_in(draft: Draft, layer: Layer, shape: tuple[int, ...]) -> str:
+def _stand_in(draft: Draft, layer: Layer, shape: tuple[int | None, ...]) -> str:
     """A source in place of something that cannot be read, so that later problems are found too."""
-    return draft.add(layer, f"{draft.name(layer)}.missing", Source(Tensor(shape)))
+    known = tuple(1 if size is None else size for size in shape)
+    return draft.add(layer, f"{draft.name(layer)}.missing", Source(Tensor(known)))
 
 
 def _nested(draft: Draft, model: Layer, inputs: Sequence[str], node: Any) -> dict[int, str]:

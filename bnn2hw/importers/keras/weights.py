@@ -50,6 +50,18 @@ def bias_and_activation(call: Call, edge: str) -> str:
     return activation(call, layer.activation, f"{call.name}.activation", edge)
 
 
+def _is_softmax(fn: Any, shape: tuple[int, ...]) -> bool:
+    """True if a function is the softmax along the last axis, whatever its name."""
+    x = np.random.default_rng(0).normal(0, 2, (2, *(min(n, 3) for n in shape[:-1]), shape[-1]))
+    powers = np.exp(x.astype(np.float32))
+    try:
+        found = function(fn)(x)
+    except (ValueError, TypeError):
+        return False
+    expected = powers / powers.sum(-1, keepdims=True)
+    return shape[-1] > 1 and found.shape == expected.shape and np.allclose(found, expected, 1e-4, 1e-6)
+
+
 def activation(call: Call, fn: Any, name: str, edge: str) -> str:
     """Append an activation and return its output edge.
 
@@ -62,7 +74,7 @@ def activation(call: Call, fn: Any, name: str, edge: str) -> str:
     kind = getattr(fn, "__name__", "")
     if fn is None or kind == "linear":
         return edge
-    if kind == "softmax":
+    if kind == "softmax" or _is_softmax(fn, call.shape_of(edge)):
         return call.add(name, real.Softmax(function(fn), call.shape_of(edge)), edge)
     if kind in NOT_POINTWISE:
         call.problem(f"the activation {kind}", "activations of single values, softmax", "replace it")

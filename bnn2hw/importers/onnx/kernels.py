@@ -42,6 +42,13 @@ class Kernel:
         integers, scales = (None if a is None else fn(a) for a in (self.integers, self.scales))
         return Kernel(fn(self.values), integers, scales)
 
+    def times(self, factor: float) -> Kernel:
+        """Return the kernel times a positive number, which changes the scales of its integers only."""
+        if factor == 1:
+            return self
+        scales = None if self.scales is None else self.scales * np.float32(factor)
+        return Kernel(self.values * np.float32(factor), self.integers, scales)
+
 
 def of(constant: Constant) -> Kernel:
     """Return a constant as a kernel."""

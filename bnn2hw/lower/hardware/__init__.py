@@ -15,13 +15,14 @@ from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import INTEGERS, Fidelity
 from bnn2hw.lower.hardware import borders, inputs, joins, matrices, shapes, windows
 from bnn2hw.lower.hardware.lowering import HANDLERS, Lowering
-from bnn2hw.lower.output_names import named
+from bnn2hw.lower.output_names import named, with_identity
 from bnn2hw.lower.outputs import Output, finish
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.probe import NotPointwise, Unfit
 from bnn2hw.lower.requantize import pooled, strategies
-from bnn2hw.ops.source import Input
+from bnn2hw.ops.real import Refold, Reshape
+from bnn2hw.ops.source import Input, Source
 
 REASONS = (FloatingPointError, NotPointwise, Unfit)
 """Exceptions that say why a node cannot be lowered."""
@@ -78,6 +79,8 @@ def to_hardware(
     for node in graph:
         edges[node.name] = _lower(lowering, node, [edges[i] for i in node.inputs])
     made = b.graph([_finished(lowering, edges[name], output) for name in graph.outputs])
+    if not b.problems and not any(isinstance(n.op, HardwareOp) for n in made) and _computes(graph):
+        made = with_identity(made, b)
     if not b.problems and not any(isinstance(n.op, HardwareOp) for n in made):
         b.problem(
             b.layers[graph.outputs[0]], "nothing to compute", "models with layers that compute", "add one"
@@ -88,6 +91,11 @@ def to_hardware(
         b.mark(node.layer, INTEGERS)  # layers that nothing has judged
     made, matches = named(made, names, b.matches) if names else (made, b.matches)
     return Lowered(made, b.fidelity, matches)
+
+
+def _computes(graph: Graph) -> bool:
+    """True if a graph in real form does more than change shapes."""
+    return any(not isinstance(n.op, Source | Reshape | Refold) for n in graph)
 
 
 def _lower(lowering: Lowering, node: Node, before: list[Pending]) -> Pending:

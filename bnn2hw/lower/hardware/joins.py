@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from bnn2hw.ir import Array, Node
@@ -15,7 +17,8 @@ from bnn2hw.ops.add import Add
 from bnn2hw.ops.base.channels import Meaning, uniform
 from bnn2hw.ops.concat import Concat
 from bnn2hw.ops.multiply import Multiply
-from bnn2hw.ops.real import Concatenation, Product, Reshape, Sum
+from bnn2hw.ops.pool import Pool
+from bnn2hw.ops.real import Concatenation, Extreme, Product, Reshape, Sum
 
 FINEST = 5
 """Bits by which a sum may be finer than its own range requires, to keep the scale of one of its
@@ -31,7 +34,7 @@ def add(lowering: Lowering, node: Node, op: Sum, before: list[Pending]) -> Pendi
     """Lower a sum. Both inputs need the same scale in each channel."""
     b = lowering.b
     try:
-        scale = _common_scale(lowering, node, op, before)
+        scale = _common_scale(lowering, node, op.first, before)
     except (FloatingPointError, NotPointwise):
         scale = 1.0
     second: Meaning = scale[op.first :] if isinstance(scale, tuple) else scale
@@ -44,8 +47,8 @@ def add(lowering: Lowering, node: Node, op: Sum, before: list[Pending]) -> Pendi
     return lowering.finished(node, made, b.error(x) + b.error(y) + own)
 
 
-def _common_scale(lowering: Lowering, node: Node, op: Sum, before: list[Pending]) -> Meaning:
-    """The scale of both inputs.
+def _common_scale(lowering: Lowering, node: Node, first: int, before: list[Pending]) -> Meaning:
+    """The scale of both inputs, the second of which meets the first from channel `first` on.
 
     An input that is a stream already keeps its scale, if that is fine enough for the sum.
 
@@ -55,18 +58,18 @@ def _common_scale(lowering: Lowering, node: Node, op: Sum, before: list[Pending]
     """
     b = lowering.b
     known = {p.step if p.chain else b.types[p.edge].scale for p in before}
-    if len(known) == 1 and not op.first and None not in known:
+    if len(known) == 1 and not first and None not in known:
         return known.pop() or 1.0
     streams = [p for p in before if all(isinstance(op, Reshape) for op in p.ops)]
     tensors = [b.types[p.edge] for p in streams]
-    if len(tensors) == 2 and not op.first and tensors[0].scale == tensors[1].scale:
+    if len(tensors) == 2 and not first and tensors[0].scale == tensors[1].scale:
         return tensors[0].scale
     (low, high), (other_low, other_high) = (_channel_range(lowering, p) for p in before)
-    low[op.first :] = np.minimum(low[op.first :], other_low)
-    high[op.first :] = np.maximum(high[op.first :], other_high)
+    low[first:] = np.minimum(low[first:], other_low)
+    high[first:] = np.maximum(high[first:], other_high)
     needed = fixed_step(low, high, b.precision.of_stream(node.layer))
     for pending, tensor in zip(streams, tensors, strict=True):
-        if op.first and pending is not before[0]:
+        if first and pending is not before[0]:
             continue
         scale = np.abs(repeated(tensor.scale, needed.size))
         if np.all(scale <= COARSEST * needed) and np.all(scale >= needed / 2**FINEST):
@@ -95,7 +98,43 @@ def multiply(lowering: Lowering, node: Node, op: Product, before: list[Pending])
 
 @lowers(Concatenation)
 def concatenate(lowering: Lowering, node: Node, op: Concatenation, before: list[Pending]) -> Pending:
-    """Lower a concatenation along the channels. Their scales may differ."""
+    """Lower a concatenation. Along the channels, the scales may differ."""
+    if op.axis is not None:
+        x, y = _alike(lowering, node, before)
+        made = _concatenated(lowering, node, op.axis, (x, y))
+        return lowering.finished(node, made, max(lowering.b.error(x), lowering.b.error(y)))
     x, y = (lowering.integers(node, p, lowering.bounded(node)) for p in before)
     made = lowering.b.add(node.name, Concat(), x, y)
     return lowering.finished(node, made, max(lowering.b.error(x), lowering.b.error(y)))
+
+
+@lowers(Extreme)
+def extreme(lowering: Lowering, node: Node, op: Extreme, before: list[Pending]) -> Pending:
+    """Lower a maximum or a minimum of two streams: a pooling over both, of vector after vector."""
+    b = lowering.b
+    x, y = _alike(lowering, node, before)
+    channels = op.shape[-1]
+    pairs = math.prod(op.shape[:-1])
+    both = b.add(node.name, Concat(), *(b.view(e, (pairs, channels)) for e in (x, y)), part="both")
+    falls = repeated(b.types[x].scale, channels) < 0
+    made = b.add(node.name, Pool(falls != op.least, (1, 2)), b.view(both, (pairs, 2, channels)))
+    return lowering.finished(node, b.view(made, op.shape), max(b.error(x), b.error(y)))
+
+
+def _alike(lowering: Lowering, node: Node, before: list[Pending]) -> tuple[str, str]:
+    """Two inputs as integers of one scale, whose 0 means 0."""
+    try:
+        scale = _common_scale(lowering, node, 0, before)
+    except (FloatingPointError, NotPointwise):
+        scale = 1.0
+    x, y = (lowering.integers(node, p, Requirement(scale, zero=True)) for p in before)
+    return x, y
+
+
+def _concatenated(lowering: Lowering, node: Node, axis: int, edges: tuple[str, str]) -> str:
+    """Two streams, one behind the other along an axis: a concatenation of longer vectors."""
+    b = lowering.b
+    shapes = [b.types[edge].shape for edge in edges]
+    flat = [b.view(e, (math.prod(s[:axis]), math.prod(s[axis:]))) for e, s in zip(edges, shapes, strict=True)]
+    made = b.add(node.name, Concat(), *flat)
+    return b.view(made, lowering.real.types[node.name].shape)

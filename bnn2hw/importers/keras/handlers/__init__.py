@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from bnn2hw.importers.keras.handlers import convolutions, dense, depthwise, joins, pointwise, pooling, shapes
+from bnn2hw.importers.keras.handlers import (
+    convolutions,
+    dense,
+    depthwise,
+    joins,
+    pointwise,
+    pooling,
+    shapes,
+    wiring,
+    wrapped,
+)
 
-FILES = (convolutions, dense, depthwise, joins, pointwise, pooling, shapes)
+FILES = (convolutions, dense, depthwise, joins, pointwise, pooling, shapes, wiring, wrapped)

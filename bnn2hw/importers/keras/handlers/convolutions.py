@@ -48,28 +48,32 @@ def _ungrouped(weights: Array, groups: int) -> Array:
     return whole
 
 
-@handles("QuantConv2DTranspose", "Conv2DTranspose")
+@handles("QuantConv2DTranspose", "Conv2DTranspose", "Conv1DTranspose")
 def transposed_convolution(call: Call) -> str:
-    """Read a transposed convolution as one with the mirrored kernel over an image with gaps."""
+    """Read a transposed convolution as one with the mirrored kernel over an image with gaps.
+
+    It is the gradient of a convolution over an image of the output's shape, and cuts off the padding
+    that this convolution would have.
+    """
     layer = call.layer
-    found = {
-        "output_padding": (layer.output_padding, None, "leave output_padding out"),
-        "dilation_rate": (tuple(layer.dilation_rate), (1, 1), "use dilation_rate=1"),
-    }
-    formed, supported = call.channels_last(layer.data_format), call.supports(found)
-    if not (formed and supported):
+    if not call.channels_last(layer.data_format):
         return call.edge
-    edge = quantized(call, call.edge)
-    weights = np.flip(kernel(layer), (0, 1)).transpose(0, 1, 3, 2).copy()
-    stride = tuple(layer.strides)
+    edge = call.image(quantized(call, call.edge))
+    weights = kernel(layer)
+    weights = weights[None] if weights.ndim == 3 else weights
+    weights = np.flip(weights, (0, 1)).transpose(0, 1, 3, 2).copy()
+    size, stride, dilation = weights.shape[:2], (1, *layer.strides)[-2:], (1, *layer.dilation_rate)[-2:]
+    image = (1, *call.shape)[-3:-1]
+    forward = Windows(size, stride, dilation)
+    cut = forward.same_padding(image) if layer.padding == "same" else [(0, 0), (0, 0)]
     sides = []
-    for k, s in zip(weights.shape[:2], stride, strict=True):
-        cut = max(k - s, 0) // 2 if layer.padding == "same" else 0
-        left = k - 1 - cut
-        sides.append((left, s + k - 2 - left if layer.padding == "same" else max(k, s) - 1))
+    for n, s, extent, out, (left, _) in zip(
+        call.shape_of(edge), stride, forward.extent, image, cut, strict=False
+    ):
+        sides.append((extent - 1 - left, out - (n - 1) * s - 1 + left))
     edge = border(call, f"{call.name}.pad", edge, sides, 0.0, stride)
-    windows = Windows(weights.shape[:2], (1, 1), (1, 1))
-    return bias_and_activation(call, valid_convolution(call, call.name, edge, weights, windows))
+    edge = valid_convolution(call, call.name, edge, weights, Windows(size, (1, 1), dilation))
+    return bias_and_activation(call, as_row(call, edge))
 
 
 @handles("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")

@@ -115,8 +115,23 @@ def upsampling(call: Call) -> str:
     if not call.channels_last(getattr(layer, "data_format", None)):
         return call.edge
     rows, columns = (1, layer.size) if isinstance(layer.size, int) else tuple(layer.size)
+    return call.reshape(
+        f"{call.name}.row", call.shape, repeat(call, call.name, call.image(call.edge), rows, columns)
+    )
+
+
+def repeat(call: Call, name: str, edge: str, rows: int, columns: int) -> str:
+    """Append a repetition of each pixel, and return its output edge.
+
+    Args:
+        call: The call of the layer.
+        name: Name of the node.
+        edge: An image.
+        rows: Number of times that each row occurs.
+        columns: Number of times that each column occurs.
+    """
     sides: list[Sides] = [(rows - 1, rows - 1), (columns - 1, columns - 1)]
-    edge = border(call, f"{call.name}.gaps", call.image(call.edge), sides, 0.0, (rows, columns))
+    edge = border(call, f"{name}.gaps", edge, sides, 0.0, (rows, columns))
     before = call.shape_of(edge)
     shape = (before[0] - rows + 1, before[1] - columns + 1, before[2])
     ones = np.ones((rows, columns, before[2]), np.float32)
@@ -125,4 +140,4 @@ def upsampling(call: Call) -> str:
         return x[:, rows - 1 :: rows, columns - 1 :: columns].repeat(rows, 1).repeat(columns, 2)
 
     op = real.DepthwiseConvolution(apply, shape, ones, (1, 1), (1, 1))
-    return call.reshape(f"{call.name}.row", call.shape, call.add(call.name, op, edge))
+    return call.add(name, op, edge)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, joins
+from bnn2hw.importers.keras.handlers.broadcasting import broadcast
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 
@@ -27,70 +28,98 @@ def _times(a: Array, b: Array) -> Array:
 @joins("Add")
 def add(call: Call) -> str:
     """Read a sum."""
-    return _in_pairs(call, real.Sum, _plus, call.edges)
+    return _in_pairs(call, _sum, broadcast(call))
 
 
 @joins("Subtract")
 def subtract(call: Call) -> str:
     """Read a difference as a sum with the negative of the second input."""
-    negative = call.pointwise(f"{call.name}.negative", np.negative, call.edges[1], uniform=True)
-    return _in_pairs(call, real.Sum, _plus, (call.edges[0], negative))
+    edges = broadcast(call)
+    if len(edges) < 2:
+        return call.edge
+    negative = call.pointwise(f"{call.name}.negative", np.negative, edges[1], uniform=True)
+    return _in_pairs(call, _sum, (edges[0], negative))
 
 
 @joins("Average")
 def average(call: Call) -> str:
     """Read a mean as a sum with a smaller scale."""
     count = np.float32(len(call.edges))
-    edge = _in_pairs(call, real.Sum, _plus, call.edges)
+    edge = _in_pairs(call, _sum, broadcast(call))
     return call.pointwise(f"{call.name}.mean", lambda x: x / count, edge, uniform=True)
 
 
 @joins("Multiply")
 def multiply(call: Call) -> str:
     """Read a product of inputs of one shape, or with factors that have one value per channel."""
-    shapes = [call.shape_of(e) for e in call.edges]
-    largest = max(shapes, key=math.prod)
-    if any(s != largest and (s[-1] != largest[-1] or math.prod(s) != largest[-1]) for s in shapes):
-        call.problem(
-            f"a product of {shapes}",
-            "factors of one shape, or with one value per channel",
-            "reshape the factors",
-        )
-        return call.edge
-    edges = sorted(call.edges, key=lambda e: -math.prod(call.shape_of(e)))
-    return _in_pairs(call, real.Product, _times, tuple(edges))
+    factors = [e for e in call.edges if _is_vector(call, e) and call.shape_of(e) != call.shape]
+    others = tuple(e for e in call.edges if e not in factors)
+    whole = broadcast(call, others) if any(call.shape_of(e) == call.shape for e in others) else ()
+    edges = (*whole, *factors) if whole else broadcast(call)
+    return _in_pairs(call, lambda shape: real.Product(_times, shape), edges)
+
+
+@joins("Maximum")
+def maximum(call: Call) -> str:
+    """Read the larger of the inputs, value by value."""
+    return _in_pairs(call, lambda shape: real.Extreme(np.maximum, shape, least=False), broadcast(call))
+
+
+@joins("Minimum")
+def minimum(call: Call) -> str:
+    """Read the smaller of the inputs, value by value."""
+    return _in_pairs(call, lambda shape: real.Extreme(np.minimum, shape, least=True), broadcast(call))
 
 
 @joins("Concatenate")
 def concatenate(call: Call) -> str:
-    """Read a concatenation along the channels."""
-    axis = getattr(call.layer, "axis", -1)
-    if axis not in (-1, len(call.shape)):
-        call.problem(f"axis={axis}", "the last axis", "use axis=-1")
+    """Read a concatenation."""
+    rank = len(call.shape)
+    axis = getattr(call.layer, "axis", -1) % (rank + 1) - 1
+    if axis < 0:
+        call.problem("a concatenation of batches", "axes of a sample", "use another axis")
         return call.edge
-    return _in_pairs(call, real.Concatenation, lambda a, b: np.concatenate([a, b], -1), call.edges)
+    edge = call.edges[0]
+    for i, other in enumerate(call.edges[1:]):
+        shape = list(call.shape_of(edge))
+        shape[axis] += call.shape_of(other)[axis]
+
+        def apply(a: Array, b: Array) -> Array:
+            return np.concatenate([a, b], axis + 1)
+
+        op = real.Concatenation(apply, tuple(shape), None if axis == rank - 1 else axis)
+        edge = call.add(_part(call, i), op, edge, other)
+    return edge
 
 
-def _in_pairs(
-    call: Call, kind: type[real.RealOp], fn: Callable[[Array, Array], Array], edges: tuple[str, ...]
-) -> str:
-    """Join inputs two at a time, and return the output edge.
+def _sum(shape: tuple[int, ...]) -> real.RealOp:
+    return real.Sum(_plus, shape)
+
+
+def _is_vector(call: Call, edge: str) -> bool:
+    """True if an input has one value for each channel of the output."""
+    shape = call.shape_of(edge)
+    return shape[-1] == call.shape[-1] == math.prod(shape)
+
+
+def _part(call: Call, i: int) -> str:
+    """The name of the i-th of several ops that join two inputs each."""
+    return call.name if i == len(call.edges) - 2 else f"{call.name}.{i}"
+
+
+def _in_pairs(call: Call, op: Callable[[tuple[int, ...]], real.RealOp], edges: tuple[str, ...]) -> str:
+    """Join inputs of the output's shape two at a time, and return the output edge.
 
     Args:
         call: The call of the layer.
-        kind: Op that joins two inputs.
-        fn: Function that the op evaluates.
-        edges: Edges that are joined, in order.
+        op: Makes the op that joins two inputs, of the shape of its output.
+        edges: Edges that are joined, in order; none if they cannot be.
     """
+    if not edges:
+        return call.edge
     edge = edges[0]
     for i, other in enumerate(edges[1:]):
-        a, b = call.shape_of(edge), call.shape_of(other)
-        shape = (*a[:-1], a[-1] + b[-1]) if kind is real.Concatenation else a
-        if kind is real.Sum and a != b:
-            call.problem(f"a sum of {a} and {b}", "inputs of one shape", "reshape the inputs")
-            return edge
-        last = i == len(edges) - 2
-        edge = call.add(call.name if last else f"{call.name}.{i}", kind(fn, shape), edge, other)
+        edge = call.add(_part(call, i), op(call.shape), edge, other)
     return edge
 
 

@@ -86,8 +86,9 @@ def rescaling(call: Call) -> str:
         return call.edge
     same = scale.size == 1 and offset.size == 1
     edge = call.pointwise(call.name, function(call.layer), call.edge, uniform=same)
-    if np.all(scale > 0) and edge != call.edge:
-        call.draft.scalings[edge] = Input("uint8", uniform(scale), uniform(offset))
+    if edge != call.edge:
+        known = Input("uint8", uniform(scale), uniform(offset)) if np.all(scale > 0) else None
+        call.draft.scalings[edge] = known
     return edge
 
 

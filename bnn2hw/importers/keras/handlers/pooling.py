@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, handles
-from bnn2hw.importers.keras.handlers.windows import Windows
+from bnn2hw.importers.keras.handlers.windows import Windows, border
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides
@@ -38,43 +40,79 @@ def global_average_pooling(call: Call) -> str:
     return _global(call, real.AveragePool)
 
 
-def _poolable(call: Call, remedy: str) -> bool:
-    """Return true for rows and images with their channels last, and note a problem otherwise."""
-    if len(call.before) == 4:
-        call.problem("pooling over three axes", "pooling over rows and columns", remedy)
-        return False
-    return call.channels_last(call.layer.data_format)
-
-
 def _pooling(call: Call, kind: type[real.Pool]) -> str:
     layer = call.layer
-    if not _poolable(call, "pool each axis by itself"):
+    if not call.channels_last(layer.data_format):
         return call.edge
-    size, stride = ((1, *pair)[-2:] for pair in (tuple(layer.pool_size), tuple(layer.strides)))
-    windows = Windows(size, stride, (1, 1))
-    edge = call.image(call.edge)
+    same = layer.padding == "same"
+    size, stride = tuple(layer.pool_size), tuple(layer.strides)
+    if len(size) == 3:
+        return _volume(call, kind, size, stride, same=same)
+    windows = Windows((1, *size)[-2:], (1, *stride)[-2:], (1, 1))
+    pooled = _plane(call, kind, call.name, call.image(call.edge), windows, same=same)
+    return call.reshape(f"{call.name}.row", call.shape, pooled)
+
+
+def _volume(
+    call: Call, kind: type[real.Pool], size: tuple[int, ...], stride: tuple[int, ...], *, same: bool
+) -> str:
+    """Pool the planes, columns and rows of a volume one after the other, each as an axis of an image."""
+    depth, height, width, channels = call.before
+    edge = call.reshape(f"{call.name}.planes", (depth, height * width, channels), call.edge)
+    windows = Windows((size[0], 1), (stride[0], 1), (1, 1))
+    edge = _plane(call, kind, f"{call.name}.depth", edge, windows, same=same)
+    depth = call.shape_of(edge)[0]
+    edge = call.reshape(f"{call.name}.lines", (depth * height, width, channels), edge)
+    windows = Windows((1, size[2]), (1, stride[2]), (1, 1))
+    edge = _plane(call, kind, f"{call.name}.columns", edge, windows, same=same)
+    width = call.shape_of(edge)[1]
+    edge = call.reshape(f"{call.name}.rows", (depth, height, width * channels), edge)
+    windows = Windows((1, size[1]), (1, stride[1]), (1, 1))
+    edge = _plane(call, kind, call.name, edge, windows, same=same)
+    return call.reshape(f"{call.name}.volume", call.shape, edge)
+
+
+def _plane(call: Call, kind: type[real.Pool], name: str, edge: str, windows: Windows, *, same: bool) -> str:
+    """Append a pooling of an image, and return its output edge."""
     shape = call.shape_of(edge)[:2]
-    sides = windows.same_padding(shape) if layer.padding == "same" else NONE
-    if kind is real.AveragePool and any(map(any, sides)):
-        call.problem(
-            f"padding='same' with windows of {size} and strides {stride}, which do not fill {shape}",
-            "means over windows inside of the image",
-            "use padding='valid' or sizes that fit",
-        )
-        return call.edge
-    return call.reshape(f"{call.name}.row", call.shape, _add(call, kind, edge, windows, sides))
+    if windows.size == windows.stride == (1, 1):
+        return edge
+    sides = windows.same_padding(shape) if same else NONE
+    if kind is real.MaxPool or not any(map(any, sides)):
+        return _add(call, kind, name, edge, windows, sides)
+    return _partial_means(call, name, edge, windows, sides)
+
+
+def _partial_means(call: Call, name: str, edge: str, windows: Windows, sides: list[Sides]) -> str:
+    """Append means over windows that reach beyond the image: sums, and a factor for each position."""
+    area = math.prod(windows.size)
+    ones = np.pad(np.ones(call.shape_of(edge)[:2]), sides)
+    view = np.lib.stride_tricks.sliding_window_view(ones, windows.size)
+    inside = view[:: windows.stride[0], :: windows.stride[1]].sum((-2, -1))
+    edge = border(call, f"{name}.border", edge, sides, 0.0)
+    edge = _add(call, real.AveragePool, f"{name}.whole", edge, windows, NONE)
+    shape = call.shape_of(edge)
+    factors = np.repeat(area / inside.reshape(-1), shape[-1]).astype(np.float32)
+    flat = call.reshape(f"{name}.flat", (math.prod(shape),), edge)
+    scaled = call.pointwise(f"{name}.factors", lambda x: x * factors, flat, uniform=False)
+    return call.reshape(f"{name}.image", shape, scaled)
 
 
 def _global(call: Call, kind: type[real.Pool]) -> str:
-    if not _poolable(call, "reshape the volume"):
+    if not call.channels_last(call.layer.data_format):
         return call.edge
     edge = call.image(call.edge)
+    shape = call.shape_of(edge)
+    if len(shape) == 4:
+        edge = call.reshape(f"{call.name}.planes", (shape[0] * shape[1], *shape[2:]), edge)
     size = call.shape_of(edge)[:2]
-    edge = _add(call, kind, edge, Windows(size, size, (1, 1)), NONE)
+    edge = _add(call, kind, call.name, edge, Windows(size, size, (1, 1)), NONE)
     return call.reshape(f"{call.name}.vector", call.shape, edge)
 
 
-def _add(call: Call, kind: type[real.Pool], edge: str, windows: Windows, sides: list[Sides]) -> str:
+def _add(
+    call: Call, kind: type[real.Pool], name: str, edge: str, windows: Windows, sides: list[Sides]
+) -> str:
     """Append a pooling and return its output edge."""
     before = call.shape_of(edge)
     grid = windows.grid([n + sum(s) for n, s in zip(before, sides, strict=False)])
@@ -89,4 +127,4 @@ def _add(call: Call, kind: type[real.Pool], edge: str, windows: Windows, sides: 
         return pooled
 
     op = kind(apply, (*grid, before[-1]), (height, width), (rows, columns), sides[0], sides[1])
-    return call.add(call.name, op, edge)
+    return call.add(name, op, edge)

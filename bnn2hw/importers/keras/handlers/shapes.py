@@ -29,6 +29,14 @@ def flatten(call: Call) -> str:
     "GaussianDropout",
     "ActivityRegularization",
     "Identity",
+    *(
+        "RandomBrightness",
+        "RandomContrast",
+        "RandomFlip",
+        "RandomRotation",
+        "RandomTranslation",
+        "RandomZoom",
+    ),
 )
 def nothing(call: Call) -> str:
     """Read a layer that returns its input in inference mode."""

@@ -16,7 +16,7 @@ def joined(call: Call) -> Value:
     """Read a sum, a difference or a product of two values."""
     first, second = call.several
     kind = call.op.kind
-    if kind not in ("Add", "Sub", "Mul"):
+    if kind not in ("Add", "Sum", "Sub", "Mul"):
         return call.problem(
             "two values that both depend on the input", SUMS, "replace it by a sum or a product"
         )
@@ -89,4 +89,6 @@ def _last_axis(x: Array, y: Array) -> Array:
 @handles("Sum")
 def several(call: Call) -> Value:
     """Read a sum of two values."""
-    return call.problem(f"a sum of {len(call.op.inputs)} values", "Add nodes", "chain Add nodes")
+    if len(call.op.inputs) != 2 or len(call.positions) != 2:
+        return call.problem(f"a sum of {len(call.op.inputs)} inputs", "sums of two values", "chain Add nodes")
+    return joined(call)

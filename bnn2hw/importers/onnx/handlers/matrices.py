@@ -75,16 +75,15 @@ def gemm(call: Call) -> Value:
     """Read a product with a constant matrix, plus a constant."""
     attributes = call.op.attributes
     alpha, beta = (float(attributes.get(name, 1.0)) for name in ("alpha", "beta"))
-    if alpha != 1 or attributes.get("transA"):
+    if alpha <= 0 or attributes.get("transA"):
+        found = f"alpha={alpha:g}, transA={attributes.get('transA', 0)}"
         return call.problem(
-            f"alpha={alpha}, transA={attributes.get('transA', 0)}",
-            "alpha=1, transA=0",
-            "scale or transpose before",
+            found, "positive alpha, transA=0", "negate the matrix, or transpose in front of it"
         )
     weights = _weights(call)
     if weights is None:
         return call.value
-    kernel = kernels.of(weights)
+    kernel = kernels.of(weights).times(alpha)
     value = product(call, call.value, kernel.map(np.transpose) if attributes.get("transB") else kernel)
     if not call.present(2):
         return value

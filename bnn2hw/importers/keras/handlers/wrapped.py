@@ -1,0 +1,84 @@
+"""Layers that are another layer, spelled otherwise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from bnn2hw.importers.keras.calls import HANDLERS, Call, handles
+from bnn2hw.importers.keras.functions import array, tensor
+from bnn2hw.importers.keras.walk import class_name
+from bnn2hw.importers.keras.weights import activation
+from bnn2hw.ir import Array
+from bnn2hw.ops import real
+
+ALONG_TIME = (
+    *("Dense", "QuantDense", "Flatten", "Reshape", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout"),
+    *("BatchNormalization", "Softmax", "Rescaling", "Quantizer", "Identity"),
+)
+"""Layers that treat a further axis in front of their own as they treat any position."""
+
+
+@handles("TimeDistributed")
+def time_distributed(call: Call) -> str:
+    """Read a layer that is applied to each step of the first axis."""
+    inner = call.layer.layer
+    name = class_name(inner, HANDLERS)
+    if name not in ALONG_TIME:
+        call.problem(
+            f"a {type(inner).__name__} for each step",
+            f"steps of {', '.join(ALONG_TIME)}",
+            "use a layer over one more axis, such as Conv2D for steps of Conv1D",
+        )
+        return call.edge
+    if name in ("Flatten", "Reshape"):
+        return call.reshape(call.name, call.shape, call.edge)
+    call.draft.names[id(inner)] = call.name
+    return HANDLERS[name](replace(call, layer=inner))
+
+
+@handles("EinsumDense")
+def einsum_dense(call: Call) -> str:
+    """Read a product over the last axes, which is a dense layer."""
+    layer = call.layer
+    found = _matrix(call)
+    if found is None:
+        call.problem(
+            f"the equation {layer.equation}", "sums over the last axes, as in 'abc,cd->abd'", "use Dense"
+        )
+        return call.edge
+    weights, summed = found
+    kept = call.before[: len(call.before) - summed]
+    matrix = keras.ops.convert_to_tensor(weights)
+
+    def apply(x: Array) -> Array:
+        return array(keras.ops.matmul(tensor(x), matrix))
+
+    edge = call.reshape(f"{call.name}.flat", (*kept, weights.shape[0]), call.edge)
+    edge = call.add(call.name, real.Dense(apply, (*kept, weights.shape[1]), weights), edge)
+    if layer.bias is not None:
+        bias = np.broadcast_to(array(layer.bias), call.shape[len(kept) :]).reshape(-1).astype(np.float32)
+        edge = call.pointwise(f"{call.name}.bias", lambda x: x + bias, edge, uniform=False)
+    edge = activation(call, layer.activation, f"{call.name}.activation", edge)
+    return call.reshape(f"{call.name}.shape", call.shape, edge)
+
+
+def _matrix(call: Call) -> tuple[Array, int] | None:
+    """The kernel as a matrix and the number of axes that are summed; None for another equation."""
+    layer = call.layer
+    first, kernel, last = layer.equation.replace(" ", "").replace("->", ",").split(",")
+    spare = "".join(c for c in "ABCDEFGH" if c not in layer.equation)
+    open_axes = spare[: len(call.before) + 1 - len(first.replace("...", ""))]
+    first, last = (side.replace("...", open_axes) for side in (first, last))
+    summed = [c for c in first if c not in last]
+    new = [c for c in last if c not in first]
+    kept = first[: len(first) - len(summed)]
+    bias = () if layer.bias is None else tuple(layer.bias.shape)[: -len(new) or None]
+    plain = "".join(summed) == first[len(kept) :] and last == kept + "".join(new)
+    if not (plain and summed and new and sorted(kernel) == sorted(summed + new)) or math.prod(bias) != 1:
+        return None
+    values = array(layer.kernel).astype(np.float32).transpose([kernel.index(c) for c in (*summed, *new)])
+    return values.reshape(math.prod(values.shape[: len(summed)]), -1), len(summed)

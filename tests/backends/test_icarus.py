@@ -1,0 +1,50 @@
+"""The benches of all ops and of whole networks in Icarus Verilog: a second simulator, whose registers start unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bnn2hw.backends import verilog
+from bnn2hw.ir import Graph, HardwareOp, Tensor
+from bnn2hw.targets.families import Family
+from tests.backends import test_protocol
+from tests.support import alone, icarus, ops, random_frames
+
+FRAMES = 3
+
+
+@pytest.mark.parametrize(("op", "x"), ops.examples())
+def test_ops(op: HardwareOp, x: tuple[Tensor, ...], tmp_path: Path) -> None:
+    graph = alone(op, *x)
+
+    assert "PASS" in icarus.run(ops.render(op, x), graph, random_frames(graph, FRAMES), tmp_path)
+
+
+@pytest.mark.parametrize(("op", "x", "family"), ops.family_forms())
+def test_forms_with_cells(op: HardwareOp, x: tuple[Tensor, ...], family: Family, tmp_path: Path) -> None:
+    graph = alone(op, *x)
+    frames = random_frames(graph, FRAMES)
+
+    assert "PASS" in icarus.run(ops.render(op, x, family), graph, frames, tmp_path, cells=True)
+
+
+@pytest.mark.parametrize("made", test_protocol.NETWORKS.values(), ids=test_protocol.NETWORKS)
+def test_networks(made: Callable[[], Graph], tmp_path: Path) -> None:
+    graph = made()
+
+    assert "PASS" in icarus.run(verilog.render(graph), graph, random_frames(graph, 6), tmp_path)
+
+
+def test_a_wrong_memory_is_found(tmp_path: Path) -> None:
+    """The bench must be able to fail here, too."""
+    graph = test_protocol.classifier()
+    design = verilog.render(graph)
+    icarus.run(design, graph, random_frames(graph, FRAMES), tmp_path)
+    weights = next((tmp_path / "rtl").glob("*weights.hex"))
+    weights.write_text(weights.read_text()[::-1].strip() + "\n")
+
+    sources = [*(n for n in design.simulated() if n.endswith(".sv")), "../tb/testbench.sv"]
+    assert "FAIL" in icarus.simulate(tmp_path / "rtl", sources)

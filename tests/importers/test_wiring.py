@@ -1,0 +1,152 @@
+"""Layers that are wiring, a comparison, or another layer spelled otherwise: as near to Keras as others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import bnn2hw
+from bnn2hw.errors import UnsupportedError
+from tests.support import networks as net
+
+IMAGE, ROW, VOLUME = (7, 7, 4), (6, 4), (4, 5, 6, 2)
+WIRE = bnn2hw.Input("int8", scale=2.0**-7)
+
+CASES: dict[str, tuple] = {
+    "AveragePooling2D same": (lambda x: layers.AveragePooling2D(2, padding="same")(x), IMAGE),
+    "AveragePooling2D same, overlapping": (lambda x: layers.AveragePooling2D(3, 1, padding="same")(x), IMAGE),
+    "AveragePooling1D same": (lambda x: layers.AveragePooling1D(4, padding="same")(x), ROW),
+    "MaxPooling3D": (lambda x: layers.MaxPooling3D(2)(x), VOLUME),
+    "MaxPooling3D same": (lambda x: layers.MaxPooling3D(3, 2, padding="same")(x), VOLUME),
+    "AveragePooling3D": (lambda x: layers.AveragePooling3D((1, 2, 3))(x), VOLUME),
+    "AveragePooling3D same": (lambda x: layers.AveragePooling3D(2, padding="same")(x), VOLUME),
+    "GlobalMaxPooling3D": (lambda x: layers.GlobalMaxPooling3D()(x), VOLUME),
+    "GlobalAveragePooling3D": (lambda x: layers.GlobalAveragePooling3D(keepdims=True)(x), VOLUME),
+    "Maximum": (lambda a, b: layers.Maximum()([a, b]), IMAGE, IMAGE),
+    "Minimum of three": (lambda a, b, c: layers.Minimum()([a, b, c]), ROW, ROW, ROW),
+    "keras.ops.maximum": (lambda a, b: keras.ops.maximum(-a, layers.Dense(4)(b)), ROW, ROW),
+    "Concatenate rows": (lambda a, b: layers.Concatenate(1)([a, b]), IMAGE, (3, 7, 4)),
+    "Concatenate columns": (lambda a, b: layers.Concatenate(2)([net.norm()(a), b]), IMAGE, (7, 2, 4)),
+    "Add a vector": (lambda a, b: layers.Add()([a, b]), IMAGE, (1, 1, 4)),
+    "Subtract from a vector": (lambda a, b: layers.Subtract()([b, a]), IMAGE, (4,)),
+    "Multiply by a map": (lambda a, b: layers.Multiply()([a, b]), IMAGE, (7, 7, 1)),
+    "Multiply by rows": (lambda a, b: layers.Multiply()([a, b]), IMAGE, (7, 1, 4)),
+    "Average of columns and rows": (lambda a, b: layers.Average()([a, b]), (1, 5, 2), (3, 1, 2)),
+    "Cropping1D": (lambda x: layers.Cropping1D((1, 2))(x), ROW),
+    "Cropping2D": (lambda x: layers.Conv2D(2, 3)(layers.Cropping2D(((1, 0), (2, 1)))(x)), IMAGE),
+    "Cropping3D": (lambda x: layers.Cropping3D(1)(x), VOLUME),
+    "a slice of rows and channels": (lambda x: x[:, 1:6:2, :, 1:3], IMAGE),
+    "a row": (lambda x: x[:, 2], IMAGE),
+    "the last channel": (lambda x: x[..., -1:], ROW),
+    "Permute": (lambda x: layers.Permute((2, 1))(x), ROW),
+    "Permute of an axis of length 1": (lambda x: layers.Dense(2)(layers.Permute((2, 1, 3))(x)), (1, 5, 3)),
+    "TimeDistributed(Dense)": (lambda x: layers.TimeDistributed(layers.Dense(3))(x), ROW),
+    "TimeDistributed(Flatten)": (
+        lambda x: layers.Dense(2)(layers.TimeDistributed(layers.Flatten())(x)),
+        IMAGE,
+    ),
+    "EinsumDense": (lambda x: layers.EinsumDense("abc,cd->abd", (6, 5), bias_axes="d")(x), ROW),
+    "EinsumDense, transposed": (lambda x: layers.EinsumDense("...i,oi->...o", output_shape=(5,))(x), (4, 3)),
+    "EinsumDense, two axes": (
+        lambda x: layers.EinsumDense("abc,bcde->ade", (2, 3), activation="relu")(x),
+        (4, 3),
+    ),
+    "Conv2DTranspose, output_padding": (
+        lambda x: layers.Conv2DTranspose(3, 3, strides=2, padding="same", output_padding=1)(x),
+        (3, 4, 2),
+    ),
+    "Conv2DTranspose, output_padding=0": (
+        lambda x: layers.Conv2DTranspose(3, 4, strides=2, padding="valid", output_padding=1)(x),
+        (3, 4, 2),
+    ),
+    "Conv1DTranspose": (lambda x: layers.Conv1DTranspose(3, 3, strides=2, padding="same")(x), ROW),
+    "RandomFlip and RandomRotation": (
+        lambda x: net.norm()(layers.RandomRotation(0.2)(layers.RandomFlip()(x))),
+        IMAGE,
+    ),
+    "one BatchNormalization": (lambda x: net.norm()(x), ROW),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_as_keras(case: str) -> None:
+    make, *shapes = CASES[case]
+    keras.utils.set_random_seed(0)
+    inputs = [keras.Input(shape) for shape in shapes]
+    model = net.shake(keras.Model(inputs, make(*inputs)))
+    rng = np.random.default_rng(0)
+    x = [rng.integers(-128, 128, (16, *shape)) for shape in shapes]
+    expected = model([tf.constant(v * 2.0**-7, "float32") for v in x], training=False).numpy()
+
+    accelerator = bnn2hw.compile(model, input=WIRE, output="scores")
+
+    found = accelerator.predict(x if len(x) > 1 else x[0])
+    assert np.abs(found.reshape(expected.shape) - expected).max() < 1e-3 * max(np.abs(expected).max(), 1)
+
+
+SIGNS = {"kernel_quantizer": "ste_sign", "input_quantizer": "ste_sign", "use_bias": False}
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_transposed_convolutions(padding: str, dilation: int) -> None:
+    kind = bnn2hw.nn.layers.QuantConv2DTranspose
+    layer = kind(3, (3, 2), padding=padding, dilation_rate=dilation, **SIGNS)
+    model = net.chain((4, 5, 2), layer)
+    x = np.random.default_rng(0).choice([-1, 1], (8, 4, 5, 2))
+
+    found = bnn2hw.compile(model, input=bnn2hw.Input("bipolar")).golden(x)
+
+    assert np.array_equal(found, model(x.astype(np.float32)).numpy())
+
+
+SOFTMAXES: dict[str, object] = {
+    "keras.ops.softmax": keras.ops.softmax,
+    "tf.nn.softmax": tf.nn.softmax,
+    "a layer": layers.Softmax(),
+    "a function of its own name": lambda x: keras.ops.softmax(x),
+}
+
+
+@pytest.mark.parametrize("end", SOFTMAXES.values(), ids=SOFTMAXES)
+def test_softmax_spelled_otherwise(end: Callable) -> None:
+    model = net.chain((12,), net.dense(8), net.norm(), net.dense(4, activation=end))
+    x = np.random.default_rng(0).choice([-1, 1], (50, 12))
+
+    found = bnn2hw.compile(model, input=bnn2hw.Input("bipolar")).golden(x)
+
+    assert np.array_equal(found, model(x.astype(np.float32)).numpy().argmax(-1))
+
+
+@pytest.mark.parametrize(
+    "first", [[layers.Rescaling(-1 / 255, 1.0)], [layers.Reshape((4, 6)), layers.Rescaling(1 / 255)]]
+)
+def test_a_leading_rescaling_that_is_computed(first: list[keras.layers.Layer]) -> None:
+    model = net.chain((24,), *first, layers.Flatten(), layers.Dense(3))
+    x = np.random.default_rng(0).integers(0, 256, (16, 24))
+    expected = model(x.astype(np.float32)).numpy()
+
+    found = bnn2hw.compile(model, output="scores").predict(x)
+
+    assert np.abs(found - expected).max() < 1e-3 * np.abs(expected).max()
+
+
+REFUSED = {
+    "an open shape": (layers.EinsumDense("abc,cd->abd", (None, 5), name="it"), (4, 3)),
+    "steps of a convolution": (layers.TimeDistributed(layers.Conv1D(2, 2), name="it"), (3, 4, 2)),
+    "another equation": (layers.EinsumDense("abc,bd->acd", (3, 5), name="it"), (4, 3)),
+    "a large permutation": (layers.Permute((2, 1), name="it"), (100, 60)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
+def test_refused_by_name(case: tuple[keras.layers.Layer, tuple[int, ...]]) -> None:
+    layer, shape = case
+
+    with pytest.raises(UnsupportedError, match=r"layer 'it': .* Way out: "):
+        bnn2hw.compile(net.chain(shape, layer), input=WIRE)

@@ -1,0 +1,38 @@
+"""The conformance of ops with clang++, which is the only C++ compiler of some systems."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import ROOT
+from tests.support.machine import tool_or_skip
+
+
+def conform(selection: str) -> None:
+    """Run selected cases of the conformance suite in a process that compiles with clang++."""
+    environment = {**os.environ, "CXX": tool_or_skip("clang++")}
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", selection]
+    done = subprocess.run(
+        [*command, "tests/ops/test_conformance.py"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
+
+
+def test_some_ops_conform() -> None:
+    """One op for Verilator, and in C++ also the sum without weights, of average pooling."""
+    conform("hardware_equals and (argmax-0 or (hls and depthwise))")
+
+
+@pytest.mark.soak
+def test_all_ops_conform() -> None:
+    conform("hardware_equals or forms_of_a_family")
