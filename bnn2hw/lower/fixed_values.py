@@ -193,10 +193,30 @@ def curve(work: Strategies, task: Task) -> Pending:
     if op is None:
         rows = b.chain(Pending(edge, before.end, (node,))).all().T
         op = table(rows[:1] if node.op.uniform else rows, ints, requirement, min(bits, TABLE_BITS + 2))
+    followed = pending.until(place + 1)
     edge = b.add(node.name, op, edge, part=op.kind)
-    b.record_fidelity(pending.until(place + 1), rounded=f"{words(op)}, {b.types[edge].ints.bits} bits out")
+    off = _farthest(b, followed, edge)
+    said = f"{words(op)}, {b.types[edge].ints.bits} bits out, off by at most {off:.2g} where tried"
+    b.record_fidelity(followed, rounded=said)
     b.match(edge, node.name)
     return Pending(edge, node.name, pending.chain[place + 1 :])
+
+
+def _farthest(b: Builder, pending: Pending, edge: str) -> float:
+    """The largest distance of an edge from the layers that it stands for, at samples of their input."""
+    chain = b.chain(pending).within(*b.expected_range(pending))
+    integers = chain.samples(SAMPLES)
+    found = b.types[edge].real(_along(b, edge, pending.edge, integers))
+    return float(np.abs(found - chain(integers)).max())
+
+
+def _along(b: Builder, edge: str, start: str, integers: Array) -> Array:
+    """The integers of an edge for those of another one, from which ops of one input lead to it."""
+    if edge == start:
+        return integers
+    node = next(n for n in b.nodes if n.name == edge)
+    before = _along(b, node.inputs[0], start, integers)
+    return before if isinstance(node.op, View) else node.op.golden(before)
 
 
 def _fixed(b: Builder, pending: Pending, ends: tuple[float, float], step: float, ints: Ints) -> str:

@@ -90,6 +90,18 @@ def test_labels_are_those_of_keras() -> None:
     assert np.array_equal(found, model.predict(ALL.astype(np.float32), verbose=0) > 0.5)
 
 
+@pytest.mark.parametrize("name", ["sigmoid", "elu", "softplus"])
+def test_the_stated_error_of_a_curve_holds(name: str) -> None:
+    model = net.chain((12,), layers.Dense(4), net.norm(), layers.Activation(name, name="curve"))
+    x = np.random.default_rng(0).integers(0, 256, (300, 12))
+
+    accelerator = bnn2hw.compile(model, input=bnn2hw.Input("uint8", scale=1 / 255), output="scores")
+
+    stated = float(accelerator.fidelity["curve"].why.split("off by at most ")[1].split()[0])
+    off = np.abs(accelerator.predict(x) - model.predict((x / 255).astype(np.float32), verbose=0)).max()
+    assert stated / 100 < off < 2 * stated  # the kernel before it is rounded too
+
+
 def test_a_class_needs_the_order_only() -> None:
     model = net.chain((10,), net.dense(4), net.norm(), layers.Softmax(name="softmax"))
 
