@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,9 @@ from bnn2hw.ir import Array, Graph, Tensor
 
 DECISIONS = 256
 """Largest number of integers of an edge whose values are decisions of a quantizer."""
+
+AT_ONCE = 2**26
+"""Values on all edges that are computed at once; about a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Deviation:
 def measure(
     real: Graph, lowered: Graph, streamed: Graph, matches: Mapping[str, str], arrays: Mapping[str, Array]
 ) -> list[Deviation]:
-    """Compare a design with the model that it was made from.
+    """Compare a design with the model that it was made from, a few frames at a time.
 
     Args:
         real: The model as the importer read it, before any pass.
@@ -64,6 +67,19 @@ def measure(
     Returns:
         A deviation for each edge of `lowered` that carries the values of an edge of `real`.
     """
+    size = sum(tensor.size for graph in (real, streamed) for tensor in graph.types.values())
+    step = max(1, AT_ONCE // size)
+    parts = [
+        _measure(real, lowered, streamed, matches, {n: a[i : i + step] for n, a in arrays.items()})
+        for i in range(0, golden.frames(arrays), step)
+    ]
+    return [_joined(edge) for edge in zip(*parts, strict=True)]
+
+
+def _measure(
+    real: Graph, lowered: Graph, streamed: Graph, matches: Mapping[str, str], arrays: Mapping[str, Array]
+) -> list[Deviation]:
+    """Do what `measure` does, with all frames at once."""
     types = lowered.types
     ours = _values(lowered, streamed, arrays)
     theirs = golden.run(real, {n: types[n].real(a).astype(np.float32) for n, a in arrays.items()})
@@ -77,6 +93,22 @@ def measure(
     for different in decisions:
         changed |= different.reshape(len(changed), -1).any(1)
     return [_compared(edge, *pair, changed) for edge, pair in pairs.items()]
+
+
+def _joined(parts: Sequence[Deviation]) -> Deviation:
+    """Return the deviation of an edge over several parts of the frames."""
+    values = [part.values for part in parts]
+    return Deviation(
+        parts[0].edge,
+        sum(part.different for part in parts),
+        sum(values),
+        max(part.largest for part in parts),
+        float(np.average([part.mean for part in parts], weights=values)),
+        float(np.average([part.size for part in parts], weights=values)),
+        sum(part.frames for part in parts),
+        sum(part.changed for part in parts),
+        max(part.steady for part in parts),
+    )
 
 
 def _values(lowered: Graph, streamed: Graph, arrays: Mapping[str, Array]) -> dict[str, Array]:

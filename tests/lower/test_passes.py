@@ -232,3 +232,15 @@ def test_deviation_measures_views() -> None:
 
     assert measured & set(views)
     assert not measured & set(views) & set(accelerator.graph.types)
+
+
+def test_deviation_is_measured_a_few_frames_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    accelerator = bnn2hw.compile(several_branches(), input=PIXELS, target="xc7z045")
+    x = np.random.default_rng(0).integers(0, 256, (10, 6, 6, 2))
+    whole = accelerator.deviation(x)
+
+    monkeypatch.setattr(deviation, "AT_ONCE", 3 * 2 * 1000)
+    parts = accelerator.deviation(x)
+
+    for one, many in zip(whole, parts, strict=True):
+        assert many == replace(one, mean=pytest.approx(one.mean), size=pytest.approx(one.size))
