@@ -419,7 +419,8 @@ def render(op: HardwareOp, x: tuple[Tensor, ...], family: families.Family) -> De
 
 def key(op: HardwareOp, x: tuple[Tensor, ...], design: Design, family: str) -> str:
     """Changes with whatever synthesis would see of the op: neither comments nor the top level count."""
-    apart = (f"{design.top}.sv", "bnn2hw_last_beat.sv")
+    ports = ("last_beat", "resync_input", "resync_output")
+    apart = (f"{design.top}.sv", *(f"bnn2hw_{module}.sv" for module in ports))
     files = {n: records.without_comments(text) for n, text in design.files.items() if n not in apart}
     params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(*x).items())]
     return records.hash_of(sorted(files.items()), params, toolchains.mapper(families.family(family)).command)
