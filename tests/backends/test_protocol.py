@@ -83,7 +83,7 @@ def drive(design: Design, phases: Sequence[Phase], folder: Path, seed: int, resy
     harness.write_files(design, folder, only=".hex")
     texts = {n: t for n, t in sorted(design.simulated().items()) if n.endswith(".sv")}
     if resync:
-        assert "parameter bit RESYNC = 1'b0" in texts["bnn2hw_top.sv"]
+        assert "parameter logic [0:0] RESYNC = 1'b0" in texts["bnn2hw_top.sv"]
         texts["bnn2hw_top.sv"] = texts["bnn2hw_top.sv"].replace("RESYNC = 1'b0", "RESYNC = 1'b1")
     main = str(ROOT / "tests" / "backends" / "protocol.cpp")
     binary = verilator.build(design.top, texts, main, header=header(design))
