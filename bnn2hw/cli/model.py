@@ -11,6 +11,7 @@ import click
 from bnn2hw.cli import options as shared
 from bnn2hw.cli.options import ModelOptions
 from bnn2hw.cli.progress import spinner
+from bnn2hw.errors import InputError
 
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
@@ -66,6 +67,7 @@ def _facts(accelerator: Accelerator) -> dict[str, Any]:
     cost = estimate.cost
     return {
         "name": accelerator.name,
+        "backend": accelerator.backend,
         "device": accelerator.device.name,
         "clock_mhz": accelerator.device.clock_mhz,
         "interval": estimate.cycles.interval,
@@ -94,11 +96,30 @@ def pareto(model: Path, ratio: float, options: ModelOptions, as_json: bool) -> N
     """
     import bnn2hw
 
+    if not model.is_dir():
+        shared.refuse({"fps"}, "the list has all rates; 'bnn2hw estimate --fps' gives the folding for one")
+        shared.refuse({"backend"}, "costs are those of the Verilog sources; leave it out")
+        _refuse_knobs(options)
     with spinner(as_json) as progress:
         accelerator = shared.accelerator(model, options, progress)
         progress("searching all foldings")
         front = bnn2hw.pareto(accelerator, ratio)
     click.echo(json.dumps([_point(p) for p in front], indent=1) if as_json else str(front))
+
+
+def _refuse_knobs(options: ModelOptions) -> None:
+    """Refuse a folding by hand, other than a style, where all foldings are listed.
+
+    Raises:
+        InputError: The file of --folding sets a layer's PE, SIMD, lanes or pixels, or cannot be read.
+    """
+    for layer, knobs in shared.read_folding(options.folding).items() if options.folding else ():
+        fixed = [knob for knob in knobs if knob != "style"]
+        if fixed:
+            raise InputError(
+                f"--folding sets {', '.join(fixed)} of layer '{layer}', but the list goes over all foldings; "
+                "only a style has an effect here"
+            )
 
 
 def _point(point: Point) -> dict[str, Any]:
@@ -119,6 +140,8 @@ def summary(model: Path, no_macs: bool, as_json: bool) -> None:
     """
     from bnn2hw import frameworks
 
+    if as_json:
+        shared.refuse({"no_macs"}, "JSON has all figures; leave out one of the two")
     read = frameworks.load("bnn2hw.importers.keras.files").load(model)
     models = frameworks.load("bnn2hw.nn.models")
     if as_json:

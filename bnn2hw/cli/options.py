@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -186,15 +186,38 @@ def _refuse_options(folder: Path, allowed: tuple[str, ...]) -> None:
     Raises:
         InputError: One was given.
     """
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and name in {f.name for f in fields(ModelOptions)} - set(allowed):
+    of_model = {f.name for f in fields(ModelOptions)}
+    for name, option in given().items():
+        if name in of_model - set(allowed):
             raise InputError(
-                f"'{folder}' is compiled already, so {parameter.opts[0]} has no effect; "
-                f"give {parameter.opts[0]} to 'bnn2hw compile'"
+                f"'{folder}' is compiled already, so {option} has no effect; give {option} to 'bnn2hw compile'"
             )
+
+
+def given() -> dict[str, str]:
+    """Return the options that the user gave to the command that runs, each as it is spelled, by parameter."""
+    context = click.get_current_context()
+    typed = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    return {
+        str(p.name): p.opts[0]
+        for p in context.command.params
+        if context.get_parameter_source(str(p.name)) in typed
+    }
+
+
+def refuse(without_effect: Collection[str], why: str) -> None:
+    """Refuse options that have no effect.
+
+    Args:
+        without_effect: Parameters of the command that runs.
+        why: Reason and way out, for the message.
+
+    Raises:
+        InputError: The user gave one of them.
+    """
+    for name, option in given().items():
+        if name in without_effect:
+            raise InputError(f"{option} has no effect: {why}")
 
 
 def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelerator:
@@ -210,6 +233,8 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         raise InputError(
             "--scale and --offset say what --input means; give --input too, such as --input uint8"
         )
+    if options.loadable:
+        refuse({"loadable_layer"}, "--loadable makes all layers loadable; leave out one of the two")
     calibration = None
     if options.calibration:
         images, _ = image_files.read(options.calibration, None)
@@ -220,7 +245,7 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         target=options.target,
         board=options.board,
         fps=options.fps,
-        folding=_read_folding(options.folding) if options.folding else None,
+        folding=read_folding(options.folding) if options.folding else None,
         output=options.output,
         backend=options.backend,
         bits=options.bits,
@@ -231,7 +256,12 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
     )
 
 
-def _read_folding(path: Path) -> Folding:
+def read_folding(path: Path) -> Folding:
+    """Read the file of --folding.
+
+    Raises:
+        InputError: It cannot be read, or does not hold a table for each layer.
+    """
     try:
         data = tomllib.loads(path.read_text()) if path.suffix == ".toml" else json.loads(path.read_text())
     except OSError as error:

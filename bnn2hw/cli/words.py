@@ -8,6 +8,7 @@ NUMBER = r"[^,()']+"
 INPUT = re.compile(rf"input=bnn2hw\.Input\('(\w+)'(?:, scale=({NUMBER}))?(?:, offset=({NUMBER}))?\)")
 NAMED = re.compile(r"\b(output|target|board|backend)=(?:'(\w[\w-]*)'|(?=[\s;,.)]|$))")
 PLAIN = re.compile(r"\b(bits|calibration|folding|fps|input)=(?=[\s;,.)]|$)")
+LEFT_OUT = {"cells": "--cells", "custom_objects": "--import"}
 LOADABLE = re.compile(r"\bloadable=True\b")
 
 
@@ -19,6 +20,9 @@ def of_command_line(message: str) -> str:
     """
     message = INPUT.sub(_input, message)
     message = re.sub(r"\b(?:pass|give) (?=--)", "give ", message)
+    message = re.sub(
+        rf"\bleave out ({'|'.join(LEFT_OUT)})\b", lambda m: f"leave out {LEFT_OUT[m[1]]}", message
+    )
     message = NAMED.sub(lambda m: f"--{m[1]} {m[2]}" if m[2] else f"--{m[1]}", message)
     return LOADABLE.sub("--loadable", PLAIN.sub(r"--\1", message))
 

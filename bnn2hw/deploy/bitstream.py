@@ -69,6 +69,11 @@ def implement(
     for name, value in (("clock_mhz", clock_mhz), ("baud", baud)):
         if value is not None:
             checks.number(name, value, above=0)
+    if not routable(device) and seeds != 1:
+        raise InputError(
+            f"seeds are for place and route, and no open tool does that for {device.name}; leave out the seeds, "
+            "and the result is an area"
+        )
     folders.claim(folder, FACTS, by="synthesis")
     job = _job(_design(accelerator, device), place, clock_mhz, baud)
     facts = {
@@ -141,6 +146,11 @@ def _job(design: Design, place: Board | Device, clock_mhz: float | None, baud: i
     if baud:
         raise InputError("a baud rate is for a board's serial line; name a board")
     clock = clock_mhz or place.clock_mhz
+    if not routable(place) and clock_mhz:
+        raise InputError(
+            f"a clock is for place and route, and no open tool does that for {place.name}; leave out the clock, "
+            "and the result is an area"
+        )
     wrapped, constraints = serial_shell.scan(design, place) if routable(place) else (design, None)
     return _Job(wrapped, Placement(constraints=constraints, clock_mhz=clock), clock, None)
 

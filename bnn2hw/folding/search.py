@@ -118,11 +118,15 @@ def _fastest(choices: FoldingSpace, fill: float = FILL) -> FoldingPoint:
     room, periods = _room(device, fill), choices.periods
     best = choices.least(periods[-1], room)
     if best is None:
-        needs = Utilization(choices.cheapest(periods[-1]).cost, device).use
+        least = choices.cheapest(periods[-1]).cost
+        needs = Utilization(least, device).use
         use = {name: f"{share:.0%}" for name, share in needs.items()}
+        scarce = (
+            f", and {least.dsp} DSP blocks where there are {device.dsp}" if least.dsp > device.dsp else ""
+        )
         raise FoldingError(
             f"the design does not fit {device.name} in any folding: the smallest needs {use['lut']} of the LUTs, "
-            f"{use['ff']} of the flip-flops and {use['bram']} of the block RAMs; choose a larger target"
+            f"{use['ff']} of the flip-flops and {use['bram']} of the block RAMs{scarce}; choose a larger target"
         )
     low, high = 0, bisect_left(periods, best.interval)
     while low < high:

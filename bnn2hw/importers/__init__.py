@@ -84,6 +84,10 @@ def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Importe
         UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
     if custom_objects:
+        if isinstance(model, str | Path) and Path(model).suffix == ".onnx":
+            raise InputError(
+                f"'{model}' is no file of Keras, so custom objects have no effect; leave out custom_objects"
+            )
         import keras
 
         with keras.saving.CustomObjectScope(dict(custom_objects)):

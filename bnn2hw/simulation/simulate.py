@@ -145,6 +145,8 @@ def simulate(
     if not 0 <= stalls < 1:
         raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
     checks.number("seed", seed, whole=True)
+    if cells and design.backend != "verilog":
+        raise InputError("HLS sources name no cells and are simulated as they are; leave out cells")
     arrays = golden.check(graph, x)
     if reloads and not design.load:
         raise InputError("the memories of this design cannot be written; compile it with loadable=True")
