@@ -167,16 +167,19 @@ def test_unplugging(small: bnn2hw.Accelerator) -> None:
 def test_predict_on_the_command_line(small: bnn2hw.Accelerator, board: VirtualBoard, tmp_path: Path) -> None:
     x = images(4, (11, 11, 1))
     np.savez(tmp_path / "images.npz", x=x[..., 0], y=small.golden(x))
-    arguments = ["predict", str(board.folder), board.port, "--images", str(tmp_path / "images.npz")]
+    arguments = ["predict", str(board.folder), "--images", str(tmp_path / "images.npz")]
+    ours = ["--port", board.port]
 
-    done = CliRunner().invoke(main, arguments)
-    facts = json.loads(CliRunner().invoke(main, [*arguments, "--frames", "2", "--json"]).stdout)
-    lost = CliRunner().invoke(main, ["predict", str(board.folder), "/dev/none", *arguments[3:]])
+    done = CliRunner().invoke(main, [*arguments, *ours])
+    facts = json.loads(CliRunner().invoke(main, [*arguments, *ours, "--frames", "2", "--json"]).stdout)
+    lost = CliRunner().invoke(main, [*arguments, "--port", "/dev/none"])
+    old = CliRunner().invoke(main, [*arguments, board.port])
 
     assert done.stdout.split() == [str(c) for c in small.golden(x)]
     assert "accuracy on these 4 images: 100.00%" in done.stderr
     assert (facts["results"], facts["accuracy"]) == (small.golden(x[:2]).tolist(), 1.0)
-    assert (lost.exit_code, lost.stderr[:38]) == (2, "error: the port /dev/none cannot be op")
+    assert (lost.exit_code, lost.stderr[:38]) == (3, "error: the port /dev/none cannot be op")
+    assert (old.stdout, old.stderr[:8]) == (done.stdout, "warning:")
 
 
 def test_a_port_that_is_not_there(board: VirtualBoard) -> None:
