@@ -122,7 +122,7 @@ def _fastest(choices: FoldingSpace, fill: float = FILL) -> FoldingPoint:
         needs = Utilization(least, device).use
         use = {name: f"{share:.0%}" for name, share in needs.items()}
         scarce = (
-            f", and {least.dsp} DSP blocks where there are {device.dsp}" if least.dsp > device.dsp else ""
+            f", and {least.dsp:.0f} DSP blocks where there are {device.dsp}" if least.dsp > device.dsp else ""
         )
         raise FoldingError(
             f"the design does not fit {device.name} in any folding: the smallest needs {use['lut']} of the LUTs, "

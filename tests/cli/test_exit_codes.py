@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from bnn2hw.errors import (
     StorageError,
     ToolError,
 )
+from bnn2hw.simulation import verilator
 from tests.support import EXAMPLES, ROOT
 from tests.support import networks as net
 
@@ -126,19 +127,28 @@ def test_a_full_disk(built: Path) -> None:
     assert show.stderr == "error: No space left on device\n"
 
 
-def test_a_cache_that_cannot_be_written(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A cache that cannot be written, and a process that has made no entries of its own before or after."""
+    made = (compile_cache._temporary, verilator._runtime, verilator._compiled)
     monkeypatch.setenv("BNN2HW_CACHE", NOWHERE)
-    compile_cache._temporary.cache_clear()
+    for known in made:
+        known.cache_clear()
+    yield
+    for known in made:
+        known.cache_clear()
 
+
+@pytest.mark.usefixtures("no_cache")
+def test_a_cache_that_cannot_be_written(built: Path) -> None:
     done = CliRunner().invoke(main, ["simulate", str(built), "--frames", "2"])
 
     assert (done.exit_code, done.stderr) == (0, "")
 
 
+@pytest.mark.usefixtures("no_cache")
 def test_no_place_for_temporary_files(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compile_cache.tempfile, "tempdir", NOWHERE)
-    monkeypatch.setenv("BNN2HW_CACHE", NOWHERE)
-    compile_cache._temporary.cache_clear()
 
     done = CliRunner().invoke(main, ["simulate", str(built), "--frames", "2"])
 
