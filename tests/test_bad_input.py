@@ -48,7 +48,7 @@ def test_all_problems_of_a_model_at_once() -> None:
         net.conv(4, name="convolution"),
         keras.layers.GroupNormalization(2, name="groups"),
         keras.layers.UpSampling2D(2, interpolation="bilinear", name="larger"),
-        keras.layers.PReLU(name="slopes"),
+        keras.layers.Softmax(axis=1, name="shares"),
         keras.layers.Flatten(),
         net.dense(2, name="last"),
     )
@@ -58,8 +58,7 @@ def test_all_problems_of_a_model_at_once() -> None:
         "  - layer 'groups': a layer of type GroupNormalization. Supported: the layers in docs/coverage.md. "
         "Way out: replace the layer.\n"
         "  - layer 'larger': interpolation='bilinear'. Supported: interpolation='nearest'. Way out: use nearest.\n"
-        "  - layer 'slopes': a slope for each of 12×12 positions. Supported: slopes by channel. "
-        "Way out: use shared_axes=[1, 2]."
+        "  - layer 'shares': axis=1. Supported: the last axis. Way out: use axis=-1."
     )
 
 

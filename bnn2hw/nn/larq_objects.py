@@ -41,9 +41,12 @@ FUNCTIONS = {
 }
 """Supported TensorFlow functions of one tensor and numbers, and the functions of `keras.ops`."""
 
-KINDS = dict.fromkeys(
-    ("SyncBatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2"), "BatchNormalization"
-)
+KINDS = {
+    **dict.fromkeys(
+        ("SyncBatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2"), "BatchNormalization"
+    ),
+    "ThresholdedReLU": "ReLU",
+}
 """Layers of Keras 2 that compute in inference what a layer of another name computes."""
 
 _CODE = frozenset({"Lambda", "__lambda__", "SlicingOpLambda"})
@@ -179,6 +182,8 @@ def _arguments(kind: str, config: Description) -> Description:
         [axis] = _axes(config)
         # Keras 2 splits the batch along a new axis in front of the others, and counts it.
         arguments["axis"] = axis - 1 if config.get("virtual_batch_size") and axis > 0 else axis
+    if kind == "ThresholdedReLU":
+        arguments["threshold"] = float(arguments.pop("theta", 1.0))
     return arguments
 
 

@@ -14,7 +14,7 @@ def around() -> Iterator[Case]:
     for options in ({}, {"scale": False}, {"center": False}, {"scale": False, "center": False}):
         text = ", ".join(f"{k}={v}" for k, v in options.items())
         yield from both(at, IMAGE, layers.BatchNormalization(**options), text)
-    yield alone(at, IMAGE, layers.BatchNormalization(axis=1), "axis=1")
+    yield from both(at, IMAGE, layers.BatchNormalization(axis=1), "axis=1")
     yield from both(at, IMAGE, layers.Normalization(mean=[1.0, 2, 3, 4], variance=[1.0, 2, 1, 3]))
     yield from both(at, IMAGE, layers.Rescaling(0.5, 1.0), "not at the input")
     for name in (*ACTIVATIONS, "leaky_tanh"):
@@ -33,7 +33,7 @@ def around() -> Iterator[Case]:
     yield from both(at, (6,), layers.ELU())
     yield from both(at, IMAGE, layers.PReLU(shared_axes=[1, 2]), "shared_axes=[1, 2]")
     yield from both(at, (6,), layers.PReLU())
-    yield alone(at, IMAGE, layers.PReLU(), "a slope for each position")
+    yield from both(at, IMAGE, layers.PReLU(), "a slope for each position")
     yield alone(at, (6,), layers.Softmax(), "at the end")
     yield from both(at, (6,), layers.Softmax(), "not at the end")
     yield alone(at, IMAGE, layers.Softmax(axis=1), "axis=1")

@@ -100,6 +100,15 @@ def test_operators_with_numbers(case: tuple[str, list[Any], Any], tmp_path: Path
     assert np.array_equal(accelerator.golden(X), sign(expected(X)) @ sign(KERNEL))
 
 
+def test_a_thresholded_relu(tmp_path: Path) -> None:
+    layers = [image(), entry("ThresholdedReLU", "it", {"theta": 2.0}, [[["image", 0, 0, {}]]])]
+    path = write(tmp_path / "m.h5", functional("m", layers, ["it", 0, 0]), {})
+
+    accelerator = bnn2hw.compile(path, input=INT4)
+
+    assert np.array_equal(accelerator.predict(X), np.where(X > 2, X, 0))
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_nested_model_with_inputs_of_its_own(first: int, tmp_path: Path) -> None:
     """Keras 2 numbers its calls from 1, since the model called itself when it was built."""

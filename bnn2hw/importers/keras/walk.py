@@ -17,6 +17,11 @@ OPEN = ("Quantizer",)
 out."""
 
 
+FORMER = ("ThresholdedReLU",)
+"""Layers of Keras 2 that Keras 3 lacks, so that users write them themselves. They are functions of single
+values too."""
+
+
 def order(outputs: Sequence[Layer], known: Collection[int]) -> Iterator[tuple[Layer, Layer]]:
     """Yield operations and their result tensors, each after those that it reads.
 
@@ -83,6 +88,8 @@ def class_name(layer: Layer, known: Container[str]) -> str | None:
         that derives from a known class but computes something else.
     """
     for cls in type(layer).__mro__:
+        if cls.__name__ in FORMER and cls.__name__ in known:
+            return str(cls.__name__)
         if cls.__name__ in known and cls.__module__.split(".")[0] in FAMILIES:
             same = cls.__name__ in OPEN or getattr(type(layer), "call", None) is getattr(cls, "call", None)
             return str(cls.__name__) if same else None

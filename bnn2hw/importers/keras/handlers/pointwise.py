@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, handles
 from bnn2hw.importers.keras.functions import array, function, tensor
+from bnn2hw.importers.keras.walk import FORMER
 from bnn2hw.importers.keras.weights import activation as add_activation
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
@@ -16,7 +19,7 @@ from bnn2hw.ops.source import Input
 LAST_AXIS = ("the last axis", "use axis=-1")
 
 
-@handles("ReLU", "LeakyReLU", "ELU", "Quantizer")
+@handles("ReLU", "LeakyReLU", "ELU", "Quantizer", *FORMER)
 def uniform_function(call: Call) -> str:
     """Read a function that is the same for all channels."""
     return call.pointwise(call.name, function(call.layer), call.edge, uniform=True)
@@ -26,37 +29,34 @@ def _per_channel(call: Call) -> str:
     return call.pointwise(call.name, function(call.layer), call.edge, uniform=False)
 
 
+def _per_value(call: Call) -> str:
+    """Append a function that differs by position: one of a flat input, of which each value has its own function."""
+    fn, shape = function(call.layer), call.shape
+
+    def apply(x: Array) -> Array:
+        return fn(x.reshape(-1, *shape)).reshape(x.shape)
+
+    flat = call.reshape(f"{call.name}.flat", (math.prod(shape),), call.edge)
+    return call.reshape(f"{call.name}.shaped", shape, call.pointwise(call.name, apply, flat, uniform=False))
+
+
 @handles("BatchNormalization")
 def batch_normalization(call: Call) -> str:
     """Read a normalization with trained statistics."""
-    axis = call.layer.axis if isinstance(call.layer.axis, int) else call.layer.axis[0]
-    if axis not in (-1, len(call.shape)):
-        call.problem(f"axis={axis}", *LAST_AXIS)
-        return call.edge
-    return _per_channel(call)
+    axes = [call.layer.axis] if isinstance(call.layer.axis, int) else list(call.layer.axis)
+    return _per_channel(call) if axes in ([-1], [len(call.shape)]) else _per_value(call)
 
 
 @handles("Normalization")
 def normalization(call: Call) -> str:
     """Read a normalization with statistics of the data."""
-    if call.layer._keep_axis not in ((len(call.shape),), ()):
-        call.problem(f"axis={call.layer.axis}", *LAST_AXIS)
-        return call.edge
-    return _per_channel(call)
+    return _per_channel(call) if call.layer._keep_axis in ((len(call.shape),), ()) else _per_value(call)
 
 
 @handles("PReLU")
 def prelu(call: Call) -> str:
-    """Read a ReLU with trained slopes, of which each channel has one."""
-    alpha = call.layer.alpha.shape
-    if any(n != 1 for n in alpha[:-1]):
-        call.problem(
-            f"a slope for each of {'×'.join(map(str, alpha[:-1]))} positions",
-            "slopes by channel",
-            f"use shared_axes={list(range(1, len(alpha)))}",
-        )
-        return call.edge
-    return _per_channel(call)
+    """Read a ReLU with trained slopes."""
+    return _per_value(call) if any(n != 1 for n in call.layer.alpha.shape[:-1]) else _per_channel(call)
 
 
 @handles("Softmax")
