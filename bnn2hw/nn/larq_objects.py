@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from bnn2hw.nn import layers, quantizers
+from bnn2hw.nn import layers, qkeras_layers, quantizers
 from bnn2hw.nn.constraints import WeightClip, weight_clip
 
 Description = dict[str, Any]
@@ -58,6 +58,7 @@ _OWN: dict[str, Any] = {
         for name, target in vars(quantizers).items()
         if isinstance(target, type) and issubclass(target, quantizers.Quantizer)
     },
+    **qkeras_layers.LAYERS,
     "WeightClip": WeightClip,
     "weight_clip": weight_clip,
 }
@@ -125,6 +126,8 @@ def _problems(value: Any) -> Iterator[str]:
         problem = _problem(value)
         if problem:
             yield problem
+        if value["class_name"] in qkeras_layers.LAYERS:
+            return  # the layer reads its quantizers itself
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -138,6 +141,8 @@ def _problem(described: Description) -> str | None:
     name = config.get("name", kind) if isinstance(config, dict) else kind
     if kind in _CODE:
         return f"'{name}' is a {kind} layer: it holds code, which is not executed. Replace it by a layer."
+    if kind in (*qkeras_layers.LAYERS, *qkeras_layers.INSTEAD):
+        return qkeras_layers.problem(kind, config)
     if kind == "TFOpLambda":
         known = config.get("function") in OPERATIONS or config.get("function") in FUNCTIONS
         return None if known else f"'{name}' applies the TensorFlow function {config.get('function')}."
@@ -145,7 +150,7 @@ def _problem(described: Description) -> str | None:
         return f"'{name}' normalizes over the axes {config['axis']}, but one axis is supported."
     if kind in MODELS or kind in ("Policy", "InputLayer") or find(kind) is not None:
         return None
-    return f"'{name}' is of the class {kind}, which is neither Keras's nor Larq's."
+    return f"'{name}' is of the class {kind}, which is none of Keras's, Larq's or QKeras's."
 
 
 def build(value: Any) -> Any:
@@ -171,6 +176,8 @@ def _build_object(kind: str, config: Description) -> Any:
         layer = find(OPERATIONS[config["function"]])(name=config["name"].replace(".", "_"))
         layer.larq_class = kind
         return layer
+    if kind in qkeras_layers.LAYERS:
+        return find(kind).from_config(config)
     return find(kind)(**_arguments(kind, config))
 
 

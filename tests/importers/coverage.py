@@ -17,10 +17,11 @@ from tests.importers.kernel_cases import kernels, quantizers
 from tests.importers.layer_cases import around, shapes
 from tests.importers.model_cases import branches, graphs
 from tests.importers.onnx_cases import onnx_nodes, qonnx_nodes
+from tests.importers.qkeras_cases import qkeras_layers
 from tests.support import ROOT
 
 PAGE = ROOT / "docs" / "coverage.md"
-PARTS = (kernels, quantizers, around, shapes, branches, graphs, onnx_nodes, qonnx_nodes)
+PARTS = (kernels, quantizers, around, shapes, branches, graphs, qkeras_layers, onnx_nodes, qonnx_nodes)
 
 
 def verdict(case: Case) -> tuple[str, str]:

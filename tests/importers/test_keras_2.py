@@ -161,7 +161,7 @@ def test_variants_of_batch_normalization(name: str, tmp_path: Path) -> None:
 def test_every_reason_reaches_the_user(tmp_path: Path) -> None:
     layers = [
         image(),
-        entry("QDense", "fc1", {"units": 2}),
+        entry("SincConv", "fc1", {"units": 2}),
         entry("Lambda", "code", {}),
         entry("CTC", "ctc", {}),
     ]
@@ -170,9 +170,9 @@ def test_every_reason_reaches_the_user(tmp_path: Path) -> None:
     )
     expected = (
         "cannot be read as a Keras model: cannot be loaded:\n"
-        "- 'fc1' is of the class QDense, which is neither Keras's nor Larq's.\n"
+        "- 'fc1' is of the class SincConv, which is none of Keras's, Larq's or QKeras's.\n"
         "- 'code' is a Lambda layer: it holds code, which is not executed. Replace it by a layer.\n"
-        "- 'ctc' is of the class CTC, which is neither Keras's nor Larq's.\n"
+        "- 'ctc' is of the class CTC, which is none of Keras's, Larq's or QKeras's.\n"
         "Give classes and functions of your own with custom_objects=, or with --import on the command line."
     )
 

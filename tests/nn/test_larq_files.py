@@ -142,7 +142,7 @@ def test_code_and_unknown_layers_are_refused_all_at_once(tmp_path):
 
     assert refused(write_hdf5(tmp_path / "m.h5", description, {})) == [
         "- 'l' is a Lambda layer: it holds code, which is not executed. Replace it by a layer.",
-        "- 'y' is of the class Mystery, which is neither Keras's nor Larq's.",
+        "- 'y' is of the class Mystery, which is none of Keras's, Larq's or QKeras's.",
         "- 't' applies the TensorFlow function io.read_file.",
     ]
 
@@ -153,7 +153,7 @@ def test_names_of_modules_in_a_file_are_not_imported(tmp_path):
     evil = {**entry("Evil", name="e"), "module": "evil_module", "registered_name": "os>system"}
 
     assert refused(write_hdf5(tmp_path / "m.h5", keras2([evil]), {})) == [
-        "- 'e' is of the class Evil, which is neither Keras's nor Larq's."
+        "- 'e' is of the class Evil, which is none of Keras's, Larq's or QKeras's."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Read model files of Keras 3, and of Larq on Keras 2, as Keras 3 models."""
+"""Read model files of Keras 3, of QKeras, and of Larq on Keras 2, as Keras 3 models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OWN = "\nGive classes and functions of your own with custom_objects=, or with --
 
 
 def load(path: Path) -> Any:
-    """Return the model in a `.keras` or `.h5` file of Keras 3, or of Larq on Keras 2.
+    """Return the model in a `.keras` or `.h5` file of Keras 3, or of Larq or QKeras on Keras 2.
 
     Raises:
         InputError: There is no such file, or it does not hold a model.
@@ -24,11 +24,13 @@ def load(path: Path) -> Any:
     if not path.exists():
         raise InputError(f"there is no file '{path}'")
     from bnn2hw import nn  # the import registers the quantized layers
+    from bnn2hw.nn import qkeras_layers
 
     try:
         if _is_of_keras_2(path):
             return nn.models.load_larq(path)
-        return keras.saving.load_model(path, compile=False)
+        with qkeras_layers.registered():
+            return keras.saving.load_model(path, compile=False)
     except Exception as error:
         raise InputError(f"'{path}' cannot be read as a Keras model: {_reason(path, error)}") from error
 

@@ -45,7 +45,7 @@ def bias_and_activation(call: Call, edge: str) -> str:
     """Append the bias and the activation of a layer, if any, and return the output edge."""
     layer = call.layer
     if getattr(layer, "use_bias", False):
-        bias = array(layer.bias).astype(np.float32)
+        bias = kernel(layer, "bias", "bias_quantizer")
         edge = call.pointwise(f"{call.name}.bias", lambda x: x + bias, edge, uniform=False)
     return activation(call, layer.activation, f"{call.name}.activation", edge)
 

@@ -14,7 +14,7 @@ from bnn2hw.importers.keras.weights import bias_and_activation, kernel, quantize
 from bnn2hw.ir import Array
 
 
-@handles("QuantConv1D", "Conv1D", "QuantConv2D", "Conv2D", "QuantConv3D", "Conv3D")
+@handles("QuantConv1D", "Conv1D", "QConv1D", "QuantConv2D", "Conv2D", "QConv2D", "QuantConv3D", "Conv3D")
 def convolution(call: Call) -> str:
     """Read a convolution as a border and a convolution without padding."""
     layer, row = call.layer, len(call.shape) == 2

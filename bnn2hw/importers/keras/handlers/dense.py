@@ -16,7 +16,7 @@ from bnn2hw.ir import Array
 from bnn2hw.ops import real
 
 
-@handles("QuantDense", "Dense")
+@handles("QuantDense", "Dense", "QDense")
 def dense(call: Call) -> str:
     """Read a product with a kernel, its bias and its activation."""
     edge = quantized(call, call.edge)

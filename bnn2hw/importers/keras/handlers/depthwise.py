@@ -16,7 +16,7 @@ from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides
 
 
-@handles("QuantDepthwiseConv2D", "DepthwiseConv2D", "DepthwiseConv1D")
+@handles("QuantDepthwiseConv2D", "DepthwiseConv2D", "DepthwiseConv1D", "QDepthwiseConv2D")
 def depthwise_convolution(call: Call) -> str:
     """Read a convolution of each channel with its own kernels."""
     edge = _by_channel(call, call.name, quantized(call, call.edge), "kernel")

@@ -40,7 +40,7 @@ def _per_value(call: Call) -> str:
     return call.reshape(f"{call.name}.shaped", shape, call.pointwise(call.name, apply, flat, uniform=False))
 
 
-@handles("BatchNormalization")
+@handles("BatchNormalization", "QBatchNormalization")
 def batch_normalization(call: Call) -> str:
     """Read a normalization with trained statistics."""
     axes = [call.layer.axis] if isinstance(call.layer.axis, int) else list(call.layer.axis)
@@ -68,7 +68,7 @@ def softmax(call: Call) -> str:
     return call.add(call.name, real.Softmax(function(call.layer), call.shape), call.edge)
 
 
-@handles("Activation")
+@handles("Activation", "QActivation")
 def activation(call: Call) -> str:
     """Read an activation layer."""
     return add_activation(call, call.layer.activation, call.name, call.edge)
