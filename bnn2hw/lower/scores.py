@@ -21,7 +21,7 @@ from bnn2hw.lower.probe import Chain
 from bnn2hw.ops.base.channels import Meaning, uniform
 
 Use = Literal["values", "order"]
-"""What leaves the design: the values of the scores, or only what follows from their order."""
+"""The design gives the values of the scores, or only what follows from their order."""
 
 RANGE_BITS = 16
 """Scores take this many bits of the range of their output, unless the user says otherwise."""

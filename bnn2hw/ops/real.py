@@ -207,3 +207,22 @@ class Extreme(RealOp):
     """
 
     least: bool
+
+
+def reshaping(before: tuple[int, ...], shape: tuple[int, ...]) -> RealOp:
+    """Return the op that gives values another shape, in the same order.
+
+    Args:
+        before: Shape of a sample.
+        shape: The other shape, of as many values.
+    """
+
+    def apply(x: Array) -> Array:
+        return x.reshape(len(x), *shape)
+
+    kind: type[RealOp] = Refold
+    if shape[-1] == before[-1]:
+        kind = Reshape
+    elif len(shape) == 1:
+        kind = Flatten
+    return kind(apply, shape)

@@ -175,16 +175,7 @@ class Call:
         before = self.shape_of(edge)
         if before == shape:
             return edge
-
-        def apply(x: Array) -> Array:
-            return x.reshape(len(x), *shape)
-
-        kind: type[real.RealOp] = real.Refold
-        if shape[-1] == before[-1]:
-            kind = real.Reshape
-        elif len(shape) == 1:
-            kind = real.Flatten
-        return self.add(name, kind(apply, shape), edge)
+        return self.add(name, real.reshaping(before, shape), edge)
 
     def image(self, edge: str) -> str:
         """Return a row as an image of one row: (length, channels) becomes (1, length, channels)."""

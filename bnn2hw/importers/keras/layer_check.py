@@ -56,7 +56,7 @@ def check(call: Call, added: Sequence[Node], edge: str) -> None:
 
 
 def _frames(call: Call, added: Sequence[Node]) -> dict[str, Array]:
-    """Random frames by edge that the layer reads; ±1 if the layer itself rounds its input."""
+    """Return random frames for each edge that the layer reads; ±1 if the layer rounds its input."""
     rng = np.random.default_rng(0)
     signs = any(isinstance(n.op, real.Dense) and n.op.rounds_input for n in added)
     frames = {}
@@ -77,7 +77,7 @@ def _evaluated(added: Sequence[Node], x: Mapping[str, Array]) -> dict[str, Array
 
 
 def _called(call: Call, x: Mapping[str, Array]) -> Array:
-    """What the layer returns, called as `predict` of its model calls it, without a change of its state."""
+    """Call the layer as `predict` of its model calls it, without a change of its state."""
     tensors = {id(t): tensor(x[e]) for t, e in zip(call.node.input_tensors, call.edges, strict=True)}
     args, kwargs = call.node.arguments.fill_in(tensors)
     if getattr(call.layer, "_call_has_training_arg", False):
@@ -102,7 +102,7 @@ def _difference(ours: Array, theirs: Array) -> str:
 
 
 def _cause(layer: Any, mode: str | None) -> str:
-    """The reason in words, where it can be seen."""
+    """Return the reason for a difference in words; empty if the layer does not show it."""
     if mode:
         return f", since quantize('{mode}') has changed how it computes"
     own = [part for part in OWN_PARTS if part in vars(layer)]

@@ -57,16 +57,7 @@ class Draft:
         before = self.shapes[edge]
         if before == shape:
             return edge
-
-        def apply(x: Array) -> Array:
-            return x.reshape(len(x), *shape)
-
-        kind: type[real.RealOp] = real.Refold
-        if shape[-1] == before[-1]:
-            kind = real.Reshape
-        elif len(shape) == 1:
-            kind = real.Flatten
-        return self.add(layer, f"{edge}.{'x'.join(map(str, shape))}", kind(apply, shape), edge)
+        return self.add(layer, f"{edge}.{'x'.join(map(str, shape))}", real.reshaping(before, shape), edge)
 
 
 @dataclass(frozen=True)
