@@ -191,6 +191,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.simulation import hls_csim
 
+        self.need_hardware("the emulator")
         return self.shaped(hls_csim.emulate(self._emulated, self._wires(x), progress))
 
     def weight_image(self) -> Array:
@@ -204,6 +205,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.backends import loading
 
+        self.need_hardware("a weight image")
         return loading.image(self.graph, self.design.load)
 
     def image(self) -> Array:
@@ -230,6 +232,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw import reload as reloading
 
+        self.need_hardware("loading weights")
         weights = reloading.weights(self, model, progress)
         other = replace(
             self, graph=weights.graph, fidelity=weights.fidelity, origin=weights.origin, measured={}
@@ -249,7 +252,8 @@ class Accelerator(CompiledModel):
     ) -> Run:
         """Simulate the design on a batch and compare every stream with golden.
 
-        Verilog runs in Verilator, cycle by cycle. HLS C++ is compiled and runs without a clock.
+        Verilog runs in Verilator, cycle by cycle. HLS C++ is compiled and runs without a clock. Native code is
+        compiled, checks itself with its recorded frames, and computes the batch.
         Call `check` of the result to raise an error if a stream differs.
 
         Args:
@@ -269,8 +273,8 @@ class Accelerator(CompiledModel):
             Outputs, the first mismatch of each stream, and the measured interval and latency.
 
         Raises:
-            InputError: x does not fit the inputs, `stalls` is out of range, or the design is not
-                loadable.
+            InputError: x does not fit the inputs, `stalls` is out of range, the design is not
+                loadable, or native code should stall.
             MissingToolError: There is no Verilator or no C++ compiler.
             ToolError: A tool failed, or the design broke the stream protocol.
         """
@@ -280,7 +284,7 @@ class Accelerator(CompiledModel):
             self.design,
             self.graph,
             self._wires(x),
-            self.estimate().cycles,
+            None if self.is_native else self.estimate().cycles,
             stalls=stalls,
             seed=seed,
             reloads=[
@@ -297,9 +301,13 @@ class Accelerator(CompiledModel):
 
         Returns:
             By layer, its values of `pe`, `simd`, `lanes` and `pixels`, or its style.
+
+        Raises:
+            InputError: The model is native code.
         """
         from bnn2hw.folding import unroll
 
+        self.need_hardware("a folding")
         return unroll.folding(self.graph)
 
     def deviation(self, x: Batch) -> list[Deviation]:
@@ -382,6 +390,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.deploy import bitstream
 
+        self.need_hardware("synthesis")
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
         place = bitstream.place_named(board, target, self.device)

@@ -24,7 +24,7 @@ class Stream:
         name: Name of the edge in the graph.
         id: Identifier in the sources.
         tensor: Type of a frame.
-        lanes: Values per beat.
+        lanes: Values per beat; 0 for an array in memory.
         vector: Values of a vector, as in `Beats`; 0 if no beat has padding.
         zeros: Whether padding lanes carry code 0, as in `Beats`.
     """
@@ -53,11 +53,17 @@ class Stream:
 
     @property
     def words(self) -> str:
-        """The contents of the stream, in words."""
+        """The contents of the stream and its beats, in words."""
+        if not self.lanes:
+            return self.contents
         ragged = f"; each vector of {self.vector} begins with a new beat" if self.vector else ""
         bits = self.tensor.ints.bits
-        values = f"{self.shape} values {self.tensor.ints} of {bits} bit{'s' if bits > 1 else ''}"
-        return f"{values}, {self.lanes} per beat{ragged}"
+        return f"{self.contents} of {bits} bit{'s' if bits > 1 else ''}, {self.lanes} per beat{ragged}"
+
+    @property
+    def contents(self) -> str:
+        """The values of a frame, in words."""
+        return f"{self.shape} values {self.tensor.ints}"
 
     @property
     def shape(self) -> str:
