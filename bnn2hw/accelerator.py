@@ -175,7 +175,7 @@ class Accelerator(CompiledModel):
     def emulate(self, x: Batch, *, progress: Progress = silent) -> Batch:
         """Compute the outputs with the HLS sources of the design, compiled for this machine.
 
-        The result equals `golden`. The backend of the accelerator does not matter.
+        The result equals `golden`, also for a design in Verilog.
 
         Args:
             x: Inputs as in `integers`.
@@ -252,14 +252,13 @@ class Accelerator(CompiledModel):
     ) -> Run:
         """Simulate the design on a batch and compare every stream with golden.
 
-        Verilog runs in Verilator, cycle by cycle. HLS C++ is compiled and runs without a clock. Native code is
-        compiled, checks itself with its recorded frames, and computes the batch.
+        Verilog runs in Verilator, cycle by cycle. C++ is compiled and runs without a clock; native code also
+        checks itself with its recorded frames.
         Call `check` of the result to raise an error if a stream differs.
 
         Args:
             x: Inputs as in `integers`.
-            stalls: Share of the cycles, from 0 to below 1, in which source and sink pause at
-                random.
+            stalls: Share of the cycles, from 0 to below 1, in which source and sink pause at random.
             seed: Seed of the pauses.
             reloads: Accelerators whose weights are loaded during the run, by the number of the
                 first frame that they compute (see `reload`). The weights are sent while earlier
@@ -301,9 +300,6 @@ class Accelerator(CompiledModel):
 
         Returns:
             By layer, its values of `pe`, `simd`, `lanes` and `pixels`, or its style.
-
-        Raises:
-            InputError: The model is native code.
         """
         from bnn2hw.folding import unroll
 

@@ -153,13 +153,9 @@ class Port:
     def padding(self) -> str:
         """The filling of a beat up to whole bytes, in words; "" if there is none."""
         bits = self.axis_bits - self.stream.bits
-        if not bits:
-            return ""
-        return (
-            f", sign-extended to {self.axis_bits} bits"
-            if self.extends
-            else f", padded with {bits} zero bit{'s' if bits > 1 else ''}"
-        )
+        if bits and self.extends:
+            return f", sign-extended to {self.axis_bits} bits"
+        return f", padded with {bits} zero bit{'s' if bits > 1 else ''}" if bits else ""
 
     def hex_lines(self, values: NDArray[np.integer]) -> str:
         """Return whole frames as they appear on tdata, a beat per line in hexadecimal."""
@@ -183,7 +179,7 @@ def port_table(inputs: Sequence[Port], outputs: Sequence[Port]) -> list[str]:
     for stem, ports in (("s_axis", inputs), ("m_axis", outputs)):
         for p in ports:
             ints = p.stream.tensor.ints
-            frame = f"{p.stream.shape} values {ints}{p.padding}"
+            frame = f"{p.stream.contents}{p.padding}"
             rows.append((f"{stem}{p.suffix}", p.beats, p.stream.lanes, ints.bits, p.axis_bits, frame))
     *widths, _ = (max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True))
     lines = []

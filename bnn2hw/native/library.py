@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bnn2hw import compile_cache, golden, tools
-from bnn2hw.errors import InputError
+from bnn2hw.errors import InputError, ToolError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Graph
 from bnn2hw.native import sources as native_sources
@@ -99,7 +99,10 @@ class _Functions:
 
 @cache
 def _functions(path: Path, prefix: str) -> _Functions:
-    library = ctypes.CDLL(str(path))
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:  # compiled on another machine of a cache that is shared
+        raise ToolError(f"the compiled native code cannot be loaded: {error}") from error
     made = _Functions(library[f"{prefix}_memory"], library[f"{prefix}_run"])
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
     made.memory.restype, made.memory.argtypes = size, [size]
@@ -211,7 +214,7 @@ def network(
     Raises:
         UnsupportedError: The graph has ops that native code does not know.
         MissingToolError: There is no C++ compiler.
-        ToolError: The compiler failed.
+        ToolError: The compiler failed, or what it made cannot be loaded.
     """
     return networks({name: graph}, {name: keep}, progress)[name]
 
@@ -226,6 +229,8 @@ def networks(
     for name, program in programs.items():
         sources |= render(program, name, prefixes[name])
     library = build(sources, progress)
+    for prefix in prefixes.values():
+        _functions(library, prefix)
     return {
         name: NativeNetwork(
             program,
