@@ -83,8 +83,9 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         output: "class", "scores", or "top3" for the three best classes, the best one first (any
             number). Default: the class if the model ends in a softmax, otherwise the scores.
         backend: "verilog" for SystemVerilog or "hls" for C++.
-        bits: Bits, from 2 to 24, of kernels and streams that must be rounded: one number, or a
-            mapping by layer. Default: 18 for kernels and 24 for streams.
+        bits: Bits, from 2 to 32, of kernels and streams that must be rounded: one number, or a
+            mapping by layer. A kernel has fewer if its sums would exceed 62 bits. Default: 18 for kernels
+            and 24 for streams.
         calibration: Inputs as in `Accelerator.integers`. The ranges of real-valued streams are
             taken from them, which often saves bits, and the model is compared with itself on them.
             Default: ranges that hold for all inputs, and eight random frames, fewer if they are large.
