@@ -8,6 +8,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 
+from bnn2hw.importers.keras import quantized_weights
 from bnn2hw.importers.keras.calls import HANDLERS, Call, handles
 from bnn2hw.importers.keras.functions import array, tensor
 from bnn2hw.importers.keras.walk import class_name
@@ -44,21 +45,18 @@ def time_distributed(call: Call) -> str:
 def einsum_dense(call: Call) -> str:
     """Read a product over the last axes, which is a dense layer."""
     layer = call.layer
-    found = _matrix(call)
+    if quantized_weights.refused(call):
+        return call.edge
+    found = _product(call)
     if found is None:
         call.problem(
             f"the equation {layer.equation}", "sums over the last axes, as in 'abc,cd->abd'", "use Dense"
         )
         return call.edge
-    weights, summed = found
+    product, summed = found
     kept = call.before[: len(call.before) - summed]
-    matrix = keras.ops.convert_to_tensor(weights)
-
-    def apply(x: Array) -> Array:
-        return array(keras.ops.matmul(tensor(x), matrix))
-
-    edge = call.reshape(f"{call.name}.flat", (*kept, weights.shape[0]), call.edge)
-    edge = call.add(call.name, real.Dense(apply, (*kept, weights.shape[1]), weights), edge)
+    edge = call.reshape(f"{call.name}.flat", (*kept, len(product.kernel)), call.edge)
+    edge = call.add(call.name, product, edge)
     if layer.bias is not None:
         bias = np.broadcast_to(array(layer.bias), call.shape[len(kept) :]).reshape(-1).astype(np.float32)
         edge = call.pointwise(f"{call.name}.bias", lambda x: x + bias, edge, uniform=False)
@@ -66,8 +64,8 @@ def einsum_dense(call: Call) -> str:
     return call.reshape(f"{call.name}.shape", call.shape, edge)
 
 
-def _matrix(call: Call) -> tuple[Array, int] | None:
-    """The kernel as a matrix and the number of axes that are summed; None for another equation."""
+def _product(call: Call) -> tuple[real.Dense, int] | None:
+    """The product with the kernel and the number of axes that are summed; None for another equation."""
     layer = call.layer
     first, kernel, last = layer.equation.replace(" ", "").replace("->", ",").split(",")
     spare = "".join(c for c in "ABCDEFGH" if c not in layer.equation)
@@ -80,5 +78,13 @@ def _matrix(call: Call) -> tuple[Array, int] | None:
     plain = "".join(summed) == first[len(kept) :] and last == kept + "".join(new)
     if not (plain and summed and new and sorted(kernel) == sorted(summed + new)) or math.prod(bias) != 1:
         return None
+    if quantized_weights.has(layer):
+        return quantized_weights.product(call, len(summed)), len(summed)
     values = array(layer.kernel).astype(np.float32).transpose([kernel.index(c) for c in (*summed, *new)])
-    return values.reshape(math.prod(values.shape[: len(summed)]), -1), len(summed)
+    weights = values.reshape(math.prod(values.shape[: len(summed)]), -1)
+    matrix = keras.ops.convert_to_tensor(weights)
+
+    def apply(x: Array) -> Array:
+        return array(keras.ops.matmul(tensor(x), matrix))
+
+    return real.Dense(apply, (*call.before[: len(kept)], weights.shape[1]), weights), len(summed)
