@@ -87,4 +87,4 @@ def _product(call: Call) -> tuple[real.Dense, int] | None:
     def apply(x: Array) -> Array:
         return array(keras.ops.matmul(tensor(x), matrix))
 
-    return real.Dense(apply, (*call.before[: len(kept)], weights.shape[1]), weights), len(summed)
+    return real.Dense(apply, (*call.before[: -len(summed)], weights.shape[1]), weights), len(summed)
