@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, handles
 from bnn2hw.importers.keras.functions import array, function, tensor
-from bnn2hw.importers.keras.weights import bias_and_activation, kernel, quantized
+from bnn2hw.importers.keras.weights import bias_and_activation, dyadic_levels, kernel, quantized
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 
@@ -20,18 +20,27 @@ from bnn2hw.ops import real
 def dense(call: Call) -> str:
     """Read a product with a kernel, its bias and its activation."""
     edge = quantized(call, call.edge)
-    product = _of_quantized_weights if getattr(call.layer, "quantization_mode", None) else _of_weights
-    return bias_and_activation(call, call.add(call.name, product(call), edge))
+    if getattr(call.layer, "quantization_mode", None):
+        product = _of_quantized_weights(call)
+    else:
+        product = of_weights(kernel(call.layer), call.shape)
+    return bias_and_activation(call, call.add(call.name, product, edge))
 
 
-def _of_weights(call: Call) -> real.Dense:
-    weights = kernel(call.layer)
+def of_weights(weights: Array, shape: tuple[int, ...], *, dyadic: bool = False) -> real.Dense:
+    """Return the product with a kernel.
+
+    Args:
+        weights: The kernel, of shape (in, out), as the layer uses it.
+        shape: Shape of a sample of the output.
+        dyadic: True if the weights are numbers in binary fixed point.
+    """
     matrix = keras.ops.convert_to_tensor(weights)
 
     def apply(x: Array) -> Array:
         return array(keras.ops.matmul(tensor(x), matrix))
 
-    return real.Dense(apply, call.shape, weights)
+    return real.Dense(apply, shape, weights, dyadic_levels(weights) if dyadic else None)
 
 
 def _of_quantized_weights(call: Call) -> real.Dense:

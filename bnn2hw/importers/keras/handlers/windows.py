@@ -47,7 +47,9 @@ class Windows:
         return [(total // 2, total - total // 2) for total in totals]
 
 
-def valid_convolution(call: Call, name: str, edge: str, weights: Array, windows: Windows) -> str:
+def valid_convolution(
+    call: Call, name: str, edge: str, weights: Array, windows: Windows, levels: real.Levels | None = None
+) -> str:
     """Append a convolution without padding and return its output edge.
 
     Args:
@@ -56,6 +58,7 @@ def valid_convolution(call: Call, name: str, edge: str, weights: Array, windows:
         edge: Edge that it reads.
         weights: Kernel of shape (*windows.size, inputs, outputs).
         windows: The windows.
+        levels: The kernel as integers, if they are known.
     """
     values = keras.ops.convert_to_tensor(weights)
     stride, dilation = windows.stride, windows.dilation
@@ -73,7 +76,7 @@ def valid_convolution(call: Call, name: str, edge: str, weights: Array, windows:
         )
 
     shape = (*windows.grid(call.shape_of(edge)), weights.shape[-1])
-    return call.add(name, real.Convolution(apply, shape, weights, stride, dilation), edge)
+    return call.add(name, real.Convolution(apply, shape, weights, stride, dilation, levels), edge)
 
 
 def padded(call: Call, edge: str, windows: Windows) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import keras
 import numpy as np
 
 from bnn2hw.importers.keras.calls import HANDLERS, Call, handles
-from bnn2hw.importers.keras.functions import array, tensor
+from bnn2hw.importers.keras.functions import array
+from bnn2hw.importers.keras.handlers.dense import of_weights
 from bnn2hw.importers.keras.walk import class_name
 from bnn2hw.importers.keras.weights import activation
 from bnn2hw.ir import Array
-from bnn2hw.ops import real
 
 ALONG_TIME = (
     *("Dense", "QuantDense", "Flatten", "Reshape", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout"),
@@ -44,29 +43,39 @@ def time_distributed(call: Call) -> str:
 def einsum_dense(call: Call) -> str:
     """Read a product over the last axes, which is a dense layer."""
     layer = call.layer
-    found = _matrix(call)
+    bias = None if layer.bias is None else array(layer.bias)
+    edge = einsum(call, call.edge, array(layer.kernel), bias)
+    return call.reshape(f"{call.name}.shape", call.shape, edge)
+
+
+def einsum(call: Call, edge: str, kernel: Array, bias: Array | None, *, dyadic: bool = False) -> str:
+    """Append a product by an equation with its bias and its activation, and return the output edge.
+
+    Args:
+        call: The call of the layer.
+        edge: Edge that it reads.
+        kernel: Kernel, as the layer uses it.
+        bias: Bias, as the layer uses it; None for none.
+        dyadic: True if the weights are numbers in binary fixed point.
+    """
+    layer = call.layer
+    found = _matrix(call, kernel)
     if found is None:
         call.problem(
             f"the equation {layer.equation}", "sums over the last axes, as in 'abc,cd->abd'", "use Dense"
         )
-        return call.edge
+        return edge
     weights, summed = found
     kept = call.before[: len(call.before) - summed]
-    matrix = keras.ops.convert_to_tensor(weights)
-
-    def apply(x: Array) -> Array:
-        return array(keras.ops.matmul(tensor(x), matrix))
-
-    edge = call.reshape(f"{call.name}.flat", (*kept, weights.shape[0]), call.edge)
-    edge = call.add(call.name, real.Dense(apply, (*kept, weights.shape[1]), weights), edge)
-    if layer.bias is not None:
-        bias = np.broadcast_to(array(layer.bias), call.shape[len(kept) :]).reshape(-1).astype(np.float32)
-        edge = call.pointwise(f"{call.name}.bias", lambda x: x + bias, edge, uniform=False)
-    edge = activation(call, layer.activation, f"{call.name}.activation", edge)
-    return call.reshape(f"{call.name}.shape", call.shape, edge)
+    edge = call.reshape(f"{call.name}.flat", (*kept, weights.shape[0]), edge)
+    edge = call.add(call.name, of_weights(weights, (*kept, weights.shape[1]), dyadic=dyadic), edge)
+    if bias is not None:
+        flat = np.broadcast_to(bias, call.shape[len(kept) :]).reshape(-1).astype(np.float32)
+        edge = call.pointwise(f"{call.name}.bias", lambda x: x + flat, edge, uniform=False)
+    return activation(call, layer.activation, f"{call.name}.activation", edge)
 
 
-def _matrix(call: Call) -> tuple[Array, int] | None:
+def _matrix(call: Call, values: Array) -> tuple[Array, int] | None:
     """The kernel as a matrix and the number of axes that are summed; None for another equation."""
     layer = call.layer
     first, kernel, last = layer.equation.replace(" ", "").replace("->", ",").split(",")
@@ -80,5 +89,5 @@ def _matrix(call: Call) -> tuple[Array, int] | None:
     plain = "".join(summed) == first[len(kept) :] and last == kept + "".join(new)
     if not (plain and summed and new and sorted(kernel) == sorted(summed + new)) or math.prod(bias) != 1:
         return None
-    values = array(layer.kernel).astype(np.float32).transpose([kernel.index(c) for c in (*summed, *new)])
+    values = values.astype(np.float32).transpose([kernel.index(c) for c in (*summed, *new)])
     return values.reshape(math.prod(values.shape[: len(summed)]), -1), len(summed)
