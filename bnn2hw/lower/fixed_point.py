@@ -85,9 +85,9 @@ def fixed_step(low: Array, high: Array, bits: int) -> Array:
         bits: Bits of the integers.
     """
     if np.all(low >= 0):
-        steps = high / (2**bits - 1)
+        steps = high / min(2**bits - 1, MOST)
     else:
-        steps = np.maximum(-low / 2 ** (bits - 1), high / (2 ** (bits - 1) - 1))
+        steps = np.maximum(-low / min(2 ** (bits - 1), MOST), high / (2 ** (bits - 1) - 1))
     # A channel that is always 0 takes the step of the others.
     return np.where(steps > 0, steps, float(steps.max()) or 1.0)
 

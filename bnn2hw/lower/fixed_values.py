@@ -16,7 +16,15 @@ from bnn2hw.lower.fixed_point import (
     spanning,
     to_multiples,
 )
-from bnn2hw.lower.interpolate import TABLE_BITS, fixed_input, interpolation, table, words
+from bnn2hw.lower.interpolate import (
+    FLAT_BITS,
+    TABLE_BITS,
+    TRUE_BITS,
+    fixed_input,
+    interpolation,
+    table,
+    words,
+)
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.piecewise import Pieces, active, fit
 from bnn2hw.lower.probe import Chain, NotPointwise
@@ -179,15 +187,16 @@ def curve(work: Strategies, task: Task) -> Pending:
     if not isinstance(node.op, Pointwise):
         raise NotPointwise("no function of single values")
     lows, highs = value_range(b, before)
-    shape = b.real.types[before.end].shape
-    ends = active(node.op, shape, float(lows.min()), float(highs.max()))
+    shape, whole = b.real.types[before.end].shape, (float(lows.min()), float(highs.max()))
     bits = task.bits or b.precision.of_stream(node.layer)
     requirement = task.requirement if place == len(pending.chain) - 1 else ANY
+    ends = active(node.op, shape, whole, 2.0 ** -max(FLAT_BITS, min(bits - 2, TRUE_BITS[1])))
     step, ints = fixed_input(*ends, bits)
     op: Interpolation | Table | None = None
     if node.op.uniform and bits > TABLE_BITS:
         op = interpolation(node.op, ints, step, requirement, bits)
     if op is None:
+        ends = active(node.op, shape, whole, 2.0**-FLAT_BITS)
         step, ints = fixed_input(*ends, TABLE_BITS)
     edge = _fixed(b, before, ends, step, ints)
     if op is None:

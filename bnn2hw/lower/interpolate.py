@@ -16,8 +16,15 @@ TABLE_BITS = 14
 """Input bits of a table that follows a curve. Such a table can be worth two more output bits at
 most."""
 
-TOLERANCE = 2.0**-20
-"""Largest distance of the lines from the curve, as a share of the range of its results."""
+FLAT_BITS = TABLE_BITS + 2
+"""Bits of the range of a curve's results within which a table takes its ends for constant."""
+
+TRUE_BITS = 20, 24
+"""Bits of the range of a curve's results to which the lines are true: the fewest, which are tried last,
+and the most."""
+
+SPARE = 4
+"""Bits of the input that lines need not follow."""
 
 LINES = 13
 """Binary logarithm of the largest number of lines."""
@@ -78,13 +85,14 @@ def interpolation(
     chain = Chain((op,), Tensor((1,), domain, scale), (1,), ends[0], ends[1])
     sampled = chain(chain.samples(1025)).astype(np.float64)
     low, high = float(sampled.min()), float(sampled.max())
-    step = requirement.scale
-    if not isinstance(step, float):
-        step, _ = fixed_input(low, high, min(bits, round(-np.log2(TOLERANCE)) + FINE))
-    for position_bits in range(domain.bits - 4, max(domain.bits - LINES, 1) - 1, -1):
-        made = _lines(chain, position_bits, step, (high - low) * TOLERANCE)
-        if made is not None:
-            return made
+    for true in range(max(TRUE_BITS[0], min(bits - SPARE, TRUE_BITS[1])), TRUE_BITS[0] - 1, -1):
+        step = requirement.scale
+        if not isinstance(step, float):
+            step, _ = fixed_input(low, high, min(bits, true + FINE))
+        for position_bits in range(domain.bits - 4, max(domain.bits - LINES, 1) - 1, -1):
+            made = _lines(chain, position_bits, step, (high - low) * 2.0**-true)
+            if made is not None:
+                return made
     return None
 
 

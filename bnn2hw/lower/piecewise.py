@@ -236,21 +236,24 @@ def _distance(lines: list[Line], steps: Array, values: Array) -> float:
     return float(np.abs(levels[piece] + slopes[piece] * (steps - starts[piece]) - values).max())
 
 
-def active(op: Pointwise, shape: tuple[int, ...], low: float, high: float) -> tuple[float, float]:
+def active(
+    op: Pointwise, shape: tuple[int, ...], ends: tuple[float, float], share: float
+) -> tuple[float, float]:
     """Return the part of an input range over which a function is not constant.
 
     Args:
         op: The function.
         shape: Shape of its input.
-        low: Begin of the range.
-        high: End of the range.
+        ends: The input range.
+        share: Share of the range of results by which a function counts as constant.
     """
+    low, high = ends
     channels = shape[-1]
     for _ in range(24):
         x = np.linspace(low, high, 513, dtype=np.float32)
         grid = np.broadcast_to(x[:, None], (x.size, channels)).reshape(-1, *(1,) * (len(shape) - 1), channels)
         y = op.apply(grid).reshape(x.size, -1).astype(np.float64)
-        slack = (y.max() - y.min()) * 2.0**-16
+        slack = (y.max() - y.min()) * share
         same_low = int(np.argmax((np.abs(y - y[0]) > slack).any(1)))
         same_high = int(np.argmax((np.abs(y - y[-1]) > slack).any(1)[::-1]))
         new_low = float(x[max(same_low - 1, 0)])

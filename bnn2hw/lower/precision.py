@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bnn2hw.errors import InputError
 
-FEWEST_BITS, MOST_BITS = 2, 24
+FEWEST_BITS, MOST_BITS = 2, 32
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Precision:
             bits: One number for everything, numbers by layer, or None for the defaults.
 
         Raises:
-            InputError: A number of bits is below 2 or above 24.
+            InputError: A number of bits is below 2 or above 32.
         """
         if bits is None:
             return Precision()

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, Steps, Tensor
-from bnn2hw.ops.base.channels import uniform
+from bnn2hw.ops.base.channels import uniform, within_words
 from bnn2hw.ops.base.costs import adder, state_bits
 from bnn2hw.ops.base.folds import divisors
 from bnn2hw.ops.base.join import by_channel, coded, same_places, spanning, zero
@@ -59,7 +59,7 @@ class Add(Pixelwise):
 
     def _type(self, a: Ints, b: Ints) -> Ints:
         total = Ints(a.lo + b.lo, a.hi + b.hi, math.gcd(a.step, b.step))
-        return spanning(total, a) if self.first else total
+        return within_words(spanning(total, a) if self.first else total, "sums")
 
     def golden(self, *x: Array) -> Array:
         total = x[0].astype(np.int64)

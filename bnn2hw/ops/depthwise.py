@@ -18,6 +18,7 @@ from bnn2hw.ops.base.channels import (
     codes,
     signed_parts,
     uniform,
+    within_words,
 )
 from bnn2hw.ops.base.costs import adder, dsps, lutram_cost, state_bits, store_cost
 from bnn2hw.ops.base.folds import divisors
@@ -97,12 +98,13 @@ class Depthwise(HardwareOp):
         for name, values in (("input scales", scale), ("input offsets", offset), ("scales", own)):
             if values.shape not in ((), (self.channels,)):
                 raise ValueError(f"has {values.size} {name} for {self.channels} channels")
-        lo = int(np.minimum(w * ints.lo, w * ints.hi).sum(0).min())
-        hi = int(np.maximum(w * ints.lo, w * ints.hi).sum(0).max())
+        positive, negative = (part.sum(0).astype(object) for part in (np.maximum(w, 0), np.minimum(w, 0)))
+        lo = int((positive * ints.lo + negative * ints.hi).min())  # unlimited integers
+        hi = int((positive * ints.hi + negative * ints.lo).max())
         if self.loadable:
             lo, hi = any_sums(self.weight_type, ints, self.positions)
         meaning = uniform(scale * own), uniform(offset * w.sum(0) * own)
-        return Tensor((*outer, self.channels), Ints(lo, hi), *meaning)
+        return Tensor((*outer, self.channels), within_words(Ints(lo, hi), "sums"), *meaning)
 
     def golden(self, *x: Array) -> Array:
         outer = Tensor(x[0].shape[1:]).outer(self.weights.size, self.axes)

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, Tensor
-from bnn2hw.ops.base.channels import any_sums, any_weights, code_ranges, coded, codes, uniform
+from bnn2hw.ops.base.channels import any_sums, any_weights, code_ranges, coded, codes, uniform, within_words
 from bnn2hw.ops.base.costs import adder, adder_tree, dsps
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.targets.families import Family
@@ -69,15 +69,15 @@ class Mac(MatVec):
         )
         sums = offset.reshape(-1) @ by_offset
         meaning = uniform(scale * self.scales()), uniform(sums * self.scales())
-        return Tensor((*outer, self.mh), Ints(lo, hi), *meaning)
+        return Tensor((*outer, self.mh), within_words(Ints(lo, hi), "sums"), *meaning)
 
     def _range(self, ints: Ints) -> tuple[int, int]:
         """Return the smallest and the largest sum of a neuron."""
         positive, negative = self.known(
             "parts",
             lambda: (
-                np.maximum(self.weights, 0).sum(0, dtype=np.int64),
-                np.minimum(self.weights, 0).sum(0, dtype=np.int64),
+                np.maximum(self.weights, 0).sum(0, dtype=np.int64).astype(object),  # unlimited integers
+                np.minimum(self.weights, 0).sum(0, dtype=np.int64).astype(object),
             ),
         )
         low, high = positive * ints.lo + negative * ints.hi, positive * ints.hi + negative * ints.lo

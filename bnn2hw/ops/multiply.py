@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, HardwareOp, Ints, Ranges, Steps, Tensor
-from bnn2hw.ops.base.channels import uniform
+from bnn2hw.ops.base.channels import uniform, within_words
 from bnn2hw.ops.base.costs import dsps, ram_cost, state_bits
 from bnn2hw.ops.base.folds import divisors
 from bnn2hw.ops.base.join import by_channel, coded, zero
@@ -42,7 +42,8 @@ class Multiply(HardwareOp):
         if any(o for tensor in x for o in by_channel(tensor.offset, 1)):
             raise ValueError(f"cannot multiply integers with an offset: {a.offset} and {b.offset}")
         scales = zip(by_channel(a.scale, a.channels), by_channel(b.scale, a.channels), strict=True)
-        return Tensor(a.shape, _product(a.ints, b.ints), uniform(np.array([s * t for s, t in scales])))
+        products = within_words(_product(a.ints, b.ints), "products")
+        return Tensor(a.shape, products, uniform(np.array([s * t for s, t in scales])))
 
     def golden(self, *x: Array) -> Array:
         a, b = x

@@ -12,7 +12,7 @@ from keras import layers
 import bnn2hw
 from bnn2hw.ir import Array, Ints, Tensor
 from bnn2hw.lower.fixed_point import ANY, affine, spanning
-from bnn2hw.lower.interpolate import TOLERANCE, fixed_input, interpolation
+from bnn2hw.lower.interpolate import TRUE_BITS, fixed_input, interpolation
 from bnn2hw.lower.piecewise import fit
 from bnn2hw.lower.probe import Chain
 from bnn2hw.ops import Affine, Interpolation, Table
@@ -53,7 +53,7 @@ def test_lines_follow_a_curve(name: str) -> None:
     off = np.abs(op.golden(x) * op.scale - wanted).max()
     # Half a step more for the rounding of the result, and a quarter for the rounding of bases and
     # slopes.
-    assert off <= (wanted.max() - wanted.min()) * TOLERANCE + 0.75 * float(np.max(op.scale))
+    assert off <= (wanted.max() - wanted.min()) * 2.0 ** -TRUE_BITS[0] + 0.75 * float(np.max(op.scale))
 
 
 @pytest.mark.parametrize("call", [np.sign, lambda x: np.sin(5000 * x)], ids=["a jump", "too curved"])

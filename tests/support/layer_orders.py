@@ -131,7 +131,7 @@ class LayerOrders(Random):
         if self.chance(0.5):
             chosen["calibration"] = self.frames(wire, shape, self.between(1, 40))
         if self.chance(0.3):
-            chosen["bits"] = self.between(2, 24)
+            chosen["bits"] = self.between(2, 32)
         return chosen
 
     def frames(self, wire: bnn2hw.Input, shape: tuple[int, ...], count: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from bnn2hw.lower.hardware.lowering import Lowering, lowers
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.probe import NotPointwise
 from bnn2hw.ops.add import Add
-from bnn2hw.ops.base.channels import Meaning, uniform
+from bnn2hw.ops.base.channels import WORD, Meaning, uniform
 from bnn2hw.ops.concat import Concat
 from bnn2hw.ops.multiply import Multiply
 from bnn2hw.ops.pool import Pool
@@ -32,6 +33,9 @@ inputs."""
 
 LARGEST_RATIO = 2.0**8
 """Largest ratio of two powers of two of which a sum takes the smaller one for its step."""
+
+FACTOR_BITS = WORD // 2
+"""Most bits of a factor of a product of two streams."""
 
 
 @lowers(Sum)
@@ -97,12 +101,19 @@ def _channel_range(lowering: Lowering, pending: Pending) -> tuple[Array, Array]:
 def multiply(lowering: Lowering, node: Node, op: Product, before: list[Pending]) -> Pending:
     """Lower a product. The integer 0 of both factors must mean 0."""
     b = lowering.b
-    x, y = (lowering.integers(node, p, lowering.bounded(node, zero=True)) for p in before)
+    x, y = (_factor(lowering, node, p) for p in before)
     if b.types[x].shape != b.types[y].shape:
         y = b.view(y, b.types[x].shape[-1:])
     made = b.add(node.name, Multiply(), x, y)
     error = kernels.product_rounding([b.types[x], b.types[y]], [b.error(x), b.error(y)])
     return lowering.finished(node, made, error)
+
+
+def _factor(lowering: Lowering, node: Node, pending: Pending) -> str:
+    """The integers of a factor, narrow enough for a product of two."""
+    requirement = lowering.bounded(node, zero=True)
+    narrow = replace(requirement, bits=min(requirement.bits, FACTOR_BITS))
+    return lowering.integers(node, pending, narrow, min(lowering.b.stream_bits(pending), FACTOR_BITS))
 
 
 @lowers(Concatenation)

@@ -11,9 +11,11 @@ from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import INTEGERS
 from bnn2hw.lower.fixed_point import ANY, Requirement
 from bnn2hw.lower.pending import Pending
+from bnn2hw.lower.precision import FEWEST_BITS
 from bnn2hw.lower.probe import Unfit
 from bnn2hw.lower.requantize import requantize
 from bnn2hw.lower.strategy import Strategies, Task
+from bnn2hw.ops.base.channels import WORD
 from bnn2hw.ops.source import Input, Source
 
 SINGLE = "functions of single values"
@@ -103,6 +105,23 @@ class Lowering:
     def input_bits(self, node: Node) -> int:
         """Return the largest number of bits of the integers that a node reads."""
         return self.b.precision.of_stream(node.layer) + GROWTH
+
+    def kernel_bits(self, node: Node, edge: str, terms: int) -> int:
+        """Return the bits of a rounded kernel: those of its layer, or fewer if sums would get too wide.
+
+        Args:
+            node: The node of the real form.
+            edge: Edge of the hardware form that the kernel multiplies.
+            terms: Products of a sum.
+
+        Raises:
+            Unfit: Fewer than two bits are left.
+        """
+        x, growth = self.b.types[edge].ints.bits, (terms - 1).bit_length()
+        left = WORD - x - growth
+        if left < FEWEST_BITS:
+            raise Unfit(f"sums of {terms} values of {x} bits leave no bits of {WORD} to the kernel")
+        return min(self.b.precision.of_kernel(node.layer), left)
 
     def finished(self, node: Node, edge: str, error: float) -> Pending:
         """Return the output of a node that computes with integers, and note that it is exact.

@@ -34,11 +34,12 @@ def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list
         edge = lowering.integers(node, before[0], Requirement(single=True, bits=lowering.input_bits(node)))
     if isinstance(op, Dense) and op.rounds_input:
         _refuse_magnitudes(b, node, edge)
-    off = 0.0
+    off, bits = 0.0, 0
     if exact is None:
         x = b.types[edge]
-        off = _rounding(lowering, node, flat, edge)
-        integers, scale = kernels.rounded_kernel(flat, x, b.precision.of_kernel(node.layer))
+        bits = lowering.kernel_bits(node, edge, len(flat))
+        off = _rounding(b, flat, edge, bits)
+        integers, scale = kernels.rounded_kernel(flat, x, bits)
         edge = _with_meaning(b, edge, replace(x, scale=1.0, offset=kernels.offset_in_steps(x)))
     else:
         integers, scale = exact
@@ -48,7 +49,7 @@ def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list
     made = b.add(node.name, unit, edge)
     b.errors[made] = kernels.rounding(unit, b.types[edge]) if exact is not None else 0.0
     if exact is None:
-        b.mark(node.layer, rounded_kernel(lowering, node, off))
+        b.mark(node.layer, rounded_kernel(bits, off))
     b.match(made, node.name)
     return Pending(b.view(made, op.shape), node.name)
 
@@ -73,7 +74,7 @@ def _balanced(lowering: Lowering, node: Node, flat: Array, before: Pending) -> s
     edge = lowering.integers(node, before, requirement)
     x = b.types[edge]
     scale = np.abs(np.broadcast_to(np.asarray(x.scale, np.float64), (x.channels,)))
-    bits = b.precision.of_kernel(node.layer), b.precision.of_stream(node.layer)
+    bits = lowering.kernel_bits(node, edge, len(flat)), b.precision.of_stream(node.layer)
     other = kernels.balanced_scale(flat, b.largest(edge), scale, bits)
     if other is None:
         return edge
@@ -89,23 +90,20 @@ def _balanced(lowering: Lowering, node: Node, flat: Array, before: Pending) -> s
         return edge
 
 
-def _rounding(lowering: Lowering, node: Node, flat: Array, edge: str) -> float:
+def _rounding(b: Builder, flat: Array, edge: str, bits: int) -> float:
     """Bound of the error that the rounding of a kernel makes in a result."""
-    b, x = lowering.b, lowering.b.types[edge]
+    x = b.types[edge]
     scale = np.abs(np.broadcast_to(np.asarray(x.scale, np.float64), (x.channels,)))
-    bits = b.precision.of_kernel(node.layer)
     return float(kernels.kernel_rounding(flat, b.largest(edge), scale, bits).error.max())
 
 
-def rounded_kernel(lowering: Lowering, node: Node, off: float) -> Fidelity:
+def rounded_kernel(bits: int, off: float) -> Fidelity:
     """Return the fidelity of a layer whose kernel is rounded.
 
     Args:
-        lowering: The lowering.
-        node: The node of the real form.
+        bits: Bits of the kernel.
         off: Bound of the error that this makes in a result.
     """
-    bits = lowering.b.precision.of_kernel(node.layer)
     return Fidelity("rounded", f"a kernel of {bits} bits, off by at most {off:.2g}")
 
 

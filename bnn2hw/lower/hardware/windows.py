@@ -40,14 +40,15 @@ def depthwise(lowering: Lowering, node: Node, op: DepthwiseConvolution, before: 
     edge = lowering.integers(node, before[0], lowering.bounded(node))
     flat = op.kernel.reshape(-1, op.kernel.shape[-1])
     exact = kernels.stated(op.levels) or kernels.integer_kernel(flat)
-    integers, scale = exact or kernels.rounded_columns(flat, lowering.b.precision.of_kernel(node.layer))
+    bits = 0 if exact else lowering.kernel_bits(node, edge, len(flat))
+    integers, scale = exact or kernels.rounded_columns(flat, bits)
     height, width = op.kernel.shape[:2]
     sums = _Sums(integers, scale, SlidingWindow((height, width), op.stride, dilation=op.dilation))
     reach = lowering.b.largest(edge) * len(flat)
     made = _summed(lowering, node, edge, sums)
     if exact is None:
         off = float((reach * np.asarray(scale) / 2).max())
-        lowering.b.mark(node.layer, rounded_kernel(lowering, node, off))
+        lowering.b.mark(node.layer, rounded_kernel(bits, off))
     return made
 
 

@@ -12,6 +12,10 @@ Meaning = float | tuple[float, ...]
 """A scale or an offset of a tensor: one number for all channels, or one for each channel."""
 
 
+WORD = 62
+"""Most bits of a sum or a product; golden and the test benches compute in 64."""
+
+
 def channels(x: Tensor, rows: int, axes: int) -> int:
     """Return the number of channels, which is the size of the last `axes` axes.
 
@@ -88,6 +92,21 @@ def any_sums(weights: Ints, x: Ints, terms: int) -> tuple[int, int]:
     """
     largest = terms * max(-weights.lo, weights.hi) * max(abs(x.lo), abs(x.hi))
     return -largest, largest
+
+
+def within_words(ints: Ints, what: str) -> Ints:
+    """Return a type, which golden and the test benches can compute with in 64 bits.
+
+    Args:
+        ints: Integers of an output.
+        what: Word for them in the message.
+
+    Raises:
+        ValueError: They take more than `WORD` bits.
+    """
+    if ints.bits > WORD:
+        raise ValueError(f"has {what} of {ints.bits} bits, but {WORD} are possible")
+    return ints
 
 
 def codes(values: Array, domain: Ints | None) -> Array:

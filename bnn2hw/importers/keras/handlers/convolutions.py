@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, handles
-from bnn2hw.importers.keras.handlers.windows import Windows, as_row, border, padded, valid_convolution
+from bnn2hw.importers.keras.handlers.windows import as_row, border, padded, valid_convolution
 from bnn2hw.importers.keras.weights import bias_and_activation, dyadic_levels, kernel, quantized
+from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
 
 
@@ -76,7 +77,7 @@ def transposed_convolution(call: Call) -> str:
     size, stride, dilation = weights.shape[:2], (1, *layer.strides)[-2:], (1, *layer.dilation_rate)[-2:]
     image = (1, *call.shape)[-3:-1]
     forward = Windows(size, stride, dilation)
-    cut = forward.same_padding(image) if layer.padding == "same" else [(0, 0), (0, 0)]
+    cut = forward.same(image) if layer.padding == "same" else [(0, 0), (0, 0)]
     sides = []
     for n, s, extent, out, (left, _) in zip(
         call.shape_of(edge), stride, forward.extent, image, cut, strict=False
