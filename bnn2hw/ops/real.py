@@ -51,13 +51,14 @@ class Dense(RealOp):
     Attributes:
         kernel: Quantized kernel of shape (in, out).
         levels: The kernel as integers, if the model states them; they are found out otherwise.
-        rounds_input: True if the layer first rounds its input, in steps that depend on the largest
-            value of each vector. Only inputs of one magnitude pass unchanged.
+        rounds_input: Largest integer to which the layer first rounds its input, in steps that depend
+            on the largest value of each vector; 0 if it does not. Only inputs of one magnitude pass
+            unchanged.
     """
 
     kernel: Array
     levels: Levels | None = None
-    rounds_input: bool = False
+    rounds_input: int = 0
 
 
 @dataclass(frozen=True, eq=False)
