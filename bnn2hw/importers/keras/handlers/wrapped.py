@@ -98,5 +98,5 @@ def _product(call: Call, weights: Array | None, *, dyadic: bool) -> tuple[real.D
         return quantized_weights.product(call, len(summed)), len(summed)
     values = weights.astype(np.float32).transpose([kernel.index(c) for c in (*summed, *new)])
     matrix = values.reshape(math.prod(values.shape[: len(summed)]), -1)
-    shape = (*call.before[: len(kept)], matrix.shape[1])
+    shape = (*call.before[: len(call.before) - len(summed)], matrix.shape[1])
     return of_weights(matrix, shape, dyadic=dyadic), len(summed)
