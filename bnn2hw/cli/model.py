@@ -76,6 +76,7 @@ def _facts(accelerator: Accelerator) -> dict[str, Any]:
         "clock_mhz": accelerator.device.clock_mhz,
         "interval": estimate.cycles.interval,
         "latency": estimate.cycles.latency,
+        "startup": estimate.cycles.startup,
         "fps": estimate.fps,
         "cost": {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp},
         "use": estimate.use,
