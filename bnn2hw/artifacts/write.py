@@ -15,6 +15,10 @@ from bnn2hw.compiled import CompiledModel
 from bnn2hw.deploy import amd
 from bnn2hw.folders import claim
 from bnn2hw.ir import Array, Graph, Tensor
+from bnn2hw.report import facts, page
+
+REPORT = "report.html"
+"""The report for people, which `records` makes again when there is more to show."""
 
 TESTBENCH_FRAMES = 4
 """Number of frames in the test bench."""
@@ -44,6 +48,7 @@ def write(accelerator: CompiledModel, folder: str | Path) -> Path:
             accelerator.input_specs,
         )
     texts["report.txt"] = f"{accelerator}\n"
+    texts[REPORT] = page.page(facts.collect(accelerator))
     build_folder.write(folder, texts, accelerator.graph, Manifest.of(accelerator))
     return folder
 
