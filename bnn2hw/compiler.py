@@ -46,7 +46,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     custom_objects: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Accelerator:
-    """Compile a Keras or ONNX model to an FPGA accelerator.
+    """Compile a Keras or ONNX model to an FPGA accelerator, or to code for processors.
 
     The result holds the generated sources, exact cycle counts and predicted resources; `print`
     shows them as a report. The hardware equals golden, the exact integer model of the network.
@@ -82,7 +82,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             rate.
         output: "class", "scores", or "top3" for the three best classes, the best one first (any
             number). Default: the class if the model ends in a softmax, otherwise the scores.
-        backend: "verilog" for SystemVerilog or "hls" for C++.
+        backend: "verilog" for SystemVerilog, "hls" for C++ for Vitis HLS, or "native" for C++ that runs on
+            processors; target, board, fps, folding and loadable have no effect there and are refused.
         bits: Bits, from 2 to 32, of kernels and streams that must be rounded: one number, or a
             mapping by layer. A kernel has fewer if its sums would exceed 62 bits. Default: 18 for kernels
             and 24 for streams.
@@ -113,6 +114,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     from bnn2hw.pipeline import Layout
 
     _check(backend, output, fps, loadable)
+    if backend == "native":
+        _refuse({"target": target, "board": board, "fps": fps, "folding": folding})
     _check_kinds(input, folding, bits, progress)
     if board is not None and target is not None:
         raise InputError("name a board or a target, not both: a board has its device")
@@ -124,10 +127,12 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     given = Given(input, output, bits, loadable, calibration, custom_objects)
     prepared = model_cache.prepared(model, given, lambda: _prepare(model, given, progress), _real)
     lowered = prepared.made.lowered
-    graph = _laid_out(Layout(lowered.graph, device, fps, folding, progress=progress), place)
-    excess = resources.utilization(graph, device).excess
-    if excess:
-        warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
+    graph = lowered.graph
+    if backend != "native":
+        graph = _laid_out(Layout(graph, device, fps, folding, progress=progress), place)
+        excess = resources.utilization(graph, device).excess
+        if excess:
+            warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
     return Accelerator(
         name=prepared.name,
         graph=graph,
@@ -222,6 +227,22 @@ def _check(backend: str, output: Output | None, fps: float | None, loadable: Loa
         raise InputError(f"loadable needs the backend 'verilog', not '{backend}'; leave out one of the two")
     if fps is not None:
         checks.number("fps", fps, above=0)
+
+
+def _refuse(without_effect: Mapping[str, object]) -> None:
+    """Refuse options of hardware for native code.
+
+    Args:
+        without_effect: The options by name; those that were not given are None.
+
+    Raises:
+        InputError: One of them was given.
+    """
+    for name, value in without_effect.items():
+        if value is not None:
+            raise InputError(
+                f"{name} has no effect with the backend 'native', whose code runs on processors; leave it out"
+            )
 
 
 def _check_kinds(input: Any, folding: Any, bits: Any, progress: Any) -> None:  # noqa: A002

@@ -20,7 +20,9 @@ from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.importers.imported import Imported
 from bnn2hw.ir import Array, AxisOrder, Graph
+from bnn2hw.lower import fixed_steps
 from bnn2hw.lower.calibration import expected_ranges, first_batch
+from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
 from bnn2hw.lower.precision import Precision
@@ -191,12 +193,16 @@ def lower(
         UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
     wires, specs = _inputs(imported, given)
-    graph = imported.graph
+    graph, ranges = imported.graph, {}
+    fixed: dict[str, Fidelity] = {}
+    frames = {} if calibration is None else _frames(imported, specs, calibration)
+    known = calibration is not None and all(n.name in wires for n in graph.sources)  # lowering says so if not
+    if known and not how.loadable:  # other weights would need other steps
+        graph, fixed = fixed_steps.fix(graph, wires, frames)
     for simplify in SIMPLIFY:
         graph = simplify(graph)
-    ranges = {}
-    if calibration is not None and all(n.name in wires for n in graph.sources):  # otherwise lowering says so
-        ranges = expected_ranges(graph, wires, _frames(imported, specs, calibration))
+    if known:
+        ranges = expected_ranges(graph, wires, frames)
     lowered = to_hardware(
         graph,
         wires,
@@ -206,6 +212,8 @@ def lower(
         loadable=how.loadable_layers,
         names=imported.names,
     )
+    matches = {edge: name for edge, name in lowered.matches.items() if name in imported.graph.types}
+    lowered = replace(lowered, fidelity={**lowered.fidelity, **fixed}, matches=matches)
     return LoweredModel(lambda: imported.graph, lowered, specs)
 
 

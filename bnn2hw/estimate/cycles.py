@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
+from bnn2hw import ir
 from bnn2hw.errors import Bnn2hwError, MissingToolError
 from bnn2hw.estimate import stepper
 from bnn2hw.ir import Cycles, Graph, StreamOp, Timing, hardware_nodes
@@ -19,14 +21,19 @@ class Effort:
         exact: Beyond this number, the latency is a lower bound.
         uncompiled: The same limit if there is no C++ compiler.
         quick: Up to this number, Python is done before compiled code would have been loaded.
+        startup: The same limit for the frames before the pace is steady. Beyond, they are not computed.
     """
 
     exact: int = 1_000_000_000
     uncompiled: int = 10_000_000
     quick: int = 10_000
+    startup: int = 100_000_000
 
 
 USUAL = Effort()
+
+STARTUP_FRAMES = 100
+"""Frames in which the pace must become steady for the start-up to be stated."""
 
 PATIENCE = 4
 """Intervals to wait for each frame and each op of a design before it counts as stopped."""
@@ -76,9 +83,29 @@ def latency(graph: Graph, effort: Effort = USUAL) -> int:
     return exact
 
 
-def cycles(graph: Graph) -> Cycles:
-    """Return the interval and the latency of a streamed graph."""
-    return Cycles(interval(graph), latency(graph))
+def cycles(graph: Graph, effort: Effort = USUAL) -> Cycles:
+    """Return the interval, the latency and the start-up of a streamed graph."""
+    return Cycles(interval(graph), latency(graph, effort), startup(graph, effort))
+
+
+def startup(graph: Graph, effort: Effort = USUAL) -> tuple[int, ...] | None:
+    """Return the cycles between the ends of the first frames, before they are as far apart as all later ones.
+
+    Args:
+        graph: Graph in streamed form.
+        effort: Limits on the work.
+
+    Returns:
+        One number for each such pair of frames. None if this would be more work than `effort` allows.
+
+    Raises:
+        ToolError: The C++ compiler failed.
+    """
+    if not graph[graph.wire(graph.outputs[0])].inputs:
+        return ()
+    frames = min(STARTUP_FRAMES, effort.startup // (interval(graph) * len(graph.nodes)))
+    found = pace(graph, frames) if frames > 1 else None
+    return found.startup if found and found.steady else None
 
 
 @dataclass(frozen=True)
@@ -96,9 +123,19 @@ class Pace:
     steady: bool
 
     @property
+    def intervals(self) -> tuple[int, ...]:
+        """Cycles between neighbouring frames."""
+        return tuple(after - before for before, after in pairwise(self.ends))
+
+    @property
     def interval(self) -> int:
         """Cycles between the last two frames; 0 if there are fewer."""
-        return self.ends[-1] - self.ends[-2] if len(self.ends) > 1 else 0
+        return self.intervals[-1] if self.intervals else 0
+
+    @property
+    def startup(self) -> tuple[int, ...]:
+        """The intervals before those that equal the last one."""
+        return ir.startup(self.intervals)
 
 
 def pace(graph: Graph, frames: int) -> Pace:

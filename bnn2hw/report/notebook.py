@@ -34,6 +34,8 @@ def accelerator(made: CompiledModel) -> str:
     Args:
         made: The accelerator.
     """
+    if made.is_native:
+        return f"<pre>{escape(str(made))}</pre>"
     facts = collect(made)
     estimate = made.estimate()
     rows = [_layer(layer) for layer in facts.working]

@@ -41,7 +41,7 @@ class ShownModel(CompiledModel):
             The page. It is the same, byte for byte, for the same model, options, version and results.
 
         Raises:
-            InputError: `path` is a folder.
+            InputError: `path` is a folder, or the model is native code, which is no hardware.
             MissingToolError: A library that draws is not installed.
             StorageError: The file cannot be written.
         """

@@ -6,18 +6,24 @@ from collections.abc import Iterable, Iterator
 
 from bnn2hw.backends import design
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.ir import Cost, HardwareOp, Node, hardware_nodes
+from bnn2hw.ir import Cost, Cycles, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
+from bnn2hw.report import native
+from bnn2hw.report.fidelity import DEVIATION, deviation, rounded
 from bnn2hw.tables import Table
 
 COLUMNS = ("layer", "op", "out", "values", "this op")
-DEVIATION = "deviation up to here"
+SHOWN = 6
+"""Intervals of the start-up that are shown."""
+
 FIGURES = ("cycles", "LUT", "FF", "BRAM", "DSP")
 
 
 def text(accelerator: CompiledModel) -> str:
     """Return the table and the figures as plain text."""
+    if accelerator.is_native:
+        return native.text(accelerator)
     return str(table(accelerator)) + "\n".join(summary(accelerator))
 
 
@@ -52,7 +58,7 @@ def _row(accelerator: CompiledModel, node: Node, op: HardwareOp, knobs: Iterable
     yield from (node.name, op.kind, "×".join(map(str, out.shape)), str(out.ints))
     yield accelerator.fidelity_of(node).kind
     if accelerator.measured:
-        yield _deviation(accelerator, node)
+        yield deviation(accelerator, node)
     yield from (str(getattr(op, knob, "")) for knob in knobs)
     yield f"{op.interval(*inputs):,}"
     yield from _figures(op.cost(accelerator.device.family, *inputs))
@@ -71,12 +77,6 @@ def _figures(cost: Cost) -> tuple[str, ...]:
     return tuple(f"{value:,.0f}" for value in (cost.lut, cost.ff, cost.bram, cost.dsp))
 
 
-def _deviation(accelerator: CompiledModel, node: Node) -> str:
-    """Return the measured deviation of the values behind a node; empty if the model has no such values."""
-    off = accelerator.measured.get(node.name)
-    return "" if off is None else f"{off.share:.0e}" if off.different else "none"
-
-
 def summary(accelerator: CompiledModel) -> list[str]:
     """Return the lines below the table."""
     estimate, device = accelerator.estimate(), accelerator.device
@@ -89,12 +89,25 @@ def summary(accelerator: CompiledModel) -> list[str]:
         f"one frame every {estimate.cycles.interval:,} cycles: {estimate.fps:,.0f} fps at "
         f"{device.clock_mhz:g} MHz; first output after {estimate.cycles.latency:,} cycles "
         f"({estimate.latency_us:,.1f} µs)",
+        *_startup(estimate.cycles),
         f"predicted use of {device.name}: {use}",
         *([] if estimate.fits else [f"the design does not fit: {estimate.excess}"]),
         *_caveats(accelerator),
-        *_rounded(accelerator),
+        *rounded(accelerator),
         "simulate the design to compare every stream with golden",
     ]
+
+
+def _startup(cycles: Cycles) -> Iterator[str]:
+    """Yield a line on the first frames, if these are not as far apart as all others."""
+    if cycles.startup is None:
+        yield "the first frames can be further apart or closer, while FIFOs fill; their cycles were not computed"
+    elif cycles.startup:
+        few = [f"{n:,}" for n in cycles.startup[:SHOWN]] + ["..."] * (len(cycles.startup) > SHOWN)
+        yield (
+            f"the first {len(cycles.startup) + 1} frames are {', '.join(few)} cycles apart, while FIFOs fill; "
+            f"all later ones {cycles.interval:,}"
+        )
 
 
 def _caveats(accelerator: CompiledModel) -> Iterator[str]:
@@ -114,28 +127,3 @@ def _caveats(accelerator: CompiledModel) -> Iterator[str]:
         yield f"these ops were not compared with synthesis for {family.name}: {', '.join(parts)}"
     if accelerator.backend != "verilog":
         yield "cycles and resources are those of the Verilog backend; nothing was calibrated on HLS results"
-
-
-def _rounded(accelerator: CompiledModel) -> Iterator[str]:
-    """Yield lines on the layers that are not exact, with the reasons."""
-    rounded = [(layer, f.why) for layer, f in accelerator.fidelity.items() if f.kind == "rounded"]
-    if not rounded:
-        yield "every layer is exact: it computes what Keras computes"
-        return
-    yield f"{len(rounded)} of {len(accelerator.fidelity)} layers are rounded:"
-    yield from (f"  {layer}: {why}" for layer, why in rounded)
-    if not accelerator.measured:
-        return
-    data = "the calibration data" if "calibrated" in accelerator.options else "random frames"
-    yield (
-        "'this op' says if the op itself rounds; the deviation up to here is that of all ops so far: the mean "
-        f"difference from Keras on {data}, divided by the mean absolute value"
-    )
-    last = [*accelerator.measured.values()][-1]
-    if last.changed:
-        yield (
-            f"float32 rounding in Keras or fixed point changed decisions in {last.changed} of {last.frames} frames of "
-            f"{data}; in the others the last layer is off by at most {last.steady:.2g}"
-        )
-    if "calibrated" not in accelerator.options:
-        yield "to save bits, and to measure on data of your own, compile with calibration images"

@@ -1,7 +1,7 @@
 """Run a design on frames and compare every stream with golden.
 
 A Verilog design runs in Verilator, cycle by cycle. An HLS design runs as a C++ program without a
-clock.
+clock, and so does native code, whose streams are its arrays.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from bnn2hw import checks, golden
+from bnn2hw import checks, golden, ir
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import InputError, MismatchError, storing
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.progress import Progress, silent
-from bnn2hw.simulation import compare, harness, hls_csim
+from bnn2hw.simulation import compare, harness, hls_csim, native_check
 from bnn2hw.simulation.compare import Mismatch
 from bnn2hw.simulation.harness import Drive, Measured
 
@@ -31,16 +32,16 @@ class Run:
             several outputs.
         mismatches: By stream in the order of the design, the first difference from golden, or None
             if there is none.
-        predicted: Interval and latency that the cycle model predicts.
+        predicted: Interval and latency that the cycle model predicts; None for native code.
         stalled: Whether sources and sinks paused at random.
-        measured: Figures that need a clock; None for HLS.
+        measured: Figures that need a clock; None for C++.
         stalls: Share of the cycles in which they paused.
         seed: Seed of the pauses.
     """
 
     outputs: Batch
     mismatches: Mapping[str, Mismatch | None]
-    predicted: Cycles
+    predicted: Cycles | None
     stalled: bool
     measured: Measured | None = None
     stalls: float = 0.0
@@ -57,9 +58,19 @@ class Run:
         return self.measured.frame_ends if self.measured else ()
 
     @property
+    def intervals(self) -> tuple[int, ...]:
+        """Cycles between the ends of neighbouring frames. Empty for HLS."""
+        return tuple(after - before for before, after in pairwise(self.frame_ends))
+
+    @property
     def interval(self) -> int | None:
         """Cycles between the ends of the last two frames. None for one frame and for HLS."""
-        return self.frame_ends[-1] - self.frame_ends[-2] if len(self.frame_ends) > 1 else None
+        return self.intervals[-1] if self.intervals else None
+
+    @property
+    def startup(self) -> tuple[int, ...]:
+        """Cycles between the ends of the first frames, before these are as far apart as the last two."""
+        return ir.startup(self.intervals)
 
     @property
     def latency(self) -> int | None:
@@ -112,7 +123,7 @@ def simulate(
     design: Design,
     graph: Graph,
     x: Batch,
-    predicted: Cycles,
+    predicted: Cycles | None,
     *,
     stalls: float = 0.0,
     seed: int = 0,
@@ -127,7 +138,7 @@ def simulate(
         graph: Streamed graph.
         x: Integers on the input, shape (frames, *shape); a mapping by name if there are several
             inputs.
-        predicted: Interval and latency that the cycle model predicts.
+        predicted: Interval and latency that the cycle model predicts; None for native code.
         stalls: Share of the cycles, from 0 to below 1, in which a source offers nothing and,
             independently, a sink takes nothing. For HLS, the share of the stream operations before
             which a process yields.
@@ -150,7 +161,9 @@ def simulate(
         raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
     checks.number("seed", seed, whole=True)
     if cells and design.backend != "verilog":
-        raise InputError("HLS sources name no cells and are simulated as they are; leave out cells")
+        raise InputError("C++ sources name no cells and are simulated as they are; leave out cells")
+    if predicted is None:
+        return _native(design, graph, x, stalls, progress)
     arrays = golden.check(graph, x)
     if reloads and not design.load:
         raise InputError("the memories of this design cannot be written; compile it with loadable=True")
@@ -173,3 +186,15 @@ def simulate(
         graphs = [(0, graph), *((r.frame, r.graph) for r in reloads)]
         found = compare.compare(design, graphs, arrays, folder / "streams")
     return Run(found.outputs, found.mismatches, predicted, stalls > 0, measured, stalls, seed)
+
+
+def _native(design: Design, graph: Graph, x: Batch, stalls: float, progress: Progress) -> Run:
+    """Run native code, whose arrays are no streams that could stall.
+
+    Raises:
+        InputError: x does not fit the graph, or `stalls` is not 0.
+    """
+    if stalls:
+        raise InputError("native code has no streams that could stall; leave out stalls")
+    found = native_check.run(design, graph, x, progress)
+    return Run(found.outputs, found.mismatches, None, stalled=False)
