@@ -166,13 +166,13 @@ def pace(graph: Graph, frames: int) -> Pace:
     Raises:
         ToolError: The C++ compiler failed.
     """
-    timings, last = _timings(graph), graph.wire(graph.outputs[0])
+    timings, last = timings_of(graph), graph.wire(graph.outputs[0])
     limit = PATIENCE * (frames + len(timings)) * interval(graph)
     where = list(timings).index(last), limit, graph.beats(last).count(graph.types[last].size), frames
     try:
-        ends, steady = stepper.frame_ends(list(timings.values()), _inputs(graph), *where)
+        ends, steady = stepper.frame_ends(list(timings.values()), inputs_of(graph), *where)
     except MissingToolError:
-        ends, steady = frame_ends(list(map(machine, timings.values())), _inputs(graph), *where)
+        ends, steady = frame_ends(list(map(machine, timings.values())), inputs_of(graph), *where)
     return Pace(tuple(ends), steady)
 
 
@@ -183,7 +183,7 @@ def machines(graph: Graph) -> tuple[dict[str, Machine], list[list[int]]]:
         The machines by name, and for each one the numbers of the machines that it reads.
     """
     made = {n.name: machine(op.timing(*graph.inputs_of(n))) for n, op in hardware_nodes(graph)}
-    return made, _inputs(graph)
+    return made, inputs_of(graph)
 
 
 def _stepped(graph: Graph, last: str, limit: int) -> int | None:
@@ -192,17 +192,18 @@ def _stepped(graph: Graph, last: str, limit: int) -> int | None:
 
 
 def _compiled(graph: Graph, last: str, limit: int) -> int | None:
-    timings = _timings(graph)
+    timings = timings_of(graph)
     supply = [graph.beats(n.name).count(graph.types[n.name].size) for n in graph.sources]
     where = supply, list(timings).index(last), limit
-    return stepper.first_output(list(timings.values()), _inputs(graph), *where)
+    return stepper.first_output(list(timings.values()), inputs_of(graph), *where)
 
 
-def _timings(graph: Graph) -> dict[str, Timing]:
+def timings_of(graph: Graph) -> dict[str, Timing]:
+    """Return the timings of the ops of a streamed graph by name."""
     return {n.name: op.timing(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)}
 
 
-def _inputs(graph: Graph) -> list[list[int]]:
+def inputs_of(graph: Graph) -> list[list[int]]:
     """Number the machines that each machine reads; −1, −2, … are the inputs of the design."""
     nodes = [n for n, _ in hardware_nodes(graph)]
     number = {n.name: i for i, n in enumerate(nodes)}
