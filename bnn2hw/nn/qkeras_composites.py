@@ -176,7 +176,7 @@ class QDepthwiseConv2DBatchnorm(_Folded, keras.layers.DepthwiseConv2D):
 
     def load_own_variables(self, store: Any) -> None:
         """Take the weights from an archive, which holds the counter of steps twice."""
-        super().load_own_variables({name: store[name] for name in store if name != "iteration"})
+        super().load_own_variables({n: store[n] for n in store.keys() if n != "iteration"})  # noqa: SIM118
 
     def channels(self) -> int:
         """Return the number of channels of the output."""
