@@ -40,7 +40,7 @@ def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool
     _show(accelerator, as_json)
     if not as_json:
         sources = FOLDERS[accelerator.backend]
-        click.echo(f"written to {out}: {sources}/, report.txt, graph.json, manifest.json")
+        click.echo(f"written to {out}: {sources}/, report.html, report.txt, graph.json, manifest.json")
 
 
 @click.command()

@@ -35,6 +35,8 @@ class Run:
         predicted: Interval and latency that the cycle model predicts; None for native code.
         stalled: Whether sources and sinks paused at random.
         measured: Figures that need a clock; None for C++.
+        stalls: Share of the cycles in which they paused.
+        seed: Seed of the pauses.
     """
 
     outputs: Batch
@@ -42,6 +44,8 @@ class Run:
     predicted: Cycles | None
     stalled: bool
     measured: Measured | None = None
+    stalls: float = 0.0
+    seed: int = 0
 
     @property
     def exact(self) -> bool:
@@ -181,7 +185,7 @@ def simulate(
         progress(f"comparing {len(design.streams)} streams")
         graphs = [(0, graph), *((r.frame, r.graph) for r in reloads)]
         found = compare.compare(design, graphs, arrays, folder / "streams")
-    return Run(found.outputs, found.mismatches, predicted, stalls > 0, measured)
+    return Run(found.outputs, found.mismatches, predicted, stalls > 0, measured, stalls, seed)
 
 
 def _native(design: Design, graph: Graph, x: Batch, stalls: float, progress: Progress) -> Run:

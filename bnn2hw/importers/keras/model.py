@@ -85,7 +85,7 @@ WIDEST = 16
 
 
 def _of_quantizers(graph: Graph) -> dict[str, Input]:
-    """What arrives at inputs that only a quantizer to binary fixed point reads: its numbers."""
+    """Return the numbers of the quantizer at inputs that only a quantizer to binary fixed point reads."""
     found = {}
     for source in graph.sources:
         readers, name = graph.consumers[source.name], source.name
