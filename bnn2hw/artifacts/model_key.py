@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bnn2hw import frameworks
 from bnn2hw.ir import Array
 from bnn2hw.ops import source
 from bnn2hw.ops.source import InputSpecs
@@ -27,10 +28,10 @@ SWITCH = "BNN2HW_MODEL_CACHE"
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_", "jax", "torch", "openvino", "numpy", "h5py", "ml_dtypes", "onnx", "qonnx",
               "larq", "qkeras")  # fmt: skip
-"""How the names of packages begin that compute what a model is, or read its file."""
+"""First parts of the names of packages that compute what a model is, or read its file."""
 
 VARIABLES = ("TF_", "XLA_", "JAX_", "ONEDNN_", "DNNL_")
-"""How the names of environment variables begin that may change what a framework computes."""
+"""First parts of the names of environment variables that may change what a framework computes."""
 
 QUIET = "TF_CPP_MIN_LOG_LEVEL"
 """A variable of this kind that changes messages alone."""
@@ -182,6 +183,7 @@ def _keras() -> dict[str, Any]:
             "epsilon": config.epsilon(),
             "image_data_format": config.image_data_format(),
         }
+    frameworks.choose_backend()
     home = os.environ.get("KERAS_HOME") or "~/.keras"
     start = {
         "backend": "tensorflow",

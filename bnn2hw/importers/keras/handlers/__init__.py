@@ -6,12 +6,14 @@ from bnn2hw.importers.keras.handlers import (
     convolutions,
     dense,
     depthwise,
+    hgq,
     joins,
     pointwise,
     pooling,
+    qkeras,
     shapes,
     wiring,
     wrapped,
 )
 
-FILES = (convolutions, dense, depthwise, joins, pointwise, pooling, shapes, wiring, wrapped)
+FILES = (convolutions, dense, depthwise, hgq, joins, pointwise, pooling, qkeras, shapes, wiring, wrapped)

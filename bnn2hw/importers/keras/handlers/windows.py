@@ -13,7 +13,9 @@ from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides
 
 
-def valid_convolution(call: Call, name: str, edge: str, weights: Array, windows: Windows) -> str:
+def valid_convolution(
+    call: Call, name: str, edge: str, weights: Array, windows: Windows, levels: real.Levels | None = None
+) -> str:
     """Append a convolution without padding and return its output edge.
 
     Args:
@@ -22,6 +24,7 @@ def valid_convolution(call: Call, name: str, edge: str, weights: Array, windows:
         edge: Edge that it reads.
         weights: Kernel of shape (*windows.size, inputs, outputs).
         windows: The windows.
+        levels: The kernel as integers, if they are known.
     """
     values = keras.ops.convert_to_tensor(weights)
     stride, dilation = windows.stride, windows.dilation
@@ -39,7 +42,7 @@ def valid_convolution(call: Call, name: str, edge: str, weights: Array, windows:
         )
 
     shape = (*windows.grid(call.shape_of(edge)), weights.shape[-1])
-    return call.add(name, real.Convolution(apply, shape, weights, stride, dilation), edge)
+    return call.add(name, real.Convolution(apply, shape, weights, stride, dilation, levels), edge)
 
 
 def padded(call: Call, edge: str, windows: Windows) -> str:
