@@ -153,7 +153,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         layouts=pipeline.layouts(imported, graph),
     )
     progress("measuring the deviation from the model")
-    deviations = deviation.measure(integers.real, lowered.graph, graph, lowered.matches, frames)
+    deviations = deviation.measure(integers.real, lowered, graph, frames)
+    deviation.check(deviations, lowered.graph)
     return replace(made, measured={d.edge: d for d in deviations})
 
 

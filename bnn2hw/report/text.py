@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
 from bnn2hw.backends import design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.ir import Cost, HardwareOp, Node, hardware_nodes
@@ -132,6 +134,11 @@ def _rounded(accelerator: CompiledModel) -> Iterator[str]:
         f"difference from Keras on {data}, divided by the mean absolute value"
     )
     last = [*accelerator.measured.values()][-1]
+    if np.isfinite(last.bound):
+        yield (
+            f"the last layer is off by at most {last.steady:.2g} of a mean of {last.size:.2g}; rounding explains "
+            f"{last.bound:.2g} where no decision changes"
+        )
     if last.changed:
         yield (
             f"float32 rounding in Keras or fixed point changed decisions in {last.changed} of {last.frames} frames of "
