@@ -175,7 +175,7 @@ class Accelerator(CompiledModel):
     def emulate(self, x: Batch, *, progress: Progress = silent) -> Batch:
         """Compute the outputs with the HLS sources of the design, compiled for this machine.
 
-        The result equals `golden`. The backend of the accelerator does not matter.
+        The result equals `golden`, also for a design in Verilog.
 
         Args:
             x: Inputs as in `integers`.
@@ -191,6 +191,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.simulation import hls_csim
 
+        self.need_hardware("the emulator")
         return self.shaped(hls_csim.emulate(self._emulated, self._wires(x), progress))
 
     def weight_image(self) -> Array:
@@ -204,6 +205,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.backends import loading
 
+        self.need_hardware("a weight image")
         return loading.image(self.graph, self.design.load)
 
     def image(self) -> Array:
@@ -230,6 +232,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw import reload as reloading
 
+        self.need_hardware("loading weights")
         weights = reloading.weights(self, model, progress)
         other = replace(
             self, graph=weights.graph, fidelity=weights.fidelity, origin=weights.origin, measured={}
@@ -249,13 +252,13 @@ class Accelerator(CompiledModel):
     ) -> Run:
         """Simulate the design on a batch and compare every stream with golden.
 
-        Verilog runs in Verilator, cycle by cycle. HLS C++ is compiled and runs without a clock.
+        Verilog runs in Verilator, cycle by cycle. C++ is compiled and runs without a clock; native code also
+        checks itself with its recorded frames.
         Call `check` of the result to raise an error if a stream differs.
 
         Args:
             x: Inputs as in `integers`.
-            stalls: Share of the cycles, from 0 to below 1, in which source and sink pause at
-                random.
+            stalls: Share of the cycles, from 0 to below 1, in which source and sink pause at random.
             seed: Seed of the pauses.
             reloads: Accelerators whose weights are loaded during the run, by the number of the
                 first frame that they compute (see `reload`). The weights are sent while earlier
@@ -269,8 +272,8 @@ class Accelerator(CompiledModel):
             Outputs, the first mismatch of each stream, and the measured interval and latency.
 
         Raises:
-            InputError: x does not fit the inputs, `stalls` is out of range, or the design is not
-                loadable.
+            InputError: x does not fit the inputs, `stalls` is out of range, the design is not
+                loadable, or native code should stall.
             MissingToolError: There is no Verilator or no C++ compiler.
             ToolError: A tool failed, or the design broke the stream protocol.
         """
@@ -280,7 +283,7 @@ class Accelerator(CompiledModel):
             self.design,
             self.graph,
             self._wires(x),
-            self.estimate().cycles,
+            None if self.is_native else self.estimate().cycles,
             stalls=stalls,
             seed=seed,
             reloads=[
@@ -300,6 +303,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.folding import unroll
 
+        self.need_hardware("a folding")
         return unroll.folding(self.graph)
 
     def deviation(self, x: Batch) -> list[Deviation]:
@@ -382,6 +386,7 @@ class Accelerator(CompiledModel):
         """
         from bnn2hw.deploy import bitstream
 
+        self.need_hardware("synthesis")
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
         place = bitstream.place_named(board, target, self.device)

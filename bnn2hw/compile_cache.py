@@ -1,7 +1,7 @@
-"""Keep compiled programs on disk, so that each is compiled once per machine.
+"""Keep compiled programs and lowered models on disk, so that each is made once per machine.
 
-Verilator models, HLS simulations and the stepper of the estimates share this cache. An entry is a
-folder of files. Its name is a hash of its ingredients: sources, flags, and the commands and
+Verilator models, HLS simulations, the stepper of the estimates and lowered models share this cache. An
+entry is a folder of files. Its name is a hash of its ingredients: sources, flags, and the commands and
 versions of the tools.
 
 Several processes can use the cache at the same time. One of them builds an entry while the others
@@ -52,7 +52,7 @@ def entry(kind: str, ingredients: Sequence[Any], files: Sequence[str], build: Ca
         ToolError: `build` raised it because a compiler failed. Nothing is kept.
         StorageError: The folder for temporary files cannot be written.
     """
-    name = Path(kind) / hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:24]
+    name = _name(kind, ingredients)
     shared = cache_dir() / name
     if _complete(shared, files):
         return shared
@@ -68,6 +68,72 @@ def entry(kind: str, ingredients: Sequence[Any], files: Sequence[str], build: Ca
         ):
             build(Path(work))
             return _kept(Path(work), files, shared, own)
+
+
+def find(kind: str, ingredients: Sequence[Any], files: Sequence[str]) -> Path | None:
+    """Return the folder of an entry that is there, and mark it as used.
+
+    Args:
+        kind: Folder of the cache that holds all entries of this kind.
+        ingredients: See `entry`.
+        files: Names of the files that make up the entry.
+    """
+    folder = cache_dir() / _name(kind, ingredients)
+    if not _complete(folder, files):
+        return None
+    with suppress(OSError):  # a cache that cannot be written keeps no order of use
+        os.utime(folder)
+    return folder
+
+
+def keep(
+    kind: str, ingredients: Sequence[Any], files: Sequence[str], build: Callable[[Path], None], limit: int
+) -> None:
+    """Add an entry, unless the cache cannot be written, and delete those that have not been used for longest.
+
+    Args:
+        kind: Folder of the cache that holds all entries of this kind.
+        ingredients: See `entry`.
+        files: Names of the files that make up the entry.
+        build: Function that makes these files in the empty folder that is its argument.
+        limit: Bytes that all entries of this kind may take. A larger entry is not kept.
+    """
+    folder = cache_dir() / _name(kind, ingredients)
+    with suppress(OSError), tempfile.TemporaryDirectory(prefix="bnn2hw-", ignore_cleanup_errors=True) as work:
+        build(Path(work))
+        if _size(Path(work)) <= limit:
+            _installed(Path(work), files, folder)
+            _trim(folder.parent, limit)
+
+
+def drop(folder: Path) -> None:
+    """Delete a damaged entry, unless the cache cannot be written."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _trim(folder: Path, limit: int) -> None:
+    """Delete the entries of a kind that have not been used for longest, until all take `limit` bytes."""
+    entries = sorted(
+        (p for p in folder.iterdir() if _is_entry(p)), key=lambda p: p.stat().st_mtime, reverse=True
+    )
+    total = 0
+    for each in entries:
+        total += _size(each)
+        if total > limit:
+            drop(each)
+
+
+def _is_entry(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")
+
+
+def _size(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.iterdir())
+
+
+def _name(kind: str, ingredients: Sequence[Any]) -> Path:
+    """The folder of an entry inside the cache."""
+    return Path(kind) / hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def code(text: str) -> str:

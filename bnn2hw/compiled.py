@@ -10,7 +10,7 @@ from bnn2hw import backends, golden, inputs
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
 from bnn2hw.deviation import Deviation
-from bnn2hw.errors import Bnn2hwError
+from bnn2hw.errors import Bnn2hwError, InputError
 from bnn2hw.estimate import estimate as estimating
 from bnn2hw.estimate.estimate import Estimate
 from bnn2hw.golden import Batch
@@ -27,12 +27,12 @@ class CompiledModel:
 
     Attributes:
         name: Name of the model.
-        graph: Streamed graph. It alone determines the hardware.
-        device: Device that the design is planned for.
+        graph: Streamed graph. It alone determines the hardware. For native code: the graph in hardware form.
+        device: Device that the design is planned for; the default one for native code, which needs none.
         fidelity: By layer of the model, whether the hardware is exact or rounded, and why.
         input_specs: Integers on the input and the real values that they stand for, real = v * scale
             + offset; a mapping by name if the inputs differ.
-        backend: "verilog" or "hls".
+        backend: "verilog", "hls" or "native".
         recipe: Options of the lowering, if other weights can be loaded; None otherwise.
         measured: By edge, the deviation from Keras on calibration data, or on random frames without them.
         options: Options of the compilation by name, without those that have their default.
@@ -123,7 +123,30 @@ class CompiledModel:
     @property
     def header(self) -> Header:
         """Facts for the headers of the sources."""
-        return Header(self.name, self.device, {**self.options, **self.axes})
+        options = {**self.options, **self.axes}
+        if self.is_native:
+            return Header(self.name, options=options, anywhere="any processor")
+        return Header(self.name, self.device, options)
+
+    @property
+    def is_native(self) -> bool:
+        """True if the model is code for a processor, which has no cycles and no resources."""
+        return self.backend == backends.NATIVE
+
+    def need_hardware(self, what: str) -> None:
+        """Refuse native code where hardware is needed.
+
+        Args:
+            what: What needs hardware, as the beginning of a sentence.
+
+        Raises:
+            InputError: The model is native code.
+        """
+        if self.is_native:
+            raise InputError(
+                f"{what} needs hardware, and '{self.name}' is native code for a processor; compile the model "
+                "with backend='verilog'"
+            )
 
     @property
     def axes(self) -> dict[str, str]:
@@ -135,5 +158,10 @@ class CompiledModel:
         return estimating.estimate(self.graph, self.device)
 
     def estimate(self) -> Estimate:
-        """Return the exact cycles and the predicted resources."""
+        """Return the exact cycles and the predicted resources.
+
+        Raises:
+            InputError: The model is native code.
+        """
+        self.need_hardware("an estimate")
         return self._estimate

@@ -19,13 +19,14 @@ from bnn2hw.progress import Progress, silent
 from bnn2hw.targets import boards, devices
 
 if TYPE_CHECKING:
+    from bnn2hw.artifacts.model_key import Given
     from bnn2hw.folding.search import Folding
     from bnn2hw.golden import Batch
     from bnn2hw.ir import Graph
     from bnn2hw.lower.outputs import Output
     from bnn2hw.lower.recipe import Loadable
     from bnn2hw.ops.source import InputSpecs
-    from bnn2hw.pipeline import Layout
+    from bnn2hw.pipeline import Layout, Prepared
     from bnn2hw.targets.boards import Board
 
 
@@ -45,7 +46,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     custom_objects: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Accelerator:
-    """Compile a Keras or ONNX model to an FPGA accelerator.
+    """Compile a Keras or ONNX model to an FPGA accelerator, or to code for processors.
 
     The result holds the generated sources, exact cycle counts and predicted resources; `print`
     shows them as a report. The hardware equals golden, the exact integer model of the network.
@@ -81,7 +82,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             rate.
         output: "class", "scores", or "top3" for the three best classes, the best one first (any
             number). Default: the class if the model ends in a softmax, otherwise the scores.
-        backend: "verilog" for SystemVerilog or "hls" for C++.
+        backend: "verilog" for SystemVerilog, "hls" for C++ for Vitis HLS, or "native" for C++ that runs on
+            processors; target, board, fps, folding and loadable have no effect there and are refused.
         bits: Bits, from 2 to 32, of kernels and streams that must be rounded: one number, or a
             mapping by layer. A kernel has fewer if its sums would exceed 62 bits. Default: 18 for kernels
             and 24 for streams.
@@ -104,13 +106,16 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             them.
         FoldingError: No folding reaches the rate or fits the device, or `folding` is not legal.
     """
-    from bnn2hw import deviation, pipeline
-    from bnn2hw import reload as reloading
+    from bnn2hw import pipeline
+    from bnn2hw.artifacts import model_cache
+    from bnn2hw.artifacts.model_key import Given
     from bnn2hw.deploy import board_plan
     from bnn2hw.estimate import resources
     from bnn2hw.pipeline import Layout
 
     _check(backend, output, fps, loadable)
+    if backend == "native":
+        _refuse({"target": target, "board": board, "fps": fps, "folding": folding})
     _check_kinds(input, folding, bits, progress)
     if board is not None and target is not None:
         raise InputError("name a board or a target, not both: a board has its device")
@@ -119,27 +124,23 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         board_plan.device(place) if place else devices.device(devices.DEFAULT if target is None else target)
     )
     progress("reading the model")
-    imported = pipeline.read(model, custom_objects)
-    recipe = pipeline.recipe(imported, output, bits, loadable)
-    progress("lowering to integers")
-    integers = pipeline.lower(imported, input, recipe, calibration)
-    lowered = integers.lowered
-    reloading.check(lowered.graph, recipe)
-    progress("comparing with the model")
-    frames = pipeline.compared_frames(imported, integers, calibration)
-    pipeline.check_whole(imported, integers, frames)
-    graph = _laid_out(Layout(lowered.graph, device, fps, folding, progress=progress), place)
-    excess = resources.utilization(graph, device).excess
-    if excess:
-        warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
-    made = Accelerator(
-        name=imported.name,
+    given = Given(input, output, bits, loadable, calibration, custom_objects)
+    prepared = model_cache.prepared(model, given, lambda: _prepare(model, given, progress), _real)
+    lowered = prepared.made.lowered
+    graph = lowered.graph
+    if backend != "native":
+        graph = _laid_out(Layout(graph, device, fps, folding, progress=progress), place)
+        excess = resources.utilization(graph, device).excess
+        if excess:
+            warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
+    return Accelerator(
+        name=prepared.name,
         graph=graph,
         device=device,
         fidelity=lowered.fidelity,
-        input_specs=integers.input_specs,
+        input_specs=prepared.made.input_specs,
         backend=backend,
-        recipe=recipe if loadable else None,
+        recipe=prepared.recipe if loadable else None,
         options=pipeline.options(
             fps=fps,
             board=place and place.name,
@@ -149,13 +150,43 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             folding=folding,
             calibrated=calibration is not None,
         ),
-        origin=integers,
-        layouts=pipeline.layouts(imported, graph),
+        measured={d.edge: d for d in prepared.measured},
+        origin=prepared.made,
+        layouts=pipeline.layouts(prepared, graph),
     )
+
+
+def _prepare(model: Any, given: Given, progress: Progress) -> Prepared:
+    """Read a model, lower it, and compare it with itself.
+
+    Raises:
+        InputError: The model cannot be read, or an option makes no sense.
+        UnsupportedError: Layers cannot be compiled, or cannot be loadable.
+    """
+    from bnn2hw import deviation, pipeline
+    from bnn2hw import reload as reloading
+
+    imported = pipeline.read(model, given.custom_objects)
+    recipe = pipeline.recipe(imported, given.output, given.bits, given.loadable)
+    progress("lowering to integers")
+    made = pipeline.lower(imported, given.input, recipe, given.calibration)
+    reloading.check(made.lowered.graph, recipe)
+    progress("comparing with the model")
+    frames = pipeline.compared_frames(imported, made, given.calibration)
+    pipeline.check_whole(imported, made, frames)
     progress("measuring the deviation from the model")
-    deviations = deviation.measure(integers.real, lowered, graph, frames)
-    deviation.check(deviations, lowered.graph)
-    return replace(made, measured={d.edge: d for d in deviations})
+    measured = deviation.measure(imported.graph, made.lowered, made.lowered.graph, frames)
+    deviation.check(measured, made.lowered.graph)
+    return pipeline.Prepared(
+        imported.name, made, recipe, imported.layouts, imported.graph.outputs, tuple(measured)
+    )
+
+
+def _real(path: Path) -> Graph:
+    """Read the real form of the model in a file."""
+    from bnn2hw import pipeline
+
+    return pipeline.read(path).graph
 
 
 def _laid_out(layout: Layout, board: Board | None) -> Graph:
@@ -195,6 +226,22 @@ def _check(backend: str, output: Output | None, fps: float | None, loadable: Loa
         raise InputError(f"loadable needs the backend 'verilog', not '{backend}'; leave out one of the two")
     if fps is not None:
         checks.number("fps", fps, above=0)
+
+
+def _refuse(without_effect: Mapping[str, object]) -> None:
+    """Refuse options of hardware for native code.
+
+    Args:
+        without_effect: The options by name; those that were not given are None.
+
+    Raises:
+        InputError: One of them was given.
+    """
+    for name, value in without_effect.items():
+        if value is not None:
+            raise InputError(
+                f"{name} has no effect with the backend 'native', whose code runs on processors; leave it out"
+            )
 
 
 def _check_kinds(input: Any, folding: Any, bits: Any, progress: Any) -> None:  # noqa: A002

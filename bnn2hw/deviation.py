@@ -41,8 +41,8 @@ class Deviation:
         frames: Number of frames that were compared.
         changed: Number of these frames in which any decision of the network changed.
         steady: Largest difference in the other frames, in the model's own unit.
-        bound: What the differences in the other frames can be at most, in the model's own unit; infinite
-            if nothing is known.
+        bound: What the differences in the other frames can be at most, in the model's own unit; None if
+            nothing is known.
         beyond: Number of values that differ by more than their bound, in frames in which no decision on
             the edges before changed. A decision that changes is beyond it too, unless the bound of what
             it decides about reaches it. 0, or the hardware form is not what it is said to be.
@@ -57,7 +57,7 @@ class Deviation:
     frames: int = 0
     changed: int = 0
     steady: float = 0.0
-    bound: float = float("inf")
+    bound: float | None = None
     beyond: int = 0
 
     @property
@@ -104,7 +104,7 @@ def check(found: Iterable[Deviation], graph: Graph) -> None:
     problem = Problem(
         graph[first.edge].layer,
         f"its integers differ from the layer by up to {first.steady:.2g} in {first.beyond} of {first.values:,} values, "
-        f"and rounding explains {first.bound:.2g} at most",
+        f"and rounding explains {first.bound or 0:.2g} at most",
         "layers that the integers follow within the stated bound",
         "give it other bits= or write it in other layers, and please report the model as a fault of bnn2hw",
     )
@@ -138,7 +138,7 @@ def _held(lowered: Lowered, pairs: Mapping[str, _Pair]) -> dict[str, Array]:
 
 def _joined(parts: Sequence[Deviation]) -> Deviation:
     """Return the deviation of an edge over several parts of the frames."""
-    values = [part.values for part in parts]
+    values, bounds = [part.values for part in parts], [part.bound for part in parts]
     return Deviation(
         parts[0].edge,
         sum(part.different for part in parts),
@@ -149,7 +149,7 @@ def _joined(parts: Sequence[Deviation]) -> Deviation:
         sum(part.frames for part in parts),
         sum(part.changed for part in parts),
         max(part.steady for part in parts),
-        max(part.bound for part in parts),
+        None if None in bounds else max(b for b in bounds if b is not None),
         sum(part.beyond for part in parts),
     )
 
@@ -207,7 +207,8 @@ class _Pair:
     @property
     def changed(self) -> Array:
         """True for frames in which a decision on this edge changed."""
-        return (self.different & self.decides).reshape(len(self.theirs), -1).max(1)
+        found: Array = (self.different & self.decides).reshape(len(self.theirs), -1).max(1)
+        return found
 
     @property
     def nearest(self) -> Array:
@@ -244,6 +245,7 @@ def _compared(pair: _Pair, bound: Bound, before: Array) -> Callable[[Array], Dev
 
     def with_steady(changed: Array) -> Deviation:
         steady, most = (float(v[~changed].max(initial=0.0)) for v in (off, bound.held))
-        return Deviation(pair.edge, *figures, int(changed.sum()), steady, most, beyond)
+        known = most if np.isfinite(most) else None
+        return Deviation(pair.edge, *figures, int(changed.sum()), steady, known, beyond)
 
     return with_steady

@@ -148,7 +148,11 @@ def _source(op: Source, y: _Edge, x: Sequence[_Edge]) -> Array:
 
 def _dense(op: Dense | Convolution, y: _Edge, x: Sequence[_Edge]) -> Array:
     weights = np.abs(op.kernel.astype(np.float64)).reshape(-1, *op.kernel.shape[-2:])
-    return _product(weights.sum(0), len(weights) * weights.shape[1], x[0])
+    edge = x[0]
+    if isinstance(op, Dense) and op.rounds_input:  # a step more or less, where rounding tips
+        step = edge.largest.max(1, keepdims=True) / op.rounds_input
+        edge = _Edge(edge.values, edge.bound + step)
+    return _product(weights.sum(0), len(weights) * weights.shape[1], edge)
 
 
 def _product(weights: Array, terms: int, x: _Edge) -> Array:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from bnn2hw import agreement, checks, importers, inputs
 from bnn2hw.dataflow import connect, insert
+from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import search as folding
@@ -18,7 +20,9 @@ from bnn2hw.folding.search import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.importers.imported import Imported
 from bnn2hw.ir import Array, AxisOrder, Graph
+from bnn2hw.lower import fixed_steps
 from bnn2hw.lower.calibration import expected_ranges, first_batch
+from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
 from bnn2hw.lower.precision import Precision
@@ -90,14 +94,41 @@ class LoweredModel:
     """A model as the importer read it, and in hardware form.
 
     Attributes:
-        real: The model in real form, before any pass.
+        read: Returns the model in real form, before any pass.
         lowered: The model in hardware form.
         input_specs: The model's own input units.
     """
 
-    real: Graph
+    read: Callable[[], Graph]
     lowered: Lowered
     input_specs: InputSpecs
+
+    @cached_property
+    def real(self) -> Graph:
+        """The model in real form, before any pass."""
+        return self.read()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a compilation needs of a model before it is folded.
+
+    Attributes:
+        name: Name of the model.
+        made: The model in hardware form.
+        recipe: Options by which it was lowered.
+        layouts: Order of the values in the stream, where the model's arrays have another, by input and by
+            output of the real form.
+        ends: Outputs of the real form.
+        measured: Deviation from the model by edge of the hardware form.
+    """
+
+    name: str
+    made: LoweredModel
+    recipe: Recipe
+    layouts: Mapping[str, AxisOrder]
+    ends: tuple[str, ...]
+    measured: tuple[Deviation, ...]
 
 
 def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Imported:
@@ -162,12 +193,16 @@ def lower(
         UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
     wires, specs = _inputs(imported, given)
-    graph = imported.graph
+    graph, ranges = imported.graph, {}
+    fixed: dict[str, Fidelity] = {}
+    frames = {} if calibration is None else _frames(imported, specs, calibration)
+    known = calibration is not None and all(n.name in wires for n in graph.sources)  # lowering says so if not
+    if known and not how.loadable:  # other weights would need other steps
+        graph, fixed = fixed_steps.fix(graph, wires, frames)
     for simplify in SIMPLIFY:
         graph = simplify(graph)
-    ranges = {}
-    if calibration is not None and all(n.name in wires for n in graph.sources):  # otherwise lowering says so
-        ranges = expected_ranges(graph, wires, _frames(imported, specs, calibration))
+    if known:
+        ranges = expected_ranges(graph, wires, frames)
     lowered = to_hardware(
         graph,
         wires,
@@ -177,7 +212,25 @@ def lower(
         loadable=how.loadable_layers,
         names=imported.names,
     )
-    return LoweredModel(imported.graph, lowered, specs)
+    matches = {edge: name for edge, name in lowered.matches.items() if name in imported.graph.types}
+    own = _own(lowered, graph, imported.graph)
+    lowered = replace(lowered, fidelity={**lowered.fidelity, **fixed}, matches=matches, own=own)
+    return LoweredModel(lambda: imported.graph, lowered, specs)
+
+
+def _own(lowered: Lowered, graph: Graph, real: Graph) -> dict[str, Array]:
+    """The errors that the hardware makes at nodes of the model; unbounded where a pass put rounding behind them.
+
+    Args:
+        lowered: The model in hardware form.
+        graph: The model in real form behind all passes over it.
+        real: The same in front of them.
+    """
+    own = {name: error for name, error in lowered.own.items() if name in real.types}
+    for node in graph:
+        if node.name not in real.types:
+            own.update({i: np.array([np.inf]) for i in node.inputs if i in real.types})
+    return own
 
 
 def compared_frames(imported: Imported, made: LoweredModel, calibration: Batch | None) -> dict[str, Array]:
@@ -239,16 +292,16 @@ def _inputs(imported: Imported, given: InputSpecs | None) -> tuple[dict[str, Inp
     return wires, specs[sources[0]] if same else specs
 
 
-def layouts(imported: Imported, graph: Graph) -> dict[str, AxisOrder]:
+def layouts(model: Prepared, graph: Graph) -> dict[str, AxisOrder]:
     """Return the order of the values in the streams of a design, by input and output.
 
     Args:
-        imported: The model.
+        model: The model.
         graph: The design, whose inputs and outputs come in the order of the model's.
     """
-    found = {n.name: imported.layouts[n.name] for n in graph.sources if n.name in imported.layouts}
-    ends = zip(graph.outputs, imported.graph.outputs, strict=True)
-    return {**found, **{made: imported.layouts[o] for made, o in ends if o in imported.layouts}}
+    found = {n.name: model.layouts[n.name] for n in graph.sources if n.name in model.layouts}
+    ends = zip(graph.outputs, model.ends, strict=True)
+    return {**found, **{made: model.layouts[o] for made, o in ends if o in model.layouts}}
 
 
 def lay_out(layout: Layout) -> Graph:

@@ -19,7 +19,12 @@ from bnn2hw.targets.devices import Device
 
 
 def _device(data: Mapping[str, Any]) -> Device:
-    """Return the device that a manifest names, or describes if it is none of the package's own."""
+    """Return the device that a manifest names, or describes if it is none of the package's own.
+
+    Native code has no device; the default one stands for it.
+    """
+    if data["device"] is None:
+        return devices.device(devices.DEFAULT)
     return devices.from_facts(data["own_device"]) if "own_device" in data else devices.device(data["device"])
 
 
@@ -34,10 +39,10 @@ class Manifest:
         name: Name of the model.
         backend: Backend that rendered the sources.
         device: Device that the design is planned for.
-        top: Name of the top module or function.
+        top: Name of the top module or function; for native code, the beginning of its names.
         input: Description of the input streams.
         output: Description of the output streams.
-        cycles: Interval and latency.
+        cycles: Interval and latency; None for native code.
         input_specs: Integers on the wires and their meaning.
         fidelity: By layer, whether the hardware is exact or rounded.
         measured: Deviations from Keras on calibration data, or on random frames without them.
@@ -52,7 +57,7 @@ class Manifest:
     top: str
     input: str
     output: str
-    cycles: Cycles
+    cycles: Cycles | None
     input_specs: InputSpecs
     fidelity: Mapping[str, Fidelity]
     measured: tuple[Deviation, ...] = ()
@@ -71,7 +76,7 @@ class Manifest:
             top=design.top,
             input="; ".join(named_words(design.inputs)),
             output="; ".join(named_words(design.outputs)),
-            cycles=accelerator.estimate().cycles,
+            cycles=None if accelerator.is_native else accelerator.estimate().cycles,
             input_specs=accelerator.input_specs,
             fidelity=accelerator.fidelity,
             measured=tuple(accelerator.measured.values()),
@@ -85,7 +90,7 @@ class Manifest:
         data = {
             "name": self.name,
             "backend": self.backend,
-            "device": self.device.name,
+            "device": self.device.name if self.cycles else None,
             "top": self.top,
             "input_specs": source.facts(self.input_specs),
             "fidelity": {layer: [f.kind, f.why] for layer, f in self.fidelity.items()},
@@ -93,11 +98,11 @@ class Manifest:
             "input": self.input,
             "output": self.output,
             "options": dict(self.options),
-            "cycles": {"interval": self.cycles.interval, "latency": self.cycles.latency},
+            "cycles": self.cycles and {"interval": self.cycles.interval, "latency": self.cycles.latency},
         }
         if self.layouts:
             data["layouts"] = {name: layout.facts() for name, layout in self.layouts.items()}
-        if self.device != devices.known().get(self.device.name):
+        if self.cycles and self.device != devices.known().get(self.device.name):
             data["own_device"] = devices.facts(self.device)
         return {**data, "recipe": self.recipe.facts()} if self.recipe else data
 
@@ -117,7 +122,7 @@ class Manifest:
             top=data["top"],
             input=data["input"],
             output=data["output"],
-            cycles=Cycles(**data["cycles"]),
+            cycles=data["cycles"] and Cycles(**data["cycles"]),
             input_specs=source.from_facts(data["input_specs" if "input_specs" in data else "units"]),
             fidelity={layer: Fidelity(*f) for layer, f in data["fidelity"].items()},
             measured=tuple(Deviation(*d) for d in data["measured"]),

@@ -24,7 +24,7 @@ class Stream:
         name: Name of the edge in the graph.
         id: Identifier in the sources.
         tensor: Type of a frame.
-        lanes: Values per beat.
+        lanes: Values per beat; 0 for an array in memory.
         vector: Values of a vector, as in `Beats`; 0 if no beat has padding.
         zeros: Whether padding lanes carry code 0, as in `Beats`.
     """
@@ -53,11 +53,17 @@ class Stream:
 
     @property
     def words(self) -> str:
-        """The contents of the stream, in words."""
+        """The contents of the stream and its beats, in words."""
+        if not self.lanes:
+            return self.contents
         ragged = f"; each vector of {self.vector} begins with a new beat" if self.vector else ""
         bits = self.tensor.ints.bits
-        values = f"{self.shape} values {self.tensor.ints} of {bits} bit{'s' if bits > 1 else ''}"
-        return f"{values}, {self.lanes} per beat{ragged}"
+        return f"{self.contents} of {bits} bit{'s' if bits > 1 else ''}, {self.lanes} per beat{ragged}"
+
+    @property
+    def contents(self) -> str:
+        """The values of a frame, in words."""
+        return f"{self.shape} values {self.tensor.ints}"
 
     @property
     def shape(self) -> str:
@@ -147,13 +153,9 @@ class Port:
     def padding(self) -> str:
         """The filling of a beat up to whole bytes, in words; "" if there is none."""
         bits = self.axis_bits - self.stream.bits
-        if not bits:
-            return ""
-        return (
-            f", sign-extended to {self.axis_bits} bits"
-            if self.extends
-            else f", padded with {bits} zero bit{'s' if bits > 1 else ''}"
-        )
+        if bits and self.extends:
+            return f", sign-extended to {self.axis_bits} bits"
+        return f", padded with {bits} zero bit{'s' if bits > 1 else ''}" if bits else ""
 
     def hex_lines(self, values: NDArray[np.integer]) -> str:
         """Return whole frames as they appear on tdata, a beat per line in hexadecimal."""
@@ -177,7 +179,7 @@ def port_table(inputs: Sequence[Port], outputs: Sequence[Port]) -> list[str]:
     for stem, ports in (("s_axis", inputs), ("m_axis", outputs)):
         for p in ports:
             ints = p.stream.tensor.ints
-            frame = f"{p.stream.shape} values {ints}{p.padding}"
+            frame = f"{p.stream.contents}{p.padding}"
             rows.append((f"{stem}{p.suffix}", p.beats, p.stream.lanes, ints.bits, p.axis_bits, frame))
     *widths, _ = (max(len(str(cell)) for cell in column) for column in zip(*rows, strict=True))
     lines = []

@@ -29,6 +29,7 @@ COMMENTS = {
     ".sv": "//",
     ".hpp": "//",
     ".cpp": "//",
+    ".h": "//",
     ".cst": "//",
     ".lpf": "#",
     ".pcf": "#",
@@ -55,11 +56,13 @@ class Header:
         target: Device that the design is planned for, or the family whose cells it names; None for
             any device.
         options: Options of the compiler by name, without those that have their default.
+        anywhere: The target in words if it is None.
     """
 
     model: str = ""
     target: Device | Family | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    anywhere: str = "any device"
 
     @property
     def family(self) -> Family | None:
@@ -80,7 +83,7 @@ class Header:
     @property
     def _target(self) -> str:
         if self.target is None:
-            return "any device"
+            return self.anywhere
         if isinstance(self.target, Device):
             return f"{self.target.name} (family {self.target.family.name}) at {self.target.clock_mhz:g} MHz"
         return f"any device of the family {self.target.name}"
@@ -88,6 +91,9 @@ class Header:
 
 ANY_TARGET = Header()
 """The header of a design that has no model and may go to any device."""
+
+ANY_PROCESSOR = Header(anywhere="any processor")
+"""The header of code that has no model."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +189,7 @@ def ascii_only(text: str) -> str:
     return "".join(c if c == "\n" or " " <= c <= "~" else "?" for c in letters)
 
 
-CODE = (".sv", ".hpp", ".cpp")
+CODE = (".sv", ".hpp", ".cpp", ".h")
 """Suffixes of the files that `bare` reads."""
 
 COMMENT = re.compile(r'("(?:\\.|[^"\\\n])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)

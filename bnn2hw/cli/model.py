@@ -30,7 +30,7 @@ def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool
     golden.
     """
     from bnn2hw import folders
-    from bnn2hw.backends import BACKENDS
+    from bnn2hw.backends import FOLDERS
 
     folders.claim(out)
     with spinner(as_json) as progress:
@@ -39,7 +39,7 @@ def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool
         accelerator.write(out)
     _show(accelerator, as_json)
     if not as_json:
-        sources = BACKENDS[accelerator.backend]
+        sources = FOLDERS[accelerator.backend]
         click.echo(f"written to {out}: {sources}/, report.txt, graph.json, manifest.json")
 
 
@@ -54,6 +54,7 @@ def estimate(model: Path, options: ModelOptions, as_json: bool) -> None:
     """
     with spinner(as_json) as progress:
         accelerator = shared.accelerator(model, options, progress)
+    accelerator.need_hardware("an estimate")
     _show(accelerator, as_json)
 
 
@@ -63,6 +64,9 @@ def _show(accelerator: Accelerator, as_json: bool) -> None:
 
 def _facts(accelerator: Accelerator) -> dict[str, Any]:
     """Return what --json prints of an accelerator."""
+    fidelity = {layer: {"kind": f.kind, "why": f.why} for layer, f in accelerator.fidelity.items()}
+    if accelerator.is_native:
+        return {"name": accelerator.name, "backend": accelerator.backend, "fidelity": fidelity}
     estimate = accelerator.estimate()
     cost = estimate.cost
     return {
@@ -77,7 +81,7 @@ def _facts(accelerator: Accelerator) -> dict[str, Any]:
         "use": estimate.use,
         "uncalibrated": list(estimate.uncalibrated),
         "folding": accelerator.folding(),
-        "fidelity": {layer: {"kind": f.kind, "why": f.why} for layer, f in accelerator.fidelity.items()},
+        "fidelity": fidelity,
     }
 
 

@@ -128,7 +128,10 @@ MODEL_OPTIONS = (
     ),
     click.option("--output", help="Output of the design: class, scores, or top3 for the three best classes."),
     click.option(
-        "--backend", default="verilog", show_default=True, help="Language of the sources: verilog or hls."
+        "--backend",
+        default="verilog",
+        show_default=True,
+        help="Language of the sources: verilog, hls, or native: C++ for processors.",
     ),
     path("--calibration", help="Images (.npy or .npz) that show the ranges of real-valued streams."),
     click.option("--bits", type=int, help="Bits of kernels and streams that must be rounded."),

@@ -58,7 +58,8 @@ def simulate(
 
     FOLDER is a folder that 'bnn2hw compile' wrote. Its design runs twice, without and with stalls.
     Every stream is compared with golden, the exact integer model of the network; the exit status is
-    1 if one differs. Verilog runs in Verilator. HLS C++ is compiled and runs as it is.
+    1 if one differs. Verilog runs in Verilator. HLS C++ is compiled and runs as it is. Native C++
+    is compiled, checks itself with its recorded frames, and computes the images once.
     """
     import bnn2hw
     from bnn2hw import golden
@@ -66,12 +67,16 @@ def simulate(
     accelerator = bnn2hw.load(folder)
     _warn_of_other_sources(folder, accelerator)
     x, labels = _images(images, accelerator, frames, seed)
+    shares = {"smooth": 0.0, "stalled": stalls}
+    if accelerator.is_native:
+        shared.refuse({"stalls", "cells"}, "native code has no streams and no cells")
+        shares = {"native": 0.0}
     runs = {}
     with spinner(as_json) as progress:
-        for name, share in (("smooth", 0.0), ("stalled", stalls)):
+        for name, share in shares.items():
             runs[name] = accelerator.simulate(x, stalls=share, seed=seed, cells=cells, progress=progress)
     count = golden.frames(x)
-    accuracy = _accuracy(accelerator, runs["smooth"], labels)
+    accuracy = _accuracy(accelerator, next(iter(runs.values())), labels)
     report = {name: _facts(run) for name, run in runs.items()}
     kind = "real" if images else "random"
     if as_json:
@@ -107,10 +112,15 @@ def _accuracy(accelerator: Accelerator, run: Run, labels: Array | None) -> float
 
 def _facts(run: Run) -> dict[str, Any]:
     """Return what --json prints of a run."""
-    return {
+    facts = {
         "exact": run.exact,
         "streams": len(run.mismatches),
         "mismatches": [str(m) for m in run.mismatches.values() if m],
+    }
+    if run.predicted is None:
+        return facts
+    return {
+        **facts,
         "interval": run.interval,
         "latency": run.latency,
         "predicted": {"interval": run.predicted.interval, "latency": run.predicted.latency},
@@ -122,12 +132,12 @@ def _print(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: 
     """Print both runs as text."""
     for name, run in report.items():
         verdict = "bit-exact" if run["exact"] else "NOT EXACT"
-        cycles = "no clock" if run["cycles"] is None else f"{run['cycles']:,} cycles"
+        cycles = "no clock" if run.get("cycles") is None else f"{run['cycles']:,} cycles"
         click.echo(f"{name}: {frames} {kind} frames, {cycles}, {run['streams']} streams {verdict}")
         for mismatch in run["mismatches"]:
             click.echo(f"  {mismatch}")
-    smooth = report["smooth"]
-    for figure in ("interval", "latency"):
+    smooth = next(iter(report.values()))
+    for figure in ("interval", "latency") if "predicted" in smooth else ():
         measured = "not measured" if smooth[figure] is None else f"measured {smooth[figure]:,} cycles"
         click.echo(f"{figure}: {measured}, predicted {smooth['predicted'][figure]:,}")
     if accuracy is not None:

@@ -109,6 +109,9 @@ class Planned(Protocol):
     def device(self) -> Device:
         """The device that the design is planned for."""
 
+    def need_hardware(self, what: str) -> None:
+        """Refuse native code, which has no folding."""
+
 
 def pareto(accelerator: Planned, ratio: float = 1.1) -> ParetoFront:
     """Find the foldings of an accelerator that no other beats in both rate and cost, up to the fastest that fits.
@@ -118,7 +121,8 @@ def pareto(accelerator: Planned, ratio: float = 1.1) -> ParetoFront:
         ratio: Smallest ratio of the rates of neighbouring points; 1 for all points.
 
     Raises:
-        InputError: `ratio` is below 1 or not finite.
+        InputError: `ratio` is below 1 or not finite, or the accelerator is native code.
         FoldingError: Not even the slowest folding fits.
     """
+    accelerator.need_hardware("a list of foldings")
     return of(insert.remove_fifos(accelerator.graph), accelerator.device, ratio)

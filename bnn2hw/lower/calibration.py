@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -38,20 +38,33 @@ def expected_ranges(
     Returns:
         Two arrays of shape (channels,) by edge.
     """
-    sources = {n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real.sources}
     found: dict[str, tuple[Array, Array]] = {}
     count: Counter[str] = Counter()
-    for start in range(0, golden.frames(calibration), BATCH):
-        x = {
-            name: sources[name].real(a[start : start + BATCH]).astype(np.float32)
-            for name, a in calibration.items()
-        }
+    for x in batches(real, wires, calibration):
         for name, values in golden.run(real, x).items():
             flat = values.reshape(-1, values.shape[-1])
             low, high = found.get(name, (flat[0], flat[0]))
             found[name] = np.minimum(low, flat.min(0)), np.maximum(high, flat.max(0))
             count[name] += len(flat)
     return {name: _widened(low, high, count[name]) for name, (low, high) in found.items()}
+
+
+def batches(
+    real: Graph, wires: Mapping[str, Input], calibration: Mapping[str, Array]
+) -> Iterator[dict[str, Array]]:
+    """Yield the real values of calibration data, `BATCH` frames at a time.
+
+    Args:
+        real: A graph in real form.
+        wires: Integers that arrive at each source and their real meaning.
+        calibration: Integers on the wire, arrays of shape (frames, *input shape) by source.
+    """
+    sources = {n.name: wires[n.name].tensor(real.types[n.name].shape) for n in real.sources}
+    for start in range(0, golden.frames(calibration), BATCH):
+        yield {
+            name: sources[name].real(a[start : start + BATCH]).astype(np.float32)
+            for name, a in calibration.items()
+        }
 
 
 def _widened(low: Array, high: Array, count: int) -> tuple[Array, Array]:

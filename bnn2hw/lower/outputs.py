@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from bnn2hw.errors import InputError
+from bnn2hw.lower.binary_point import exact
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.fixed_point import Requirement
@@ -93,7 +94,9 @@ def _scores(work: Strategies, pending: Pending, use: Use) -> str:
     b = work.builder
     bits = b.precision.of_scores(b.layers[pending.end])
     try:
-        edge = _score_table(work, pending, use, bits)
+        edge = _exact(b, pending, bits)
+        if edge is None:
+            edge = _score_table(work, pending, use, bits)
         if edge is not None:
             return b.view(edge, b.real.types[pending.end].shape)
         edge = requantize(work, _fixed(b, pending, use, bits))
@@ -112,6 +115,16 @@ def _scores(work: Strategies, pending: Pending, use: Use) -> str:
     b.match(edge, pending.end)
     b.record_fidelity(pending)
     return edge
+
+
+def _exact(b: Builder, pending: Pending, bits: int | None) -> str | None:
+    """The integers of scores that are lines on a grid; None if there are none, or a table is wanted."""
+    if not pending.maps or b.loads(b.layers[pending.start]):
+        return None
+    if any(b.loads(layer) for layer in pending.layers):
+        return None
+    edge = exact(b, pending, bits or FIXED_BITS)
+    return None if edge is None else b.view(edge, b.real.types[pending.end].shape)
 
 
 def _fixed(b: Builder, pending: Pending, use: Use, bits: int | None) -> Task:

@@ -6,7 +6,7 @@ See docs/decisions/0007.
 from __future__ import annotations
 
 from bnn2hw.ir import View
-from bnn2hw.lower import few_values, fixed_values, pooling
+from bnn2hw.lower import binary_point, few_values, fixed_values, pooling
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.probe import NotPointwise
@@ -16,10 +16,12 @@ STRATEGIES: tuple[Strategy, ...] = (
     fixed_values.refuse_softmax,
     fixed_values.multiply_to_integers,
     pooling.pool_before_single_positions,
+    binary_point.binary_point,
     few_values.few_values,
     pooling.pool,
     fixed_values.settle_before_flatten,
     fixed_values.keep_integers,
+    binary_point.on_grid,
     fixed_values.straight_pieces,
     fixed_values.curve,
 )

@@ -221,7 +221,9 @@ class Compiler:
         return self.count(math.prod(self.type(edge).shape[:-axes]))
 
     @staticmethod
-    def window(op: Windows, x: Tensor, unit: int = 0, border: Pad | None = None) -> str:
+    def window(
+        op: Windows, x: Tensor, unit: int = 0, border: Pad | None = None, offsets: str = "nullptr"
+    ) -> str:
         """C++ expression of a window's geometry.
 
         Args:
@@ -229,6 +231,7 @@ class Compiler:
             x: What it reads; the image itself if `border` is left out by the reader.
             unit: Size of a place in elements; the channels by default.
             border: True zeros around the image, which are not there in memory.
+            offsets: C++ expression of the places of a window's inputs, see `offsets`.
         """
         height, width, channels = x.shape[-3:]
         top, left, bottom, right = (
@@ -245,8 +248,34 @@ class Compiler:
                 strict=True,
             )
         )
-        values = (height, width, unit or channels, *op.kernel, *op.stride, *op.dilation, top, left, *grid)
+        values = (
+            height,
+            width,
+            unit or channels,
+            *op.kernel,
+            *op.stride,
+            *op.dilation,
+            top,
+            left,
+            *grid,
+            offsets,
+        )
         return f"Window{{{', '.join(map(str, values))}}}"
+
+    def offsets(self, op: Windows, x: Tensor, unit: int) -> str:
+        """C++ expression of where a window's inputs are, counted from the first one.
+
+        Args:
+            op: The sliding window.
+            x: The image.
+            unit: Size of a place in elements.
+        """
+        rows, columns = (np.arange(k) * d for k, d in zip(op.kernel, op.dilation, strict=True))
+        places = np.add.outer(rows * x.shape[-2], columns)
+        made = np.add.outer(places * unit, np.arange(unit)).ravel()
+        if np.array_equal(made, np.arange(made.size)):
+            return "nullptr"
+        return self.constants.add(made.astype(np.int32), "i32")
 
     def _pad(self, edge: str, op: Pad, kind: str) -> None:
         x = self.numbers(self.graph[edge].inputs[0], kind)

@@ -40,7 +40,7 @@ LANES = 32
 """Neurons to whose multiple rows of weights are padded: those of a word, which fill every vector."""
 
 MOST_INPUTS = 2**16
-"""Words or channels of a window that a kernel looks at in the image itself; larger windows are copied first."""
+"""Words or channels of a window whose places in the image are listed; larger windows are copied first."""
 
 SUMS = {"i16": 2**15 - 2, "f32": 2**24 - 1, "f64": 2**53 - 1}
 """Element types in which sums and thresholds are exact, with the largest absolute value of a partial sum."""
@@ -98,15 +98,14 @@ def _vectors(c: Compiler, node: Node, axes: int, *, in_words: bool, zeros_are_sk
         unit = words(x.channels) if in_words else x.channels
         if math.prod(x.shape[:-3]) == 1 and math.prod(made.op.kernel) * unit <= MOST_INPUTS:
             pad = border.op if skipped and isinstance(border.op, Pad) else None
-            return _Input(
-                source, c.window(made.op, x, unit, pad), math.prod(made.op.kernel), x.channels, x.channels
-            )
+            geometry = c.window(made.op, x, unit, pad, c.offsets(made.op, x, unit))
+            return _Input(source, geometry, math.prod(made.op.kernel), x.channels, x.channels)
     x = c.type(edge)
     inner, channels = math.prod(x.shape[-axes:-1]), x.channels
     outer = math.prod(x.shape[:-axes])
     unit = inner * (words(channels) if in_words else channels)
-    geometry = (outer, 1, unit, 1, 1, 1, 1, 1, 1, 0, 0, outer, 1)
-    return _Input(edge, f"Window{{{', '.join(map(str, geometry))}}}", inner, channels, inner * channels)
+    values = (outer, 1, unit, 1, 1, 1, 1, 1, 1, 0, 0, outer, 1, "nullptr")
+    return _Input(edge, f"Window{{{', '.join(map(str, values))}}}", inner, channels, inner * channels)
 
 
 def _only_zeros(op: Pad) -> bool:

@@ -6,7 +6,6 @@ import ctypes
 import itertools
 import os
 import platform
-import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,108 +13,20 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from bnn2hw import compile_cache, golden, tools
-from bnn2hw.data_files import data_dir
-from bnn2hw.errors import InputError
+from bnn2hw.errors import InputError, ToolError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Graph
-from bnn2hw.native.compiler import Compiler
-from bnn2hw.native.kernels import HANDLERS
-from bnn2hw.native.program import ALIGNMENT, CPP_TYPES, SIZES, TYPES, Port, Program
+from bnn2hw.native import sources as native_sources
+from bnn2hw.native.program import ALIGNMENT, TYPES, Port, Program
+from bnn2hw.native.sources import VERSIONS, capacity, compile_graph, render, versions
 from bnn2hw.progress import Progress, silent
-from bnn2hw.version import __version__
 
 FLAGS = ("-std=c++17", "-O3", "-Wall", "-Wextra", "-Werror", "-fPIC")
 
-_AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma")
 LIBRARY, OBJECT = "network.so", "kernels.o"
-
-VERSIONS = {
-    "plain": (),
-    "avx2": ("-mavx2", "-mfma"),
-    "avx512": _AVX512,
-    "avx512popcnt": (*_AVX512, "-mavx512vpopcntdq"),
-}
-"""Options of the compiler by instruction set; all but the plain one are for x86-64."""
-
-CACHED = 1 << 20
-"""Bytes of working memory that a batch stays within if it can: a share of a second-level cache."""
-
-MOST_IMAGES = 16
-"""Images of a batch at most."""
-
-
-def versions() -> tuple[str, ...]:
-    """The instruction sets that are compiled on this machine's kind of processor."""
-    return tuple(VERSIONS) if platform.machine() in ("x86_64", "AMD64") else ("plain",)
-
-
-def compile_graph(graph: Graph, keep: frozenset[str] = frozenset()) -> Program:
-    """Translate a streamed graph without its FIFOs and converters.
-
-    Args:
-        graph: The graph.
-        keep: Edges whose values leave the program too, in the order of their names.
-
-    Raises:
-        UnsupportedError: The graph has ops that native code does not know.
-    """
-    return Compiler(graph, keep).run(HANDLERS)
-
-
-def render(program: Program, name: str, prefix: str = "network") -> dict[str, str]:
-    """Print a program as C++ sources, by file name.
-
-    Args:
-        program: The program.
-        name: Name of the network, for comments.
-        prefix: C identifier that the names of its functions and files begin with.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(data_dir("templates") / "native"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - C++, not HTML
-    )
-    data: dict[tuple[int, str], str] = {}
-
-    def constant(match: re.Match[str]) -> str:
-        key = int(match[2]), match[1]
-        return data.setdefault(key, f"c{len(data)}")
-
-    def printed(argument: str) -> str:
-        placed = re.sub(r"\b(at|words)\((\d+)\)", lambda m: f"{m[1]}({program.offsets[int(m[2])]})", argument)
-        return re.sub(r"data<([\w:]+)>\((\d+)\)", constant, placed)
-
-    steps = [{"kernel": s.kernel, "arguments": [printed(a) for a in s.arguments]} for s in program.steps]
-    facts = {
-        "name": name,
-        "prefix": prefix,
-        "version": __version__,
-        "steps": steps,
-        "data": list(data),
-        "inputs": [_described(p) for p in program.inputs],
-        "outputs": [_described(p) for p in program.outputs],
-        "arena": program.arena,
-        "constants": len(program.constants),
-        "alignment": ALIGNMENT,
-    }
-    return {
-        f"{prefix}.{kind}": environment.get_template(f"network.{kind}.j2").render(**facts)
-        for kind in ("cpp", "hpp")
-    }
-
-
-def _described(port: Port) -> dict[str, object]:
-    return {
-        "name": port.name,
-        "size": port.size,
-        "bytes": port.size * SIZES[port.element],
-        "c_type": CPP_TYPES[port.element].removeprefix("std::"),
-    }
 
 
 def build(sources: Mapping[str, str], progress: Progress = silent) -> Path:
@@ -130,14 +41,22 @@ def build(sources: Mapping[str, str], progress: Progress = silent) -> Path:
         ToolError: The compiler failed.
     """
     objects = [_kernels(version, progress) for version in versions()]
-    ours = data_dir("sim") / "native"
+    ours = native_sources.folder()
 
     def link(folder: Path) -> None:
         progress("compiling native code")
         for file, text in sources.items():
             (folder / file).write_text(text)
         texts = [name for name in sources if name.endswith(".cpp")] + [str(ours / "choose.cpp")]
-        command = [tools.cxx().command, *FLAGS, "-shared", f"-I{ours}", *texts, *map(str, objects)]
+        command = [
+            tools.cxx().command,
+            *FLAGS,
+            "-DBNN2HW_VERSIONS",
+            "-shared",
+            f"-I{ours}",
+            *texts,
+            *map(str, objects),
+        ]
         tools.run([*command, "-o", LIBRARY], folder, "compiling native code")
 
     ingredients = [*_ingredients(), sorted(sources.items())]
@@ -150,7 +69,7 @@ def _kernels(version: str, progress: Progress) -> Path:
     def compile_kernels(folder: Path) -> None:
         progress(f"compiling native kernels for {version}")
         options = (*FLAGS, *VERSIONS[version], f"-DBNN2HW_VERSION={version}")
-        source = str(data_dir("sim") / "native" / "kernels.cpp")
+        source = str(native_sources.folder() / "kernels.cpp")
         tools.run(
             [tools.cxx().command, *options, "-c", source, "-o", OBJECT], folder, "compiling native kernels"
         )
@@ -161,8 +80,13 @@ def _kernels(version: str, progress: Progress) -> Path:
 
 def _ingredients() -> list[Any]:
     """Return the ingredients of all compiled native code."""
-    texts = [(p.name, p.read_text()) for p in sorted((data_dir("sim") / "native").iterdir())]
-    return [texts, FLAGS, tools.cxx().command, tools.cxx().release, platform.machine()]
+    return [
+        native_sources.kernel_files(),
+        FLAGS,
+        tools.cxx().command,
+        tools.cxx().release,
+        platform.machine(),
+    ]
 
 
 @dataclass(frozen=True)
@@ -175,7 +99,10 @@ class _Functions:
 
 @cache
 def _functions(path: Path, prefix: str) -> _Functions:
-    library = ctypes.CDLL(str(path))
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:  # compiled on another machine of a cache that is shared
+        raise ToolError(f"the compiled native code cannot be loaded: {error}") from error
     made = _Functions(library[f"{prefix}_memory"], library[f"{prefix}_run"])
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
     made.memory.restype, made.memory.argtypes = size, [size]
@@ -210,7 +137,7 @@ class NativeNetwork:
     @property
     def capacity(self) -> int:
         """Images that go through each kernel at once."""
-        return int(max(1, min(MOST_IMAGES, CACHED // max(self.program.arena, 1))))
+        return capacity(self.program)
 
     def run(self, x: Batch, threads: int | None = None, version: str = "") -> dict[str, Array]:
         """Compute a batch.
@@ -287,7 +214,7 @@ def network(
     Raises:
         UnsupportedError: The graph has ops that native code does not know.
         MissingToolError: There is no C++ compiler.
-        ToolError: The compiler failed.
+        ToolError: The compiler failed, or what it made cannot be loaded.
     """
     return networks({name: graph}, {name: keep}, progress)[name]
 
@@ -302,6 +229,8 @@ def networks(
     for name, program in programs.items():
         sources |= render(program, name, prefixes[name])
     library = build(sources, progress)
+    for prefix in prefixes.values():
+        _functions(library, prefix)
     return {
         name: NativeNetwork(
             program,

@@ -109,17 +109,20 @@ class Program:
 
 @dataclass
 class Constants:
-    """Collects arrays in one block of bytes."""
+    """Collects arrays in one block of bytes; equal ones are kept once."""
 
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
+    _known: dict[bytes, int] = field(default_factory=dict, repr=False)
 
     def add(self, values: Array, kind: str) -> str:
         """Append an array; return the C++ expression of its address."""
         data = np.ascontiguousarray(values).tobytes()
         data += bytes(-len(data) % ALIGNMENT)
-        offset, self.size = self.size, self.size + len(data)
-        self.chunks.append(data)
+        offset = self._known.setdefault(data, self.size)
+        if offset == self.size:
+            self.size += len(data)
+            self.chunks.append(data)
         return f"data<{CPP_TYPES[kind]}>({offset})"
 
 

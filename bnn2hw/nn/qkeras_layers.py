@@ -265,11 +265,15 @@ def objects() -> Mapping[str, Any]:
 
 
 @contextmanager
-def registered() -> Iterator[None]:
-    """Register the classes with Keras for a while. A scope of Keras would hide the objects of the user's."""
+def registered(others: Mapping[str, Any]) -> Iterator[None]:
+    """Register the classes with Keras for a while. A scope of Keras would hide the objects of the user's.
+
+    Args:
+        others: More classes by name.
+    """
     known = keras.saving.get_custom_objects()
     before = dict(known)
-    known.update(objects())
+    known.update({**objects(), **others})
     try:
         yield
     finally:

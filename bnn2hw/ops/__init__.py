@@ -18,6 +18,7 @@ from bnn2hw.ops.mac import Mac as Mac
 from bnn2hw.ops.multiply import Multiply as Multiply
 from bnn2hw.ops.pad import Pad as Pad
 from bnn2hw.ops.pool import Pool as Pool
+from bnn2hw.ops.quantize import Quantize as Quantize
 from bnn2hw.ops.sliding_window import ParallelWindow as ParallelWindow
 from bnn2hw.ops.sliding_window import SlidingWindow as SlidingWindow
 from bnn2hw.ops.source import Source as Source

@@ -51,13 +51,14 @@ class Dense(RealOp):
     Attributes:
         kernel: Quantized kernel of shape (in, out).
         levels: The kernel as integers, if the model states them; they are found out otherwise.
-        rounds_input: True if the layer first rounds its input, in steps that depend on the largest
-            value of each vector. Only inputs of one magnitude pass unchanged.
+        rounds_input: Largest integer to which the layer first rounds its input, in steps that depend
+            on the largest value of each vector; 0 if it does not. Only inputs of one magnitude pass
+            unchanged.
     """
 
     kernel: Array
     levels: Levels | None = None
-    rounds_input: bool = False
+    rounds_input: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,44 @@ class DepthwiseConvolution(RealOp):
 
 
 @dataclass(frozen=True, eq=False)
+class FixedPoint:
+    """Numbers in binary fixed point, as a quantizer states them; its arrays have a row per channel, or one row.
+
+    Attributes:
+        signs: 1 for numbers with a sign, else 0.
+        integers: Bits in front of the point.
+        fractions: Bits behind the point; numbers without any bits are 0.
+        rounding: Of a value between two numbers: "down", "up" for the nearer or upper, "even" for the
+            nearer or even one.
+        wraps: True if the higher bits of larger values are dropped, false if they are clamped.
+        symmetric: True if the smallest number is the negative of the largest.
+    """
+
+    signs: Array
+    integers: Array
+    fractions: Array
+    rounding: str
+    wraps: bool
+    symmetric: bool = False
+
+    @property
+    def used(self) -> Array:
+        """The channels that have bits."""
+        found: Array = self.signs + self.integers + self.fractions > 0
+        return found
+
+    @property
+    def point(self) -> int:
+        """Bits behind the point that hold the numbers of all channels."""
+        return int(self.fractions[self.used].max())
+
+    @property
+    def bits(self) -> int:
+        """Bits of an integer that holds the numbers of all channels, in steps of the finest."""
+        return int((self.signs + self.integers)[self.used].max()) + self.point
+
+
+@dataclass(frozen=True, eq=False)
 class Pointwise(RealOp):
     """A function of each value and its channel, which accepts any shape with the same channels.
 
@@ -102,10 +141,12 @@ class Pointwise(RealOp):
         uniform: True if the function is the same for all channels. It then commutes with a reshape.
         step: All values are whole multiples of this number, as those of a quantizer; None if the
             model does not state one.
+        fixed: The numbers of a quantizer to binary fixed point; None for any other function.
     """
 
     uniform: bool
     step: float | None = None
+    fixed: FixedPoint | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from bnn2hw.backends import design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.ir import Cost, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
+from bnn2hw.report import native
+from bnn2hw.report.fidelity import DEVIATION, deviation, rounded
 from bnn2hw.tables import Table
 
 COLUMNS = ("layer", "op", "out", "values", "this op")
-DEVIATION = "deviation up to here"
 FIGURES = ("cycles", "LUT", "FF", "BRAM", "DSP")
 
 
 def text(accelerator: CompiledModel) -> str:
     """Return the table and the figures as plain text."""
+    if accelerator.is_native:
+        return native.text(accelerator)
     return str(table(accelerator)) + "\n".join(summary(accelerator))
 
 
@@ -54,7 +55,7 @@ def _row(accelerator: CompiledModel, node: Node, op: HardwareOp, knobs: Iterable
     yield from (node.name, op.kind, "×".join(map(str, out.shape)), str(out.ints))
     yield accelerator.fidelity_of(node).kind
     if accelerator.measured:
-        yield _deviation(accelerator, node)
+        yield deviation(accelerator, node)
     yield from (str(getattr(op, knob, "")) for knob in knobs)
     yield f"{op.interval(*inputs):,}"
     yield from _figures(op.cost(accelerator.device.family, *inputs))
@@ -73,12 +74,6 @@ def _figures(cost: Cost) -> tuple[str, ...]:
     return tuple(f"{value:,.0f}" for value in (cost.lut, cost.ff, cost.bram, cost.dsp))
 
 
-def _deviation(accelerator: CompiledModel, node: Node) -> str:
-    """Return the measured deviation of the values behind a node; empty if the model has no such values."""
-    off = accelerator.measured.get(node.name)
-    return "" if off is None else f"{off.share:.0e}" if off.different else "none"
-
-
 def summary(accelerator: CompiledModel) -> list[str]:
     """Return the lines below the table."""
     estimate, device = accelerator.estimate(), accelerator.device
@@ -94,7 +89,7 @@ def summary(accelerator: CompiledModel) -> list[str]:
         f"predicted use of {device.name}: {use}",
         *([] if estimate.fits else [f"the design does not fit: {estimate.excess}"]),
         *_caveats(accelerator),
-        *_rounded(accelerator),
+        *rounded(accelerator),
         "simulate the design to compare every stream with golden",
     ]
 
@@ -116,33 +111,3 @@ def _caveats(accelerator: CompiledModel) -> Iterator[str]:
         yield f"these ops were not compared with synthesis for {family.name}: {', '.join(parts)}"
     if accelerator.backend != "verilog":
         yield "cycles and resources are those of the Verilog backend; nothing was calibrated on HLS results"
-
-
-def _rounded(accelerator: CompiledModel) -> Iterator[str]:
-    """Yield lines on the layers that are not exact, with the reasons."""
-    rounded = [(layer, f.why) for layer, f in accelerator.fidelity.items() if f.kind == "rounded"]
-    if not rounded:
-        yield "every layer is exact: it computes what Keras computes"
-        return
-    yield f"{len(rounded)} of {len(accelerator.fidelity)} layers are rounded:"
-    yield from (f"  {layer}: {why}" for layer, why in rounded)
-    if not accelerator.measured:
-        return
-    data = "the calibration data" if "calibrated" in accelerator.options else "random frames"
-    yield (
-        "'this op' says if the op itself rounds; the deviation up to here is that of all ops so far: the mean "
-        f"difference from Keras on {data}, divided by the mean absolute value"
-    )
-    last = [*accelerator.measured.values()][-1]
-    if np.isfinite(last.bound):
-        yield (
-            f"the last layer is off by at most {last.steady:.2g} of a mean of {last.size:.2g}; rounding explains "
-            f"{last.bound:.2g} where no decision changes"
-        )
-    if last.changed:
-        yield (
-            f"float32 rounding in Keras or fixed point changed decisions in {last.changed} of {last.frames} frames of "
-            f"{data}; in the others the last layer is off by at most {last.steady:.2g}"
-        )
-    if "calibrated" not in accelerator.options:
-        yield "to save bits, and to measure on data of your own, compile with calibration images"

@@ -157,7 +157,7 @@ def _build(
     texts = {
         n: t for n, t in {**design.files, **design.bench}.items() if n.endswith((".hpp", ".cpp", ".inc"))
     }
-    machine = _native() if "-march=native" in flags else ""
+    machine = processor() if "-march=native" in flags else ""
 
     def build(folder: Path) -> None:
         progress("compiling the C++")
@@ -201,7 +201,7 @@ def _our_texts() -> list[str]:
 
 
 @cache
-def _native() -> str:
+def processor() -> str:
     """Return the compiler's macros for this processor.
 
     They keep the builds of different machines apart if these share a cache.

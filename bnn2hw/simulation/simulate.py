@@ -1,7 +1,7 @@
 """Run a design on frames and compare every stream with golden.
 
 A Verilog design runs in Verilator, cycle by cycle. An HLS design runs as a C++ program without a
-clock.
+clock, and so does native code, whose streams are its arrays.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bnn2hw.errors import InputError, MismatchError, storing
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.progress import Progress, silent
-from bnn2hw.simulation import compare, harness, hls_csim
+from bnn2hw.simulation import compare, harness, hls_csim, native_check
 from bnn2hw.simulation.compare import Mismatch
 from bnn2hw.simulation.harness import Drive, Measured
 
@@ -31,14 +31,14 @@ class Run:
             several outputs.
         mismatches: By stream in the order of the design, the first difference from golden, or None
             if there is none.
-        predicted: Interval and latency that the cycle model predicts.
+        predicted: Interval and latency that the cycle model predicts; None for native code.
         stalled: Whether sources and sinks paused at random.
-        measured: Figures that need a clock; None for HLS.
+        measured: Figures that need a clock; None for C++.
     """
 
     outputs: Batch
     mismatches: Mapping[str, Mismatch | None]
-    predicted: Cycles
+    predicted: Cycles | None
     stalled: bool
     measured: Measured | None = None
 
@@ -108,7 +108,7 @@ def simulate(
     design: Design,
     graph: Graph,
     x: Batch,
-    predicted: Cycles,
+    predicted: Cycles | None,
     *,
     stalls: float = 0.0,
     seed: int = 0,
@@ -123,7 +123,7 @@ def simulate(
         graph: Streamed graph.
         x: Integers on the input, shape (frames, *shape); a mapping by name if there are several
             inputs.
-        predicted: Interval and latency that the cycle model predicts.
+        predicted: Interval and latency that the cycle model predicts; None for native code.
         stalls: Share of the cycles, from 0 to below 1, in which a source offers nothing and,
             independently, a sink takes nothing. For HLS, the share of the stream operations before
             which a process yields.
@@ -146,7 +146,9 @@ def simulate(
         raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
     checks.number("seed", seed, whole=True)
     if cells and design.backend != "verilog":
-        raise InputError("HLS sources name no cells and are simulated as they are; leave out cells")
+        raise InputError("C++ sources name no cells and are simulated as they are; leave out cells")
+    if predicted is None:
+        return _native(design, graph, x, stalls, progress)
     arrays = golden.check(graph, x)
     if reloads and not design.load:
         raise InputError("the memories of this design cannot be written; compile it with loadable=True")
@@ -169,3 +171,15 @@ def simulate(
         graphs = [(0, graph), *((r.frame, r.graph) for r in reloads)]
         found = compare.compare(design, graphs, arrays, folder / "streams")
     return Run(found.outputs, found.mismatches, predicted, stalls > 0, measured)
+
+
+def _native(design: Design, graph: Graph, x: Batch, stalls: float, progress: Progress) -> Run:
+    """Run native code, whose arrays are no streams that could stall.
+
+    Raises:
+        InputError: x does not fit the graph, or `stalls` is not 0.
+    """
+    if stalls:
+        raise InputError("native code has no streams that could stall; leave out stalls")
+    found = native_check.run(design, graph, x, progress)
+    return Run(found.outputs, found.mismatches, None, stalled=False)

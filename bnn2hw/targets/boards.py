@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from bnn2hw.errors import InputError
-from bnn2hw.targets import devices
+from bnn2hw.targets import devices, records
 from bnn2hw.targets.devices import Device
-from bnn2hw.targets.records import DATA, is_path, read
+from bnn2hw.targets.records import is_path, read, read_all
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _own_devices(path: Path) -> list[str]:
 @cache
 def known() -> dict[str, Board]:
     """Return the boards of the package by name."""
-    return {path.stem: read_board(path) for path in sorted((DATA / "boards").glob("*.toml"))}
+    return read_all("boards", read_board)
 
 
 def board(name: str | Path) -> Board:
@@ -157,8 +157,4 @@ def board(name: str | Path) -> Board:
     Raises:
         InputError: There is no such board, or the file cannot be used.
     """
-    if is_path(name):
-        return read_board(Path(name))
-    if name not in tuple(known()):
-        raise InputError(f"unknown board {name!r}; known boards: {', '.join(known())}")
-    return known()[str(name)]
+    return records.find(name, "board", known, read_board)

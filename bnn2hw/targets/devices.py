@@ -11,7 +11,7 @@ from typing import Any
 from bnn2hw.errors import InputError
 from bnn2hw.targets import families, records
 from bnn2hw.targets.families import Family
-from bnn2hw.targets.records import DATA, is_path, read
+from bnn2hw.targets.records import read, read_all
 
 DEFAULT = "ecp5-85k"
 """The device that designs are planned for if no other one is named."""
@@ -108,7 +108,7 @@ def _pll_problems(device: Device) -> list[str]:
 @cache
 def known() -> dict[str, Device]:
     """Return the devices of the package by name."""
-    return {path.stem: read_device(path) for path in sorted((DATA / "devices").glob("*.toml"))}
+    return read_all("devices", read_device)
 
 
 def device(name: str | Path) -> Device:
@@ -120,11 +120,7 @@ def device(name: str | Path) -> Device:
     Raises:
         InputError: There is no such device, or the file cannot be used.
     """
-    if is_path(name):
-        return read_device(Path(name))
-    if name not in tuple(known()):
-        raise InputError(f"unknown target {name!r}; known targets: {', '.join(known())}")
-    return known()[str(name)]
+    return records.find(name, "target", known, read_device)
 
 
 def facts(device: Device) -> dict[str, Any]:

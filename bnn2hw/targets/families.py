@@ -14,7 +14,7 @@ from functools import cache
 from typing import Literal
 
 from bnn2hw.errors import InputError
-from bnn2hw.targets.records import read_all
+from bnn2hw.targets.records import read, read_all
 
 Takes = Mapping[str, int]
 """Units of a resource that a cell takes, by a pattern of cell names."""
@@ -249,7 +249,7 @@ class Family:
 @cache
 def known() -> dict[str, Family]:
     """Return the families of the package by name."""
-    return read_all("families", Family)
+    return read_all("families", lambda path: read(path, Family))
 
 
 def family(name: str) -> Family:

@@ -98,10 +98,30 @@ def from_facts(plain: Mapping[str, Any], kind: type[Record], references: Referen
     return made
 
 
-def read_all(folder: str, kind: type[Record], references: References | None = None) -> dict[str, Record]:
+def read_all(folder: str, read_one: Callable[[Path], Record]) -> dict[str, Record]:
     """Read all records of a folder under `DATA`, by name, in alphabetical order."""
-    paths = sorted((DATA / folder).glob("*.toml"))
-    return {path.stem: read(path, kind, references) for path in paths}
+    return {path.stem: read_one(path) for path in sorted((DATA / folder).glob("*" + SUFFIX))}
+
+
+def find(
+    name: str | Path, what: str, known: Callable[[], Mapping[str, Record]], read_one: Callable[[Path], Record]
+) -> Record:
+    """Return the record of that name, or the one that a file describes.
+
+    Args:
+        name: Name of a record of the package, or the path of a TOML file.
+        what: The kind of record, in the words of messages.
+        known: Returns the records of the package by name.
+        read_one: Reads a file.
+
+    Raises:
+        InputError: There is no such record, or the file cannot be used.
+    """
+    if is_path(name):
+        return read_one(Path(name))
+    if name not in tuple(known()):
+        raise InputError(f"unknown {what} {name!r}; known {what}s: {', '.join(known())}")
+    return known()[str(name)]
 
 
 @cache

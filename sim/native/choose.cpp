@@ -1,4 +1,5 @@
-// The versions of the kernels, the fastest first, and the one that this processor runs.
+// The versions of the kernels, the fastest first, and the one that this processor runs. Without BNN2HW_VERSIONS there is
+// one version, which is compiled with whatever options the compiler got.
 
 #include <cstring>
 
@@ -7,7 +8,7 @@
 namespace bnn2hw {
 
 extern const Kernels plain;
-#if defined(__x86_64__)
+#if defined(BNN2HW_VERSIONS) && defined(__x86_64__)
 extern const Kernels avx2;
 extern const Kernels avx512;
 extern const Kernels avx512popcnt;
@@ -15,7 +16,7 @@ extern const Kernels avx512popcnt;
 
 const Kernels* kernels(const char* name) {
   const auto asked = [name](const Kernels& k) { return !name || !*name || !std::strcmp(name, k.name); };
-#if defined(__x86_64__)
+#if defined(BNN2HW_VERSIONS) && defined(__x86_64__)
   __builtin_cpu_init();
   const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&

@@ -2,9 +2,11 @@
 
 #include "kernels.hpp"
 
-#include <algorithm>
-
 #include "vectors.hpp"
+
+#ifndef BNN2HW_VERSION
+#define BNN2HW_VERSION plain
+#endif
 
 namespace {
 
@@ -16,6 +18,17 @@ using bnn2hw::Window;
 typedef bnn2hw::Numbers Output;
 
 constexpr std::size_t CHUNK = 256;  // values that are converted at a time
+
+// Functions of the standard library are shared by all versions: the linker keeps the one of any instruction set.
+template <class T>
+inline T least(T a, T b) {
+  return b < a ? b : a;
+}
+
+template <class T>
+inline T most(T a, T b) {
+  return a < b ? b : a;
+}
 
 template <class T, class From>
 void copy_as(T* to, const From* from, std::size_t count) {
@@ -51,7 +64,7 @@ void write(Output y, std::size_t at, std::size_t count, const T* from) {
 // Call f(values, count, index of the first) for the numbers in [begin, begin + count), a chunk at a time.
 template <class F>
 void chunks(std::size_t count, F&& f) {
-  for (std::size_t at = 0; at < count; at += CHUNK) f(at, std::min(CHUNK, count - at));
+  for (std::size_t at = 0; at < count; at += CHUNK) f(at, least(CHUNK, count - at));
 }
 
 inline int words_of(int channels) { return (channels + 31) / 32; }
@@ -92,27 +105,6 @@ inline void taps(const Window& g, const Place& place, F&& f) {
     }
 }
 
-// Where the inputs of a window are, counted from its first one; the same for all windows inside of the image. Empty if
-// they follow each other in memory.
-inline const std::int32_t* offsets(const Window& g, std::int32_t* to) {
-  const bool one = g.kernel_height * g.kernel_width == 1;
-  if (one || (g.kernel_width == g.width && g.dilation_width == 1 && g.dilation_height == 1)) return nullptr;
-  std::int32_t* next = to;
-  for (int i = 0; i < g.kernel_height; ++i)
-    for (int j = 0; j < g.kernel_width; ++j)
-      for (int s = 0; s < g.unit; ++s)
-        *next++ = (i * g.dilation_height * g.width + j * g.dilation_width) * g.unit + s;
-  return to;
-}
-
-// Taps of a window at most; larger windows are refused when a network is compiled.
-constexpr int MOST_OFFSETS = 1 << 16;
-
-inline std::int32_t* offset_table() {
-  thread_local std::int32_t table[MOST_OFFSETS];
-  return table;
-}
-
 inline std::size_t first_input(const Window& g, const Place& place) {
   return (static_cast<std::size_t>(place.row) * g.width + place.column) * g.unit;
 }
@@ -129,14 +121,14 @@ struct Results {
 
   inline void take(int p, int n, Vector<T> sums) {
     if (to.fired)
-      word[p] |= bits_of(sums >= load<Vector<T>>(static_cast<const T*>(to.thresholds) + n)) << (n % 32);
+      word[p] |= bits_of(reaches(sums, load<Vector<T>>(static_cast<const T*>(to.thresholds) + n))) << (n % 32);
     if (to.sums.data) give(p, n, sums);
   }
 
   __attribute__((noinline)) void give(int p, int n, Vector<T> sums) {
     T values[WIDTH];
     store(values, sums);
-    if (n < to.count) write(to.sums, at[p] * to.count + n, std::min(WIDTH, to.count - n), values);
+    if (n < to.count) write(to.sums, at[p] * to.count + n, least(WIDTH, to.count - n), values);
   }
 
   inline void end(int first) {
@@ -199,7 +191,7 @@ inline void count_run(Counters (&c)[P][G], const std::uint32_t* const (&x)[P], c
   int s = 0;
 #if !defined(__AVX512VPOPCNTDQ__)
   while (s + 4 <= length) {
-    const int end = std::min(length, s + 4 * 31);
+    const int end = least(length, s + 4 * 31);
     for (; s + 4 <= end; s += 4, w += 4 * padded) {
       const int i = at(s), j = at(s + 1), k = at(s + 2), l = at(s + 3);
 #pragma GCC unroll 4
@@ -288,9 +280,8 @@ void xnor_windows(const std::uint32_t* x, int images, const Window& g, const std
 
 void xnor(const std::uint32_t* x, int images, const Window& g, int synapses, const std::uint32_t* weights,
           const Neurons& to) {
-  const std::int32_t* const offset = offsets(g, offset_table());
-  if (offset) return xnor_windows<false>(x, images, g, offset, synapses, weights, to);
-  xnor_windows<true>(x, images, g, offset, synapses, weights, to);
+  if (g.offsets) return xnor_windows<false>(x, images, g, g.offsets, synapses, weights, to);
+  xnor_windows<true>(x, images, g, nullptr, synapses, weights, to);
 }
 
 void xnor_masked(const std::uint32_t* x, const std::uint32_t* mask, int images, const Window& g,
@@ -392,9 +383,8 @@ struct Mac {
   }
 
   static void run(const T* x, int images, const Window& g, const T* weights, const Neurons& to) {
-    const std::int32_t* const offset = offsets(g, offset_table());
-    if (offset) return all<false>(x, images, g, offset, weights, to);
-    all<true>(x, images, g, offset, weights, to);
+    if (g.offsets) return all<false>(x, images, g, g.offsets, weights, to);
+    all<true>(x, images, g, nullptr, weights, to);
   }
 };
 
@@ -434,7 +424,7 @@ void pack_if(ConstNumbers x, std::size_t places, int channels, std::uint32_t* bi
   for (std::size_t place = 0; place < places; ++place)
     for (int c = 0; c < channels; c += 32) {
       std::int64_t values[32];
-      const int count = std::min(32, channels - c);
+      const int count = least(32, channels - c);
       read(x, place * channels + c, count, values);
       std::uint32_t word = 0;
       for (int i = 0; i < count; ++i) word |= static_cast<std::uint32_t>(test(values[i])) << i;
@@ -457,7 +447,7 @@ void unpack(const std::uint32_t* bits, std::size_t places, int channels, std::in
     for (int w = 0; w < words; ++w) {
       std::int64_t values[32];
       const std::uint32_t word = bits[place * words + w];
-      const int count = std::min(32, channels - 32 * w);
+      const int count = least(32, channels - 32 * w);
       for (int i = 0; i < count; ++i) values[i] = word >> i & 1 ? high : low;
       write(y, place * channels + 32 * w, count, values);
     }
@@ -500,7 +490,7 @@ void threshold(ConstNumbers x, int images, const Channels& c, int levels, const 
                const std::uint8_t* falls, std::int64_t low, std::int64_t step, Output y) {
   // thresholds[level][row]
   by_channel(x, images, c, y, [&](const std::int64_t* in, std::int64_t* out, std::size_t count, std::size_t first) {
-    std::fill(out, out + count, 0);
+    for (std::size_t i = 0; i < count; ++i) out[i] = 0;
     for (int level = 0; level < levels; ++level) {
       const std::int64_t* row = thresholds + static_cast<std::size_t>(level) * c.rows + first;
       if (c.rows == 1)
@@ -520,7 +510,7 @@ void fire(ConstNumbers x, int images, const Channels& c, const std::int64_t* thr
   for (std::size_t vector = 0; vector < c.places * images; ++vector)
     for (int first = 0; first < c.channels; first += 32) {
       std::int64_t values[32];
-      const int count = std::min(32, c.channels - first);
+      const int count = least(32, c.channels - first);
       read(x, vector * c.channels + first, count, values);
       std::uint32_t word = 0;
       if (c.rows == 1)
@@ -543,7 +533,7 @@ void affine(ConstNumbers x, int images, const Channels& c, int segments, const s
       for (int k = 0; k + 1 < segments; ++k) segment += in[i] >= cuts[row * (segments - 1) + k];
       const std::size_t at = row * segments + segment;
       const std::int64_t value = (slopes[at] * (in[i] >> drop) + biases[at]) >> shift;
-      out[i] = std::min(std::max(value, low), high);
+      out[i] = least(most(value, low), high);
     }
   });
 }
@@ -658,7 +648,7 @@ void pool(ConstNumbers x, int images, int height, int width, int channels, int r
             read(x, place * channels + at, count, i ? values : best);
             if (i)
               for (std::size_t k = 0; k < count; ++k)
-                best[k] = minimum[at + k] ? std::min(best[k], values[k]) : std::max(best[k], values[k]);
+                best[k] = minimum[at + k] ? least(best[k], values[k]) : most(best[k], values[k]);
           }
           write(y, to + at, count, best);
         });
@@ -747,7 +737,7 @@ void largest(ConstNumbers x, std::size_t places, int values, int k, Output y) {
       std::int64_t best = 0, best_index = -1;
       for (int begin = 0; begin < values; begin += static_cast<int>(CHUNK)) {
         std::int64_t some[CHUNK];
-        const int count = std::min(static_cast<int>(CHUNK), values - begin);
+        const int count = least(static_cast<int>(CHUNK), values - begin);
         read(x, place * values + begin, count, some);
         for (int i = 0; i < count; ++i) {
           const bool comes = !rank || some[i] < last || (some[i] == last && begin + i > last_index);

@@ -32,6 +32,9 @@ struct Window {
   std::int32_t dilation_height, dilation_width;
   std::int32_t top, left;  // rows and columns of true zeros before the image
   std::int32_t rows, columns;  // windows in an image
+  // Where the inputs of a window are, counted from its first one; the same for all windows inside of the image. Null
+  // if they follow each other in memory.
+  const std::int32_t* offsets;
 };
 
 // Neurons over the vectors of windows. Sums are written to `sums` where that is not null. Where `fired` is not null,

@@ -91,6 +91,28 @@ inline Words ones(Words v) {
 #endif
 }
 
+// The integer of as many bits as T.
+template <std::size_t>
+struct IntegerOf;
+template <>
+struct IntegerOf<2> {
+  using type = std::int16_t;
+};
+template <>
+struct IntegerOf<4> {
+  using type = std::int32_t;
+};
+template <>
+struct IntegerOf<8> {
+  using type = std::int64_t;
+};
+
+// All ones in the lanes where a >= b. Compilers differ in the type of a comparison.
+template <class V>
+inline auto reaches(V a, V b) {
+  return reinterpret_cast<Vector<typename IntegerOf<sizeof(a[0])>::type>>(a >= b);
+}
+
 // Bit i is set where lane i of a comparison is true (all ones).
 inline std::uint32_t bits_of(Vector<std::int32_t> truth) {
 #if defined(__AVX512F__)

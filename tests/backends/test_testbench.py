@@ -13,7 +13,7 @@ import pytest
 
 import bnn2hw
 from bnn2hw import golden, tools
-from bnn2hw.artifacts import write
+from bnn2hw.backends import frames
 from tests.support import EXAMPLES, icarus
 from tests.support import networks as net
 from tests.support.machine import tool_or_skip
@@ -86,7 +86,7 @@ def test_testbench(tmp_path: Path) -> None:
 def test_the_bench_of_a_class_sends_frames_of_several_classes() -> None:
     accelerator = bnn2hw.compile(str(EXAMPLES / "digits.keras"), input=PIXELS)
 
-    x = write.distinct_frames(accelerator.graph, 4)
+    x = frames.distinct(accelerator.graph, 4)
 
     assert len(np.unique(golden.outputs(accelerator.graph, x))) == 4
 

@@ -13,6 +13,7 @@ from bnn2hw import nn
 from bnn2hw.errors import UnsupportedError
 from bnn2hw.importers.keras.calls import HANDLERS, JOINS
 from tests.importers.case import SIGNS, Case
+from tests.importers.hgq_cases import hgq_layers
 from tests.importers.kernel_cases import kernels, quantizers
 from tests.importers.layer_cases import around, shapes
 from tests.importers.model_cases import branches, graphs
@@ -21,7 +22,18 @@ from tests.importers.qkeras_cases import qkeras_layers
 from tests.support import ROOT
 
 PAGE = ROOT / "docs" / "coverage.md"
-PARTS = (kernels, quantizers, around, shapes, branches, graphs, qkeras_layers, onnx_nodes, qonnx_nodes)
+PARTS = (
+    kernels,
+    quantizers,
+    around,
+    shapes,
+    branches,
+    graphs,
+    qkeras_layers,
+    hgq_layers,
+    onnx_nodes,
+    qonnx_nodes,
+)
 
 
 def verdict(case: Case) -> tuple[str, str]:

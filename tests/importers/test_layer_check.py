@@ -44,7 +44,7 @@ def test_quantized_weights_behind_real_values_are_refused() -> None:
     model = net.chain((16,), net.dense(24), layers.ReLU(), layers.Dense(5, name="head"))
     model.quantize("int8")
 
-    with pytest.raises(UnsupportedError, match=r"'head': it rounds its input .* compile the model before"):
+    with pytest.raises(UnsupportedError, match=r"'head': it rounds its input .* give calibration data"):
         bnn2hw.compile(model, input=SIGNS)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import golden
+from bnn2hw import golden, tools
 from bnn2hw.dataflow.insert import remove_fifos
-from bnn2hw.errors import InputError
+from bnn2hw.errors import InputError, ToolError
 from bnn2hw.ir import Graph
-from bnn2hw.native import library
+from bnn2hw.native import library, sources
 from bnn2hw.native.library import NativeNetwork
 from bnn2hw.ops import HARDWARE_OPS
 from tests.support import alone, random_frames
 from tests.support import networks as net
+from tests.support.machine import tool_or_skip
 from tests.support.random_networks import Random
 
 FRAMES = 9
@@ -90,3 +93,60 @@ def test_an_unknown_instruction_set() -> None:
 
     with pytest.raises(InputError, match="this processor does not run 'mmx'; versions: plain"):
         library.network(graph, "small").run(random_frames(graph, 1), version="mmx")
+
+
+@pytest.mark.parametrize("version", library.versions())
+def test_versions_share_no_functions(version: str) -> None:
+    """The linker keeps one of several weak functions: that of any instruction set, which not every processor has."""
+    made = library._kernels(version, print)
+
+    symbols = [
+        line.split() for line in tools.run([tool_or_skip("nm"), str(made)], Path.cwd(), "nm").splitlines()
+    ]
+
+    shared = [name for *_, kind, name in symbols if kind in "WVuwv"]
+    assert any(name.endswith(f"{len(version)}{version}E") for *_, name in symbols)
+    assert not shared
+
+
+def test_common_code_needs_no_instructions_of_a_version() -> None:
+    graph, _ = bare(bnn2hw.compile(net.tutorial_like(), input=PIXELS).graph)
+    made = library.network(graph, "small").library
+    text = tools.run([tool_or_skip("objdump"), "-d", "--no-show-raw-insn", str(made)], Path.cwd(), "objdump")
+    functions = {part.split(">:")[0]: part for part in text.split("\n\n") if ">:" in part}
+
+    common = {name: body for name, body in functions.items() if "network_" in name or "7kernelsEPKc" in name}
+    assert len(common) >= 3
+    assert not [name for name, body in common.items() if "%ymm" in body or "%zmm" in body]
+    assert any("%zmm" in body or "%ymm" in body for body in functions.values()) == (
+        len(sources.versions()) > 1
+    )
+
+
+def test_a_library_of_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "network.so").write_bytes(b"made elsewhere")
+    monkeypatch.setattr(library, "build", lambda *_: tmp_path / "network.so")
+    acc = bnn2hw.compile(net.tutorial_like(), input=PIXELS)
+    x = random_frames(acc.graph, 3)
+
+    with pytest.raises(ToolError, match="the compiled native code cannot be loaded: "):
+        library.network(bare(acc.graph)[0], "small")
+    with pytest.warns(UserWarning, match=r"native code cannot be compiled, NumPy is used instead: .*loaded"):
+        found = acc.predict(x)
+    assert np.array_equal(found, acc.golden(x))
+
+
+def test_a_broken_compiler_falls_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compiler = tmp_path / "g++"
+    compiler.write_text("#!/bin/sh\necho 'broken 9.9.9'; test \"$1\" = --version\n")
+    compiler.chmod(0o755)
+    broken = tools.Tool(str(compiler), (9, 9, 9))
+    monkeypatch.setattr(tools, "cxx", lambda: broken)
+    acc = bnn2hw.compile(net.tutorial_like(), input=PIXELS)
+    x = random_frames(acc.graph, 3)
+
+    with pytest.warns(
+        UserWarning, match="native code cannot be compiled, NumPy is used instead: .*exit status 1"
+    ):
+        found = acc.predict(x)
+    assert np.array_equal(found, acc.golden(x))

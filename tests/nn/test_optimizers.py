@@ -150,7 +150,8 @@ def test_case_optimizer_without_default_leaves_the_rest(rng):
     model.compile(CaseOptimizer((Bop.is_binary_variable, Bop())), "sparse_categorical_crossentropy")
     beta = model.layers[1].beta.numpy()
 
-    with pytest.warns(UserWarning, match="No `default_optimizer` provided to train variable `.*/beta`"):
+    words = "No `default_optimizer` provided to train variable `.*/"
+    with pytest.warns(UserWarning, match=words + "gamma"), pytest.warns(UserWarning, match=words + "beta"):
         model.fit(x, y, verbose=0)
 
     np.testing.assert_array_equal(model.layers[1].beta.numpy(), beta)

@@ -140,7 +140,16 @@ class Call:
         """Append a node of this layer and return the name of its output edge."""
         return self.draft.add(self.layer, name, op, *edges)
 
-    def pointwise(self, name: str, fn: Callable[[Array], Array], edge: str, *, uniform: bool) -> str:
+    def pointwise(
+        self,
+        name: str,
+        fn: Callable[[Array], Array],
+        edge: str,
+        *,
+        uniform: bool,
+        step: float | None = None,
+        fixed: real.FixedPoint | None = None,
+    ) -> str:
         """Append a function of single values and return its output edge.
 
         A function that depends on other values of its input is noted as a problem.
@@ -150,6 +159,8 @@ class Call:
             fn: The function, from float32 batches to a float32 batch of the same shape.
             edge: Edge that it reads.
             uniform: False if the function may differ between channels.
+            step: Number that divides all values of the function, if it is known.
+            fixed: Its values as numbers in binary fixed point, if it is such a quantizer.
         """
         shape = self.shape_of(edge)
         same = same_for_all_channels(fn, shape)
@@ -168,7 +179,7 @@ class Call:
             inner = (*(1,) * (len(shape) - 1), x.shape[-1])
             return fn(x.reshape(-1, *inner)).reshape(x.shape)
 
-        return self.add(name, real.Pointwise(apply, shape, uniform and same), edge)
+        return self.add(name, real.Pointwise(apply, shape, uniform and same, step, fixed), edge)
 
     def reshape(self, name: str, shape: tuple[int, ...], edge: str) -> str:
         """Append a change of shape, if the shape changes, and return the output edge."""

@@ -24,12 +24,12 @@ def load(path: Path) -> Any:
     if not path.exists():
         raise InputError(f"there is no file '{path}'")
     from bnn2hw import nn  # the import registers the quantized layers
-    from bnn2hw.nn import qkeras_layers
+    from bnn2hw.nn import hgq_objects, qkeras_layers
 
     try:
         if _is_of_keras_2(path):
             return nn.models.load_larq(path)
-        with qkeras_layers.registered():
+        with qkeras_layers.registered(hgq_objects.objects()):
             return keras.saving.load_model(path, compile=False)
     except Exception as error:
         raise InputError(f"'{path}' cannot be read as a Keras model: {_reason(path, error)}") from error

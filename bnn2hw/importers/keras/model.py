@@ -57,7 +57,27 @@ def to_graph(model: Any) -> Imported:
     nodes = sorted(draft.nodes, key=lambda n: len(places) if n.inputs else places.get(n.name, 0))
     graph, meanings = _without_scalings(Graph(tuple(nodes), edges), draft.scalings)
     whole = _whole(model, draft, edges)
-    return Imported(graph, meanings, model.name, names=_output_names(model), model=whole)
+    defaults = _of_quantizers(graph)
+    return Imported(graph, meanings, model.name, defaults, names=_output_names(model), model=whole)
+
+
+WIDEST = 16
+"""Most bits on the wire of an input."""
+
+
+def _of_quantizers(graph: Graph) -> dict[str, Input]:
+    """What arrives at inputs that only a quantizer to binary fixed point reads: its numbers."""
+    found = {}
+    for source in graph.sources:
+        readers, name = graph.consumers[source.name], source.name
+        while len(readers) == 1 and isinstance(readers[0].op, Reshape | Refold):
+            name = readers[0].name
+            readers = graph.consumers[name]
+        fixed = getattr(readers[0].op, "fixed", None) if len(readers) == 1 else None
+        if fixed is not None and fixed.bits <= WIDEST:
+            kind = "int" if np.any(fixed.signs[fixed.used]) else "uint"
+            found[source.name] = Input(f"{kind}{max(fixed.bits, 2)}", 2.0**-fixed.point)
+    return found
 
 
 def _output_names(model: Any) -> tuple[str, ...]:

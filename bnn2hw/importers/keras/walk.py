@@ -87,6 +87,9 @@ def class_name(layer: Layer, known: Container[str]) -> str | None:
         None if there is none. That includes a class of the user's own with a known name, and one
         that derives from a known class but computes something else.
     """
+    chosen = getattr(type(layer), "handler", None)
+    if chosen in known and type(layer).__module__.split(".")[0] == "bnn2hw":
+        return str(chosen)
     for cls in type(layer).__mro__:
         if cls.__name__ in FORMER and cls.__name__ in known:
             return str(cls.__name__)

@@ -41,6 +41,19 @@ def kernel(layer: Layer, name: str = "kernel", quantizer: str = "kernel_quantize
     return values if quantize is None else function(quantize)(values)
 
 
+FINEST = 23
+"""Largest number of bits behind the point of a kernel in binary fixed point."""
+
+
+def dyadic_levels(weights: Array) -> real.Levels | None:
+    """Return a kernel in binary fixed point as integers; None if it is all zeros, or no such kernel."""
+    for bits in range(-FINEST, FINEST + 1):
+        steps = weights.astype(np.float64) * 2.0**bits
+        if np.any(steps) and np.all(steps == np.rint(steps)) and np.abs(steps).max() < 2**FINEST:
+            return real.Levels(steps.astype(np.int64), 2.0**-bits)
+    return None
+
+
 def bias_and_activation(call: Call, edge: str) -> str:
     """Append the bias and the activation of a layer, if any, and return the output edge."""
     layer = call.layer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from bnn2hw.importers.onnx import executor
 from bnn2hw.importers.onnx.calls import Call
 from bnn2hw.importers.onnx.model import Op
 from bnn2hw.importers.onnx.values import Grid, Value, ordered
+from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides
@@ -87,42 +87,6 @@ def result(call: Call, image: Image, edge: str, channels: Array | None = None) -
         shape = shape[1:]
     order = image.channels if channels is None else channels
     return Value(edge, ordered(Grid(shape[:-1], order), image.axis))
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Windows along the axes of an image.
-
-    Attributes:
-        size: Values of a window.
-        stride: Distance between windows.
-        dilation: Distance between the values of a window.
-    """
-
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-
-    @property
-    def extent(self) -> list[int]:
-        """Pixels that a window spans along each axis."""
-        return [(k - 1) * d + 1 for k, d in zip(self.size, self.dilation, strict=True)]
-
-    def grid(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Return the number of windows in an image."""
-        axes = zip(shape, self.extent, self.stride, strict=False)
-        return tuple((n - extent) // stride + 1 for n, extent, stride in axes)
-
-    def same(self, shape: Sequence[int], *, lower: bool) -> list[Sides]:
-        """Return the border by which there is a window for each stride.
-
-        Args:
-            shape: Shape of the image.
-            lower: True if the larger half of an odd border is in front of the image.
-        """
-        axes = zip(shape, self.stride, self.extent, strict=False)
-        totals = [max((math.ceil(n / s) - 1) * s + extent - n, 0) for n, s, extent in axes]
-        return [(t - t // 2, t // 2) if lower else (t // 2, t - t // 2) for t in totals]
 
 
 def windows(call: Call, image: Image, size: Sequence[int]) -> Windows:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bnn2hw.ir import Array, Node
 from bnn2hw.lower import kernels
+from bnn2hw.lower.binary_point import step_of
 from bnn2hw.lower.fixed_point import Requirement, fixed_step, repeated
 from bnn2hw.lower.fixed_values import value_range
 from bnn2hw.lower.hardware.lowering import Lowering, lowers
@@ -29,6 +30,9 @@ COARSEST = 4
 """Factor by which a sum may be coarser than its own range requires, to keep the scale of one of its
 inputs."""
 
+
+LARGEST_RATIO = 2.0**8
+"""Largest ratio of two powers of two of which a sum takes the smaller one for its step."""
 
 FACTOR_BITS = WORD // 2
 """Most bits of a factor of a product of two streams."""
@@ -65,6 +69,10 @@ def _common_scale(lowering: Lowering, node: Node, first: int, before: list[Pendi
     known = {p.step if p.chain else b.types[p.edge].scale for p in before}
     if len(known) == 1 and not first and None not in known:
         return known.pop() or 1.0
+    steps = [step_of(b, p) for p in before]
+    exact = [s for s in steps if s is not None and s > 0 and kernels.powers_of_two(s)]
+    if len(exact) == len(before) and not first and max(exact) <= LARGEST_RATIO * min(exact):
+        return min(exact)
     streams = [p for p in before if all(isinstance(op, Reshape) for op in p.ops)]
     tensors = [b.types[p.edge] for p in streams]
     if len(tensors) == 2 and not first and tensors[0].scale == tensors[1].scale:

@@ -64,8 +64,9 @@ def _refuse_magnitudes(b: Builder, node: Node, edge: str) -> None:
             node.layer,
             "it rounds its input to few bits, in steps that depend on the largest value of each vector, "
             "since quantize() has changed how it computes",
-            "inputs of ±1 behind quantize()",
-            "compile the model before it is quantized, or put a sign in front of the layer",
+            "inputs of ±1 behind quantize(), or steps that calibration data fix, in designs that are not loadable",
+            "give calibration data (calibration=, --calibration), quantize only the weights with "
+            "Int8QuantizationConfig(activation_quantizer=None), or compile the model before it is quantized",
         )
 
 

@@ -6,6 +6,7 @@ from bnn2hw.importers.keras.handlers import (
     convolutions,
     dense,
     depthwise,
+    hgq,
     joins,
     pointwise,
     pooling,
@@ -14,4 +15,4 @@ from bnn2hw.importers.keras.handlers import (
     wrapped,
 )
 
-FILES = (convolutions, dense, depthwise, joins, pointwise, pooling, shapes, wiring, wrapped)
+FILES = (convolutions, dense, depthwise, hgq, joins, pointwise, pooling, shapes, wiring, wrapped)

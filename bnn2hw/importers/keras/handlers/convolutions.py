@@ -9,26 +9,38 @@ from __future__ import annotations
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, handles
-from bnn2hw.importers.keras.handlers.windows import Windows, as_row, border, padded, valid_convolution
-from bnn2hw.importers.keras.weights import bias_and_activation, kernel, quantized
+from bnn2hw.importers.keras.handlers.windows import as_row, border, padded, valid_convolution
+from bnn2hw.importers.keras.weights import bias_and_activation, dyadic_levels, kernel, quantized
+from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
 
 
 @handles("QuantConv1D", "Conv1D", "QConv1D", "QuantConv2D", "Conv2D", "QConv2D", "QuantConv3D", "Conv3D")
 def convolution(call: Call) -> str:
     """Read a convolution as a border and a convolution without padding."""
-    layer, row = call.layer, len(call.shape) == 2
-    if not call.channels_last(layer.data_format):
+    if not call.channels_last(call.layer.data_format):
         return call.edge
-    edge = quantized(call, call.edge)
-    weights = _ungrouped(kernel(layer), layer.groups)
+    return bias_and_activation(call, convolved(call, quantized(call, call.edge), kernel(call.layer)))
+
+
+def convolved(call: Call, edge: str, weights: Array, *, dyadic: bool = False) -> str:
+    """Append the border and the product of a convolution, and return its output edge.
+
+    Args:
+        call: The call of the layer.
+        edge: Edge that it reads.
+        weights: Its kernel, as it uses it.
+        dyadic: True if the weights are numbers in binary fixed point.
+    """
+    layer = call.layer
+    weights = _ungrouped(weights, layer.groups)
     stride, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
-    if row:
+    if len(call.shape) == 2:
         weights, stride, dilation = weights[None], (1, *stride), (1, *dilation)
     windows = Windows(weights.shape[: len(stride)], stride, dilation)
     edge = padded(call, call.image(edge), windows)
-    edge = valid_convolution(call, call.name, edge, weights, windows)
-    return bias_and_activation(call, as_row(call, edge))
+    levels = dyadic_levels(weights) if dyadic else None
+    return as_row(call, valid_convolution(call, call.name, edge, weights, windows, levels))
 
 
 def _ungrouped(weights: Array, groups: int) -> Array:
@@ -65,7 +77,7 @@ def transposed_convolution(call: Call) -> str:
     size, stride, dilation = weights.shape[:2], (1, *layer.strides)[-2:], (1, *layer.dilation_rate)[-2:]
     image = (1, *call.shape)[-3:-1]
     forward = Windows(size, stride, dilation)
-    cut = forward.same_padding(image) if layer.padding == "same" else [(0, 0), (0, 0)]
+    cut = forward.same(image) if layer.padding == "same" else [(0, 0), (0, 0)]
     sides = []
     for n, s, extent, out, (left, _) in zip(
         call.shape_of(edge), stride, forward.extent, image, cut, strict=False

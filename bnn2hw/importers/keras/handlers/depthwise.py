@@ -9,8 +9,9 @@ import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, handles
 from bnn2hw.importers.keras.functions import array, tensor
-from bnn2hw.importers.keras.handlers.windows import Windows, as_row, border, padded, valid_convolution
+from bnn2hw.importers.keras.handlers.windows import as_row, border, padded, valid_convolution
 from bnn2hw.importers.keras.weights import bias_and_activation, kernel, quantized
+from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides

@@ -37,7 +37,10 @@ def subtract(call: Call) -> str:
     edges = broadcast(call)
     if len(edges) < 2:
         return call.edge
-    negative = call.pointwise(f"{call.name}.negative", np.negative, edges[1], uniform=True)
+    step = next(
+        (n.op.step for n in call.draft.nodes if n.name == edges[1] and isinstance(n.op, real.Pointwise)), None
+    )
+    negative = call.pointwise(f"{call.name}.negative", np.negative, edges[1], uniform=True, step=step)
     return _in_pairs(call, _sum, (edges[0], negative))
 
 

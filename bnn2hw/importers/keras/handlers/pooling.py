@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, handles
-from bnn2hw.importers.keras.handlers.windows import Windows, border
+from bnn2hw.importers.keras.handlers.windows import border
+from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides
@@ -77,7 +78,7 @@ def _plane(call: Call, kind: type[real.Pool], name: str, edge: str, windows: Win
     shape = call.shape_of(edge)[:2]
     if windows.size == windows.stride == (1, 1):
         return edge
-    sides = windows.same_padding(shape) if same else NONE
+    sides = windows.same(shape) if same else NONE
     if kind is real.MaxPool or not any(map(any, sides)):
         return _add(call, kind, name, edge, windows, sides)
     return _partial_means(call, name, edge, windows, sides)

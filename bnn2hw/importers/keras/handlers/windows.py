@@ -2,52 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call
 from bnn2hw.importers.keras.functions import array, tensor
+from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Windows of a convolution or pooling, along its two or three axes.
-
-    Attributes:
-        size: Values of a window along each axis.
-        stride: Distance between windows along each axis.
-        dilation: Distance between the values of a window along each axis.
-    """
-
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
-
-    @property
-    def extent(self) -> list[int]:
-        """Pixels that a window spans along each axis."""
-        return [(k - 1) * d + 1 for k, d in zip(self.size, self.dilation, strict=True)]
-
-    def grid(self, shape: Sequence[int]) -> list[int]:
-        """Return the number of windows in an image along each axis."""
-        axes = zip(shape, self.extent, self.stride, strict=False)
-        return [(n - extent) // stride + 1 for n, extent, stride in axes]
-
-    def same_padding(self, shape: Sequence[int]) -> list[Sides]:
-        """Return the border of padding="same". If it is odd, the larger half follows the image."""
-        axes = zip(shape, self.stride, self.extent, strict=False)
-        totals = [max((math.ceil(n / s) - 1) * s + extent - n, 0) for n, s, extent in axes]
-        return [(total // 2, total - total // 2) for total in totals]
-
-
-def valid_convolution(call: Call, name: str, edge: str, weights: Array, windows: Windows) -> str:
+def valid_convolution(
+    call: Call, name: str, edge: str, weights: Array, windows: Windows, levels: real.Levels | None = None
+) -> str:
     """Append a convolution without padding and return its output edge.
 
     Args:
@@ -56,6 +24,7 @@ def valid_convolution(call: Call, name: str, edge: str, weights: Array, windows:
         edge: Edge that it reads.
         weights: Kernel of shape (*windows.size, inputs, outputs).
         windows: The windows.
+        levels: The kernel as integers, if they are known.
     """
     values = keras.ops.convert_to_tensor(weights)
     stride, dilation = windows.stride, windows.dilation
@@ -73,7 +42,7 @@ def valid_convolution(call: Call, name: str, edge: str, weights: Array, windows:
         )
 
     shape = (*windows.grid(call.shape_of(edge)), weights.shape[-1])
-    return call.add(name, real.Convolution(apply, shape, weights, stride, dilation), edge)
+    return call.add(name, real.Convolution(apply, shape, weights, stride, dilation, levels), edge)
 
 
 def padded(call: Call, edge: str, windows: Windows) -> str:
@@ -84,7 +53,7 @@ def padded(call: Call, edge: str, windows: Windows) -> str:
     if padding == "causal":
         sides = [(0, 0)] * (len(windows.size) - 1) + [(windows.extent[-1] - 1, 0)]
     else:
-        sides = windows.same_padding(call.shape_of(edge))
+        sides = windows.same(call.shape_of(edge))
     value = float(getattr(call.layer, "pad_values", 0.0))
     return border(call, f"{call.name}.pad", edge, sides, value)
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, handles
 from bnn2hw.importers.keras.functions import array, tensor
-from bnn2hw.importers.keras.handlers.windows import Windows, valid_convolution
+from bnn2hw.importers.keras.handlers.windows import valid_convolution
+from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 

@@ -10,7 +10,6 @@ from bnn2hw.importers.onnx import kernels
 from bnn2hw.importers.onnx.calls import Call, along, handles
 from bnn2hw.importers.onnx.images import (
     Image,
-    Windows,
     border,
     image,
     on_images,
@@ -21,6 +20,7 @@ from bnn2hw.importers.onnx.images import (
 )
 from bnn2hw.importers.onnx.kernels import Kernel
 from bnn2hw.importers.onnx.values import Grid, Value, ordered
+from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides

@@ -9,7 +9,6 @@ import numpy as np
 from bnn2hw.importers.onnx.calls import Call, handles
 from bnn2hw.importers.onnx.images import (
     Image,
-    Windows,
     border,
     image,
     on_images,
@@ -19,6 +18,7 @@ from bnn2hw.importers.onnx.images import (
     windows,
 )
 from bnn2hw.importers.onnx.values import Value
+from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides

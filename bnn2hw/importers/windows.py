@@ -1,0 +1,45 @@
+"""The windows of convolutions and pools, which all importers share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bnn2hw.ops.real import Sides
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of a convolution or pooling, along the axes of an image.
+
+    Attributes:
+        size: Values of a window along each axis.
+        stride: Distance between windows along each axis.
+        dilation: Distance between the values of a window along each axis.
+    """
+
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    @property
+    def extent(self) -> list[int]:
+        """Pixels that a window spans along each axis."""
+        return [(k - 1) * d + 1 for k, d in zip(self.size, self.dilation, strict=True)]
+
+    def grid(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the number of windows in an image along each axis."""
+        axes = zip(shape, self.extent, self.stride, strict=False)
+        return tuple((n - extent) // stride + 1 for n, extent, stride in axes)
+
+    def same(self, shape: Sequence[int], *, lower: bool = False) -> list[Sides]:
+        """Return the border by which there is a window for each stride (padding 'same').
+
+        Args:
+            shape: Shape of the image.
+            lower: True if the larger half of an odd border is in front of the image.
+        """
+        axes = zip(shape, self.stride, self.extent, strict=False)
+        totals = [max((math.ceil(n / s) - 1) * s + extent - n, 0) for n, s, extent in axes]
+        return [(t - t // 2, t // 2) if lower else (t // 2, t - t // 2) for t in totals]

@@ -1,0 +1,54 @@
+"""The report of native code as text: a table of its ops, and the sizes of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnn2hw.compiled import CompiledModel
+from bnn2hw.ir import HardwareOp, Node, Tensor, hardware_nodes
+from bnn2hw.native import sources
+from bnn2hw.report.fidelity import DEVIATION, deviation, rounded
+from bnn2hw.tables import Table
+
+KIB = 2**10
+
+COLUMNS = ("layer", "op", "out", "values", "this op")
+
+
+def text(accelerator: CompiledModel) -> str:
+    """Return the table and the figures as plain text."""
+    return str(_table(accelerator)) + "\n".join(_summary(accelerator))
+
+
+def _table(accelerator: CompiledModel) -> Table:
+    words = (*COLUMNS, DEVIATION) if accelerator.measured else COLUMNS
+    rows = Table(f"{accelerator.name} on processors", words, ())
+    for node, op in hardware_nodes(accelerator.graph):
+        rows.add(*_row(accelerator, node, op))
+    return rows
+
+
+def _row(accelerator: CompiledModel, node: Node, op: HardwareOp) -> Iterator[str]:
+    out = accelerator.graph.types[node.name]
+    yield from (node.name, op.kind, "×".join(map(str, out.shape)), str(out.ints))
+    yield accelerator.fidelity_of(node).kind
+    if accelerator.measured:
+        yield deviation(accelerator, node)
+
+
+def _summary(accelerator: CompiledModel) -> Iterator[str]:
+    graph = accelerator.graph
+    yield from (f"in:  {n.name}: {_contents(graph.types[n.name])}" for n in graph.sources)
+    yield from (f"out: {name}: {_contents(graph.types[name])}" for name in graph.outputs)
+    yield from (f"{name}: {order}" for name, order in accelerator.axes.items())
+    made = sources.compile_graph(graph)
+    yield (
+        f"weights and tables: {len(made.constants) / KIB:,.0f} KiB; "
+        f"working memory: {made.arena / KIB:,.0f} KiB for each image of a batch"
+    )
+    yield from rounded(accelerator)
+    yield "simulate compiles the sources and compares their outputs with golden"
+
+
+def _contents(tensor: Tensor) -> str:
+    return f"{'×'.join(map(str, tensor.shape))} values {tensor.ints}"
