@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnn2hw import backends, deprecation, golden, inputs
-from bnn2hw.compiled import CompiledModel
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
 from bnn2hw.progress import Progress, silent
+from bnn2hw.report.shown import ShownModel
 
 if TYPE_CHECKING:
     from bnn2hw.backends.design import Design
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 RENAMED = "Accelerator.{} is now Accelerator.{}; the old name works for one more version"
 
 
-@dataclass(frozen=True)
-class Accelerator(CompiledModel):
+@dataclass(frozen=True, repr=False)
+class Accelerator(ShownModel):
     """A compiled model: its design, and everything that can be done with it.
 
     `bnn2hw.compile` and `bnn2hw.load` make accelerators. `CompiledModel` describes their data. An
@@ -393,8 +393,3 @@ class Accelerator(CompiledModel):
         return bitstream.implement(
             self, place, folder, seeds=seeds, clock_mhz=clock_mhz, baud=baud, progress=progress
         )
-
-    def __str__(self) -> str:
-        from bnn2hw.report import text
-
-        return text.text(self)

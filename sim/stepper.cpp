@@ -203,6 +203,9 @@ class Network {
     bool offers(int32_t i) const { return machines[i].valid; }
     bool hands_over(int32_t i) const { return machines[i].valid && moves[i]; }
 
+    // The same for machines and inputs of the design, which follow the machines.
+    bool passes(int32_t i) const { return valid[i] && moves[i]; }
+
     // Returns everything that decides what the network does from now on.
     std::vector<int64_t> state() const {
         std::vector<int64_t> found;
@@ -332,4 +335,27 @@ extern "C" int64_t bnn2hw_frame_ends(const Op* ops, int32_t count, int32_t ends,
         network.tick();
     }
     return found;
+}
+
+// Records, by machine and then by input of the design, the cycles in which the first and the last of
+// the `beats[i]` beats of the first frame are handed over. Returns false after `limit` cycles.
+extern "C" int32_t bnn2hw_first_frame(const Op* ops, int32_t count, int32_t ends, const int64_t* supply,
+                                      const int64_t* beats, int64_t limit, int64_t* first, int64_t* last) {
+    Network network(ops, count, ends, supply);
+    const int32_t all = count + ends;
+    std::vector<int64_t> passed(all, 0);
+    int32_t left = all;
+    for (int64_t cycle = 0; cycle < limit; cycle++) {
+        network.settle();
+        for (int32_t i = 0; i < all; i++) {
+            if (passed[i] == beats[i] || !network.passes(i)) continue;
+            if (passed[i]++ == 0) first[i] = cycle;
+            if (passed[i] == beats[i]) {
+                last[i] = cycle;
+                if (--left == 0) return 1;
+            }
+        }
+        network.tick();
+    }
+    return 0;
 }

@@ -38,7 +38,7 @@ def write(folder: Path, texts: Mapping[str, str], graph: Graph, manifest: Manife
     with replacing(folder) as work:
         for name, text in texts.items():
             (work / name).parent.mkdir(parents=True, exist_ok=True)
-            (work / name).write_text(text)
+            (work / name).write_text(text, encoding="utf-8")
         data, arrays = graph_to_json(graph)
         (work / GRAPH).write_text(json.dumps(data, indent=1) + "\n")
         _write_arrays(work / ARRAYS, arrays)

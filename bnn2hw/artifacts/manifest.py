@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 from bnn2hw.backends.design import named_words
@@ -42,7 +42,7 @@ class Manifest:
         top: Name of the top module or function; for native code, the beginning of its names.
         input: Description of the input streams.
         output: Description of the output streams.
-        cycles: Interval and latency; None for native code.
+        cycles: Interval, latency and start-up; None for native code.
         input_specs: Integers on the wires and their meaning.
         fidelity: By layer, whether the hardware is exact or rounded.
         measured: Deviations from Keras on calibration data, or on random frames without them.
@@ -98,7 +98,7 @@ class Manifest:
             "input": self.input,
             "output": self.output,
             "options": dict(self.options),
-            "cycles": self.cycles and {"interval": self.cycles.interval, "latency": self.cycles.latency},
+            "cycles": self.cycles and _plain_cycles(self.cycles),
         }
         if self.layouts:
             data["layouts"] = {name: layout.facts() for name, layout in self.layouts.items()}
@@ -122,7 +122,7 @@ class Manifest:
             top=data["top"],
             input=data["input"],
             output=data["output"],
-            cycles=data["cycles"] and Cycles(**data["cycles"]),
+            cycles=data["cycles"] and _cycles(**data["cycles"]),
             input_specs=source.from_facts(data["input_specs" if "input_specs" in data else "units"]),
             fidelity={layer: Fidelity(*f) for layer, f in data["fidelity"].items()},
             measured=tuple(Deviation(*d) for d in data["measured"]),
@@ -130,3 +130,12 @@ class Manifest:
             options=data.get("options", {}),
             layouts={name: AxisOrder.of(facts) for name, facts in data.get("layouts", {}).items()},
         )
+
+
+def _plain_cycles(cycles: Cycles) -> dict[str, Any]:
+    """Return cycles as JSON has them, without a start-up that was not computed."""
+    return {name: value for name, value in asdict(cycles).items() if value is not None}
+
+
+def _cycles(interval: int, latency: int, startup: Sequence[int] | None = None) -> Cycles:
+    return Cycles(interval, latency, None if startup is None else tuple(startup))

@@ -41,6 +41,9 @@ FACTS, ARRAYS, HASHES = FILES = ("model.json", "arrays.npz", "hashes.json")
 LIMIT = 2**30
 """Bytes that all lowered models may take. Those that have not been used for longest are deleted."""
 
+SMALL = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32)
+"""Types of integers on disk, the smallest first."""
+
 CATEGORIES: dict[str, type[Warning]] = {c.__name__: c for c in (UserWarning, RuntimeWarning)}
 """Warnings that are kept and given again."""
 
@@ -48,7 +51,7 @@ DAMAGED = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RecursionError),
     *(Bnn2hwError, zlib.error, zipfile.BadZipFile),
 )
-"""What reading an entry may raise whose contents are not what was written."""
+"""Exceptions of reading an entry whose contents are not what was written."""
 
 Read = Callable[[Path], Graph]
 """Reads the real form of the model in a file."""
@@ -177,7 +180,7 @@ def _write(entry: _Entry, folder: Path) -> None:
         "types": {name: str(a.dtype) for name, a in arrays.items()},
     }
     (folder / FACTS).write_text(json.dumps(facts))
-    np.savez(folder / ARRAYS, allow_pickle=False, **{name: _small(a) for name, a in arrays.items()})
+    np.savez(folder / ARRAYS, allow_pickle=False, **{name: smallest(a) for name, a in arrays.items()})
     (folder / HASHES).write_text(json.dumps([_sha256(folder / name) for name in (FACTS, ARRAYS)]))
 
 
@@ -210,11 +213,13 @@ def _read(folder: Path, read: Callable[[], Graph]) -> _Entry:
     return _Entry(model, warned, tuple((str(name), str(text)) for name, text in facts["logged"]))
 
 
-def _small(array: Array) -> Array:
+def smallest(array: Array) -> Array:
     """Return integers in the smallest type that holds them; weights of +-1 take an eighth of their size."""
     if array.dtype.kind not in "iu" or not array.size:
         return array
-    return array.astype(np.result_type(np.min_scalar_type(array.min()), np.min_scalar_type(array.max())))
+    low, high = int(array.min()), int(array.max())
+    holds = (t for t in SMALL if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
+    return array.astype(next(holds, array.dtype))
 
 
 def _sha256(path: Path) -> str:

@@ -27,10 +27,10 @@ SWITCH = "BNN2HW_MODEL_CACHE"
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_", "jax", "torch", "openvino", "numpy", "h5py", "ml_dtypes", "onnx", "qonnx",
               "larq", "qkeras")  # fmt: skip
-"""How the names of packages begin that compute what a model is, or read its file."""
+"""First parts of the names of packages that compute what a model is, or read its file."""
 
 VARIABLES = ("TF_", "XLA_", "JAX_", "ONEDNN_", "DNNL_")
-"""How the names of environment variables begin that may change what a framework computes."""
+"""First parts of the names of environment variables that may change what a framework computes."""
 
 QUIET = "TF_CPP_MIN_LOG_LEVEL"
 """A variable of this kind that changes messages alone."""

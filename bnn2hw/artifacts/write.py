@@ -12,6 +12,10 @@ from bnn2hw.backends import frames, verilog_bench
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.deploy import amd
 from bnn2hw.folders import claim
+from bnn2hw.report import facts, page
+
+REPORT = "report.html"
+"""The report for people, which is made again when there is more to show."""
 
 TESTBENCH_FRAMES = 4
 """Number of frames in the test bench."""
@@ -38,6 +42,8 @@ def write(accelerator: CompiledModel, folder: str | Path) -> Path:
             accelerator.input_specs,
         )
     texts["report.txt"] = f"{accelerator}\n"
+    if not accelerator.is_native:
+        texts[REPORT] = page.page(facts.collect(accelerator))
     build_folder.write(folder, texts, accelerator.graph, Manifest.of(accelerator))
     return folder
 

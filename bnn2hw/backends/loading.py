@@ -42,10 +42,10 @@ def of(graph: Graph) -> Load | None:
         return None
     total = sum(words * slices(lanes * bits) for words, lanes, bits in shapes)
     stages = sum(isinstance(n.op, HardwareOp) and n.op.writable for n in graph)
-    alone = cycles.cycles(graph)
+    rest = 2 * cycles.interval(graph) + cycles.latency(graph)
     # All inputs have come, and every output is taken. So the rest of a frame takes no longer than a
     # frame.
-    return Load(0, total, stages, len(shapes), 2 * alone.interval + alone.latency)
+    return Load(0, total, stages, len(shapes), rest)
 
 
 def number(*texts: str) -> int:

@@ -106,7 +106,7 @@ class ArrayPort:
 
     @property
     def reals(self) -> str | bool:
-        """How the header gives the real meaning: as "macros", as arrays (True), or not at all (False)."""
+        """The form in which the header gives the real meaning: as "macros", as arrays (True), or not at all (False)."""
         if self.is_input or (self.tensor.scale, self.tensor.offset) == (1.0, 0.0):
             return False
         return "macros" if not np.ndim(self.tensor.scale) and not np.ndim(self.tensor.offset) else True

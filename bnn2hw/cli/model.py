@@ -40,7 +40,7 @@ def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool
     _show(accelerator, as_json)
     if not as_json:
         sources = FOLDERS[accelerator.backend]
-        click.echo(f"written to {out}: {sources}/, report.txt, graph.json, manifest.json")
+        click.echo(f"written to {out}: {sources}/, report.html, report.txt, graph.json, manifest.json")
 
 
 @click.command()
@@ -76,6 +76,7 @@ def _facts(accelerator: Accelerator) -> dict[str, Any]:
         "clock_mhz": accelerator.device.clock_mhz,
         "interval": estimate.cycles.interval,
         "latency": estimate.cycles.latency,
+        "startup": estimate.cycles.startup,
         "fps": estimate.fps,
         "cost": {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp},
         "use": estimate.use,

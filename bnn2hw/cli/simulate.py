@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +125,8 @@ def _facts(run: Run) -> dict[str, Any]:
         **facts,
         "interval": run.interval,
         "latency": run.latency,
-        "predicted": {"interval": run.predicted.interval, "latency": run.predicted.latency},
+        "startup": run.startup,
+        "predicted": asdict(run.predicted),
         "cycles": run.cycles,
     }
 
@@ -140,8 +143,25 @@ def _print(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: 
     for figure in ("interval", "latency") if "predicted" in smooth else ():
         measured = "not measured" if smooth[figure] is None else f"measured {smooth[figure]:,} cycles"
         click.echo(f"{figure}: {measured}, predicted {smooth['predicted'][figure]:,}")
+    for line in _startup(smooth, frames):
+        click.echo(line)
     if accuracy is not None:
         click.echo(f"accuracy of the hardware on these frames: {accuracy:.2%}")
+
+
+def _startup(smooth: dict[str, Any], frames: int) -> Iterator[str]:
+    """Yield lines on the first frames, if these are not as far apart as all others."""
+    measured, predicted = smooth["startup"], smooth["predicted"]["startup"]
+    if smooth["interval"] is None or not (measured or predicted):
+        return
+    words = "not computed" if predicted is None else _apart(predicted)
+    yield f"start-up: measured {_apart(measured)}, predicted {words}"
+    if predicted and frames <= len(predicted) + 1:
+        yield f"send more than {len(predicted) + 1} frames to measure the interval behind the start-up"
+
+
+def _apart(intervals: Sequence[int]) -> str:
+    return ", ".join(f"{cycles:,}" for cycles in intervals) or "none"
 
 
 def _images(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
+from bnn2hw import ir
 from bnn2hw.errors import Bnn2hwError, MissingToolError
 from bnn2hw.estimate import stepper
 from bnn2hw.ir import Cycles, Graph, StreamOp, Timing, hardware_nodes
@@ -19,14 +22,19 @@ class Effort:
         exact: Beyond this number, the latency is a lower bound.
         uncompiled: The same limit if there is no C++ compiler.
         quick: Up to this number, Python is done before compiled code would have been loaded.
+        startup: The same limit for the frames before the pace is steady. Beyond, they are not computed.
     """
 
     exact: int = 1_000_000_000
     uncompiled: int = 10_000_000
     quick: int = 10_000
+    startup: int = 100_000_000
 
 
 USUAL = Effort()
+
+STARTUP_FRAMES = 100
+"""Frames in which the pace must become steady for the start-up to be stated."""
 
 PATIENCE = 4
 """Intervals to wait for each frame and each op of a design before it counts as stopped."""
@@ -52,17 +60,12 @@ def latency(graph: Graph, effort: Effort = USUAL) -> int:
         Bnn2hwError: The design makes no output.
         ToolError: The C++ compiler failed.
     """
-    written: dict[str, Times] = {}
-    for node in graph:
-        if isinstance(node.op, StreamOp):
-            timing = node.op.timing(*graph.inputs_of(node))
-            written[node.name] = timing.asap(*(written[graph.wire(i)] for i in node.inputs)).written
     last = graph.wire(graph.outputs[0])
     if not graph[last].inputs:
         return 0
-    bound = int(written[last][0])
-    steps, limit = bound * len(written), 4 * bound + 1000
-    del written  # large designs have millions of beats
+    bound = _first_output(graph, last)
+    ops = sum(isinstance(node.op, StreamOp) for node in graph)
+    steps, limit = bound * ops, 4 * bound + 1000
     if steps > effort.exact:
         return bound
     try:
@@ -76,9 +79,49 @@ def latency(graph: Graph, effort: Effort = USUAL) -> int:
     return exact
 
 
-def cycles(graph: Graph) -> Cycles:
-    """Return the interval and the latency of a streamed graph."""
-    return Cycles(interval(graph), latency(graph))
+def _first_output(graph: Graph, last: str) -> int:
+    """Return the cycle of the first beat of a stream, with endless FIFOs."""
+    left = Counter(graph.wire(i) for node in graph if isinstance(node.op, StreamOp) for i in node.inputs)
+    written: dict[str, Times] = {}
+    for node in graph:
+        if not isinstance(node.op, StreamOp):
+            continue
+        sources = [graph.wire(i) for i in node.inputs]
+        written[node.name] = (
+            node.op.timing(*graph.inputs_of(node)).asap(*(written[s] for s in sources)).written
+        )
+        if node.name == last:
+            break
+        left.subtract(sources)
+        for source in sources:  # large designs have millions of beats, so those that were read are dropped
+            if not left[source]:
+                written.pop(source, None)
+    return int(written[last][0])
+
+
+def cycles(graph: Graph, effort: Effort = USUAL) -> Cycles:
+    """Return the interval, the latency and the start-up of a streamed graph."""
+    return Cycles(interval(graph), latency(graph, effort), startup(graph, effort))
+
+
+def startup(graph: Graph, effort: Effort = USUAL) -> tuple[int, ...] | None:
+    """Return the cycles between the ends of the first frames, before they are as far apart as all later ones.
+
+    Args:
+        graph: Graph in streamed form.
+        effort: Limits on the work.
+
+    Returns:
+        One number for each such pair of frames. None if this would be more work than `effort` allows.
+
+    Raises:
+        ToolError: The C++ compiler failed.
+    """
+    if not graph[graph.wire(graph.outputs[0])].inputs:
+        return ()
+    frames = min(STARTUP_FRAMES, effort.startup // (interval(graph) * len(graph.nodes)))
+    found = pace(graph, frames) if frames > 1 else None
+    return found.startup if found and found.steady else None
 
 
 @dataclass(frozen=True)
@@ -96,9 +139,19 @@ class Pace:
     steady: bool
 
     @property
+    def intervals(self) -> tuple[int, ...]:
+        """Cycles between neighbouring frames."""
+        return tuple(after - before for before, after in pairwise(self.ends))
+
+    @property
     def interval(self) -> int:
         """Cycles between the last two frames; 0 if there are fewer."""
-        return self.ends[-1] - self.ends[-2] if len(self.ends) > 1 else 0
+        return self.intervals[-1] if self.intervals else 0
+
+    @property
+    def startup(self) -> tuple[int, ...]:
+        """The intervals before those that equal the last one."""
+        return ir.startup(self.intervals)
 
 
 def pace(graph: Graph, frames: int) -> Pace:
@@ -113,13 +166,13 @@ def pace(graph: Graph, frames: int) -> Pace:
     Raises:
         ToolError: The C++ compiler failed.
     """
-    timings, last = _timings(graph), graph.wire(graph.outputs[0])
+    timings, last = timings_of(graph), graph.wire(graph.outputs[0])
     limit = PATIENCE * (frames + len(timings)) * interval(graph)
     where = list(timings).index(last), limit, graph.beats(last).count(graph.types[last].size), frames
     try:
-        ends, steady = stepper.frame_ends(list(timings.values()), _inputs(graph), *where)
+        ends, steady = stepper.frame_ends(list(timings.values()), inputs_of(graph), *where)
     except MissingToolError:
-        ends, steady = frame_ends(list(map(machine, timings.values())), _inputs(graph), *where)
+        ends, steady = frame_ends(list(map(machine, timings.values())), inputs_of(graph), *where)
     return Pace(tuple(ends), steady)
 
 
@@ -130,7 +183,7 @@ def machines(graph: Graph) -> tuple[dict[str, Machine], list[list[int]]]:
         The machines by name, and for each one the numbers of the machines that it reads.
     """
     made = {n.name: machine(op.timing(*graph.inputs_of(n))) for n, op in hardware_nodes(graph)}
-    return made, _inputs(graph)
+    return made, inputs_of(graph)
 
 
 def _stepped(graph: Graph, last: str, limit: int) -> int | None:
@@ -139,17 +192,18 @@ def _stepped(graph: Graph, last: str, limit: int) -> int | None:
 
 
 def _compiled(graph: Graph, last: str, limit: int) -> int | None:
-    timings = _timings(graph)
+    timings = timings_of(graph)
     supply = [graph.beats(n.name).count(graph.types[n.name].size) for n in graph.sources]
     where = supply, list(timings).index(last), limit
-    return stepper.first_output(list(timings.values()), _inputs(graph), *where)
+    return stepper.first_output(list(timings.values()), inputs_of(graph), *where)
 
 
-def _timings(graph: Graph) -> dict[str, Timing]:
+def timings_of(graph: Graph) -> dict[str, Timing]:
+    """Return the timings of the ops of a streamed graph by name."""
     return {n.name: op.timing(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)}
 
 
-def _inputs(graph: Graph) -> list[list[int]]:
+def inputs_of(graph: Graph) -> list[list[int]]:
     """Number the machines that each machine reads; −1, −2, … are the inputs of the design."""
     nodes = [n for n, _ in hardware_nodes(graph)]
     number = {n.name: i for i, n in enumerate(nodes)}

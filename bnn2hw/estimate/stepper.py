@@ -149,6 +149,41 @@ def frame_ends(
     return recorded[: int(found)].tolist(), bool(steady.value)
 
 
+def first_frame(
+    timings: Sequence[Timing], inputs: Sequence[Sequence[int]], beats: Sequence[int], limit: int
+) -> list[tuple[int, int]] | None:
+    """Step machines until each has handed over its first frame.
+
+    Args:
+        timings: Timings of the machines, each after those that it reads.
+        inputs: For each machine, the numbers of those that it reads; −1, −2, … are the inputs of
+            the design.
+        beats: Beats of a frame, by machine and then by input of the design, the last one first.
+        limit: Largest number of cycles to step.
+
+    Returns:
+        In the same order, the cycles of the first and the last beat; None if they take more cycles.
+
+    Raises:
+        MissingToolError: There is no C++ compiler.
+        ToolError: The compiler failed.
+    """
+    count, ends = len(timings), len(beats) - len(timings)
+    packed = _Packed(timings, inputs, [-1] * ends)
+    wanted, first, last = (np.array(a, np.int64) for a in (beats, [0] * len(beats), [0] * len(beats)))
+    where = (ctypes.c_void_p(a.ctypes.data) for a in (first, last))
+    done = library().bnn2hw_first_frame(
+        packed.ops,
+        count,
+        ends,
+        packed.supply,
+        ctypes.c_void_p(wanted.ctypes.data),
+        ctypes.c_int64(limit),
+        *where,
+    )
+    return list(zip(first.tolist(), last.tolist(), strict=True)) if done else None
+
+
 @cache
 def library() -> ctypes.CDLL:
     """Load the compiled stepper."""
@@ -162,4 +197,5 @@ def library() -> ctypes.CDLL:
     library = ctypes.CDLL(str(folder / LIBRARY))
     for function in (library.bnn2hw_first_output, library.bnn2hw_frame_ends):
         function.restype = ctypes.c_int64
+    library.bnn2hw_first_frame.restype = ctypes.c_int32
     return library

@@ -2,7 +2,7 @@
 
 from bnn2hw.ir.axes import AxisOrder
 from bnn2hw.ir.graph import Graph, Node, hardware_nodes, stream_op
-from bnn2hw.ir.op import Array, Cost, Cycles, HardwareOp, Memory, Op, Param, StreamOp, View
+from bnn2hw.ir.op import Array, Cost, Cycles, HardwareOp, Memory, Op, Param, StreamOp, View, startup
 from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Supply, Timing
 from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
@@ -32,5 +32,6 @@ __all__ = [
     "Timing",
     "View",
     "hardware_nodes",
+    "startup",
     "stream_op",
 ]

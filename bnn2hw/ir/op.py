@@ -28,10 +28,32 @@ class Cycles:
         interval: Cycles between two frames in the steady state.
         latency: Cycles from the first input beat that is taken to the first output beat that is
             offered, from an empty pipeline.
+        startup: Cycles between the ends of the first frames of a network, while FIFOs fill. All
+            later frames are `interval` apart. None if this was not computed.
     """
 
     interval: int
     latency: int
+    startup: tuple[int, ...] | None = None
+
+    def between(self, frames: int) -> tuple[int, ...] | None:
+        """Return the cycles between the ends of neighbouring frames; None if the start-up is not known.
+
+        Args:
+            frames: Number of frames, sent without a pause.
+        """
+        if self.startup is None:
+            return None
+        count = max(frames - 1, 0)
+        return (*self.startup, *[self.interval] * count)[:count]
+
+
+def startup(intervals: Sequence[int]) -> tuple[int, ...]:
+    """Return the intervals before those that equal the last one."""
+    count = len(intervals)
+    while count and intervals[count - 1] == intervals[-1]:
+        count -= 1
+    return tuple(intervals[:count])
 
 
 @dataclass(frozen=True)

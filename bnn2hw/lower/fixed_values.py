@@ -26,7 +26,7 @@ from bnn2hw.lower.interpolate import (
     words,
 )
 from bnn2hw.lower.pending import Pending
-from bnn2hw.lower.piecewise import Pieces, active, fit
+from bnn2hw.lower.piecewise import Pieces, active, bends, fit
 from bnn2hw.lower.probe import Chain, NotPointwise
 from bnn2hw.lower.strategy import Strategies, Task
 from bnn2hw.ops.affine import MOST
@@ -135,8 +135,12 @@ def keep_integers(work: Strategies, task: Task) -> str | None:
     """
     b, pending = work.builder, task.pending
     chain, tensor = b.chain(pending), b.types[pending.edge]
-    largest = np.abs(_sampled(chain)).max(0)
-    line = fit(chain, largest * LINEAR + 1e-30)
+    values = _sampled(chain)
+    largest = np.abs(values).max(0)
+    tolerance = largest * LINEAR + 1e-30
+    if bends(chain.steps(SAMPLES), values, tolerance):
+        return None
+    line = fit(chain, tolerance)
     if line is None or not line.straight or not np.all(line.slopes != 0):
         return None
     meaning = rescaled(tensor, line)

@@ -1,1 +1,1 @@
-"""Reports for people."""
+"""Show people what a compiled model is: as text, and as an HTML page."""

@@ -6,20 +6,24 @@ from collections.abc import Iterable, Iterator
 
 from bnn2hw.backends import design
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.ir import Cost, HardwareOp, Node, hardware_nodes
+from bnn2hw.ir import Cost, Cycles, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
-from bnn2hw.report import native
 from bnn2hw.report.fidelity import DEVIATION, deviation, rounded
 from bnn2hw.tables import Table
 
 COLUMNS = ("layer", "op", "out", "values", "this op")
+SHOWN = 6
+"""Intervals of the start-up that are shown."""
+
 FIGURES = ("cycles", "LUT", "FF", "BRAM", "DSP")
 
 
 def text(accelerator: CompiledModel) -> str:
     """Return the table and the figures as plain text."""
     if accelerator.is_native:
+        from bnn2hw.report import native
+
         return native.text(accelerator)
     return str(table(accelerator)) + "\n".join(summary(accelerator))
 
@@ -86,12 +90,25 @@ def summary(accelerator: CompiledModel) -> list[str]:
         f"one frame every {estimate.cycles.interval:,} cycles: {estimate.fps:,.0f} fps at "
         f"{device.clock_mhz:g} MHz; first output after {estimate.cycles.latency:,} cycles "
         f"({estimate.latency_us:,.1f} µs)",
+        *_startup(estimate.cycles),
         f"predicted use of {device.name}: {use}",
         *([] if estimate.fits else [f"the design does not fit: {estimate.excess}"]),
         *_caveats(accelerator),
         *rounded(accelerator),
         "simulate the design to compare every stream with golden",
     ]
+
+
+def _startup(cycles: Cycles) -> Iterator[str]:
+    """Yield a line on the first frames, if these are not as far apart as all others."""
+    if cycles.startup is None:
+        yield "the first frames can be further apart or closer, while FIFOs fill; their cycles were not computed"
+    elif cycles.startup:
+        few = [f"{n:,}" for n in cycles.startup[:SHOWN]] + ["..."] * (len(cycles.startup) > SHOWN)
+        yield (
+            f"the first {len(cycles.startup) + 1} frames are {', '.join(few)} cycles apart, while FIFOs fill; "
+            f"all later ones {cycles.interval:,}"
+        )
 
 
 def _caveats(accelerator: CompiledModel) -> Iterator[str]:

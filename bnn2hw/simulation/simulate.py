@@ -9,9 +9,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from bnn2hw import checks, golden
+from bnn2hw import checks, golden, ir
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import InputError, MismatchError, storing
 from bnn2hw.golden import Batch
@@ -34,6 +35,8 @@ class Run:
         predicted: Interval and latency that the cycle model predicts; None for native code.
         stalled: Whether sources and sinks paused at random.
         measured: Figures that need a clock; None for C++.
+        stalls: Share of the cycles in which they paused.
+        seed: Seed of the pauses.
     """
 
     outputs: Batch
@@ -41,6 +44,8 @@ class Run:
     predicted: Cycles | None
     stalled: bool
     measured: Measured | None = None
+    stalls: float = 0.0
+    seed: int = 0
 
     @property
     def exact(self) -> bool:
@@ -53,9 +58,19 @@ class Run:
         return self.measured.frame_ends if self.measured else ()
 
     @property
+    def intervals(self) -> tuple[int, ...]:
+        """Cycles between the ends of neighbouring frames. Empty for HLS."""
+        return tuple(after - before for before, after in pairwise(self.frame_ends))
+
+    @property
     def interval(self) -> int | None:
         """Cycles between the ends of the last two frames. None for one frame and for HLS."""
-        return self.frame_ends[-1] - self.frame_ends[-2] if len(self.frame_ends) > 1 else None
+        return self.intervals[-1] if self.intervals else None
+
+    @property
+    def startup(self) -> tuple[int, ...]:
+        """Cycles between the ends of the first frames, before these are as far apart as the last two."""
+        return ir.startup(self.intervals)
 
     @property
     def latency(self) -> int | None:
@@ -170,7 +185,7 @@ def simulate(
         progress(f"comparing {len(design.streams)} streams")
         graphs = [(0, graph), *((r.frame, r.graph) for r in reloads)]
         found = compare.compare(design, graphs, arrays, folder / "streams")
-    return Run(found.outputs, found.mismatches, predicted, stalls > 0, measured)
+    return Run(found.outputs, found.mismatches, predicted, stalls > 0, measured, stalls, seed)
 
 
 def _native(design: Design, graph: Graph, x: Batch, stalls: float, progress: Progress) -> Run:

@@ -377,3 +377,14 @@ def test_entries_that_are_not_used_make_room(cache: Path) -> None:
     compile_cache.keep(cache.name, ["e"], ["file"], write, 50)
     assert not compile_cache.find(cache.name, ["e"], ["file"])
     assert len(_entries(cache)) == 3
+
+
+@pytest.mark.parametrize("high", [0, 127, 128, 255, 2**15, 2**31, 2**40, 2**63 - 1])
+@pytest.mark.parametrize("low", [0, -1, -(2**15) - 1, -(2**62) - 1])
+def test_integers_are_kept_in_the_smallest_type_that_holds_them(low: int, high: int) -> None:
+    values = np.array([low, high], np.int64)
+
+    kept = model_cache.smallest(values)
+
+    assert kept.dtype.kind in "iu"
+    assert [int(v) for v in kept] == [low, high]

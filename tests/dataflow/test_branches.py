@@ -100,7 +100,7 @@ def test_branches_meet_in_time(name: str, seed: int, stalls: float) -> None:
     run.check()
     assert len(run.frame_ends) == FRAMES
     if not stalls:
-        assert (run.interval, run.latency) == (predicted.interval, predicted.latency)
+        assert (run.intervals, run.latency) == (predicted.between(FRAMES), predicted.latency)
 
 
 @pytest.mark.parametrize("name", BRANCHED)

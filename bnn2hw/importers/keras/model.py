@@ -7,6 +7,7 @@ layer computes is asked of the layer itself, one layer at a time, in float32 and
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,15 +17,20 @@ import numpy as np
 
 from bnn2hw.errors import InputError, UnsupportedError
 from bnn2hw.importers.imported import Imported, Model
-from bnn2hw.importers.keras import handlers
+from bnn2hw.importers.keras import channels_last, handlers
 from bnn2hw.importers.keras.calls import Draft
 from bnn2hw.importers.keras.functions import array, tensor
 from bnn2hw.importers.keras.half_precision import half_layers, in_float32
 from bnn2hw.importers.keras.reader import read_model
 from bnn2hw.importers.keras.walk import names
-from bnn2hw.ir import Array, Graph
+from bnn2hw.ir import Array, AxisOrder, Graph
 from bnn2hw.ops.real import Refold, Reshape
 from bnn2hw.ops.source import Input
+
+UNABLE = (
+    "the backend of Keras cannot compute this model with its channels first; "
+    "the design is compared with the model rewritten to have them last"
+)
 
 HANDLER_FILES = handlers.FILES
 """The files whose handlers are registered."""
@@ -49,16 +55,30 @@ def to_graph(model: Any) -> Imported:
             f"model '{model.name}' has no shapes yet or is a subclass of keras.Model; call it once or give it an "
             "Input layer, and use a Sequential or functional model"
         )
-    draft = Draft(names(model))
-    edges = read_model(draft, model)
+    relaid = channels_last.rewritten(model)
+    draft = Draft(relaid.names if relaid else names(model))
+    edges = read_model(draft, relaid.model if relaid else model)
     if draft.problems:
         raise UnsupportedError(draft.problems)
-    places = {draft.name(t._keras_history[0]): i for i, t in enumerate(inputs)}
+    places = {
+        draft.name(t._keras_history[0]): i for i, t in enumerate((relaid.model if relaid else model).inputs)
+    }
     nodes = sorted(draft.nodes, key=lambda n: len(places) if n.inputs else places.get(n.name, 0))
     graph, meanings = _without_scalings(Graph(tuple(nodes), edges), draft.scalings)
-    whole = _whole(model, draft, edges)
-    defaults = _of_quantizers(graph)
-    return Imported(graph, meanings, model.name, defaults, names=_output_names(model), model=whole)
+    whole = _whole(model, names(model), edges)
+    layouts = {} if relaid is None else _layouts(relaid, edges)
+    if relaid is not None:
+        whole = _in_streams(whole, layouts, _whole(relaid.model, relaid.names, edges))
+    return Imported(
+        graph, meanings, model.name, _of_quantizers(graph), layouts, names=_output_names(model), model=whole
+    )
+
+
+def _layouts(relaid: channels_last.Rewritten, outputs: tuple[str, ...]) -> dict[str, AxisOrder]:
+    """The order of the values in the streams by input and output, where the model has another one."""
+    sources = [relaid.names[id(t._keras_history[0])] for t in relaid.model.inputs]
+    found = zip((*sources, *outputs), (*relaid.inputs, *relaid.outputs), strict=True)
+    return {name: layout for name, layout in found if layout is not None}
 
 
 WIDEST = 16
@@ -66,7 +86,7 @@ WIDEST = 16
 
 
 def _of_quantizers(graph: Graph) -> dict[str, Input]:
-    """What arrives at inputs that only a quantizer to binary fixed point reads: its numbers."""
+    """Return the numbers of the quantizer at inputs that only a quantizer to binary fixed point reads."""
     found = {}
     for source in graph.sources:
         readers, name = graph.consumers[source.name], source.name
@@ -95,9 +115,30 @@ def _behind_shapes(graph: Graph, name: str) -> str | None:
     return name if not graph[name].inputs and len(graph.consumers[name]) == 1 else None
 
 
-def _whole(model: Any, draft: Draft, outputs: tuple[str, ...]) -> Model:
+def _in_streams(model: Model, layouts: Mapping[str, AxisOrder], twin: Model) -> Model:
+    """A model as a function of values in the order of the streams.
+
+    Args:
+        model: The model as a function of its own arrays.
+        layouts: The order of the axes by input and output.
+        twin: The model rewritten, which serves where the backend cannot compute with channels first.
+    """
+
+    def apply(x: Mapping[str, Array]) -> Mapping[str, Array]:
+        given = {n: layouts[n].from_stream(a) if n in layouts else a for n, a in x.items()}
+        try:
+            found = model(given)
+        except Exception as error:
+            warnings.warn(f"{UNABLE} ({type(error).__name__})", stacklevel=2)
+            return twin(x)
+        return {n: layouts[n].to_stream(a) if n in layouts else a for n, a in found.items()}
+
+    return apply
+
+
+def _whole(model: Any, own: Mapping[int, str], outputs: tuple[str, ...]) -> Model:
     """The model itself as a function, in float32 and inference mode."""
-    names = [draft.name(t._keras_history.operation) for t in model.inputs]
+    names = [own.get(id(t._keras_history.operation), "") for t in model.inputs]
     shapes = [tuple(t.shape[1:]) for t in model.inputs]
     halves, structure = half_layers(model), getattr(model, "_inputs_struct", None)
 

@@ -1,0 +1,175 @@
+"""The report of an accelerator as one HTML file that loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from bnn2hw import frameworks
+from bnn2hw.backends import design
+from bnn2hw.data_files import data_dir
+from bnn2hw.ir import Cost
+from bnn2hw.report import advice, charts, commands, dataflow, words
+from bnn2hw.report.charts import Row
+from bnn2hw.report.facts import PLUMBING, Facts, LayerFacts
+from bnn2hw.version import __version__
+
+if TYPE_CHECKING:
+    import jinja2
+
+CARRIERS = "FIFOs and converters"
+RESOURCES = ("lut", "ff", "bram", "dsp")
+
+MANY_ROWS = 5
+"""Rows of the drawing that are shown before a reader asks for all."""
+
+FILTERS = {
+    "wrapped": words.wrapped,
+    "count": words.count,
+    "share": words.share,
+    "shape": words.shape,
+    "deviation": words.deviation,
+    "time": words.time,
+    "figures": words.values,
+}
+
+
+def page(facts: Facts) -> str:
+    """Return the report of an accelerator.
+
+    Args:
+        facts: The facts.
+
+    Raises:
+        MissingToolError: A library that draws is not installed.
+    """
+    accelerator = facts.accelerator
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            version=__version__,
+            accelerator=accelerator,
+            options={name: accelerator.options.get(name) for name in ("board", "folding", "fps")},
+            estimate=accelerator.estimate(),
+            device=accelerator.device,
+            facts=facts,
+            layers=facts.working,
+            resources=RESOURCES,
+            graphs=_graphs(facts),
+            many_rows=MANY_ROWS,
+            advice=advice.advice(facts),
+            chosen=advice.some(facts.front, facts.interval),
+            biggest=max((o.cost.lut for o in facts.ops), default=0) or 1,
+            commands=commands.commands(accelerator),
+            ends=_ends(facts),
+            fingerprint=commands.fingerprint(accelerator),
+            carriers=CARRIERS,
+            **_accuracy(facts),
+            **_measured(facts),
+            **_charts(facts),
+        )
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(data_dir("templates") / "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= FILTERS
+    return made
+
+
+def _graphs(facts: Facts) -> dict[str, dict[str, list[Markup]]]:
+    """Return the drawings of the dataflow graph, by level and direction."""
+    with frameworks.quiet():  # fontconfig writes warnings of its own
+        levels = {"layer": dataflow.by_layer(facts), "op": dataflow.by_op(facts)}
+    return {
+        level: {way: [Markup(svg) for svg in rows] for way, rows in drawn.items()}  # noqa: S704 - Graphviz escapes
+        for level, drawn in levels.items()
+    }
+
+
+def _ends(facts: Facts) -> list[tuple[str, str]]:
+    """Return the ports in words."""
+    graph = facts.accelerator.graph
+    inputs, outputs = design.ends(graph, design.streams(graph))
+    return [
+        *(("input", text) for text in design.named_words(inputs)),
+        *(("output", text) for text in design.named_words(outputs)),
+        *facts.accelerator.axes.items(),
+    ]
+
+
+def _accuracy(facts: Facts) -> dict[str, Any]:
+    """Return how far the integers are from the model."""
+    accelerator = facts.accelerator
+    kinds = [f.kind for f in accelerator.fidelity.values()]
+    measured = list(accelerator.measured.values())
+    return {
+        "rounded": kinds.count("rounded"),
+        "total_layers": len(kinds),
+        "worst": max((d.share for d in measured if d.different), default=0.0),
+        "last_measured": measured[-1] if measured else None,
+        "data": "calibration" if "calibrated" in accelerator.options else "random",
+    }
+
+
+def _measured(facts: Facts) -> dict[str, Any]:
+    """Return measured resources by layer, in the order of the predicted ones."""
+    measured = facts.measured
+    if measured is None:
+        return {"used": {}, "used_carriers": None, "used_rest": None, "used_ops": {}}
+    graph = facts.accelerator.graph
+    carriers = {n.name for n in graph if isinstance(n.op, PLUMBING)}
+    return {
+        "used": {layer.name: measured.of_ops({o.name for o in layer.work}) for layer in facts.working},
+        "used_ops": {o.name: measured.of_ops({o.name}) for o in facts.ops},
+        "used_carriers": measured.of_ops(carriers),
+        "used_rest": measured.rest,
+    }
+
+
+def _charts(facts: Facts) -> dict[str, Any]:
+    """Return the charts, and the words below them."""
+    rows = {key: _resource(facts, key) for key in ("lut", "bram", "held")}
+    rows["cycles"] = [_row(layer, layer.slowest.cycles, facts) for layer in facts.working]
+    shown = {key: charts.ranked(r, words.count) for key, r in rows.items()}
+    titles = {"lut": "LUTs by layer", "held": "bits in block RAM by layer", "cycles": "cycles by layer"}
+    drawn = {
+        key: charts.bars(shown[key][0], title, words.count) if shown[key][0] else ""
+        for key, title in titles.items()
+    }
+    if facts.front:
+        drawn["pareto_wide"] = charts.pareto(facts, 590, 270)
+        drawn["pareto_narrow"] = charts.pareto(facts, 290, 220)
+    for key, width, gutter in (("time_wide", 950, 170), ("time_narrow", 214, 128)):
+        drawn[key] = charts.timeline(facts, width, gutter) if facts.working else ""
+    return {
+        "charts": {key: Markup(svg) for key, svg in drawn.items()},  # noqa: S704 - Vega escapes texts
+        "rest": {key: "" if key == "cycles" else sentence for key, (_, sentence) in shown.items()},
+    }
+
+
+def _resource(facts: Facts, key: str) -> list[Row]:
+    """Return the bars of a resource."""
+    carriers: Sequence[Row] = [(CARRIERS, _figure(facts.plumbing[1], key), False)]
+    return [*(_row(layer, _figure(layer.cost, key), facts) for layer in facts.working), *carriers]
+
+
+def _figure(cost: Cost, key: str) -> float:
+    return float(getattr(cost, key))
+
+
+def _row(layer: LayerFacts, value: float, facts: Facts) -> Row:
+    return layer.name, value, layer.slowest in facts.slow

@@ -1,0 +1,196 @@
+"""The HTML report: what it says, that it is the same each time, and that texts of models stay texts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import bnn2hw
+from bnn2hw.errors import InputError, StorageError
+from bnn2hw.estimate import timeline
+from bnn2hw.estimate.cycles import pace
+from bnn2hw.report import advice, dataflow, facts, rows, words
+from bnn2hw.simulation.simulate import Run
+from bnn2hw.synthesis.usage import Cells, Usage
+from tests.support import networks as net
+
+HOSTILE = "<script>alert(1)</script>&\\N\"'{{7*7}}"
+
+
+def chain() -> keras.Model:
+    return net.chain(
+        (6, 6, 2),
+        net.conv(4, name="first"),
+        net.norm(name="norm"),
+        keras.layers.Flatten(name="flat"),
+        net.dense(3, name="last"),
+    )
+
+
+@pytest.fixture(scope="module")
+def accelerator() -> bnn2hw.Accelerator:
+    return bnn2hw.compile(chain(), input=bnn2hw.Input("bipolar"), fps=1000, output="class")
+
+
+class Texts(HTMLParser):
+    """The tags of a page, and its words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data.strip())
+
+
+def test_a_build_folder_has_the_report_and_it_is_the_same_each_time(
+    accelerator: bnn2hw.Accelerator, tmp_path: Path
+) -> None:
+    folder = accelerator.write(tmp_path / "build")
+
+    text = (folder / "report.html").read_text(encoding="utf-8")
+
+    assert text == accelerator.report() == bnn2hw.load(folder).report(tmp_path / "again.html")
+    assert text == (tmp_path / "again.html").read_text(encoding="utf-8")
+    assert "http" not in re.sub(r'xmlns="http://www.w3.org/[^"]*"|http-equiv', "", text)
+
+
+def test_the_page_has_every_layer_and_figure(accelerator: bnn2hw.Accelerator) -> None:
+    page = Texts()
+    page.feed(accelerator.report())
+    estimate = accelerator.estimate()
+
+    assert {"first", "last", "Bottleneck.", "Not simulated"} <= set(page.words)
+    assert words.count(estimate.fps) in page.words
+    assert page.words.count(words.count(estimate.cost.lut)) >= 1
+    assert f"--target {accelerator.device.name} --fps 1000" in " ".join(page.words).replace("\\\n    ", "")
+
+
+def test_names_of_models_are_texts() -> None:
+    model = net.chain((4,), net.dense(3, name=HOSTILE.replace("/", "")), name=HOSTILE.replace("/", ""))
+    made = bnn2hw.compile(model, input=bnn2hw.Input("bipolar"))
+    page = Texts()
+
+    page.feed(replace(made, name=HOSTILE).report())
+
+    assert page.tags.count("script") == 1
+    assert page.words.count(HOSTILE) == 1
+    assert sum("alert(1)" in w for w in page.words) >= 4  # the heading, the graph and the tables
+    assert not any("{{" not in w and "49" in w for w in page.words if "alert" in w)
+
+
+def test_runs_and_synthesis_are_shown(accelerator: bnn2hw.Accelerator) -> None:
+    streams = {s.name: None for s in accelerator.design.streams}
+    run = Run(np.zeros((5, 1)), streams, accelerator.estimate().cycles, stalled=True, stalls=0.25, seed=7)
+    used = Usage(98_765, 2, 3, 4, 5, {}, {"first": Cells(43_210, 1, 0, 0, 0)})
+    page = Texts()
+
+    page.feed(accelerator.report(runs=[run], usage=used))
+
+    assert {"Bit-exact", "all equal", "98,765", "43,210", "With random stalls"} <= set(page.words)
+    assert f"all {len(streams)} streams, 5 frames" in page.words
+
+
+def test_a_run_that_differs_is_shown_as_such(accelerator: bnn2hw.Accelerator) -> None:
+    run = Run(np.zeros((1, 1)), {"first": "stream 'first' differs"}, accelerator.estimate().cycles, False)  # type: ignore[dict-item]
+    page = Texts()
+
+    page.feed(accelerator.report(runs=[run]))
+
+    assert {"Differs", "differs", "stream 'first' differs"} <= set(page.words)
+    assert "Bit-exact" not in page.words
+
+
+def test_the_front_is_drawn_where_it_is_given(accelerator: bnn2hw.Accelerator) -> None:
+    front = bnn2hw.pareto(accelerator, 2)
+
+    with_front, without = accelerator.report(front=front), accelerator.report()
+
+    assert f"{len(front)} points in all" in with_front
+    assert "Rate and size" not in without
+
+
+def test_places_that_cannot_be_written_are_refused(accelerator: bnn2hw.Accelerator, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder"):
+        accelerator.report(tmp_path)
+    with pytest.raises(StorageError):
+        accelerator.report(tmp_path / "missing" / "report.html")
+
+
+def test_the_timeline_ends_where_the_first_frame_ends(accelerator: bnn2hw.Accelerator) -> None:
+    cycles = accelerator.estimate().cycles
+    made = timeline.timeline(accelerator.graph, cycles.latency, cycles.interval)
+    last = accelerator.graph.wire(accelerator.graph.outputs[0])
+
+    assert made.exact
+    assert made.spans[last].last == pace(accelerator.graph, 2).ends[0]
+
+
+def test_advice_names_the_slowest_op_and_a_rate_that_is_reached(accelerator: bnn2hw.Accelerator) -> None:
+    found = facts.collect(accelerator)
+    said = advice.advice(found)
+    faster = int(said.ways[0].how.removeprefix("--fps "))
+
+    assert all(op.name in said.who for op in found.slow)
+    again = bnn2hw.compile(chain(), input=bnn2hw.Input("bipolar"), fps=faster, output="class")
+    assert again.estimate().cycles.interval < found.interval
+
+
+def test_streams_run_from_op_to_op(accelerator: bnn2hw.Accelerator) -> None:
+    found = facts.collect(accelerator)
+    names = {op.name for op in found.ops}
+
+    assert {end for link in found.links for end in (link.source, link.reader)} <= names
+    total = sum((o.cost.lut for o in found.ops), found.plumbing[1].lut)
+    assert total == pytest.approx(accelerator.estimate().cost.lut)
+
+
+def test_branches_stay_in_one_segment() -> None:
+    image = keras.Input((4, 4, 2), name="image")
+    a = net.conv(2, padding="same", pad_values=1.0, name="left")(image)
+    b = net.conv(2, padding="same", pad_values=1.0, name="right")(image)
+    model = net.shake(keras.Model(image, keras.layers.Add(name="sum")([a, b]), name="branches"))
+    found = facts.collect(bnn2hw.compile(model, input=bnn2hw.Input("bipolar")))
+    edges = rows.arrows(found, {op.name: op.layer for op in found.ops})
+    names = rows.ordered([layer.name for layer in found.layers], edges)
+
+    parts = rows.segments(names, edges)
+
+    [joined] = [part for part in parts if "left" in part]
+    assert {"left", "right"} <= set(joined)
+    assert sorted(name for part in parts for name in part) == sorted(names)
+    assert len(dataflow.by_layer(found)["LR"]) == len(dataflow.by_layer(found)["TB"])
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected"),
+    [
+        (words.share(0.0), "0\u202f%"),
+        (words.share(0.0849), "8.5\u202f%"),
+        (words.share(0.21), "21\u202f%"),
+        (words.share(1e-5), "<0.1\u202f%"),
+        (words.deviation(0.012), "1.2\u202f%"),
+        (words.deviation(4.2e-5), "42\u202fppm"),
+        (words.deviation(None), ""),
+        (words.time(113.39), "113.4\u00a0µs"),
+        (words.time(1410.0), "1.41\u00a0ms"),
+        (words.count(-1234.4), "−1,234"),
+        (words.values("-2295…2040", 13), "−2,295…2,040"),
+        (words.values("-1000000…1000000", 21), "21 bit"),
+        (words.short("batch_normalization_12"), "batch_norm_12"),
+        (words.short("a" * 40), "a" * 9 + "…" + "a" * 9),
+        (words.listed(["a", "b", "c"], 2), "a, b and 1 others"),
+    ],
+)
+def test_figures_are_printed_for_people(printed: str, expected: str) -> None:
+    assert printed == expected
