@@ -171,7 +171,7 @@ def _prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     progress("lowering to integers")
     made = pipeline.lower(imported, given.input, recipe, given.calibration)
     reloading.check(made.lowered.graph, recipe)
-    progress("comparing with the model")
+    progress(f"comparing with the model ({imported.executor})")
     frames = pipeline.compared_frames(imported, made, given.calibration)
     pipeline.check_whole(imported, made, frames)
     progress("measuring the deviation from the model")
