@@ -16,8 +16,9 @@ are laid out in this way first, and stepping the design decides.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,9 @@ SAMPLES = 4096
 
 SMALL = 1_000_000
 """Cycles per frame times nodes of a design that is stepped."""
+
+SHORT = 2**29
+"""Cycles up to which int32 holds sums and differences of two numbers and a period."""
 
 FRAMES = 40
 """Frames in which the pace of a small design must become steady."""
@@ -104,22 +108,29 @@ class _Stage:
 
     Attributes:
         name: The node of the last op, which names the stream that the stage makes.
-        timing: Timing of the head.
+        timed: Returns the timing of the head. The timings of all stages together take much memory.
+        latency: Latency of the head.
         tail: Latency of the ops behind the head.
         producers: For each input, the stage that makes it.
         fifos: For each input, the FIFO before it; empty if the stage alone reads an input of the design.
     """
 
     name: str
-    timing: Timing
+    timed: Callable[[], Timing]
+    latency: int
     tail: int = 0
     producers: tuple[str, ...] = ()
     fifos: tuple[str, ...] = ()
 
     @property
+    def timing(self) -> Timing:
+        """The timing of the head."""
+        return self.timed()
+
+    @property
     def ahead(self) -> int:
         """Cycles from the one after the step that makes a beat to its handshake."""
-        return max(self.timing.latency + self.tail - 1, 0)
+        return max(self.latency + self.tail - 1, 0)
 
 
 def _stages(graph: Graph) -> dict[str, _Stage]:
@@ -128,12 +139,15 @@ def _stages(graph: Graph) -> dict[str, _Stage]:
     for node in graph:
         if isinstance(node.op, Fifo | View):
             continue
-        timing = stream_op(node).timing(*graph.inputs_of(node))
+        timed = partial(stream_op(node).timing, *graph.inputs_of(node))
+        timing = timed()
         sources = [graph[graph.wire(i)] for i in node.inputs]
         fifos = [source for source in sources if isinstance(source.op, Fifo)]
         if fifos or not node.inputs or not sources[0].inputs:
             producers = tuple(graph.wire(f.inputs[0]) for f in fifos) or tuple(s.name for s in sources)
-            stages[node.name] = _Stage(node.name, timing, 0, producers, tuple(f.name for f in fifos))
+            stages[node.name] = _Stage(
+                node.name, timed, timing.latency, 0, producers, tuple(f.name for f in fifos)
+            )
         else:
             head = stages.pop(sources[0].name)
             stages[node.name] = replace(head, name=node.name, tail=head.tail + timing.latency)
@@ -197,17 +211,28 @@ class _Network:
 
     def latest(self, stage: _Stage, times: Schedule) -> Handshakes:
         """Return the latest handshakes of a stage, given those of its readers."""
-        deadlines = [times[reader].taken[port] - 1 for reader, port in self.readers[stage.name]]
+        deadlines = [
+            np.subtract(times[reader].taken[port], 1, dtype=np.int64)
+            for reader, port in self.readers[stage.name]
+        ]
         if stage.name in self.output_beats:
             deadlines.append(np.full(self.output_beats[stage.name], self.period))
         late = stage.timing.latest(np.minimum.reduce(deadlines) - stage.tail, self.period)
-        return Handshakes(late.taken, late.written + stage.tail)
+        return _compact(late, stage.tail)
 
     def earliest(self, stage: _Stage, times: Schedule) -> Handshakes:
         """Return the earliest handshakes of a stage, given those of its producers."""
-        arrive = (times[producer].written + 1 for producer in stage.producers)
+        arrive = (np.add(times[producer].written, 1, dtype=np.int64) for producer in stage.producers)
         early = stage.timing.earliest(*arrive, period=self.period)
-        return Handshakes(early.taken, early.written + stage.tail)
+        return _compact(early, stage.tail)
+
+
+def _compact(made: Handshakes, tail: int) -> Handshakes:
+    """Return handshakes whose outputs come some cycles later, in half the memory where the cycles are small."""
+    arrays = (*made.taken, made.written + tail)
+    if all(a.size == 0 or max(abs(int(a[0])), abs(int(a[-1]))) < SHORT for a in arrays):
+        arrays = tuple(a.astype(np.int32) for a in arrays)
+    return Handshakes(arrays[:-1], arrays[-1])
 
 
 class _Plan:

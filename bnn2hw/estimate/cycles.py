@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -59,17 +60,12 @@ def latency(graph: Graph, effort: Effort = USUAL) -> int:
         Bnn2hwError: The design makes no output.
         ToolError: The C++ compiler failed.
     """
-    written: dict[str, Times] = {}
-    for node in graph:
-        if isinstance(node.op, StreamOp):
-            timing = node.op.timing(*graph.inputs_of(node))
-            written[node.name] = timing.asap(*(written[graph.wire(i)] for i in node.inputs)).written
     last = graph.wire(graph.outputs[0])
     if not graph[last].inputs:
         return 0
-    bound = int(written[last][0])
-    steps, limit = bound * len(written), 4 * bound + 1000
-    del written  # large designs have millions of beats
+    bound = _first_output(graph, last)
+    ops = sum(isinstance(node.op, StreamOp) for node in graph)
+    steps, limit = bound * ops, 4 * bound + 1000
     if steps > effort.exact:
         return bound
     try:
@@ -81,6 +77,26 @@ def latency(graph: Graph, effort: Effort = USUAL) -> int:
     if exact is None:
         raise Bnn2hwError(f"the design makes no output within {limit} cycles; please report this")
     return exact
+
+
+def _first_output(graph: Graph, last: str) -> int:
+    """Return the cycle of the first beat of a stream, with endless FIFOs."""
+    left = Counter(graph.wire(i) for node in graph if isinstance(node.op, StreamOp) for i in node.inputs)
+    written: dict[str, Times] = {}
+    for node in graph:
+        if not isinstance(node.op, StreamOp):
+            continue
+        sources = [graph.wire(i) for i in node.inputs]
+        written[node.name] = (
+            node.op.timing(*graph.inputs_of(node)).asap(*(written[s] for s in sources)).written
+        )
+        if node.name == last:
+            break
+        left.subtract(sources)
+        for source in sources:  # large designs have millions of beats, so those that were read are dropped
+            if not left[source]:
+                written.pop(source, None)
+    return int(written[last][0])
 
 
 def cycles(graph: Graph, effort: Effort = USUAL) -> Cycles:

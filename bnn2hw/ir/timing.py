@@ -83,6 +83,11 @@ class Timing(Protocol):
         """
 
 
+def repeated(pattern: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+    """Return the first `count` elements of a pattern that repeats."""
+    return np.tile(pattern, -(-count // pattern.size))[:count]
+
+
 def _from_empty(bound: Times) -> Times:
     """The earliest strictly rising cycles that are not before `bound`."""
     order = np.arange(bound.size)

@@ -102,6 +102,21 @@ def fit(chain: Chain, tolerance: Array) -> Pieces | None:
     return _joined(points, chain.ints, features, tolerance)
 
 
+def bends(steps: Array, values: Array, tolerance: Array) -> bool:
+    """True if a function has points that no line follows to within a tolerance.
+
+    A line that does comes within the tolerance of both ends, and so of the line through the ends.
+
+    Args:
+        steps: Where it was evaluated, of shape (points, features), ascending.
+        values: The values there.
+        tolerance: Real tolerance, of shape (features,).
+    """
+    run = np.maximum(steps[-1] - steps[0], 1)
+    line = values[0] + (values[-1] - values[0]) * ((steps - steps[0]) / run)
+    return bool(np.any(np.abs(values - line) > 2.01 * tolerance))
+
+
 def _halved(chain: Chain, low: _Points, high: _Points, tolerance: Array) -> tuple[_Points, Array]:
     """The middles of stretches, and whether the function bends on each of them."""
     feature = low.feature

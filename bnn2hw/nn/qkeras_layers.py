@@ -13,33 +13,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from bnn2hw.nn import qkeras_objects
-
-Description = dict[str, Any]
-
-_OF_TRAINING = ("_initializer", "_constraint", "_regularizer", "_range")
-"""Ends of the names of arguments that have no meaning at inference."""
-
-_GONE = frozenset(
-    {
-        *("batch_input_shape", "quantization_config", "fused", "synchronized", "virtual_batch_size"),
-        *("renorm", "renorm_clipping", "renorm_momentum", "adjustment"),
-    }
-)
-"""Arguments of some versions of Keras that have no meaning at inference."""
+from bnn2hw.nn import qkeras_composites, qkeras_objects
+from bnn2hw.nn.qkeras_base import Description, Quantized
 
 INSTEAD = {
     "QDenseBatchnorm": "QDense and BatchNormalization",
-    "QConv2DBatchnorm": "QConv2D and BatchNormalization",
-    "QDepthwiseConv2DBatchnorm": "QDepthwiseConv2D and BatchNormalization",
-    "QSeparableConv1D": "QConv1D",
-    "QSeparableConv2D": "QDepthwiseConv2D and a QConv2D of 1x1",
     "QMobileNetSeparableConv2D": "QDepthwiseConv2D and a QConv2D of 1x1",
-    "QConv2DTranspose": "UpSampling2D and QConv2D",
     "QSeparableConv2DTranspose": "UpSampling2D and QConv2D",
     "QDepthwiseConv2DTranspose": "UpSampling2D and QDepthwiseConv2D",
-    "QAveragePooling2D": "AveragePooling2D and QActivation",
-    "QGlobalAveragePooling2D": "GlobalAveragePooling2D and QActivation",
     "QAdaptiveActivation": "QActivation with the bits that were found",
     "QOctaveConv2D": "QConv2D",
     "QScaleShift": "QBatchNormalization",
@@ -51,77 +32,7 @@ INSTEAD = {
 """Layers of QKeras that are refused, with what to use."""
 
 
-class _Quantized(keras.layers.Layer):
-    """Mixin that gives a layer of Keras quantizers and the activations of QKeras.
-
-    Attributes:
-        quantizers: Names of the arguments that hold quantizers.
-        scaled: Those that QKeras gives a scale from the weights where they have none.
-    """
-
-    quantizers: tuple[str, ...] = ("kernel_quantizer", "bias_quantizer")
-    scaled: tuple[str, ...] = ("kernel_quantizer", "depthwise_quantizer")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        given = {name: kwargs.pop(name, None) for name in self.quantizers}
-        chosen = kwargs.pop("activation", None)
-        super().__init__(*args, **kwargs)
-        for name, value in given.items():
-            read = qkeras_objects.kernel_quantizer if name in self.scaled else qkeras_objects.quantizer
-            setattr(self, name, read(value))
-        self.activation = qkeras_objects.activation(chosen)
-
-    @classmethod
-    def from_config(cls, config: Description) -> Any:
-        """Return the layer that a file describes.
-
-        Raises:
-            ValueError: It has a quantizer or an option that is not supported.
-        """
-        wanted = {n: v for n, v in config.items() if not n.endswith(_OF_TRAINING) and n not in _GONE}
-        own = f"layer '{config.get('name')}', a {cls.__name__}"
-        if wanted.pop("mask", None) is not None:
-            raise ValueError(
-                f"{own}: a mask of its kernel is not supported; multiply the weights with it and save again"
-            )
-        try:
-            return super().from_config(wanted)
-        except (ValueError, TypeError) as error:
-            reason = str(error).rsplit("Exception encountered:", 1)[-1].strip()
-            raise ValueError(f"{own}: {reason}") from error
-
-    def get_config(self) -> Description:
-        """Return the arguments of an equal layer."""
-        found = {name: _serialized(getattr(self, name)) for name in (*self.quantizers, "activation")}
-        chosen, self.activation = self.activation, keras.activations.linear
-        try:
-            return {**super().get_config(), **found}
-        finally:
-            self.activation = chosen
-
-    def weights_of(self, name: str, quantizer: str) -> Any:
-        """Return a weight as its quantizer returns it."""
-        quantize = getattr(self, quantizer)
-        weight = getattr(self, name)
-        return ops.convert_to_tensor(weight) if quantize is None else quantize(weight)
-
-    def finish(self, product: Any) -> Any:
-        """Add the bias and apply the activation."""
-        if self.use_bias:
-            bias = self.weights_of("bias", "bias_quantizer")
-            first = getattr(self, "data_format", None) == "channels_first"
-            product = product + (ops.reshape(bias, (-1, *(1,) * (len(product.shape) - 2))) if first else bias)
-        return product if self.activation is None else self.activation(product)
-
-
-def _serialized(function: Any) -> Any:
-    """Describe a quantizer or an activation."""
-    if hasattr(function, "kind"):
-        return {"class_name": function.kind, "config": function.get_config()}
-    return getattr(function, "__name__", None)
-
-
-class QDense(_Quantized, keras.layers.Dense):
+class QDense(Quantized, keras.layers.Dense):
     """A dense layer with quantized weights."""
 
     def call(self, inputs: Any) -> Any:
@@ -129,7 +40,7 @@ class QDense(_Quantized, keras.layers.Dense):
         return self.finish(ops.matmul(inputs, self.weights_of("kernel", "kernel_quantizer")))
 
 
-class _Convolution(_Quantized):
+class _Convolution(Quantized):
     """Mixin of convolutions."""
 
     def call(self, inputs: Any) -> Any:
@@ -145,15 +56,11 @@ class QConv2D(_Convolution, keras.layers.Conv2D):
     """A convolution over two axes with quantized weights."""
 
 
-class QDepthwiseConv2D(_Quantized, keras.layers.DepthwiseConv2D):
+class QDepthwiseConv2D(Quantized, keras.layers.DepthwiseConv2D):
     """A convolution of each channel with quantized weights."""
 
     quantizers = ("depthwise_quantizer", "bias_quantizer")
-
-    @classmethod
-    def from_config(cls, config: Description) -> Any:
-        """Return the layer that a file describes. Keras 2 also writes arguments that it ignores."""
-        return super().from_config({n: v for n, v in config.items() if n not in ("groups", "filters")})
+    ignored = ("groups", "filters")
 
     def call(self, inputs: Any) -> Any:
         """Compute the layer."""
@@ -168,7 +75,7 @@ class QDepthwiseConv2D(_Quantized, keras.layers.DepthwiseConv2D):
         return self.finish(product)
 
 
-class QActivation(_Quantized):
+class QActivation(Quantized):
     """A quantizer of values, as a layer."""
 
     quantizers = ()
@@ -182,7 +89,7 @@ class QActivation(_Quantized):
         return input_shape
 
 
-class QBatchNormalization(_Quantized, keras.layers.BatchNormalization):
+class QBatchNormalization(Quantized, keras.layers.BatchNormalization):
     """A normalization with quantized parameters and statistics."""
 
     quantizers = (
@@ -211,7 +118,10 @@ class QBatchNormalization(_Quantized, keras.layers.BatchNormalization):
 
 LAYERS: dict[str, type[keras.layers.Layer]] = {
     cls.__name__: cls
-    for cls in (QDense, QConv1D, QConv2D, QDepthwiseConv2D, QActivation, QBatchNormalization)
+    for cls in (
+        *(QDense, QConv1D, QConv2D, QDepthwiseConv2D, QActivation, QBatchNormalization),
+        *qkeras_composites.LAYERS,
+    )
 }
 
 

@@ -130,7 +130,7 @@ class SlidingWindow(Windows):
         folds = channels // self.lanes
         row = width * folds
         kept = ((rows - 1) * self.stride[0] + self.span[0]) * row
-        r, c, kr, kc, f = np.indices((rows, columns, *self.kernel, folds))
+        r, c, kr, kc, f = np.ogrid[:rows, :columns, : self.kernel[0], : self.kernel[1], :folds]
         tap_row = r * self.stride[0] + kr * self.dilation[0]
         tap_column = c * self.stride[1] + kc * self.dilation[1]
         need = (tap_row * row + tap_column * folds + f + 1).reshape(-1)

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Beats, Cost, HardwareOp, Ints, Steps, Tensor
+from bnn2hw.ir.timing import repeated
 from bnn2hw.ops.base.costs import state_bits
 from bnn2hw.targets.families import Family
 
@@ -73,11 +74,12 @@ class WidthConverter(HardwareOp):
         return x[0].size // (self.vector or self.wide) * self.parts
 
     def timing(self, *x: Tensor) -> Steps:
-        at = np.arange(self.interval(*x)) % self.parts
-        every = np.ones(at.size, bool)
+        count, at = self.interval(*x), np.arange(self.parts)
+        every = np.ones(count, bool)
         if self.widens:
-            return Steps(every, (at % self.ratio == self.ratio - 1) | (at == self.parts - 1), latency=1)
-        return Steps(at % self.ratio == 0, every, latency=1)
+            last = (at % self.ratio == self.ratio - 1) | (at == self.parts - 1)
+            return Steps(every, repeated(last, count), latency=1)
+        return Steps(repeated(at % self.ratio == 0, count), every, latency=1)
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
         return {

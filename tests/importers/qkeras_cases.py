@@ -41,6 +41,16 @@ def qkeras_layers() -> Iterator[Case]:
     yield alone(at, IMAGE, layer("QConv2D", activation=relu, **kernel), "activation='quantized_relu(4,2)'")
     depthwise = {"depthwise_quantizer": bits, "bias_quantizer": bits, "kernel_size": 2}
     yield alone(at, IMAGE, layer("QDepthwiseConv2D", **depthwise), "padding='valid'")
+    for kind in ("QConv2DBatchnorm", "QConv2DTranspose"):
+        yield alone(at, IMAGE, layer(kind, **kernel), "padding='valid'")
+    yield alone(at, IMAGE, layer("QDepthwiseConv2DBatchnorm", **depthwise), "padding='valid'")
+    both = {**depthwise, "pointwise_quantizer": bits, "filters": 4}
+    yield alone(at, ROW, layer("QSeparableConv1D", **both), "padding='valid'")
+    yield alone(at, IMAGE, layer("QSeparableConv2D", **both), "padding='valid'")
+    for kind, size in (("QAveragePooling2D", {"pool_size": 2}), ("QGlobalAveragePooling2D", {})):
+        yield alone(
+            at, IMAGE, layer(kind, average_quantizer="quantized_bits(8,0)", **size), "average_quantizer"
+        )
     for text in VALUES:
         yield alone(at, (6,), layer("QActivation", activation=text), f"activation='{text}'", input=PIXELS)
     norm = {f"{n}_quantizer": "quantized_po2(5)" for n in ("beta", "mean")}

@@ -57,6 +57,13 @@ def test_the_jets_file_computes_what_the_package_computed() -> None:
         assert np.array_equal(np.asarray(bias), data[f"qw/{name}/qbias"])
 
 
+def test_every_stream_of_the_jets_file_equals_golden_in_simulation() -> None:
+    accelerator = bnn2hw.compile(shared(JETS))
+    integers = np.random.default_rng(0).integers(-256, 256, (32, 16))
+
+    accelerator.simulate(integers, stalls=0.3).check()
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_each_layer_computes_what_its_model_computes(name: str) -> None:
     case = CASES[name]

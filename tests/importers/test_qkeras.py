@@ -136,7 +136,7 @@ def write(path: Path, kind: str, version: str, config: dict[str, Any]) -> Path:
 
 @pytest.mark.parametrize("version", ["2.15.0", "3.15.1"])
 def test_layers_that_are_not_read_are_refused_with_the_way_out(version: str, tmp_path: Path) -> None:
-    for kind in ("QAdaptiveActivation", "QConv2DBatchnorm", "QLSTM"):
+    for kind in ("QAdaptiveActivation", "QDenseBatchnorm", "QLSTM"):
         with pytest.raises(InputError) as caught:
             load(write(tmp_path / f"{kind}.h5", kind, version, {}))
 
@@ -151,3 +151,44 @@ def test_a_quantizer_in_a_file_is_refused_with_its_layer(version: str, tmp_path:
 
     with pytest.raises(InputError, match="layer 'a', a QActivation: the quantizer bernoulli"):
         load(write(tmp_path / "m.h5", "QActivation", version, {"activation": described}))
+
+
+COMPOSITES = ("QConv2DBatchnorm", "QDepthwiseConv2DBatchnorm", "QSeparableConv2D", "QConv2DTranspose")
+
+
+@pytest.mark.parametrize("kind", [*COMPOSITES, "QAveragePooling2D", "QGlobalAveragePooling2D"])
+def test_layers_that_are_several_in_one_compute_what_their_model_computes(kind: str) -> None:
+    bits = "quantized_bits(4,0,alpha=1)"
+    options: dict[str, Any] = {"activation": "quantized_relu(4,2)"}
+    if kind in COMPOSITES:
+        options |= {"kernel_size": 2, "bias_quantizer": bits, "use_bias": True}
+        names = {"QDepthwiseConv2DBatchnorm": ("depthwise",), "QSeparableConv2D": ("depthwise", "pointwise")}
+        options |= {f"{n}_quantizer": bits for n in names.get(kind, ("kernel",))}
+        options |= {} if "Depthwise" in kind else {"filters": 3}
+    else:
+        options |= {
+            "average_quantizer": "quantized_bits(8,0)",
+            **({"pool_size": 2} if "Global" not in kind else {}),
+        }
+    inputs = keras.Input((6, 6, 2))
+    model = keras.Model(inputs, layer(kind, **options)(inputs))
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if "iteration" not in weight.name:
+            weight.assign(rng.uniform(0.5, 2, weight.shape) * (1 if "variance" in weight.name else 0.3))
+    frames = rng.integers(0, 256, (8, 6, 6, 2))
+
+    accelerator = bnn2hw.compile(model, input=bnn2hw.Input("uint8", scale=1 / 256))
+
+    expected = model.predict(frames.astype(np.float32) / 256, verbose=0)
+    assert np.array_equal(accelerator.dequantize(accelerator.golden(frames)), expected)
+
+
+@pytest.mark.parametrize(
+    "file", [f if f == "qk09_cnn.h5" else pytest.param(f, marks=pytest.mark.soak) for f in FILES]
+)
+def test_every_stream_of_a_file_equals_golden_in_simulation(file: str) -> None:
+    frames = (vectors(file)["x"][:32] / FILES[file]).round().astype(int)
+    accelerator = bnn2hw.compile(shared(f"foreign/{file}"), input=bnn2hw.Input("uint8", scale=FILES[file]))
+
+    accelerator.simulate(frames, stalls=0.3).check()

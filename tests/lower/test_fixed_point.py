@@ -13,7 +13,7 @@ import bnn2hw
 from bnn2hw.ir import Array, Ints, Tensor
 from bnn2hw.lower.fixed_point import ANY, affine, spanning
 from bnn2hw.lower.interpolate import TRUE_BITS, fixed_input, interpolation
-from bnn2hw.lower.piecewise import fit
+from bnn2hw.lower.piecewise import bends, fit
 from bnn2hw.lower.probe import Chain
 from bnn2hw.ops import Affine, Interpolation, Table
 from bnn2hw.ops.real import Pointwise
@@ -160,3 +160,14 @@ def test_values_beyond_those_seen_are_not_clamped() -> None:
 
     [relu] = [d for d in made.deviation(x) if d.edge.startswith("relu")]
     assert relu.largest < 1e-4
+
+
+def test_points_that_no_line_follows() -> None:
+    steps = np.tile(np.arange(0, 65, 8)[:, None], 2)
+    line, tolerance = 3.0 * steps + 1, np.array([0.5, 0.5])
+    noise = np.where(np.arange(len(steps))[:, None] % 2, 0.5, -0.5)
+    assert not bends(steps, line, tolerance)
+    assert not bends(steps, line + noise, tolerance), "a line within the tolerance of all points"
+    bent = line.copy()
+    bent[4, 1] += 1.1
+    assert bends(steps, bent, tolerance)

@@ -68,6 +68,7 @@ ENDS = {
     "Flatten": [layers.Flatten()],
     "ReLU, pool, Flatten, Dense": [layers.ReLU(), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(3)],
     "Flatten, BatchNormalization": [layers.Flatten(), net.norm()],
+    "pool, Flatten, BatchNormalization": [layers.MaxPooling2D(2), layers.Flatten(), net.norm()],
     "Flatten, BatchNormalization, tanh": [layers.Flatten(), net.norm(), layers.Activation("tanh")],
 }
 
@@ -89,6 +90,17 @@ def test_flatten_and_sum(calibrated: bool) -> None:
     model = net.shake(keras.Model(inputs, layers.Add()([flat, dense])))
 
     assert off(model, shape=(4, 4, 2), calibrated=calibrated) < 1e-3
+
+
+@pytest.mark.parametrize("calibrated", [False, True], ids=["proved", "calibrated"])
+def test_pool_flatten_norm_and_sum(calibrated: bool) -> None:
+    """The positions of a norm are those behind the pooling."""
+    inputs = keras.Input((6, 6, 2))
+    pooled = net.norm()(layers.Flatten()(layers.MaxPooling2D(2)(layers.Conv2D(3, 3)(inputs))))
+    dense = layers.Dense(12)(layers.Flatten()(inputs))
+    model = net.shake(keras.Model(inputs, layers.Add()([pooled, dense])))
+
+    assert off(model, shape=(6, 6, 2), calibrated=calibrated) < 1e-3
 
 
 @pytest.mark.parametrize("end", ["softmax", "ste_sign", None])

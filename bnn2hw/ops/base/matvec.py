@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, TypeVar
 import numpy as np
 
 from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Ranges, Steps, StreamOp, Tensor
+from bnn2hw.ir.timing import repeated
 from bnn2hw.ir.types import narrow
 from bnn2hw.ops.base.channels import Meaning, signed_parts, uniform
 from bnn2hw.ops.base.costs import adder, block_ram_rows, ram_cost, state_bits, store_cost
@@ -202,11 +203,10 @@ class MatVec(Pixelwise):
         raise NotImplementedError
 
     def timing(self, *x: Tensor) -> Steps:
-        steps = np.arange(self.interval(*x))
-        fold = steps % (self.synapse_folds * self.neuron_folds)
+        count, fold = self.interval(*x), np.arange(self.synapse_folds * self.neuron_folds)
         return Steps(
-            reads=fold < self.synapse_folds,
-            writes=fold % self.synapse_folds == self.synapse_folds - 1,
+            reads=repeated(fold < self.synapse_folds, count),
+            writes=repeated(fold % self.synapse_folds == self.synapse_folds - 1, count),
             latency=self.pipeline(x[0]),
         )
 

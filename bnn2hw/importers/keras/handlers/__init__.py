@@ -10,9 +10,10 @@ from bnn2hw.importers.keras.handlers import (
     joins,
     pointwise,
     pooling,
+    qkeras,
     shapes,
     wiring,
     wrapped,
 )
 
-FILES = (convolutions, dense, depthwise, hgq, joins, pointwise, pooling, shapes, wiring, wrapped)
+FILES = (convolutions, dense, depthwise, hgq, joins, pointwise, pooling, qkeras, shapes, wiring, wrapped)

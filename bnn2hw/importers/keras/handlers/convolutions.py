@@ -60,7 +60,7 @@ def _ungrouped(weights: Array, groups: int) -> Array:
     return whole
 
 
-@handles("QuantConv2DTranspose", "Conv2DTranspose", "Conv1DTranspose")
+@handles("QuantConv2DTranspose", "Conv2DTranspose", "Conv1DTranspose", "QConv2DTranspose")
 def transposed_convolution(call: Call) -> str:
     """Read a transposed convolution as one with the mirrored kernel over an image with gaps.
 

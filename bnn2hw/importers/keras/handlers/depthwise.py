@@ -20,22 +20,25 @@ from bnn2hw.ops.real import Sides
 @handles("QuantDepthwiseConv2D", "DepthwiseConv2D", "DepthwiseConv1D", "QDepthwiseConv2D")
 def depthwise_convolution(call: Call) -> str:
     """Read a convolution of each channel with its own kernels."""
-    edge = _by_channel(call, call.name, quantized(call, call.edge), "kernel")
+    edge = by_channel(call, call.name, quantized(call, call.edge), "kernel")
     return bias_and_activation(call, as_row(call, edge))
 
 
-@handles("QuantSeparableConv1D", "QuantSeparableConv2D", "SeparableConv1D", "SeparableConv2D")
+@handles(
+    *("QuantSeparableConv1D", "QuantSeparableConv2D", "SeparableConv1D", "SeparableConv2D"),
+    *("QSeparableConv1D", "QSeparableConv2D"),
+)
 def separable_convolution(call: Call) -> str:
     """Read a depthwise convolution and a convolution with a kernel of one pixel."""
     edge = quantized(call, call.edge)
-    edge = _by_channel(call, f"{call.name}.depthwise", edge, "depthwise_kernel")
+    edge = by_channel(call, f"{call.name}.depthwise", edge, "depthwise_kernel")
     weights = kernel(call.layer, "pointwise_kernel", "pointwise_quantizer")
     weights = weights[None] if weights.ndim == 3 else weights
     edge = valid_convolution(call, call.name, edge, weights, Windows((1, 1), (1, 1), (1, 1)))
     return bias_and_activation(call, as_row(call, edge))
 
 
-def _by_channel(call: Call, name: str, edge: str, attribute: str) -> str:
+def by_channel(call: Call, name: str, edge: str, attribute: str) -> str:
     """Append the depthwise part of a layer.
 
     It is a depthwise op if each channel has one kernel, else a dense convolution.
