@@ -40,7 +40,8 @@ def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool
     _show(accelerator, as_json)
     if not as_json:
         sources = FOLDERS[accelerator.backend]
-        click.echo(f"written to {out}: {sources}/, report.html, report.txt, graph.json, manifest.json")
+        report = "" if accelerator.is_native else "report.html, "
+        click.echo(f"written to {out}: {sources}/, {report}report.txt, graph.json, manifest.json")
 
 
 @click.command()
