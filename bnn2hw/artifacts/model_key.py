@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bnn2hw import frameworks
 from bnn2hw.ir import Array
 from bnn2hw.ops import source
 from bnn2hw.ops.source import InputSpecs
@@ -182,6 +183,7 @@ def _keras() -> dict[str, Any]:
             "epsilon": config.epsilon(),
             "image_data_format": config.image_data_format(),
         }
+    frameworks.choose_backend()
     home = os.environ.get("KERAS_HOME") or "~/.keras"
     start = {
         "backend": "tensorflow",

@@ -71,7 +71,7 @@ def examine() -> list[Finding]:
     ]
     return [
         _package("keras", "reading models"),
-        _package("tensorflow", "running Keras", "tensorflow-cpu"),
+        _backend(),
         _tool("verilator", tools.verilator, "simulation, simulated boards"),
         _tool("C++ compiler", tools.cxx, "simulation, simulated boards"),
         _tool("yosys", tools.yosys, "synthesis: area of every family, netlists", needed=False),
@@ -103,6 +103,15 @@ def _package(name: str, enables: str, distribution: str | None = None, *, needed
             except metadata.PackageNotFoundError:
                 continue
     return Finding(name, found, enables, f"pip install {distribution or name}", needed)
+
+
+def _backend() -> Finding:
+    """Look for the package on which Keras runs."""
+    from bnn2hw import frameworks
+
+    frameworks.choose_backend()
+    name = frameworks.backend()
+    return _package(name, "running Keras", "tensorflow-cpu" if name == "tensorflow" else None)
 
 
 def _tool(name: str, find: Callable[[], Tool], enables: str, *, needed: bool = True) -> Finding:

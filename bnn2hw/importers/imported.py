@@ -29,6 +29,7 @@ class Imported:
         model: The model itself, in float32 and inference mode: takes its real inputs by source, of
             shape (frames, *shape), and returns its outputs by node. None if the importer cannot
             evaluate it.
+        executor: What evaluates the layers, in words.
         output: Output of the design if the model ends in an index of its largest scores; None for
             the default.
         names: Names of the outputs for users, in the order of the graph's; empty if the model names none.
@@ -42,3 +43,4 @@ class Imported:
     output: str | None = None
     names: tuple[str, ...] = ()
     model: Model | None = None
+    executor: str = "layer by layer"

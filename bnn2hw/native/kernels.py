@@ -216,7 +216,7 @@ def mac(c: Compiler, node: Node) -> None:
     coded = ints if op.domain is None else Ints(0, ints.count - 1)
     kind = _sums(op, coded)
     image = _vectors(c, node, op.axes, in_words=False, zeros_are_skipped=op.domain is None)
-    x = _codes(c, image.edge, op.domain, kind)
+    x = _codes(c, image.edge, op.domain, "pairs" if kind == "i16" else kind)
     padded = op.mh + -op.mh % LANES
     weights = np.zeros((op.mw, padded), NUMPY[kind])
     weights[:, : op.mh] = op.weights

@@ -20,8 +20,8 @@ TYPES: dict[str, type[np.integer]] = {
     "i64": np.int64,
 }
 
-SIZES = {"u8": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8, "f32": 4, "f64": 8}
-"""Bytes of an element, by element type."""
+SIZES = {"u8": 1, "i8": 1, "i16": 2, "pairs": 4, "i32": 4, "i64": 8, "f32": 4, "f64": 8}
+"""Bytes of an element, by element type; `pairs` are int16 that stand twice, as vectors are filled with them."""
 
 CPP_TYPES = {
     "u8": "std::uint8_t",

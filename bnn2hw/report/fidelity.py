@@ -32,6 +32,11 @@ def rounded(accelerator: CompiledModel) -> Iterator[str]:
         f"difference from Keras on {data}, divided by the mean absolute value"
     )
     last = [*accelerator.measured.values()][-1]
+    if last.bound is not None:
+        yield (
+            f"the last layer is off by at most {last.steady:.2g} of a mean of {last.size:.2g}; rounding explains "
+            f"{last.bound:.2g} where no decision changes"
+        )
     if last.changed:
         yield (
             f"float32 rounding in Keras or fixed point changed decisions in {last.changed} of {last.frames} frames of "

@@ -9,7 +9,6 @@ from bnn2hw.compiled import CompiledModel
 from bnn2hw.ir import Cost, Cycles, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
-from bnn2hw.report import native
 from bnn2hw.report.fidelity import DEVIATION, deviation, rounded
 from bnn2hw.tables import Table
 
@@ -23,6 +22,8 @@ FIGURES = ("cycles", "LUT", "FF", "BRAM", "DSP")
 def text(accelerator: CompiledModel) -> str:
     """Return the table and the figures as plain text."""
     if accelerator.is_native:
+        from bnn2hw.report import native
+
         return native.text(accelerator)
     return str(table(accelerator)) + "\n".join(summary(accelerator))
 

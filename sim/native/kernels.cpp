@@ -35,12 +35,25 @@ void copy_as(T* to, const From* from, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<T>(from[i]);
 }
 
+inline void to_pairs(std::uint32_t* to, const std::int64_t* from, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<std::uint16_t>(from[i]) * 0x00010001u;
+}
+
+template <class T, class From>
+inline void to_pairs(T*, const From*, std::size_t) {}  // numbers that are written as pairs are read as int64
+
+template <class T>
+void copy_halves(T* to, const std::uint32_t* from, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<T>(static_cast<std::int16_t>(from[i]));
+}
+
 template <class T>
 void read(ConstNumbers x, std::size_t at, std::size_t count, T* to) {
   switch (x.type) {
     case Type::u8: return copy_as(to, static_cast<const std::uint8_t*>(x.data) + at, count);
     case Type::i8: return copy_as(to, static_cast<const std::int8_t*>(x.data) + at, count);
     case Type::i16: return copy_as(to, static_cast<const std::int16_t*>(x.data) + at, count);
+    case Type::pairs: return copy_halves(to, static_cast<const std::uint32_t*>(x.data) + at, count);
     case Type::i32: return copy_as(to, static_cast<const std::int32_t*>(x.data) + at, count);
     case Type::i64: return copy_as(to, static_cast<const std::int64_t*>(x.data) + at, count);
     case Type::f32: return copy_as(to, static_cast<const float*>(x.data) + at, count);
@@ -54,6 +67,7 @@ void write(Output y, std::size_t at, std::size_t count, const T* from) {
     case Type::u8: return copy_as(static_cast<std::uint8_t*>(y.data) + at, from, count);
     case Type::i8: return copy_as(static_cast<std::int8_t*>(y.data) + at, from, count);
     case Type::i16: return copy_as(static_cast<std::int16_t*>(y.data) + at, from, count);
+    case Type::pairs: return to_pairs(static_cast<std::uint32_t*>(y.data) + at, from, count);
     case Type::i32: return copy_as(static_cast<std::int32_t*>(y.data) + at, from, count);
     case Type::i64: return copy_as(static_cast<std::int64_t*>(y.data) + at, from, count);
     case Type::f32: return copy_as(static_cast<float*>(y.data) + at, from, count);
@@ -121,7 +135,7 @@ struct Results {
 
   inline void take(int p, int n, Vector<T> sums) {
     if (to.fired)
-      word[p] |= bits_of(reaches(sums, load<Vector<T>>(static_cast<const T*>(to.thresholds) + n))) << (n % 32);
+      word[p] |= reached(sums, load<Vector<T>>(static_cast<const T*>(to.thresholds) + n)) << (n % 32);
     if (to.sums.data) give(p, n, sums);
   }
 
@@ -161,24 +175,19 @@ constexpr int PLACES = 2, GROUPS = 1;
 // D. Lemire, "Faster Population Counts Using AVX2 Instructions", 2018). Counts are kept by byte for up to 124 words.
 struct Counters {
   Words total = Words{}, singles = Words{}, fours = Words{}, first = Words{}, second = Words{};
-  inline static Words add(Words& low, Words a, Words b) {
-    const Words u = low ^ a, high = (low & a) | (u & b);
-    low = u ^ b;
-    return high;
-  }
   inline void count(Words v) { singles += byte_ones(v); }
   inline void count(Words a, Words b, Words c, Words d) {
-    const Words x = add(first, a, b), y = add(first, c, d);
-    fours += byte_ones(add(second, x, y));
+    const Words x = add_bits(first, a, b), y = add_bits(first, c, d);
+    fours += byte_ones(add_bits(second, x, y));
   }
   inline void flush() {
-    total += byte_sums(fours) << 2;
+    total += byte_sums<4>(fours);
     fours = Words{};
   }
   inline Words sum(int length) {
     singles += byte_ones(first) + (byte_ones(second) << 1);
     if (length <= 24) return total + byte_sums(singles + (fours << 2));  // no byte exceeds 255
-    return total + byte_sums(singles) + (byte_sums(fours) << 2);
+    return total + byte_sums(singles) + byte_sums<4>(fours);
   }
 };
 #endif
@@ -313,12 +322,13 @@ void xnor_masked(const std::uint32_t* x, const std::uint32_t* mask, int images, 
 template <class T>
 struct Mac {
   using V = Vector<T>;
+  using X = typename Repeated<T>::Stored;
   static constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
 
   static constexpr int GROUPS = WIDTH < 32 ? 2 : 1;
 
   template <int P, bool DIRECT>
-  static void places(const T* const (&x)[P], const std::size_t (&at)[P], const std::int32_t* offset, int length,
+  static void places(const X* const (&x)[P], const std::size_t (&at)[P], const std::int32_t* offset, int length,
                      const T* weights, const Neurons& to) {
     for (int first = 0; first < to.count; first += 32) {
       Results<T, P> results(to, at);
@@ -331,7 +341,7 @@ struct Mac {
           for (int g = 0; g < GROUPS; ++g) weight[g] = load<V>(w + g * WIDTH);
 #pragma GCC unroll 8
           for (int p = 0; p < P; ++p) {
-            const V value = same<V>(x[p][i]);
+            const V value = Repeated<T>::get(x[p][i]);
 #pragma GCC unroll 4
             for (int g = 0; g < GROUPS; ++g) sums[p][g] += weight[g] * value;
           }
@@ -345,7 +355,7 @@ struct Mac {
     }
   }
 
-  static void border(const T* image, const Window& g, const Place& place, std::size_t here, const T* weights,
+  static void border(const X* image, const Window& g, const Place& place, std::size_t here, const T* weights,
                      const Neurons& to) {
     const std::size_t at[1] = {here};
     for (int first = 0; first < to.count; first += 32) {
@@ -354,7 +364,7 @@ struct Mac {
         V sums = {};
         taps(g, place, [&](std::size_t from, int tap) {
           const T* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n;
-          for (int s = 0; s < g.unit; ++s, w += to.padded) sums += load<V>(w) * image[from + s];
+          for (int s = 0; s < g.unit; ++s, w += to.padded) sums += load<V>(w) * Repeated<T>::get(image[from + s]);
         });
         results.take(0, n, sums);
       }
@@ -363,12 +373,12 @@ struct Mac {
   }
 
   template <bool DIRECT>
-  static void all(const T* x, int images, const Window& g, const std::int32_t* offset, const T* weights,
+  static void all(const X* x, int images, const Window& g, const std::int32_t* offset, const T* weights,
                   const Neurons& to) {
-    constexpr int P = 4;
+    constexpr int P = sizeof(T) == 2 ? 8 : 4;
     const int length = g.kernel_height * g.kernel_width * g.unit;
     const std::size_t size = static_cast<std::size_t>(g.height) * g.width * g.unit;
-    const T* from[P];
+    const X* from[P];
     std::size_t at[P];
     int waiting = 0;
     windows(images, g, [&](int image, const Place& place, std::size_t here) {
@@ -382,7 +392,7 @@ struct Mac {
     for (int p = 0; p < waiting; ++p) places<1, DIRECT>({from[p]}, {at[p]}, offset, length, weights, to);
   }
 
-  static void run(const T* x, int images, const Window& g, const T* weights, const Neurons& to) {
+  static void run(const X* x, int images, const Window& g, const T* weights, const Neurons& to) {
     if (g.offsets) return all<false>(x, images, g, g.offsets, weights, to);
     all<true>(x, images, g, nullptr, weights, to);
   }
@@ -390,8 +400,8 @@ struct Mac {
 
 void mac(ConstNumbers x, int images, const Window& g, const void* weights, const Neurons& to) {
   switch (x.type) {
-    case Type::i16:
-      return Mac<std::int16_t>::run(static_cast<const std::int16_t*>(x.data), images, g,
+    case Type::pairs:
+      return Mac<std::int16_t>::run(static_cast<const std::uint32_t*>(x.data), images, g,
                                     static_cast<const std::int16_t*>(weights), to);
     case Type::f32:
       return Mac<float>::run(static_cast<const float*>(x.data), images, g, static_cast<const float*>(weights), to);
@@ -570,6 +580,7 @@ inline std::size_t bytes_of(Type type) {
     case Type::u8:
     case Type::i8: return 1;
     case Type::i16: return 2;
+    case Type::pairs:
     case Type::i32:
     case Type::f32: return 4;
     default: return 8;
@@ -660,13 +671,13 @@ void pool_bits(const std::uint32_t* x, int images, int height, int width, int wo
     for (int r = 0; r < height / rows; ++r)
       for (int c = 0; c < width / columns; ++c)
         for (int w = 0; w < words; ++w) {
+          const std::uint32_t* line =
+              x + ((static_cast<std::size_t>(image) * height + r * rows) * width + c * columns) * words + w;
           std::uint32_t any = 0, all = ~0u;
-          for (int i = 0; i < rows; ++i)
-            for (int j = 0; j < columns; ++j) {
-              const std::size_t place =
-                  (static_cast<std::size_t>(image) * height + r * rows + i) * width + c * columns + j;
-              any |= x[place * words + w];
-              all &= x[place * words + w];
+          for (int i = 0; i < rows; ++i, line += width * words)
+            for (int j = 0; j < columns * words; j += words) {
+              any |= line[j];
+              all &= line[j];
             }
           *y++ = (any & ~minimum[w]) | (all & minimum[w]);
         }

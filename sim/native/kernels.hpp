@@ -11,7 +11,8 @@
 
 namespace bnn2hw {
 
-enum class Type : std::int32_t { u8, i8, i16, i32, i64, f32, f64 };
+// `pairs` are int16 that stand twice in 32 bits, which vectors are filled with in one instruction.
+enum class Type : std::int32_t { u8, i8, i16, pairs, i32, i64, f32, f64 };
 
 // Numbers of one element type.
 struct Numbers {
@@ -65,7 +66,7 @@ struct Kernels {
   void (*xnor_masked)(const std::uint32_t* x, const std::uint32_t* mask, int images, const Window&,
                       const std::uint32_t* weights, const Neurons&);
   // Sums of numbers times numbers, in the element type of x and of the weights[window channels][padded]:
-  // i16, f32, f64 or i64, whichever holds every partial sum exactly.
+  // i16 (with x in pairs), f32, f64 or i64, whichever holds every partial sum exactly.
   void (*mac)(ConstNumbers x, int images, const Window&, const void* weights, const Neurons&);
   // y[c] = sum over the positions p of a place of weights[p][c] * x[p][c].
   void (*depthwise)(ConstNumbers x, int images, std::size_t places, int positions, int channels,

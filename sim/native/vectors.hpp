@@ -52,6 +52,20 @@ inline V same(T value) {
   return V{} + value;
 }
 
+// A value of a matrix-vector unit in all lanes, and the form in which it is in memory.
+template <class T>
+struct Repeated {
+  using Stored = T;
+  inline static Vector<T> get(T value) { return same<Vector<T>>(value); }
+};
+template <>
+struct Repeated<std::int16_t> {
+  using Stored = std::uint32_t;  // twice
+  inline static Vector<std::int16_t> get(std::uint32_t pair) {
+    return reinterpret_cast<Vector<std::int16_t>>(same<Words>(pair));
+  }
+};
+
 #define BNN2HW_NIBBLES 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4
 
 // The number of ones in each byte.
@@ -76,10 +90,32 @@ inline Words byte_ones(Words v) {
 #endif
 }
 
-// The sum of the four bytes of each lane.
+// The sum of the four bytes of each lane, times a factor of at most 4.
+template <int FACTOR = 1>
 inline Words byte_sums(Words v) {
+#if defined(__AVX512BW__)
+  const __m512i pairs = _mm512_maddubs_epi16(reinterpret_cast<__m512i>(v), _mm512_set1_epi8(FACTOR));
+  return reinterpret_cast<Words>(_mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+#elif defined(__AVX2__)
+  const __m256i pairs = _mm256_maddubs_epi16(reinterpret_cast<__m256i>(v), _mm256_set1_epi8(FACTOR));
+  return reinterpret_cast<Words>(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+#else
   v = (v & 0x00ff00ffu) + ((v >> 8) & 0x00ff00ffu);
-  return (v + (v >> 16)) & 0xffffu;
+  return ((v + (v >> 16)) & 0xffffu) * static_cast<std::uint32_t>(FACTOR);
+#endif
+}
+
+// Add three bits at each place: return the carry, and leave the sum in the first.
+inline Words add_bits(Words& low, Words a, Words b) {
+#if defined(__AVX512F__)
+  const __m512i x = reinterpret_cast<__m512i>(low), y = reinterpret_cast<__m512i>(a), z = reinterpret_cast<__m512i>(b);
+  low = reinterpret_cast<Words>(_mm512_ternarylogic_epi32(x, y, z, 0x96));
+  return reinterpret_cast<Words>(_mm512_ternarylogic_epi32(x, y, z, 0xe8));
+#else
+  const Words u = low ^ a, high = (low & a) | (u & b);
+  low = u ^ b;
+  return high;
+#endif
 }
 
 // The number of ones in each lane.
@@ -150,5 +186,21 @@ inline std::uint32_t bits_of(Vector<std::int64_t> truth) {
   for (int i = 0; i < LANES / 2; ++i) bits |= static_cast<std::uint32_t>(truth[i] & 1) << i;
   return bits;
 }
+
+// Bit i is set where a >= b in lane i.
+template <class V>
+inline std::uint32_t reached(V a, V b) {
+  return bits_of(reaches(a, b));
+}
+
+#if defined(__AVX512BW__)
+inline std::uint32_t reached(Vector<std::int32_t> a, Vector<std::int32_t> b) {
+  return _mm512_cmpge_epi32_mask(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b));
+}
+
+inline std::uint32_t reached(Vector<std::int16_t> a, Vector<std::int16_t> b) {
+  return _mm512_cmpge_epi16_mask(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b));
+}
+#endif
 
 }  // namespace

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import compile_cache, compiler, pipeline
+from bnn2hw import compile_cache, compiler, frameworks, pipeline
 from bnn2hw.artifacts import model_cache, model_key
 from bnn2hw.errors import InputError
 
@@ -159,7 +159,8 @@ def test_other_weights_settings_and_versions_are_another_model(
 def test_settings_are_those_with_which_keras_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delitem(sys.modules, "keras")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "")
+    monkeypatch.setattr(frameworks, "installed_backends", lambda: list(frameworks.BACKENDS))
     assert model_key._keras()["backend"] == "tensorflow"
     (tmp_path / "keras.json").write_text('{"backend": "jax", "epsilon": 0.5}')
     assert (model_key._keras()["backend"], model_key._keras()["epsilon"]) == ("jax", 0.5)

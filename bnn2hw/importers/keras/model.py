@@ -73,9 +73,8 @@ def to_graph(model: Any, itself: Any = None) -> Imported:
     layouts = {} if relaid is None else _layouts(relaid, edges)
     if relaid is not None:
         whole = _in_streams(whole, layouts, _whole(relaid.model, relaid.names, edges))
-    return Imported(
-        graph, meanings, model.name, _of_quantizers(graph), layouts, names=_output_names(model), model=whole
-    )
+    made = Imported(graph, meanings, model.name, _of_quantizers(graph), layouts, names=_output_names(model))
+    return replace(made, model=whole, executor=f"Keras on {keras.config.backend()}")
 
 
 def _layouts(relaid: channels_last.Rewritten, outputs: tuple[str, ...]) -> dict[str, AxisOrder]:

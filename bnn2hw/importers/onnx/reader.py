@@ -56,7 +56,7 @@ def to_graph(proto: onnx.ModelProto, name: str) -> Imported:
     layouts.update((edge, layout) for edge, layout in found if layout is not None)
     best = {draft.best[o] for o in model.outputs if o in draft.best}
     output = None if not best else "class" if best == {1} else f"top{max(best)}"
-    return Imported(graph, {}, name, inputs.wires(draft), layouts, output)
+    return Imported(graph, {}, name, inputs.wires(draft), layouts, output, executor="ONNX Runtime")
 
 
 def _read(draft: Draft, op: Op) -> None:
