@@ -39,8 +39,8 @@ def rounded(accelerator: CompiledModel) -> Iterator[str]:
         )
     if last.changed:
         yield (
-            f"float32 rounding in the model or fixed point changed decisions in {last.changed} of {last.frames} frames of "
-            f"{data}; in the others the last layer is off by at most {last.steady:.2g}"
+            f"float32 rounding in the model or fixed point changed decisions in {last.changed} of {last.frames} "
+            f"frames of {data}; in the others the last layer is off by at most {last.steady:.2g}"
         )
     if "calibrated" not in accelerator.options:
         yield "to save bits, and to measure on data of your own, compile with calibration images"
