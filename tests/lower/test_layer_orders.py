@@ -9,6 +9,7 @@ from keras import layers
 
 import bnn2hw
 from bnn2hw.errors import Bnn2hwError, FoldingError, InputError, UnsupportedError
+from bnn2hw.estimate import cycles
 from tests.support import networks as net
 from tests.support.layer_orders import LayerOrders
 
@@ -16,7 +17,10 @@ ANSWERS = (InputError, UnsupportedError, FoldingError)
 
 
 def compile_order(seed: int) -> bnn2hw.Accelerator | Bnn2hwError:
-    """Compile and run a random order of layers, or return the refusal."""
+    """Compile and run a random order of layers, or return the refusal.
+
+    Its values are within their derived bound, and no frame takes longer than predicted.
+    """
     draw = LayerOrders(seed)
     model, wire = draw.order()
     shape = model.inputs[0].shape[1:]
@@ -28,18 +32,32 @@ def compile_order(seed: int) -> bnn2hw.Accelerator | Bnn2hwError:
     x = draw.frames(wire, shape, 5)
     accelerator.dequantize(accelerator.golden(x))
     accelerator.deviation(x)
+    assert sum(edge.beyond for edge in accelerator.measured.values()) == 0
+    predicted, stepped = cycles.cycles(accelerator.graph), cycles.pace(accelerator.graph, FRAMES)
+    assert stepped.interval <= predicted.interval
     return accelerator
+
+
+def check_order(seed: int) -> None:
+    """Compile a random order of layers; a refusal is none for values beyond their bound."""
+    found = compile_order(seed)
+
+    assert isinstance(found, bnn2hw.Accelerator) or "rounding explains" not in str(found)
+
+
+FRAMES = 6
+"""Frames after which the pace of these small designs is looked at."""
 
 
 @pytest.mark.parametrize("seed", range(16))
 def test_any_order(seed: int) -> None:
-    compile_order(seed)
+    check_order(seed)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(10_000, 12_000))
 def test_any_order_of_many(seed: int) -> None:
-    compile_order(seed)
+    check_order(seed)
 
 
 def test_both_answers_occur() -> None:
