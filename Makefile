@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit test-larq soak figures figures-check lint coverage clean
+.PHONY: demo test unit test-larq test-qkeras soak figures figures-check lint coverage clean
 
 demo: .venv/installed  ## compile the shipped MNIST network and prove it bit-exact in Verilator
 	$(BIN)/python examples/demo.py
@@ -17,6 +17,10 @@ unit: .venv/installed  ## the tests of the passes and of the training side, with
 # Larq wants another NumPy than the compiler does, so only what the training side needs is installed there.
 test-larq: .venv-larq/installed  ## the training side against Larq itself, which needs Keras 2 beside Keras 3
 	TF_USE_LEGACY_KERAS=1 .venv-larq/bin/pytest tests/nn/larq -m larq
+
+# QKeras wants another TensorFlow than the compiler does.
+test-qkeras: .venv-qkeras/installed  ## models of QKeras and HGQ2 in memory against the packages themselves
+	.venv-qkeras/bin/pytest -n0 tests/importers/packages
 
 soak: .venv/installed  ## the long runs
 	$(BIN)/pytest -n auto --dist worksteal -m soak
@@ -38,7 +42,7 @@ coverage: .venv/installed  ## the tests once more, slower: which lines they run 
 	$(BIN)/pytest -n auto --dist worksteal -m "not soak" --cov --cov-report=term --cov-report=html
 
 clean:
-	rm -rf .venv .venv-larq build
+	rm -rf .venv .venv-larq .venv-qkeras build
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -48,4 +52,10 @@ clean:
 .venv-larq/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-larq
 	.venv-larq/bin/pip install -q "larq>=0.14" "tf-keras>=2.16" "keras>=3.11" tensorflow-cpu pytest pytest-timeout
+	touch $@
+
+.venv-qkeras/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-qkeras
+	.venv-qkeras/bin/pip install -q -e ".[dev]"
+	.venv-qkeras/bin/pip install -q "qkeras-v3>=1.2" "HGQ2>=0.2"
 	touch $@

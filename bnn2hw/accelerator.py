@@ -327,7 +327,7 @@ class Accelerator(ShownModel):
             raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
         lowered = self.origin.lowered
         arrays = golden.check(self.graph, self._wires(x))
-        return deviation.measure(self.origin.real, lowered.graph, self.graph, lowered.matches, arrays)
+        return deviation.measure(self.origin.real, lowered, self.graph, arrays)
 
     def write(self, folder: str | Path) -> Path:
         """Write a build folder: sources, weights, test bench, graph, report and manifest.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from bnn2hw import golden
+from bnn2hw import error_bounds, golden
 from bnn2hw.errors import Problem, UnsupportedError
 from bnn2hw.importers.imported import Imported
 from bnn2hw.ir import Array, Graph
-from bnn2hw.ops.real import Pointwise
 
 FRAMES = 8
 """Random frames on which a model is compared if there are no calibration data."""
@@ -18,15 +18,12 @@ FRAMES = 8
 VALUES = 2**25
 """Values on all edges that are computed for the comparison; larger networks get fewer frames."""
 
-LEVELS = 16
-"""Largest number of values of a function that counts as a decision."""
-
-CONTINUOUS = 1e-3
-"""Largest difference of a model without decisions, as a share of its largest output."""
+ORDERS = 2
+"""Float32 sums of two orders may differ by this many times the bound of each."""
 
 DECIDED = 0.25
-"""The same for a model with decisions, of which float32 rounding may tip some, in half of its
-frames."""
+"""Largest difference of a model in half of its frames, as a share of its largest output, where the
+bound says nothing since float32 rounding may tip decisions."""
 
 
 def random_frames(graph: Graph, real: Graph) -> dict[str, Array]:
@@ -61,35 +58,56 @@ def check(imported: Imported, inside: Mapping[str, Array], outside: Mapping[str,
     if imported.model is None:
         return
     values = golden.run(imported.graph, inside)
-    limit = DECIDED if _decides(imported.graph, values) else CONTINUOUS
+    bounds = error_bounds.bounds(imported.graph, values)
     problems = []
     for name, theirs in imported.model(outside).items():
-        off = float(np.median(_differences(values[name], theirs)))
-        if off > limit:
-            problems.append(
-                Problem(
-                    imported.graph[name].layer,
-                    f"the model as a whole returns other values here than its layers one by one: they differ "
-                    f"by {off:.0%} of the largest",
-                    "models that call their layers as their graph says",
-                    "replace nested models that have a call of their own by Sequential or functional ones",
-                )
+        compared = _Compared.of(values[name], theirs, bounds[name].free)
+        if compared.explained:
+            continue
+        off, most = compared.worst
+        problems.append(
+            Problem(
+                imported.graph[name].layer,
+                f"the model as a whole returns other values here than its layers one by one: they differ by {off:.2g} "
+                f"of at most {compared.largest:.2g}, and float32 rounding explains {most:.2g}",
+                "models that call their layers as their graph says",
+                "replace nested models that have a call of their own by Sequential or functional ones",
             )
+        )
     if problems:
         raise UnsupportedError(problems)
 
 
-def _decides(graph: Graph, values: Mapping[str, Array]) -> bool:
-    """True if a function takes few values: rounding in front of it may then change any output."""
-    functions = (n.name for n in graph if isinstance(n.op, Pointwise))
-    return any(np.unique(values[name]).size <= LEVELS for name in functions)
+@dataclass(frozen=True)
+class _Compared:
+    """An output of a model against its layers.
 
+    Attributes:
+        off: Differences, of shape (frames, channels).
+        most: What float32 rounding explains, of the same shape.
+        largest: Largest absolute value of all frames.
+    """
 
-def _differences(ours: Array, theirs: Array) -> Array:
-    """The largest difference of each frame, as a share of the largest value of all frames."""
-    ours, theirs = (a.reshape(len(a), -1).astype(np.float64) for a in (ours, theirs))
-    both = np.isfinite(ours) & np.isfinite(theirs)
-    off = np.where(both, np.abs(np.where(both, ours, 0) - np.where(both, theirs, 0)), 0.0)
-    largest = float(np.abs(np.where(both, theirs, 0)).max(initial=0.0))
-    found: Array = off.max(1, initial=0.0) / max(largest, 1e-30)
-    return found
+    off: Array
+    most: Array
+    largest: float
+
+    @classmethod
+    def of(cls, ours: Array, theirs: Array, bound: Array) -> _Compared:
+        """Compare the values of an output; those that are not finite are left out."""
+        ours, theirs = (a.astype(np.float64) for a in (ours, theirs.reshape(ours.shape)))
+        both = np.isfinite(ours) & np.isfinite(theirs)
+        off = np.where(both, np.abs(np.where(both, ours, 0) - np.where(both, theirs, 0)), 0.0)
+        largest = float(np.abs(np.where(both, theirs, 0)).max(initial=0.0))
+        return cls(error_bounds.by_channel(off), ORDERS * bound, max(largest, 1e-30))
+
+    @property
+    def explained(self) -> bool:
+        """True if rounding explains all differences, and half of the frames differ by little."""
+        return bool(np.all(self.off <= self.most)) and np.median(self.off.max(1)) <= DECIDED * self.largest
+
+    @property
+    def worst(self) -> tuple[float, float]:
+        """The difference that is farthest beyond what rounding explains, and what that is."""
+        at = np.unravel_index(np.argmax(self.off - self.most), self.off.shape)
+        return float(self.off[at]), float(self.most[at])

@@ -175,9 +175,8 @@ def _prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     frames = pipeline.compared_frames(imported, made, given.calibration)
     pipeline.check_whole(imported, made, frames)
     progress("measuring the deviation from the model")
-    measured = deviation.measure(
-        imported.graph, made.lowered.graph, made.lowered.graph, made.lowered.matches, frames
-    )
+    measured = deviation.measure(imported.graph, made.lowered, made.lowered.graph, frames)
+    deviation.check(measured, made.lowered.graph)
     return pipeline.Prepared(
         imported.name, made, recipe, imported.layouts, imported.graph.outputs, tuple(measured)
     )

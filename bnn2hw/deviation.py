@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from bnn2hw import golden
+from bnn2hw import error_bounds, golden
+from bnn2hw.error_bounds import Bound, Rounding, by_channel
+from bnn2hw.errors import Problem, UnsupportedError
 from bnn2hw.ir import Array, Graph, Tensor
+from bnn2hw.lower.hardware import Lowered
 
 DECISIONS = 256
 """Largest number of integers of an edge whose values are decisions of a quantizer."""
+
+ROUNDING = 1e-5
+"""Share of a value by which float32 may round it."""
 
 AT_ONCE = 2**26
 """Values on all edges that are computed at once; about a gigabyte."""
@@ -34,6 +41,11 @@ class Deviation:
         frames: Number of frames that were compared.
         changed: Number of these frames in which any decision of the network changed.
         steady: Largest difference in the other frames, in the model's own unit.
+        bound: What the differences in the other frames can be at most, in the model's own unit; None if
+            nothing is known.
+        beyond: Number of values that differ by more than their bound, in frames in which no decision on
+            the edges before changed. A decision that changes is beyond it too, unless the bound of what
+            it decides about reaches it. 0, or the hardware form is not what it is said to be.
     """
 
     edge: str
@@ -45,6 +57,8 @@ class Deviation:
     frames: int = 0
     changed: int = 0
     steady: float = 0.0
+    bound: float | None = None
+    beyond: int = 0
 
     @property
     def share(self) -> float:
@@ -52,52 +66,79 @@ class Deviation:
         return self.mean / self.size if self.size else float(self.mean > 0)
 
 
-def measure(
-    real: Graph, lowered: Graph, streamed: Graph, matches: Mapping[str, str], arrays: Mapping[str, Array]
-) -> list[Deviation]:
+def measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str, Array]) -> list[Deviation]:
     """Compare a design with the model that it was made from, a few frames at a time.
 
     Args:
         real: The model as the importer read it, before any pass.
         lowered: The model in hardware form.
         streamed: The design: `lowered` after all further passes.
-        matches: By edge of `lowered`, the edge of `real` whose values it carries.
         arrays: Integers by input, of shape (frames, *input shape).
 
     Returns:
-        A deviation for each edge of `lowered` that carries the values of an edge of `real`.
+        A deviation for each edge in hardware form that carries the values of an edge of `real`.
     """
     size = sum(tensor.size for graph in (real, streamed) for tensor in graph.types.values())
     step = max(1, AT_ONCE // size)
     parts = [
-        _measure(real, lowered, streamed, matches, {n: a[i : i + step] for n, a in arrays.items()})
+        _measure(real, lowered, streamed, {n: a[i : i + step] for n, a in arrays.items()})
         for i in range(0, golden.frames(arrays), step)
     ]
     return [_joined(edge) for edge in zip(*parts, strict=True)]
 
 
-def _measure(
-    real: Graph, lowered: Graph, streamed: Graph, matches: Mapping[str, str], arrays: Mapping[str, Array]
-) -> list[Deviation]:
+def check(found: Iterable[Deviation], graph: Graph) -> None:
+    """Refuse a design that is farther from the model than its rounding explains.
+
+    Args:
+        found: The deviations of its edges.
+        graph: The model in hardware form.
+
+    Raises:
+        UnsupportedError: Values are beyond their bound. Only the first edge is named: the error shows in
+            all edges behind it.
+    """
+    first = next((edge for edge in found if edge.beyond), None)
+    if first is None:
+        return
+    problem = Problem(
+        graph[first.edge].layer,
+        f"its integers differ from the layer by up to {first.steady:.2g} in {first.beyond} of {first.values:,} values, "
+        f"and rounding explains {first.bound or 0:.2g} at most",
+        "layers that the integers follow within the stated bound",
+        "give it other bits= or write it in other layers, and please report the model as a fault of bnn2hw",
+    )
+    raise UnsupportedError([problem])
+
+
+def _measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str, Array]) -> list[Deviation]:
     """Do what `measure` does, with all frames at once."""
-    types = lowered.types
-    ours = _values(lowered, streamed, arrays)
+    types = lowered.graph.types
+    ours = _values(lowered.graph, streamed, arrays)
     theirs = golden.run(real, {n: types[n].real(a).astype(np.float32) for n, a in arrays.items()})
     pairs = {
-        edge: (types[edge], ours[edge], theirs[node].astype(np.float64))
-        for edge, node in matches.items()
-        if edge in types
+        edge: _Pair(edge, types[edge], ours[edge], theirs[node].astype(np.float64))
+        for edge in types
+        if (node := lowered.matches.get(edge)) is not None
     }
-    decisions = [_different(*pair) for pair in pairs.values() if pair[0].ints.count <= DECISIONS]
-    changed = np.zeros(golden.frames(arrays), bool)
-    for different in decisions:
-        changed |= different.reshape(len(changed), -1).any(1)
-    return [_compared(edge, *pair, changed) for edge, pair in pairs.items()]
+    bounds = error_bounds.bounds(real, theirs, Rounding(lowered.own, _held(lowered, pairs)))
+    so_far, compared = np.zeros(golden.frames(arrays), bool), []
+    for edge, pair in pairs.items():
+        compared.append(_compared(pair, bounds[lowered.matches[edge]], so_far))
+        so_far = so_far | pair.changed
+    return [with_steady(so_far) for with_steady in compared]
+
+
+def _held(lowered: Lowered, pairs: Mapping[str, _Pair]) -> dict[str, Array]:
+    """Bounds of decisions that do not change, by node whose values are decisions on all edges."""
+    continuous = {lowered.matches[edge] for edge, pair in pairs.items() if not pair.decides}
+    decisions = {lowered.matches[edge]: pair for edge, pair in pairs.items()}
+    return {node: pair.nearest for node, pair in decisions.items() if node not in continuous}
 
 
 def _joined(parts: Sequence[Deviation]) -> Deviation:
     """Return the deviation of an edge over several parts of the frames."""
-    values = [part.values for part in parts]
+    values, bounds = [part.values for part in parts], [part.bound for part in parts]
     return Deviation(
         parts[0].edge,
         sum(part.different for part in parts),
@@ -108,6 +149,8 @@ def _joined(parts: Sequence[Deviation]) -> Deviation:
         sum(part.frames for part in parts),
         sum(part.changed for part in parts),
         max(part.steady for part in parts),
+        None if None in bounds else max(b for b in bounds if b is not None),
+        sum(part.beyond for part in parts),
     )
 
 
@@ -121,24 +164,88 @@ def _values(lowered: Graph, streamed: Graph, arrays: Mapping[str, Array]) -> dic
     return values
 
 
-def _off(tensor: Tensor, ours: Array, theirs: Array) -> Array:
-    """The differences in the model's own unit; 0 where the model has no finite value."""
-    finite = np.isfinite(theirs)
-    off: Array = np.abs(tensor.real(ours).reshape(theirs.shape) - np.where(finite, theirs, 0.0))
-    return np.where(finite, off, 0.0)
+@dataclass(frozen=True)
+class _Pair:
+    """The values of an edge in hardware form and in the model.
+
+    Attributes:
+        edge: Name of the edge.
+        tensor: Its type.
+        ours: Its integers, of shape (frames, *shape).
+        theirs: The real values of the model, of shape (frames, *its shape).
+    """
+
+    edge: str
+    tensor: Tensor
+    ours: Array
+    theirs: Array
+
+    @property
+    def decides(self) -> bool:
+        """True if the integers are so few that each stands for a decision."""
+        return self.tensor.ints.count <= DECISIONS
+
+    @cached_property
+    def off(self) -> Array:
+        """The differences in the model's own unit; 0 where the model has no finite value."""
+        return self._from(self.tensor.real(self.ours).reshape(self.theirs.shape))
+
+    @cached_property
+    def slack(self) -> Array:
+        """Differences that float32 rounding explains."""
+        found: Array = ROUNDING * np.abs(np.nan_to_num(self.theirs, posinf=0.0, neginf=0.0))
+        return found
+
+    @cached_property
+    def different(self) -> Array:
+        """True where values differ by more than half a step, and by more than float32 rounding."""
+        half = np.abs(np.asarray(self.tensor.scale)) / 2
+        half = np.broadcast_to(half, self.tensor.shape).reshape(self.theirs.shape[1:])
+        found: Array = self.off > half + self.slack
+        return found
+
+    @property
+    def changed(self) -> Array:
+        """True for frames in which a decision on this edge changed."""
+        found: Array = (self.different & self.decides).reshape(len(self.theirs), -1).max(1)
+        return found
+
+    @property
+    def nearest(self) -> Array:
+        """Distance of the model's values from the nearest integers, by frame and channel."""
+        scale, offset = (
+            np.broadcast_to(np.asarray(v, np.float64), self.tensor.shape).reshape(self.theirs.shape[1:])
+            for v in (self.tensor.scale, self.tensor.offset)
+        )
+        near = np.rint((np.nan_to_num(self.theirs, posinf=0.0, neginf=0.0) - offset) / scale)
+        return by_channel(self._from(near * scale + offset) + 2 * self.slack)
+
+    def _from(self, values: Array) -> Array:
+        finite = np.isfinite(self.theirs)
+        off: Array = np.abs(values - np.where(finite, self.theirs, 0.0))
+        return np.where(finite, off, 0.0)
 
 
-def _different(tensor: Tensor, ours: Array, theirs: Array) -> Array:
-    """True where values differ by more than half a step, and by more than float32 rounding."""
-    half = np.broadcast_to(np.abs(np.asarray(tensor.scale)) / 2, tensor.shape).reshape(theirs.shape[1:])
-    found: Array = _off(tensor, ours, theirs) > half + 1e-5 * np.abs(theirs)
-    return found
+def _compared(pair: _Pair, bound: Bound, before: Array) -> Callable[[Array], Deviation]:
+    """Compare an edge.
 
+    Args:
+        pair: Its values.
+        bound: Their bounds.
+        before: Frames in which decisions on the edges before changed.
 
-def _compared(edge: str, tensor: Tensor, ours: Array, theirs: Array, changed: Array) -> Deviation:
-    off = _off(tensor, ours, theirs)
-    different = int(_different(tensor, ours, theirs).sum())
+    Returns:
+        A function that takes the frames in which any decision changed, and returns the deviation.
+    """
+    off, theirs = pair.off, pair.theirs
     size = float(np.abs(theirs[np.isfinite(theirs)]).mean()) if np.isfinite(theirs).any() else 0.0
-    steady = float(off[~changed].max(initial=0.0))
-    frames = len(changed), int(changed.sum())
-    return Deviation(edge, different, off.size, float(off.max()), float(off.mean()), size, *frames, steady)
+    limit = bound.free.reshape(len(off), *(1,) * (off.ndim - 2), off.shape[-1])
+    beyond = int((off > limit)[~before].sum())
+    figures = int(pair.different.sum()), off.size, float(off.max()), float(off.mean()), size, len(off)
+
+    def with_steady(changed: Array) -> Deviation:
+        steady, most = (float(v[~changed].max(initial=0.0)) for v in (off, bound.held))
+        known = most if np.isfinite(most) else None
+        return Deviation(pair.edge, *figures, int(changed.sum()), steady, known, beyond)
+
+    return with_steady

@@ -213,8 +213,24 @@ def lower(
         names=imported.names,
     )
     matches = {edge: name for edge, name in lowered.matches.items() if name in imported.graph.types}
-    lowered = replace(lowered, fidelity={**lowered.fidelity, **fixed}, matches=matches)
+    own = _own(lowered, graph, imported.graph)
+    lowered = replace(lowered, fidelity={**lowered.fidelity, **fixed}, matches=matches, own=own)
     return LoweredModel(lambda: imported.graph, lowered, specs)
+
+
+def _own(lowered: Lowered, graph: Graph, real: Graph) -> dict[str, Array]:
+    """The errors that the hardware makes at nodes of the model; unbounded where a pass put rounding behind them.
+
+    Args:
+        lowered: The model in hardware form.
+        graph: The model in real form behind all passes over it.
+        real: The same in front of them.
+    """
+    own = {name: error for name, error in lowered.own.items() if name in real.types}
+    for node in graph:
+        if node.name not in real.types:
+            own.update({i: np.array([np.inf]) for i in node.inputs if i in real.types})
+    return own
 
 
 def compared_frames(imported: Imported, made: LoweredModel, calibration: Batch | None) -> dict[str, Array]:

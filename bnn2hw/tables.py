@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 ABOVE, BELOW, SECTION, FOOT = tuple("┏━┳┓"), tuple("┡━╇┩"), tuple("├─┼┤"), tuple("└─┴┘")
 """Left end, line, crossing and right end of the lines around the head, between sections, and last."""
@@ -33,6 +34,13 @@ class Table:
     def add_section(self) -> None:
         """Draw a line below the rows so far."""
         self.rows.append(())
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in (*self.left, *self.right))
+        rows = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in self.rows if row)
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        caption = f'<caption style="text-align:left">{escape(self.title)}</caption>'
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def __str__(self) -> str:
         names = (*self.left, *self.right)

@@ -35,6 +35,7 @@ FLOORS = tuple(
             {"ops"},
             {"estimate", "golden", "importers"},
             {"lower", "native"},
+            {"error_bounds"},
             {"agreement", "backends", "dataflow", "deviation", "inputs"},
             {"compiled", "folding", "simulation", "synthesis"},
             {"deploy", "pipeline", "report", "results"},

@@ -15,8 +15,8 @@ from bnn2hw.artifacts.graph_json import FORMAT, RENAMES, graph_from_json, graph_
 from bnn2hw.artifacts.layers import with_layers
 from bnn2hw.artifacts.manifest import Manifest
 from bnn2hw.backends.text import CODE, bare
-from bnn2hw.errors import Bnn2hwError, InputError
-from bnn2hw.folders import GENERATOR, MANIFEST, ours, replacing
+from bnn2hw.errors import Bnn2hwError, InputError, storing
+from bnn2hw.folders import GENERATOR, MANIFEST, PREFIX, ours, replacing
 from bnn2hw.ir import Array, Graph
 
 GRAPH, ARRAYS = "graph.json", "graph.npz"
@@ -45,6 +45,32 @@ def write(folder: Path, texts: Mapping[str, str], graph: Graph, manifest: Manife
         files = {str(p.relative_to(work)): _sha256(p) for p in sorted(work.rglob("*")) if p.is_file()}
         facts = {"generator": GENERATOR, "format": FORMAT, **manifest.plain(), "files": files}
         (work / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def add(folder: Path, texts: Mapping[str, str]) -> None:
+    """Add files to a build folder, or replace them, and list them in its manifest.
+
+    Args:
+        folder: The folder.
+        texts: Contents by relative path.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    with storing(folder):
+        facts = json.loads((folder / MANIFEST).read_text())
+        for name, text in texts.items():
+            _replace(folder / name, text)
+            facts["files"][name] = _sha256(folder / name)
+        facts["files"] = dict(sorted(facts["files"].items()))
+        _replace(folder / MANIFEST, json.dumps(facts, indent=1) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file in one step."""
+    fresh = path.with_name(f"{PREFIX}{path.name}")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:

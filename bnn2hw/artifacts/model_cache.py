@@ -169,6 +169,7 @@ def _write(entry: _Entry, folder: Path) -> None:
         "graph": graph,
         "fidelity": {layer: [f.kind, f.why] for layer, f in lowered.fidelity.items()},
         "matches": dict(lowered.matches),
+        "own": {name: np.ravel(error).tolist() for name, error in lowered.own.items()},
         "input_specs": source.facts(model.made.input_specs),
         "recipe": model.recipe.facts(),
         "layouts": {name: layout.facts() for name, layout in model.layouts.items()},
@@ -198,6 +199,7 @@ def _read(folder: Path, read: Callable[[], Graph]) -> _Entry:
         graph_from_json(facts["graph"], arrays),
         {layer: Fidelity(*f) for layer, f in facts["fidelity"].items()},
         facts["matches"],
+        {name: np.array(error) for name, error in facts["own"].items()},
     )
     model = Prepared(
         name=facts["name"],

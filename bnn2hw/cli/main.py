@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from bnn2hw.cli import board, doctor, model, results, simulate, synth, weights, words
+from bnn2hw.cli import board, doctor, model, report, results, simulate, synth, weights, words
 from bnn2hw.errors import (
     Bnn2hwError,
     LinkError,
@@ -96,6 +96,7 @@ for command in (
     model.estimate,
     model.pareto,
     synth.synth,
+    report.report,
     model.summary,
     board.boards,
     results.predict,

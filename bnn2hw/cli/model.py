@@ -16,6 +16,7 @@ from bnn2hw.errors import InputError
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
     from bnn2hw.folding.pareto import Point
+    from bnn2hw.report.facts import LayerFacts
 
 
 @click.command("compile")
@@ -40,7 +41,8 @@ def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool
     _show(accelerator, as_json)
     if not as_json:
         sources = FOLDERS[accelerator.backend]
-        click.echo(f"written to {out}: {sources}/, report.html, report.txt, graph.json, manifest.json")
+        report = "" if accelerator.is_native else "report.html, "
+        click.echo(f"written to {out}: {sources}/, {report}report.txt, graph.json, manifest.json")
 
 
 @click.command()
@@ -67,6 +69,8 @@ def _facts(accelerator: Accelerator) -> dict[str, Any]:
     fidelity = {layer: {"kind": f.kind, "why": f.why} for layer, f in accelerator.fidelity.items()}
     if accelerator.is_native:
         return {"name": accelerator.name, "backend": accelerator.backend, "fidelity": fidelity}
+    from bnn2hw.report.facts import collect
+
     estimate = accelerator.estimate()
     cost = estimate.cost
     return {
@@ -81,8 +85,27 @@ def _facts(accelerator: Accelerator) -> dict[str, Any]:
         "cost": {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp},
         "use": estimate.use,
         "uncalibrated": list(estimate.uncalibrated),
+        "layers": [_layer(layer) for layer in collect(accelerator).working],
         "folding": accelerator.folding(),
         "fidelity": fidelity,
+    }
+
+
+def _layer(layer: LayerFacts) -> dict[str, Any]:
+    """Return what --json prints of a layer."""
+    cost = layer.cost
+    return {
+        "name": layer.name,
+        "ops": list(layer.kinds),
+        "shape": list(layer.last.tensor.shape),
+        "values": str(layer.last.tensor.ints),
+        "fidelity": "rounded" if layer.rounded else "exact",
+        "deviation": layer.deviation,
+        "pe": layer.main.pe,
+        "simd": layer.main.simd,
+        "cycles": layer.slowest.cycles,
+        "occupancy": layer.slowest.occupancy,
+        "cost": {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp},
     }
 
 

@@ -80,6 +80,7 @@ def simulate(
     count = golden.frames(x)
     accuracy = _accuracy(accelerator, next(iter(runs.values())), labels)
     report = {name: _facts(run) for name, run in runs.items()}
+    _keep(folder, accelerator, list(runs.values()), images, seed)
     kind = "real" if images else "random"
     if as_json:
         click.echo(json.dumps({"frames": count, "images": kind, "accuracy": accuracy, **report}, indent=1))
@@ -87,6 +88,15 @@ def simulate(
         _print(report, count, kind, accuracy)
     for run in runs.values():
         run.check()
+
+
+def _keep(folder: Path, accelerator: Accelerator, runs: list[Run], images: Path | None, seed: int) -> None:
+    """Keep the runs for the report."""
+    from bnn2hw.cli.report import keep
+    from bnn2hw.report.records import Simulation
+
+    data = f"frames of {images.name}" if images else f"random frames of seed {seed}"
+    keep(folder, accelerator, runs=[Simulation.of(run, data) for run in runs])
 
 
 def _warn_of_other_sources(folder: Path, accelerator: Accelerator) -> None:

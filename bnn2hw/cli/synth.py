@@ -54,7 +54,9 @@ def synth(
     the result is an area, because only the vendor's tool places and routes them.
     """
     from bnn2hw import folders
+    from bnn2hw.cli.report import keep
     from bnn2hw.deploy import bitstream
+    from bnn2hw.report.records import Measured
 
     folders.claim(out, bitstream.FACTS, by="synthesis")
     board = options.board
@@ -63,6 +65,10 @@ def synth(
             model, options, progress, out=out, seeds=seeds, clock=clock, baud=baud
         )
     _warn_of_rate(accelerator, used, board)
+    if model.is_dir():
+        keep(
+            model, accelerator, measured=Measured.of(used, board or options.target or accelerator.device.name)
+        )
     if as_json:
         click.echo(json.dumps({"name": accelerator.name, "board": board, **used.facts}, indent=1))
     else:

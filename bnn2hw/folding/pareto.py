@@ -54,6 +54,12 @@ class ParetoFront:
         return iter(self.points)
 
     def __str__(self) -> str:
+        return str(self._table()) + self._proof()
+
+    def _repr_html_(self) -> str:
+        return f"{self._table()._repr_html_()}<p>{self._proof()}</p>"
+
+    def _table(self) -> Table:
         title = f"foldings on {self.device.name} at {self.device.clock_mhz:g} MHz"
         table = Table(title, (), COLUMNS)
         for p in self.points:
@@ -65,7 +71,7 @@ class ParetoFront:
                 *(f"{f:,.0f}" for f in figures),
                 f"{p.use[worst]:.0%} of {worst.upper()}",
             )
-        return str(table) + self._proof()
+        return table
 
     def _proof(self) -> str:
         worst = max((p.gap for p in self.points), default=0.0)

@@ -17,7 +17,18 @@ from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.probe import Chain, Unfit
 from bnn2hw.ops.real import Refold, Reshape
 
-BUILT = ("nodes", "problems", "fidelity", "matches", "types", "ranges", "errors", "postponed", "layers")
+BUILT = (
+    "nodes",
+    "problems",
+    "fidelity",
+    "matches",
+    "types",
+    "ranges",
+    "errors",
+    "postponed",
+    "layers",
+    "own",
+)
 """Attributes of a builder that grow."""
 
 UNBOUNDED = np.array(-np.inf), np.array(np.inf)
@@ -45,8 +56,10 @@ class Builder:
         postponed: Nodes of the real form that are applied behind a pooling that follows them in the
             model. No edge carries their values.
         layers: Layer by node of either form.
-        signs: By node whose weights were negated for some neurons, ±1 for each: the integers times the
-            sign have the real meaning of the edge.
+        own: Bound of the error that the hardware makes at a node of the real form, in the model's unit, of
+            shape () or (features,).
+        signs: By node whose weights were negated for some neurons, the node of the real form that it
+            computes, and ±1 for each neuron: the integers times the sign have the real meaning of its edge.
     """
 
     real: Graph
@@ -62,7 +75,8 @@ class Builder:
     errors: dict[str, float] = field(default_factory=dict)
     postponed: set[str] = field(default_factory=set)
     layers: dict[str, str] = field(default_factory=dict)
-    signs: dict[str, Array] = field(default_factory=dict)
+    signs: dict[str, tuple[str, Array | float]] = field(default_factory=dict)
+    own: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.layers.update((node.name, node.layer) for node in self.real)
@@ -198,7 +212,9 @@ class Builder:
         """Return the ops that follow an edge as a function of its integers."""
         shape = self.real.types[pending.start].shape
         low, high = self.ranges[pending.edge].ends.astype(np.int64)
-        sign = self.signs.get(self.maker(pending.edge).name, 1.0)
+        of, sign = self.signs.get(self.maker(pending.edge).name, ("", 1.0))
+        if of != pending.start:  # the same integers stand for results behind the unit
+            sign = 1.0
         return Chain(pending.ops, self.types[pending.edge], shape, low, high, sign)
 
     def unshared(self, pending: Pending) -> bool:
@@ -214,10 +230,32 @@ class Builder:
         A change of shape leaves the values as they are, so the edge is matched to the node in front
         of it. A pass may move a change of shape, but it must not change what other nodes compute.
         """
-        while isinstance(self.real[node].op, Reshape | Refold):
-            [node] = self.real[node].inputs
+        node = self._carrier(node)
         if node not in self.postponed:
             self.matches[edge] = node
+
+    def _carrier(self, node: str) -> str:
+        """The node in front of changes of shape."""
+        while isinstance(self.real[node].op, Reshape | Refold):
+            [node] = self.real[node].inputs
+        return node
+
+    def rounds(self, node: str, error: Array | float) -> None:
+        """Note an error that the hardware makes in the values of a node of the real form.
+
+        Args:
+            node: The node.
+            error: Bound in the model's unit, of shape () or (features,).
+        """
+        node = self._carrier(node)
+        known, error = self.own.get(node, np.zeros(1)), np.atleast_1d(error)
+        size = max(known.size, error.size)
+        same = size % known.size == size % error.size == 0
+        self.own[node] = (
+            np.resize(known, size) + np.resize(error, size)
+            if same
+            else known.max() + error.max(keepdims=True)
+        )
 
     def problem(self, layer: str, found: str, supported: str, remedy: str) -> None:
         """Note a reason why the model cannot be compiled."""

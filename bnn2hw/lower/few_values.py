@@ -10,7 +10,7 @@ import numpy as np
 from bnn2hw.ir import Array, View
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fixed_point import merge_equal_rows, staircase
-from bnn2hw.lower.levels import UniformLevels, cuts, direction, stated_levels
+from bnn2hw.lower.levels import ROUNDING, UniformLevels, cuts, direction, stated_levels
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.pooling import add_pools, directions
 from bnn2hw.lower.probe import Chain, breakpoints
@@ -60,6 +60,7 @@ def _of_all_integers(b: Builder, pending: Pending, chain: Chain) -> str | None:
     unsafe = any(bool(np.any(grid.index(chain.all(s)) != levels)) for s in ((-error, error) if error else ()))
     b.record_fidelity(pending, unsafe=unsafe)
     edge = _by_feature(b, pending, chain)
+    b.rounds(pending.end, 2 * ROUNDING * grid.largest)
     if grid.type == domain and np.all(levels == domain.values()[:, None]):
         return _relabelled(b, pending, edge, grid, pools)
     shift = int(levels[0, 0]) - domain.lo
@@ -96,6 +97,7 @@ def _by_bisection(b: Builder, pending: Pending, chain: Chain) -> str | None:
     unsafe = any(_changes(chain, s, grid, thresholds) for s in ((-error, error) if error else ()))
     edge = _by_feature(b, pending, chain)
     b.record_fidelity(pending, unsafe=unsafe)
+    b.rounds(pending.end, 2 * ROUNDING * grid.largest)
     return _thresholds(b, pending, edge, grid, thresholds, found.direction < 0, pools)
 
 
@@ -115,7 +117,7 @@ def _rising(b: Builder, pending: Pending, chain: Chain, values: Array) -> tuple[
         return chain, values
     b.replace(node, node.op.negated(falls))
     b.matches.pop(node.name, None)
-    b.signs[node.name] = np.where(falls, -1.0, 1.0)
+    b.signs[node.name] = pending.start, np.where(falls, -1.0, 1.0)
     chain = b.chain(pending)
     return chain, chain.all()
 

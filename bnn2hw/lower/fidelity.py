@@ -11,8 +11,8 @@ class Fidelity:
     """The relation of a layer of the hardware to the layer of the model.
 
     Attributes:
-        kind: "exact" if the layer returns the same outputs as Keras for all inputs that it can get.
-            "rounded" if it computes in fixed point, or if float32 rounding inside Keras can change
+        kind: "exact" if the layer returns the same outputs as the model for all inputs that it can get.
+            "rounded" if it computes in fixed point, or if float32 rounding inside the model can change
             a decision. Then `Accelerator.deviation` measures by how much and how often.
         why: The reason, in words.
     """
@@ -25,7 +25,7 @@ INTEGERS = Fidelity("exact", "integers throughout")
 """The layer computes with integers in Keras and in the hardware."""
 
 SAFE = Fidelity("exact", "no float32 rounding of the real input reaches a threshold")
-"""Keras rounds the sums of the layer, but never across a threshold."""
+"""The model rounds the sums of the layer, but never across a threshold."""
 
-UNSAFE = Fidelity("rounded", "Keras's float32 rounding can tip decisions at a threshold")
-"""Keras rounds the sums of the layer, and for some inputs the rounding crosses a threshold."""
+UNSAFE = Fidelity("rounded", "float32 rounding in the model can tip decisions at a threshold")
+"""The model rounds the sums of the layer, and for some inputs the rounding crosses a threshold."""

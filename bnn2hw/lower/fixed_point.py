@@ -197,7 +197,7 @@ def staircase(levels: Array, domain: Ints, grid: UniformLevels) -> Affine | None
     return Affine(np.zeros_like(biases), biases, cuts, 0, Ints(0, grid.type.count - 1))
 
 
-def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine, float]:
+def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine, Array]:
     """Return straight pieces in integers.
 
     The constants get as many fraction bits as an eighth of a step needs. Low bits of the input that
@@ -210,7 +210,7 @@ def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine
         out: Integers of the output.
 
     Returns:
-        The op, and a bound of its error in real terms.
+        The op, and a bound of its error in real terms, by channel.
 
     Raises:
         Unfit: The function is too steep for the step.
@@ -244,8 +244,10 @@ def affine(chain: Chain, pieces: Pieces, step: Array, out: Ints) -> tuple[Affine
     first, second = rows[:, :segments], rows[:, segments : 2 * segments]
     op = Affine(first, second, rows[:, 2 * segments :], shift, out, uniform(step), 0.0, drop=drop)
     tilt = np.abs(slopes - rounded * 2.0**-shift).max(1)
-    error = pieces.error + np.abs(step) * (0.5 + reach * tilt + lost * 2.0**-drop * np.abs(slopes).max(1))
-    return op, float(error.max())
+    moved = np.abs(biases - (offsets - half) * 2.0**-shift).max(1)
+    rounding = 0.5 + reach * tilt + moved + lost * 2.0**-drop * np.abs(slopes).max(1)
+    error = pieces.error + np.abs(step) * rounding
+    return op, error
 
 
 @dataclass(frozen=True)

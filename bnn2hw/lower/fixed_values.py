@@ -110,6 +110,9 @@ def multiply_to_integers(work: Strategies, task: Task) -> str | None:
         return None
     edge = b.add(pending.end, op, pending.edge, part="whole")
     b.errors[edge] = b.error(pending.edge)
+    ends = np.array([[tensor.ints.lo], [tensor.ints.hi]])
+    made = b.types[edge].real(op.golden(np.broadcast_to(ends, (2, tensor.channels))))
+    b.rounds(pending.end, np.abs(made - tensor.real(ends)).max(0))
     return edge
 
 
@@ -147,6 +150,7 @@ def keep_integers(work: Strategies, task: Task) -> str | None:
     ratio = np.max(np.abs(np.asarray(meaning.scale) / np.asarray(tensor.scale)))
     error = float(line.error.max() + largest.max() * 2.0**-23)
     b.errors[edge] = b.error(pending.edge) * float(ratio) + error
+    b.rounds(pending.end, line.error + largest * 2.0**-23)
     b.record_fidelity(pending)
     b.match(edge, pending.end)
     return edge
@@ -173,8 +177,11 @@ def straight_pieces(work: Strategies, task: Task) -> str | None:
     op, error = affine(chain, pieces, step, held)
     edge = b.add(pending.end, op, pending.edge, part="fixed")
     where = "" if pieces.straight else " where tried"
-    off = f"off by at most {error:.2g}{where}" if held == exact else "its largest values clamped"
+    off = f"off by at most {error.max():.2g}{where}" if held == exact else "its largest values clamped"
     b.record_fidelity(pending, rounded=f"fixed point of {held.bits} bits, {off}")
+    b.rounds(
+        pending.end, error + pieces.error if held == exact else np.inf
+    )  # what was not tried may be as far off
     b.match(edge, pending.end)
     return edge
 
@@ -209,18 +216,20 @@ def curve(work: Strategies, task: Task) -> Pending:
     followed = pending.until(place + 1)
     edge = b.add(node.name, op, edge, part=op.kind)
     off = _farthest(b, followed, edge)
-    said = f"{words(op)}, {b.types[edge].ints.bits} bits out, off by at most {off:.2g} where tried"
+    said = f"{words(op)}, {b.types[edge].ints.bits} bits out, off by at most {off.max():.2g} where tried"
+    b.rounds(node.name, 2 * off + np.abs(np.asarray(b.types[edge].scale)))  # twice, for what was not tried
     b.record_fidelity(followed, rounded=said)
     b.match(edge, node.name)
     return Pending(edge, node.name, pending.chain[place + 1 :])
 
 
-def _farthest(b: Builder, pending: Pending, edge: str) -> float:
-    """The largest distance of an edge from the layers that it stands for, at samples of their input."""
+def _farthest(b: Builder, pending: Pending, edge: str) -> Array:
+    """The largest distance of an edge from the layers that it stands for, at samples, by feature."""
     chain = b.chain(pending).within(*b.expected_range(pending))
     integers = chain.samples(SAMPLES)
     found = b.types[edge].real(_along(b, edge, pending.edge, integers))
-    return float(np.abs(found - chain(integers)).max())
+    off: Array = np.abs(found - chain(integers)).max(0)
+    return off
 
 
 def _along(b: Builder, edge: str, start: str, integers: Array) -> Array:

@@ -140,6 +140,20 @@ def kernel_rounding(flat: Array, largest: Array, scale: Array, bits: int) -> Rou
     return Rounding((off * reach).sum(0), (np.abs(flat) * reach).sum(0))
 
 
+def misfit(flat: Array, integers: Array, scale: Meaning, largest: Array) -> Array:
+    """Return a bound of what integers that stand for a kernel move its results, by neuron.
+
+    Args:
+        flat: Real kernel of shape (inputs, neurons).
+        integers: The integers, of the same shape.
+        scale: Their scale, for all neurons or for each.
+        largest: Largest absolute value of each channel of the input, of shape (channels,).
+    """
+    reach = np.tile(largest, len(flat) // len(largest))[:, None]
+    found: Array = (np.abs(integers * np.asarray(scale) - flat) * reach).sum(0)
+    return found
+
+
 def balanced_scale(flat: Array, largest: Array, scale: Array, bits: tuple[int, int]) -> Array | None:
     """Return other scales for the channels of an input, if its rounded kernel needs them.
 

@@ -33,6 +33,11 @@ class UniformLevels:
     scale: float
     offset: float
 
+    @property
+    def largest(self) -> float:
+        """Largest absolute level."""
+        return max(abs(self.offset + self.scale * end) for end in (self.type.lo, self.type.hi))
+
     def index(self, values: Array) -> Array:
         """Return the integers of real values."""
         steps = np.rint((values.astype(np.float64) - self.offset) / self.scale)

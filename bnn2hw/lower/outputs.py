@@ -170,4 +170,5 @@ def _score_table(work: Strategies, pending: Pending, use: Use, bits: int | None)
     table = Table(rows, chain.ints, made.type, made.scale, made.offset)
     edge = b.add(pending.start, table, edge, part="scores")
     b.match(edge, pending.end)
+    b.rounds(pending.end, made.distance(values).max(0))
     return edge

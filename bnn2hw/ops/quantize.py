@@ -116,10 +116,9 @@ class Quantize(Elementwise):
 
     def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
         if self.wraps:
-            lows, highs = (v.astype(np.int64) >> self.shift for v in (self.lows, self.highs))
-            size = max(self.rows, y.channels)
-            each = np.resize(np.stack([lows, highs]), (2, size)).reshape(2, -1, y.channels)
-            return Ranges.spanning(np.concatenate([each.min(1)[:1], each.max(1)[1:]]))
+            ends = np.stack([self.lows, self.highs]).astype(np.int64) >> self.shift
+            each = np.broadcast_to(ends, (2, max(self.rows, y.channels))).reshape(2, -1, y.channels)
+            return Ranges.spanning(np.stack([each[0].min(0), each[1].max(0)]))
         return self.at_points(given[0].over(y.channels).ends, y)  # monotone, so the ends are extremes
 
     def _width(self, x: Tensor) -> int:
@@ -183,7 +182,7 @@ class Quantize(Elementwise):
         yield cls(drops, around, tops, False, "even", 0, byte, pe=6, pixels=2), (Tensor((4, 6), wide),)
         yield (
             cls(drops[:1], 0 * drops[:1], np.array([14]), True, "down", 1, Ints(0, 7)),
-            (Tensor((2, 3), byte),),
+            (Tensor((2, 4), byte),),
         )
         yield (
             cls(drops, around, tops, False, "down", 1, Ints(-32, 31), axes=2, pe=3),

@@ -20,7 +20,7 @@ def rounded(accelerator: CompiledModel) -> Iterator[str]:
     """Yield lines on the layers that are not exact, with the reasons."""
     rounded = [(layer, f.why) for layer, f in accelerator.fidelity.items() if f.kind == "rounded"]
     if not rounded:
-        yield "every layer is exact: it computes what Keras computes"
+        yield "every layer is exact: it computes what the model computes"
         return
     yield f"{len(rounded)} of {len(accelerator.fidelity)} layers are rounded:"
     yield from (f"  {layer}: {why}" for layer, why in rounded)
@@ -29,13 +29,18 @@ def rounded(accelerator: CompiledModel) -> Iterator[str]:
     data = "the calibration data" if "calibrated" in accelerator.options else "random frames"
     yield (
         "'this op' says if the op itself rounds; the deviation up to here is that of all ops so far: the mean "
-        f"difference from Keras on {data}, divided by the mean absolute value"
+        f"difference from the model on {data}, divided by the mean absolute value"
     )
     last = [*accelerator.measured.values()][-1]
+    if last.bound is not None:
+        yield (
+            f"the last layer is off by at most {last.steady:.2g} of a mean of {last.size:.2g}; rounding explains "
+            f"{last.bound:.2g} where no decision changes"
+        )
     if last.changed:
         yield (
-            f"float32 rounding in Keras or fixed point changed decisions in {last.changed} of {last.frames} frames of "
-            f"{data}; in the others the last layer is off by at most {last.steady:.2g}"
+            f"float32 rounding in the model or fixed point changed decisions in {last.changed} of {last.frames} "
+            f"frames of {data}; in the others the last layer is off by at most {last.steady:.2g}"
         )
     if "calibrated" not in accelerator.options:
         yield "to save bits, and to measure on data of your own, compile with calibration images"

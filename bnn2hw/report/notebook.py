@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from html import escape
 
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.report import words
 from bnn2hw.report.facts import LayerFacts, collect
+from bnn2hw.tables import Table
 
 HEAD = ("layer", "ops", "output", "fidelity", "cycles", "occupancy", "LUT", "FF", "BRAM", "DSP")
-
-
-def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], below: str = "") -> str:
-    """Return a table as HTML.
-
-    Args:
-        title: Text above it.
-        head: Names of the columns.
-        rows: Cells of the rows.
-        below: Text below it.
-    """
-    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    note = f"<p>{escape(below)}</p>" if below else ""
-    caption = f'<caption style="text-align:left">{escape(title)}</caption>'
-    return f"<table>{caption}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>{note}"
 
 
 def accelerator(made: CompiledModel) -> str:
@@ -38,13 +22,14 @@ def accelerator(made: CompiledModel) -> str:
         return f"<pre>{escape(str(made))}</pre>"
     facts = collect(made)
     estimate = made.estimate()
-    rows = [_layer(layer) for layer in facts.working]
-    total = ["total", "", "", "", words.count(facts.interval), "", *_figures(estimate.cost)]
+    rows = [tuple(_layer(layer)) for layer in facts.working]
+    total = ("total", "", "", "", words.count(facts.interval), "", *_figures(estimate.cost))
     below = (
         f"{words.count(estimate.fps)} frames/s at {made.device.clock_mhz:g} MHz; first output after "
         f"{words.time(estimate.latency_us)}. The method `report` shows more."
     )
-    return table(f"{made.name} on {made.device.name}", HEAD, [*rows, total], below)
+    table = Table(f"{made.name} on {made.device.name}", HEAD, (), [*rows, total])
+    return f"{table._repr_html_()}<p>{escape(below)}</p>"
 
 
 def _layer(layer: LayerFacts) -> list[str]:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from bnn2hw import frameworks
 from bnn2hw.backends import design
 from bnn2hw.data_files import data_dir
+from bnn2hw.estimate import cycles
 from bnn2hw.ir import Cost
 from bnn2hw.report import advice, charts, commands, dataflow, words
 from bnn2hw.report.charts import Row
@@ -63,6 +64,7 @@ def page(facts: Facts) -> str:
             many_rows=MANY_ROWS,
             advice=advice.advice(facts),
             chosen=advice.some(facts.front, facts.interval),
+            bound=accelerator.estimate().cycles.latency * len(accelerator.graph.nodes) > cycles.USUAL.exact,
             biggest=max((o.cost.lut for o in facts.ops), default=0) or 1,
             commands=commands.commands(accelerator),
             ends=_ends(facts),

@@ -42,6 +42,7 @@ OTHERS = {
     "estimate": {"as_json"},
     "pareto": {"ratio", "as_json"},
     "synth": {"out", "seeds", "clock", "baud", "as_json"},
+    "report": {"out", "front", "as_json"},
     "summary": {"no_macs", "as_json"},
     "simulate": {"images", "frames", "stalls", "seed", "cells", "as_json"},
     "predict": {"port", "images", "frames", "as_json"},
@@ -60,7 +61,7 @@ REFUSED = {
     "summary {model} --json --no-macs": "--no-macs has no effect: JSON has all figures",
     "compile {model} --loadable --loadable-layer sum": "--loadable-layer has no effect: --loadable makes all layers",
     "compile {folder}/m.onnx --import {folder}/own.py": "custom objects have no effect; leave out --import",
-    "simulate {folder}/hls --cells": "HLS sources name no cells and are simulated as they are; leave out --cells",
+    "simulate {folder}/hls --cells": "C++ sources name no cells and are simulated as they are; leave out --cells",
     "synth {folder}/hls": "HLS sources are synthesized by Vitis HLS",
     "synth {model} --input uint8 --target xc7z020 --seeds 2": "seeds are for place and route, and no open tool",
     "synth {model} --input uint8 --target xc7z020 --clock 50": "a clock is for place and route, and no open tool",
@@ -97,8 +98,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    """The files of a build folder, without the manifest, which lists the options themselves."""
-    files = (p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json")
+    """The files of a build folder, without those that list the options themselves."""
+    telling = ("manifest.json", "report.html")
+    files = (p for p in folder.rglob("*") if p.is_file() and p.name not in telling)
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 

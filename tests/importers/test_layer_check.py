@@ -10,6 +10,7 @@ import pytest
 from keras import layers
 
 import bnn2hw
+from bnn2hw import importers
 from bnn2hw.errors import UnsupportedError
 from tests.support import networks as net
 
@@ -153,3 +154,11 @@ def test_mixed_precision_is_read_in_float32(policy: str) -> None:
 
     assert np.array_equal(made[0].golden(x), made[1].golden(x))
     assert half.layers[1].compute_dtype == policy.removeprefix("mixed_")
+
+
+def test_a_large_and_a_small_input_are_joined() -> None:
+    x = keras.Input((64, 64, 24))
+    small = layers.Conv2D(1, 1, use_bias=False)(x)
+    model = keras.Model(x, layers.Concatenate()([x, small]))
+    graph = importers.read(model).graph
+    assert graph.types[graph.outputs[0]].shape == (64, 64, 25)

@@ -9,6 +9,7 @@ from keras import layers
 
 import bnn2hw
 from bnn2hw.errors import Bnn2hwError, FoldingError, InputError, UnsupportedError
+from bnn2hw.estimate import cycles
 from tests.support import networks as net
 from tests.support.layer_orders import LayerOrders
 
@@ -16,7 +17,10 @@ ANSWERS = (InputError, UnsupportedError, FoldingError)
 
 
 def compile_order(seed: int) -> bnn2hw.Accelerator | Bnn2hwError:
-    """Compile and run a random order of layers, or return the refusal."""
+    """Compile and run a random order of layers, or return the refusal.
+
+    Its values are within their derived bound, and no frame takes longer than predicted.
+    """
     draw = LayerOrders(seed)
     model, wire = draw.order()
     shape = model.inputs[0].shape[1:]
@@ -28,18 +32,32 @@ def compile_order(seed: int) -> bnn2hw.Accelerator | Bnn2hwError:
     x = draw.frames(wire, shape, 5)
     accelerator.dequantize(accelerator.golden(x))
     accelerator.deviation(x)
+    assert sum(edge.beyond for edge in accelerator.measured.values()) == 0
+    predicted, stepped = cycles.cycles(accelerator.graph), cycles.pace(accelerator.graph, FRAMES)
+    assert stepped.interval <= predicted.interval
     return accelerator
+
+
+def check_order(seed: int) -> None:
+    """Compile a random order of layers; a refusal is none for values beyond their bound."""
+    found = compile_order(seed)
+
+    assert isinstance(found, bnn2hw.Accelerator) or "rounding explains" not in str(found)
+
+
+FRAMES = 6
+"""Frames after which the pace of these small designs is looked at."""
 
 
 @pytest.mark.parametrize("seed", range(16))
 def test_any_order(seed: int) -> None:
-    compile_order(seed)
+    check_order(seed)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(10_000, 12_000))
 def test_any_order_of_many(seed: int) -> None:
-    compile_order(seed)
+    check_order(seed)
 
 
 def test_both_answers_occur() -> None:
@@ -68,6 +86,7 @@ ENDS = {
     "Flatten": [layers.Flatten()],
     "ReLU, pool, Flatten, Dense": [layers.ReLU(), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(3)],
     "Flatten, BatchNormalization": [layers.Flatten(), net.norm()],
+    "pool, Flatten, BatchNormalization": [layers.MaxPooling2D(2), layers.Flatten(), net.norm()],
     "Flatten, BatchNormalization, tanh": [layers.Flatten(), net.norm(), layers.Activation("tanh")],
 }
 
@@ -89,6 +108,17 @@ def test_flatten_and_sum(calibrated: bool) -> None:
     model = net.shake(keras.Model(inputs, layers.Add()([flat, dense])))
 
     assert off(model, shape=(4, 4, 2), calibrated=calibrated) < 1e-3
+
+
+@pytest.mark.parametrize("calibrated", [False, True], ids=["proved", "calibrated"])
+def test_pool_flatten_norm_and_sum(calibrated: bool) -> None:
+    """The positions of a norm are those behind the pooling."""
+    inputs = keras.Input((6, 6, 2))
+    pooled = net.norm()(layers.Flatten()(layers.MaxPooling2D(2)(layers.Conv2D(3, 3)(inputs))))
+    dense = layers.Dense(12)(layers.Flatten()(inputs))
+    model = net.shake(keras.Model(inputs, layers.Add()([pooled, dense])))
+
+    assert off(model, shape=(6, 6, 2), calibrated=calibrated) < 1e-3
 
 
 @pytest.mark.parametrize("end", ["softmax", "ste_sign", None])

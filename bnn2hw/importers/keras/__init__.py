@@ -18,4 +18,6 @@ def read(model: Any) -> Imported:
         UnsupportedError: The model has layers or options that cannot be compiled. The error lists
             all of them.
     """
-    return to_graph(files.load(model) if isinstance(model, Path) else model)
+    if isinstance(model, Path):
+        return to_graph(files.load(model))
+    return to_graph(files.reloaded(model), itself=model) if files.is_foreign(model) else to_graph(model)

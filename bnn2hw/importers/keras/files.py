@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,34 @@ def load(path: Path) -> Any:
             return keras.saving.load_model(path, compile=False)
     except Exception as error:
         raise InputError(f"'{path}' cannot be read as a Keras model: {_reason(path, error)}") from error
+
+
+FOREIGN = ("qkeras", "hgq")
+"""Packages whose layers are read from files only."""
+
+
+def is_foreign(model: Any) -> bool:
+    """True if a model in memory has layers that are read from files only."""
+    if not isinstance(model, keras.Model) or not model.built:
+        return False
+    return any(type(layer).__module__.split(".")[0] in FOREIGN for layer in model._flatten_layers())
+
+
+def reloaded(model: Any) -> Any:
+    """Return a model in memory as it is read from its file.
+
+    Raises:
+        InputError: It cannot be saved, or its file cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        try:
+            model.save(path)
+        except Exception as error:
+            raise InputError(
+                f"model '{model.name}' cannot be saved, so it cannot be read: {error}"
+            ) from error
+        return load(path)
 
 
 def _reason(path: Path, error: Exception) -> str:

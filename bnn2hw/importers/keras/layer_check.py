@@ -17,7 +17,7 @@ from bnn2hw.ir import Array, Node
 from bnn2hw.ops import real
 
 LARGE = 2**16
-"""Values of an input from which on one frame is tried, rather than two."""
+"""Values of the largest input from which on one frame is tried, rather than two."""
 
 TOLERANCE = 1e-4
 """Largest difference between two ways to compute a layer, as a share of its largest output."""
@@ -59,10 +59,11 @@ def _frames(call: Call, added: Sequence[Node]) -> dict[str, Array]:
     """Return random frames for each edge that the layer reads; ±1 if the layer rounds its input."""
     rng = np.random.default_rng(0)
     signs = any(isinstance(n.op, real.Dense) and n.op.rounds_input for n in added)
+    shapes = {edge: call.shape_of(edge) for edge in call.edges}
+    count = 1 if any(math.prod(shape) > LARGE for shape in shapes.values()) else 2
     frames = {}
-    for edge in dict.fromkeys(call.edges):
-        shape = call.shape_of(edge)
-        whole = (1 if math.prod(shape) > LARGE else 2, *shape)
+    for edge, shape in shapes.items():
+        whole = (count, *shape)
         x = rng.choice([-1.0, 1.0], whole) if signs else rng.normal(0, 2, whole)
         frames[edge] = x.astype(np.float32)
     return frames

@@ -36,8 +36,12 @@ HANDLER_FILES = handlers.FILES
 """The files whose handlers are registered."""
 
 
-def to_graph(model: Any) -> Imported:
+def to_graph(model: Any, itself: Any = None) -> Imported:
     """Return the graph of a built Sequential or functional model.
+
+    Args:
+        model: The model.
+        itself: The model with which it is compared; None for the same.
 
     Raises:
         InputError: The object is not a Keras model, or it has no weights and shapes yet.

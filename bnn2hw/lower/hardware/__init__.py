@@ -7,7 +7,7 @@ handlers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bnn2hw.errors import UnsupportedError
 from bnn2hw.ir import Array, Graph, HardwareOp, Node
@@ -39,11 +39,14 @@ class Lowered:
         fidelity: Fidelity by layer of the model.
         matches: Node of the real form by edge of the hardware form that carries its values. An edge
             that carries the values of a change of shape is matched to the node in front of it.
+        own: Bound of the error that the hardware makes at a node of the real form, in the model's unit,
+            of shape () or (features,).
     """
 
     graph: Graph
     fidelity: Mapping[str, Fidelity]
     matches: Mapping[str, str]
+    own: Mapping[str, Array] = field(default_factory=dict)
 
 
 def to_hardware(
@@ -90,7 +93,7 @@ def to_hardware(
     for node in made:
         b.mark(node.layer, INTEGERS)  # layers that nothing has judged
     made, matches = named(made, names, b.matches) if names else (made, b.matches)
-    return Lowered(made, b.fidelity, matches)
+    return Lowered(made, b.fidelity, matches, b.own)
 
 
 def _computes(graph: Graph) -> bool:
@@ -111,8 +114,10 @@ def _lowered(lowering: Lowering, node: Node, before: list[Pending]) -> Pending:
     if handler is not None:
         return handler(lowering, node, node.op, before)
     pending = before[0].then(node)
-    if pending.pools and len(lowering.real.consumers[node.name]) > 1:
-        # A pooling takes memory. If several nodes read its result, it is made once.
+    shared = len(lowering.real.consumers[node.name]) > 1
+    if pending.pools and (shared or lowering.b.chain(pending).by_position):
+        # A pooling takes memory. If several nodes read its result, it is made once. Functions that differ by
+        # position need it done, for its positions are theirs.
         return pooled(lowering.work, pending)
     return pending
 

@@ -32,6 +32,7 @@ def border(lowering: Lowering, node: Node, op: Border, before: list[Pending]) ->
     made = _padded(lowering, node, op, integers[0] if len(set(integers)) == 1 else integers, edge)
     b.errors[made] = b.error(edge)
     scale = np.abs(np.asarray(b.types[edge].scale))
+    b.rounds(node.name, np.abs(values - near) * scale)
     off = float((np.abs(values - near) * scale).max())
     if off > 1e-6 * max(abs(op.value), float(np.max(scale))):
         b.mark(node.layer, Fidelity("rounded", f"a border that is off by {off:.2g}"))

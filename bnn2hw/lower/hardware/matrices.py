@@ -34,7 +34,7 @@ def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list
         edge = lowering.integers(node, before[0], Requirement(single=True, bits=lowering.input_bits(node)))
     if isinstance(op, Dense) and op.rounds_input:
         _refuse_magnitudes(b, node, edge)
-    off, bits = 0.0, 0
+    bits = 0
     if exact is None:
         x = b.types[edge]
         bits = lowering.kernel_bits(node, edge, len(flat))
@@ -43,13 +43,15 @@ def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list
         edge = _with_meaning(b, edge, replace(x, scale=1.0, offset=kernels.offset_in_steps(x)))
     else:
         integers, scale = exact
+        off = kernels.misfit(flat, integers, scale, b.largest(edge))
+    b.rounds(node.name, off)
     if isinstance(op, Convolution):
         integers, edge = _windows(b, node, op, integers, edge)
     unit = kernels.unit(b.types[edge], integers, scale)
     made = b.add(node.name, unit, edge)
     b.errors[made] = kernels.rounding(unit, b.types[edge]) if exact is not None else 0.0
     if exact is None:
-        b.mark(node.layer, rounded_kernel(bits, off))
+        b.mark(node.layer, rounded_kernel(bits, float(off.max())))
     b.match(made, node.name)
     return Pending(b.view(made, op.shape), node.name)
 
@@ -91,11 +93,11 @@ def _balanced(lowering: Lowering, node: Node, flat: Array, before: Pending) -> s
         return edge
 
 
-def _rounding(b: Builder, flat: Array, edge: str, bits: int) -> float:
-    """Bound of the error that the rounding of a kernel makes in a result."""
+def _rounding(b: Builder, flat: Array, edge: str, bits: int) -> Array:
+    """Bound of the error that the rounding of a kernel makes in the results, by neuron."""
     x = b.types[edge]
     scale = np.abs(np.broadcast_to(np.asarray(x.scale, np.float64), (x.channels,)))
-    return float(kernels.kernel_rounding(flat, b.largest(edge), scale, bits).error.max())
+    return kernels.kernel_rounding(flat, b.largest(edge), scale, bits).error
 
 
 def rounded_kernel(bits: int, off: float) -> Fidelity:

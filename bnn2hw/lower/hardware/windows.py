@@ -44,11 +44,11 @@ def depthwise(lowering: Lowering, node: Node, op: DepthwiseConvolution, before: 
     integers, scale = exact or kernels.rounded_columns(flat, bits)
     height, width = op.kernel.shape[:2]
     sums = _Sums(integers, scale, SlidingWindow((height, width), op.stride, dilation=op.dilation))
-    reach = lowering.b.largest(edge) * len(flat)
+    off = np.abs(integers * np.asarray(scale) - flat).sum(0) * lowering.b.largest(edge)
+    lowering.b.rounds(node.name, off)
     made = _summed(lowering, node, edge, sums)
     if exact is None:
-        off = float((reach * np.asarray(scale) / 2).max())
-        lowering.b.mark(node.layer, rounded_kernel(bits, off))
+        lowering.b.mark(node.layer, rounded_kernel(bits, float(off.max())))
     return made
 
 

@@ -1,0 +1,77 @@
+"""Keep results beside a design: simulations, synthesis, and the front, which its report shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bnn2hw.artifacts import build_folder
+from bnn2hw.artifacts.write import REPORT
+from bnn2hw.compiled import CompiledModel
+from bnn2hw.folding.pareto import Point
+from bnn2hw.ir import Cost
+from bnn2hw.report import facts, page
+from bnn2hw.report.facts import Facts
+from bnn2hw.report.records import Measured, Simulation
+
+SIMULATION, SYNTHESIS, FRONT = "simulation.json", "synthesis.json", "front.json"
+
+
+def keep(
+    folder: Path,
+    accelerator: CompiledModel,
+    *,
+    runs: Sequence[Simulation] | None = None,
+    measured: Measured | None = None,
+    front: Iterable[Point] | None = None,
+) -> None:
+    """Keep results in the build folder of a design, and make its report again.
+
+    Results of other kinds stay. All go when the folder is written again.
+
+    Args:
+        folder: The build folder.
+        accelerator: The design in it.
+        runs: Its simulations.
+        measured: The result of its synthesis.
+        front: Points of rate against resources.
+
+    Raises:
+        MissingToolError: A library that draws is not installed.
+        StorageError: The folder cannot be written.
+    """
+    new: dict[str, Any] = {}
+    if runs is not None:
+        new[SIMULATION] = [run.plain() for run in runs]
+    if measured is not None:
+        new[SYNTHESIS] = measured.plain()
+    if front is not None:
+        new[FRONT] = [asdict(point) for point in front]
+    build_folder.add(folder, {name: json.dumps(data, indent=1) + "\n" for name, data in new.items()})
+    if not accelerator.is_native:
+        build_folder.add(folder, {REPORT: page.page(collect(folder, accelerator))})
+
+
+def collect(folder: Path, accelerator: CompiledModel) -> Facts:
+    """Return the facts about a design, with the results that its build folder keeps.
+
+    Args:
+        folder: The build folder.
+        accelerator: The design in it.
+    """
+    measured = _read(folder, SYNTHESIS)
+    return facts.collect(
+        accelerator,
+        [Point(**{**point, "cost": Cost(**point["cost"])}) for point in _read(folder, FRONT) or ()],
+        [Simulation.from_plain(run) for run in _read(folder, SIMULATION) or ()],
+        Measured.from_plain(measured) if measured else None,
+    )
+
+
+def _read(folder: Path, name: str) -> Any:
+    """Return the contents of a file of results; None if there is none."""
+    path = folder / name
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,0 +1,92 @@
+"""Results that build folders keep, and the command that makes the report."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import bnn2hw
+from bnn2hw.artifacts import records
+from bnn2hw.cli.main import main
+from bnn2hw.report.records import Measured, Simulation
+from bnn2hw.synthesis.usage import Cells, Usage
+from tests.support import networks as net
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    model = net.chain((6,), net.dense(4, name="first"), net.norm(name="norm"), net.dense(2, name="last"))
+    return bnn2hw.compile(model, input=bnn2hw.Input("bipolar"), fps=1000).write(tmp_path / "build")
+
+
+def ran(*words: object) -> str:
+    result = CliRunner().invoke(main, [str(w) for w in words])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_simulation_is_kept_and_shown(build: Path) -> None:
+    ran("simulate", build, "--frames", 3, "--seed", 9)
+
+    text = (build / "report.html").read_text(encoding="utf-8")
+    kept = json.loads((build / "simulation.json").read_text())
+    assert "Bit-exact" in text
+    assert "random frames of seed 9" in text
+    assert [(run["frames"], run["stalls"], run["exact"]) for run in kept] == [(3, 0.0, True), (3, 0.25, True)]
+    assert bnn2hw.load(build).name  # the manifest fits the files
+
+
+def test_a_synthesis_stays_when_the_design_is_simulated_later(build: Path) -> None:
+    made = bnn2hw.load(build)
+    used = Usage(12_345, 2, 3, 4, 5, {}, {"first": Cells(43_210, 1, 0, 0, 0)})
+    records.keep(build, made, measured=Measured.of(used, "ulx3s"))
+    run = Simulation("frames", 2, 0.0, 0, True, (), 7, 10, 20, 30, "a simulator 1.0")
+
+    records.keep(build, made, runs=[run])
+
+    found = records.collect(build, made)
+    assert found.runs == (run,)
+    assert found.measured == Measured.of(used, "ulx3s")
+    assert "43,210" in (build / "report.html").read_text(encoding="utf-8")
+
+
+def test_results_go_when_the_folder_is_written_again(build: Path) -> None:
+    before = (build / "report.html").read_bytes()
+    ran("report", build, "--front")
+    assert (build / "report.html").read_bytes() != before
+
+    bnn2hw.load(build).write(build)
+
+    assert (build / "report.html").read_bytes() == before
+    assert not (build / records.FRONT).exists()
+
+
+def test_the_report_command_writes_the_front_elsewhere(build: Path, tmp_path: Path) -> None:
+    out = tmp_path / "elsewhere.html"
+
+    said = json.loads(ran("report", build, "--front", "-o", out, "--json"))
+
+    assert said == {"file": str(out)}
+    assert re.search(r"\d+ points in all", out.read_text(encoding="utf-8"))
+
+
+def test_a_report_of_a_place_that_is_no_build_folder_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["report", str(tmp_path)])
+
+    assert result.exit_code == 2
+    assert "is not a build folder" in result.output
+
+
+def test_a_folder_that_cannot_be_written_is_simulated_all_the_same(
+    build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bnn2hw.artifacts.build_folder._replace", full)
+
+    assert "warning: the report does not show this: " in ran("simulate", build, "--frames", 2)
