@@ -100,9 +100,9 @@ def spanning(low: Array, high: Array, step: Array) -> Ints:
         high: The other end.
         step: Step of each channel.
     """
-    low, high = np.minimum(low, high), np.maximum(low, high)
+    ends = np.stack([low / step, high / step])  # steps may be negative
     # A step that fits a range into its bits exactly may miss by the last place of a float.
-    lowest, highest = float((low / step).min()) + 1e-6, float((high / step).max()) - 1e-6
+    lowest, highest = float(ends.min()) + 1e-6, float(ends.max()) - 1e-6
     return Ints(min(int(np.floor(lowest)), 0), max(int(np.ceil(highest)), 1))
 
 

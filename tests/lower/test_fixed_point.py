@@ -171,3 +171,10 @@ def test_points_that_no_line_follows() -> None:
     bent = line.copy()
     bent[4, 1] += 1.1
     assert bends(steps, bent, tolerance)
+
+
+def test_negative_steps_span_the_same_range() -> None:
+    low, high = np.array([-3.0]), np.array([7.0])
+
+    assert spanning(low, high, np.array([0.5])) == Ints(-6, 14)
+    assert spanning(low, high, np.array([-0.5])) == Ints(-14, 6)
