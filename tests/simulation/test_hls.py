@@ -402,7 +402,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     simulated = CliRunner().invoke(main, ["simulate", out, "--frames", "2"])
 
     assert compiled.exit_code == 0, compiled.output
-    assert f"written to {out}: hls/, report.txt" in compiled.output
+    assert f"written to {out}: hls/, report.html, report.txt" in compiled.output
     assert simulated.exit_code == 0, simulated.output
     streams = len(bnn2hw.load(out).design.streams)
     assert f"smooth: 2 random frames, no clock, {streams} streams bit-exact" in simulated.output
@@ -410,5 +410,5 @@ def test_the_command_line(tmp_path: Path) -> None:
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^unknown backend 'vhdl'; known backends: verilog, hls$"):
+    with pytest.raises(InputError, match=r"^unknown backend 'vhdl'; known backends: verilog, hls, native$"):
         bnn2hw.compile(EXAMPLES / "mnist.keras", input=PIXELS, backend="vhdl")
