@@ -153,7 +153,7 @@ def _print(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: 
     for figure in ("interval", "latency") if "predicted" in smooth else ():
         measured = "not measured" if smooth[figure] is None else f"measured {smooth[figure]:,} cycles"
         click.echo(f"{figure}: {measured}, predicted {smooth['predicted'][figure]:,}")
-    for line in _startup(smooth, frames):
+    for line in _startup(smooth, frames) if "predicted" in smooth else ():
         click.echo(line)
     if accuracy is not None:
         click.echo(f"accuracy of the hardware on these frames: {accuracy:.2%}")

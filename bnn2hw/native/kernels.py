@@ -22,6 +22,7 @@ from bnn2hw.ops import (
     Mac,
     Multiply,
     Pool,
+    Quantize,
     Table,
     Threshold,
     TopK,
@@ -291,6 +292,15 @@ def affine(c: Compiler, node: Node) -> None:
     shared, y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
     ends = op.type.lo, op.type.hi
     c.step("affine", c.numbers(edge), "n", shared, op.slopes.shape[1], *data, op.drop, op.shift, *ends, y)
+
+
+@handles(Quantize)
+def quantize(c: Compiler, node: Node) -> None:
+    """Drop low bits, and wrap or clamp the rest."""
+    op, [edge] = _op(node, Quantize), node.inputs
+    data = [c.constants.add(a.astype(np.int64), "i64") for a in op.constants()]
+    shared, y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
+    c.step("quantize", c.numbers(edge), "n", shared, *data, op.wraps, op.shift, y)
 
 
 @handles(Table)

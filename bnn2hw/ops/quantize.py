@@ -92,13 +92,13 @@ class Quantize(Elementwise):
 
     def golden(self, *x: Array) -> Array:
         values = x[0].reshape(-1, self.rows).astype(np.int64)
-        add, mask, low, high, tie = self._constants()
+        add, mask, low, high, tie = self.constants()
         rounded = values + add + ((values & tie) != 0) & mask
         limited = (rounded ^ low) - low if self.wraps else np.clip(rounded, low, high)
         y: Array = limited >> self.shift
         return y.reshape(x[0].shape)
 
-    def _constants(self) -> tuple[Array, Array, Array, Array, Array]:
+    def constants(self) -> tuple[Array, Array, Array, Array, Array]:
         """Return what is added, the bits that are kept, both ends, and the bit that tells ties, by row.
 
         If values wrap, the first end is the sign's bit, and the second is not used.
@@ -123,7 +123,7 @@ class Quantize(Elementwise):
 
     def _width(self, x: Tensor) -> int:
         """Bits of the values in front of the shift."""
-        add = int(self._constants()[0].max()) + 1
+        add = int(self.constants()[0].max()) + 1
         ends = (x.ints.lo, x.ints.hi + add, int(self.lows.min()), int(self.highs.max()))
         return max(signed_bits(*ends), x.ints.bits + 1)
 
@@ -146,7 +146,7 @@ class Quantize(Elementwise):
         }
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
-        add, mask, low, high, tie = self._constants()
+        add, mask, low, high, tie = self.constants()
         fields = [
             add,
             mask,

@@ -548,6 +548,20 @@ void affine(ConstNumbers x, int images, const Channels& c, int segments, const s
   });
 }
 
+void quantize(ConstNumbers x, int images, const Channels& c, const std::int64_t* add, const std::int64_t* mask,
+              const std::int64_t* low, const std::int64_t* high, const std::int64_t* tie, bool wraps, int shift,
+              Output y) {
+  by_channel(x, images, c, y, [&](const std::int64_t* in, std::int64_t* out, std::size_t count, std::size_t first) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t row = c.rows == 1 ? 0 : first + i;
+      const std::int64_t rounded = (in[i] + add[row] + ((in[i] & tie[row]) != 0)) & mask[row];
+      const std::int64_t limited =
+          wraps ? (rounded ^ low[row]) - low[row] : least(most(rounded, low[row]), high[row]);
+      out[i] = limited >> shift;
+    }
+  });
+}
+
 void table(ConstNumbers x, int images, const Channels& c, std::int64_t low, std::int64_t step, int entries,
            const std::int64_t* values, Output y) {
   // values[row][entry]
@@ -774,8 +788,8 @@ namespace bnn2hw {
 extern const Kernels BNN2HW_VERSION;
 const Kernels BNN2HW_VERSION = {
     BNN2HW_NAME(BNN2HW_VERSION), xnor,     xnor_masked, mac,         depthwise, pack,      pack_nonzero,
-    unpack,                      convert,  coded,       threshold,   fire,      affine,    table,
-    interpolation,               window,   pad,         pad_bits,    pool,      pool_bits, add,
-    multiply,                    concat,   concat_bits, largest,
+    unpack,                      convert,  coded,       threshold,   fire,      affine,    quantize,
+    table,                       interpolation, window, pad,         pad_bits,  pool,      pool_bits,
+    add,                         multiply, concat,      concat_bits, largest,
 };
 }  // namespace bnn2hw

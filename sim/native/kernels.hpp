@@ -88,6 +88,9 @@ struct Kernels {
   void (*affine)(ConstNumbers x, int images, const Channels&, int segments, const std::int64_t* slopes,
                  const std::int64_t* biases, const std::int64_t* cuts, int drop, int shift, std::int64_t low,
                  std::int64_t high, Numbers y);
+  void (*quantize)(ConstNumbers x, int images, const Channels&, const std::int64_t* add, const std::int64_t* mask,
+                   const std::int64_t* low, const std::int64_t* high, const std::int64_t* tie, bool wraps, int shift,
+                   Numbers y);
   void (*table)(ConstNumbers x, int images, const Channels&, std::int64_t low, std::int64_t step, int entries,
                 const std::int64_t* values, Numbers y);
   void (*interpolation)(ConstNumbers x, std::size_t count, int within, std::int64_t first, int fine,
