@@ -55,7 +55,7 @@ def main() -> None:
     print(f"latency:  measured {smooth.latency:,} cycles, predicted {smooth.predicted.latency:,}")
     print(f"accuracy of the hardware on these images: {np.mean(smooth.outputs.reshape(-1) == labels):.2%}")
     print(
-        f"written to {options.out}: rtl/ (SystemVerilog and weights), report.txt, graph.json, manifest.json"
+        f"written to {options.out}: rtl/ (sources, weights), report.html, report.txt, graph.json, manifest.json"
     )
     print(f"done in {time.perf_counter() - started:.0f} s")
     for run in runs.values():
