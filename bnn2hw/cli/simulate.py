@@ -150,13 +150,18 @@ def _print(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: 
         for mismatch in run["mismatches"]:
             click.echo(f"  {mismatch}")
     smooth = next(iter(report.values()))
-    for figure in ("interval", "latency") if "predicted" in smooth else ():
-        measured = "not measured" if smooth[figure] is None else f"measured {smooth[figure]:,} cycles"
-        click.echo(f"{figure}: {measured}, predicted {smooth['predicted'][figure]:,}")
-    for line in _startup(smooth, frames) if "predicted" in smooth else ():
-        click.echo(line)
+    if "predicted" in smooth:
+        for line in (*_cycles(smooth), *_startup(smooth, frames)):
+            click.echo(line)
     if accuracy is not None:
         click.echo(f"accuracy of the hardware on these frames: {accuracy:.2%}")
+
+
+def _cycles(smooth: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each figure that was predicted."""
+    for figure in ("interval", "latency"):
+        measured = "not measured" if smooth[figure] is None else f"measured {smooth[figure]:,} cycles"
+        yield f"{figure}: {measured}, predicted {smooth['predicted'][figure]:,}"
 
 
 def _startup(smooth: dict[str, Any], frames: int) -> Iterator[str]:
