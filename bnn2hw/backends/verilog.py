@@ -171,7 +171,8 @@ def module(name: str, header: Header = ANY_TARGET) -> str:
     stem = name.removeprefix(LOADABLE)
     forms = [f"{header.family.name}/{stem}.sv.j2"] if header.family else []
     printer = Printer("verilog", header)
-    return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", loadable=name != stem)
+    facts = {"loadable": name != stem, "family": header.family}
+    return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", **facts)
 
 
 def _users(cell: str, modules: Mapping[str, str]) -> list[str]:
