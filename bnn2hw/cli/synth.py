@@ -133,9 +133,10 @@ def _warn_of_rate(accelerator: Accelerator, used: Usage, board: str | None) -> N
 def _print(accelerator: Accelerator, used: Usage, board: str | None, out: Path) -> None:
     """Print the result of a synthesis."""
     from bnn2hw.synthesis import usage
+    from bnn2hw.tables import terminal_width
     from bnn2hw.targets import boards
 
-    click.echo(usage.table(used))
+    click.echo(usage.table(used).fitted(terminal_width()), nl=False)
     if used.fmax_mhz is None or used.clock_mhz is None:
         click.echo("area only: the vendor's tool places and routes this family")
         return
