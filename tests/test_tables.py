@@ -65,7 +65,9 @@ def test_short_names_stay_distinct() -> None:
         assert len(set(short)) == 4 or limit < 6
 
 
-@pytest.mark.parametrize(("told", "width"), [("80", 80), ("0", None), ("", None), ("wide", None), ("-5", None)])
+@pytest.mark.parametrize(
+    ("told", "width"), [("80", 80), ("0", None), ("", None), ("wide", None), ("-5", None)]
+)
 def test_the_width_of_the_terminal(told: str, width: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", told)
 

@@ -5,7 +5,9 @@ To migrate from Larq, replace ``import larq as lq`` by ``import bnn2hw.nn as lq`
 
 from bnn2hw import frameworks
 
-keras = frameworks.load("keras")  # before the modules below import it, so that its backend starts without noise
+keras = frameworks.load(
+    "keras"
+)  # before the modules below import it, so that its backend starts without noise
 
 from bnn2hw.nn import (  # noqa: E402
     activations,
