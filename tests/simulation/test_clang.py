@@ -11,7 +11,6 @@ import pytest
 from tests.support import ROOT
 from tests.support.machine import tool_or_skip
 
-
 COMPILERS = ("clang++", "g++")
 
 
