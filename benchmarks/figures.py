@@ -29,6 +29,7 @@ BENCHMARKS = (
     "mnist",
     "networks",
     "pixels",
+    "simulation",
     "speed",
     "training_speed",
     "unrolled",

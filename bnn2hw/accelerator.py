@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bnn2hw.ops.source import InputSpecs
     from bnn2hw.pipeline import LoweredModel
     from bnn2hw.results import Runner
-    from bnn2hw.simulation.simulate import Run
+    from bnn2hw.simulation.run import Run
     from bnn2hw.synthesis.usage import Usage
 
 
@@ -248,6 +248,7 @@ class Accelerator(ShownModel):
         seed: int = 0,
         reloads: Mapping[int, Accelerator] | None = None,
         cells: bool = False,
+        processes: int = 1,
         progress: Progress = silent,
     ) -> Run:
         """Simulate the design on a batch and compare every stream with golden.
@@ -266,6 +267,8 @@ class Accelerator(ShownModel):
             cells: Whether the sources are simulated as they are, with models of the cells that they
                 name. By default some modules, such as the popcount, have a form that is proved to
                 give the same values in the same cycles, and compiles and runs much faster.
+            processes: Number of processes that share the frames: for many frames of a small design.
+                Each starts with an empty design and has pauses of its own.
             progress: Called with the name of each step.
 
         Returns:
@@ -291,6 +294,7 @@ class Accelerator(ShownModel):
                 for frame, other in sorted((reloads or {}).items())
             ],
             cells=cells,
+            processes=processes,
             progress=progress,
         )
         return replace(run, outputs=self.from_streams(run.outputs, self.graph.outputs))

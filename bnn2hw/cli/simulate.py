@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
     from bnn2hw.golden import Batch
     from bnn2hw.ir import Array
-    from bnn2hw.simulation.simulate import Run
+    from bnn2hw.simulation.run import Run
 
 RANDOM_FRAMES = 16
 """Number of random frames that are simulated if no images are given."""
@@ -46,6 +46,13 @@ RANDOM_FRAMES = 16
     is_flag=True,
     help="Simulate the sources as they are, without faster forms of some modules; takes several times as long.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that share the frames. Each starts with an empty design.",
+)
 @shared.as_json
 def simulate(
     folder: Path,
@@ -54,6 +61,7 @@ def simulate(
     stalls: float,
     seed: int,
     cells: bool,
+    processes: int,
     as_json: bool,
 ) -> None:
     """Simulate a design and compare every stream.
@@ -71,12 +79,16 @@ def simulate(
     x, labels = _images(images, accelerator, frames, seed)
     shares = {"smooth": 0.0, "stalled": stalls}
     if accelerator.is_native:
-        shared.refuse({"stalls", "cells"}, "native code has no streams and no cells")
+        shared.refuse(
+            {"stalls", "cells", "processes"}, "native code has no streams, no cells and one process"
+        )
         shares = {"native": 0.0}
     runs = {}
     with spinner(as_json) as progress:
         for name, share in shares.items():
-            runs[name] = accelerator.simulate(x, stalls=share, seed=seed, cells=cells, progress=progress)
+            runs[name] = accelerator.simulate(
+                x, stalls=share, seed=seed, cells=cells, processes=processes, progress=progress
+            )
     count = golden.frames(x)
     accuracy = _accuracy(accelerator, next(iter(runs.values())), labels)
     report = {name: _facts(run) for name, run in runs.items()}

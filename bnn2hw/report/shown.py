@@ -13,7 +13,7 @@ from bnn2hw.errors import storing
 
 if TYPE_CHECKING:
     from bnn2hw.folding.pareto import Point
-    from bnn2hw.simulation.simulate import Run
+    from bnn2hw.simulation.run import Run
     from bnn2hw.synthesis.usage import Usage
 
 
