@@ -44,7 +44,7 @@ OTHERS = {
     "synth": {"out", "seeds", "clock", "baud", "as_json"},
     "report": {"out", "front", "as_json"},
     "summary": {"no_macs", "as_json"},
-    "simulate": {"images", "frames", "stalls", "seed", "cells", "as_json"},
+    "simulate": {"images", "frames", "stalls", "seed", "cells", "processes", "as_json"},
     "predict": {"port", "images", "frames", "as_json"},
     "evaluate": {"images", "frames", "as_json"},
     "weights pack": {"out", "as_json"},
