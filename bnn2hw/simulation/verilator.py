@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from bnn2hw import compile_cache, tools
 from bnn2hw.data_files import data_dir
 from bnn2hw.progress import Progress, silent
+from bnn2hw.simulation.waves import Format
 
 CFLAGS = ("-std=c++17", "-O1", "-fno-strict-aliasing", "-DVL_TIME_CONTEXT")
 VERILATOR_FLAGS = (
@@ -54,6 +56,7 @@ def build(
     library: Sequence[str] = (),
     directions: str = "",
     strict: bool = True,
+    waves: Format | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Return the path of a simulator, compiled or taken from the cache of compiled programs.
@@ -67,13 +70,15 @@ def build(
         directions: Configuration file for Verilator, which names the signals that stay readable.
         strict: Whether a warning of Verilator is an error. False for sources that other tools
             wrote.
+        waves: Format of the waveforms that the simulator writes; None for none.
         progress: Called with the name of each step.
 
     Raises:
         MissingToolError: There is no Verilator or no C++ compiler.
         ToolError: Verilator or the compiler failed.
     """
-    flags = [*VERILATOR_FLAGS, *([] if strict else ["-Wno-fatal"])]
+    flags = [*VERILATOR_FLAGS, *([] if strict else ["-Wno-fatal"]), *([waves.flag] if waves else [])]
+    header = (waves.macro if waves else "") + INCLUDES + header
     ours = [(data_dir("sim") / n).read_text() for n in (harness, *library, *LIBRARY_HEADERS, "lint.vlt")]
 
     def make(folder: Path) -> None:
@@ -81,8 +86,8 @@ def build(
         for source, text in sources.items():
             (folder / source).write_text(text)
         (folder / "directions.vlt").write_text(directions or NO_DIRECTIONS)
-        (folder / "design.h").write_text(INCLUDES + header)
-        _compile(top, list(sources), flags, data_dir("sim") / harness, library, folder)
+        (folder / "design.h").write_text(header)
+        _compile(top, list(sources), flags, _Parts(data_dir("sim") / harness, library, waves), folder)
 
     texts = {name: compile_cache.code(text) for name, text in sources.items()}
     ingredients = [texts, ours, top, header, directions, CFLAGS, flags, *_tools()]
@@ -94,20 +99,41 @@ def _tools() -> list[tuple[str, ...]]:
     return [tools.verilator().identity, tools.cxx().identity]
 
 
-def _compile(
-    top: str, sources: list[str], flags: list[str], harness: Path, library: Sequence[str], folder: Path
-) -> None:
+@dataclass(frozen=True)
+class _Parts:
+    """What is compiled and linked with a design; see `build`."""
+
+    harness: Path
+    library: Sequence[str]
+    waves: Format | None
+
+    @property
+    def objects(self) -> list[str]:
+        """Objects that do not depend on the design."""
+        runtime = [str(_runtime() / _object(n)) for n in RUNTIME]
+        return (
+            runtime
+            + [str(_compiled(n)) for n in self.library]
+            + ([str(_waves(self.waves))] if self.waves else [])
+        )
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Last arguments of the linker."""
+        return (*tools.threads(), *(self.waves.libraries if self.waves else ()))
+
+
+def _compile(top: str, sources: list[str], flags: list[str], parts: _Parts, folder: Path) -> None:
     """Make the simulator in the folder that holds the sources and "design.h"."""
     command = [tools.verilator().command, *flags, "--top-module", top, "--prefix", "Vtop", "--Mdir", "obj"]
     tools.run([*command, str(data_dir("sim") / "lint.vlt"), "directions.vlt", *sources], folder, "Verilator")
     work = folder / "obj"
     runtime = _runtime()
-    units = _units(sorted(work.glob("*.cpp")), harness, work)
+    units = _units(sorted(work.glob("*.cpp")), parts.harness, work)
     includes = ["-I.", "-I..", f"-I{data_dir('sim')}", "-include", str(runtime / RUNTIME_HEADER)]
     _compile_units(units, [*_flags(), *includes], work)
-    objects = [_object(u) for u in units]
-    objects += [str(runtime / _object(n)) for n in RUNTIME] + [str(_compiled(n)) for n in library]
-    link = [tools.cxx().command, "-o", str(folder / SIMULATOR), *objects, *tools.threads()]
+    objects = [*(_object(u) for u in units), *parts.objects]
+    link = [tools.cxx().command, "-o", str(folder / SIMULATOR), *objects, *parts.libraries]
     tools.run(link, work, "linking the simulator")
 
 
@@ -169,6 +195,19 @@ def _runtime() -> Path:
 
     files = [*map(_object, RUNTIME), RUNTIME_HEADER, *tools.precompiled(RUNTIME_HEADER)]
     return compile_cache.entry("verilator-runtime", [*_tools(), _flags()], files, build)
+
+
+@cache
+def _waves(form: Format) -> Path:
+    """Return the object file of the part of Verilator's library that writes waveforms, compiled once."""
+
+    def build(folder: Path) -> None:
+        _compile_units([_include_dir() / form.source], _flags(), folder)
+
+    made = compile_cache.entry(
+        "verilator-runtime", [*_tools(), _flags(), form.name], [_object(form.source)], build
+    )
+    return made / _object(form.source)
 
 
 @cache
