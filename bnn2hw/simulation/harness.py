@@ -87,7 +87,8 @@ def run(
         ToolError: Verilator or the compiler failed, the design broke the stream protocol, or it
             refused an image.
     """
-    binary = build(design, progress, cells=cells)
+    cycles = predicted.latency + drive.frames * predicted.interval
+    binary = build(design, progress, cells=cells, cycles=cycles)
     progress(f"simulating {drive.frames} frames")
     write_files(design, folder / "rtl", only=".hex")
     patience = 4 * predicted.interval + predicted.latency + GRACE_CYCLES
@@ -140,7 +141,7 @@ def write_files(design: Design, folder: Path, only: str = "") -> None:
             (folder / name).write_text(text)
 
 
-def build(design: Design, progress: Progress = silent, *, cells: bool = False) -> Path:
+def build(design: Design, progress: Progress = silent, *, cells: bool = False, cycles: int = 0) -> Path:
     """Return the compiled simulator of a design.
 
     The simulator reads memory files when it starts, so designs that differ only in weights share
@@ -150,6 +151,7 @@ def build(design: Design, progress: Progress = silent, *, cells: bool = False) -
         design: Design that the Verilog backend rendered.
         progress: Called with the name of each step.
         cells: Whether the sources are simulated as they are, without fast forms of modules.
+        cycles: Cycles of the planned run. A long one is worth a slower compilation.
     """
     texts = design.simulated(cells=cells)
     return verilator.build(
@@ -160,6 +162,7 @@ def build(design: Design, progress: Progress = silent, *, cells: bool = False) -
         header=_header(design),
         directions=_directions(design),
         strict=not design.netlist,
+        cycles=cycles,
         progress=progress,
     )
 
