@@ -104,6 +104,6 @@ def test_a_folder_that_cannot_be_written_is_simulated_all_the_same(
     def full(path: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bnn2hw.artifacts.build_folder._replace", full)
+    monkeypatch.setattr("bnn2hw.folders._replace", full)
 
     assert "warning: the report does not show this: " in ran("simulate", build, "--frames", 2)
