@@ -40,6 +40,7 @@ def write(accelerator: CompiledModel, folder: str | Path) -> Path:
             accelerator.device,
             accelerator.name,
             accelerator.input_specs,
+            accelerator.board,
         )
     texts["report.txt"] = f"{text.text(accelerator)}\n"
     if not accelerator.is_native:

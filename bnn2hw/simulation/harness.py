@@ -90,8 +90,9 @@ def run(
         ToolError: Verilator or the compiler failed, the design broke the stream protocol, or it
             refused an image.
     """
+    cycles = predicted.latency + drive.frames * predicted.interval
     form = waves.check(trace) if trace else None
-    binary = build(design, progress, cells=cells, form=form)
+    binary = build(design, progress, cells=cells, cycles=cycles, form=form)
     progress(f"simulating {drive.frames} frames")
     write_files(design, folder / "rtl", only=".hex")
     patience = 4 * predicted.interval + predicted.latency + GRACE_CYCLES
@@ -150,7 +151,12 @@ def write_files(design: Design, folder: Path, only: str = "") -> None:
 
 
 def build(
-    design: Design, progress: Progress = silent, *, cells: bool = False, form: waves.Format | None = None
+    design: Design,
+    progress: Progress = silent,
+    *,
+    cells: bool = False,
+    cycles: int = 0,
+    form: waves.Format | None = None,
 ) -> Path:
     """Return the compiled simulator of a design.
 
@@ -161,6 +167,7 @@ def build(
         design: Design that the Verilog backend rendered.
         progress: Called with the name of each step.
         cells: Whether the sources are simulated as they are, without fast forms of modules.
+        cycles: Cycles of the planned run. A long one is worth a slower compilation.
         form: Format of the waveforms that the simulator writes; None for none.
     """
     texts = design.simulated(cells=cells)
@@ -172,6 +179,7 @@ def build(
         header=_header(design),
         directions=_directions(design),
         strict=not design.netlist,
+        cycles=cycles,
         waves=form,
         progress=progress,
     )
