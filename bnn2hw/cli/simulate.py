@@ -53,6 +53,11 @@ RANDOM_FRAMES = 16
     show_default=True,
     help="Processes that share the frames. Each starts with an empty design.",
 )
+@shared.path(
+    "--trace",
+    help="File for the waveforms of the run without stalls: .vcd, or .fst; lists of signals for GTKWave (.gtkw) "
+    "and Surfer (.sucl) are written beside it.",
+)
 @shared.as_json
 def simulate(
     folder: Path,
@@ -62,6 +67,7 @@ def simulate(
     seed: int,
     cells: bool,
     processes: int,
+    trace: Path | None,
     as_json: bool,
 ) -> None:
     """Simulate a design and compare every stream.
@@ -73,21 +79,24 @@ def simulate(
     """
     import bnn2hw
     from bnn2hw import golden
+    from bnn2hw.simulation import waves
 
+    if trace:
+        waves.check(trace)
     accelerator = bnn2hw.load(folder)
     _warn_of_other_sources(folder, accelerator)
     x, labels = _images(images, accelerator, frames, seed)
     shares = {"smooth": 0.0, "stalled": stalls}
     if accelerator.is_native:
-        shared.refuse(
-            {"stalls", "cells", "processes"}, "native code has no streams, no cells and one process"
-        )
+        own = {"stalls", "cells", "processes", "trace"}
+        shared.refuse(own, "native code has no streams, no cells, no clock and one process")
         shares = {"native": 0.0}
     runs = {}
     with spinner(as_json) as progress:
         for name, share in shares.items():
+            traced = None if share else trace
             runs[name] = accelerator.simulate(
-                x, stalls=share, seed=seed, cells=cells, processes=processes, progress=progress
+                x, stalls=share, seed=seed, cells=cells, processes=processes, trace=traced, progress=progress
             )
     count = golden.frames(x)
     accuracy = _accuracy(accelerator, next(iter(runs.values())), labels)
@@ -98,6 +107,11 @@ def simulate(
         click.echo(json.dumps({"frames": count, "images": kind, "accuracy": accuracy, **report}, indent=1))
     else:
         _print(report, count, kind, accuracy)
+        if trace:
+            gtkw, sucl = waves.lists(trace)
+            say(
+                f"waveforms: {trace}; open them with 'gtkwave {gtkw}' or 'surfer --command-file {sucl} {trace}'"
+            )
     for run in runs.values():
         run.check()
 

@@ -19,7 +19,7 @@ from bnn2hw.errors import InputError, storing
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.progress import Progress, silent
-from bnn2hw.simulation import compare, harness, hls_csim, native_check, splitter
+from bnn2hw.simulation import compare, harness, hls_csim, native_check, splitter, waves
 from bnn2hw.simulation.harness import Drive, Measured
 from bnn2hw.simulation.run import Run
 
@@ -51,6 +51,7 @@ def simulate(
     cells: bool = False,
     processes: int = 1,
     executor: Executor | None = None,
+    trace: Path | None = None,
     progress: Progress = silent,
 ) -> Run:
     """Run frames through a design and compare every stream with golden.
@@ -73,6 +74,7 @@ def simulate(
             has pauses of its own.
         executor: Runs the share of each process (see `simulate_part`). By default threads of this
             process do, each of which starts a program and waits for it.
+        trace: File that takes the waveforms of a Verilog simulation, .vcd or .fst; None for none.
         progress: Called with the name of each step.
 
     Raises:
@@ -82,12 +84,12 @@ def simulate(
             processes wait for each other.
         StorageError: The folder for temporary files cannot be written.
     """
-    _check(design, stalls, seed, reloads, cells, processes)
+    _check(design, stalls, seed, reloads, cells, processes, trace)
     if predicted is None:
         return _native(design, graph, x, stalls, progress)
     arrays = golden.check(graph, x)
     parts = splitter.split(golden.frames(arrays), processes)
-    work = Work(design, graph, predicted, round(1000 * stalls), seed, tuple(reloads), cells)
+    work = Work(design, graph, predicted, round(1000 * stalls), seed, tuple(reloads), cells, trace)
     if len(parts) == 1:
         return replace(simulate_part(work, arrays, progress), stalls=stalls)
     if design.backend == "verilog":
@@ -113,6 +115,7 @@ class Work:
         seed: Seed of the process.
         reloads: Weight images in the order of their frames.
         cells: Whether the sources are simulated as they are.
+        trace: File that takes the waveforms; None for none.
     """
 
     design: Design
@@ -122,6 +125,7 @@ class Work:
     seed: int
     reloads: tuple[Reload, ...]
     cells: bool
+    trace: Path | None
 
 
 def simulate_part(work: Work, x: Batch, progress: Progress = silent) -> Run:
@@ -166,12 +170,25 @@ def _executed(work: Work, frames: int, folder: Path, progress: Progress) -> Meas
         return None
     images = [(r.frame, r.image) for r in work.reloads]
     return harness.run(
-        work.design, folder, drive, work.predicted, images=images, cells=work.cells, progress=progress
+        work.design,
+        folder,
+        drive,
+        work.predicted,
+        images=images,
+        cells=work.cells,
+        trace=work.trace,
+        progress=progress,
     )
 
 
 def _check(
-    design: Design, stalls: float, seed: int, reloads: Sequence[Reload], cells: bool, processes: int
+    design: Design,
+    stalls: float,
+    seed: int,
+    reloads: Sequence[Reload],
+    cells: bool,
+    processes: int,
+    trace: Path | None,
 ) -> None:
     """Raise if an option is out of range or does not suit the design."""
     checks.number("stalls", stalls)
@@ -181,6 +198,12 @@ def _check(
     checks.number("processes", processes, above=0, whole=True)
     if cells and design.backend != "verilog":
         raise InputError("C++ sources name no cells and are simulated as they are; leave out cells")
+    if trace is not None:
+        if design.backend != "verilog":
+            raise InputError("C++ sources have no clock and no waveforms; leave out trace")
+        if processes > 1:
+            raise InputError("waveforms are those of one process; leave out processes or trace")
+        waves.check(trace)
     if processes > 1 and design.backend == "native":
         raise InputError("native code computes in threads of one process; leave out processes")
     if reloads and not design.load:

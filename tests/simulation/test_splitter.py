@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,10 @@ def test_what_has_one_process_only() -> None:
 
     with pytest.raises(InputError, match="processes must be a positive whole number, not 0"):
         simulate.simulate(backends.render("verilog", graph), graph, frames, predicted, processes=0)
+    with pytest.raises(InputError, match="waveforms are those of one process; leave out processes or trace"):
+        simulate.simulate(
+            backends.render("verilog", graph), graph, frames, predicted, processes=2, trace=Path("a.vcd")
+        )
     with pytest.raises(
         InputError, match="native code computes in threads of one process; leave out processes"
     ):
