@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, deprecation, golden, inputs
+from bnn2hw import backends, deprecation, golden
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
 from bnn2hw.progress import Progress, silent
-from bnn2hw.report.shown import ShownModel
+from bnn2hw.tested import TestedModel
 
 if TYPE_CHECKING:
     from bnn2hw.backends.design import Design
@@ -33,7 +33,7 @@ RENAMED = "Accelerator.{} is now Accelerator.{}; the old name works for one more
 
 
 @dataclass(frozen=True, repr=False)
-class Accelerator(ShownModel):
+class Accelerator(TestedModel):
     """A compiled model: its design, and everything that can be done with it.
 
     `bnn2hw.compile` and `bnn2hw.load` make accelerators. `CompiledModel` describes their data. An
@@ -149,11 +149,6 @@ class Accelerator(ShownModel):
         """
         made = self._wires(x)
         return self.from_streams(made, tuple(n.name for n in self.graph.sources))
-
-    def _wires(self, x: Batch) -> Batch:
-        """The integers on the wires, in the order of the streams."""
-        made = inputs.integers(self.graph, self.input_specs, x, self.layouts)
-        return made if isinstance(x, Mapping) else golden.batch(made)
 
     def golden(self, x: Batch) -> Batch:
         """Compute the outputs with golden, the exact integer model of the network.

@@ -38,7 +38,7 @@ FLOORS = tuple(
             {"error_bounds"},
             {"agreement", "backends", "dataflow", "deviation", "inputs"},
             {"compiled", "folding", "simulation", "synthesis"},
-            {"deploy", "pipeline", "report", "results"},
+            {"deploy", "pipeline", "report", "results", "tested"},
             {"artifacts", "reload"},
             {"accelerator"},
             {"compiler"},

@@ -12,7 +12,19 @@ from typing import Any, NoReturn
 
 import click
 
-from bnn2hw.cli import board, doctor, model, progress, report, results, simulate, synth, weights, words
+from bnn2hw.cli import (
+    board,
+    doctor,
+    model,
+    progress,
+    report,
+    results,
+    simulate,
+    synth,
+    verify,
+    weights,
+    words,
+)
 from bnn2hw.errors import (
     Bnn2hwError,
     LinkError,
@@ -93,6 +105,7 @@ def main() -> None:
 for command in (
     model.compile_command,
     simulate.simulate,
+    verify.verify,
     model.estimate,
     model.pareto,
     synth.synth,

@@ -45,6 +45,7 @@ OTHERS = {
     "report": {"out", "front", "as_json"},
     "summary": {"no_macs", "as_json"},
     "simulate": {"images", "frames", "stalls", "seed", "cells", "as_json"},
+    "verify": {"images", "frames", "stalls", "seed", "workers", "as_json"},
     "predict": {"port", "images", "frames", "as_json"},
     "evaluate": {"images", "frames", "as_json"},
     "weights pack": {"out", "as_json"},
