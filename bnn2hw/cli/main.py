@@ -14,6 +14,7 @@ import click
 
 from bnn2hw.cli import (
     board,
+    deviation,
     doctor,
     model,
     progress,
@@ -114,6 +115,7 @@ for command in (
     board.boards,
     results.predict,
     results.evaluate,
+    deviation.deviation,
     weights.weights,
     weights.old_pack,
     weights.old_load,

@@ -172,6 +172,19 @@ def library(source: str) -> str:
     )
 
 
+@cache
+def waves(source: str) -> str:
+    """Return the object of a file of Verilator's library that writes waveforms, compiled once per machine."""
+    effort = _plain()
+
+    def build(folder: Path) -> None:
+        effort.compile([include_dir() / source], (), folder)
+
+    ingredients = [tools.verilator().identity, effort.identity, CFLAGS, source]
+    made = object_of(source)
+    return str(compile_cache.entry("verilator-runtime", ingredients, [made], build) / made)
+
+
 def object_of(source: Path | str) -> str:
     """Return the name of the object file of a C++ source."""
     return Path(source).with_suffix(".o").name

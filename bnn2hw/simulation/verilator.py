@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from bnn2hw.data_files import data_dir
 from bnn2hw.progress import Progress, silent
 from bnn2hw.simulation import effort as efforts
 from bnn2hw.simulation.effort import Effort
+from bnn2hw.simulation.waves import Format
 
 VERILATOR_FLAGS = (
     "--cc",
@@ -44,6 +46,7 @@ def build(
     directions: str = "",
     strict: bool = True,
     cycles: int = 0,
+    waves: Format | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Return the path of a simulator, compiled or taken from the cache of compiled programs.
@@ -58,13 +61,15 @@ def build(
         strict: Whether a warning of Verilator is an error. False for sources that other tools
             wrote.
         cycles: Cycles of the planned run. A long one is worth a slower compilation.
+        waves: Format of the waveforms that the simulator writes; None for none.
         progress: Called with the name of each step.
 
     Raises:
         MissingToolError: There is no Verilator or no C++ compiler.
         ToolError: Verilator or the compiler failed.
     """
-    flags = [*VERILATOR_FLAGS, *([] if strict else ["-Wno-fatal"])]
+    flags = [*VERILATOR_FLAGS, *([] if strict else ["-Wno-fatal"]), *([waves.flag] if waves else [])]
+    header = (waves.macro if waves else "") + INCLUDES + header
     ours = [
         (data_dir("sim") / n).read_text() for n in (harness, *library, *efforts.LIBRARY_HEADERS, "lint.vlt")
     ]
@@ -76,8 +81,8 @@ def build(
         for source, text in sources.items():
             (folder / source).write_text(text)
         (folder / "directions.vlt").write_text(directions or NO_DIRECTIONS)
-        (folder / "design.h").write_text(INCLUDES + header)
-        _compile(top, list(sources), flags, data_dir("sim") / harness, library, effort, folder)
+        (folder / "design.h").write_text(header)
+        _compile(top, list(sources), flags, _Parts(data_dir("sim") / harness, library, waves), effort, folder)
 
     best, *faster = efforts.for_run(cycles)
     found = [compile_cache.find("verilator", [*common, e.identity], [SIMULATOR]) for e in faster]
@@ -87,25 +92,39 @@ def build(
     return made / SIMULATOR
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """What is compiled and linked with a design; see `build`."""
+
+    harness: Path
+    library: Sequence[str]
+    waves: Format | None
+
+    @property
+    def objects(self) -> list[str]:
+        """Objects that do not depend on the design."""
+        made = [*efforts.runtime(), *map(efforts.library, self.library)]
+        return [*made, efforts.waves(self.waves.source)] if self.waves else made
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Arguments of the linker behind the objects."""
+        return self.waves.libraries if self.waves else ()
+
+
 def _compile(
-    top: str,
-    sources: list[str],
-    flags: list[str],
-    harness: Path,
-    library: Sequence[str],
-    effort: Effort,
-    folder: Path,
+    top: str, sources: list[str], flags: list[str], parts: _Parts, effort: Effort, folder: Path
 ) -> None:
     """Make the simulator in the folder that holds the sources and "design.h"."""
     command = [*efforts.verilator(), *flags, "--top-module", top, "--prefix", "Vtop", "--Mdir", "obj"]
     tools.run([*command, str(data_dir("sim") / "lint.vlt"), "directions.vlt", *sources], folder, "Verilator")
     work = folder / "obj"
-    units = _units(sorted(work.glob("*.cpp")), harness, work, effort.unit_bytes)
+    units = _units(sorted(work.glob("*.cpp")), parts.harness, work, effort.unit_bytes)
     found = ["-I.", "-I..", f"-I{data_dir('sim')}", *efforts.header_flags(effort)]
     objects = effort.compile(units, found, work)
-    objects += [*efforts.runtime(), *map(efforts.library, library)]
+    objects += parts.objects
     link = [tools.cxx().command, *tools.linker(), "-o", str(folder / SIMULATOR), *objects]
-    tools.run([*link, *tools.threads(clang=effort.clang)], work, "linking the simulator")
+    tools.run([*link, *parts.libraries, *tools.threads(clang=effort.clang)], work, "linking the simulator")
 
 
 def _units(generated: list[Path], harness: Path, folder: Path, most: int) -> list[Path]:

@@ -63,7 +63,9 @@ def test_a_changed_weight_is_found_and_named(residual: Accelerator) -> None:
 
 
 def test_a_changed_module_is_found_and_named(residual: Accelerator) -> None:
-    found = checked(residual, mutated(residual.design, "bnn2hw_add.sv", "Y_BITS'(A_FACTOR) * a", "Y_BITS'(A_FACTOR) * b"))
+    found = checked(
+        residual, mutated(residual.design, "bnn2hw_add.sv", "Y_BITS'(A_FACTOR) * a", "Y_BITS'(A_FACTOR) * b")
+    )
 
     assert {op.kind for op in found.ops if op.problem} == {"add"}
 
