@@ -172,7 +172,7 @@ def module(name: str, header: Header = ANY_TARGET) -> str:
     stem = name.removeprefix(LOADABLE)
     forms = [f"{header.family.name}/{stem}.sv.j2"] if header.family else []
     printer = Printer("verilog", header)
-    facts = {"loadable": name != stem, "attributes": attributes(header)}
+    facts = {"loadable": name != stem, "attributes": attributes(header), "family": header.family}
     return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", **facts)
 
 
