@@ -18,7 +18,7 @@ import numpy as np
 import records
 
 import bnn2hw
-from bnn2hw.errors import InputError
+from bnn2hw.errors import InputError, UnsupportedError
 from bnn2hw.importers.keras.files import load
 
 RECORD = "foreign_files"
@@ -114,11 +114,11 @@ def on_the_wire(path: Path, accelerator: bnn2hw.Accelerator, x: np.ndarray) -> n
 
 def compiled(path: Path, x: np.ndarray) -> bnn2hw.Accelerator:
     """Compile a file to its scores; with the inputs as calibration where Keras rounds by what arrives."""
-    options = {"input": FILES[path.name], "output": "scores"}
+    wire = FILES[path.name]
     try:
-        return bnn2hw.compile(path, **options)
-    except bnn2hw.errors.UnsupportedError:
-        return bnn2hw.compile(path, calibration=x, **options)
+        return bnn2hw.compile(path, input=wire, output="scores")
+    except UnsupportedError:
+        return bnn2hw.compile(path, input=wire, output="scores", calibration=x)
 
 
 def _zoo(path: Path) -> dict[str, str]:
