@@ -12,8 +12,22 @@ from bnn2hw.importers.keras.handlers import (
     pooling,
     qkeras,
     shapes,
+    sparse,
     wiring,
     wrapped,
 )
 
-FILES = (convolutions, dense, depthwise, hgq, joins, pointwise, pooling, qkeras, shapes, wiring, wrapped)
+FILES = (
+    convolutions,
+    dense,
+    depthwise,
+    hgq,
+    joins,
+    pointwise,
+    pooling,
+    qkeras,
+    shapes,
+    sparse,
+    wiring,
+    wrapped,
+)
