@@ -13,6 +13,7 @@ from bnn2hw.importers.keras.handlers import (
     qkeras,
     shapes,
     sparse,
+    steps,
     wiring,
     wrapped,
 )
@@ -28,6 +29,7 @@ FILES = (
     qkeras,
     shapes,
     sparse,
+    steps,
     wiring,
     wrapped,
 )
