@@ -57,7 +57,9 @@ html_theme_options = {
 copybutton_exclude = ".linenos, .gp, .go"
 
 
-def keep_stars_and_bars(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+def keep_stars_and_bars(
+    app: object, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
     """Keep the stars of shapes such as (frames, *shape), and the bars of |x|: reStructuredText has other uses."""
     lines[:] = [re.sub(r"(?<=[ (])\*(?=[a-z])|\|", r"\\\g<0>", line) for line in lines]
 
