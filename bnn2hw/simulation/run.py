@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from itertools import pairwise
 
-from bnn2hw import ir
+from bnn2hw import golden, ir
 from bnn2hw.errors import MismatchError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Cycles
 from bnn2hw.simulation.compare import Mismatch
 from bnn2hw.simulation.harness import Measured
+from bnn2hw.tables import Table
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,28 @@ class Run:
     stalls: float = 0.0
     seed: int = 0
     starts: tuple[int, ...] = (0,)
+
+    def __repr__(self) -> str:
+        return f"<Run: {self._verdict()}{'' if self.interval is None else f', interval {self.interval:,} cycles'}>"
+
+    def _repr_html_(self) -> str:
+        rows = [("streams", self._verdict(), "equal to golden")]
+        if self.measured and self.predicted:
+            for name in ("interval", "latency"):
+                found = getattr(self, name)
+                measured = "one frame has none" if found is None else f"{found:,} cycles"
+                rows.append((name, measured, f"{getattr(self.predicted, name):,} cycles"))
+        how = f"with stalls in {self.stalls:.0%} of the cycles" if self.stalled else "without stalls"
+        table = Table(f"simulation {how}", ("", "measured", "predicted"), (), list[tuple[str, ...]](rows))
+        wrong = "".join(f"<p>{escape(str(m))}</p>" for m in self.mismatches.values() if m)
+        return table._repr_html_() + wrong
+
+    def _verdict(self) -> str:
+        """The comparison with golden in words."""
+        frames = golden.frames(self.outputs)
+        bad = sum(map(bool, self.mismatches.values()))
+        found = "all exact" if self.exact else f"{bad} NOT EXACT"
+        return f"{frames} frame{'s' * (frames != 1)}, {len(self.mismatches)} streams, {found}"
 
     @property
     def exact(self) -> bool:
