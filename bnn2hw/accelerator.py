@@ -111,7 +111,11 @@ class Accelerator(ComputedModel):
         self.need_hardware("loading weights")
         weights = reloading.weights(self, model, progress)
         other = replace(
-            self, graph=weights.graph, fidelity=weights.fidelity, origin=weights.origin, measured={}
+            self,
+            graph=weights.graph,
+            fidelity=weights.fidelity,
+            origin=weights.origin,
+            measured={d.edge: d for d in weights.measured},
         )
         reloading.compare(self.design, other.design)
         return other

@@ -25,6 +25,7 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
     "accumulator": [
         {"BITS": b, "START": s} for b, s in ((1, 0), (2, 1), (4, 0), (5, 9), (8, 200), (12, 1365), (17, 1))
     ],
+    "signed_pair": [{"BITS": b} for b in (1, 2, 4, 9, 12, 17)],
     "sum": [
         {"LEFT": a, "RIGHT": b, "BITS": max(a, b) + grows, "MINUS": minus, "CARRIES": carries}
         for a, b, grows in ((1, 1, 1), (3, 2, 1), (2, 5, 1), (4, 4, 0), (8, 3, 1), (9, 9, 1))
