@@ -38,9 +38,37 @@ GIVEN = {
 """A value of each option of the compiler that must change what is compiled."""
 
 OTHERS = {
-    "compile": {"out", "as_json"},
+    "compile": {"out", "study", "point", "as_json"},
     "estimate": {"as_json"},
     "pareto": {"ratio", "as_json"},
+    "explore": {
+        *(
+            "out",
+            "dtype",
+            "scale",
+            "offset",
+            "output",
+            "target",
+            "fps",
+            "ratio",
+            "bits",
+            "style",
+            "images",
+            "frames",
+        ),
+        *(
+            "objective",
+            "max_lut",
+            "min_fps",
+            "max_deviation",
+            "min_accuracy",
+            "synth",
+            "scheduler",
+            "workers",
+        ),
+        "as_json",
+    }
+    - OF_MODEL,
     "synth": {"out", "seeds", "clock", "baud", "as_json"},
     "report": {"out", "front", "as_json"},
     "summary": {"no_macs", "as_json"},
