@@ -12,7 +12,20 @@ from typing import Any, NoReturn
 
 import click
 
-from bnn2hw.cli import board, doctor, model, report, results, simulate, synth, weights, words
+from bnn2hw.cli import (
+    board,
+    deviation,
+    doctor,
+    model,
+    progress,
+    report,
+    results,
+    simulate,
+    synth,
+    verify,
+    weights,
+    words,
+)
 from bnn2hw.errors import (
     Bnn2hwError,
     LinkError,
@@ -93,6 +106,7 @@ def main() -> None:
 for command in (
     model.compile_command,
     simulate.simulate,
+    verify.verify,
     model.estimate,
     model.pareto,
     synth.synth,
@@ -101,12 +115,13 @@ for command in (
     board.boards,
     results.predict,
     results.evaluate,
+    deviation.deviation,
     weights.weights,
     weights.old_pack,
     weights.old_load,
     doctor.doctor,
 ):
-    main.add_command(command)
+    main.add_command(progress.with_volume(command))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import tomllib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,7 @@ from bnn2hw.progress import Progress
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
     from bnn2hw.folding.search import Folding
+    from bnn2hw.ir import Array
     from bnn2hw.lower.outputs import Output
     from bnn2hw.ops.base.channels import Meaning
 
@@ -99,9 +100,40 @@ class ModelOptions:
     imports: tuple[str, ...]
 
 
+def _begin(names: Callable[[], Iterable[str]]) -> Callable[..., list[str]]:
+    """Return what completes the names of an option on the command line."""
+    return lambda _context, _option, text: [name for name in names() if name.startswith(text)]
+
+
+def _targets() -> Iterable[str]:
+    from bnn2hw.targets import devices
+
+    return devices.known()
+
+
+def _boards() -> Iterable[str]:
+    from bnn2hw.targets import boards
+
+    return boards.known()
+
+
+def _backends() -> Iterable[str]:
+    from bnn2hw import backends
+
+    return backends.FOLDERS
+
+
 MODEL_OPTIONS = (
-    click.option("--target", help="Device to plan for: a name such as ecp5-85k, or a TOML file."),
-    click.option("--board", help="Board to plan for: a name from 'bnn2hw boards', or a TOML file."),
+    click.option(
+        "--target",
+        shell_complete=_begin(_targets),
+        help="Device to plan for: a name such as ecp5-85k, or a TOML file.",
+    ),
+    click.option(
+        "--board",
+        shell_complete=_begin(_boards),
+        help="Board to plan for: a name from 'bnn2hw boards', or a TOML file.",
+    ),
     click.option(
         "--fps",
         metavar="NUMBER",
@@ -131,6 +163,7 @@ MODEL_OPTIONS = (
         "--backend",
         default="verilog",
         show_default=True,
+        shell_complete=_begin(_backends),
         help="Language of the sources: verilog, hls, or native: C++ for processors.",
     ),
     path("--calibration", help="Images (.npy or .npz) that show the ranges of real-valued streams."),
@@ -230,7 +263,7 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         Bnn2hwError: An error of `bnn2hw.compile`, or of a file that an option names.
     """
     import bnn2hw
-    from bnn2hw.cli import image_files, own_code
+    from bnn2hw.cli import own_code
 
     if options.dtype is None and (options.scale, options.offset) != (1.0, 0.0):
         raise InputError(
@@ -238,10 +271,6 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         )
     if options.loadable:
         refuse({"loadable_layer"}, "--loadable makes all layers loadable; leave out one of the two")
-    calibration = None
-    if options.calibration:
-        images, _ = image_files.read(options.calibration, None)
-        calibration = images[:CALIBRATION_IMAGES]
     return bnn2hw.compile(
         model,
         input=bnn2hw.Input(options.dtype, options.scale, options.offset) if options.dtype else None,
@@ -252,11 +281,25 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         output=options.output,
         backend=options.backend,
         bits=options.bits,
-        calibration=calibration,
+        calibration=calibration(options),
         loadable=options.loadable or options.loadable_layer,
         custom_objects=own_code.objects(options.imports),
         progress=progress,
     )
+
+
+def calibration(options: ModelOptions) -> Array | None:
+    """Read the images of --calibration.
+
+    Raises:
+        Bnn2hwError: An error of `image_files.read`.
+    """
+    from bnn2hw.cli import image_files
+
+    if options.calibration is None:
+        return None
+    images, _ = image_files.read(options.calibration, None)
+    return images[:CALIBRATION_IMAGES]
 
 
 def read_folding(path: Path) -> Folding:

@@ -10,7 +10,7 @@ import jinja2
 
 from bnn2hw.data_files import data_dir
 from bnn2hw.ir import Graph
-from bnn2hw.native import kernels, matrix  # noqa: F401 - they register their handlers
+from bnn2hw.native import kernels, lut_kernel, matrix  # noqa: F401 - they register their handlers
 from bnn2hw.native.compiler import Compiler
 from bnn2hw.native.program import ALIGNMENT, CPP_TYPES, SIZES, Port, Program
 from bnn2hw.native.registry import HANDLERS

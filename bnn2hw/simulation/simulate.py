@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from bnn2hw.errors import InputError, MismatchError, storing
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.progress import Progress, silent
-from bnn2hw.simulation import compare, harness, hls_csim, native_check
+from bnn2hw.simulation import compare, harness, hls_csim, native_check, waves
 from bnn2hw.simulation.compare import Mismatch
 from bnn2hw.simulation.harness import Drive, Measured
+from bnn2hw.tables import Table
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,28 @@ class Run:
     measured: Measured | None = None
     stalls: float = 0.0
     seed: int = 0
+
+    def __repr__(self) -> str:
+        return f"<Run: {self._verdict()}{'' if self.interval is None else f', interval {self.interval:,} cycles'}>"
+
+    def _repr_html_(self) -> str:
+        rows = [("streams", self._verdict(), "equal to golden")]
+        if self.measured and self.predicted:
+            for name in ("interval", "latency"):
+                found = getattr(self, name)
+                measured = "one frame has none" if found is None else f"{found:,} cycles"
+                rows.append((name, measured, f"{getattr(self.predicted, name):,} cycles"))
+        how = f"with stalls in {self.stalls:.0%} of the cycles" if self.stalled else "without stalls"
+        table = Table(f"simulation {how}", ("", "measured", "predicted"), (), list[tuple[str, ...]](rows))
+        wrong = "".join(f"<p>{escape(str(m))}</p>" for m in self.mismatches.values() if m)
+        return table._repr_html_() + wrong
+
+    def _verdict(self) -> str:
+        """The comparison with golden in words."""
+        frames = golden.frames(self.outputs)
+        bad = sum(map(bool, self.mismatches.values()))
+        found = "all exact" if self.exact else f"{bad} NOT EXACT"
+        return f"{frames} frame{'s' * (frames != 1)}, {len(self.mismatches)} streams, {found}"
 
     @property
     def exact(self) -> bool:
@@ -129,6 +153,7 @@ def simulate(
     seed: int = 0,
     reloads: Sequence[Reload] = (),
     cells: bool = False,
+    trace: Path | None = None,
     progress: Progress = silent,
 ) -> Run:
     """Run frames through a design and compare every stream with golden.
@@ -147,6 +172,7 @@ def simulate(
             still in the design.
         cells: Whether a Verilog simulation takes the sources as they are (see
             `Design.simulated`).
+        trace: File that takes the waveforms of a Verilog simulation, .vcd or .fst; None for none.
         progress: Called with the name of each step.
 
     Raises:
@@ -162,6 +188,10 @@ def simulate(
     checks.number("seed", seed, whole=True)
     if cells and design.backend != "verilog":
         raise InputError("C++ sources name no cells and are simulated as they are; leave out cells")
+    if trace is not None:
+        if design.backend != "verilog":
+            raise InputError("C++ sources have no clock and no waveforms; leave out trace")
+        waves.check(trace)
     if predicted is None:
         return _native(design, graph, x, stalls, progress)
     arrays = golden.check(graph, x)
@@ -180,7 +210,7 @@ def simulate(
         else:
             images = [(r.frame, r.image) for r in reloads]
             measured = harness.run(
-                design, folder, drive, predicted, images=images, cells=cells, progress=progress
+                design, folder, drive, predicted, images=images, cells=cells, trace=trace, progress=progress
             )
         progress(f"comparing {len(design.streams)} streams")
         graphs = [(0, graph), *((r.frame, r.graph) for r in reloads)]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from bnn2hw.errors import ToolError
 from bnn2hw.synthesis.toolchains import COUNTS, total
+from bnn2hw.tables import Table
 from bnn2hw.targets.families import Mapper
 
 REST = "(ports and shell)"
@@ -71,6 +73,17 @@ class Usage:
     seeds: Mapping[int, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     bitstream: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"<Usage: {self.lut:,} LUT, {self.ff:,} FF, {self.bram:,} BRAM, {self.dsp:,} DSP; {self._clock()}>"
+
+    def _repr_html_(self) -> str:
+        return f"{table(self)._repr_html_()}<p>{escape(self._clock())}</p>"
+
+    def _clock(self) -> str:
+        if self.fmax_mhz is None:
+            return "area only, not placed"
+        return f"{self.fmax_mhz:.1f} MHz reached" + (f" of {self.clock_mhz:g}" if self.clock_mhz else "")
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -174,20 +187,16 @@ def clock(report: Path) -> float:
     return min(float(c["achieved"]) for c in clocks.values())
 
 
-def table(usage: Usage, names: Iterable[str] = ("lut", "ff", "carry", "bram", "dsp")) -> str:
-    """Return the resources of the layers as text, one line per layer.
+def table(usage: Usage, names: Sequence[str] = ("lut", "ff", "carry", "bram", "dsp")) -> Table:
+    """Return the resources of the layers, one row per layer.
 
     Args:
         usage: Result of synthesis.
         names: Resources to show.
     """
-    heads = ["layer", *(n.upper() for n in names)]
-    rows = [[layer, *(f"{getattr(c, n):,}" for n in names)] for layer, c in usage.layers.items()]
-    rows.append(["total", *(f"{getattr(usage, n):,}" for n in names)])
-    widths = [max(len(r[i]) for r in [heads, *rows]) for i in range(len(heads))]
-    return "\n".join(
-        "  ".join(
-            v.ljust(w) if i == 0 else v.rjust(w) for i, (v, w) in enumerate(zip(r, widths, strict=True))
-        )
-        for r in [heads, *rows]
-    )
+    made = Table("cells of the netlist", ("layer",), [n.upper() for n in names], brief={"CARRY": "CAR"})
+    for layer, cells in usage.layers.items():
+        made.add(layer, *(f"{getattr(cells, n):,}" for n in names))
+    made.add_section()
+    made.add("total", *(f"{getattr(usage, n):,}" for n in names))
+    return made

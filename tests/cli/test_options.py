@@ -44,8 +44,10 @@ OTHERS = {
     "synth": {"out", "seeds", "clock", "baud", "as_json"},
     "report": {"out", "front", "as_json"},
     "summary": {"no_macs", "as_json"},
-    "simulate": {"images", "frames", "stalls", "seed", "cells", "as_json"},
-    "predict": {"port", "images", "frames", "as_json"},
+    "simulate": {"images", "frames", "stalls", "seed", "cells", "trace", "as_json"},
+    "verify": {"images", "frames", "stalls", "seed", "workers", "as_json"},
+    "predict": {"port", "virtual", "images", "frames", "as_json"},
+    "deviation": {"original", "images", "frames", "as_json"},
     "evaluate": {"images", "frames", "as_json"},
     "weights pack": {"out", "as_json"},
     "weights load": {"as_json"},
@@ -113,7 +115,8 @@ def commands() -> dict[str, click.Command]:
 
 
 def options(command: click.Command) -> set[str]:
-    return {str(p.name) for p in command.params if isinstance(p, click.Option)}
+    """The options of a command without those that say how much it prints, which all have (`test_volume`)."""
+    return {str(p.name) for p in command.params if isinstance(p, click.Option)} - {"quiet", "verbose"}
 
 
 def test_each_option_of_each_command_is_in_a_table() -> None:

@@ -83,8 +83,10 @@ def kernels() -> Iterator[Case]:
         at, ROW, layers.EinsumDense("abc,cd->abd", (ROW[0], 5), bias_axes="d"), "sums over the last axes"
     )
     yield alone(at, ROW, layers.EinsumDense("abc,bd->acd", (ROW[1], 5)), "sums over other axes")
+    yield alone(at, (300, 8), layers.EinsumDense("abc,bd->acd", (8, 500)), "of more than 2²⁰ products")
     yield alone(at, ROW, layers.TimeDistributed(layers.Dense(3)), "layers of single positions")
-    yield alone(at, IMAGE, layers.TimeDistributed(layers.Conv1D(3, 2)), "other layers")
+    yield alone(at, IMAGE, layers.TimeDistributed(layers.Conv1D(3, 2)), "convolutions and poolings")
+    yield alone(at, IMAGE, layers.TimeDistributed(layers.Conv1D(3, 2, padding="causal")), "padding='causal'")
 
 
 def quantizers() -> Iterator[Case]:

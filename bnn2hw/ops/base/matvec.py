@@ -273,20 +273,31 @@ class MatVec(Pixelwise):
             family: Device family.
             x: Type of the input.
         """
-        folds, beat = self.synapse_folds * self.neuron_folds, self.simd * x.ints.bits
+        folds = self.synapse_folds * self.neuron_folds
         depth, word = self.pipeline(x) - 1, self.pe * self.simd * self.weight_bits
         counters = state_bits(self.synapse_folds) + state_bits(folds) + 4
         # Three flags travel with the data; two become shift registers if LUTs of the family can be
         # that.
         flags = depth * (family.coefficient("matvec.flag", 3, 1) if self.synapse_folds > 1 else 1)
         counter = family.coefficient("matvec.counter", 1.7, 1.0)
-        lut = counter * counters + (beat if self.neuron_folds > 1 else 0)
         weights = store_cost(family, folds, word, loadable=self.loadable)
         second_register = weights.ff
         if weights.bram and not (family.bram_registers and block_ram_rows(family, folds, word) == 1):
             second_register = word
-        total = Cost(lut=lut, ff=counters + flags + 2 * beat + second_register) + weights
-        return total + ram_cost(family, self.synapse_folds, beat, ports=1) if self.neuron_folds > 1 else total
+        total = Cost(lut=counter * counters, ff=counters + flags + second_register) + weights
+        return total + self.vector_cost(family, x)
+
+    def vector_cost(self, family: Family, x: Tensor) -> Cost:
+        """Return the cost of the registers of a word of the vector, and of the buffer.
+
+        Args:
+            family: Device family.
+            x: Type of the input.
+        """
+        beat = self.simd * x.ints.bits
+        if self.neuron_folds == 1:
+            return Cost(ff=2 * beat)
+        return Cost(lut=beat, ff=2 * beat) + ram_cost(family, self.synapse_folds, beat, ports=1)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         return self._folded(worthwhile(self.mh), list(worthwhile(self.mw)), *x)
