@@ -72,7 +72,7 @@ OTHERS = {
     "synth": {"out", "seeds", "clock", "baud", "as_json"},
     "report": {"out", "front", "as_json"},
     "summary": {"no_macs", "as_json"},
-    "simulate": {"images", "frames", "stalls", "seed", "cells", "trace", "as_json"},
+    "simulate": {"images", "frames", "stalls", "seed", "cells", "processes", "trace", "as_json"},
     "verify": {"images", "frames", "stalls", "seed", "workers", "as_json"},
     "predict": {"port", "virtual", "images", "frames", "as_json"},
     "deviation": {"original", "images", "frames", "as_json"},
