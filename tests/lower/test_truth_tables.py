@@ -137,3 +137,24 @@ def spoiled(change: str) -> keras.Model:
 def test_masks_that_do_not_fit_are_refused_by_name(change: str, found: str) -> None:
     with pytest.raises(UnsupportedError, match=f"'one'.*{found}"):
         bnn2hw.compile(spoiled(change), input=SIGNS)
+
+
+def test_an_encoder_of_a_whole_image_takes_a_frame_in_a_beat() -> None:
+    model = network(
+        nn.layers.Thermometer([128.0], name="bits"), masked(8, 6, "one"), sign(), net.dense(2), inputs=784
+    )
+
+    taken = {
+        n.name: n.op.interval(*graph.inputs_of(n))
+        for graph in [bnn2hw.compile(model, input=bnn2hw.Input("uint8")).graph]
+        for n in graph
+        if isinstance(n.op, Lut)
+    }
+
+    assert list(taken.values()) == [1, 1]
+
+
+def test_vectors_that_are_too_wide_for_a_beat_are_folded_as_before() -> None:
+    model = network(masked(4, 3, "one"), sign(), net.dense(2), inputs=5000)
+
+    assert not tables(bnn2hw.compile(model, input=SIGNS))

@@ -12,6 +12,7 @@ from bnn2hw.lower.hardware.lowering import Lowering, lowers
 from bnn2hw.lower.levels import stated_levels
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.probe import Chain
+from bnn2hw.ops.base.folds import MOST_INSIDE
 from bnn2hw.ops.gather import Gather
 from bnn2hw.ops.lut import MOST_BITS
 from bnn2hw.ops.real import FewInputs, MaxPool, Pointwise, RealOp, Reshape
@@ -67,7 +68,8 @@ def sparse(lowering: Lowering, node: Node, flat: Array, before: Pending) -> Pend
     state = b.state()
     edge = lowering.integers(node, before)
     x = b.types[edge]
-    if most * x.ints.bits <= MOST_BITS and len(x.shape) == len(b.real.types[node.name].shape):
+    fits = max(x.channels * x.ints.bits, flat.shape[1]) <= MOST_INSIDE  # tables take whole vectors
+    if fits and most * x.ints.bits <= MOST_BITS and len(x.shape) == len(b.real.types[node.name].shape):
         wires = np.argsort(flat == 0, axis=0, kind="stable")[:most].T
         weights = np.take_along_axis(flat.T, wires, axis=1)
         wires = np.where(weights != 0, wires, -1)
