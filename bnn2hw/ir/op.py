@@ -272,6 +272,19 @@ class HardwareOp(StreamOp):
         """
         return None
 
+    def shapes(self, *x: Tensor) -> Mapping[str, object]:
+        """Return plans by which a family draws modules that the op's module instantiates.
+
+        Such a module has one text for all plans of a design.
+
+        Args:
+            x: Types of the inputs.
+
+        Returns:
+            The plan of this instance by the name of the module; plans are ordered and can be hashed.
+        """
+        return {}
+
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         """Return the contents of ROMs, by the parameter that takes the name of the file.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import ClassVar, Self
@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
+from bnn2hw.ops.base.compressors import Plan, plan
 from bnn2hw.ops.base.costs import address_copies, in_block_ram, state_bits
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.targets.families import Family
@@ -197,6 +198,20 @@ class Xnor(MatVec):
 
     def params(self, *x: Tensor) -> dict[str, int | str]:
         return {**super().params(*x), "MASKED": int(x[0].ints == TERNARY)}
+
+    def in_rows(self, *x: Tensor) -> bool:
+        """Return True if families that have cells for it count the lanes of a neuron as two rows.
+
+        Units with inputs of 0 mask lanes first, and constant weights make a tree smaller.
+
+        Args:
+            x: Types of the inputs.
+        """
+        folds = self.synapse_folds * self.neuron_folds
+        return self.simd > 2 and folds > 1 and x[0].ints == BIPOLAR
+
+    def shapes(self, *x: Tensor) -> Mapping[str, Plan]:
+        return {"rows": plan(self.simd)} if self.in_rows(*x) else {}
 
     def weight_codes(self) -> Array:
         return (self.weights > 0).astype(np.int64)
