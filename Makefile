@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test unit test-larq test-qkeras soak figures figures-check lint coverage clean
+.PHONY: demo docs test unit test-larq test-qkeras soak figures figures-check lint coverage clean
 
 demo: .venv/installed  ## compile the shipped MNIST network and prove it bit-exact in Verilator
 	$(BIN)/python examples/demo.py
@@ -37,6 +37,9 @@ lint: .venv/installed  ## style, types and spelling, and the generated Verilog u
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python -m tests.backends.lint_verilog
+
+docs: .venv/installed  ## the documentation site (build/site/index.html); a broken link is an error
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -d build/doctrees . build/site
 
 coverage: .venv/installed  ## the tests once more, slower: which lines they run (build/coverage/index.html)
 	$(BIN)/pytest -n auto --dist worksteal -m "not soak" --cov --cov-report=term --cov-report=html

@@ -99,7 +99,9 @@ class _Compared:
         both = np.isfinite(ours) & np.isfinite(theirs)
         off = np.where(both, np.abs(np.where(both, ours, 0) - np.where(both, theirs, 0)), 0.0)
         largest = float(np.abs(np.where(both, theirs, 0)).max(initial=0.0))
-        return cls(error_bounds.by_channel(off), ORDERS * bound, max(largest, 1e-30))
+        with np.errstate(over="ignore"):  # the largest float stands for no bound
+            allowed = ORDERS * bound
+        return cls(error_bounds.by_channel(off), allowed, max(largest, 1e-30))
 
     @property
     def explained(self) -> bool:

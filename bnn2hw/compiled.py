@@ -18,6 +18,7 @@ from bnn2hw.ir import Array, AxisOrder, Graph, Node, Tensor
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.source import InputSpecs
+from bnn2hw.targets.boards import Board
 from bnn2hw.targets.devices import Device
 
 
@@ -38,6 +39,7 @@ class CompiledModel:
         options: Options of the compilation by name, without those that have their default.
         layouts: Order of the values in the stream by input and output, where the arrays of the model
             have their axes in another order: images with their channels first, for example.
+        board: Board that the design is planned for, if one was named.
     """
 
     name: str
@@ -50,6 +52,7 @@ class CompiledModel:
     measured: Mapping[str, Deviation] = field(default_factory=dict, repr=False, kw_only=True)
     options: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
     layouts: Mapping[str, AxisOrder] = field(default_factory=dict, repr=False, kw_only=True)
+    board: Board | None = field(default=None, repr=False, kw_only=True)
 
     def fidelity_of(self, node: Node) -> Fidelity:
         """Return the fidelity of the layer that a node of the graph comes from.

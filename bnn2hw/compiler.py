@@ -153,6 +153,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         measured={d.edge: d for d in prepared.measured},
         origin=prepared.made,
         layouts=pipeline.layouts(prepared, graph),
+        board=place,
     )
 
 
@@ -296,4 +297,5 @@ def load(folder: str | Path) -> Accelerator:
         recipe=manifest.recipe,
         options=manifest.options,
         layouts=manifest.layouts,
+        board=manifest.board,
     )

@@ -1,14 +1,30 @@
-"""Draw tables as plain text."""
+"""Draw tables as plain text, whole or as wide as a terminal."""
 
 from __future__ import annotations
 
+import os
+import sys
+import textwrap
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 
 ABOVE, BELOW, SECTION, FOOT = tuple("┏━┳┓"), tuple("┡━╇┩"), tuple("├─┼┤"), tuple("└─┴┘")
 """Left end, line, crossing and right end of the lines around the head, between sections, and last."""
+
+BRIEF = (
+    ("batch_normalization", "batch_norm"),
+    ("average_pooling", "avg_pool"),
+    ("max_pooling", "max_pool"),
+    ("global_", "gl_"),
+    ("depthwise", "dw"),
+    ("FIFOs and converters", "FIFOs etc."),
+)
+"""Long words in names, and short ones in their place."""
+
+LETTERS, LEAST = 16, 8
+"""Letters that a name keeps while columns can be left out, and those that it keeps always."""
 
 
 @dataclass
@@ -20,12 +36,17 @@ class Table:
         left: Names of the first columns, which are aligned on the left.
         right: Names of the other columns, which are aligned on the right.
         rows: Cells of the rows; an empty row begins a section.
+        brief: Shorter names of columns, for terminals that are too narrow.
+        drops: Columns that may be left out there, the first one first. The others hold figures, which
+            are never shortened.
     """
 
     title: str
     left: Sequence[str]
     right: Sequence[str]
     rows: list[tuple[str, ...]] = field(default_factory=list)
+    brief: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    drops: Sequence[str] = field(default=(), kw_only=True)
 
     def add(self, *cells: str) -> None:
         """Append a row with a cell for each column."""
@@ -42,9 +63,58 @@ class Table:
         caption = f'<caption style="text-align:left">{escape(self.title)}</caption>'
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
+    def fitted(self, width: int | None) -> str:
+        """Return the table as text that is no wider than a terminal, if its figures alone are not.
+
+        First the names of columns become shorter, then those in the first column, then columns are left out.
+
+        Args:
+            width: Columns of the terminal; None for the whole table.
+        """
+        if width is None or self._total <= width:
+            return str(self)
+        made = replace(self, left=self._briefly(self.left), right=self._briefly(self.right))
+        gone = 0
+        while gone < len(self.drops) and made._room(width) < min(LETTERS, made._widths[0]):
+            made = made._without(*made._briefly(self.drops[gone : gone + 1]))
+            gone += 1
+        if self.left:
+            made = made._with_names(max(made._room(width), LEAST))
+        missing = wrapped([f"not shown at this width: {', '.join(self.drops[:gone])}"], width)
+        return f"{made}{missing}\n" if gone else str(made)
+
+    def _room(self, width: int) -> int:
+        """Return the columns of a terminal that are left for the first column."""
+        return width - self._total + self._widths[0]
+
+    @property
+    def _widths(self) -> list[int]:
+        """The width of each column."""
+        columns = zip((*self.left, *self.right), *filter(None, self.rows), strict=True)
+        return [max(map(_width, column)) for column in columns]
+
+    @property
+    def _total(self) -> int:
+        """The width of the whole, with its lines."""
+        return sum(width + 3 for width in self._widths) + 1
+
+    def _briefly(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(self.brief.get(name, name) for name in names)
+
+    def _without(self, name: str) -> Table:
+        """Return the table without a column."""
+        at = [*self.left, *self.right].index(name)
+        left, right = ([n for n in names if n != name] for names in (self.left, self.right))
+        return replace(self, left=left, right=right, rows=[(*r[:at], *r[at + 1 :]) for r in self.rows])
+
+    def _with_names(self, limit: int) -> Table:
+        """Return the table with short names in its first column."""
+        names = list(dict.fromkeys(row[0] for row in self.rows if row))
+        short = dict(zip(names, shortened(names, limit), strict=True))
+        return replace(self, rows=[(short[row[0]], *row[1:]) if row else row for row in self.rows])
+
     def __str__(self) -> str:
-        names = (*self.left, *self.right)
-        widths = [max(map(_width, column)) for column in zip(names, *filter(None, self.rows), strict=True)]
+        names, widths = (*self.left, *self.right), self._widths
         body = [self._row("│", row, widths) if row else _line(SECTION, widths) for row in self.rows]
         head = (_line(ABOVE, widths), self._row("┃", names, widths), _line(BELOW, widths))
         lines = [self.title, *head, *body, _line(FOOT, widths)]
@@ -63,6 +133,64 @@ def _line(ends: tuple[str, ...], widths: Sequence[int]) -> str:
     """Draw a horizontal line."""
     left, line, crossing, right = ends
     return left + crossing.join(line * (width + 2) for width in widths) + right
+
+
+def shortened(names: Sequence[str], limit: int) -> list[str]:
+    """Return short forms of names that stay distinct wherever a part cut out of the middle allows it.
+
+    Args:
+        names: The names.
+        limit: Most letters of each.
+    """
+    heads = sorted(range(1, limit), key=lambda head: abs(head - limit // 2))
+    forms = [[short(name, limit, head) for name in names] for head in heads]
+    return max(forms, key=lambda form: len(set(form)))
+
+
+def short(name: str, limit: int, head: int | None = None) -> str:
+    """Return a name where room is scarce.
+
+    Args:
+        name: The name.
+        limit: Most letters.
+        head: Letters before the part that is cut out; None for half of them.
+    """
+    if len(name) <= limit:
+        return name
+    for long, brief in BRIEF:
+        name = name.replace(long, brief)
+    head = limit // 2 if head is None else head
+    return name if len(name) <= limit else f"{name[:head]}…{name[len(name) - (limit - head - 1) :]}"
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that takes standard output; None if it is a file or a pipe.
+
+    The environment variable COLUMNS stands above that.
+    """
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def wrapped(lines: Iterable[str], width: int | None) -> str:
+    """Return lines, each broken between words where it is wider than a terminal.
+
+    Args:
+        lines: The lines.
+        width: Columns of the terminal; None for lines as they are.
+    """
+    if width is None:
+        return "\n".join(lines)
+    room = max(width, LETTERS)
+    return "\n".join(
+        textwrap.fill(line, room, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+        for line in lines
+    )
 
 
 def _width(text: str) -> int:

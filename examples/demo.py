@@ -47,6 +47,7 @@ def main() -> None:
             runs[name] = accelerator.simulate(
                 images, stalls=stalls, progress=lambda text, name=name: progress(f"{text}, {name}")
             )
+    accelerator.report(options.out / "report.html", runs=list(runs.values()))
     for name, run in runs.items():
         verdict = "bit-exact" if run.exact else "NOT EXACT"
         print(f"{len(images)} MNIST test images {name}: all {len(run.mismatches)} streams {verdict}")

@@ -12,6 +12,8 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Tests of the compiler compile, whatever was compiled before.
 os.environ.setdefault("BNN2HW_MODEL_CACHE", "off")
+# Tests read whole tables.
+os.environ.pop("COLUMNS", None)
 
 import pytest
 

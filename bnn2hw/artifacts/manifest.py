@@ -14,7 +14,8 @@ from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops import source
 from bnn2hw.ops.source import InputSpecs
-from bnn2hw.targets import devices
+from bnn2hw.targets import boards, devices
+from bnn2hw.targets.boards import Board
 from bnn2hw.targets.devices import Device
 
 
@@ -49,6 +50,7 @@ class Manifest:
         recipe: Options of the lowering, if other weights can be loaded.
         options: Options of the compilation by name, without those that have their default.
         layouts: Order of the values in the stream, by input and output whose arrays have another.
+        board: Board that the design is planned for, if one was named.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Manifest:
     recipe: Recipe | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     layouts: Mapping[str, AxisOrder] = field(default_factory=dict)
+    board: Board | None = None
 
     @classmethod
     def of(cls, accelerator: CompiledModel) -> Manifest:
@@ -83,6 +86,7 @@ class Manifest:
             recipe=accelerator.recipe,
             options=accelerator.options,
             layouts=accelerator.layouts,
+            board=accelerator.board,
         )
 
     def plain(self) -> dict[str, Any]:
@@ -102,6 +106,8 @@ class Manifest:
         }
         if self.layouts:
             data["layouts"] = {name: layout.facts() for name, layout in self.layouts.items()}
+        if self.board:
+            data["board"] = boards.facts(self.board)
         if self.cycles and self.device != devices.known().get(self.device.name):
             data["own_device"] = devices.facts(self.device)
         return {**data, "recipe": self.recipe.facts()} if self.recipe else data
@@ -129,6 +135,7 @@ class Manifest:
             recipe=Recipe.of(data["recipe"]) if "recipe" in data else None,
             options=data.get("options", {}),
             layouts={name: AxisOrder.of(facts) for name, facts in data.get("layouts", {}).items()},
+            board=boards.from_facts(data["board"]) if "board" in data else None,
         )
 
 

@@ -12,7 +12,7 @@ from bnn2hw.backends import frames, verilog_bench
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.deploy import amd
 from bnn2hw.folders import claim
-from bnn2hw.report import facts, page
+from bnn2hw.report import facts, page, text
 
 REPORT = "report.html"
 """The report for people, which is made again when there is more to show."""
@@ -40,8 +40,9 @@ def write(accelerator: CompiledModel, folder: str | Path) -> Path:
             accelerator.device,
             accelerator.name,
             accelerator.input_specs,
+            accelerator.board,
         )
-    texts["report.txt"] = f"{accelerator}\n"
+    texts["report.txt"] = f"{text.text(accelerator)}\n"
     if not accelerator.is_native:
         texts[REPORT] = page.page(facts.collect(accelerator))
     build_folder.write(folder, texts, accelerator.graph, Manifest.of(accelerator))

@@ -170,6 +170,7 @@ def _environment(folder: str, blocks: bool) -> jinja2.Environment:
     )
     made.filters["ascii"] = ascii
     made.globals["loadable"] = False  # for macros imported without context
+    made.globals["attributes"] = None
     return made
 
 

@@ -30,7 +30,7 @@ from bnn2hw.backends.verilog_top import (
 from bnn2hw.estimate import cycles as estimating
 from bnn2hw.ir import Graph, HardwareOp, Memory, hardware_nodes
 from bnn2hw.targets.devices import Device
-from bnn2hw.targets.families import Family
+from bnn2hw.targets.families import Attributes, Family
 
 SHARED = ("last_beat", "resync_input", "resync_output")
 """Modules of every top level."""
@@ -113,7 +113,8 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
         body = node.op.body(*inputs)
         if body is not None:
             module = f"{node.op.kind}_{stream.id}"
-            own[module] = printer.file(f"{module}.sv", f"{node.op.kind}.sv.j2", module=module, body=body)
+            facts = {"module": module, "body": body, "attributes": attributes(printer.header)}
+            own[module] = printer.file(f"{module}.sv", f"{node.op.kind}.sv.j2", **facts)
         made = instance(graph, node, node.op, module, by_name)
         if node.op.writable:
             stage = sum(i.stage is not None for i in instances)
@@ -190,7 +191,13 @@ def module(name: str, header: Header = ANY_TARGET, shapes: Shapes = MappingProxy
         for other, plans in shapes.items()
         if family and printer.has(f"{family.name}/{other}.sv.j2")
     }
-    return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", loadable=name != stem, shapes=drawn)
+    facts = {"loadable": name != stem, "attributes": attributes(header), "shapes": drawn}
+    return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", **facts)
+
+
+def attributes(header: Header) -> Attributes | None:
+    """Return the attributes that the synthesis of the target's maker reads; None for portable sources."""
+    return header.family.attributes if header.family else None
 
 
 def _users(cell: str, modules: Mapping[str, str]) -> list[str]:

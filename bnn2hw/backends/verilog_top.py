@@ -14,6 +14,9 @@ from bnn2hw.ir import Graph, HardwareOp, Node, Param
 LOADABLE = "loadable_"
 """Prefix of the names of modules whose memories can be written at run time."""
 
+PATH = "MEMORY_PATH"
+"""Parameter of the top level, and of modules with a memory, that names the folder of the memory files."""
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -110,6 +113,11 @@ class Top:
         """True if a stream has several readers."""
         return any(c.reader is not None for i in self.instances for c in i.sources)
 
+    @property
+    def memory_path(self) -> str:
+        """Name of the parameter with the folder of the memory files; "" if there are none."""
+        return PATH if any(PATH in i.params for i in self.instances) else ""
+
 
 def instance(
     graph: Graph, node: Node, op: HardwareOp, module: str, by_name: Mapping[str, Stream]
@@ -127,6 +135,7 @@ def instance(
     params = {name: _literal(value) for name, value in op.params(*inputs).items()}
     for parameter in op.loads(*inputs) or op.memories(*inputs):
         params[parameter] = f'"{memory_file(stream, parameter)}"'
+        params[PATH] = PATH
     return Instance(module, _connections(graph, node, by_name), stream, params, copies=op.copies)
 
 

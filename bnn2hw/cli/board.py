@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 @shared.as_json
 def boards(as_json: bool) -> None:
     """List the boards and their uses."""
+    from bnn2hw import tables
     from bnn2hw.targets import boards
 
     rows = [_facts(b) for b in boards.known().values()]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
+    left, right = ("board", "full name", "device", "gives"), ("LUT", "BRAM", "MHz")
+    table = tables.Table("boards", left, right, drops=("full name", "BRAM", "gives"))
     for r in rows:
-        click.echo(
-            f"{r['name']:<12} {r['title']:<34} {r['device']:<11} {r['lut']:>7,} LUT {r['bram']:>4} BRAM  "
-            f"{r['clock_mhz']:>3g} MHz  {'; '.join(r['uses'])}"
-        )
+        words = (r["name"], r["title"], r["device"], "; ".join(r["uses"]))
+        table.add(*words, f"{r['lut']:,}", str(r["bram"]), f"{r['clock_mhz']:g}")
+    click.echo(table.fitted(tables.terminal_width()), nl=False)
 
 
 def _facts(board: Board) -> dict[str, Any]:

@@ -49,10 +49,21 @@ def doctor(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([f.__dict__ for f in findings], indent=1))
     else:
-        for f in findings:
-            mark = "ok     " if f.found else "missing"
-            click.echo(f"{mark}  {f.name:<25}{f.found or f.remedy:<44}  {f.enables}")
+        _print(findings)
     sys.exit(0 if all(f.found or not f.needed for f in findings) else 3)
+
+
+def _print(findings: list[Finding]) -> None:
+    """Print what was found, and how to install the rest."""
+    from bnn2hw.tables import Table, terminal_width
+
+    table = Table("programs and packages", ("name", "", "found", "for"), (), drops=("for", "found"))
+    for f in findings:
+        table.add(f.name, "ok" if f.found else "missing", (f.found or "").rpartition("/")[2], f.enables)
+    click.echo(table.fitted(terminal_width()), nl=False)
+    for f in findings:
+        if not f.found:
+            click.echo(f"{f.name} is missing, for {f.enables}: {f.remedy}")
 
 
 def examine() -> list[Finding]:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from bnn2hw.cli import board, doctor, model, report, results, simulate, synth, weights, words
+from bnn2hw.cli import board, doctor, model, progress, report, results, simulate, synth, weights, words
 from bnn2hw.errors import (
     Bnn2hwError,
     LinkError,
@@ -106,7 +106,7 @@ for command in (
     weights.old_load,
     doctor.doctor,
 ):
-    main.add_command(command)
+    main.add_command(progress.with_volume(command))
 
 
 if __name__ == "__main__":

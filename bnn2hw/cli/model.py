@@ -10,7 +10,7 @@ import click
 
 from bnn2hw.cli import options as shared
 from bnn2hw.cli.options import ModelOptions
-from bnn2hw.cli.progress import spinner
+from bnn2hw.cli.progress import QUIET, say, spinner, volume
 from bnn2hw.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,11 +38,12 @@ def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool
         accelerator = shared.compiled(model, options, progress)
         progress("writing")
         accelerator.write(out)
-    _show(accelerator, as_json)
+    if as_json or volume() != QUIET:
+        _show(accelerator, as_json)
     if not as_json:
         sources = FOLDERS[accelerator.backend]
         report = "" if accelerator.is_native else "report.html, "
-        click.echo(f"written to {out}: {sources}/, {report}report.txt, graph.json, manifest.json")
+        say(f"written to {out}: {sources}/, {report}report.txt, graph.json, manifest.json")
 
 
 @click.command()

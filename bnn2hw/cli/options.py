@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import tomllib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
@@ -99,9 +99,40 @@ class ModelOptions:
     imports: tuple[str, ...]
 
 
+def _begin(names: Callable[[], Iterable[str]]) -> Callable[..., list[str]]:
+    """Return what completes the names of an option on the command line."""
+    return lambda _context, _option, text: [name for name in names() if name.startswith(text)]
+
+
+def _targets() -> Iterable[str]:
+    from bnn2hw.targets import devices
+
+    return devices.known()
+
+
+def _boards() -> Iterable[str]:
+    from bnn2hw.targets import boards
+
+    return boards.known()
+
+
+def _backends() -> Iterable[str]:
+    from bnn2hw import backends
+
+    return backends.FOLDERS
+
+
 MODEL_OPTIONS = (
-    click.option("--target", help="Device to plan for: a name such as ecp5-85k, or a TOML file."),
-    click.option("--board", help="Board to plan for: a name from 'bnn2hw boards', or a TOML file."),
+    click.option(
+        "--target",
+        shell_complete=_begin(_targets),
+        help="Device to plan for: a name such as ecp5-85k, or a TOML file.",
+    ),
+    click.option(
+        "--board",
+        shell_complete=_begin(_boards),
+        help="Board to plan for: a name from 'bnn2hw boards', or a TOML file.",
+    ),
     click.option(
         "--fps",
         metavar="NUMBER",
@@ -131,6 +162,7 @@ MODEL_OPTIONS = (
         "--backend",
         default="verilog",
         show_default=True,
+        shell_complete=_begin(_backends),
         help="Language of the sources: verilog, hls, or native: C++ for processors.",
     ),
     path("--calibration", help="Images (.npy or .npz) that show the ranges of real-valued streams."),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bnn2hw.cli import options as shared
-from bnn2hw.cli.progress import spinner
+from bnn2hw.cli.progress import say, spinner
 from bnn2hw.errors import StorageError
 
 if TYPE_CHECKING:
@@ -48,7 +48,10 @@ def report(folder: Path, out: Path | None, front: bool, as_json: bool) -> None:
             with storing(out):
                 out.write_text(page.page(records.collect(folder, accelerator)), encoding="utf-8")
     written = out or folder / write.REPORT
-    click.echo(json.dumps({"file": str(written)}) if as_json else f"written to {written}")
+    if as_json:
+        click.echo(json.dumps({"file": str(written)}))
+    else:
+        say(f"written to {written}")
 
 
 def keep(folder: Path, accelerator: Accelerator, **results: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bnn2hw.cli import options as shared
-from bnn2hw.cli.progress import spinner
+from bnn2hw.cli.progress import say, spinner
 
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
@@ -146,15 +146,15 @@ def _print(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: 
     for name, run in report.items():
         verdict = "bit-exact" if run["exact"] else "NOT EXACT"
         cycles = "no clock" if run.get("cycles") is None else f"{run['cycles']:,} cycles"
-        click.echo(f"{name}: {frames} {kind} frames, {cycles}, {run['streams']} streams {verdict}")
+        say(f"{name}: {frames} {kind} frames, {cycles}, {run['streams']} streams {verdict}")
         for mismatch in run["mismatches"]:
-            click.echo(f"  {mismatch}")
+            say(f"  {mismatch}")
     smooth = next(iter(report.values()))
     if "predicted" in smooth:
         for line in (*_cycles(smooth), *_startup(smooth, frames)):
-            click.echo(line)
+            say(line)
     if accuracy is not None:
-        click.echo(f"accuracy of the hardware on these frames: {accuracy:.2%}")
+        say(f"accuracy of the hardware on these frames: {accuracy:.2%}")
 
 
 def _cycles(smooth: dict[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import click
 
 from bnn2hw.cli import options as shared
 from bnn2hw.cli.options import ModelOptions
-from bnn2hw.cli.progress import spinner
+from bnn2hw.cli.progress import say, spinner
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError
 from bnn2hw.progress import Progress
 
@@ -133,23 +133,24 @@ def _warn_of_rate(accelerator: Accelerator, used: Usage, board: str | None) -> N
 def _print(accelerator: Accelerator, used: Usage, board: str | None, out: Path) -> None:
     """Print the result of a synthesis."""
     from bnn2hw.synthesis import usage
+    from bnn2hw.tables import terminal_width
     from bnn2hw.targets import boards
 
-    click.echo(usage.table(used))
+    say(usage.table(used).fitted(terminal_width()), nl=False)
     if used.fmax_mhz is None or used.clock_mhz is None:
-        click.echo("area only: the vendor's tool places and routes this family")
+        say("area only: the vendor's tool places and routes this family")
         return
     clocks = ", ".join(f"seed {seed} {mhz:.1f}" for seed, mhz in used.seeds.items())
-    click.echo(f"clock: {used.fmax_mhz:.1f} MHz reached of {used.clock_mhz:g} asked for ({clocks})")
-    click.echo(f"device: {', '.join(f'{name} {n:,} of {most:,}' for name, (n, most) in used.placed.items())}")
+    say(f"clock: {used.fmax_mhz:.1f} MHz reached of {used.clock_mhz:g} asked for ({clocks})")
+    say(f"device: {', '.join(f'{name} {n:,} of {most:,}' for name, (n, most) in used.placed.items())}")
     cycles = accelerator.estimate().cycles
-    click.echo(
+    say(
         f"at {used.clock_mhz:g} MHz the accelerator takes {used.clock_mhz * 1e6 / cycles.interval:,.0f} frames/s "
         f"and answers after {cycles.latency / used.clock_mhz:,.0f} µs"
     )
     if used.bitstream:
-        click.echo(f"bitstream: {used.bitstream} ({used.bitstream.stat().st_size:,} bytes)")
+        say(f"bitstream: {used.bitstream} ({used.bitstream.stat().st_size:,} bytes)")
     if board:
         program = boards.board(board).wiring.program
-        click.echo(f"program it with: {program} {out / (used.bitstream or out).name}")
-        click.echo(f"then: bnn2hw predict {out} --port PORT --images FILE")
+        say(f"program it with: {program} {out / (used.bitstream or out).name}")
+        say(f"then: bnn2hw predict {out} --port PORT --images FILE")

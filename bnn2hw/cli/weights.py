@@ -10,6 +10,7 @@ import click
 
 from bnn2hw import deprecation
 from bnn2hw.cli import options as shared
+from bnn2hw.cli.progress import say
 from bnn2hw.errors import InputError, storing, unreadable
 
 
@@ -44,7 +45,7 @@ def pack(folder: Path, model: Path, out: Path, as_json: bool = False) -> None:
     if as_json:
         click.echo(json.dumps({"image": number, "words": len(image), "file": str(out)}))
     else:
-        click.echo(f"weight image {number}: {len(image):,} words, written to {out}")
+        say(f"weight image {number}: {len(image):,} words, written to {out}")
 
 
 def _claim(out: Path) -> None:
@@ -88,7 +89,10 @@ def load(folder: Path, port: str, image: Path, as_json: bool = False) -> None:
     with host.SerialBoard(port, folder) as device:
         device.load_weights(np.frombuffer(raw, "<u4"))
     number = f"{device.weight_image:08x}"
-    click.echo(json.dumps({"image": number}) if as_json else f"the board computes with weight image {number}")
+    if as_json:
+        click.echo(json.dumps({"image": number}))
+    else:
+        say(f"the board computes with weight image {number}")
 
 
 @click.command("image", hidden=True)

@@ -72,10 +72,14 @@ CHECK_FRAMES = 4
 """Frames of `sample` by which the driver checks that this is the right accelerator."""
 
 
-def vivado_boards() -> tuple[Board, ...]:
-    """Return the boards with a Vivado project, from the smallest device to the largest."""
-    found = [b for b in boards.known().values() if b.vivado]
-    return tuple(sorted(found, key=lambda board: board.device.lut))
+def vivado_boards(own: Board | None = None) -> tuple[Board, ...]:
+    """Return the boards with a Vivado project, from the smallest device to the largest.
+
+    Args:
+        own: A board that comes in addition, or in place of one of the same name.
+    """
+    named = {**boards.known(), **({own.name: own} if own else {})}
+    return tuple(sorted((b for b in named.values() if b.vivado), key=lambda board: board.device.lut))
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,14 @@ class Channel:
         return self.dma_bytes != self.beat_bytes
 
 
-def files(design: Design, graph: Graph, device: Device, name: str, units: InputSpecs) -> dict[str, str]:
+def files(
+    design: Design,
+    graph: Graph,
+    device: Device,
+    name: str,
+    units: InputSpecs,
+    board: Board | None = None,
+) -> dict[str, str]:
     """Return the files for AMD's tools.
 
     Args:
@@ -125,6 +136,7 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: InputS
         device: Device that the design is planned for.
         name: Name of the model.
         units: Unit of the model's input, or the units of its inputs by name.
+        board: Board that the design is planned for, if one was named.
 
     Returns:
         Texts by path in the build folder; empty if the device is not AMD's, or the backend is not
@@ -136,7 +148,7 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: InputS
     outputs = _channels(Port.of(design.outputs), "m_axis")
     control = CONTROL if design.load else ()
     wrapper = _wrapper(design, inputs, outputs) if design.load else {}
-    there = vivado_boards()
+    there = vivado_boards(board)
     facts = {
         "top": "bnn2hw_axi" if control else design.top,
         "control": control,
@@ -153,16 +165,22 @@ def files(design: Design, graph: Graph, device: Device, name: str, units: InputS
         "outputs": outputs,
         "dmas": [f"dma_{i}" for i in range(max(len(inputs), len(outputs)))],
         "boards": there,
-        "board": next((b for b in there if b.device.name == device.name), there[0]),
+        "board": _default(there, device, board),
         "units": {c.port.stream.name: input_spec(units, c.port.stream.name) for c in inputs},
         "check": (CHECK_FRAMES, checksum(graph, inputs)),
     }
-    made = ["ip/component.xml", "package_ip.tcl"]
+    made = ["ip/component.xml", "ip/xgui.tcl", "package_ip.tcl"]
     if all(c.beat_bytes <= CONVERTER_BYTES for c in (*inputs, *outputs)):
         made += ["project.tcl", "driver.py"]
     printer = Printer("amd", design.header, blocks=True)
     texts = {f"amd/{n}": printer.file(n, **facts) for n in made}
     return texts | {f"amd/ip/rtl/{n}": text for n, text in {**design.files, **wrapper}.items()}
+
+
+def _default(there: Sequence[Board], device: Device, board: Board | None) -> Board:
+    """Return the board of a project without arguments: the named one, or the first with the device."""
+    named = [b for b in there if board and b.name == board.name]
+    return next((b for b in (*named, *there) if b in named or b.device.name == device.name), there[0])
 
 
 def _wrapper(design: Design, inputs: Sequence[Channel], outputs: Sequence[Channel]) -> dict[str, str]:

@@ -13,10 +13,11 @@ from bnn2hw.estimate.resources import Utilization
 from bnn2hw.folding import search, unroll
 from bnn2hw.folding.search import Folding
 from bnn2hw.ir import Cost, Graph
-from bnn2hw.tables import Table
+from bnn2hw.tables import Table, terminal_width, wrapped
 from bnn2hw.targets.devices import Device
 
 COLUMNS = ("cycles per frame", "fps", "LUT", "FF", "BRAM", "DSP", "of the device")
+BRIEF = {"cycles per frame": "cycles", "of the device": "device"}
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,15 @@ class ParetoFront:
         return iter(self.points)
 
     def __str__(self) -> str:
-        return str(self._table()) + self._proof()
+        width = terminal_width()
+        return self._table().fitted(width) + wrapped([self._proof()], width)
 
     def _repr_html_(self) -> str:
         return f"{self._table()._repr_html_()}<p>{self._proof()}</p>"
 
     def _table(self) -> Table:
         title = f"foldings on {self.device.name} at {self.device.clock_mhz:g} MHz"
-        table = Table(title, (), COLUMNS)
+        table = Table(title, (), COLUMNS, brief=BRIEF)
         for p in self.points:
             worst = max(p.use, key=lambda k: p.use[k])
             figures = (p.cost.lut, p.cost.ff, p.cost.bram, p.cost.dsp)

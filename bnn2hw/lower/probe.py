@@ -260,7 +260,9 @@ def breakpoints(chain: Chain, shift: float = 0.0) -> Breakpoints | None:
     known = chain(ints.lo + ints.step * grid, shift)
     if np.any(direction(known) == 0):
         return None
-    channel, start = np.nonzero(known[:-1].T != known[1:].T)
+    # Samples may repeat an integer, and a layer may round it otherwise in another place of the batch.
+    changes = (known[:-1] != known[1:]) & (grid[:-1] < grid[1:])
+    channel, start = np.nonzero(changes.T)
     low, high = grid[start, channel], grid[start + 1, channel]
     low_value, high_value = known[start, channel], known[start + 1, channel]
     ends = [[(0, known[0, c])] for c in range(features)]
@@ -272,7 +274,7 @@ def breakpoints(chain: Chain, shift: float = 0.0) -> Breakpoints | None:
             ends[c].append((t, v))
         channel, low, high = channel[~close], low[~close], high[~close]
         low_value, high_value = low_value[~close], high_value[~close]
-        middle = (low + high) // 2
+        middle = low + (high - low) // 2
         value = at_single_integers(chain, channel, middle, shift)
         left, right = value != low_value, value != high_value
         channel = np.concatenate([channel[left], channel[right]])

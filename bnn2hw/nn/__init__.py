@@ -3,9 +3,13 @@
 To migrate from Larq, replace ``import larq as lq`` by ``import bnn2hw.nn as lq``.
 """
 
-import keras
+from bnn2hw import frameworks
 
-from bnn2hw.nn import (
+keras = frameworks.load(
+    "keras"
+)  # before the modules below import it, so that its backend starts without noise
+
+from bnn2hw.nn import (  # noqa: E402
     activations,
     callbacks,
     constraints,
@@ -20,7 +24,7 @@ from bnn2hw.nn import (
     utils,
     zoo,
 )
-from bnn2hw.version import __version__
+from bnn2hw.version import __version__  # noqa: E402
 
 if keras.backend.backend() == "tensorflow":
     import bnn2hw.nn.tf_variable  # noqa: F401  (importing it registers the wrapper of TensorFlow's variables)

@@ -13,6 +13,10 @@ from bnn2hw.report import rows, tokens, words
 from bnn2hw.report.facts import Facts, LayerFacts, OpFacts
 from bnn2hw.report.rows import Arrow
 from bnn2hw.report.tokens import ACCENT, INK, MUTED, PAGE, RAISED, RULE, TRACK, WARN
+from bnn2hw.tables import short
+
+LETTERS = 19
+"""Most letters of a layer's name in its box."""
 
 WIDEST = 1132
 """Pixels of the page's column, and so of a row of the drawing."""
@@ -91,13 +95,13 @@ def _layer(facts: Facts, layer: LayerFacts) -> Box:
     out = f"{words.shape(layer.last.tensor.shape)}"
     if not layer.work:
         lines = [f"{out} × {layer.last.tensor.ints.bits} bit"]
-        return Box(_label(words.short(layer.name), lines, None, slow=slow), layer.name, slow)
+        return Box(_label(short(layer.name, LETTERS), lines, None, slow=slow), layer.name, slow)
     main = layer.main
     lines = [main.kind]
     if main.pe and main.simd:
         lines = [f"PE {main.pe} × SIMD {main.simd}", f"{words.count(layer.slowest.cycles)} cycles"]
     lines += [f"{words.count(layer.cost.lut)} LUT", f"out {out}"]
-    title = words.short(layer.name) + ("  ≈" if layer.rounded else "")
+    title = short(layer.name, LETTERS) + ("  ≈" if layer.rounded else "")
     tip = f"{layer.name}: {', '.join(layer.kinds)}, {words.share(layer.slowest.occupancy)} occupied"
     return Box(_label(title, lines, layer.slowest.occupancy, slow=slow), tip, slow)
 
@@ -197,7 +201,7 @@ def _ghost(graph: Any, label: str, number: str) -> None:
     """Add the beginning of a row: the box of an earlier row that it continues."""
     graph.add_node(
         number,
-        label=_quoted(f"from {words.short(label[5:])}"),
+        label=_quoted(f"from {short(label[5:], LETTERS)}"),
         shape="plaintext",
         style="",
         fontsize="10",
@@ -230,7 +234,7 @@ def _clusters(graph: Any, row: Mapping[str, str], boxes: Mapping[str, Box]) -> N
         graph.add_subgraph(
             [number for n, number in row.items() if boxes[n].cluster == name],
             name=f"cluster_{i}",
-            label=_quoted(words.short(name, 24)),
+            label=_quoted(short(name, 24)),
             tooltip=_quoted(name),
             fontsize="10.5",
             fontname="Helvetica",

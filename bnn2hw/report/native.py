@@ -8,21 +8,26 @@ from bnn2hw.compiled import CompiledModel
 from bnn2hw.ir import HardwareOp, Node, Tensor, hardware_nodes
 from bnn2hw.native import sources
 from bnn2hw.report.fidelity import DEVIATION, deviation, rounded
-from bnn2hw.tables import Table
+from bnn2hw.tables import Table, wrapped
 
 KIB = 2**10
 
 COLUMNS = ("layer", "op", "out", "values", "this op")
 
 
-def text(accelerator: CompiledModel) -> str:
-    """Return the table and the figures as plain text."""
-    return str(_table(accelerator)) + "\n".join(_summary(accelerator))
+def text(accelerator: CompiledModel, width: int | None = None) -> str:
+    """Return the table and the figures as plain text.
+
+    Args:
+        accelerator: The compiled model.
+        width: Columns of the terminal; None for the whole table and unbroken lines.
+    """
+    return _table(accelerator).fitted(width) + wrapped(_summary(accelerator), width)
 
 
 def _table(accelerator: CompiledModel) -> Table:
     words = (*COLUMNS, DEVIATION) if accelerator.measured else COLUMNS
-    rows = Table(f"{accelerator.name} on processors", words, ())
+    rows = Table(f"{accelerator.name} on processors", words, (), drops=words[:0:-1])
     for node, op in hardware_nodes(accelerator.graph):
         rows.add(*_row(accelerator, node, op))
     return rows

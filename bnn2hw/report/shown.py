@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bnn2hw import checks, folders
+from bnn2hw import checks, folders, tables
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.errors import storing
 
@@ -64,7 +64,7 @@ class ShownModel(CompiledModel):
     def __str__(self) -> str:
         from bnn2hw.report import text
 
-        return text.text(self)
+        return text.text(self, tables.terminal_width())
 
     def _repr_html_(self) -> str:
         from bnn2hw.report import notebook

@@ -10,22 +10,34 @@ from bnn2hw.ir import Cost, Cycles, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 from bnn2hw.report.fidelity import DEVIATION, deviation, rounded
-from bnn2hw.tables import Table
+from bnn2hw.tables import Table, wrapped
 
 COLUMNS = ("layer", "op", "out", "values", "this op")
+DROPPED, OTHERS = ("values", "this op"), ("out", "op")
+"""Columns that narrow terminals do without, before and after the deviation."""
+
 SHOWN = 6
 """Intervals of the start-up that are shown."""
 
 FIGURES = ("cycles", "LUT", "FF", "BRAM", "DSP")
 
 
-def text(accelerator: CompiledModel) -> str:
-    """Return the table and the figures as plain text."""
+BRIEF = {DEVIATION: "deviation"}
+"""Shorter names of columns, for narrow terminals."""
+
+
+def text(accelerator: CompiledModel, width: int | None = None) -> str:
+    """Return the table and the figures as plain text.
+
+    Args:
+        accelerator: The compiled model.
+        width: Columns of the terminal; None for the whole table and unbroken lines.
+    """
     if accelerator.is_native:
         from bnn2hw.report import native
 
-        return native.text(accelerator)
-    return str(table(accelerator)) + "\n".join(summary(accelerator))
+        return native.text(accelerator, width)
+    return table(accelerator).fitted(width) + wrapped(summary(accelerator), width)
 
 
 def table(accelerator: CompiledModel) -> Table:
@@ -33,7 +45,9 @@ def table(accelerator: CompiledModel) -> Table:
     graph, family = accelerator.graph, accelerator.device.family
     knobs = _knobs(op for _, op in hardware_nodes(graph))
     words = (*COLUMNS, DEVIATION) if accelerator.measured else COLUMNS
-    rows = Table(f"{accelerator.name} on {accelerator.device.name}", words, (*knobs, *FIGURES))
+    title = f"{accelerator.name} on {accelerator.device.name}"
+    drops = (*DROPPED, *(word for word in words[-1:] if word == DEVIATION), *OTHERS, *reversed(knobs))
+    rows = Table(title, words, (*knobs, *FIGURES), brief=BRIEF, drops=drops)
     between, count = Cost(), 0
     for node, op in hardware_nodes(graph):
         if isinstance(op, Fifo | WidthConverter):

@@ -8,15 +8,6 @@ from collections.abc import Sequence
 
 NBSP, THIN = "\u00a0", "\u202f"
 
-BRIEF = (
-    ("batch_normalization", "batch_norm"),
-    ("average_pooling", "avg_pool"),
-    ("max_pooling", "max_pool"),
-    ("global_", "gl_"),
-    ("depthwise", "dw"),
-)
-"""Long words in the names of layers, and short ones in their place."""
-
 
 def count(value: float) -> str:
     """Return a whole number with separators of thousands."""
@@ -65,19 +56,6 @@ def values(text: str, bits: int) -> str:
         return f"{bits} bit"
     found = re.fullmatch(r"(-?\d+)…(-?\d+)( by \d+)?", text)
     return f"{int(found[1]):,}…{int(found[2]):,}{found[3] or ''}".replace("-", "−") if found else text
-
-
-def short(name: str, limit: int = 19) -> str:
-    """Return a layer's name where room is scarce.
-
-    Args:
-        name: The name.
-        limit: Most letters.
-    """
-    for long, brief in BRIEF:
-        name = name.replace(long, brief)
-    head = limit // 2
-    return name if len(name) <= limit else f"{name[:head]}…{name[-(limit - head - 1) :]}"
 
 
 def wrapped(command: str, width: int = 66) -> str:

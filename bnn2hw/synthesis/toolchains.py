@@ -38,7 +38,9 @@ def mapper(family: Family) -> Mapper:
     """
     if family.mapper is None:
         there = ", ".join(f.name for f in families.known().values() if f.mapper)
-        raise InputError(f"no synthesis for the family '{family.name}'; there is one for {there}")
+        raise InputError(
+            f"no synthesis for the family '{family.name}'; there is one for {there}; compile for one of their devices"
+        )
     unknown = [name for name in family.mapper.passes if name not in PASSES]
     if unknown:
         raise InputError(

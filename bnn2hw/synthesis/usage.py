@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bnn2hw.errors import ToolError
 from bnn2hw.synthesis.toolchains import COUNTS, total
+from bnn2hw.tables import Table
 from bnn2hw.targets.families import Mapper
 
 REST = "(ports and shell)"
@@ -174,20 +175,16 @@ def clock(report: Path) -> float:
     return min(float(c["achieved"]) for c in clocks.values())
 
 
-def table(usage: Usage, names: Iterable[str] = ("lut", "ff", "carry", "bram", "dsp")) -> str:
-    """Return the resources of the layers as text, one line per layer.
+def table(usage: Usage, names: Sequence[str] = ("lut", "ff", "carry", "bram", "dsp")) -> Table:
+    """Return the resources of the layers, one row per layer.
 
     Args:
         usage: Result of synthesis.
         names: Resources to show.
     """
-    heads = ["layer", *(n.upper() for n in names)]
-    rows = [[layer, *(f"{getattr(c, n):,}" for n in names)] for layer, c in usage.layers.items()]
-    rows.append(["total", *(f"{getattr(usage, n):,}" for n in names)])
-    widths = [max(len(r[i]) for r in [heads, *rows]) for i in range(len(heads))]
-    return "\n".join(
-        "  ".join(
-            v.ljust(w) if i == 0 else v.rjust(w) for i, (v, w) in enumerate(zip(r, widths, strict=True))
-        )
-        for r in [heads, *rows]
-    )
+    made = Table("cells of the netlist", ("layer",), [n.upper() for n in names], brief={"CARRY": "CAR"})
+    for layer, cells in usage.layers.items():
+        made.add(layer, *(f"{getattr(cells, n):,}" for n in names))
+    made.add_section()
+    made.add("total", *(f"{getattr(usage, n):,}" for n in names))
+    return made

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bnn2hw.errors import InputError
 from bnn2hw.targets import devices, records
@@ -140,6 +140,21 @@ def _own_devices(path: Path) -> list[str]:
     except (OSError, ValueError):  # `read` reports them
         return []
     return [name] if isinstance(name, str) and is_path(name) else []
+
+
+def facts(board: Board) -> dict[str, Any]:
+    """Return a board as plain data that `from_facts` reads."""
+    return {**records.facts(board), "device": devices.facts(board.device)}
+
+
+def from_facts(plain: Mapping[str, Any]) -> Board:
+    """Return the board that `facts` wrote.
+
+    Raises:
+        ValueError: The facts do not describe a board.
+    """
+    device = devices.from_facts(plain["device"])
+    return records.from_facts({**plain, "device": device.name}, Board, {Device: {device.name: device}})
 
 
 @cache

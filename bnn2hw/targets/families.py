@@ -149,6 +149,21 @@ class Pll:
 
 
 @dataclass(frozen=True)
+class Attributes:
+    """Attributes on declarations that the maker's synthesis reads. Yosys does not get them.
+
+    Attributes:
+        rom: Attribute of a ROM, its value for block RAM, and its value for logic.
+        ram: Attribute of a RAM, its value for block RAM, and its value where the tool may choose.
+        registers: Attribute that keeps registers from becoming a shift register.
+    """
+
+    rom: tuple[str, str, str]
+    ram: tuple[str, str, str]
+    registers: str
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Errors of predicted LUTs against synthesis (`benchmarks/cost.py`, docs/estimates.md).
 
@@ -192,6 +207,7 @@ class Family:
         bram_registers: True if our flow uses the output registers of block RAMs.
         brams_per_register: Maximum number of block RAMs per address register; None for no limit.
         cells: Cells that the family's own templates instantiate.
+        attributes: Attributes for the maker's synthesis; None for those of Lattice and Gowin.
         coefficients: The family's own coefficients of cost models, by op and role.
         mapper: Options of Yosys; None if no flow maps to the family.
         router: Options of nextpnr; None if place and route need the vendor's tools.
@@ -217,6 +233,7 @@ class Family:
     bram_registers: bool = False
     brams_per_register: int | None = field(default=None, metadata={"least": 1})
     cells: tuple[str, ...] = ()
+    attributes: Attributes | None = None
     coefficients: Mapping[str, float] = field(default_factory=dict)
     mapper: Mapper | None = None
     router: Router | None = None

@@ -38,6 +38,18 @@ def test_networks(made: Callable[[], Graph], tmp_path: Path) -> None:
     assert "PASS" in icarus.run(verilog.render(graph), graph, random_frames(graph, 6), tmp_path)
 
 
+def test_the_files_of_a_bench_may_lie_elsewhere(tmp_path: Path) -> None:
+    """Parameters say where memory files and frames are, so that a simulation may start in any folder."""
+    graph = test_protocol.classifier()
+    design = verilog.render(graph)
+    icarus.run(design, graph, random_frames(graph, FRAMES), tmp_path)
+    sources = [*(f"rtl/{n}" for n in design.simulated() if n.endswith(".sv")), "tb/testbench.sv"]
+    paths = ['-Ptestbench.MEMORY_PATH="rtl/"', '-Ptestbench.BENCH_PATH="tb/"']
+
+    assert "PASS" in icarus.simulate(tmp_path, [*paths, *sources])
+    assert "FAIL" in icarus.simulate(tmp_path, sources)
+
+
 def test_a_wrong_memory_is_found(tmp_path: Path) -> None:
     """The bench must be able to fail here, too."""
     graph = test_protocol.classifier()

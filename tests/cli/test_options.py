@@ -113,7 +113,8 @@ def commands() -> dict[str, click.Command]:
 
 
 def options(command: click.Command) -> set[str]:
-    return {str(p.name) for p in command.params if isinstance(p, click.Option)}
+    """The options of a command without those that say how much it prints, which all have (`test_volume`)."""
+    return {str(p.name) for p in command.params if isinstance(p, click.Option)} - {"quiet", "verbose"}
 
 
 def test_each_option_of_each_command_is_in_a_table() -> None:

@@ -32,4 +32,8 @@ def test_beats_wider_than_any_converter_leave_the_ip() -> None:
 
     files = amd.files(design, graph, devices.device("xc7z020"), "x", bnn2hw.Input())
 
-    assert {n for n in files if "rtl" not in n} == {"amd/ip/component.xml", "amd/package_ip.tcl"}
+    assert {n for n in files if "rtl" not in n} == {
+        "amd/ip/component.xml",
+        "amd/ip/xgui.tcl",
+        "amd/package_ip.tcl",
+    }

@@ -40,7 +40,7 @@ def test_component_is_valid(name: str) -> None:
 
 def module_ports(text: str) -> dict[str, tuple[str, int]]:
     """Direction and width of each port of the top module."""
-    head = text[text.index("\nmodule bnn2hw_") : text.index("\n);")]
+    head = text[text.index("\n) (") : text.index("\n);")]
     found = re.findall(r"^ +(input|output) +logic (?:\[(\d+):0\] )?(\w+)", head, re.MULTILINE)
     return {name: (way.removesuffix("put"), int(high or 0) + 1) for way, high, name in found}
 
@@ -71,7 +71,13 @@ def test_component_describes_the_module(name: str) -> None:
     assert set(parameter(buses["aclk"], "ASSOCIATED_BUSIF").split(":")) == set(buses) - {"aclk", "aresetn"}
     assert parameter(buses["aclk"], "ASSOCIATED_RESET") == "aresetn"
     assert parameter(buses["aresetn"], "POLARITY") == "ACTIVE_LOW"
-    for part in root.iterfind("s:fileSets/s:fileSet", SPIRIT):
+    assert re.findall(r"parameter .*?(\w+) =", top[: top.index("\n) (")])[0] == "RESYNC"
+    ids = {v.get(f"{{{SPIRIT['s']}}}id") for v in root.iter(f"{{{SPIRIT['s']}}}value")}
+    assert {"MODELPARAM_VALUE.RESYNC", "PARAM_VALUE.RESYNC"} <= ids
+    assert "update_MODELPARAM_VALUE.RESYNC" in files["amd/ip/xgui.tcl"]
+    parts = list(root.iterfind("s:fileSets/s:fileSet", SPIRIT))
+    assert [f.text for f in parts.pop().iterfind("s:file/s:name", SPIRIT)] == ["xgui.tcl"]
+    for part in parts:
         listed = [f.text for f in part.iterfind("s:file/s:name", SPIRIT)]
         assert sorted(f"amd/ip/{n}" for n in listed) == sorted(
             n for n in files if n.startswith("amd/ip/rtl/")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import bnn2hw
+from bnn2hw import tables
 from bnn2hw.errors import InputError, StorageError
 from bnn2hw.estimate import timeline
 from bnn2hw.estimate.cycles import pace
@@ -187,8 +188,8 @@ def test_branches_stay_in_one_segment() -> None:
         (words.count(-1234.4), "−1,234"),
         (words.values("-2295…2040", 13), "−2,295…2,040"),
         (words.values("-1000000…1000000", 21), "21 bit"),
-        (words.short("batch_normalization_12"), "batch_norm_12"),
-        (words.short("a" * 40), "a" * 9 + "…" + "a" * 9),
+        (tables.short("batch_normalization_12", dataflow.LETTERS), "batch_norm_12"),
+        (tables.short("a" * 40, dataflow.LETTERS), "a" * 9 + "…" + "a" * 9),
         (words.listed(["a", "b", "c"], 2), "a, b and 1 others"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -10,6 +11,9 @@ from keras import KerasTensor, layers
 
 import bnn2hw
 from bnn2hw import nn
+from bnn2hw.errors import FoldingError, InputError, UnsupportedError
+from bnn2hw.estimate import cycles
+from bnn2hw.ir import machine
 from tests.support.random_networks import WIRES, Random
 
 Step = Callable[[KerasTensor], KerasTensor]
@@ -136,3 +140,69 @@ class LayerOrders(Random):
 
     def frames(self, wire: bnn2hw.Input, shape: tuple[int, ...], count: int) -> np.ndarray:
         return self.rng.choice(wire.ints.values(), (count, *shape))
+
+
+# ---- answers
+
+REFUSALS = (InputError, UnsupportedError, FoldingError)
+
+FRAMES = 6
+"""Frames after which the pace of these small designs is looked at."""
+
+STEPS = 200_000
+"""Work up to which the first latency is also stepped in Python, in ops times cycles."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A random order of layers that compiled, held against what is promised of it.
+
+    Attributes:
+        accelerator: The compiled network.
+        calibrated: Whether it had calibration data.
+        beyond: Values that are farther from the model's than their derived bound.
+        interval: Cycles between frames: predicted, and of the compiled machines.
+        latency: Cycles to the first output: predicted, and of the machines in Python; equal where these
+            would take too long.
+    """
+
+    accelerator: bnn2hw.Accelerator
+    calibrated: bool
+    beyond: int
+    interval: tuple[int, int]
+    latency: tuple[int, int]
+
+    @property
+    def as_promised(self) -> bool:
+        """True if no value is beyond its bound, and the design is as fast as predicted."""
+        return not self.beyond and self.interval[1] <= self.interval[0] and len(set(self.latency)) == 1
+
+
+def compile_order(seed: int) -> Compiled | str:
+    """Compile and run a random order of layers, or return the refusal."""
+    draw = LayerOrders(seed)
+    model, wire = draw.order()
+    shape = model.inputs[0].shape[1:]
+    options = draw.options(wire, shape)
+    try:
+        accelerator = bnn2hw.compile(model, input=wire, target="xc7z045", **options)
+    except REFUSALS as error:
+        return str(error)
+    x = draw.frames(wire, shape, 5)
+    accelerator.dequantize(accelerator.golden(x))
+    accelerator.deviation(x)
+    beyond = sum(edge.beyond for edge in accelerator.measured.values())
+    return Compiled(accelerator, "calibration" in options, beyond, *_cycles(accelerator))
+
+
+def _cycles(accelerator: bnn2hw.Accelerator) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return interval and latency, each as predicted and as stepped."""
+    graph = accelerator.graph
+    predicted = cycles.cycles(graph)
+    interval = cycles.pace(graph, FRAMES).interval
+    made, inputs = cycles.machines(graph)
+    latency: int | None = predicted.latency
+    if predicted.latency * len(made) <= STEPS:
+        last = list(made).index(graph.wire(graph.outputs[0]))
+        latency = machine.first_output(list(made.values()), inputs, last, 2 * predicted.latency + 1)
+    return (predicted.interval, interval), (predicted.latency, latency or 0)

@@ -66,6 +66,21 @@ def test_a_board_by_its_path_plans_for_its_device_and_clock(own: Path) -> None:
     assert bitstream.place_named(str(own / "desk.toml"), None, acc.device) == board
 
 
+def test_a_vivado_board_of_ones_own_is_in_the_project(own: Path) -> None:
+    board = (DATA / "boards" / "pynq-z2.toml").read_text().replace("xc7z020clg400-1", "xc7z020clg484-2")
+    (own / "bench7.toml").write_text(board)
+
+    acc = bnn2hw.compile(model(), input=SIGNS, board=own / "bench7.toml")
+    written = acc.write(own / "b")
+    again = bnn2hw.load(written).write(own / "c")
+
+    for folder in (written, again):
+        script = (folder / "amd" / "project.tcl").read_text()
+        assert "  bench7 {\n    set part xc7z020clg484-2\n" in script
+        assert '[lindex $argv 0] : "bench7"}' in script
+        assert "  pynq-z2 {" in script
+
+
 def test_the_command_line_takes_paths(own: Path) -> None:
     net.chain((8,), net.dense(4), net.norm(), net.dense(3)).save(own / "m.keras")
     bipolar = ("--input", "bipolar", "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from bnn2hw.data_files import data_dir
 from bnn2hw.deploy import pll, serial_shell
 from bnn2hw.errors import InputError
 from bnn2hw.ir import BIPOLAR, Tensor
-from bnn2hw.ops import HARDWARE_OPS, Fifo
+from bnn2hw.ops import HARDWARE_OPS, Fifo, Xnor
 from bnn2hw.synthesis import toolchains
 from bnn2hw.targets import boards, devices, families
 from bnn2hw.targets.records import DATA, read
@@ -141,6 +142,35 @@ def test_a_familys_own_coefficient_comes_before_that_of_its_luts() -> None:
     assert small.coefficient("affine.clamp", 1.0, 0.3) == 1.5
     assert small.coefficient("affine.control", 3, 1) == 3
     assert large.coefficient("affine.clamp", 1.0, 0.3) == 0.3
+
+
+def test_sources_for_any_maker_name_no_cell() -> None:
+    """The target "generic" has the portable form of every module."""
+    generic, portable = families.family("generic"), None
+    cells = {cell for f in FAMILIES for cell in f.cells}
+
+    for kind in HARDWARE_OPS:
+        op, x = next(iter(kind.examples()))
+        files = verilog.render(alone(op, *x), family=generic).files
+        assert not cells & set(re.findall(r"\w+", " ".join(files.values())))
+        bare = {n: text.split("\n\n", 1)[-1] for n, text in files.items()}
+        other = verilog.render(alone(op, *x), family=portable).files
+        assert bare.keys() == other.keys()
+    with pytest.raises(InputError, match="no synthesis for the family 'generic'; there is one for "):
+        toolchains.mapper(generic)
+
+
+def test_memories_carry_the_attribute_of_their_maker() -> None:
+    op, x = next(iter(Xnor.examples()))
+    amd, lattice = (
+        verilog.render(alone(op, *x), family=families.family(f)).files["bnn2hw_xnor.sv"]
+        for f in ("xilinx", "ecp5")
+    )
+
+    assert '(* rom_style = FOLDS > 64 && FOLDS * W_BEAT >= 2048 ? "block" : "distributed" *)' in amd
+    assert '(* shreg_extract = "no" *) logic [X_BEAT-1:0] group_x;' in amd
+    assert "rom_style =" not in lattice.replace("syn_romstyle", "")
+    assert "shreg_extract" not in lattice
 
 
 # ---- devices
