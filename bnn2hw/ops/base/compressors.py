@@ -1,4 +1,4 @@
-"""Plans for counting bits with compressors, in families whose LUTs have two outputs and a carry chain.
+"""Counting bits with compressors, in families whose LUTs have two outputs and a carry chain.
 
 A bit of column c counts 2^c. Level 1 adds the lanes in chains of full adders. Each level above
 replaces bits by fewer ones of the same sum, until the columns hold no more than an accumulator adds
@@ -7,13 +7,9 @@ at once: three bits in column 0 and two in every other one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import TypeVar
-
-K = TypeVar("K")
-V = TypeVar("V")
+from functools import cached_property
 
 Heights = tuple[int, ...]
 """Bits of each column."""
@@ -21,16 +17,6 @@ Heights = tuple[int, ...]
 CHAIN, LONG_CHAIN, WIDE = 4, 8, 64
 """Full adders of a chain of level 1, whose parity passes through all of them in one cycle, and those
 of the longer chains for this many lanes and more."""
-
-BEAM = 12
-"""Heights that a search keeps; with more, plans are hardly better."""
-
-FLIP_FLOP = 0.12
-"""Price of a flip-flop in LUTs: a slice has twice as many, but every bit needs one at each level."""
-
-
-LATE = 10.0
-"""Price of a bit too many for the levels that are left."""
 
 
 @dataclass(frozen=True, order=True)
@@ -64,10 +50,6 @@ class Part:
             columns: Columns that the whole sum has; a higher bit is always 0.
         """
         return range(self.column, min(self.column + self.outputs, columns))
-
-
-SHAPES = ((7, 0), (6, 0), (5, 1), (3, 2), (3, 0))
-"""Bits of its own column and of the next one that a part can take."""
 
 
 @dataclass(frozen=True)
@@ -175,14 +157,14 @@ class Plan:
     @property
     def chains(self) -> list[int]:
         """Full adders of each chain of level 1."""
-        return _chains(self.lanes)
+        return chains(self.lanes)
 
     @cached_property
     def heights(self) -> list[Heights]:
         """Bits of each column behind each level."""
-        found = [_first(self.lanes)]
+        found = [first_bits(self.lanes)]
         for parts in self.parts:
-            left, made = _apply(found[-1], parts)
+            left, made = apply(found[-1], parts)
             found.append(tuple(a + b for a, b in zip(left, made, strict=True)))
         return found
 
@@ -249,20 +231,33 @@ def _drawn(number: int, below: Heights, heights: Heights, parts: Sequence[Part])
     return Level(number, tuple(placed), tuple(kept))
 
 
-def _chains(lanes: int) -> list[int]:
-    """Return the full adders of each chain of level 1; each takes two lanes."""
+def chains(lanes: int) -> list[int]:
+    """Return the full adders of each chain of level 1; each takes two lanes.
+
+    Args:
+        lanes: Number of lanes.
+    """
     pairs, length = -(-lanes // 2), LONG_CHAIN if lanes >= WIDE else CHAIN
     return [min(length, pairs - first) for first in range(0, pairs, length)]
 
 
-def _first(lanes: int) -> Heights:
-    """Return the bits behind level 1: a carry of each full adder, and a parity of each chain."""
-    chains = _chains(lanes)
-    return len(chains), sum(chains), *(0 for _ in range(lanes.bit_length() - 2))
+def first_bits(lanes: int) -> Heights:
+    """Return the bits behind level 1: a carry of each full adder, and a parity of each chain.
+
+    Args:
+        lanes: Number of lanes.
+    """
+    lengths = chains(lanes)
+    return len(lengths), sum(lengths), *(0 for _ in range(lanes.bit_length() - 2))
 
 
-def _apply(heights: Heights, parts: Iterable[Part]) -> tuple[Heights, Heights]:
-    """Return the bits that parts leave, and those that they make."""
+def apply(heights: Heights, parts: Iterable[Part]) -> tuple[Heights, Heights]:
+    """Return the bits that parts leave, and those that they make.
+
+    Args:
+        heights: Bits of each column.
+        parts: Parts that take some of them.
+    """
     left, made = list(heights), [0] * len(heights)
     for part in parts:
         left[part.column] -= part.ones
@@ -271,124 +266,3 @@ def _apply(heights: Heights, parts: Iterable[Part]) -> tuple[Heights, Heights]:
         for column in part.makes(len(made)):
             made[column] += 1
     return tuple(left), tuple(made)
-
-
-def _excess(heights: Iterable[int]) -> int:
-    """Return the bits that are more than an accumulator adds."""
-    return sum(max(height - (2 if column else 3), 0) for column, height in enumerate(heights))
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Parts that were chosen up to a point of a search, and what they cost."""
-
-    cost: float = 0.0
-    parts: tuple[tuple[Part, ...], ...] = ()
-
-
-def _choices(column: int, left: Heights) -> Iterator[tuple[Part, ...]]:
-    """Yield what may add the bits of a column in one level: whole compressors first, then any part."""
-    most, rest = divmod(left[column], 7)
-    whole = (Part(column, 7),) * most
-    above = left[column + 1] if column + 1 < len(left) else 0
-    yield whole
-    for ones, twos in SHAPES:
-        if ones <= rest and twos <= above:
-            yield (*whole, Part(column, ones, twos))
-            if (ones, twos) == (3, 0) and rest >= 6:
-                yield (*whole, Part(column, 3), Part(column, 3))
-
-
-State = tuple[Heights, Heights]
-
-
-def _level(heights: Heights, most: int) -> dict[Heights, tuple[Part, ...]]:
-    """Return what one level can make of the bits of each column, with the parts that make it.
-
-    Args:
-        heights: The bits.
-        most: Bits of a column that the levels above reduce in time.
-    """
-    states: dict[State, tuple[Part, ...]] = {(heights, (0,) * len(heights)): ()}
-    for column in range(len(heights)):
-        found: dict[State, tuple[Part, ...]] = {}
-        for (left, made), parts in states.items():
-            for more in _choices(column, left):
-                rest, new = _apply(left, more)
-                state = rest, tuple(a + b for a, b in zip(made, new, strict=True))
-                _keep(found, state, (*parts, *more), _luts)
-        done = column + 1
-        states = _best(found, lambda state, parts: _luts(parts) + _outlook(_sums(state), most, done))
-    return {_sums(state): parts for state, parts in states.items()}
-
-
-def _sums(state: State) -> Heights:
-    """Return the bits that a level leaves or makes."""
-    return tuple(a + b for a, b in zip(*state, strict=True))
-
-
-def _luts(parts: Iterable[Part]) -> int:
-    return sum(part.luts for part in parts)
-
-
-def _outlook(heights: Heights, most: int, done: int) -> float:
-    """Return the price of what the levels above must do with some bits.
-
-    Args:
-        heights: The bits.
-        most: Bits of a column that the levels above reduce in time.
-        done: Columns whose bits are complete.
-    """
-    late = sum(max(height - most, 0) for height in heights[:done])
-    return 0.55 * _excess(heights) + FLIP_FLOP * sum(heights) + LATE * late
-
-
-@cache
-def _reach(levels: int) -> int:
-    """Return the bits of each column that some levels reduce to two."""
-    if levels == 0:
-        return 2
-    height, goal = 3, _reach(levels - 1)
-    while 3 * ((height + 1) // 7) + (height + 1) % 7 <= goal:
-        height += 1
-    return height
-
-
-def _keep(found: dict[K, V], key: K, value: V, cost: Callable[[V], float]) -> None:
-    if key not in found or cost(value) < cost(found[key]):
-        found[key] = value
-
-
-def _best(found: dict[K, V], price: Callable[[K, V], float]) -> dict[K, V]:
-    return dict(sorted(found.items(), key=lambda item: price(*item))[:BEAM])
-
-
-@cache
-def plan(lanes: int) -> Plan:
-    """Return the cheapest plan that was found; it has no more levels than a tree of three-lane nodes.
-
-    Args:
-        lanes: Number of lanes, at least 3.
-    """
-    states = {_first(lanes): _Found()}
-    for left in reversed(range((lanes - 1).bit_length() - 1)):
-        done = [found for heights, found in states.items() if _excess(heights) == 0]
-        if done:
-            return Plan(lanes, min(done, key=lambda found: found.cost).parts)
-        states = _next(states, _reach(max(left - 1, 0)))
-    raise ValueError(f"no plan counts {lanes} lanes")
-
-
-def _next(states: dict[Heights, _Found], most: int) -> dict[Heights, _Found]:
-    """Return the states one level further.
-
-    Args:
-        states: The states.
-        most: Bits of a column that the levels above reduce in time.
-    """
-    found: dict[Heights, _Found] = {}
-    for heights, before in states.items():
-        for after, parts in _level(heights, most).items():
-            cost = before.cost + _luts(parts) + FLIP_FLOP * sum(after)
-            _keep(found, after, _Found(cost, (*before.parts, parts)), lambda f: f.cost)
-    return _best(found, lambda heights, f: f.cost + _outlook(heights, most, len(heights)))

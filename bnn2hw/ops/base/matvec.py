@@ -273,20 +273,38 @@ class MatVec(Pixelwise):
             family: Device family.
             x: Type of the input.
         """
-        folds, beat = self.synapse_folds * self.neuron_folds, self.simd * x.ints.bits
-        depth, word = self.pipeline(x) - 1, self.pe * self.simd * self.weight_bits
+        beat = self.simd * x.ints.bits
+        total = self.steps_cost(family, x) + self.weights_cost(family) + Cost(ff=2 * beat)
+        if self.neuron_folds == 1:
+            return total
+        return total + Cost(lut=beat) + ram_cost(family, self.synapse_folds, beat, ports=1)
+
+    def steps_cost(self, family: Family, x: Tensor) -> Cost:
+        """Return the cost of the counters, and of the flags that travel with the data.
+
+        Args:
+            family: Device family.
+            x: Type of the input.
+        """
+        depth, folds = self.pipeline(x) - 1, self.synapse_folds * self.neuron_folds
         counters = state_bits(self.synapse_folds) + state_bits(folds) + 4
         # Three flags travel with the data; two become shift registers if LUTs of the family can be
         # that.
         flags = depth * (family.coefficient("matvec.flag", 3, 1) if self.synapse_folds > 1 else 1)
-        counter = family.coefficient("matvec.counter", 1.7, 1.0)
-        lut = counter * counters + (beat if self.neuron_folds > 1 else 0)
+        return Cost(lut=family.coefficient("matvec.counter", 1.7, 1.0) * counters, ff=counters + flags)
+
+    def weights_cost(self, family: Family) -> Cost:
+        """Return the cost of the memory of the weights and of its two registers.
+
+        Args:
+            family: Device family.
+        """
+        folds, word = self.synapse_folds * self.neuron_folds, self.pe * self.simd * self.weight_bits
         weights = store_cost(family, folds, word, loadable=self.loadable)
         second_register = weights.ff
         if weights.bram and not (family.bram_registers and block_ram_rows(family, folds, word) == 1):
             second_register = word
-        total = Cost(lut=lut, ff=counters + flags + 2 * beat + second_register) + weights
-        return total + ram_cost(family, self.synapse_folds, beat, ports=1) if self.neuron_folds > 1 else total
+        return weights + Cost(ff=second_register)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         return self._folded(worthwhile(self.mh), list(worthwhile(self.mw)), *x)
