@@ -9,6 +9,7 @@ Only Yosys runs; LUTs are counted as `bnn2hw.synthesis.synthesize` counts them.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections import defaultdict
@@ -419,9 +420,14 @@ def render(op: HardwareOp, x: tuple[Tensor, ...], family: families.Family) -> De
 
 def key(op: HardwareOp, x: tuple[Tensor, ...], design: Design, family: str) -> str:
     """Changes with whatever synthesis would see of the op: neither comments nor the top level count."""
-    ports = ("last_beat", "resync_input", "resync_output")
-    apart = (f"{design.top}.sv", *(f"bnn2hw_{module}.sv" for module in ports))
-    files = {n: records.without_comments(text) for n, text in design.files.items() if n not in apart}
+    texts = {n: records.without_comments(text) for n, text in design.files.items()}
+    wanted = [name for name in texts if name.startswith(f"bnn2hw_{op.kind}")]
+    files = {n: text for n, text in texts.items() if not n.endswith(".sv")}
+    while wanted:
+        name = wanted.pop()
+        files[name] = texts[name]
+        inside = {f"bnn2hw_{module}.sv" for module in re.findall(r"\bbnn2hw_(\w+) #\(", texts[name])}
+        wanted += inside - set(files)
     params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(*x).items())]
     return records.hash_of(sorted(files.items()), params, toolchains.mapper(families.family(family)).command)
 

@@ -5,26 +5,22 @@ Methods import the rooms that they need, so that loading an accelerator takes li
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnn2hw import backends, deprecation, golden, inputs
+from bnn2hw import backends, checks, deprecation
+from bnn2hw.computed import ComputedModel
 from bnn2hw.errors import InputError
 from bnn2hw.golden import Batch
 from bnn2hw.progress import Progress, silent
-from bnn2hw.report.shown import ShownModel
 
 if TYPE_CHECKING:
     from bnn2hw.backends.design import Design
-    from bnn2hw.deviation import Deviation
-    from bnn2hw.inputs import Data
     from bnn2hw.ir import Array
     from bnn2hw.ops.source import InputSpecs
-    from bnn2hw.pipeline import LoweredModel
-    from bnn2hw.results import Runner
     from bnn2hw.simulation.simulate import Run
     from bnn2hw.synthesis.usage import Usage
 
@@ -33,18 +29,12 @@ RENAMED = "Accelerator.{} is now Accelerator.{}; the old name works for one more
 
 
 @dataclass(frozen=True, repr=False)
-class Accelerator(ShownModel):
+class Accelerator(ComputedModel):
     """A compiled model: its design, and everything that can be done with it.
 
     `bnn2hw.compile` and `bnn2hw.load` make accelerators. `CompiledModel` describes their data. An
     accelerator is never changed; methods return new objects.
-
-    Attributes:
-        origin: The model as it was read and in hardware form. None for a loaded accelerator, which has
-            no model.
     """
-
-    origin: LoweredModel | None = field(default=None, repr=False, kw_only=True)
 
     @property
     def units(self) -> InputSpecs:
@@ -53,124 +43,9 @@ class Accelerator(ShownModel):
         return self.input_specs
 
     @cached_property
-    def _runner(self) -> Runner:
-        """Computes results on this machine; it keeps compiled code."""
-        from bnn2hw.results import Runner
-
-        return Runner(self)
-
-    def predict(self, x: Data) -> Batch:
-        """Compute what the model predicts: classes, or real scores.
-
-        This is the fastest exact method. It runs native code, which equals `golden` in every value, or
-        `golden` itself if there is no C++ compiler. The logger "bnn2hw" says which.
-
-        Args:
-            x: Frames as in `integers`, or a `tf.data.Dataset`, a `keras.utils.PyDataset` or an iterator of
-                batches.
-
-        Returns:
-            If the output is a class, an int64 array of shape (frames,), or (frames, k) for the k best classes;
-            otherwise float64 scores of shape (frames, *output shape). A mapping by name if there are several
-            outputs.
-
-        Raises:
-            InputError: x does not fit the inputs.
-        """
-        from bnn2hw import results
-
-        return results.predict(self._runner, x)
-
-    def evaluate(self, x: Data, labels: Array | None = None, *, progress: Progress = silent) -> float:
-        """Compute the accuracy: the share of frames whose class, or one of the k best, is the label.
-
-        Args:
-            x: Frames as in `predict`. A data set may yield pairs of frames and labels.
-            labels: One class per frame, or one-hot rows. None if `x` yields the labels.
-            progress: Called after each batch with the number of frames that are done.
-
-        Raises:
-            InputError: Labels are missing or do not fit, or the model has several outputs.
-        """
-        from bnn2hw import results
-
-        return results.evaluate(replace(self._runner, progress=progress), x, labels)
-
-    def values(self, x: Data, layers: Collection[str] | None = None) -> dict[str, Array]:
-        """Compute the integers on edges of the hardware graph.
-
-        Args:
-            x: Frames as in `predict`.
-            layers: Names of layers or edges. Default: all.
-
-        Returns:
-            By edge, an int64 array of shape (frames, *edge shape).
-
-        Raises:
-            InputError: There is no such layer, or x does not fit the inputs.
-        """
-        from bnn2hw import results
-
-        return results.values(self._runner, x, layers)
-
-    def dequantize(self, y: Batch) -> Batch:
-        """Convert integers on the output to the real values that they stand for.
-
-        Args:
-            y: Integers as `golden` returns them; a mapping by name if there are several outputs.
-
-        Returns:
-            float64 arrays of the same shapes, in the model's units.
-        """
-        from bnn2hw import results
-
-        return results.dequantize(self, y)
-
-    @cached_property
     def _emulated(self) -> Design:
         """The design as HLS sources, whatever its backend."""
         return self.design if self.backend == "hls" else backends.render("hls", self.graph)
-
-    def integers(self, x: Batch) -> Batch:
-        """Convert inputs to the integers on the wire.
-
-        Args:
-            x: Array of shape (batch, *input shape); a mapping by name if there are several inputs.
-                Grey images may come without the axis of their one channel. Integers are taken as they
-                are. Floats are real values in the model's units, which must stand for integers: x = v *
-                scale + offset, see `input_specs`.
-
-        Returns:
-            int64 array of the same shape, or such arrays by name.
-
-        Raises:
-            InputError: x has a wrong shape, holds no frame, or values that stand for no integer on the
-                wire.
-        """
-        made = self._wires(x)
-        return self.from_streams(made, tuple(n.name for n in self.graph.sources))
-
-    def _wires(self, x: Batch) -> Batch:
-        """The integers on the wires, in the order of the streams."""
-        made = inputs.integers(self.graph, self.input_specs, x, self.layouts)
-        return made if isinstance(x, Mapping) else golden.batch(made)
-
-    def golden(self, x: Batch) -> Batch:
-        """Compute the outputs with golden, the exact integer model of the network.
-
-        Golden defines the values of the hardware: `simulate` compares every stream with it.
-
-        Args:
-            x: Inputs as in `integers`.
-
-        Returns:
-            Integers on the output, shape (batch, *output shape), or (batch,) if the output is a
-            class; a mapping by name if there are several outputs.
-
-        Raises:
-            InputError: x does not fit the inputs.
-        """
-        return self.shaped(golden.outputs(self.graph, self._wires(x)))
 
     def emulate(self, x: Batch, *, progress: Progress = silent) -> Batch:
         """Compute the outputs with the HLS sources of the design, compiled for this machine.
@@ -248,6 +123,7 @@ class Accelerator(ShownModel):
         seed: int = 0,
         reloads: Mapping[int, Accelerator] | None = None,
         cells: bool = False,
+        trace: str | Path | None = None,
         progress: Progress = silent,
     ) -> Run:
         """Simulate the design on a batch and compare every stream with golden.
@@ -266,6 +142,8 @@ class Accelerator(ShownModel):
             cells: Whether the sources are simulated as they are, with models of the cells that they
                 name. By default some modules, such as the popcount, have a form that is proved to
                 give the same values in the same cycles, and compiles and runs much faster.
+            trace: File for the waveforms, .vcd or .fst. Lists of signals for GTKWave (.gtkw) and Surfer
+                (.sucl) are written beside it. The simulator is compiled again for it.
             progress: Called with the name of each step.
 
         Returns:
@@ -273,12 +151,14 @@ class Accelerator(ShownModel):
 
         Raises:
             InputError: x does not fit the inputs, `stalls` is out of range, the design is not
-                loadable, or native code should stall.
+                loadable, native code should stall, or `trace` has another ending.
             MissingToolError: There is no Verilator or no C++ compiler.
             ToolError: A tool failed, or the design broke the stream protocol.
         """
         from bnn2hw.simulation import simulate as simulating
 
+        if trace is not None:
+            checks.path("trace", trace)
         run = simulating.simulate(
             self.design,
             self.graph,
@@ -291,6 +171,7 @@ class Accelerator(ShownModel):
                 for frame, other in sorted((reloads or {}).items())
             ],
             cells=cells,
+            trace=None if trace is None else Path(trace),
             progress=progress,
         )
         return replace(run, outputs=self.from_streams(run.outputs, self.graph.outputs))
@@ -305,29 +186,6 @@ class Accelerator(ShownModel):
 
         self.need_hardware("a folding")
         return unroll.folding(self.graph)
-
-    def deviation(self, x: Batch) -> list[Deviation]:
-        """Measure how far the hardware is from Keras on a batch.
-
-        The integer model and the model's own layers compute the same batch, and every edge that both have
-        is compared. Exact layers do not deviate.
-
-        Args:
-            x: Inputs as in `integers`.
-
-        Returns:
-            The deviation of each edge, in the order of the graph.
-
-        Raises:
-            InputError: x does not fit the inputs, or the accelerator was loaded without its model.
-        """
-        from bnn2hw import deviation
-
-        if self.origin is None:
-            raise InputError("a loaded accelerator has no Keras model to be compared with; compile the model")
-        lowered = self.origin.lowered
-        arrays = golden.check(self.graph, self._wires(x))
-        return deviation.measure(self.origin.real, lowered, self.graph, arrays)
 
     def write(self, folder: str | Path) -> Path:
         """Write a build folder: sources, weights, test bench, graph, report and manifest.

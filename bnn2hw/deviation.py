@@ -8,11 +8,12 @@ from functools import cached_property
 
 import numpy as np
 
-from bnn2hw import error_bounds, golden
+from bnn2hw import error_bounds, golden, tables
 from bnn2hw.error_bounds import Bound, Rounding, by_channel
 from bnn2hw.errors import Problem, UnsupportedError
 from bnn2hw.ir import Array, Graph, Tensor
 from bnn2hw.lower.hardware import Lowered
+from bnn2hw.tables import Table
 
 DECISIONS = 256
 """Largest number of integers of an edge whose values are decisions of a quantizer."""
@@ -66,7 +67,62 @@ class Deviation:
         return self.mean / self.size if self.size else float(self.mean > 0)
 
 
-def measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str, Array]) -> list[Deviation]:
+class Deviations(list[Deviation]):
+    """The deviation of each edge, in the order of the graph. Printing it gives a table."""
+
+    @property
+    def last(self) -> Deviation:
+        """The deviation of the last edge."""
+        return self[-1]
+
+    def __repr__(self) -> str:
+        if not self:
+            return "<Deviations: no edge was compared>"
+        return f"<Deviations of {len(self)} edges on {self.last.frames} frames, the last one by {_share(self.last)}>"
+
+    def __str__(self) -> str:
+        width = tables.terminal_width()
+        return self.table().fitted(width) + tables.wrapped([self._changed()], width)
+
+    def _repr_html_(self) -> str:
+        return f"{self.table()._repr_html_()}<p>{self._changed()}</p>"
+
+    def table(self) -> Table:
+        """Return a row for each edge."""
+        title = f"deviation from the model on {self.last.frames if self else 0} frames"
+        rows: list[tuple[str, ...]] = [
+            (
+                d.edge,
+                _share(d),
+                f"{d.mean:.2g}",
+                f"{d.largest:.2g}",
+                "" if d.bound is None else f"{d.bound:.2g}",
+                f"{d.different:,} of {d.values:,}",
+            )
+            for d in self
+        ]
+        return Table(title, ("layer",), COLUMNS, rows, brief=BRIEF, drops=("values apart", "largest bound"))
+
+    def _changed(self) -> str:
+        if not self or not self.last.changed:
+            return "no decision of the network changed"
+        return (
+            f"decisions changed in {self.last.changed} of {self.last.frames} frames; in the others the last layer "
+            f"is off by at most {self.last.steady:.2g}"
+        )
+
+
+COLUMNS = ("of the mean size", "mean", "largest", "largest bound", "values apart")
+"""Figures of the table."""
+
+BRIEF = {"of the mean size": "relative", "largest bound": "bound", "values apart": "apart"}
+
+
+def _share(d: Deviation) -> str:
+    return f"{d.share:.2%}" if d.share >= 1e-4 else f"{d.share:.0e}" if d.share else "0"
+
+
+def measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str, Array]) -> Deviations:
     """Compare a design with the model that it was made from, a few frames at a time.
 
     Args:
@@ -84,7 +140,7 @@ def measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str,
         _measure(real, lowered, streamed, {n: a[i : i + step] for n, a in arrays.items()})
         for i in range(0, golden.frames(arrays), step)
     ]
-    return [_joined(edge) for edge in zip(*parts, strict=True)]
+    return Deviations(_joined(edge) for edge in zip(*parts, strict=True))
 
 
 def check(found: Iterable[Deviation], graph: Graph) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
@@ -86,12 +87,14 @@ def claim_file(path: Path) -> None:
     """Check that a file can be written, without a change to it.
 
     Raises:
-        InputError: It is a folder.
+        InputError: It is a folder, or the manifest of a folder of ours.
         StorageError: It, or its folder, cannot be written.
     """
     with storing(path):
         if path.is_dir():
             raise InputError(f"'{path}' is a folder; name a file to write")
+        if path.name == MANIFEST and ours(path.parent):
+            raise InputError(f"'{path}' lists the files of its folder; name another file to write")
         if path.exists():
             path.open("ab").close()
             return
@@ -126,6 +129,54 @@ def _inside(folder: Path, name: str) -> bool:
     path = PurePosixPath(name)
     plain = not path.is_absolute() and ".." not in path.parts and bool(path.parts)
     return plain and not any((folder / parent).is_symlink() for parent in path.parents)
+
+
+def add(folder: Path, texts: Mapping[str, str]) -> None:
+    """Add files to a folder of ours, or replace them, and list them in its manifest.
+
+    Args:
+        folder: The folder.
+        texts: Contents by relative path.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    with storing(folder):
+        facts = json.loads((folder / MANIFEST).read_text())
+        for name, text in texts.items():
+            _replace(folder / name, text)
+            facts["files"][name] = sha256(folder / name)
+        facts["files"] = dict(sorted(facts["files"].items()))
+        _replace(folder / MANIFEST, json.dumps(facts, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file. If a folder of ours lists it, its manifest learns of the new contents.
+
+    Args:
+        path: The file.
+        text: Its contents.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    if ours(path.parent) and path.name in listed(path.parent):
+        add(path.parent, {path.name: text})
+        return
+    with storing(path):
+        path.write_text(text, encoding="utf-8")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file in one step."""
+    fresh = path.with_name(f"{PREFIX}{path.name}")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file's contents, as manifests hold it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def delete(folder: Path, names: Sequence[str]) -> None:

@@ -120,12 +120,48 @@ def precompiled(header: str) -> tuple[str, ...]:
     return () if is_clang() else (f"{header}.gch",)
 
 
-def threads() -> tuple[str, ...]:
+def threads(*, clang: bool = False) -> tuple[str, ...]:
     """Return the linker's arguments for a program with threads.
 
     clang++ on Linux leaves some atomic operations to a library of g++.
+
+    Args:
+        clang: Whether clang++ compiled a part of the program.
     """
-    return ("-pthread", "-latomic") if is_clang() and sys.platform == "linux" else ("-pthread",)
+    return ("-pthread", "-latomic") if (clang or is_clang()) and sys.platform == "linux" else ("-pthread",)
+
+
+@cache
+def clang() -> Tool | None:
+    """Find clang++ for what g++ compiles slowly; None if there is none, or $CXX names the compiler to take."""
+    command = None if os.environ.get("CXX") else which("clang++")
+    version = command and version_of(command, "--version")
+    return Tool(command, version) if command and version else None
+
+
+@cache
+def linker() -> tuple[str, ...]:
+    """Return the flags of the C++ compiler that choose the fastest linker it finds."""
+    for name in ("mold", "lld", "gold"):
+        flag = f"-fuse-ld={name}"
+        if (
+            subprocess.run(
+                [cxx().command, flag, "-Wl,--version"], capture_output=True, check=False
+            ).returncode
+            == 0
+        ):
+            return (flag,)
+    return ()
+
+
+@cache
+def processor() -> str:
+    """Return the C++ compiler's macros for this processor.
+
+    They keep the builds of different machines apart if these share a cache.
+    """
+    command = [cxx().command, "-march=native", "-dM", "-E", "-x", "c++", os.devnull]
+    return run(command, Path.cwd(), "the C++ compiler")
 
 
 YOSYS_FROM = (0, 70)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,8 +14,8 @@ from bnn2hw.artifacts.graph_json import FORMAT, RENAMES, graph_from_json, graph_
 from bnn2hw.artifacts.layers import with_layers
 from bnn2hw.artifacts.manifest import Manifest
 from bnn2hw.backends.text import CODE, bare
-from bnn2hw.errors import Bnn2hwError, InputError, storing
-from bnn2hw.folders import GENERATOR, MANIFEST, PREFIX, ours, replacing
+from bnn2hw.errors import Bnn2hwError, InputError
+from bnn2hw.folders import GENERATOR, MANIFEST, ours, replacing, sha256
 from bnn2hw.ir import Array, Graph
 
 GRAPH, ARRAYS = "graph.json", "graph.npz"
@@ -42,35 +41,9 @@ def write(folder: Path, texts: Mapping[str, str], graph: Graph, manifest: Manife
         data, arrays = graph_to_json(graph)
         (work / GRAPH).write_text(json.dumps(data, indent=1) + "\n")
         _write_arrays(work / ARRAYS, arrays)
-        files = {str(p.relative_to(work)): _sha256(p) for p in sorted(work.rglob("*")) if p.is_file()}
+        files = {str(p.relative_to(work)): sha256(p) for p in sorted(work.rglob("*")) if p.is_file()}
         facts = {"generator": GENERATOR, "format": FORMAT, **manifest.plain(), "files": files}
         (work / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
-
-
-def add(folder: Path, texts: Mapping[str, str]) -> None:
-    """Add files to a build folder, or replace them, and list them in its manifest.
-
-    Args:
-        folder: The folder.
-        texts: Contents by relative path.
-
-    Raises:
-        StorageError: The folder cannot be written.
-    """
-    with storing(folder):
-        facts = json.loads((folder / MANIFEST).read_text())
-        for name, text in texts.items():
-            _replace(folder / name, text)
-            facts["files"][name] = _sha256(folder / name)
-        facts["files"] = dict(sorted(facts["files"].items()))
-        _replace(folder / MANIFEST, json.dumps(facts, indent=1) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace a file in one step."""
-    fresh = path.with_name(f"{PREFIX}{path.name}")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -119,7 +92,7 @@ def _check_files(folder: Path, facts: Mapping[str, Any]) -> None:
     """
     for name, digest in dict(facts.get("files", {})).items():
         path = folder / name
-        if not path.is_file() or _sha256(path) != digest:
+        if not path.is_file() or sha256(path) != digest:
             state = "has changed" if path.is_file() else "is missing"
             raise InputError(
                 f"the build folder '{folder}' is corrupt: {name} {state}; compile the model again"
@@ -147,7 +120,3 @@ def changed_sources(folder: Path, sources: Mapping[str, str]) -> list[str]:
         return (folder / name).read_text() if (folder / name).is_file() else ""
 
     return [n for n, text in sources.items() if code(n, written(n)) != code(n, text)]
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -6,7 +6,6 @@ objects: nothing in it is ever executed. An entry whose hashes do not fit its co
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import warnings
@@ -26,6 +25,7 @@ from bnn2hw.artifacts.graph_json import graph_from_json, graph_to_json
 from bnn2hw.artifacts.model_key import Given
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import Bnn2hwError, InputError
+from bnn2hw.folders import sha256
 from bnn2hw.ir import Array, AxisOrder, Graph
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.hardware import Lowered
@@ -142,7 +142,7 @@ def _unchanged(path: Path, content: str, read: Read) -> Graph:
     Raises:
         InputError: The file is not there, or has changed since it was compiled.
     """
-    if not path.is_file() or _sha256(path) != content:
+    if not path.is_file() or sha256(path) != content:
         raise InputError(f"the model file '{path}' has changed since it was compiled; compile it again")
     return read(path)
 
@@ -181,7 +181,7 @@ def _write(entry: _Entry, folder: Path) -> None:
     }
     (folder / FACTS).write_text(json.dumps(facts))
     np.savez(folder / ARRAYS, allow_pickle=False, **{name: smallest(a) for name, a in arrays.items()})
-    (folder / HASHES).write_text(json.dumps([_sha256(folder / name) for name in (FACTS, ARRAYS)]))
+    (folder / HASHES).write_text(json.dumps([sha256(folder / name) for name in (FACTS, ARRAYS)]))
 
 
 def _read(folder: Path, read: Callable[[], Graph]) -> _Entry:
@@ -190,7 +190,7 @@ def _read(folder: Path, read: Callable[[], Graph]) -> _Entry:
     Raises:
         Bnn2hwError: The files have other contents than those that were written, like each of `DAMAGED`.
     """
-    if json.loads((folder / HASHES).read_text()) != [_sha256(folder / name) for name in (FACTS, ARRAYS)]:
+    if json.loads((folder / HASHES).read_text()) != [sha256(folder / name) for name in (FACTS, ARRAYS)]:
         raise InputError(f"'{folder}' is damaged")
     facts = json.loads((folder / FACTS).read_text())
     with np.load(folder / ARRAYS, allow_pickle=False) as file:
@@ -220,7 +220,3 @@ def smallest(array: Array) -> Array:
     low, high = int(array.min()), int(array.max())
     holds = (t for t in SMALL if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
     return array.astype(next(holds, array.dtype))
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bnn2hw.artifacts import build_folder
+from bnn2hw import folders
 from bnn2hw.artifacts.write import REPORT
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.folding.pareto import Point
@@ -50,9 +50,9 @@ def keep(
         new[SYNTHESIS] = measured.plain()
     if front is not None:
         new[FRONT] = [asdict(point) for point in front]
-    build_folder.add(folder, {name: json.dumps(data, indent=1) + "\n" for name, data in new.items()})
+    folders.add(folder, {name: json.dumps(data, indent=1) + "\n" for name, data in new.items()})
     if not accelerator.is_native:
-        build_folder.add(folder, {REPORT: page.page(collect(folder, accelerator))})
+        folders.add(folder, {REPORT: page.page(collect(folder, accelerator))})
 
 
 def collect(folder: Path, accelerator: CompiledModel) -> Facts:

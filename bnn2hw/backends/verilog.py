@@ -191,8 +191,8 @@ def module(name: str, header: Header = ANY_TARGET, shapes: Shapes = MappingProxy
         for other, plans in shapes.items()
         if family and printer.has(f"{family.name}/{other}.sv.j2")
     }
-    facts = {"loadable": name != stem, "attributes": attributes(header), "shapes": drawn}
-    return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", **facts)
+    facts = {"loadable": name != stem, "attributes": attributes(header), "family": family}
+    return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", shapes=drawn, **facts)
 
 
 def attributes(header: Header) -> Attributes | None:

@@ -12,7 +12,19 @@ from typing import Any, NoReturn
 
 import click
 
-from bnn2hw.cli import board, doctor, model, progress, report, results, simulate, synth, weights, words
+from bnn2hw.cli import (
+    board,
+    deviation,
+    doctor,
+    model,
+    progress,
+    report,
+    results,
+    simulate,
+    synth,
+    weights,
+    words,
+)
 from bnn2hw.errors import (
     Bnn2hwError,
     LinkError,
@@ -101,6 +113,7 @@ for command in (
     board.boards,
     results.predict,
     results.evaluate,
+    deviation.deviation,
     weights.weights,
     weights.old_pack,
     weights.old_load,

@@ -20,6 +20,7 @@ from bnn2hw.progress import Progress
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
     from bnn2hw.folding.search import Folding
+    from bnn2hw.ir import Array
     from bnn2hw.lower.outputs import Output
     from bnn2hw.ops.base.channels import Meaning
 
@@ -262,7 +263,7 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         Bnn2hwError: An error of `bnn2hw.compile`, or of a file that an option names.
     """
     import bnn2hw
-    from bnn2hw.cli import image_files, own_code
+    from bnn2hw.cli import own_code
 
     if options.dtype is None and (options.scale, options.offset) != (1.0, 0.0):
         raise InputError(
@@ -270,10 +271,6 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         )
     if options.loadable:
         refuse({"loadable_layer"}, "--loadable makes all layers loadable; leave out one of the two")
-    calibration = None
-    if options.calibration:
-        images, _ = image_files.read(options.calibration, None)
-        calibration = images[:CALIBRATION_IMAGES]
     return bnn2hw.compile(
         model,
         input=bnn2hw.Input(options.dtype, options.scale, options.offset) if options.dtype else None,
@@ -284,11 +281,25 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         output=options.output,
         backend=options.backend,
         bits=options.bits,
-        calibration=calibration,
+        calibration=calibration(options),
         loadable=options.loadable or options.loadable_layer,
         custom_objects=own_code.objects(options.imports),
         progress=progress,
     )
+
+
+def calibration(options: ModelOptions) -> Array | None:
+    """Read the images of --calibration.
+
+    Raises:
+        Bnn2hwError: An error of `image_files.read`.
+    """
+    from bnn2hw.cli import image_files
+
+    if options.calibration is None:
+        return None
+    images, _ = image_files.read(options.calibration, None)
+    return images[:CALIBRATION_IMAGES]
 
 
 def read_folding(path: Path) -> Folding:

@@ -30,7 +30,6 @@ def report(folder: Path, out: Path | None, front: bool, as_json: bool) -> None:
     import bnn2hw
     from bnn2hw import folders
     from bnn2hw.artifacts import records, write
-    from bnn2hw.errors import storing
     from bnn2hw.report import page
 
     if out:
@@ -45,8 +44,7 @@ def report(folder: Path, out: Path | None, front: bool, as_json: bool) -> None:
         if front or not out:
             records.keep(folder, accelerator, front=points)
         if out:
-            with storing(out):
-                out.write_text(page.page(records.collect(folder, accelerator)), encoding="utf-8")
+            folders.write_text(out, page.page(records.collect(folder, accelerator)))
     written = out or folder / write.REPORT
     if as_json:
         click.echo(json.dumps({"file": str(written)}))

@@ -17,6 +17,7 @@ from bnn2hw.errors import InputError
 if TYPE_CHECKING:
     from bnn2hw.golden import Batch
     from bnn2hw.ir import Array
+    from bnn2hw.progress import Progress
 
 images_option = shared.path(
     "--images", required=True, help="Images (x) and perhaps labels (y): an .npy or .npz file."
@@ -41,17 +42,26 @@ class _Results:
 @shared.folder_argument
 @click.argument("old_port", metavar="", required=False)
 @click.option("--port", help="Serial port of a board that computes the results.")
+@click.option("--virtual", is_flag=True, help="Let a simulated board compute the results, byte by byte.")
 @images_option
 @frames_option
 @shared.as_json
 def predict(
-    folder: Path, old_port: str | None, port: str | None, images: Path, frames: int | None, as_json: bool
+    folder: Path,
+    old_port: str | None,
+    port: str | None,
+    virtual: bool,
+    images: Path,
+    frames: int | None,
+    as_json: bool,
 ) -> None:
     """Print what a model predicts for images.
 
     FOLDER is a folder that 'bnn2hw compile' wrote; native code on this machine computes the results,
     which are those of the hardware. With --port a board computes them: it runs the bitstream in
-    FOLDER, which 'bnn2hw synth --board' wrote.
+    FOLDER, which 'bnn2hw synth --board' wrote. With --virtual, the design of a folder that 'bnn2hw
+    compile' wrote runs in Verilator, in the shell of a board, and the images travel to it over a
+    serial line as they do to a board: no bitstream and no board are needed.
     """
     from bnn2hw.cli import image_files
 
@@ -63,9 +73,14 @@ def predict(
         )
     x, labels = image_files.read(images, frames)
     board = port or old_port
+    if board and virtual:
+        raise InputError("a simulated board has a port of its own; give --virtual or --port, not both")
     with spinner(as_json) as progress:
         progress("computing")
-        found = _by_board(folder, board, x) if board else _by_this_machine(folder, x)
+        if virtual:
+            found = _by_virtual_board(folder, x, progress)
+        else:
+            found = _by_board(folder, board, x) if board else _by_this_machine(folder, x)
     accuracy = _accuracy(found.results, labels)
     if as_json:
         facts = {"results": _plain(found.results), "accuracy": accuracy}
@@ -85,16 +100,35 @@ def _by_board(folder: Path, port: str, x: Array) -> _Results:
         return _Results(device.predict(x), vars(device.statistics))
 
 
+def _by_virtual_board(folder: Path, x: Array, progress: Progress) -> _Results:
+    import bnn2hw
+    from bnn2hw.deploy.simulated_board import VirtualBoard
+
+    _refuse_bitstream(folder, "--virtual needs no bitstream")
+    with VirtualBoard(bnn2hw.load(folder), progress=progress) as board:
+        progress(f"sending {len(x)} images to the simulated board")
+        return _by_board(board.folder, board.port, x)
+
+
 def _by_this_machine(folder: Path, x: Array) -> _Results:
     import bnn2hw
+
+    _refuse_bitstream(folder, "give the port of the board with --port")
+    return _Results(bnn2hw.load(folder).predict(x))
+
+
+def _refuse_bitstream(folder: Path, why: str) -> None:
+    """Refuse the folder of a synthesis where a build folder is needed.
+
+    Raises:
+        InputError: It holds a bitstream.
+    """
     from bnn2hw.deploy import link
 
     if (folder / link.FILE).is_file():
         raise InputError(
-            f"'{folder}' holds a bitstream; give the port of the board with --port, or name the folder that "
-            "'bnn2hw compile' wrote"
+            f"'{folder}' holds a bitstream; {why}, or name the folder that 'bnn2hw compile' wrote"
         )
-    return _Results(bnn2hw.load(folder).predict(x))
 
 
 def _accuracy(results: Batch, labels: Array | None) -> float | None:

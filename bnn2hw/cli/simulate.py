@@ -46,6 +46,11 @@ RANDOM_FRAMES = 16
     is_flag=True,
     help="Simulate the sources as they are, without faster forms of some modules; takes several times as long.",
 )
+@shared.path(
+    "--trace",
+    help="File for the waveforms of the run without stalls: .vcd, or .fst; lists of signals for GTKWave (.gtkw) "
+    "and Surfer (.sucl) are written beside it.",
+)
 @shared.as_json
 def simulate(
     folder: Path,
@@ -54,6 +59,7 @@ def simulate(
     stalls: float,
     seed: int,
     cells: bool,
+    trace: Path | None,
     as_json: bool,
 ) -> None:
     """Simulate a design and compare every stream.
@@ -65,18 +71,24 @@ def simulate(
     """
     import bnn2hw
     from bnn2hw import golden
+    from bnn2hw.simulation import waves
 
+    if trace:
+        waves.check(trace)
     accelerator = bnn2hw.load(folder)
     _warn_of_other_sources(folder, accelerator)
     x, labels = _images(images, accelerator, frames, seed)
     shares = {"smooth": 0.0, "stalled": stalls}
     if accelerator.is_native:
-        shared.refuse({"stalls", "cells"}, "native code has no streams and no cells")
+        shared.refuse({"stalls", "cells", "trace"}, "native code has no streams, no cells and no clock")
         shares = {"native": 0.0}
     runs = {}
     with spinner(as_json) as progress:
         for name, share in shares.items():
-            runs[name] = accelerator.simulate(x, stalls=share, seed=seed, cells=cells, progress=progress)
+            traced = None if share else trace
+            runs[name] = accelerator.simulate(
+                x, stalls=share, seed=seed, cells=cells, trace=traced, progress=progress
+            )
     count = golden.frames(x)
     accuracy = _accuracy(accelerator, next(iter(runs.values())), labels)
     report = {name: _facts(run) for name, run in runs.items()}
@@ -86,6 +98,11 @@ def simulate(
         click.echo(json.dumps({"frames": count, "images": kind, "accuracy": accuracy, **report}, indent=1))
     else:
         _print(report, count, kind, accuracy)
+        if trace:
+            gtkw, sucl = waves.lists(trace)
+            say(
+                f"waveforms: {trace}; open them with 'gtkwave {gtkw}' or 'surfer --command-file {sucl} {trace}'"
+            )
     for run in runs.values():
         run.check()
 

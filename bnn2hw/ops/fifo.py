@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Beats, Cost, HardwareOp, Ints, Queue, Tensor
-from bnn2hw.ops.base.costs import ram_cost, state_bits
+from bnn2hw.ops.base.costs import lutram_cost, ram_cost, state_bits
 from bnn2hw.targets.families import Family
 
 
@@ -70,6 +70,8 @@ class Fifo(HardwareOp):
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits = self.lanes * x[0].ints.bits
+        if any(least <= self.depth <= most and bits >= fewest for least, most, fewest in family.lutram_fifos):
+            return self._direct_cost(family, bits)
         if self.depth == 2:
             return Cost(lut=bits + family.coefficient("fifo.pair", 8, 5), ff=2 * bits + 4)
         ring, count = ram_cost(family, self.depth - 1, bits), state_bits(self.depth)
@@ -87,9 +89,19 @@ class Fifo(HardwareOp):
         )
         return logic + ring
 
+    def _direct_cost(self, family: Family, bits: int) -> Cost:
+        """Return the cost of a FIFO that is read from LUT RAM, whose pointers wrap by overflow."""
+        pointer, count = state_bits(self.depth), state_bits(self.depth + 1)
+        each = family.coefficient("fifo.direct", 2.3, 1)
+        logic = Cost(
+            lut=each * (pointer + count) + family.by_lut(3, 5), ff=2 * pointer + count + 2 + (pointer == 1)
+        )
+        return logic + lutram_cost(family, 1 << pointer, bits)
+
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         yield cls(lanes=2, depth=2), (Tensor((3, 4), BIPOLAR),)
         yield cls(lanes=1, depth=3), (Tensor((7,), Ints(-4, 3)),)
         yield cls(lanes=3, depth=20), (Tensor((4, 6), Ints(0, 5)),)
+        yield cls(lanes=1, depth=17), (Tensor((40,), Ints(-4, 3)),)
         yield cls(lanes=3, depth=2, vector=5, zeros=True), (Tensor((4, 5), Ints(0, 5)),)

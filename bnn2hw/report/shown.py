@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from bnn2hw import checks, folders, tables
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.errors import storing
 
 if TYPE_CHECKING:
     from bnn2hw.folding.pareto import Point
@@ -54,8 +53,7 @@ class ShownModel(CompiledModel):
         measured = records.Measured.of(usage, self.device.name) if usage else None
         text = page.page(facts.collect(self, front, shown, measured))
         if path is not None:
-            with storing(path):
-                Path(path).write_text(text, encoding="utf-8")
+            folders.write_text(Path(path), text)
         return text
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from bnn2hw.backends.design import Design, Port
 from bnn2hw.errors import ToolError
 from bnn2hw.ir import Array, Cycles
 from bnn2hw.progress import Progress, silent
-from bnn2hw.simulation import verilator
+from bnn2hw.simulation import verilator, waves
 
 GRACE_CYCLES = 10_000
 """Cycles without any movement, beyond a few frames, after which the harness gives up."""
@@ -67,6 +68,7 @@ def run(
     *,
     images: Sequence[tuple[int, Array]] = (),
     cells: bool = False,
+    trace: Path | None = None,
     progress: Progress = silent,
 ) -> Measured:
     """Simulate a design in Verilator and record its streams.
@@ -80,6 +82,7 @@ def run(
         predicted: Predicted cycles, from which the harness takes how long it waits for a beat.
         images: Weight images, each with the number of frames that are sent before it.
         cells: Whether the sources are simulated as they are (see `Design.simulated`).
+        trace: File that takes the waveforms; None for none.
         progress: Called with the name of each step.
 
     Raises:
@@ -87,14 +90,21 @@ def run(
         ToolError: Verilator or the compiler failed, the design broke the stream protocol, or it
             refused an image.
     """
-    binary = build(design, progress, cells=cells)
+    cycles = predicted.latency + drive.frames * predicted.interval
+    form = waves.check(trace) if trace else None
+    binary = build(design, progress, cells=cells, cycles=cycles, form=form)
     progress(f"simulating {drive.frames} frames")
     write_files(design, folder / "rtl", only=".hex")
     patience = 4 * predicted.interval + predicted.latency + GRACE_CYCLES
     numbers = (drive.frames, patience, drive.stalls, drive.stalls, drive.seed)
     command = [str(binary), str(folder / "inputs"), str(folder / "streams"), *map(str, numbers)]
     command += _write_images(folder, images)
-    done = subprocess.run(command, cwd=folder / "rtl", capture_output=True, text=True, check=False)
+    environment = {**os.environ, waves.VARIABLE: str(trace.resolve())} if trace else None
+    done = subprocess.run(
+        command, cwd=folder / "rtl", env=environment, capture_output=True, text=True, check=False
+    )
+    if trace:
+        waves.write_lists(design, trace)
     if done.returncode not in (FINISHED, STUCK, BROKEN):
         raise ToolError(
             f"the simulation ended with exit status {done.returncode}:\n{done.stdout}{done.stderr}"
@@ -140,7 +150,14 @@ def write_files(design: Design, folder: Path, only: str = "") -> None:
             (folder / name).write_text(text)
 
 
-def build(design: Design, progress: Progress = silent, *, cells: bool = False) -> Path:
+def build(
+    design: Design,
+    progress: Progress = silent,
+    *,
+    cells: bool = False,
+    cycles: int = 0,
+    form: waves.Format | None = None,
+) -> Path:
     """Return the compiled simulator of a design.
 
     The simulator reads memory files when it starts, so designs that differ only in weights share
@@ -150,6 +167,8 @@ def build(design: Design, progress: Progress = silent, *, cells: bool = False) -
         design: Design that the Verilog backend rendered.
         progress: Called with the name of each step.
         cells: Whether the sources are simulated as they are, without fast forms of modules.
+        cycles: Cycles of the planned run. A long one is worth a slower compilation.
+        form: Format of the waveforms that the simulator writes; None for none.
     """
     texts = design.simulated(cells=cells)
     return verilator.build(
@@ -160,6 +179,8 @@ def build(design: Design, progress: Progress = silent, *, cells: bool = False) -
         header=_header(design),
         directions=_directions(design),
         strict=not design.netlist,
+        cycles=cycles,
+        waves=form,
         progress=progress,
     )
 

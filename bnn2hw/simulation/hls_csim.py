@@ -157,7 +157,7 @@ def _build(
     texts = {
         n: t for n, t in {**design.files, **design.bench}.items() if n.endswith((".hpp", ".cpp", ".inc"))
     }
-    machine = processor() if "-march=native" in flags else ""
+    machine = tools.processor() if "-march=native" in flags else ""
 
     def build(folder: Path) -> None:
         progress("compiling the C++")
@@ -165,7 +165,7 @@ def _build(
             (folder / file).write_text(text)
         for file in ("design.cpp", "emulator.cpp"):
             shutil.copy(_ours() / file, folder)
-        _compile(("-I.", *flags, *more(), *sources, "-o", PROGRAM), folder)
+        _compile(("-I.", *flags, *more(), *sources, *tools.linker(), "-o", PROGRAM), folder)
 
     code = {name: compile_cache.code(text) for name, text in texts.items()}
     ingredients = [code, _our_texts(), CXXFLAGS, sources, flags, machine, tools.cxx().identity]
@@ -198,13 +198,3 @@ def _ours() -> Path:
 
 def _our_texts() -> list[str]:
     return [p.read_text() for p in sorted(_ours().rglob("*")) if p.is_file()]
-
-
-@cache
-def processor() -> str:
-    """Return the compiler's macros for this processor.
-
-    They keep the builds of different machines apart if these share a cache.
-    """
-    command = [tools.cxx().command, "-march=native", "-dM", "-E", "-x", "c++", os.devnull]
-    return tools.run(command, Path.cwd(), "the C++ compiler")

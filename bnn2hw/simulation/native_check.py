@@ -15,7 +15,6 @@ from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Graph
 from bnn2hw.native import program
 from bnn2hw.progress import Progress
-from bnn2hw.simulation import hls_csim
 from bnn2hw.simulation.compare import Comparison, Mismatch
 
 CHECK, LIBRARY = "selfcheck", "network.so"
@@ -97,7 +96,7 @@ def _written(texts: Mapping[str, str], folder: Path) -> None:
 
 def _ingredients(texts: Mapping[str, str]) -> list[object]:
     code = {name: compile_cache.code(text) for name, text in texts.items()}
-    return [code, FLAGS, hls_csim.processor(), tools.cxx().identity]
+    return [code, FLAGS, tools.processor(), tools.cxx().identity]
 
 
 def _compile(folder: Path, *arguments: str) -> None:

@@ -18,7 +18,7 @@ from bnn2hw.errors import InputError, MismatchError, storing
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.progress import Progress, silent
-from bnn2hw.simulation import compare, harness, hls_csim, native_check
+from bnn2hw.simulation import compare, harness, hls_csim, native_check, waves
 from bnn2hw.simulation.compare import Mismatch
 from bnn2hw.simulation.harness import Drive, Measured
 
@@ -129,6 +129,7 @@ def simulate(
     seed: int = 0,
     reloads: Sequence[Reload] = (),
     cells: bool = False,
+    trace: Path | None = None,
     progress: Progress = silent,
 ) -> Run:
     """Run frames through a design and compare every stream with golden.
@@ -147,6 +148,7 @@ def simulate(
             still in the design.
         cells: Whether a Verilog simulation takes the sources as they are (see
             `Design.simulated`).
+        trace: File that takes the waveforms of a Verilog simulation, .vcd or .fst; None for none.
         progress: Called with the name of each step.
 
     Raises:
@@ -162,6 +164,10 @@ def simulate(
     checks.number("seed", seed, whole=True)
     if cells and design.backend != "verilog":
         raise InputError("C++ sources name no cells and are simulated as they are; leave out cells")
+    if trace is not None:
+        if design.backend != "verilog":
+            raise InputError("C++ sources have no clock and no waveforms; leave out trace")
+        waves.check(trace)
     if predicted is None:
         return _native(design, graph, x, stalls, progress)
     arrays = golden.check(graph, x)
@@ -180,7 +186,7 @@ def simulate(
         else:
             images = [(r.frame, r.image) for r in reloads]
             measured = harness.run(
-                design, folder, drive, predicted, images=images, cells=cells, progress=progress
+                design, folder, drive, predicted, images=images, cells=cells, trace=trace, progress=progress
             )
         progress(f"comparing {len(design.streams)} streams")
         graphs = [(0, graph), *((r.frame, r.graph) for r in reloads)]

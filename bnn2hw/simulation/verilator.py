@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bnn2hw import compile_cache, tools
 from bnn2hw.data_files import data_dir
 from bnn2hw.progress import Progress, silent
+from bnn2hw.simulation import effort as efforts
+from bnn2hw.simulation.effort import Effort
+from bnn2hw.simulation.waves import Format
 
-CFLAGS = ("-std=c++17", "-O1", "-fno-strict-aliasing", "-DVL_TIME_CONTEXT")
 VERILATOR_FLAGS = (
     "--cc",
     "--no-timing",
@@ -27,17 +28,7 @@ VERILATOR_FLAGS = (
     "--unroll-count",
     "8",
 )
-RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
-"""Sources of Verilator's run-time library that a simulator needs."""
-
-RUNTIME_HEADER = "verilated_pch.h"
 SIMULATOR = "simulator"
-
-LIBRARY_HEADERS = ("harness.hpp",)
-"""Headers in sim/ that the files of a library include."""
-
-UNIT_BYTES = 400_000
-"""Size of the generated C++ that is compiled as one unit."""
 
 INCLUDES = '#include "Vtop.h"\n#include "Vtop___024root.h"\n'
 """Headers of the generated class, at the head of every "design.h"."""
@@ -54,6 +45,8 @@ def build(
     library: Sequence[str] = (),
     directions: str = "",
     strict: bool = True,
+    cycles: int = 0,
+    waves: Format | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Return the path of a simulator, compiled or taken from the cache of compiled programs.
@@ -67,57 +60,87 @@ def build(
         directions: Configuration file for Verilator, which names the signals that stay readable.
         strict: Whether a warning of Verilator is an error. False for sources that other tools
             wrote.
+        cycles: Cycles of the planned run. A long one is worth a slower compilation.
+        waves: Format of the waveforms that the simulator writes; None for none.
         progress: Called with the name of each step.
 
     Raises:
         MissingToolError: There is no Verilator or no C++ compiler.
         ToolError: Verilator or the compiler failed.
     """
-    flags = [*VERILATOR_FLAGS, *([] if strict else ["-Wno-fatal"])]
-    ours = [(data_dir("sim") / n).read_text() for n in (harness, *library, *LIBRARY_HEADERS, "lint.vlt")]
+    flags = [*VERILATOR_FLAGS, *([] if strict else ["-Wno-fatal"]), *([waves.flag] if waves else [])]
+    header = (waves.macro if waves else "") + INCLUDES + header
+    ours = [
+        (data_dir("sim") / n).read_text() for n in (harness, *library, *efforts.LIBRARY_HEADERS, "lint.vlt")
+    ]
+    texts = {name: compile_cache.code(text) for name, text in sources.items()}
+    common = [texts, ours, top, header, directions, efforts.CFLAGS, flags, tools.verilator().identity]
 
-    def make(folder: Path) -> None:
+    def make(effort: Effort, folder: Path) -> None:
         progress("compiling the simulator")
         for source, text in sources.items():
             (folder / source).write_text(text)
         (folder / "directions.vlt").write_text(directions or NO_DIRECTIONS)
-        (folder / "design.h").write_text(INCLUDES + header)
-        _compile(top, list(sources), flags, data_dir("sim") / harness, library, folder)
+        (folder / "design.h").write_text(header)
+        _compile(top, list(sources), flags, _Parts(data_dir("sim") / harness, library, waves), effort, folder)
 
-    texts = {name: compile_cache.code(text) for name, text in sources.items()}
-    ingredients = [texts, ours, top, header, directions, CFLAGS, flags, *_tools()]
-    return compile_cache.entry("verilator", ingredients, [SIMULATOR], make) / SIMULATOR
+    best, *faster = efforts.for_run(cycles)
+    found = [compile_cache.find("verilator", [*common, e.identity], [SIMULATOR]) for e in faster]
+    made = next(filter(None, found), None) or compile_cache.entry(
+        "verilator", [*common, best.identity], [SIMULATOR], partial(make, best)
+    )
+    return made / SIMULATOR
 
 
-def _tools() -> list[tuple[str, ...]]:
-    """Identify the tools that a simulator depends on."""
-    return [tools.verilator().identity, tools.cxx().identity]
+@dataclass(frozen=True)
+class _Parts:
+    """What is compiled and linked with a design; see `build`."""
+
+    harness: Path
+    library: Sequence[str]
+    waves: Format | None
+
+    @property
+    def objects(self) -> list[str]:
+        """Objects that do not depend on the design."""
+        made = [*efforts.runtime(), *map(efforts.library, self.library)]
+        return [*made, efforts.waves(self.waves.source)] if self.waves else made
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Arguments of the linker behind the objects."""
+        return self.waves.libraries if self.waves else ()
 
 
 def _compile(
-    top: str, sources: list[str], flags: list[str], harness: Path, library: Sequence[str], folder: Path
+    top: str, sources: list[str], flags: list[str], parts: _Parts, effort: Effort, folder: Path
 ) -> None:
     """Make the simulator in the folder that holds the sources and "design.h"."""
-    command = [tools.verilator().command, *flags, "--top-module", top, "--prefix", "Vtop", "--Mdir", "obj"]
+    command = [*efforts.verilator(), *flags, "--top-module", top, "--prefix", "Vtop", "--Mdir", "obj"]
     tools.run([*command, str(data_dir("sim") / "lint.vlt"), "directions.vlt", *sources], folder, "Verilator")
     work = folder / "obj"
-    runtime = _runtime()
-    units = _units(sorted(work.glob("*.cpp")), harness, work)
-    includes = ["-I.", "-I..", f"-I{data_dir('sim')}", "-include", str(runtime / RUNTIME_HEADER)]
-    _compile_units(units, [*_flags(), *includes], work)
-    objects = [_object(u) for u in units]
-    objects += [str(runtime / _object(n)) for n in RUNTIME] + [str(_compiled(n)) for n in library]
-    link = [tools.cxx().command, "-o", str(folder / SIMULATOR), *objects, *tools.threads()]
-    tools.run(link, work, "linking the simulator")
+    units = _units(sorted(work.glob("*.cpp")), parts.harness, work, effort.unit_bytes)
+    found = ["-I.", "-I..", f"-I{data_dir('sim')}", *efforts.header_flags(effort)]
+    objects = effort.compile(units, found, work)
+    objects += parts.objects
+    link = [tools.cxx().command, *tools.linker(), "-o", str(folder / SIMULATOR), *objects]
+    tools.run([*link, *parts.libraries, *tools.threads(clang=effort.clang)], work, "linking the simulator")
 
 
-def _units(generated: list[Path], harness: Path, folder: Path) -> list[Path]:
-    """Bundle Verilator's many small files, because each compiled unit reads all headers again."""
+def _units(generated: list[Path], harness: Path, folder: Path, most: int) -> list[Path]:
+    """Bundle Verilator's many small files, because each compiled unit reads all headers again.
+
+    Args:
+        generated: Verilator's files.
+        harness: The file that connects the design.
+        folder: Takes the units.
+        most: Bytes of the generated C++ that are one unit.
+    """
     bundles: list[list[Path]] = [[harness]]
     size = 0
     for path in generated:
         size += path.stat().st_size
-        if size > UNIT_BYTES:
+        if size > most:
             bundles.append([])
             size = 0
         bundles[-1].append(path)
@@ -125,60 +148,3 @@ def _units(generated: list[Path], harness: Path, folder: Path) -> list[Path]:
     for unit, bundle in zip(units, bundles, strict=True):
         unit.write_text("".join(f'#include "{p}"\n' for p in bundle))
     return units
-
-
-def _compile_units(units: list[Path], flags: list[str], folder: Path) -> None:
-    """Compile C++ files in parallel to objects of the same names in a folder."""
-
-    def one(unit: Path) -> None:
-        out = _object(unit)
-        tools.run([tools.cxx().command, *flags, "-c", str(unit), "-o", out], folder, f"compiling {unit.name}")
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(one, units))
-
-
-def _object(source: Path | str) -> str:
-    """Return the name of the object file of a C++ source."""
-    return Path(source).with_suffix(".o").name
-
-
-def _flags() -> list[str]:
-    """Return the compiler's flags for all files that include Verilator's headers."""
-    include = _include_dir()
-    return [*CFLAGS, f"-I{include}", f"-I{include / 'vltstd'}"]
-
-
-@cache
-def _include_dir() -> Path:
-    """Return the folder of Verilator's C++ sources."""
-    text = tools.run([tools.verilator().command, "--getenv", "VERILATOR_ROOT"], Path.cwd(), "Verilator")
-    return Path(text.strip()) / "include"
-
-
-@cache
-def _runtime() -> Path:
-    """Return a folder with Verilator's run-time library and precompiled header, compiled once."""
-
-    def build(folder: Path) -> None:
-        _compile_units([_include_dir() / n for n in RUNTIME], _flags(), folder)
-        (folder / RUNTIME_HEADER).write_text('#include "verilated.h"\n')
-        for made in tools.precompiled(RUNTIME_HEADER):
-            command = [tools.cxx().command, *_flags(), "-x", "c++-header", RUNTIME_HEADER, "-o", made]
-            tools.run(command, folder, "compiling Verilator's header")
-
-    files = [*map(_object, RUNTIME), RUNTIME_HEADER, *tools.precompiled(RUNTIME_HEADER)]
-    return compile_cache.entry("verilator-runtime", [*_tools(), _flags()], files, build)
-
-
-@cache
-def _compiled(source: str) -> Path:
-    """Return the object file of a file in sim/ that does not depend on a design, compiled once."""
-    path = data_dir("sim") / source
-
-    def build(folder: Path) -> None:
-        _compile_units([path], [*_flags(), f"-I{path.parent}"], folder)
-
-    texts = [p.read_text() for p in (path, *(path.parent / h for h in LIBRARY_HEADERS))]
-    entry = compile_cache.entry("verilator-library", [*_tools(), _flags(), texts], [_object(path)], build)
-    return entry / _object(path)

@@ -196,6 +196,8 @@ class Family:
         lutram_weight: Cost of one distributed RAM by the same measure.
         lutram_shapes: (depth, width) configurations of one distributed RAM; empty if there is none.
         lutram_luts: LUTs that one distributed RAM takes.
+        lutram_fifos: FIFOs that are read from distributed RAM without a register: (least depth,
+            most depth, fewest bits per beat).
         adder_bits: Bits of a sum that one carry cell makes, in as many LUTs.
         dsp_bits: Widths of the operands of a DSP block, the wider first.
         dsp_parts: Bits of an operand that each block takes if the operand is cut.
@@ -223,6 +225,7 @@ class Family:
     lutram_weight: int = 0
     lutram_shapes: tuple[tuple[int, int], ...] = ()
     lutram_luts: int = 0
+    lutram_fifos: tuple[tuple[int, int, int], ...] = ()
     adder_bits: int = field(default=1, metadata={"least": 1})
     dsp_bits: tuple[int, int] = (18, 18)
     dsp_parts: int = 18

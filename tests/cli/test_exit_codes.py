@@ -27,7 +27,7 @@ from bnn2hw.errors import (
     StorageError,
     ToolError,
 )
-from bnn2hw.simulation import verilator
+from bnn2hw.simulation import effort
 from tests.support import EXAMPLES, ROOT
 from tests.support import networks as net
 
@@ -130,7 +130,7 @@ def test_a_full_disk(built: Path) -> None:
 @pytest.fixture
 def no_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A cache that cannot be written, and a process that has made no entries of its own before or after."""
-    made = (compile_cache._temporary, verilator._runtime, verilator._compiled)
+    made = (compile_cache._temporary, effort._header, effort.runtime, effort.library)
     monkeypatch.setenv("BNN2HW_CACHE", NOWHERE)
     for known in made:
         known.cache_clear()

@@ -6,12 +6,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import bnn2hw
 from bnn2hw.artifacts import records
 from bnn2hw.cli.main import main
+from bnn2hw.errors import InputError
 from bnn2hw.report.records import Measured, Simulation
 from bnn2hw.synthesis.usage import Cells, Usage
 from tests.support import networks as net
@@ -74,6 +76,21 @@ def test_the_report_command_writes_the_front_elsewhere(build: Path, tmp_path: Pa
     assert re.search(r"\d+ points in all", out.read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("name", ["report.html", "report.txt", "mine.html"])
+def test_a_report_may_be_written_into_a_build_folder(build: Path, name: str) -> None:
+    made = bnn2hw.load(build)
+
+    text = made.report(build / name, runs=[made.simulate(np.ones((2, 6)))])
+
+    assert (build / name).read_text(encoding="utf-8") == text
+    assert bnn2hw.load(build).name  # the manifest fits the files
+
+
+def test_a_report_does_not_take_the_place_of_a_manifest(build: Path) -> None:
+    with pytest.raises(InputError, match=r"lists the files of its folder; name another file"):
+        bnn2hw.load(build).report(build / "manifest.json")
+
+
 def test_a_report_of_a_place_that_is_no_build_folder_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["report", str(tmp_path)])
 
@@ -87,6 +104,6 @@ def test_a_folder_that_cannot_be_written_is_simulated_all_the_same(
     def full(path: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bnn2hw.artifacts.build_folder._replace", full)
+    monkeypatch.setattr("bnn2hw.folders._replace", full)
 
     assert "warning: the report does not show this: " in ran("simulate", build, "--frames", 2)

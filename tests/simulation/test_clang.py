@@ -1,4 +1,4 @@
-"""The conformance of ops with clang++, which is the only C++ compiler of some systems."""
+"""The conformance of ops with clang++ or g++ alone, which is the only C++ compiler of some systems."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pytest
 from tests.support import ROOT
 from tests.support.machine import tool_or_skip
 
+COMPILERS = ("clang++", "g++")
 
-def conform(selection: str) -> None:
-    """Run selected cases of the conformance suite in a process that compiles with clang++."""
-    environment = {**os.environ, "CXX": tool_or_skip("clang++")}
+
+def conform(selection: str, compiler: str) -> None:
+    """Run selected cases of the conformance suite in a process that compiles with one compiler only."""
+    environment = {**os.environ, "CXX": tool_or_skip(compiler)}
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", selection]
     done = subprocess.run(
         [*command, "tests/ops/test_conformance.py"],
@@ -28,11 +30,13 @@ def conform(selection: str) -> None:
     assert " passed" in done.stdout
 
 
-def test_some_ops_conform() -> None:
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_some_ops_conform(compiler: str) -> None:
     """One op for Verilator, and in C++ also the sum without weights, of average pooling."""
-    conform("hardware_equals and (argmax-0 or (hls and depthwise))")
+    conform("hardware_equals and (argmax-0 or (hls and depthwise))", compiler)
 
 
 @pytest.mark.soak
-def test_all_ops_conform() -> None:
-    conform("hardware_equals or forms_of_a_family")
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_all_ops_conform(compiler: str) -> None:
+    conform("hardware_equals or forms_of_a_family", compiler)

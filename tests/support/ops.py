@@ -20,8 +20,6 @@ from tests.support import alone
 
 TEMPLATES = data_dir("templates") / "verilog"
 FAMILIES = tuple(families.known().values())
-WITH_FORMS = tuple(f for f in FAMILIES if (TEMPLATES / f.name).is_dir())
-"""Families that have templates of their own."""
 
 
 def _all() -> Iterator[tuple[str, HardwareOp, tuple[Tensor, ...]]]:
@@ -46,8 +44,13 @@ def family_forms() -> list[ParameterSet]:
 
 
 def forms_of(family: Family) -> set[str]:
-    """Return the modules of which a family has a template of its own."""
-    return {p.name.removesuffix(".sv.j2") for p in (TEMPLATES / family.name).glob("*.sv.j2")}
+    """Return the modules of which a family has a template of its own, or a form in the shared template."""
+    own = {p.name.removesuffix(".sv.j2") for p in (TEMPLATES / family.name).glob("*.sv.j2")}
+    return own | ({"fifo"} if family.lutram_fifos else set())
+
+
+WITH_FORMS = tuple(f for f in FAMILIES if forms_of(f))
+"""Families that have modules in forms of their own."""
 
 
 @cache
