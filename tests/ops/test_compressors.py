@@ -11,7 +11,7 @@ from bnn2hw.ops.base import compressor_plans
 from bnn2hw.ops.base.compressors import Plan
 from bnn2hw.targets import families
 
-WIDTHS = (*range(3, 65), 100, 128, 144, 1809)
+WIDTHS = (*range(3, 25), 31, 32, 33, 48, 63, 64, 100, 128)
 
 
 def plan(lanes: int) -> Plan:
