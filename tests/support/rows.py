@@ -76,12 +76,10 @@ class Rows:
             for a, b in zip(wires["a"], wires["b"], strict=True):
                 if (a, b) != ("0", "1"):
                     found[self._lane(a, b), delay + 1] += unit
-        elif "compressor" in kind:
+        else:
             ones = int(cell["parameters"]["ONES"], 2)
             for i, bit in enumerate(wires["bits"]):
                 terms[bit, delay + 1] += unit if i < ones else 2 * unit
-        else:
-            raise WrongSumError(f"a cell of kind {kind}")
 
     def _unit(self, cell: Mapping[str, Any], terms: Counter[Term]) -> tuple[int, int]:
         """Return the delay of a cell's outputs, and what the lowest one counts, and take them all."""
@@ -120,6 +118,8 @@ def _outputs(cell: Mapping[str, Any]) -> Iterator[tuple[str, int, Bit]]:
     elif "pair_chain" in cell["type"]:
         yield "odd", 0, wires["odd"][0]
         yield from (("carries", 1, bit) for bit in wires["carries"])
+    elif "compressor" not in cell["type"]:
+        raise WrongSumError(f"a cell of kind {cell['type']}")
     else:
         yield from (("sum", place, bit) for place, bit in enumerate(wires["sum"]))
 
