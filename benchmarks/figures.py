@@ -25,6 +25,8 @@ from records import Record  # noqa: E402
 BENCHMARKS = (
     "boards",
     "folding",
+    "foreign_files",
+    "layer_orders",
     "layout",
     "mnist",
     "networks",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bnn2hw.ir import Array
     from bnn2hw.ops.source import InputSpecs
     from bnn2hw.simulation.simulate import Run
+    from bnn2hw.simulation.verify import Verification
     from bnn2hw.synthesis.usage import Usage
 
 
@@ -110,7 +111,11 @@ class Accelerator(ComputedModel):
         self.need_hardware("loading weights")
         weights = reloading.weights(self, model, progress)
         other = replace(
-            self, graph=weights.graph, fidelity=weights.fidelity, origin=weights.origin, measured={}
+            self,
+            graph=weights.graph,
+            fidelity=weights.fidelity,
+            origin=weights.origin,
+            measured={d.edge: d for d in weights.measured},
         )
         reloading.compare(self.design, other.design)
         return other
@@ -175,6 +180,50 @@ class Accelerator(ComputedModel):
             progress=progress,
         )
         return replace(run, outputs=self.from_streams(run.outputs, self.graph.outputs))
+
+    def verify(
+        self,
+        x: Batch,
+        *,
+        stalls: float = 0.3,
+        seed: int = 0,
+        workers: int | None = None,
+        progress: Progress = silent,
+    ) -> Verification:
+        """Verify the design op by op: for networks that are too large to be simulated whole.
+
+        Each op is simulated alone, with its own parameters and memories, on the values that golden computes
+        for its input streams. It must write the values of its output stream, with and without stalls, and in the
+        predicted cycles. The connections of the top level are compared with the graph in the elaborated
+        netlist. Ops whose sources are equal are compiled once, and several ops run at the same time.
+
+        Args:
+            x: Inputs as in `integers`.
+            stalls: Share of the cycles, from 0 to below 1, in which source and sink pause at random.
+            seed: Seed of the pauses.
+            workers: Ops that are simulated at the same time. Default: one for each processor.
+            progress: Called with the name of each step.
+
+        Returns:
+            What was found of each op. Call its `check` to raise an error if something is wrong.
+
+        Raises:
+            InputError: x does not fit the inputs, an option is out of range, or the model is native code.
+            MissingToolError: There is no Verilator or no C++ compiler.
+            ToolError: A tool failed.
+        """
+        from bnn2hw.simulation import verify as verifying
+
+        self.need_hardware("a verification op by op")
+        return verifying.verify(
+            self.design,
+            self.graph,
+            self._wires(x),
+            stalls=stalls,
+            seed=seed,
+            workers=workers,
+            progress=progress,
+        )
 
     def folding(self) -> dict[str, dict[str, int | str]]:
         """Return the folding of every layer in the form that `compile` takes.

@@ -188,8 +188,12 @@ def _measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str
 def _held(lowered: Lowered, pairs: Mapping[str, _Pair]) -> dict[str, Array]:
     """Bounds of decisions that do not change, by node whose values are decisions on all edges."""
     continuous = {lowered.matches[edge] for edge, pair in pairs.items() if not pair.decides}
-    decisions = {lowered.matches[edge]: pair for edge, pair in pairs.items()}
-    return {node: pair.nearest for node, pair in decisions.items() if node not in continuous}
+    held: dict[str, Array] = {}
+    for edge, pair in pairs.items():
+        node = lowered.matches[edge]
+        if node not in continuous:  # several edges may carry it in steps of their own
+            held[node] = np.maximum(held.get(node, 0.0), pair.nearest)
+    return held
 
 
 def _joined(parts: Sequence[Deviation]) -> Deviation:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import pipeline
+from bnn2hw import deviation, pipeline
 from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import connect, insert
+from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError, Problem, UnsupportedError
-from bnn2hw.importers.imported import Imported
-from bnn2hw.ir import Graph, HardwareOp, Node, Op, Param, StreamOp
+from bnn2hw.importers.imported import Imported, Model
+from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Param, StreamOp
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.affine import Affine
@@ -34,11 +35,13 @@ class Reloaded:
         graph: The streamed graph.
         fidelity: Fidelity by layer.
         origin: The other model.
+        measured: Deviations of its edges from the model, on random frames.
     """
 
     graph: Graph
     fidelity: Mapping[str, Fidelity]
     origin: LoweredModel
+    measured: tuple[Deviation, ...]
 
 
 def check(graph: Graph, how: Recipe) -> None:
@@ -87,15 +90,22 @@ def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> Reloa
 
     Raises:
         InputError: The model cannot be used, or the memories of the accelerator cannot be written.
-        UnsupportedError: The model needs other hardware.
+        UnsupportedError: The model needs other hardware, or computes something else than its layers.
     """
     if accelerator.recipe is None:
         raise InputError("the memories of this design cannot be written; compile it with loadable=True")
     progress("reading the model")
     imported = pipeline.read(model)
     progress("lowering to integers")
-    made = pipeline.lower(_renamed(imported, accelerator.recipe), accelerator.input_specs, accelerator.recipe)
-    return Reloaded(_streamed(accelerator.graph, made.lowered.graph), made.lowered.fidelity, made)
+    renamed = _renamed(imported, accelerator.recipe)
+    made = pipeline.lower(renamed, accelerator.input_specs, accelerator.recipe)
+    graph = _streamed(accelerator.graph, made.lowered.graph)
+    progress(f"comparing with the model ({imported.executor})")
+    frames = pipeline.compared_frames(renamed, made, None)
+    pipeline.check_whole(renamed, made, frames)
+    measured = deviation.measure(renamed.graph, made.lowered, made.lowered.graph, frames)
+    deviation.check(measured, made.lowered.graph)
+    return Reloaded(graph, made.lowered.fidelity, made, tuple(measured))
 
 
 def compare(old: Design, new: Design) -> None:
@@ -130,7 +140,21 @@ def _renamed(imported: Imported, how: Recipe) -> Imported:
         for node, known in zip(nodes, how.nodes, strict=True)
     ]
     graph = Graph(tuple(renamed), tuple(names[o] for o in imported.graph.outputs))
-    return replace(imported, graph=graph, inputs={names[n]: wire for n, wire in imported.inputs.items()})
+    inputs = {names[n]: wire for n, wire in imported.inputs.items()}
+    return replace(imported, graph=graph, inputs=inputs, model=_with_names(imported.model, names))
+
+
+def _with_names(model: Model | None, names: Mapping[str, str]) -> Model | None:
+    """The function of a model whose inputs and outputs have other names."""
+    if model is None:
+        return None
+    old = {new: name for name, new in names.items()}
+
+    def run(x: Mapping[str, Array]) -> Mapping[str, Array]:
+        found = model({old[n]: a for n, a in x.items()})
+        return {names[n]: y for n, y in found.items()}
+
+    return run
 
 
 def _refusal(layer: str, found: str) -> UnsupportedError:

@@ -26,7 +26,6 @@ exclude_patterns = [".*", "build", "bnn2hw", "templates", "sim", "tests"]
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx_click",
     "sphinx_copybutton",
@@ -58,11 +57,20 @@ html_theme_options = {
 copybutton_exclude = ".linenos, .gp, .go"
 
 
-def keep_stars(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
-    """Keep the stars of shapes such as (frames, *shape), which reStructuredText would read as emphasis."""
-    lines[:] = [re.sub(r"(?<=[ (])\*(?=[a-z])", r"\\*", line) for line in lines]
+def keep_stars_and_bars(
+    app: object, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """Keep the stars of shapes such as (frames, *shape), and the bars of |x|: reStructuredText has other uses."""
+    lines[:] = [re.sub(r"(?<=[ (])\*(?=[a-z])|\|", r"\\\g<0>", line) for line in lines]
+
+
+def no_hidden_arguments(app: Sphinx, context: object, lines: list[str]) -> None:
+    """Leave out arguments without a name, which are old spellings."""
+    text = re.sub(r"^\.\. option:: *\n(?:[ \t]+.*\n|\n)*", "", "\n".join([*lines, ""]), flags=re.MULTILINE)
+    lines[:] = text.split("\n")
 
 
 def setup(app: Sphinx) -> None:
     """Connect the hooks."""
-    app.connect("autodoc-process-docstring", keep_stars)
+    app.connect("autodoc-process-docstring", keep_stars_and_bars)
+    app.connect("sphinx-click-process-arguments", no_hidden_arguments)

@@ -73,3 +73,29 @@ def test_frames_with_a_changed_decision_are_told_from_the_others() -> None:
     assert last.steady < last.largest / 10
     assert exact.changed == 0
     assert exact.steady == exact.largest
+
+
+def test_reloaded_weights_are_held_against_the_whole_model_too() -> None:
+    def model(kind: type[keras.Sequential], seed: int) -> keras.Model:
+        inner = kind([keras.Input((8,)), net.dense(4), net.norm()], name="inner")
+        return net.chain((8,), inner, net.dense(3, name="last", input_quantizer="ste_sign"), seed=seed)
+
+    accelerator = bnn2hw.compile(model(keras.Sequential, 0), input=SIGNS, loadable=True, output="scores")
+    x = np.random.default_rng(0).choice([-1, 1], (16, 8))
+    other = model(keras.Sequential, 1)
+
+    reloaded = accelerator.reload(other)
+
+    assert np.array_equal(np.asarray(reloaded.predict(x)), other(x.astype(np.float32)).numpy())
+    assert sum(edge.beyond for edge in reloaded.measured.values()) == 0
+    assert reloaded.measured
+    strange = net.chain((8,), net.dense(4), net.norm(), net.dense(3, name="last"), seed=1)
+    with pytest.raises(UnsupportedError, match="the model as a whole returns other values"):
+        accelerator.reload(Tripled(strange.inputs, strange.outputs))
+
+
+class Tripled(keras.Model):
+    """A functional model that returns three times what its layers compute."""
+
+    def call(self, inputs: object, training: bool | None = None, mask: object = None) -> object:
+        return 3 * super().call(inputs, training=training)

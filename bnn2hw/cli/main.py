@@ -22,6 +22,7 @@ from bnn2hw.cli import (
     results,
     simulate,
     synth,
+    verify,
     weights,
     words,
 )
@@ -105,6 +106,7 @@ def main() -> None:
 for command in (
     model.compile_command,
     simulate.simulate,
+    verify.verify,
     model.estimate,
     model.pareto,
     synth.synth,

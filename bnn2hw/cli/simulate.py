@@ -77,7 +77,7 @@ def simulate(
         waves.check(trace)
     accelerator = bnn2hw.load(folder)
     _warn_of_other_sources(folder, accelerator)
-    x, labels = _images(images, accelerator, frames, seed)
+    x, labels = images_of(images, accelerator, frames, seed)
     shares = {"smooth": 0.0, "stalled": stalls}
     if accelerator.is_native:
         shared.refuse({"stalls", "cells", "trace"}, "native code has no streams, no cells and no clock")
@@ -196,7 +196,7 @@ def _apart(intervals: Sequence[int]) -> str:
     return ", ".join(f"{cycles:,}" for cycles in intervals) or "none"
 
 
-def _images(
+def images_of(
     path: Path | None, accelerator: Accelerator, frames: int | None, seed: int
 ) -> tuple[Batch, Array | None]:
     """Read images and labels from a file, or make random frames."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bnn2hw.estimate import cycles, resources
 from bnn2hw.estimate.resources import Utilization
 from bnn2hw.ir import Cost, Cycles, Graph
+from bnn2hw.tables import Table
 from bnn2hw.targets.devices import Device
 
 
@@ -35,6 +36,32 @@ class Estimate(Utilization):
     def latency_us(self) -> float:
         """Latency in microseconds at the device's planned clock."""
         return self.cycles.latency / self.device.clock_mhz
+
+    def __repr__(self) -> str:
+        needs = ", ".join(f"{self._needed(name):,} {name.upper()}" for name in self.use)
+        return (
+            f"<Estimate on {self.device.name}: {self.fps:,.0f} frames/s, {self.cycles.interval:,} cycles per frame, "
+            f"{needs}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name.upper(), f"{self._needed(name):,}", f"{getattr(self.device, name):,}", f"{share:.1%}")
+            for name, share in self.use.items()
+        ]
+        table = Table(f"estimate on {self.device.name}", ("resource",), COLUMNS, list[tuple[str, ...]](rows))
+        below = (
+            f"{self.fps:,.0f} frames/s at {self.device.clock_mhz:g} MHz: a frame every {self.cycles.interval:,} "
+            f"cycles; first output after {self.cycles.latency:,} cycles ({self.latency_us:,.1f} µs)"
+        )
+        return f"{table._repr_html_()}<p>{below}</p>"
+
+    def _needed(self, resource: str) -> int:
+        return round(float(getattr(self.cost, resource)))
+
+
+COLUMNS = ("predicted", "of the device", "share")
+"""Figures of the table."""
 
 
 def estimate(graph: Graph, device: Device) -> Estimate:

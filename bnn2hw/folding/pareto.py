@@ -54,6 +54,10 @@ class ParetoFront:
     def __iter__(self) -> Iterator[Point]:
         return iter(self.points)
 
+    def __repr__(self) -> str:
+        rates = f", {self.points[0].fps:,.0f} to {self.points[-1].fps:,.0f} frames/s" if self.points else ""
+        return f"<ParetoFront of {len(self)} foldings on {self.device.name}{rates}>"
+
     def __str__(self) -> str:
         width = terminal_width()
         return self._table().fitted(width) + wrapped([self._proof()], width)

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from bnn2hw.errors import FoldingError
 from bnn2hw.ir import Graph, Node, StreamOp, Tensor
-
-MOST_INSIDE = 4096
-"""Bits of the widest beat between two ops."""
+from bnn2hw.ops.base.folds import MOST_INSIDE as MOST_INSIDE
+from bnn2hw.ops.lut import Lut
 
 MOST_AT_PORTS = 8192
 """Bits of the widest beat of an input or output of the design."""
@@ -22,7 +21,7 @@ def narrow(graph: Graph, node: Node, ops: Sequence[StreamOp]) -> list[StreamOp]:
         FoldingError: There is none.
     """
     limits = _limits(graph, node)
-    kept = [op for op in ops if all(bits <= most for bits, most in _widths(limits, op))]
+    kept = [op for op in _whole(graph, node, ops) if all(bits <= most for bits, most in _widths(limits, op))]
     if kept:
         return kept
     bits, most = min(max(_widths(limits, op), key=lambda w: w[0] - w[1]) for op in ops)
@@ -30,6 +29,17 @@ def narrow(graph: Graph, node: Node, ops: Sequence[StreamOp]) -> list[StreamOp]:
         f"layer '{node.name}' has a beat of {bits:,} bits, and at most {most:,} are possible; "
         "fold it into more beats, or give the layer fewer values"
     )
+
+
+def _whole(graph: Graph, node: Node, ops: Sequence[StreamOp]) -> Sequence[StreamOp]:
+    """The foldings of a port; only those of whole vectors if its reader takes vectors too wide for a converter."""
+    reader = graph.readers[node.name][0][0] if len(graph.readers[node.name]) == 1 else None
+    if node.inputs or reader is None or not isinstance(reader.op, Lut):
+        return ops
+    taken = reader.op.beats(*graph.inputs_of(reader))[0]
+    if taken.lanes * graph.types[node.name].ints.bits <= MOST_INSIDE:
+        return ops
+    return [op for op in ops if op.beats()[1] == taken] or ops
 
 
 class _Limits(NamedTuple):
@@ -40,23 +50,28 @@ class _Limits(NamedTuple):
         taken: Bits of a value of each input.
         given: Bits of a value of the output.
         most: Bits of the widest beat of the output.
+        widest: Bits of the widest beat of an input.
     """
 
     inputs: tuple[Tensor, ...]
     taken: tuple[int, ...]
     given: int
     most: int
+    widest: int
 
 
 def _limits(graph: Graph, node: Node) -> _Limits:
     inputs = graph.inputs_of(node)
     port = not node.inputs or node.name in {graph.wire(name) for name in graph.outputs}
     most = MOST_AT_PORTS if port else MOST_INSIDE
-    return _Limits(inputs, tuple(x.ints.bits for x in inputs), graph.types[node.name].ints.bits, most)
+    # Truth tables take whole vectors. Those that read a port need no FIFO or converter in front of them.
+    at_port = isinstance(node.op, Lut) and not graph[graph.wire(node.inputs[0])].inputs
+    widest = MOST_AT_PORTS if at_port else MOST_INSIDE
+    return _Limits(inputs, tuple(x.ints.bits for x in inputs), graph.types[node.name].ints.bits, most, widest)
 
 
 def _widths(limits: _Limits, op: StreamOp) -> list[tuple[int, int]]:
     """Return the width of each beat of a folding, in bits, and the most that it may be."""
     taken, given = op.beats(*limits.inputs)
-    inputs = [(taken.lanes * bits, MOST_INSIDE) for bits in limits.taken]
+    inputs = [(taken.lanes * bits, limits.widest) for bits in limits.taken]
     return [*inputs, (given.lanes * limits.given, limits.most)]

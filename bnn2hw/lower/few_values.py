@@ -16,6 +16,7 @@ from bnn2hw.lower.pooling import add_pools, directions
 from bnn2hw.lower.probe import Chain, breakpoints
 from bnn2hw.lower.strategy import Strategies, Task
 from bnn2hw.ops.base.matvec import MatVec
+from bnn2hw.ops.gather import Gather
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
 
@@ -51,7 +52,7 @@ def _of_all_integers(b: Builder, pending: Pending, chain: Chain) -> str | None:
     if np.all(direction(values) != 0):
         chain, values = _rising(b, pending, chain, values)
         pools = directions(pending, chain) or []
-    elif merge_equal_rows(values.T).size > TABLE_ENTRIES:
+    elif merge_equal_rows(values.T).size > TABLE_ENTRIES and not isinstance(b.maker(pending.edge).op, Gather):
         steps = staircase(grid.index(values), chain.ints, grid)
         if steps is None:
             return None

@@ -130,5 +130,6 @@ def cuts(levels: Array, domain: Ints, out: Ints) -> Array:
         never reached.
     """
     steps = (levels - out.lo) // out.step
-    firsts = np.stack([(steps < k).sum(0) for k in range(1, out.count)], axis=1)
+    wanted = np.arange(1, out.count)
+    firsts = np.stack([np.searchsorted(column, wanted) for column in np.ascontiguousarray(steps.T)])
     return domain.lo + domain.step * firsts

@@ -92,6 +92,8 @@ def finish(work: Strategies, pending: Pending, output: Output | None) -> str:
 def _scores(work: Strategies, pending: Pending, use: Use) -> str:
     """The scores as integers, in the shape that the model has."""
     b = work.builder
+    if b.refuse_softmax(pending):
+        return pending.edge
     bits = b.precision.of_scores(b.layers[pending.end])
     try:
         edge = _exact(b, pending, bits)
@@ -102,8 +104,6 @@ def _scores(work: Strategies, pending: Pending, use: Use) -> str:
         edge = requantize(work, _fixed(b, pending, use, bits))
     except (FloatingPointError, NotPointwise):
         edge = None
-    if edge is None and b.refuse_softmax(pending):
-        return pending.edge
     if edge is None:
         b.problem(
             b.layers[pending.end],

@@ -11,7 +11,7 @@ import jinja2
 from bnn2hw.data_files import data_dir
 from bnn2hw.ir import Graph
 from bnn2hw.native.compiler import Compiler
-from bnn2hw.native.kernels import HANDLERS
+from bnn2hw.native.lut_kernel import HANDLERS
 from bnn2hw.native.program import ALIGNMENT, CPP_TYPES, SIZES, Port, Program
 from bnn2hw.version import __version__
 

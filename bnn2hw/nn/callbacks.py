@@ -1,5 +1,5 @@
 # mypy: allow-subclassing-any
-"""A callback that schedules a hyperparameter of an optimizer."""
+"""Callbacks that schedule a hyperparameter of an optimizer, and the fan-in of neurons."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import Any
 
 import keras
 from keras import ops
+
+from bnn2hw.nn.fan_in_schedule import FanInSchedule
+
+__all__ = ["FanInSchedule", "HyperparameterScheduler"]
 
 _OLD_NAMES = {"lr": "learning_rate"}
 

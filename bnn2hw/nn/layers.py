@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bnn2hw.nn.convolutional import QuantConv1D, QuantConv2D, QuantConv3D
 from bnn2hw.nn.dense import QuantDense
+from bnn2hw.nn.encoders import Thermometer
 from bnn2hw.nn.locally_connected import (
     LocallyConnected1D,
     LocallyConnected2D,
@@ -17,11 +18,15 @@ from bnn2hw.nn.locally_connected import (
     QuantLocallyConnected2D,
 )
 from bnn2hw.nn.separable import QuantDepthwiseConv2D, QuantSeparableConv1D, QuantSeparableConv2D
+from bnn2hw.nn.sparse import GatheredDense, GroupSum, MaskedDense
 from bnn2hw.nn.transposed import QuantConv2DTranspose, QuantConv3DTranspose
 
 __all__ = [
+    "GatheredDense",
+    "GroupSum",
     "LocallyConnected1D",
     "LocallyConnected2D",
+    "MaskedDense",
     "QuantConv1D",
     "QuantConv2D",
     "QuantConv2DTranspose",
@@ -33,4 +38,5 @@ __all__ = [
     "QuantLocallyConnected2D",
     "QuantSeparableConv1D",
     "QuantSeparableConv2D",
+    "Thermometer",
 ]

@@ -28,12 +28,10 @@ class CaseOptimizer(Optimizer):
     the first step. Saved files contain this assignment instead of the predicates.
 
     Example:
-        ```python
-        CaseOptimizer(
-            (Bop.is_binary_variable, Bop(threshold=1e-6, gamma=1e-3)),
-            default_optimizer=keras.optimizers.Adam(0.01),
-        )
-        ```
+        >>> CaseOptimizer(
+        ...     (Bop.is_binary_variable, Bop(threshold=1e-6, gamma=1e-3)),
+        ...     default_optimizer=keras.optimizers.Adam(0.01),
+        ... )
 
     Args:
         *predicate_optimizer_pairs: Pairs of a predicate, which takes a variable, and an optimizer.

@@ -14,6 +14,7 @@ from bnn2hw.ops.concat import Concat as Concat
 from bnn2hw.ops.depthwise import Depthwise as Depthwise
 from bnn2hw.ops.fifo import Fifo as Fifo
 from bnn2hw.ops.interpolation import Interpolation as Interpolation
+from bnn2hw.ops.lut import Lut as Lut
 from bnn2hw.ops.mac import Mac as Mac
 from bnn2hw.ops.multiply import Multiply as Multiply
 from bnn2hw.ops.pad import Pad as Pad

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import Array, Cost, Ints, Memory, Ranges, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Ranges, Tensor
 from bnn2hw.ops.base.channels import Meaning, signed_bits
 from bnn2hw.ops.base.costs import (
     adder,
@@ -230,7 +230,8 @@ class Affine(Elementwise):
         total, slope, bias = self._sum_bits(codes), codes.slope_bits, codes.bias_bits
         inputs = width - self.drop  # bits at the multiplier
         kept = total - self.shift
-        blocks = dsps(family, inputs + (not x[0].ints.signed), slope)
+        takes = inputs == 1 and not x[0].ints.signed  # the slope, or nothing
+        blocks = 0 if takes else dsps(family, inputs + (not x[0].ints.signed), slope)
         absorbs = blocks > 0 and family.dsp_adds  # the block also adds, and contains the registers
         registers = inputs + min(inputs + slope - 1, total)  # before and after the product
         if blocks and family.dsp_registers:
@@ -238,8 +239,8 @@ class Affine(Elementwise):
         sums = Cost(ff=registers + kept, lut=adder(family, total))
         sums += Cost(lut=product_luts(family, inputs, slope))
         if not blocks:
-            # A product with one bit is partly the reset of its register.
-            sums += Cost(lut=inputs * slope if inputs > 1 else slope / 2)
+            # A product with one bit without sign is the slope, or the reset of its register.
+            sums += Cost(lut=0 if takes else inputs * slope if inputs > 1 else slope / 2)
         elif absorbs:
             sums = Cost(lut=adder(family, total), ff=kept) if inputs == 1 else Cost()
         # Without a ROM, constant cuts halve the comparators, and bits that all segments share need
@@ -289,6 +290,7 @@ class Affine(Elementwise):
         yield cls(*constants(1, 2), 5, Ints(0, 255), axes=2, pe=3), (Tensor((2, 3), Ints(0, 63)),)
         yield cls(*constants(3, 2), 6, byte, pe=3, pixels=2), (Tensor((2, 4, 3), dot),)
         yield cls(*constants(5, 2), 6, byte, pe=2), (Tensor((2, 5), dot),)
+        yield cls(*constants(4, 1), 6, byte, pe=2), (Tensor((2, 4), BIPOLAR),)
         real = (0.5, 0.25, 1.0)
         yield cls(*constants(3, 8), 0, Ints(-9, 90000), real, real[::-1]), (Tensor((3, 3), Ints(-70, 50)),)
         ones = np.ones((1, 1), np.int64)

@@ -11,9 +11,12 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, Tensor
 from bnn2hw.ops.base.channels import any_sums, any_weights, code_ranges, coded, codes, uniform, within_words
-from bnn2hw.ops.base.costs import adder, adder_tree, dsps
+from bnn2hw.ops.base.costs import adder, adder_tree, dsps, ram_cost, state_bits
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.targets.families import Family
+
+LONGEST = 8
+"""Pairs of lanes that a chain adds at most; mac.sv.j2 has the same number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +92,28 @@ class Mac(MatVec):
     def dot(self, x: Array) -> Array:
         return super().dot(codes(x, self.domain))
 
+    @property
+    def chained(self) -> bool:
+        """True if neurons add sums and differences of pairs of lanes."""
+        folds = self.synapse_folds * self.neuron_folds
+        return self.weight_type == BIPOLAR and self.simd > 1 and (folds > 1 or self.loadable)
+
+    @property
+    def chains(self) -> tuple[int, int]:
+        """Chains of pairs of lanes, and the pairs of the longest one."""
+        pairs = -(-self.simd // 2)
+        chains = -(-pairs // LONGEST)
+        return chains, -(-pairs // chains)
+
     def pipeline(self, x: Tensor) -> int:
-        return 4 + (self.simd - 1).bit_length()
+        if not self.chained:
+            return 4 + state_bits(self.simd)
+        chains, length = self.chains
+        return 4 + length + state_bits(chains)
 
     def weight_codes(self) -> Array:
-        return self.weight_type.encode(self.weights)
+        codes = self.weight_type.encode(self.weights)
+        return 1 - codes if self.weight_type == BIPOLAR else codes  # of a sign: whether to subtract
 
     @property
     def weight_bits(self) -> int:
@@ -108,7 +128,48 @@ class Mac(MatVec):
             "BIPOLAR": int(self.weight_type == BIPOLAR),
         }
 
+    @property
+    def buffered(self) -> bool:
+        """True if the words of a vector are kept in a memory."""
+        return self.neuron_folds > 1 and self.synapse_folds > 1
+
+    def vector_cost(self, family: Family, x: Tensor) -> Cost:
+        beat = self.simd * x.ints.bits
+        if not self.buffered:
+            return Cost(ff=2 * beat)
+        # The address of a word that is written is kept until the word is read.
+        return ram_cost(family, self.synapse_folds, beat) + Cost(ff=state_bits(self.synapse_folds))
+
+    def around_cost(self, family: Family, x: Tensor) -> Cost:
+        counters = 4 + state_bits(self.synapse_folds) + state_bits(self.synapse_folds * self.neuron_folds)
+        control = Cost(lut=family.coefficient("mac.counter", 0, 0.5) * counters)
+        if not family.cells or self.synapse_folds == 1:
+            return super().around_cost(family, x) + control
+        sums = self.sums(x).bits  # the family's own accumulator takes the first term within its adder
+        each = adder(family, sums + (family.adder_bits > 1))
+        return self.schedule_cost(family, x) + control + Cost(lut=self.pe * each, ff=self.pe * sums)
+
+    def _chain_cost(self, family: Family, x: Tensor) -> Cost:
+        """Return the cost of sums and differences of pairs, and of the chains that add them."""
+        bits, (chains, length) = x.ints.bits, self.chains
+        pairs, total = -(-self.simd // 2), Cost()
+        for pair in range(pairs):
+            at, alone = pair % length, 2 * pair + 1 == self.simd
+            late = at + (chains * length - pairs if pair // length == chains - 1 else 0)
+            row = bits + 2 + state_bits(at + 1)
+            # A LUT with six inputs selects and adds; one with four inputs selects only.
+            each = family.by_lut(bits + 2 - alone + adder(family, row + 1), row)
+            shared = 0 if alone else 2 * adder(family, bits + 1)
+            lanes = bits if alone else 2 * bits
+            total += Cost(
+                lut=self.pe * each + shared,
+                ff=self.pe * (row + 2 * (late + 1)) + late * lanes + (bits if alone else 2 * bits + 2),
+            )
+        return total + adder_tree(family, chains, bits + 2 + state_bits(length), self.pe)
+
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
+        if self.chained:
+            return self._chain_cost(family, x[0]) + self.around_cost(family, x[0])
         takes = x[0].ints.bits == 1 and not x[0].ints.signed and self.weight_bits > 1
         width = self.weight_bits + (0 if takes else x[0].ints.bits)
         # With constant weights, neurons share equal products and equal sums.
@@ -134,11 +195,14 @@ class Mac(MatVec):
             return Cost(ff=each * self.weight_bits)
         if not dsps(family, x.ints.bits, self.weight_bits):
             return Cost(lut=each * width * self.weight_bits, ff=each * width)
-        # DSP blocks of some families contain the register after the multiplier; those with an adder
-        # also contain the registers before it.
-        held = self.simd * x.ints.bits + self.simd * self.pe * self.weight_bits
-        products = 0 if family.dsp_registers else each * width
-        return Cost(dsp=self.simd * self.pe, ff=products - (held if family.dsp_adds else 0))
+        # DSP blocks of some families contain the register after the multiplier and that of the weight;
+        # those with an adder also contain that of the input, unless the buffer is read into it.
+        if not family.dsp_registers:
+            return Cost(dsp=self.simd * self.pe, ff=each * width)
+        held = self.simd * (
+            self.pe * self.weight_bits + (x.ints.bits if family.dsp_adds and not self.buffered else 0)
+        )
+        return Cost(dsp=self.simd * self.pe, ff=-held)
 
     def cost_key(self, *x: Tensor) -> Hashable:
         # The cost of constant weights depends on their values.
@@ -175,3 +239,6 @@ class Mac(MatVec):
         yield cls(rng.choice(signs, (10, 7)), pe=4, simd=4), (Tensor((2, 10), Ints(-7, 5)),)
         yield cls(rng.integers(-8, 8, (11, 5)), pe=3, simd=4), (Tensor((2, 11), pixel),)
         yield cls(rng.choice(signs, (7, 3)), pe=2, simd=4, domain=odd), (Tensor((7,), odd),)
+        yield cls(rng.choice(signs, (4, 4)), pe=4, simd=4, loadable=True), (Tensor((3, 4), pixel),)
+        # Two chains of pairs, of five and four.
+        yield cls(rng.choice(signs, (34, 4)), pe=2, simd=17), (Tensor((2, 34), pixel),)

@@ -79,6 +79,22 @@ class Convolution(RealOp):
 
 
 @dataclass(frozen=True, eq=False)
+class FewInputs(RealOp):
+    """A function of the last axis of which each output depends on few values.
+
+    Attributes:
+        wires: Input of each output, of shape (outputs, most); -1 where an output has fewer.
+        function: The layer as a function of these inputs, 0 for absent ones: from float32 of shape
+            (samples, outputs, most) to (samples, outputs).
+        noise: Bound of the float32 rounding of a result, for inputs of at most 1.
+    """
+
+    wires: Array
+    function: Callable[[Array], Array]
+    noise: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
 class DepthwiseConvolution(RealOp):
     """Convolution of each channel with its own kernel over two axes, without padding.
 

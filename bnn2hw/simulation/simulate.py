@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from bnn2hw.progress import Progress, silent
 from bnn2hw.simulation import compare, harness, hls_csim, native_check, waves
 from bnn2hw.simulation.compare import Mismatch
 from bnn2hw.simulation.harness import Drive, Measured
+from bnn2hw.tables import Table
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,28 @@ class Run:
     measured: Measured | None = None
     stalls: float = 0.0
     seed: int = 0
+
+    def __repr__(self) -> str:
+        return f"<Run: {self._verdict()}{'' if self.interval is None else f', interval {self.interval:,} cycles'}>"
+
+    def _repr_html_(self) -> str:
+        rows = [("streams", self._verdict(), "equal to golden")]
+        if self.measured and self.predicted:
+            for name in ("interval", "latency"):
+                found = getattr(self, name)
+                measured = "one frame has none" if found is None else f"{found:,} cycles"
+                rows.append((name, measured, f"{getattr(self.predicted, name):,} cycles"))
+        how = f"with stalls in {self.stalls:.0%} of the cycles" if self.stalled else "without stalls"
+        table = Table(f"simulation {how}", ("", "measured", "predicted"), (), list[tuple[str, ...]](rows))
+        wrong = "".join(f"<p>{escape(str(m))}</p>" for m in self.mismatches.values() if m)
+        return table._repr_html_() + wrong
+
+    def _verdict(self) -> str:
+        """The comparison with golden in words."""
+        frames = golden.frames(self.outputs)
+        bad = sum(map(bool, self.mismatches.values()))
+        found = "all exact" if self.exact else f"{bad} NOT EXACT"
+        return f"{frames} frame{'s' * (frames != 1)}, {len(self.mismatches)} streams, {found}"
 
     @property
     def exact(self) -> bool:

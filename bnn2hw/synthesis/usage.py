@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,17 @@ class Usage:
     seeds: Mapping[int, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     bitstream: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"<Usage: {self.lut:,} LUT, {self.ff:,} FF, {self.bram:,} BRAM, {self.dsp:,} DSP; {self._clock()}>"
+
+    def _repr_html_(self) -> str:
+        return f"{table(self)._repr_html_()}<p>{escape(self._clock())}</p>"
+
+    def _clock(self) -> str:
+        if self.fmax_mhz is None:
+            return "area only, not placed"
+        return f"{self.fmax_mhz:.1f} MHz reached" + (f" of {self.clock_mhz:g}" if self.clock_mhz else "")
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -573,6 +573,42 @@ void table(ConstNumbers x, int images, const Channels& c, std::int64_t low, std:
   });
 }
 
+void lut(const std::uint32_t* bits, ConstNumbers x, std::size_t places, int values, std::int64_t low,
+         std::int64_t step, int width, int outputs, int most, const std::int32_t* wires, const std::int64_t* tables,
+         std::uint32_t* fired, Output y) {
+  // wires[output][input], -1 for none; tables[output][address]. `values` counts the words of a place in `bits`.
+  const std::int64_t mask = (std::int64_t{1} << width) - 1;
+  for (std::size_t place = 0; place < places; ++place)
+    for (int first = 0; first < outputs; first += 32) {
+      const int count = least(32, outputs - first);
+      std::int64_t found[32];
+      for (int i = 0; i < count; ++i) {
+        const std::size_t output = first + i;
+        std::size_t address = 0;
+        for (int j = 0; j < most; ++j) {
+          const std::int32_t wire = wires[output * most + j];
+          if (wire < 0) continue;
+          std::int64_t code = 0;
+          if (bits) {
+            code = bits[place * values + wire / 32] >> (wire % 32) & 1;
+          } else {
+            read(x, place * values + wire, 1, &code);
+            code = (step == 1 ? code : (code - low) / step) & mask;
+          }
+          address |= static_cast<std::size_t>(code) << (j * width);
+        }
+        found[i] = tables[(output << (most * width)) + address];
+      }
+      if (fired) {
+        std::uint32_t word = 0;
+        for (int i = 0; i < count; ++i) word |= static_cast<std::uint32_t>(found[i] != 0) << i;
+        *fired++ = word;
+      } else {
+        write(y, place * outputs + first, count, found);
+      }
+    }
+}
+
 void interpolation(ConstNumbers x, std::size_t count, int within, std::int64_t first, int fine,
                    const std::int64_t* bases, const std::int64_t* slopes, Output y) {
   const std::int64_t mask = (std::int64_t{1} << within) - 1;
@@ -789,7 +825,7 @@ extern const Kernels BNN2HW_VERSION;
 const Kernels BNN2HW_VERSION = {
     BNN2HW_NAME(BNN2HW_VERSION), xnor,     xnor_masked, mac,         depthwise, pack,      pack_nonzero,
     unpack,                      convert,  coded,       threshold,   fire,      affine,    quantize,
-    table,                       interpolation, window, pad,         pad_bits,  pool,      pool_bits,
-    add,                         multiply, concat,      concat_bits, largest,
+    table,                       lut,      interpolation, window,    pad,       pad_bits,  pool,
+    pool_bits,                   add,      multiply,    concat,      concat_bits, largest,
 };
 }  // namespace bnn2hw

@@ -93,6 +93,11 @@ struct Kernels {
                    Numbers y);
   void (*table)(ConstNumbers x, int images, const Channels&, std::int64_t low, std::int64_t step, int entries,
                 const std::int64_t* values, Numbers y);
+  // y[n] = tables[n][address], or bit n of `fired` where that is not null. The address has the codes of `most` inputs,
+  // `width` bits each; input i is bit i of a place in `bits`, or where that is null, value i of a place in x.
+  void (*lut)(const std::uint32_t* bits, ConstNumbers x, std::size_t places, int values, std::int64_t low,
+              std::int64_t step, int width, int outputs, int most, const std::int32_t* wires,
+              const std::int64_t* tables, std::uint32_t* fired, Numbers y);
   void (*interpolation)(ConstNumbers x, std::size_t count, int within, std::int64_t first, int fine,
                         const std::int64_t* bases, const std::int64_t* slopes, Numbers y);
 

@@ -50,6 +50,15 @@ def test_compile_then_simulate(model: Path, tmp_path: Path) -> None:
     assert 0 <= report["accuracy"] <= 1
 
 
+def test_a_design_is_verified_op_by_op(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "build"
+    run("compile", model, *PIXELS, "-o", folder)
+
+    said = run("verify", folder, "--frames", "1", "--json")
+
+    assert json.loads(said.output)["exact"] is True
+
+
 def test_estimate_of_a_model_and_of_a_folder(model: Path, tmp_path: Path) -> None:
     run("compile", model, *PIXELS, "--fps", "100e3", "-o", tmp_path / "out")
 

@@ -45,6 +45,7 @@ OTHERS = {
     "report": {"out", "front", "as_json"},
     "summary": {"no_macs", "as_json"},
     "simulate": {"images", "frames", "stalls", "seed", "cells", "trace", "as_json"},
+    "verify": {"images", "frames", "stalls", "seed", "workers", "as_json"},
     "predict": {"port", "virtual", "images", "frames", "as_json"},
     "deviation": {"original", "images", "frames", "as_json"},
     "evaluate": {"images", "frames", "as_json"},

@@ -19,11 +19,13 @@ from tests.importers.layer_cases import around, shapes
 from tests.importers.model_cases import branches, graphs
 from tests.importers.onnx_cases import onnx_nodes, qonnx_nodes
 from tests.importers.qkeras_cases import qkeras_layers
+from tests.importers.sparse_cases import few_inputs
 from tests.support import ROOT
 
 PAGE = ROOT / "docs" / "coverage.md"
 PARTS = (
     kernels,
+    few_inputs,
     quantizers,
     around,
     shapes,

@@ -83,8 +83,30 @@ def kernels() -> Iterator[Case]:
         at, ROW, layers.EinsumDense("abc,cd->abd", (ROW[0], 5), bias_axes="d"), "sums over the last axes"
     )
     yield alone(at, ROW, layers.EinsumDense("abc,bd->acd", (ROW[1], 5)), "sums over other axes")
+    yield alone(at, (300, 8), layers.EinsumDense("abc,bd->acd", (8, 500)), "of more than 2²⁰ products")
     yield alone(at, ROW, layers.TimeDistributed(layers.Dense(3)), "layers of single positions")
-    yield alone(at, IMAGE, layers.TimeDistributed(layers.Conv1D(3, 2)), "other layers")
+    yield alone(at, IMAGE, layers.TimeDistributed(layers.Conv1D(3, 2)), "convolutions and poolings")
+    yield alone(at, IMAGE, layers.TimeDistributed(layers.Conv1D(3, 2, padding="causal")), "padding='causal'")
+
+    yield from _quantized_by_keras(at)
+
+
+def _quantized_by_keras(at: str) -> Iterator[Case]:
+    """Layers after `quantize`, which may round their weights alone, or their inputs too."""
+    weights_only = keras.quantizers.Int8QuantizationConfig(activation_quantizer=None)
+    for option, mode, config in (
+        ("quantize('int8') of the weights alone", "int8", weights_only),
+        ("quantize('int4') of the weights alone", "int4", None),
+        ("quantize('int8'), which rounds inputs too, without calibration", "int8", None),
+        ("quantize('float8')", "float8", None),
+    ):
+
+        def build(mode: str = mode, config: object = config) -> keras.Model:
+            model = net.chain((6,), layers.Dense(3, name="it"))
+            model.quantize(mode, config=config)
+            return model
+
+        yield Case(at, "Dense", option, build, {"input": PIXELS})
 
 
 def quantizers() -> Iterator[Case]:

@@ -102,6 +102,8 @@ def shapes() -> Iterator[Case]:
     yield alone(at, VOLUME, layers.GlobalMaxPooling3D())
     yield alone(at, VOLUME, layers.GlobalAveragePooling3D())
     yield alone(at, ROW, layers.UpSampling1D(2))
+    yield alone(at, VOLUME, layers.UpSampling3D(2))
+    yield alone(at, (6,), layers.RepeatVector(3))
     yield alone(at, IMAGE, layers.UpSampling2D((2, 3)), "interpolation='nearest'")
     yield alone(at, IMAGE, layers.UpSampling2D(2, interpolation="bilinear"), "interpolation='bilinear'")
     yield alone(at, IMAGE, layers.Flatten(), "with nothing else")

@@ -33,7 +33,8 @@ def branches() -> Iterator[Case]:
             yield joined(kind.__name__, lambda a, b, kind=kind: kind(name="it")([a, b]), option, real=real)
     for kind in (layers.Maximum, layers.Minimum):
         yield joined(kind.__name__, lambda a, b, kind=kind: kind(name="it")([a, b]))
-    yield joined("Dot", lambda a, b: layers.Dot(-1, name="it")([a, b]), shape=ROW)
+    yield joined("Dot", lambda a, b: layers.Dot(-1, name="it")([a, b]), "of vectors", shape=(6,))
+    yield joined("Dot", lambda a, b: layers.Dot(-1, name="it")([a, b]), "of matrices", shape=ROW)
     yield joined(
         "Add",
         lambda a, b: layers.Add(name="it")([a, layers.GlobalMaxPooling2D(keepdims=True)(b)]),

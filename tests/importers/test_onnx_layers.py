@@ -60,6 +60,17 @@ def test_transposed_convolutions(name: str) -> None:
     hardware_equals_executor(graph, value)
 
 
+@pytest.mark.parametrize("groups", [2, 4])
+@pytest.mark.parametrize("name", TRANSPOSED)
+def test_grouped_transposed_convolutions(name: str, groups: int) -> None:
+    graph = Graph((1, 4, 3, 4))
+
+    kernel = weights(4, 8 // groups, 3, 3)
+    value = graph.add("ConvTranspose", "x", kernel, weights(8), group=groups, **TRANSPOSED[name])
+
+    hardware_equals_executor(graph, value)
+
+
 @pytest.mark.parametrize("pad", [0, 1])
 def test_windows_and_a_product_are_a_convolution(pad: int) -> None:
     graph = Graph((1, 3, 6, 5))

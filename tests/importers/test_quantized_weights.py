@@ -82,6 +82,26 @@ def test_a_file_is_read_as_the_model_that_was_saved(tmp_path: Path) -> None:
     assert np.array_equal(scores, bnn2hw.compile(model, input=PIXELS).predict(images()))
 
 
+@pytest.mark.parametrize(("mode", "config"), [("gptq", "GPTQConfig"), ("awq", "AWQConfig")])
+def test_weights_in_groups_of_other_methods_give_the_scores_of_keras(mode: str, config: str) -> None:
+    """GPTQ and AWQ choose the integers otherwise; weights are multiples of a scale for each group of inputs."""
+    if not hasattr(quantizers, config):
+        pytest.skip(f"this Keras has no {config}")
+    options = {"dataset": ["x"], "tokenizer": str, "weight_bits": 4, "group_size": 4}
+    model, rng = dense(), np.random.default_rng(0)
+    for layer in (model.get_layer("first"), model.get_layer("last")):
+        layer.quantize(mode, config=getattr(quantizers, config)(**options))
+        setattr(layer, f"is_{mode}_calibrated", True)
+        kernel, scale, zero = layer.quantized_kernel, layer.kernel_scale, layer.kernel_zero
+        kernel.assign(rng.integers(0, 255, kernel.shape).astype(kernel.dtype))
+        scale.assign(rng.uniform(0.5, 2, scale.shape))
+        zero.assign(np.full(zero.shape, 7))
+
+    scores = bnn2hw.compile(model, input=PIXELS, output="scores").predict(images())
+
+    assert np.abs(scores - expected(model)).max() < 2e-5 * np.abs(expected(model)).max()
+
+
 @pytest.mark.parametrize("build", [dense, einsum])
 @pytest.mark.parametrize("mode", INPUTS_TOO)
 def test_calibration_data_fix_the_steps_of_inputs(build, mode: str) -> None:

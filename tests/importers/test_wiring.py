@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 import bnn2hw
+from bnn2hw import nn
 from bnn2hw.errors import UnsupportedError
 from tests.support import networks as net
 
@@ -49,6 +50,53 @@ CASES: dict[str, tuple] = {
     "TimeDistributed(Flatten)": (
         lambda x: layers.Dense(2)(layers.TimeDistributed(layers.Flatten())(x)),
         IMAGE,
+    ),
+    "TimeDistributed(Conv1D)": (
+        lambda x: layers.TimeDistributed(layers.Conv1D(3, 2, strides=2, padding="same", activation="relu"))(
+            x
+        ),
+        IMAGE,
+    ),
+    "TimeDistributed(QuantConv1D)": (
+        lambda x: layers.TimeDistributed(nn.layers.QuantConv1D(3, 2, input_quantizer="ste_sign"))(x),
+        IMAGE,
+    ),
+    "TimeDistributed(Conv2D)": (
+        lambda x: layers.TimeDistributed(layers.Conv2D(3, (2, 1), dilation_rate=(1, 2)))(x),
+        (2, 3, 4, 2),
+    ),
+    "TimeDistributed(DepthwiseConv1D)": (
+        lambda x: layers.TimeDistributed(layers.DepthwiseConv1D(2))(x),
+        IMAGE,
+    ),
+    "TimeDistributed of a sequence": (
+        lambda x: layers.TimeDistributed(
+            keras.Sequential(
+                [
+                    layers.ZeroPadding2D(1),
+                    layers.Conv2D(3, 2),
+                    layers.MaxPooling2D(2),
+                    layers.GlobalAveragePooling2D(),
+                    layers.Dense(2),
+                ]
+            )
+        )(x),
+        (2, 3, 4, 2),
+    ),
+    "TimeDistributed(UpSampling1D)": (
+        lambda x: layers.Conv2D(2, 2)(layers.TimeDistributed(layers.UpSampling1D(2))(x)),
+        IMAGE,
+    ),
+    "UpSampling3D": (lambda x: layers.Conv3D(2, 2)(layers.UpSampling3D((2, 1, 3))(x)), (2, 2, 2, 2)),
+    "RepeatVector": (lambda x: layers.Conv1D(2, 2)(layers.RepeatVector(3)(x)), (4,)),
+    "Dot": (lambda x: layers.Dot(axes=1)([layers.Dense(5)(x), layers.Dense(5)(x)]), (4,)),
+    "EinsumDense, an outer product": (
+        lambda x: layers.EinsumDense("bi,j->bij", (4, 3), bias_axes="j")(x),
+        (4,),
+    ),
+    "EinsumDense over axes in the middle": (
+        lambda x: layers.EinsumDense("...abcd,bcde->...aeb", (3, 2, 2), bias_axes="ab")(x),
+        (3, 2, 2, 2),
     ),
     "EinsumDense": (lambda x: layers.EinsumDense("abc,cd->abd", (6, 5), bias_axes="d")(x), ROW),
     "EinsumDense, transposed": (lambda x: layers.EinsumDense("...i,oi->...o", output_shape=(5,))(x), (4, 3)),
@@ -138,8 +186,11 @@ def test_a_leading_rescaling_that_is_computed(first: list[keras.layers.Layer]) -
 
 REFUSED = {
     "an open shape": (layers.EinsumDense("abc,cd->abd", (None, 5), name="it"), (4, 3)),
-    "steps of a convolution": (layers.TimeDistributed(layers.Conv1D(2, 2), name="it"), (3, 4, 2)),
-    "another equation": (layers.EinsumDense("abc,bd->acd", (3, 5), name="it"), (4, 3)),
+    "steps of a causal convolution": (
+        layers.TimeDistributed(layers.Conv1D(2, 2, padding="causal"), name="it"),
+        (3, 4, 2),
+    ),
+    "an equation of too many values": (layers.EinsumDense("abc,bd->acd", (8, 500), name="it"), (300, 8)),
     "a large permutation": (layers.Permute((2, 1), name="it"), (100, 60)),
 }
 

@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 import bnn2hw
+from bnn2hw.errors import UnsupportedError
 from tests.support import networks as net
 from tests.support.layer_orders import Compiled, compile_order
 
@@ -107,3 +108,32 @@ def test_pool_flatten_and_norm_at_the_end(end: str | None) -> None:
         assert np.array_equal(accelerator.golden(x), expected.argmax(-1))
     else:
         assert np.allclose(accelerator.predict(x), expected, atol=1e-3)
+
+
+def test_two_steps_of_one_layer_are_one_bound() -> None:
+    """A layer that is an output and is read by a sum has values in two steps; the bound holds for both."""
+    inputs = keras.Input((6, 2), name="image")
+    x = layers.Rescaling(0.5, 0.25)(inputs)
+    y = layers.Average()([x, keras.ops.clip(x, -1, 1)])
+    wire = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
+
+    acc = bnn2hw.compile(keras.Model(inputs, {"one": x, "two": y}), input=wire, output="scores", bits=8)
+
+    assert sum(edge.beyond for edge in acc.measured.values()) == 0
+
+
+@pytest.mark.parametrize("behind", [layers.Reshape((8, 2, 1)), layers.Flatten()], ids=["Reshape", "Flatten"])
+def test_a_softmax_in_front_of_another_shape_is_refused(behind: keras.layers.Layer) -> None:
+    model = keras.Sequential([keras.Input((4, 4, 1)), layers.Softmax(), behind])
+
+    with pytest.raises(UnsupportedError, match="a softmax whose results other layers read"):
+        bnn2hw.compile(model, input=bnn2hw.Input("bipolar"))
+
+
+def test_what_the_framework_cannot_compute_is_refused() -> None:
+    """TensorFlow has no softmax of six axes; the model itself predicts nothing either."""
+    model = keras.Sequential([keras.Input((1, 2, 2, 4, 1)), layers.Dense(5, activation="softmax")])
+
+    if keras.backend.backend() == "tensorflow":
+        with pytest.raises(UnsupportedError, match="tensorflow cannot compute it: "):
+            bnn2hw.compile(model, input=bnn2hw.Input("bipolar"))

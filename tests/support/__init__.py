@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bnn2hw import golden
-from bnn2hw.dataflow import converters
+from bnn2hw.dataflow.alone import alone
 from bnn2hw.estimate import cycles
 from bnn2hw.golden import Batch
 from bnn2hw.ir import BIPOLAR, Array, Cycles, Graph, HardwareOp, Ints, Node, Tensor
-from bnn2hw.ops import Fifo, Source, Threshold, Xnor
+from bnn2hw.ops import Source, Threshold, Xnor
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 EXAMPLES = ROOT / "examples"
-
-
-def alone(op: HardwareOp, *x: Tensor) -> Graph:
-    """A streamed graph of one op, with converters beside it where its beats are ragged, as ports' are not."""
-    taken, given = op.beats(*x)
-    names = [f"x{i or ''}" for i in range(len(x))]
-    nodes = [Node(name, Source(tensor, taken.whole.lanes)) for name, tensor in zip(names, x, strict=True)]
-    for converter in _converters(converters.between(taken.whole, taken, fifo=False)):
-        nodes.append(Node("x.ragged", converter, ("x",)))
-        names = ["x.ragged"]
-    nodes.append(Node("y", op, tuple(names)))
-    for converter in _converters(converters.to_output(given, fifo=False)):
-        nodes.append(Node("y.whole", converter, ("y",)))
-    return Graph(tuple(nodes), (nodes[-1].name,))
-
-
-def _converters(laid: Sequence[HardwareOp]) -> list[HardwareOp]:
-    return [op for op in laid if not isinstance(op, Fifo)]
 
 
 def cycles_alone(op: HardwareOp, *x: Tensor) -> Cycles:

@@ -34,6 +34,7 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
     "row_accumulator": [
         {"BITS": b, "COLUMNS": c} for b, c in ((1, 1), (2, 2), (4, 3), (5, 5), (9, 2), (11, 7), (17, 17))
     ],
+    "signed_pair": [{"BITS": b} for b in (1, 2, 4, 9, 12, 17)],
     "sum": [
         {"LEFT": a, "RIGHT": b, "BITS": max(a, b) + grows, "MINUS": minus, "CARRIES": carries}
         for a, b, grows in ((1, 1, 1), (3, 2, 1), (2, 5, 1), (4, 4, 0), (8, 3, 1), (9, 9, 1))

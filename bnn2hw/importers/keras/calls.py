@@ -29,6 +29,7 @@ class Draft:
         shapes: Shape of one sample by edge.
         scalings: What arrives at an input according to a Rescaling layer, by the node of that layer;
             None if it inverts, so that it must be computed.
+        made: Layers that stand for others, which must live as long as the names by their ids.
     """
 
     names: dict[int, str] = field(default_factory=dict)
@@ -36,6 +37,7 @@ class Draft:
     problems: list[Problem] = field(default_factory=list)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     scalings: dict[str, Input | None] = field(default_factory=dict)
+    made: list[Layer] = field(default_factory=list)
 
     @cached_property
     def _reserved(self) -> frozenset[str]:

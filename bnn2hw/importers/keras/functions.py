@@ -22,6 +22,15 @@ def tensor(x: Array) -> Any:
     return keras.ops.convert_to_tensor(x.astype(np.float32))
 
 
+def backend_errors() -> tuple[type[Exception], ...]:
+    """Return the classes of errors with which the backend of Keras says that it cannot compute something."""
+    if keras.backend.backend() != "tensorflow":
+        return (RuntimeError,)  # the classes of JAX and PyTorch derive from it
+    import tensorflow
+
+    return RuntimeError, tensorflow.errors.OpError
+
+
 def function(layer: Any) -> Callable[..., Array]:
     """Return a layer in float32 and inference mode as a function of NumPy arrays."""
     takes_training = getattr(layer, "_call_has_training_arg", False)

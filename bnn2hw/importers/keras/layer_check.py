@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call
-from bnn2hw.importers.keras.functions import array, tensor
+from bnn2hw.importers.keras.functions import array, backend_errors, tensor
 from bnn2hw.importers.keras.half_precision import half_layers, in_float32
 from bnn2hw.importers.keras.walk import FAMILIES
 from bnn2hw.ir import Array, Node
@@ -40,13 +40,31 @@ def check(call: Call, added: Sequence[Node], edge: str) -> None:
         added: The nodes that the handler added for it.
         edge: The edge of the output.
     """
+    try:
+        _check(call, added, edge)
+    except backend_errors() as error:
+        call.problem(
+            f"{keras.backend.backend()} cannot compute it: {str(error).strip().splitlines()[0]}",
+            "layers that Keras can compute",
+            "use other shapes, or another backend of Keras",
+        )
+
+
+def _check(call: Call, added: Sequence[Node], edge: str) -> None:
+    """Do what `check` does, where the backend of Keras computes the layer."""
     if _foreign_softmax(call, added):
         return
     x = _frames(call, added)
     ours = _evaluated(added, x)[edge]
     theirs = _called(call, x)
     found = _difference(ours, theirs)
-    if found:
+    if found and not _difference(ours, _alone(call, x)):
+        call.problem(
+            f"{keras.backend.backend()} computes other values for several frames at once than for each alone: {found}",
+            "layers whose values do not depend on other frames",
+            "use another backend of Keras, or other strides or sizes",
+        )
+    elif found:
         mode = getattr(call.layer, "quantization_mode", None)
         call.problem(
             f"returns other values than its weights and options say{_cause(call.layer, mode)}: {found}",
@@ -85,6 +103,12 @@ def _called(call: Call, x: Mapping[str, Array]) -> Array:
         kwargs = {**kwargs, "training": False}  # whatever was given when the model was built
     with keras.StatelessScope(), in_float32(half_layers(call.layer)):
         return array(call.layer(*args, **kwargs))
+
+
+def _alone(call: Call, x: Mapping[str, Array]) -> Array:
+    """Call the layer on each frame by itself: some convolutions of TensorFlow fail on several frames."""
+    count = len(next(iter(x.values())))
+    return np.concatenate([_called(call, {e: a[i : i + 1] for e, a in x.items()}) for i in range(count)])
 
 
 def _difference(ours: Array, theirs: Array) -> str:

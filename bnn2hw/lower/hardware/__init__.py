@@ -13,7 +13,7 @@ from bnn2hw.errors import UnsupportedError
 from bnn2hw.ir import Array, Graph, HardwareOp, Node
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import INTEGERS, Fidelity
-from bnn2hw.lower.hardware import borders, inputs, joins, matrices, shapes, windows
+from bnn2hw.lower.hardware import borders, few_inputs, inputs, joins, matrices, shapes, windows
 from bnn2hw.lower.hardware.lowering import HANDLERS, Lowering
 from bnn2hw.lower.output_names import named, with_identity
 from bnn2hw.lower.outputs import Output, finish
@@ -21,13 +21,14 @@ from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.probe import NotPointwise, Unfit
 from bnn2hw.lower.requantize import pooled, strategies
+from bnn2hw.lower.truth_tables import fused
 from bnn2hw.ops.real import Refold, Reshape
 from bnn2hw.ops.source import Input, Source
 
 REASONS = (FloatingPointError, NotPointwise, Unfit)
 """Exceptions that say why a node cannot be lowered."""
 
-HANDLER_FILES = (borders, inputs, joins, matrices, shapes, windows)
+HANDLER_FILES = (borders, few_inputs, inputs, joins, matrices, shapes, windows)
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def to_hardware(
     for node in graph:
         edges[node.name] = _lower(lowering, node, [edges[i] for i in node.inputs])
     made = b.graph([_finished(lowering, edges[name], output) for name in graph.outputs])
+    made = fused(made)
     if not b.problems and not any(isinstance(n.op, HardwareOp) for n in made) and _computes(graph):
         made = with_identity(made, b)
     if not b.problems and not any(isinstance(n.op, HardwareOp) for n in made):

@@ -11,6 +11,7 @@ from bnn2hw.lower import kernels
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.fixed_point import Requirement
+from bnn2hw.lower.hardware.few_inputs import sparse
 from bnn2hw.lower.hardware.lowering import Lowering, lowers
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.probe import Unfit
@@ -27,6 +28,9 @@ def matvec(lowering: Lowering, node: Node, op: Dense | Convolution, before: list
     one scale for all channels of the input. Other kernels include the channels' scales.
     """
     b, flat = lowering.b, op.kernel.reshape(-1, op.kernel.shape[-1])
+    tables = sparse(lowering, node, flat, before[0]) if isinstance(op, Dense) else None
+    if tables is not None:
+        return tables
     exact = kernels.stated(op.levels) or kernels.integer_kernel(flat)
     if exact is None:
         edge = _balanced(lowering, node, flat, before[0])

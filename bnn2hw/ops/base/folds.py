@@ -13,6 +13,9 @@ SAVING = 1.2
 """A number of lanes that does not divide the values is worth trying if the next one that divides
 them is at least this many times as large."""
 
+MOST_INSIDE = 4096
+"""Bits of the widest beat between two ops."""
+
 
 def divisors(n: int) -> Iterator[int]:
     """List all divisors of n in ascending order.

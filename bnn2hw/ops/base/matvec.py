@@ -273,11 +273,7 @@ class MatVec(Pixelwise):
             family: Device family.
             x: Type of the input.
         """
-        beat = self.simd * x.ints.bits
-        total = self.steps_cost(family, x) + self.weights_cost(family) + Cost(ff=2 * beat)
-        if self.neuron_folds == 1:
-            return total
-        return total + Cost(lut=beat) + ram_cost(family, self.synapse_folds, beat, ports=1)
+        return self.steps_cost(family, x) + self.weights_cost(family) + self.vector_cost(family, x)
 
     def steps_cost(self, family: Family, x: Tensor) -> Cost:
         """Return the cost of the counters, and of the flags that travel with the data.
@@ -305,6 +301,18 @@ class MatVec(Pixelwise):
         if weights.bram and not (family.bram_registers and block_ram_rows(family, folds, word) == 1):
             second_register = word
         return weights + Cost(ff=second_register)
+
+    def vector_cost(self, family: Family, x: Tensor) -> Cost:
+        """Return the cost of the registers of a word of the vector, and of the buffer.
+
+        Args:
+            family: Device family.
+            x: Type of the input.
+        """
+        beat = self.simd * x.ints.bits
+        if self.neuron_folds == 1:
+            return Cost(ff=2 * beat)
+        return Cost(lut=beat, ff=2 * beat) + ram_cost(family, self.synapse_folds, beat, ports=1)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         return self._folded(worthwhile(self.mh), list(worthwhile(self.mw)), *x)

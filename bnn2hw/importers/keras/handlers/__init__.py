@@ -12,8 +12,24 @@ from bnn2hw.importers.keras.handlers import (
     pooling,
     qkeras,
     shapes,
+    sparse,
+    steps,
     wiring,
     wrapped,
 )
 
-FILES = (convolutions, dense, depthwise, hgq, joins, pointwise, pooling, qkeras, shapes, wiring, wrapped)
+FILES = (
+    convolutions,
+    dense,
+    depthwise,
+    hgq,
+    joins,
+    pointwise,
+    pooling,
+    qkeras,
+    shapes,
+    sparse,
+    steps,
+    wiring,
+    wrapped,
+)

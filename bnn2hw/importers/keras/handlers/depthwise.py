@@ -109,6 +109,26 @@ def _block_diagonal(weights: Array) -> Array:
     return whole
 
 
+@handles("RepeatVector")
+def repeat_vector(call: Call) -> str:
+    """Read the repetition of a vector as that of the one pixel of a row."""
+    edge = call.reshape(f"{call.name}.pixel", (1, 1, *call.before), call.edge)
+    return call.reshape(f"{call.name}.row", call.shape, repeat(call, call.name, edge, 1, call.layer.n))
+
+
+@handles("UpSampling3D")
+def upsampling_of_volumes(call: Call) -> str:
+    """Read nearest-neighbour upsampling over three axes: over the last two, then over the first."""
+    if not call.channels_last(call.layer.data_format):
+        return call.edge
+    (depth, height, width, channels), size = call.before, tuple(call.layer.size)
+    edge = call.reshape(f"{call.name}.rows", (depth * height, width, channels), call.edge)
+    edge = repeat(call, f"{call.name}.images", edge, *size[1:])
+    pixels = (depth, 1, height * size[1] * width * size[2] * channels)
+    edge = call.reshape(f"{call.name}.images.flat", pixels, edge)
+    return call.reshape(f"{call.name}.volume", call.shape, repeat(call, call.name, edge, size[0], 1))
+
+
 @handles("UpSampling1D", "UpSampling2D")
 def upsampling(call: Call) -> str:
     """Read nearest-neighbour upsampling as gaps between pixels and a depthwise kernel of ones."""

@@ -1,49 +1,27 @@
-"""Layers that are another layer, spelled otherwise."""
+"""Products by an equation, which are dense layers."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
+import keras
 import numpy as np
 
 from bnn2hw.importers.keras import quantized_weights
-from bnn2hw.importers.keras.calls import HANDLERS, Call, handles
-from bnn2hw.importers.keras.functions import array
+from bnn2hw.importers.keras.calls import Call, handles
+from bnn2hw.importers.keras.functions import array, tensor
 from bnn2hw.importers.keras.handlers.dense import of_weights
-from bnn2hw.importers.keras.walk import class_name
 from bnn2hw.importers.keras.weights import activation
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 
-ALONG_TIME = (
-    *("Dense", "QuantDense", "Flatten", "Reshape", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout"),
-    *("BatchNormalization", "Softmax", "Rescaling", "Quantizer", "Identity"),
-)
-"""Layers that treat a further axis in front of their own as they treat any position."""
-
-
-@handles("TimeDistributed")
-def time_distributed(call: Call) -> str:
-    """Read a layer that is applied to each step of the first axis."""
-    inner = call.layer.layer
-    name = class_name(inner, HANDLERS)
-    if name not in ALONG_TIME:
-        call.problem(
-            f"a {type(inner).__name__} for each step",
-            f"steps of {', '.join(ALONG_TIME)}",
-            "use a layer over one more axis, such as Conv2D for steps of Conv1D",
-        )
-        return call.edge
-    if name in ("Flatten", "Reshape"):
-        return call.reshape(call.name, call.shape, call.edge)
-    call.draft.names[id(inner)] = call.name
-    return HANDLERS[name](replace(call, layer=inner))
+LARGEST = 2**20
+"""Entries of the largest matrix that stands for a product by an equation."""
 
 
 @handles("EinsumDense")
 def einsum_dense(call: Call) -> str:
-    """Read a product over the last axes, which is a dense layer."""
+    """Read a product by an equation as a dense layer."""
     if quantized_weights.refused(call):
         return call.edge
     layer = call.layer
@@ -64,10 +42,13 @@ def einsum(call: Call, edge: str, kernel: Array | None, bias: Array | None, *, d
         dyadic: True if the weights are numbers in binary fixed point.
     """
     layer = call.layer
-    found = _product(call, kernel, dyadic=dyadic)
+    found = _product(call, kernel, dyadic=dyadic) or _of_all_values(call, kernel, dyadic=dyadic)
     if found is None:
         call.problem(
-            f"the equation {layer.equation}", "sums over the last axes, as in 'abc,cd->abd'", "use Dense"
+            f"the equation {layer.equation} from {math.prod(call.before):,} to {math.prod(call.shape):,} values",
+            f"sums over the last axes, as in 'abc,cd->abd', or matrices of up to {LARGEST:,} entries without "
+            "quantization by Keras",
+            "use Dense",
         )
         return edge
     product, summed = found
@@ -100,3 +81,18 @@ def _product(call: Call, weights: Array | None, *, dyadic: bool) -> tuple[real.D
     matrix = values.reshape(math.prod(values.shape[: len(summed)]), -1)
     shape = (*call.before[: len(call.before) - len(summed)], matrix.shape[1])
     return of_weights(matrix, shape, dyadic=dyadic), len(summed)
+
+
+def _of_all_values(call: Call, weights: Array | None, *, dyadic: bool) -> tuple[real.Dense, int] | None:
+    """The product with the matrix from all values of a sample to all of the output, and the number of its axes.
+
+    Returns:
+        None if the matrix is too large, or if its weights are not known.
+    """
+    inputs, outputs = math.prod(call.before), math.prod(call.shape)
+    if weights is None or inputs * outputs > LARGEST:
+        return None
+    each = np.eye(inputs, dtype=np.float32).reshape(inputs, *call.before)
+    made = keras.ops.einsum(call.layer.equation, tensor(each), tensor(weights))
+    matrix = array(made).reshape(inputs, outputs)
+    return of_weights(matrix, (outputs,), dyadic=dyadic), len(call.before)

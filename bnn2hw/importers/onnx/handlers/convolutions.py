@@ -102,14 +102,16 @@ def transposed_convolution(call: Call) -> Value:
     if found is None or weights is None:
         return call.value
     attributes, groups = call.op.attributes, int(call.op.attributes.get("group", 1))
-    if found.rank != 2 or attributes.get("output_shape") or groups != 1:
+    if found.rank != 2 or attributes.get("output_shape"):
         return call.problem(
-            f"group={groups}, output_shape={attributes.get('output_shape')}, {found.rank} axes",
-            "one group, images or rows, padding by pads",
-            "use one group and pads, or Upsample and Conv",
+            f"output_shape={attributes.get('output_shape')}, {found.rank} axes",
+            "images or rows, padding by pads",
+            "use pads, or Upsample and Conv",
         )
     axes = tuple(range(2, weights.values.ndim))
-    kernel = kernels.of(weights).map(lambda a: np.moveaxis(np.flip(a, axes), (0, 1), (-2, -1)))
+    kernel = kernels.of(weights).map(
+        lambda a: _by_groups(np.moveaxis(np.flip(a, axes), (0, 1), (-2, -1)), groups)
+    )
     if found.row:
         kernel = kernel.map(lambda a: a[None])
     over = windows(call, found, kernel.values.shape[1 if found.row else 0 : -2])
@@ -117,8 +119,23 @@ def transposed_convolution(call: Call) -> Value:
     if any(min(s) < 0 for s in sides):
         return call.problem("pads larger than the kernel", "pads inside of the kernel", "crop afterwards")
     spread = border(call, found, sides, 0.0, over.stride)
-    value = _convolved(call, spread, kernel, replace(over, stride=(1, 1)), 1)
+    value = _convolved(call, spread, kernel, replace(over, stride=(1, 1)), groups)
     return _biased(call, value)
+
+
+def _by_groups(kernel: Array, groups: int) -> Array:
+    """Return the kernel of a transposed convolution with the channels of groups where a convolution has them.
+
+    Args:
+        kernel: Weights of shape (*sizes, inputs, outputs / groups).
+        groups: Number of groups.
+
+    Returns:
+        Weights of shape (*sizes, inputs / groups, outputs).
+    """
+    *sizes, inputs, outputs = kernel.shape
+    apart = kernel.reshape(*sizes, groups, inputs // groups, outputs)
+    return np.moveaxis(apart, -3, -2).reshape(*sizes, inputs // groups, groups * outputs)
 
 
 def _transposed_sides(call: Call, found: Image, over: Windows) -> list[Sides]:
