@@ -31,6 +31,7 @@ BENCHMARKS = (
     "mnist",
     "networks",
     "pixels",
+    "simulation",
     "speed",
     "training_speed",
     "unrolled",

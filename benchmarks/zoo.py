@@ -34,7 +34,7 @@ from bnn2hw.errors import Bnn2hwError
 from bnn2hw.estimate import cycles
 from bnn2hw.ir import hardware_nodes
 from bnn2hw.nn import zoo
-from bnn2hw.simulation.simulate import Run
+from bnn2hw.simulation.run import Run
 
 HERE = Path(__file__).parent
 PIXELS = bnn2hw.Input("uint8", scale=1 / 255)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bnn2hw.deploy.host import SerialBoard
     from bnn2hw.folding.pareto import pareto
     from bnn2hw.ops.source import Input
+    from bnn2hw.studies.study import explore
 
 _FACE = {
     "Accelerator": "accelerator",
@@ -23,9 +24,10 @@ _FACE = {
     "pareto": "folding.pareto",
     "Input": "ops.source",
     "SerialBoard": "deploy.host",
+    "explore": "studies.study",
 }
 
-__all__ = ["Accelerator", "Input", "SerialBoard", "__version__", "compile", "load", "pareto"]
+__all__ = ["Accelerator", "Input", "SerialBoard", "__version__", "compile", "explore", "load", "pareto"]
 
 
 def __getattr__(name: str) -> Any:

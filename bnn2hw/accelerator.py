@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bnn2hw.backends.design import Design
     from bnn2hw.ir import Array
     from bnn2hw.ops.source import InputSpecs
-    from bnn2hw.simulation.simulate import Run
+    from bnn2hw.simulation.run import Run
     from bnn2hw.simulation.verify import Verification
     from bnn2hw.synthesis.usage import Usage
 
@@ -128,6 +128,7 @@ class Accelerator(ComputedModel):
         seed: int = 0,
         reloads: Mapping[int, Accelerator] | None = None,
         cells: bool = False,
+        processes: int = 1,
         trace: str | Path | None = None,
         progress: Progress = silent,
     ) -> Run:
@@ -147,6 +148,8 @@ class Accelerator(ComputedModel):
             cells: Whether the sources are simulated as they are, with models of the cells that they
                 name. By default some modules, such as the popcount, have a form that is proved to
                 give the same values in the same cycles, and compiles and runs much faster.
+            processes: Number of processes that share the frames: for many frames of a small design.
+                Each starts with an empty design and has pauses of its own.
             trace: File for the waveforms, .vcd or .fst. Lists of signals for GTKWave (.gtkw) and Surfer
                 (.sucl) are written beside it. The simulator is compiled again for it.
             progress: Called with the name of each step.
@@ -176,6 +179,7 @@ class Accelerator(ComputedModel):
                 for frame, other in sorted((reloads or {}).items())
             ],
             cells=cells,
+            processes=processes,
             trace=None if trace is None else Path(trace),
             progress=progress,
         )

@@ -43,6 +43,7 @@ FLOORS = tuple(
             {"computed"},
             {"accelerator"},
             {"compiler"},
+            {"studies"},
             {"", "host"},
             {"cli"},
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 @click.command("compile")
 @shared.model_argument
 @shared.path("-o", "--out", default=Path("build"), help="Folder to write into.")
+@shared.path("--from", "study", help="Study from which one point is compiled, with its options.")
+@click.option("--point", type=click.IntRange(0), help="Number of the point of --from.")
 @shared.model_options
 @shared.as_json
-def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool) -> None:
+def compile_command(
+    model: Path, out: Path, study: Path | None, point: int | None, options: ModelOptions, as_json: bool
+) -> None:
     """Compile a model to sources, weights and a report.
 
     MODEL is a .keras, .h5 or .onnx file. Nothing is simulated: 'bnn2hw simulate' compares the design with
@@ -33,9 +38,13 @@ def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool
     from bnn2hw import folders
     from bnn2hw.backends import FOLDERS
 
+    if (study is None) is not (point is None):
+        raise InputError("--from and --point belong together: a study, and the number of one of its points")
+    if study:
+        shared.refuse({f.name for f in fields(ModelOptions)}, "the point of the study has its own options")
     folders.claim(out)
     with spinner(as_json) as progress:
-        accelerator = shared.compiled(model, options, progress)
+        accelerator = _of_study(model, study, point) if study else shared.compiled(model, options, progress)
         progress("writing")
         accelerator.write(out)
     if as_json or volume() != QUIET:
@@ -44,6 +53,13 @@ def compile_command(model: Path, out: Path, options: ModelOptions, as_json: bool
         sources = FOLDERS[accelerator.backend]
         report = "" if accelerator.is_native else "report.html, "
         say(f"written to {out}: {sources}/, {report}report.txt, graph.json, manifest.json")
+
+
+def _of_study(model: Path, study: Path, point: int | None) -> Accelerator:
+    """Compile a point of a study."""
+    from bnn2hw.studies import study as studies
+
+    return studies.build(model, study, point or 0)
 
 
 @click.command()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bnn2hw.ir import Array
     from bnn2hw.lower.outputs import Output
     from bnn2hw.ops.base.channels import Meaning
+    from bnn2hw.ops.source import Input
 
 CALIBRATION_IMAGES = 512
 """Number of images that are read from a calibration file."""
@@ -123,6 +124,26 @@ def _backends() -> Iterable[str]:
     return backends.FOLDERS
 
 
+INPUT_OPTIONS = (
+    click.option(
+        "--input", "dtype", help="Integers on the wire: uint1 to uint16, int2 to int16, bit or bipolar."
+    ),
+    click.option(
+        "--scale",
+        metavar="NUMBER",
+        default="1",
+        callback=_numbers,
+        help="Real value of one step of the input, for example 1/127.5. With commas: of each channel.",
+    ),
+    click.option(
+        "--offset",
+        metavar="NUMBER",
+        default="0",
+        callback=_numbers,
+        help="Real value of the input 0. With commas: of each channel.",
+    ),
+)
+
 MODEL_OPTIONS = (
     click.option(
         "--target",
@@ -141,23 +162,7 @@ MODEL_OPTIONS = (
         help="Frames per second to reach at the device's clock. Default: as many as fit.",
     ),
     path("--folding", help="TOML or JSON file with PE and SIMD, or the style, of some layers."),
-    click.option(
-        "--input", "dtype", help="Integers on the wire: uint1 to uint16, int2 to int16, bit or bipolar."
-    ),
-    click.option(
-        "--scale",
-        metavar="NUMBER",
-        default="1",
-        callback=_numbers,
-        help="Real value of one step of the input, for example 1/127.5. With commas: of each channel.",
-    ),
-    click.option(
-        "--offset",
-        metavar="NUMBER",
-        default="0",
-        callback=_numbers,
-        help="Real value of the input 0. With commas: of each channel.",
-    ),
+    *INPUT_OPTIONS,
     click.option("--output", help="Output of the design: class, scores, or top3 for the three best classes."),
     click.option(
         "--backend",
@@ -178,6 +183,13 @@ MODEL_OPTIONS = (
         help="Module or .py file with classes and functions of the model's own; may be repeated.",
     ),
 )
+
+
+def input_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say what arrives on the wire."""
+    for option in reversed(INPUT_OPTIONS):
+        command = option(command)
+    return command
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -265,15 +277,12 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
     import bnn2hw
     from bnn2hw.cli import own_code
 
-    if options.dtype is None and (options.scale, options.offset) != (1.0, 0.0):
-        raise InputError(
-            "--scale and --offset say what --input means; give --input too, such as --input uint8"
-        )
+    given_input = wire(options.dtype, options.scale, options.offset)
     if options.loadable:
         refuse({"loadable_layer"}, "--loadable makes all layers loadable; leave out one of the two")
     return bnn2hw.compile(
         model,
-        input=bnn2hw.Input(options.dtype, options.scale, options.offset) if options.dtype else None,
+        input=given_input,
         target=options.target,
         board=options.board,
         fps=options.fps,
@@ -286,6 +295,21 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         custom_objects=own_code.objects(options.imports),
         progress=progress,
     )
+
+
+def wire(dtype: str | None, scale: Meaning, offset: Meaning) -> Input | None:
+    """Return what arrives on the wire, from the options that say so.
+
+    Raises:
+        InputError: Its meaning is given, and not its integers.
+    """
+    import bnn2hw
+
+    if dtype is None and (scale, offset) != (1.0, 0.0):
+        raise InputError(
+            "--scale and --offset say what --input means; give --input too, such as --input uint8"
+        )
+    return bnn2hw.Input(dtype, scale, offset) if dtype else None
 
 
 def calibration(options: ModelOptions) -> Array | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
     from bnn2hw.golden import Batch
     from bnn2hw.ir import Array
-    from bnn2hw.simulation.simulate import Run
+    from bnn2hw.simulation.run import Run
 
 RANDOM_FRAMES = 16
 """Number of random frames that are simulated if no images are given."""
@@ -46,6 +46,13 @@ RANDOM_FRAMES = 16
     is_flag=True,
     help="Simulate the sources as they are, without faster forms of some modules; takes several times as long.",
 )
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes that share the frames. Each starts with an empty design.",
+)
 @shared.path(
     "--trace",
     help="File for the waveforms of the run without stalls: .vcd, or .fst; lists of signals for GTKWave (.gtkw) "
@@ -59,6 +66,7 @@ def simulate(
     stalls: float,
     seed: int,
     cells: bool,
+    processes: int,
     trace: Path | None,
     as_json: bool,
 ) -> None:
@@ -80,14 +88,15 @@ def simulate(
     x, labels = images_of(images, accelerator, frames, seed)
     shares = {"smooth": 0.0, "stalled": stalls}
     if accelerator.is_native:
-        shared.refuse({"stalls", "cells", "trace"}, "native code has no streams, no cells and no clock")
+        own = {"stalls", "cells", "processes", "trace"}
+        shared.refuse(own, "native code has no streams, no cells, no clock and one process")
         shares = {"native": 0.0}
     runs = {}
     with spinner(as_json) as progress:
         for name, share in shares.items():
             traced = None if share else trace
             runs[name] = accelerator.simulate(
-                x, stalls=share, seed=seed, cells=cells, trace=traced, progress=progress
+                x, stalls=share, seed=seed, cells=cells, processes=processes, trace=traced, progress=progress
             )
     count = golden.frames(x)
     accuracy = _accuracy(accelerator, next(iter(runs.values())), labels)

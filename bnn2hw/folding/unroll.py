@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 
@@ -61,6 +62,16 @@ def folding(graph: Graph) -> dict[str, dict[str, int | str]]:
     found = search.of(graph)
     unrolled = [n.name for n in graph if isinstance(n.op, Unrolled)]
     return {**found, **{name: {"style": "unrolled", **found.get(name, {})} for name in unrolled}}
+
+
+def able(graph: Graph) -> list[str]:
+    """Return the layers of a graph in hardware form that can be unrolled."""
+    found = []
+    for node in graph:
+        if isinstance(node.op, Xnor):
+            with suppress(FoldingError):
+                found.append(_unit(graph, node.name)[0].name)
+    return found
 
 
 def _unit(graph: Graph, name: str) -> tuple[Node, Xnor]:

@@ -23,6 +23,9 @@ from bnn2hw.ops.sliding_window import Windows
 BITS = (BIPOLAR, Ints(0, 1))
 """Ranges that have the layout `bits`."""
 
+SPREAD = 4
+"""Elements of a word of bits whose bytes stand apart."""
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -98,6 +101,7 @@ class Compiler:
     outputs: list[Port] = field(default_factory=list)
     _numbers: dict[tuple[str, str], Numbers] = field(default_factory=dict)
     _bits: dict[str, Bits] = field(default_factory=dict)
+    _spread: dict[int, Bits] = field(default_factory=dict)
     _own: dict[str, str] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
     """Nodes that the handler of another node has carried out."""
@@ -193,6 +197,18 @@ class Compiler:
         """Bits of an edge that are set where its value is not 0."""
         return self._packed("pack_nonzero", edge)
 
+    def spread(self, bits: Bits, size: int) -> Bits:
+        """Words of bits with their bytes apart, as vectors are filled with them.
+
+        Args:
+            bits: The words.
+            size: Words of a sample.
+        """
+        if bits.buffer not in self._spread:
+            made = self._spread[bits.buffer] = Bits(self.buffer(4 * SPREAD * size))
+            self.step("spread", bits, self.count(size), made)
+        return self._spread[bits.buffer]
+
     def _packed(self, kernel: str, edge: str) -> Bits:
         tensor = self.type(edge)
         made = Bits(self.buffer(4 * places(tensor.shape) * words(tensor.channels)))
@@ -262,20 +278,11 @@ class Compiler:
         )
         return f"Window{{{', '.join(map(str, values))}}}"
 
-    def offsets(self, op: Windows, x: Tensor, unit: int) -> str:
-        """C++ expression of where a window's inputs are, counted from the first one.
-
-        Args:
-            op: The sliding window.
-            x: The image.
-            unit: Size of a place in elements.
-        """
-        rows, columns = (np.arange(k) * d for k, d in zip(op.kernel, op.dilation, strict=True))
-        places = np.add.outer(rows * x.shape[-2], columns)
-        made = np.add.outer(places * unit, np.arange(unit)).ravel()
-        if np.array_equal(made, np.arange(made.size)):
+    def offsets(self, places: Array) -> str:
+        """C++ expression of where the inputs of a window are; null if they follow each other."""
+        if np.array_equal(places, np.arange(places.size)):
             return "nullptr"
-        return self.constants.add(made.astype(np.int32), "i32")
+        return self.constants.add(places.astype(np.int32), "i32")
 
     def _pad(self, edge: str, op: Pad, kind: str) -> None:
         x = self.numbers(self.graph[edge].inputs[0], kind)

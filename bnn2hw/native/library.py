@@ -134,7 +134,25 @@ class NativeNetwork:
         aligned[:] = np.frombuffer(self.program.constants, np.uint8)
         return aligned
 
-    @property
+    @cached_property
+    def _data(self) -> int:
+        """The address of the constants."""
+        return _address(self._constants)
+
+    @cached_property
+    def _free(self) -> list[tuple[int, Array]]:
+        """Working memory that no call uses, and the images for which it suffices."""
+        return []
+
+    @cached_property
+    def _inputs(self) -> list[_Shaped]:
+        return [_Shaped.of(p) for p in self.program.inputs]
+
+    @cached_property
+    def _outputs(self) -> list[_Shaped]:
+        return [_Shaped.of(p, self.shapes[p.name]) for p in self.program.outputs]
+
+    @cached_property
     def capacity(self) -> int:
         """Images that go through each kernel at once."""
         return capacity(self.program)
@@ -153,51 +171,94 @@ class NativeNetwork:
         Raises:
             InputError: The processor lacks the instruction set.
         """
-        arrays = golden.by_name(tuple(p.name for p in self.program.inputs), x)
-        inputs = [_contiguous(arrays[p.name], p) for p in self.program.inputs]
+        arrays = golden.by_name(tuple(p.name for p in self._inputs), x)
+        inputs = [np.ascontiguousarray(arrays[p.name], p.dtype) for p in self._inputs]
         frames = len(inputs[0])
-        outputs = [np.empty((frames, p.size), _dtype(p)) for p in self.program.outputs]
-        workers = min(threads or os.cpu_count() or 1, max(1, frames // self.capacity))
-        edges = np.linspace(0, frames, workers + 1).astype(int)
-        parts = [slice(a, b) for a, b in itertools.pairwise(edges)]
-        if workers == 1:
-            self._part(inputs, outputs, parts[0], version)
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(lambda part: self._part(inputs, outputs, part, version), parts))
-        return {
-            p.name: values.reshape(frames, *self.shapes[p.name])
-            for p, values in zip(self.program.outputs, outputs, strict=True)
-        }
+        outputs = [np.empty((frames, *p.shape), p.dtype) for p in self._outputs]
+        self._share(_addresses(inputs), _addresses(outputs), frames, threads, version)
+        return {p.name: values for p, values in zip(self._outputs, outputs, strict=True)}
 
-    def _part(self, inputs: list[Array], outputs: list[Array], frames: slice, version: str) -> None:
+    def _share(
+        self, inputs: list[int], outputs: list[int], frames: int, threads: int | None, version: str
+    ) -> None:
+        """Divide frames among threads.
+
+        Args:
+            inputs: Addresses of the arrays that enter.
+            outputs: Addresses of the arrays that leave.
+            frames: How many there are.
+            threads: How many work on them at most, or None.
+            version: Instruction set.
+        """
+        workers = frames // self.capacity and min(threads or os.cpu_count() or 1, frames // self.capacity)
+        if workers <= 1:
+            self._part(inputs, outputs, 0, frames, version)
+            return
+        edges = np.linspace(0, frames, workers + 1).astype(int).tolist()
+        with ThreadPoolExecutor(workers) as pool:
+            list(
+                pool.map(
+                    lambda part: self._part(inputs, outputs, part[0], part[1], version),
+                    itertools.pairwise(edges),
+                )
+            )
+
+    def _part(self, inputs: list[int], outputs: list[int], begin: int, end: int, version: str) -> None:
         functions = _functions(self.library, self.prefix)
-        some_in, some_out = ([a[frames] for a in arrays] for arrays in (inputs, outputs))
-        capacity = max(1, min(self.capacity, frames.stop - frames.start))
-        memory = np.empty(functions.memory(capacity), np.uint8)
+        capacity = max(1, min(self.capacity, end - begin))
+        memory = self._memory(functions, capacity)
         failed = functions.run(
             version.encode() or None,
-            self._constants.ctypes.data,
-            memory.ctypes.data,
+            self._data,
+            _address(memory[1]),
             capacity,
-            _addresses(some_in),
-            frames.stop - frames.start,
-            _addresses(some_out),
+            _pointers(inputs, self._inputs, begin),
+            end - begin,
+            _pointers(outputs, self._outputs, begin),
         )
+        self._free.append(memory)
         if failed:
             raise InputError(f"this processor does not run '{version}'; versions: {', '.join(versions())}")
 
+    def _memory(self, functions: _Functions, capacity: int) -> tuple[int, Array]:
+        """Take working memory for some images, which nobody else uses."""
+        try:
+            memory = self._free.pop()
+        except IndexError:
+            memory = 0, np.empty(0, np.uint8)
+        return memory if memory[0] >= capacity else (capacity, np.empty(functions.memory(capacity), np.uint8))
 
-def _contiguous(values: Array, port: Port) -> Array:
-    return np.ascontiguousarray(values, _dtype(port))
+
+@dataclass(frozen=True)
+class _Shaped:
+    """An array of a network: its name, element type, shape of a frame, and bytes of a frame."""
+
+    name: str
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+    size: int
+
+    @staticmethod
+    def of(port: Port, shape: tuple[int, ...] = ()) -> _Shaped:
+        """Describe a port."""
+        dtype = np.dtype(TYPES[port.element])
+        return _Shaped(port.name, dtype, shape, port.size * dtype.itemsize)
 
 
-def _dtype(port: Port) -> np.dtype[np.generic]:
-    return np.dtype(TYPES[port.element])
+def _address(values: Array) -> int:
+    """Where an array begins; `values.ctypes` takes several times as long."""
+    return int(values.__array_interface__["data"][0])
 
 
-def _addresses(arrays: list[Array]) -> ctypes.Array[ctypes.c_void_p]:
-    return (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays))
+def _addresses(arrays: list[Array]) -> list[int]:
+    return [_address(a) for a in arrays]
+
+
+def _pointers(addresses: list[int], ports: list[_Shaped], first: int) -> ctypes.Array[ctypes.c_void_p]:
+    """Pointers to the frame of a number."""
+    return (ctypes.c_void_p * len(ports))(
+        *(a + first * p.size for a, p in zip(addresses, ports, strict=True))
+    )
 
 
 def network(

@@ -6,8 +6,7 @@ import numpy as np
 
 from bnn2hw.ir import Node
 from bnn2hw.native.compiler import Compiler, places, words
-from bnn2hw.native.kernels import HANDLERS as HANDLERS
-from bnn2hw.native.kernels import handles
+from bnn2hw.native.registry import handles
 from bnn2hw.ops.lut import Lut
 
 NOTHING = "{nullptr, Type::i64}"

@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Any, Self
 
 from bnn2hw import golden
-from bnn2hw.simulation.simulate import Run
+from bnn2hw.simulation.run import Run
 from bnn2hw.synthesis.usage import REST, Cells, Usage
 from bnn2hw.version import __version__
 

@@ -12,7 +12,7 @@ from bnn2hw.compiled import CompiledModel
 
 if TYPE_CHECKING:
     from bnn2hw.folding.pareto import Point
-    from bnn2hw.simulation.simulate import Run
+    from bnn2hw.simulation.run import Run
     from bnn2hw.synthesis.usage import Usage
 
 

@@ -67,7 +67,25 @@ class Comparison:
     mismatches: Mapping[str, Mismatch | None]
 
 
-def compare(design: Design, graphs: Sequence[tuple[int, Graph]], x: Batch, folder: Path) -> Comparison:
+def first_slice(design: Design, graphs: Sequence[tuple[int, Graph]], x: Batch) -> Mapping[str, Array]:
+    """Return all edges in golden of the frames that `compare` looks at first, while the design still runs.
+
+    Args:
+        design: Design that runs.
+        graphs: As in `compare`.
+        x: As in `compare`.
+    """
+    start, end, graph = next(_slices(graphs, golden.frames(x), _step(design)))
+    return golden.run(graph, golden.part(x, slice(start, end)))
+
+
+def compare(
+    design: Design,
+    graphs: Sequence[tuple[int, Graph]],
+    x: Batch,
+    folder: Path,
+    first: Mapping[str, Array] | None = None,
+) -> Comparison:
     """Compare all recorded streams of a design with golden.
 
     Args:
@@ -78,12 +96,12 @@ def compare(design: Design, graphs: Sequence[tuple[int, Graph]], x: Batch, folde
             inputs.
         folder: Holds a file of beats for each stream, named by the number of the stream in the
             design.
+        first: Edges of the first frames, from `first_slice`.
     """
     recorded = {s.name: _recorded(folder / str(i)) for i, s in enumerate(design.streams)}
     found: dict[str, Mismatch | None] = {s.name: None for s in design.streams}
-    size = sum(s.tensor.size for s in design.streams)
-    for start, end, graph in _slices(graphs, golden.frames(x), max(1, SLICE_VALUES // size)):
-        edges = golden.run(graph, golden.part(x, slice(start, end)))
+    for start, end, graph in _slices(graphs, golden.frames(x), _step(design)):
+        edges, first = first or golden.run(graph, golden.part(x, slice(start, end))), None
         packed: dict[tuple[Any, ...], Array] = {}
         for stream in design.streams:
             values = edges[stream.name]
@@ -103,6 +121,11 @@ def compare(design: Design, graphs: Sequence[tuple[int, Graph]], x: Batch, folde
 def _recorded(path: Path) -> Array:
     """The bytes of a stream, read from the file as they are needed."""
     return np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8)
+
+
+def _step(design: Design) -> int:
+    """Number of frames that are compared at a time."""
+    return max(1, SLICE_VALUES // sum(s.tensor.size for s in design.streams))
 
 
 def _slices(graphs: Sequence[tuple[int, Graph]], frames: int, step: int) -> Iterator[tuple[int, int, Graph]]:

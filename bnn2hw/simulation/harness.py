@@ -90,9 +90,8 @@ def run(
         ToolError: Verilator or the compiler failed, the design broke the stream protocol, or it
             refused an image.
     """
-    cycles = predicted.latency + drive.frames * predicted.interval
     form = waves.check(trace) if trace else None
-    binary = build(design, progress, cells=cells, cycles=cycles, form=form)
+    binary = build(design, progress, cells=cells, cycles=planned(predicted, drive.frames), form=form)
     progress(f"simulating {drive.frames} frames")
     write_files(design, folder / "rtl", only=".hex")
     patience = 4 * predicted.interval + predicted.latency + GRACE_CYCLES
@@ -110,6 +109,11 @@ def run(
             f"the simulation ended with exit status {done.returncode}:\n{done.stdout}{done.stderr}"
         )
     return _read(design, folder / "streams" / "run.json")
+
+
+def planned(predicted: Cycles, frames: int) -> int:
+    """Return the cycles that a run of so many frames takes at least."""
+    return predicted.latency + frames * predicted.interval
 
 
 def _write_images(folder: Path, images: Sequence[tuple[int, Array]]) -> list[str]:

@@ -7,125 +7,21 @@ clock, and so does native code, whose streams are its arrays.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
-from itertools import pairwise
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bnn2hw import checks, golden, ir
+from bnn2hw import checks, golden
 from bnn2hw.backends.design import Design
-from bnn2hw.errors import InputError, MismatchError, storing
+from bnn2hw.errors import InputError, storing
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
 from bnn2hw.progress import Progress, silent
-from bnn2hw.simulation import compare, harness, hls_csim, native_check, waves
-from bnn2hw.simulation.compare import Mismatch
+from bnn2hw.simulation import compare, harness, hls_csim, native_check, splitter, waves
 from bnn2hw.simulation.harness import Drive, Measured
-from bnn2hw.tables import Table
-
-
-@dataclass(frozen=True)
-class Run:
-    """The result of a simulation.
-
-    Attributes:
-        outputs: Integers on the output, shape (frames, *shape); a mapping by name if there are
-            several outputs.
-        mismatches: By stream in the order of the design, the first difference from golden, or None
-            if there is none.
-        predicted: Interval and latency that the cycle model predicts; None for native code.
-        stalled: Whether sources and sinks paused at random.
-        measured: Figures that need a clock; None for C++.
-        stalls: Share of the cycles in which they paused.
-        seed: Seed of the pauses.
-    """
-
-    outputs: Batch
-    mismatches: Mapping[str, Mismatch | None]
-    predicted: Cycles | None
-    stalled: bool
-    measured: Measured | None = None
-    stalls: float = 0.0
-    seed: int = 0
-
-    def __repr__(self) -> str:
-        return f"<Run: {self._verdict()}{'' if self.interval is None else f', interval {self.interval:,} cycles'}>"
-
-    def _repr_html_(self) -> str:
-        rows = [("streams", self._verdict(), "equal to golden")]
-        if self.measured and self.predicted:
-            for name in ("interval", "latency"):
-                found = getattr(self, name)
-                measured = "one frame has none" if found is None else f"{found:,} cycles"
-                rows.append((name, measured, f"{getattr(self.predicted, name):,} cycles"))
-        how = f"with stalls in {self.stalls:.0%} of the cycles" if self.stalled else "without stalls"
-        table = Table(f"simulation {how}", ("", "measured", "predicted"), (), list[tuple[str, ...]](rows))
-        wrong = "".join(f"<p>{escape(str(m))}</p>" for m in self.mismatches.values() if m)
-        return table._repr_html_() + wrong
-
-    def _verdict(self) -> str:
-        """The comparison with golden in words."""
-        frames = golden.frames(self.outputs)
-        bad = sum(map(bool, self.mismatches.values()))
-        found = "all exact" if self.exact else f"{bad} NOT EXACT"
-        return f"{frames} frame{'s' * (frames != 1)}, {len(self.mismatches)} streams, {found}"
-
-    @property
-    def exact(self) -> bool:
-        """True if every stream equals golden."""
-        return not any(self.mismatches.values())
-
-    @property
-    def frame_ends(self) -> tuple[int, ...]:
-        """By frame, the cycle in which its last output beat was taken. Empty for HLS."""
-        return self.measured.frame_ends if self.measured else ()
-
-    @property
-    def intervals(self) -> tuple[int, ...]:
-        """Cycles between the ends of neighbouring frames. Empty for HLS."""
-        return tuple(after - before for before, after in pairwise(self.frame_ends))
-
-    @property
-    def interval(self) -> int | None:
-        """Cycles between the ends of the last two frames. None for one frame and for HLS."""
-        return self.intervals[-1] if self.intervals else None
-
-    @property
-    def startup(self) -> tuple[int, ...]:
-        """Cycles between the ends of the first frames, before these are as far apart as the last two."""
-        return ir.startup(self.intervals)
-
-    @property
-    def latency(self) -> int | None:
-        """Cycles from the first input beat to the first output beat. None for HLS."""
-        return self.measured.latency if self.measured else None
-
-    @property
-    def cycles(self) -> int | None:
-        """Clock cycles that were simulated. None for HLS."""
-        return self.measured.cycles if self.measured else None
-
-    @property
-    def seconds(self) -> float | None:
-        """Processor time of the simulated cycles. None for HLS."""
-        return self.measured.seconds if self.measured else None
-
-    @property
-    def overhead(self) -> float | None:
-        """Share of `seconds` that was spent on feeding and recording. None for HLS."""
-        return self.measured.overhead if self.measured else None
-
-    def check(self) -> None:
-        """Raise if a stream differs from golden.
-
-        Raises:
-            MismatchError: A stream differs. The message names the first one in the order of the
-                design.
-        """
-        for mismatch in self.mismatches.values():
-            if mismatch:
-                raise MismatchError(f"hardware and golden model differ: {mismatch}")
+from bnn2hw.simulation.run import Run
 
 
 @dataclass(frozen=True)
@@ -153,6 +49,8 @@ def simulate(
     seed: int = 0,
     reloads: Sequence[Reload] = (),
     cells: bool = False,
+    processes: int = 1,
+    executor: Executor | None = None,
     trace: Path | None = None,
     progress: Progress = silent,
 ) -> Run:
@@ -172,6 +70,10 @@ def simulate(
             still in the design.
         cells: Whether a Verilog simulation takes the sources as they are (see
             `Design.simulated`).
+        processes: Number of processes that share the frames. Each starts with an empty design, and
+            has pauses of its own.
+        executor: Runs the share of each process (see `simulate_part`). By default threads of this
+            process do, each of which starts a program and waits for it.
         trace: File that takes the waveforms of a Verilog simulation, .vcd or .fst; None for none.
         progress: Called with the name of each step.
 
@@ -182,40 +84,132 @@ def simulate(
             processes wait for each other.
         StorageError: The folder for temporary files cannot be written.
     """
-    checks.number("stalls", stalls)
-    if not 0 <= stalls < 1:
-        raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
-    checks.number("seed", seed, whole=True)
-    if cells and design.backend != "verilog":
-        raise InputError("C++ sources name no cells and are simulated as they are; leave out cells")
-    if trace is not None:
-        if design.backend != "verilog":
-            raise InputError("C++ sources have no clock and no waveforms; leave out trace")
-        waves.check(trace)
+    _check(design, stalls, seed, reloads, cells, processes, trace)
     if predicted is None:
         return _native(design, graph, x, stalls, progress)
     arrays = golden.check(graph, x)
-    if reloads and not design.load:
-        raise InputError("the memories of this design cannot be written; compile it with loadable=True")
-    drive = Drive(golden.frames(arrays), round(1000 * stalls), seed)
-    with storing(tempfile.gettempdir()), tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
+    parts = splitter.split(golden.frames(arrays), processes)
+    work = Work(design, graph, predicted, round(1000 * stalls), seed, tuple(reloads), cells, trace)
+    if len(parts) == 1:
+        return replace(simulate_part(work, arrays, progress), stalls=stalls)
+    if design.backend == "verilog":
+        longest = max(p.stop - p.start for p in parts)
+        harness.build(design, progress, cells=cells, cycles=harness.planned(predicted, longest))
+    progress(f"simulating {parts[-1].stop} frames in {len(parts)} processes")
+    seeds = (seed + i * splitter.SEED_STEP for i in range(len(parts)))
+    with nullcontext(executor) if executor else ThreadPoolExecutor(len(parts)) as workers:
+        works = [replace(work, seed=s) for s in seeds]
+        runs = list(workers.map(simulate_part, works, [golden.part(arrays, p) for p in parts]))
+    return replace(splitter.joined(runs, parts, seed), stalls=stalls)
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that a process needs besides its frames.
+
+    Attributes:
+        design: Design that a backend rendered from `graph`.
+        graph: Streamed graph.
+        predicted: Interval and latency that the cycle model predicts.
+        stalls: Cycles in 1000 in which source and sink pause.
+        seed: Seed of the process.
+        reloads: Weight images in the order of their frames.
+        cells: Whether the sources are simulated as they are.
+        trace: File that takes the waveforms; None for none.
+    """
+
+    design: Design
+    graph: Graph
+    predicted: Cycles
+    stalls: int
+    seed: int
+    reloads: tuple[Reload, ...]
+    cells: bool
+    trace: Path | None
+
+
+def simulate_part(work: Work, x: Batch, progress: Progress = silent) -> Run:
+    """Run some frames through a design in one process, and compare every stream with golden.
+
+    Golden computes while the simulator is compiled and runs.
+
+    Args:
+        work: All that the process needs besides its frames.
+        x: Integers on the input, shape (frames, *shape); a mapping by name if there are several
+            inputs.
+        progress: Called with the name of each step.
+    """
+    design = work.design
+    arrays = golden.by_name(tuple(s.name for s in design.inputs), x)
+    graphs = [(0, work.graph), *((r.frame, r.graph) for r in work.reloads)]
+    with (
+        storing(tempfile.gettempdir()),
+        tempfile.TemporaryDirectory(prefix="bnn2hw-") as name,
+        ThreadPoolExecutor(1) as other,
+    ):
         folder = Path(name)
         (folder / "streams").mkdir()
         (folder / "inputs").mkdir()
         for i, stream in enumerate(design.inputs):
             stream.pack(arrays[stream.name]).tofile(folder / "inputs" / str(i))
-        measured = None
-        if design.backend == "hls":
-            hls_csim.run(design, folder, drive, progress)
-        else:
-            images = [(r.frame, r.image) for r in reloads]
-            measured = harness.run(
-                design, folder, drive, predicted, images=images, cells=cells, trace=trace, progress=progress
-            )
+        expected = other.submit(compare.first_slice, design, graphs, arrays)
+        measured = _executed(work, golden.frames(arrays), folder, progress)
         progress(f"comparing {len(design.streams)} streams")
-        graphs = [(0, graph), *((r.frame, r.graph) for r in reloads)]
-        found = compare.compare(design, graphs, arrays, folder / "streams")
-    return Run(found.outputs, found.mismatches, predicted, stalls > 0, measured, stalls, seed)
+        found = compare.compare(design, graphs, arrays, folder / "streams", expected.result())
+    stalled = work.stalls > 0
+    return Run(
+        found.outputs, found.mismatches, work.predicted, stalled, measured, work.stalls / 1000, work.seed
+    )
+
+
+def _executed(work: Work, frames: int, folder: Path, progress: Progress) -> Measured | None:
+    """Run the design on the inputs in a folder; return the figures of a run with a clock."""
+    drive = Drive(frames, work.stalls, work.seed)
+    if work.design.backend == "hls":
+        hls_csim.run(work.design, folder, drive, progress)
+        return None
+    images = [(r.frame, r.image) for r in work.reloads]
+    return harness.run(
+        work.design,
+        folder,
+        drive,
+        work.predicted,
+        images=images,
+        cells=work.cells,
+        trace=work.trace,
+        progress=progress,
+    )
+
+
+def _check(
+    design: Design,
+    stalls: float,
+    seed: int,
+    reloads: Sequence[Reload],
+    cells: bool,
+    processes: int,
+    trace: Path | None,
+) -> None:
+    """Raise if an option is out of range or does not suit the design."""
+    checks.number("stalls", stalls)
+    if not 0 <= stalls < 1:
+        raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
+    checks.number("seed", seed, whole=True)
+    checks.number("processes", processes, above=0, whole=True)
+    if cells and design.backend != "verilog":
+        raise InputError("C++ sources name no cells and are simulated as they are; leave out cells")
+    if trace is not None:
+        if design.backend != "verilog":
+            raise InputError("C++ sources have no clock and no waveforms; leave out trace")
+        if processes > 1:
+            raise InputError("waveforms are those of one process; leave out processes or trace")
+        waves.check(trace)
+    if processes > 1 and design.backend == "native":
+        raise InputError("native code computes in threads of one process; leave out processes")
+    if reloads and not design.load:
+        raise InputError("the memories of this design cannot be written; compile it with loadable=True")
+    if reloads and processes > 1:
+        raise InputError("new weights are sent to a design that runs in one process; leave out processes")
 
 
 def _native(design: Design, graph: Graph, x: Batch, stalls: float, progress: Progress) -> Run:

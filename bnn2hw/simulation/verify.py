@@ -23,6 +23,7 @@ from bnn2hw.ir import Array, Cycles, Graph, HardwareOp, Node, View
 from bnn2hw.ops.source import Source
 from bnn2hw.progress import Progress, silent
 from bnn2hw.simulation import simulate, wiring
+from bnn2hw.simulation.run import Run
 
 WAITING = 4
 """Ops per worker whose values are kept while they wait for it; it bounds the memory needed."""
@@ -216,7 +217,7 @@ def _with_files_of(design: Design, single: Design, stream: str) -> Design:
     return replace(single, files=files, fast={**fast, **{n: t for n, t in design.fast.items() if n in files}})
 
 
-def _problem(run: simulate.Run, predicted: Cycles) -> str:
+def _problem(run: Run, predicted: Cycles) -> str:
     """Return what is wrong with the run of an op; "" if nothing is."""
     mismatch = next(filter(None, run.mismatches.values()), None)
     if mismatch:

@@ -21,7 +21,7 @@ const Kernels* kernels(const char* name) {
   const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                           __builtin_cpu_supports("fma");
-  if (asked(avx512popcnt) && has_avx512 && __builtin_cpu_supports("avx512vpopcntdq")) return &avx512popcnt;
+  if (asked(avx512popcnt) && has_avx512 && __builtin_cpu_supports("avx512bitalg")) return &avx512popcnt;
   if (asked(avx512) && has_avx512) return &avx512;
   if (asked(avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2;
 #endif

@@ -2,416 +2,15 @@
 
 #include "kernels.hpp"
 
-#include "vectors.hpp"
+#include "matrix.hpp"
+#include "numbers.hpp"
+#include "signs.hpp"
 
 #ifndef BNN2HW_VERSION
 #define BNN2HW_VERSION plain
 #endif
 
 namespace {
-
-using bnn2hw::Channels;
-using bnn2hw::ConstNumbers;
-using bnn2hw::Neurons;
-using bnn2hw::Type;
-using bnn2hw::Window;
-typedef bnn2hw::Numbers Output;
-
-constexpr std::size_t CHUNK = 256;  // values that are converted at a time
-
-// Functions of the standard library are shared by all versions: the linker keeps the one of any instruction set.
-template <class T>
-inline T least(T a, T b) {
-  return b < a ? b : a;
-}
-
-template <class T>
-inline T most(T a, T b) {
-  return a < b ? b : a;
-}
-
-template <class T, class From>
-void copy_as(T* to, const From* from, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<T>(from[i]);
-}
-
-inline void to_pairs(std::uint32_t* to, const std::int64_t* from, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<std::uint16_t>(from[i]) * 0x00010001u;
-}
-
-template <class T, class From>
-inline void to_pairs(T*, const From*, std::size_t) {}  // numbers that are written as pairs are read as int64
-
-template <class T>
-void copy_halves(T* to, const std::uint32_t* from, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) to[i] = static_cast<T>(static_cast<std::int16_t>(from[i]));
-}
-
-template <class T>
-void read(ConstNumbers x, std::size_t at, std::size_t count, T* to) {
-  switch (x.type) {
-    case Type::u8: return copy_as(to, static_cast<const std::uint8_t*>(x.data) + at, count);
-    case Type::i8: return copy_as(to, static_cast<const std::int8_t*>(x.data) + at, count);
-    case Type::i16: return copy_as(to, static_cast<const std::int16_t*>(x.data) + at, count);
-    case Type::pairs: return copy_halves(to, static_cast<const std::uint32_t*>(x.data) + at, count);
-    case Type::i32: return copy_as(to, static_cast<const std::int32_t*>(x.data) + at, count);
-    case Type::i64: return copy_as(to, static_cast<const std::int64_t*>(x.data) + at, count);
-    case Type::f32: return copy_as(to, static_cast<const float*>(x.data) + at, count);
-    case Type::f64: return copy_as(to, static_cast<const double*>(x.data) + at, count);
-  }
-}
-
-template <class T>
-void write(Output y, std::size_t at, std::size_t count, const T* from) {
-  switch (y.type) {
-    case Type::u8: return copy_as(static_cast<std::uint8_t*>(y.data) + at, from, count);
-    case Type::i8: return copy_as(static_cast<std::int8_t*>(y.data) + at, from, count);
-    case Type::i16: return copy_as(static_cast<std::int16_t*>(y.data) + at, from, count);
-    case Type::pairs: return to_pairs(static_cast<std::uint32_t*>(y.data) + at, from, count);
-    case Type::i32: return copy_as(static_cast<std::int32_t*>(y.data) + at, from, count);
-    case Type::i64: return copy_as(static_cast<std::int64_t*>(y.data) + at, from, count);
-    case Type::f32: return copy_as(static_cast<float*>(y.data) + at, from, count);
-    case Type::f64: return copy_as(static_cast<double*>(y.data) + at, from, count);
-  }
-}
-
-// Call f(values, count, index of the first) for the numbers in [begin, begin + count), a chunk at a time.
-template <class F>
-void chunks(std::size_t count, F&& f) {
-  for (std::size_t at = 0; at < count; at += CHUNK) f(at, least(CHUNK, count - at));
-}
-
-inline int words_of(int channels) { return (channels + 31) / 32; }
-
-// ---- matrix-vector units -------------------------------------------------------------------------------------------
-
-// Where the first tap of a window lies, and whether all of its taps are inside the image.
-struct Place {
-  std::int32_t row, column;
-  bool inside;
-};
-
-// Call f(image, place, index of the place among all) for every window.
-template <class F>
-inline void windows(int images, const Window& g, F&& f) {
-  const int reach_rows = (g.kernel_height - 1) * g.dilation_height;
-  const int reach_columns = (g.kernel_width - 1) * g.dilation_width;
-  std::size_t index = 0;
-  for (int image = 0; image < images; ++image)
-    for (int r = 0; r < g.rows; ++r) {
-      const int row = r * g.stride_height - g.top;
-      const bool rows_inside = row >= 0 && row + reach_rows < g.height;
-      for (int c = 0; c < g.columns; ++c) {
-        const int column = c * g.stride_width - g.left;
-        f(image, Place{row, column, rows_inside && column >= 0 && column + reach_columns < g.width}, index++);
-      }
-    }
-}
-
-// Call f(row, column of an input place, number of the tap) for the taps of a window that are inside the image.
-template <class F>
-inline void taps(const Window& g, const Place& place, F&& f) {
-  for (int i = 0; i < g.kernel_height; ++i)
-    for (int j = 0; j < g.kernel_width; ++j) {
-      const int row = place.row + i * g.dilation_height, column = place.column + j * g.dilation_width;
-      if (row >= 0 && row < g.height && column >= 0 && column < g.width)
-        f((static_cast<std::size_t>(row) * g.width + column) * g.unit, i * g.kernel_width + j);
-    }
-}
-
-inline std::size_t first_input(const Window& g, const Place& place) {
-  return (static_cast<std::size_t>(place.row) * g.width + place.column) * g.unit;
-}
-
-// Takes the sums of 32 neurons at P places, some at a time, and gives them out.
-template <class T, int P>
-struct Results {
-  static constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
-  const Neurons& to;
-  const std::size_t (&at)[P];
-  std::uint32_t word[P] = {};
-
-  Results(const Neurons& neurons, const std::size_t (&places)[P]) : to(neurons), at(places) {}
-
-  inline void take(int p, int n, Vector<T> sums) {
-    if (to.fired)
-      word[p] |= reached(sums, load<Vector<T>>(static_cast<const T*>(to.thresholds) + n)) << (n % 32);
-    if (to.sums.data) give(p, n, sums);
-  }
-
-  __attribute__((noinline)) void give(int p, int n, Vector<T> sums) {
-    T values[WIDTH];
-    store(values, sums);
-    if (n < to.count) write(to.sums, at[p] * to.count + n, least(WIDTH, to.count - n), values);
-  }
-
-  inline void end(int first) {
-    if (!to.fired) return;
-    const std::uint32_t used = to.count - first < 32 ? (1u << (to.count - first)) - 1 : ~0u;
-    const std::uint32_t falls = to.falls[first / 32];
-    const int words = words_of(to.count);
-#pragma GCC unroll 8
-    for (int p = 0; p < P; ++p) to.fired[at[p] * words + first / 32] = (word[p] ^ falls) & used;
-  }
-};
-
-// Counts the ones of words, lane by lane.
-#if defined(__AVX512VPOPCNTDQ__)
-constexpr int PLACES = 8, GROUPS = 2;
-
-struct Counters {
-  Words total = Words{};
-  inline void count(Words v) { total += ones(v); }
-  inline Words sum(int) { return total; }
-};
-#else
-#if defined(__AVX512F__)
-constexpr int PLACES = 4, GROUPS = 1;
-#else
-constexpr int PLACES = 2, GROUPS = 1;
-#endif
-
-// Of four words, three carry-save additions leave one whose ones count four times (Harley and Seal; W. Mula, N. Kurz,
-// D. Lemire, "Faster Population Counts Using AVX2 Instructions", 2018). Counts are kept by byte for up to 124 words.
-struct Counters {
-  Words total = Words{}, singles = Words{}, fours = Words{}, first = Words{}, second = Words{};
-  inline void count(Words v) { singles += byte_ones(v); }
-  inline void count(Words a, Words b, Words c, Words d) {
-    const Words x = add_bits(first, a, b), y = add_bits(first, c, d);
-    fours += byte_ones(add_bits(second, x, y));
-  }
-  inline void flush() {
-    total += byte_sums<4>(fours);
-    fours = Words{};
-  }
-  inline Words sum(int length) {
-    singles += byte_ones(first) + (byte_ones(second) << 1);
-    if (length <= 24) return total + byte_sums(singles + (fours << 2));  // no byte exceeds 255
-    return total + byte_sums(singles) + byte_sums<4>(fours);
-  }
-};
-#endif
-
-// Count the disagreements of P vectors with G groups of neurons over `length` words, which are where `offset` says.
-template <int P, int G, bool DIRECT>
-inline void count_run(Counters (&c)[P][G], const std::uint32_t* const (&x)[P], const std::int32_t* offset, int length,
-                      const std::uint32_t* w, std::size_t padded) {
-  const auto at = [offset](int s) { return DIRECT ? s : offset[s]; };
-  int s = 0;
-#if !defined(__AVX512VPOPCNTDQ__)
-  while (s + 4 <= length) {
-    const int end = least(length, s + 4 * 31);
-    for (; s + 4 <= end; s += 4, w += 4 * padded) {
-      const int i = at(s), j = at(s + 1), k = at(s + 2), l = at(s + 3);
-#pragma GCC unroll 4
-      for (int g = 0; g < G; ++g) {
-        const std::uint32_t* from = w + g * LANES;
-        const Words w0 = load<Words>(from), w1 = load<Words>(from + padded), w2 = load<Words>(from + 2 * padded),
-                    w3 = load<Words>(from + 3 * padded);
-#pragma GCC unroll 4
-        for (int p = 0; p < P; ++p) c[p][g].count(w0 ^ x[p][i], w1 ^ x[p][j], w2 ^ x[p][k], w3 ^ x[p][l]);
-      }
-    }
-    if (s + 4 > length) break;
-    for (int p = 0; p < P; ++p)
-      for (int g = 0; g < G; ++g) c[p][g].flush();
-  }
-#endif
-  for (; s < length; ++s, w += padded) {
-    const int i = at(s);
-#pragma GCC unroll 4
-    for (int g = 0; g < G; ++g) {
-      const Words weights = load<Words>(w + g * LANES);
-#pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) c[p][g].count(weights ^ x[p][i]);
-    }
-  }
-}
-
-template <int P, bool DIRECT>
-inline void xnor_places(const std::uint32_t* const (&x)[P], const std::size_t (&at)[P], const std::int32_t* offset,
-                        int length, int synapses, const std::uint32_t* weights, const Neurons& to) {
-  for (int first = 0; first < to.count; first += 32) {
-    Results<std::int32_t, P> results(to, at);
-    for (int n = first; n < first + 32 && n < to.count; n += GROUPS * LANES) {
-      Counters c[P][GROUPS];
-      count_run<P, GROUPS, DIRECT>(c, x, offset, length, weights + n, to.padded);
-#pragma GCC unroll 8
-      for (int p = 0; p < P; ++p)
-#pragma GCC unroll 4
-        for (int g = 0; g < GROUPS; ++g)
-          results.take(p, n + g * LANES, synapses - 2 * reinterpret_cast<Numbers>(c[p][g].sum(length)));
-    }
-    results.end(first);
-  }
-}
-
-// A window at the border of the image: taps outside of it add nothing.
-inline void xnor_border(const std::uint32_t* image, const Window& g, const Place& place, std::size_t here,
-                        int synapses, const std::uint32_t* weights, const Neurons& to) {
-  const std::size_t at[1] = {here};
-  for (int first = 0; first < to.count; first += 32) {
-    Results<std::int32_t, 1> results(to, at);
-    for (int n = first; n < first + 32 && n < to.count; n += LANES) {
-      Numbers sums = Numbers{};
-      taps(g, place, [&](std::size_t from, int tap) {
-        Counters c[1][1];
-        const std::uint32_t* x[1] = {image + from};
-        const std::uint32_t* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n;
-        count_run<1, 1, true>(c, x, nullptr, g.unit, w, to.padded);
-        sums += synapses - 2 * reinterpret_cast<Numbers>(c[0][0].sum(g.unit));
-      });
-      results.take(0, n, sums);
-    }
-    results.end(first);
-  }
-}
-
-template <bool DIRECT>
-void xnor_windows(const std::uint32_t* x, int images, const Window& g, const std::int32_t* offset, int synapses,
-                  const std::uint32_t* weights, const Neurons& to) {
-  const int all = g.kernel_height * g.kernel_width, length = all * g.unit;
-  const std::size_t size = static_cast<std::size_t>(g.height) * g.width * g.unit;
-  const std::uint32_t* from[PLACES];
-  std::size_t at[PLACES];
-  int waiting = 0;
-  windows(images, g, [&](int image, const Place& place, std::size_t here) {
-    if (!place.inside) return xnor_border(x + image * size, g, place, here, synapses, weights, to);
-    from[waiting] = x + image * size + first_input(g, place);
-    at[waiting++] = here;
-    if (waiting < PLACES) return;
-    xnor_places<PLACES, DIRECT>(from, at, offset, length, all * synapses, weights, to);
-    waiting = 0;
-  });
-  for (int p = 0; p < waiting; ++p)
-    xnor_places<1, DIRECT>({from[p]}, {at[p]}, offset, length, all * synapses, weights, to);
-}
-
-void xnor(const std::uint32_t* x, int images, const Window& g, int synapses, const std::uint32_t* weights,
-          const Neurons& to) {
-  if (g.offsets) return xnor_windows<false>(x, images, g, g.offsets, synapses, weights, to);
-  xnor_windows<true>(x, images, g, nullptr, synapses, weights, to);
-}
-
-void xnor_masked(const std::uint32_t* x, const std::uint32_t* mask, int images, const Window& g,
-                 const std::uint32_t* weights, const Neurons& to) {
-  const std::size_t size = static_cast<std::size_t>(g.height) * g.width * g.unit;
-  windows(images, g, [&](int image, const Place& place, std::size_t here) {
-    const std::size_t at[1] = {here};
-    for (int first = 0; first < to.count; first += 32) {
-      Results<std::int32_t, 1> results(to, at);
-      for (int n = first; n < first + 32 && n < to.count; n += LANES) {
-        Words disagree = Words{};
-        int count = 0;
-        taps(g, place, [&](std::size_t from, int tap) {
-          const std::uint32_t* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n;
-          for (int s = 0; s < g.unit; ++s, w += to.padded) {
-            const std::uint32_t m = mask[image * size + from + s];
-            count += __builtin_popcount(m);
-            disagree += ones((load<Words>(w) ^ x[image * size + from + s]) & m);
-          }
-        });
-        results.take(0, n, count - 2 * reinterpret_cast<Numbers>(disagree));
-      }
-      results.end(first);
-    }
-  });
-}
-
-// Sums in elements of T, which hold every partial sum exactly.
-template <class T>
-struct Mac {
-  using V = Vector<T>;
-  using X = typename Repeated<T>::Stored;
-  static constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
-
-  static constexpr int GROUPS = WIDTH < 32 ? 2 : 1;
-
-  template <int P, bool DIRECT>
-  static void places(const X* const (&x)[P], const std::size_t (&at)[P], const std::int32_t* offset, int length,
-                     const T* weights, const Neurons& to) {
-    for (int first = 0; first < to.count; first += 32) {
-      Results<T, P> results(to, at);
-      for (int n = first; n < first + 32 && n < to.count; n += GROUPS * WIDTH) {
-        V sums[P][GROUPS] = {};
-        const T* w = weights + n;
-        for (int s = 0; s < length; ++s, w += to.padded) {
-          const int i = DIRECT ? s : offset[s];
-          V weight[GROUPS];
-          for (int g = 0; g < GROUPS; ++g) weight[g] = load<V>(w + g * WIDTH);
-#pragma GCC unroll 8
-          for (int p = 0; p < P; ++p) {
-            const V value = Repeated<T>::get(x[p][i]);
-#pragma GCC unroll 4
-            for (int g = 0; g < GROUPS; ++g) sums[p][g] += weight[g] * value;
-          }
-        }
-#pragma GCC unroll 8
-        for (int p = 0; p < P; ++p)
-#pragma GCC unroll 4
-          for (int g = 0; g < GROUPS; ++g) results.take(p, n + g * WIDTH, sums[p][g]);
-      }
-      results.end(first);
-    }
-  }
-
-  static void border(const X* image, const Window& g, const Place& place, std::size_t here, const T* weights,
-                     const Neurons& to) {
-    const std::size_t at[1] = {here};
-    for (int first = 0; first < to.count; first += 32) {
-      Results<T, 1> results(to, at);
-      for (int n = first; n < first + 32 && n < to.count; n += WIDTH) {
-        V sums = {};
-        taps(g, place, [&](std::size_t from, int tap) {
-          const T* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + n;
-          for (int s = 0; s < g.unit; ++s, w += to.padded) sums += load<V>(w) * Repeated<T>::get(image[from + s]);
-        });
-        results.take(0, n, sums);
-      }
-      results.end(first);
-    }
-  }
-
-  template <bool DIRECT>
-  static void all(const X* x, int images, const Window& g, const std::int32_t* offset, const T* weights,
-                  const Neurons& to) {
-    constexpr int P = sizeof(T) == 2 ? 8 : 4;
-    const int length = g.kernel_height * g.kernel_width * g.unit;
-    const std::size_t size = static_cast<std::size_t>(g.height) * g.width * g.unit;
-    const X* from[P];
-    std::size_t at[P];
-    int waiting = 0;
-    windows(images, g, [&](int image, const Place& place, std::size_t here) {
-      if (!place.inside) return border(x + image * size, g, place, here, weights, to);
-      from[waiting] = x + image * size + first_input(g, place);
-      at[waiting++] = here;
-      if (waiting < P) return;
-      places<P, DIRECT>(from, at, offset, length, weights, to);
-      waiting = 0;
-    });
-    for (int p = 0; p < waiting; ++p) places<1, DIRECT>({from[p]}, {at[p]}, offset, length, weights, to);
-  }
-
-  static void run(const X* x, int images, const Window& g, const T* weights, const Neurons& to) {
-    if (g.offsets) return all<false>(x, images, g, g.offsets, weights, to);
-    all<true>(x, images, g, nullptr, weights, to);
-  }
-};
-
-void mac(ConstNumbers x, int images, const Window& g, const void* weights, const Neurons& to) {
-  switch (x.type) {
-    case Type::pairs:
-      return Mac<std::int16_t>::run(static_cast<const std::uint32_t*>(x.data), images, g,
-                                    static_cast<const std::int16_t*>(weights), to);
-    case Type::f32:
-      return Mac<float>::run(static_cast<const float*>(x.data), images, g, static_cast<const float*>(weights), to);
-    case Type::f64:
-      return Mac<double>::run(static_cast<const double*>(x.data), images, g, static_cast<const double*>(weights), to);
-    default:
-      return Mac<std::int64_t>::run(static_cast<const std::int64_t*>(x.data), images, g,
-                                    static_cast<const std::int64_t*>(weights), to);
-  }
-}
 
 void depthwise(ConstNumbers x, int images, std::size_t places, int positions, int channels, const std::int64_t* weights,
                Output y) {
@@ -442,12 +41,27 @@ void pack_if(ConstNumbers x, std::size_t places, int channels, std::uint32_t* bi
     }
 }
 
+void pack_bytes(const std::int8_t* from, std::size_t places, int channels, std::uint32_t* bits) {
+  for (std::size_t place = 0; place < places; ++place, from += channels)
+    for (int c = 0; c < channels; c += 32) {
+      std::int8_t last[32] = {};
+      const bool whole = c + 32 <= channels;
+      if (!whole) std::memcpy(last, from + c, channels - c);
+      *bits++ = positive_bits(whole ? from + c : last);
+    }
+}
+
 void pack(ConstNumbers x, std::size_t places, int channels, std::uint32_t* bits) {
+  if (x.type == Type::i8) return pack_bytes(static_cast<const std::int8_t*>(x.data), places, channels, bits);
   pack_if(x, places, channels, bits, [](std::int64_t v) { return v > 0; });
 }
 
 void pack_nonzero(ConstNumbers x, std::size_t places, int channels, std::uint32_t* bits) {
   pack_if(x, places, channels, bits, [](std::int64_t v) { return v != 0; });
+}
+
+void spread(const std::uint32_t* bits, std::size_t words, std::uint32_t* y) {
+  for (std::size_t i = 0; i < words; ++i, y += 4) repeat_bytes(bits[i], y);
 }
 
 void unpack(const std::uint32_t* bits, std::size_t places, int channels, std::int64_t low, std::int64_t high,
@@ -715,22 +329,63 @@ void pool(ConstNumbers x, int images, int height, int width, int channels, int r
         });
 }
 
+// The largest bits of a window, or the smallest ones where `minimum` is set.
+template <bool MIXED>
+struct PoolBits {
+  int width, words, rows, columns;
+  const std::uint32_t* minimum;
+
+  inline std::uint32_t pick(std::uint32_t any, std::uint32_t all, int w) const {
+    return MIXED ? (any & ~minimum[w]) | (all & minimum[w]) : any;
+  }
+
+  void line(const std::uint32_t* x, std::uint32_t* y) const {
+    for (int c = 0; c < width / columns; ++c, x += columns * words)
+      for (int w = 0; w < words; ++w) {
+        const std::uint32_t* from = x + w;
+        std::uint32_t any = 0, all = ~0u;
+        for (int i = 0; i < rows; ++i, from += width * words)
+          for (int j = 0; j < columns * words; j += words) {
+            any |= from[j];
+            all &= from[j];
+          }
+        *y++ = pick(any, all, w);
+      }
+  }
+
+  // The same for windows of two by two.
+  void pairs(const std::uint32_t* x, std::uint32_t* y) const {
+    const std::uint32_t* below = x + width * words;
+    const auto one = [&](int i, int w) {
+      const int j = i + words;
+      return pick(x[i] | x[j] | below[i] | below[j], x[i] & x[j] & below[i] & below[j], w);
+    };
+    if (words == 1) {
+      for (int c = 0; c < width / 2; ++c) y[c] = one(2 * c, 0);
+      return;
+    }
+    for (int c = 0; c < width / 2; ++c)
+      for (int w = 0; w < words; ++w) *y++ = one(2 * c * words + w, w);
+  }
+
+  void run(const std::uint32_t* x, int images, int height, std::uint32_t* y) const {
+    for (int image = 0; image < images; ++image, x += static_cast<std::size_t>(height) * width * words)
+      for (int r = 0; r < height / rows; ++r, y += width / columns * words) {
+        const std::uint32_t* from = x + static_cast<std::size_t>(r) * rows * width * words;
+        if (rows == 2 && columns == 2)
+          pairs(from, y);
+        else
+          line(from, y);
+      }
+  }
+};
+
 void pool_bits(const std::uint32_t* x, int images, int height, int width, int words, int rows, int columns,
                const std::uint32_t* minimum, std::uint32_t* y) {
-  for (int image = 0; image < images; ++image)
-    for (int r = 0; r < height / rows; ++r)
-      for (int c = 0; c < width / columns; ++c)
-        for (int w = 0; w < words; ++w) {
-          const std::uint32_t* line =
-              x + ((static_cast<std::size_t>(image) * height + r * rows) * width + c * columns) * words + w;
-          std::uint32_t any = 0, all = ~0u;
-          for (int i = 0; i < rows; ++i, line += width * words)
-            for (int j = 0; j < columns * words; j += words) {
-              any |= line[j];
-              all &= line[j];
-            }
-          *y++ = (any & ~minimum[w]) | (all & minimum[w]);
-        }
+  std::uint32_t some = 0;
+  for (int w = 0; w < words; ++w) some |= minimum[w];
+  if (some) return PoolBits<true>{width, words, rows, columns, minimum}.run(x, images, height, y);
+  PoolBits<false>{width, words, rows, columns, minimum}.run(x, images, height, y);
 }
 
 // ---- several inputs ------------------------------------------------------------------------------------------------
@@ -823,9 +478,9 @@ void largest(ConstNumbers x, std::size_t places, int values, int k, Output y) {
 namespace bnn2hw {
 extern const Kernels BNN2HW_VERSION;
 const Kernels BNN2HW_VERSION = {
-    BNN2HW_NAME(BNN2HW_VERSION), xnor,     xnor_masked, mac,         depthwise, pack,      pack_nonzero,
-    unpack,                      convert,  coded,       threshold,   fire,      affine,    quantize,
-    table,                       lut,      interpolation, window,    pad,       pad_bits,  pool,
-    pool_bits,                   add,      multiply,    concat,      concat_bits, largest,
+    BNN2HW_NAME(BNN2HW_VERSION), xnor,     xnor_masked, dot,       mac,           depthwise,   pack,   pack_nonzero,
+    spread,                      unpack,   convert,     coded,     threshold,     fire,        affine, quantize,
+    table,                       lut,      interpolation, window,  pad,           pad_bits,    pool,   pool_bits,
+    add,                         multiply, concat,      concat_bits, largest,
 };
 }  // namespace bnn2hw

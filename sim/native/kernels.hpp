@@ -25,7 +25,7 @@ struct ConstNumbers {
   Type type;
 };
 
-// Windows over an image. `unit` is the size of a place in the elements of the input (words, or channels).
+// Windows over an image. `unit` is the size of a place in the elements of the input.
 struct Window {
   std::int32_t height, width, unit;
   std::int32_t kernel_height, kernel_width;
@@ -42,10 +42,10 @@ struct Window {
 // bit n of a place is set if sum n >= thresholds[n], inverted where `falls` says so.
 struct Neurons {
   std::int32_t count;
-  std::int32_t padded;  // neurons in a row of weights: a multiple of 32
+  std::int32_t padded;  // neurons in a row of weights: a multiple of 64
   Numbers sums;
   std::uint32_t* fired;
-  const void* thresholds;  // padded; in the element type of the sums: i32 for signs times signs
+  const void* thresholds;  // padded; in the element type of the sums
   const std::uint32_t* falls;  // (count + 31) / 32 words
 };
 
@@ -59,12 +59,18 @@ struct Channels {
 struct Kernels {
   const char* name;
 
-  // Sums of signs times signs: weights[window words][padded]; `synapses` are the channels of a place.
-  void (*xnor)(const std::uint32_t* x, int images, const Window&, int synapses, const std::uint32_t* weights,
+  // Sums of signs times signs. x are `spread` bits, so `unit` is four times the words of a place, and `synapses` are its
+  // channels. weights[window bytes][padded] have eight synapses of a neuron in each byte. Sums and thresholds are i32
+  // if `wide`, and i16 otherwise; threshold n is in part n % s of s parts, where s is the size of this type.
+  void (*xnor)(const std::uint32_t* x, int images, const Window&, int synapses, bool wide, const std::uint8_t* weights,
                const Neurons&);
   // The same where some inputs are 0: bit masks of those that are not.
-  void (*xnor_masked)(const std::uint32_t* x, const std::uint32_t* mask, int images, const Window&,
-                      const std::uint32_t* weights, const Neurons&);
+  void (*xnor_masked)(const std::uint32_t* x, const std::uint32_t* mask, int images, const Window&, bool wide,
+                      const std::uint8_t* weights, const Neurons&);
+  // Sums of bytes times signed bytes, i32: weights[length][padded][4] for the four bytes at each offset of the window.
+  // Up to `chunk` sums of two products stay within i16. There is no border.
+  void (*dot)(ConstNumbers x, int images, const Window&, int length, int chunk, const std::uint8_t* weights,
+              const Neurons&);
   // Sums of numbers times numbers, in the element type of x and of the weights[window channels][padded]:
   // i16 (with x in pairs), f32, f64 or i64, whichever holds every partial sum exactly.
   void (*mac)(ConstNumbers x, int images, const Window&, const void* weights, const Neurons&);
@@ -75,6 +81,7 @@ struct Kernels {
   // Layouts.
   void (*pack)(ConstNumbers x, std::size_t places, int channels, std::uint32_t* bits);  // set where x > 0
   void (*pack_nonzero)(ConstNumbers x, std::size_t places, int channels, std::uint32_t* bits);
+  void (*spread)(const std::uint32_t* bits, std::size_t words, std::uint32_t* y);  // each byte of a word four times
   void (*unpack)(const std::uint32_t* bits, std::size_t places, int channels, std::int64_t low, std::int64_t high,
                  Numbers y);
   void (*convert)(ConstNumbers x, std::size_t count, Numbers y);

@@ -1,14 +1,14 @@
 // Vectors of the width that a version of the kernels is compiled for, by the compiler's own vector types.
 //
-// Two operations have no operator: the population count of each lane, and one bit per lane of a comparison. Where an
-// instruction does them, they are one intrinsic; elsewhere they are written out.
+// Some operations have no operator: the population count of each byte, sums of products of bytes, and one bit per lane
+// of a comparison. Where an instruction does them, they are one intrinsic; elsewhere they are written out.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512VPOPCNTDQ__) || defined(__SSE2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -32,6 +32,7 @@ struct VectorOf {
 template <class T>
 using Vector = typename VectorOf<T>::type;
 
+using Bytes = Vector<std::uint8_t>;
 using Words = Vector<std::uint32_t>;
 using Numbers = Vector<std::int32_t>;
 
@@ -68,9 +69,24 @@ struct Repeated<std::int16_t> {
 
 #define BNN2HW_NIBBLES 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4
 
+// Four words, in each of which one byte of a word stands four times.
+inline void repeat_bytes(std::uint32_t word, std::uint32_t* to) {
+  typedef std::uint8_t Octets __attribute__((vector_size(16)));
+  typedef std::uint32_t Quads __attribute__((vector_size(16)));
+  const Octets v = reinterpret_cast<Octets>(Quads{} + word);
+#if defined(__clang__)
+  const Octets made = __builtin_shufflevector(v, v, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+#else
+  const Octets made = __builtin_shuffle(v, Octets{0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3});
+#endif
+  std::memcpy(to, &made, sizeof made);
+}
+
 // The number of ones in each byte.
 inline Words byte_ones(Words v) {
-#if defined(__AVX2__)
+#if defined(__AVX512BITALG__)
+  return reinterpret_cast<Words>(_mm512_popcnt_epi8(reinterpret_cast<__m512i>(v)));
+#elif defined(__AVX2__)
   // One instruction looks up all nibbles in a table that is repeated every 16 bytes.
   alignas(64) static const std::uint8_t TABLE[64] = {BNN2HW_NIBBLES, BNN2HW_NIBBLES, BNN2HW_NIBBLES, BNN2HW_NIBBLES};
   const Words table = load<Words>(TABLE), low = v & 0x0f0f0f0fu, high = (v >> 4) & 0x0f0f0f0fu;
@@ -90,21 +106,6 @@ inline Words byte_ones(Words v) {
 #endif
 }
 
-// The sum of the four bytes of each lane, times a factor of at most 4.
-template <int FACTOR = 1>
-inline Words byte_sums(Words v) {
-#if defined(__AVX512BW__)
-  const __m512i pairs = _mm512_maddubs_epi16(reinterpret_cast<__m512i>(v), _mm512_set1_epi8(FACTOR));
-  return reinterpret_cast<Words>(_mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
-#elif defined(__AVX2__)
-  const __m256i pairs = _mm256_maddubs_epi16(reinterpret_cast<__m256i>(v), _mm256_set1_epi8(FACTOR));
-  return reinterpret_cast<Words>(_mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-#else
-  v = (v & 0x00ff00ffu) + ((v >> 8) & 0x00ff00ffu);
-  return ((v + (v >> 16)) & 0xffffu) * static_cast<std::uint32_t>(FACTOR);
-#endif
-}
-
 // Add three bits at each place: return the carry, and leave the sum in the first.
 inline Words add_bits(Words& low, Words a, Words b) {
 #if defined(__AVX512F__)
@@ -118,12 +119,27 @@ inline Words add_bits(Words& low, Words a, Words b) {
 #endif
 }
 
-// The number of ones in each lane.
-inline Words ones(Words v) {
-#if defined(__AVX512VPOPCNTDQ__)
-  return reinterpret_cast<Words>(_mm512_popcnt_epi32(reinterpret_cast<__m512i>(v)));
+// Sums of two products each: unsigned bytes of x times signed bytes of w, which must fit into 16 bits.
+inline Vector<std::int16_t> pair_products(Words x, Words w) {
+  using V = Vector<std::int16_t>;
+#if defined(__AVX512BW__)
+  return reinterpret_cast<V>(_mm512_maddubs_epi16(reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(w)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<V>(_mm256_maddubs_epi16(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(w)));
 #else
-  return byte_sums(byte_ones(v));
+  const V low = reinterpret_cast<V>(x & 0x00ff00ffu), high = reinterpret_cast<V>((x >> 8) & 0x00ff00ffu);
+  return low * (reinterpret_cast<V>(w << 8) >> 8) + high * (reinterpret_cast<V>(w) >> 8);
+#endif
+}
+
+// The sum of both halves of each lane.
+inline Numbers pair_sums(Vector<std::int16_t> v) {
+#if defined(__AVX512BW__)
+  return reinterpret_cast<Numbers>(_mm512_madd_epi16(reinterpret_cast<__m512i>(v), _mm512_set1_epi16(1)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Numbers>(_mm256_madd_epi16(reinterpret_cast<__m256i>(v), _mm256_set1_epi16(1)));
+#else
+  return (reinterpret_cast<Numbers>(reinterpret_cast<Words>(v) << 16) >> 16) + (reinterpret_cast<Numbers>(v) >> 16);
 #endif
 }
 
@@ -141,6 +157,17 @@ struct IntegerOf<4> {
 template <>
 struct IntegerOf<8> {
   using type = std::int64_t;
+};
+
+template <std::size_t>
+struct UnsignedOf;
+template <>
+struct UnsignedOf<2> {
+  using type = std::uint16_t;
+};
+template <>
+struct UnsignedOf<4> {
+  using type = std::uint32_t;
 };
 
 // All ones in the lanes where a >= b. Compilers differ in the type of a comparison.
@@ -177,6 +204,41 @@ inline std::uint32_t bits_of(Vector<std::int16_t> truth) {
 #else
   std::uint32_t bits = 0;
   for (int i = 0; i < 2 * LANES; ++i) bits |= static_cast<std::uint32_t>(truth[i] & 1) << i;
+  return bits;
+#endif
+}
+
+// Set bit i % 32 of a word where byte i - n is all ones, for the bytes from n on, which begin a vector.
+inline void set_bits(Words truth, int n, std::uint32_t* words) {
+#if defined(__AVX512BW__)
+  const std::uint64_t bits = _mm512_movepi8_mask(reinterpret_cast<__m512i>(truth));
+  std::memcpy(words, &bits, sizeof bits);
+  static_cast<void>(n);
+#elif defined(__AVX2__)
+  *words = static_cast<std::uint32_t>(_mm256_movemask_epi8(reinterpret_cast<__m256i>(truth)));
+  static_cast<void>(n);
+#elif defined(__SSE2__)
+  *words |= static_cast<std::uint32_t>(_mm_movemask_epi8(reinterpret_cast<__m128i>(truth))) << (n % 32);
+#else
+  for (int i = 0; i < VECTOR_BYTES; ++i)
+    *words |= static_cast<std::uint32_t>(reinterpret_cast<Bytes>(truth)[i] & 1) << (n + i) % 32;
+#endif
+}
+
+// Bit i of a word is set where byte i of 32 is positive.
+inline std::uint32_t positive_bits(const std::int8_t* from) {
+#if defined(__AVX2__)
+  const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  return static_cast<std::uint32_t>(_mm256_movemask_epi8(_mm256_cmpgt_epi8(v, _mm256_setzero_si256())));
+#elif defined(__SSE2__)
+  const auto half = [](const std::int8_t* at) {
+    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_cmpgt_epi8(v, _mm_setzero_si128())));
+  };
+  return half(from) | half(from + 16) << 16;
+#else
+  std::uint32_t bits = 0;
+  for (int i = 0; i < 32; ++i) bits |= static_cast<std::uint32_t>(from[i] > 0) << i;
   return bits;
 #endif
 }

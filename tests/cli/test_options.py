@@ -38,13 +38,41 @@ GIVEN = {
 """A value of each option of the compiler that must change what is compiled."""
 
 OTHERS = {
-    "compile": {"out", "as_json"},
+    "compile": {"out", "study", "point", "as_json"},
     "estimate": {"as_json"},
     "pareto": {"ratio", "as_json"},
+    "explore": {
+        *(
+            "out",
+            "dtype",
+            "scale",
+            "offset",
+            "output",
+            "target",
+            "fps",
+            "ratio",
+            "bits",
+            "style",
+            "images",
+            "frames",
+        ),
+        *(
+            "objective",
+            "max_lut",
+            "min_fps",
+            "max_deviation",
+            "min_accuracy",
+            "synth",
+            "scheduler",
+            "workers",
+        ),
+        "as_json",
+    }
+    - OF_MODEL,
     "synth": {"out", "seeds", "clock", "baud", "as_json"},
     "report": {"out", "front", "as_json"},
     "summary": {"no_macs", "as_json"},
-    "simulate": {"images", "frames", "stalls", "seed", "cells", "trace", "as_json"},
+    "simulate": {"images", "frames", "stalls", "seed", "cells", "processes", "trace", "as_json"},
     "verify": {"images", "frames", "stalls", "seed", "workers", "as_json"},
     "predict": {"port", "virtual", "images", "frames", "as_json"},
     "deviation": {"original", "images", "frames", "as_json"},

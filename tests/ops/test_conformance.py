@@ -9,6 +9,7 @@ import pytest
 
 from bnn2hw import backends, golden
 from bnn2hw.data_files import data_dir
+from bnn2hw.errors import MismatchError
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.simulation import simulate
@@ -153,7 +154,5 @@ def test_a_wrong_weight_is_found_and_named(backend: str) -> None:
     assert mismatch is not None
     assert (mismatch.frame, mismatch.position, mismatch.channel) == (0, (0, 0), 3)
     assert abs(mismatch.expected - mismatch.found) == 2
-    with pytest.raises(
-        simulate.MismatchError, match=r"stream 'y': frame 0, position \(0, 0\), channel 3: expected"
-    ):
+    with pytest.raises(MismatchError, match=r"stream 'y': frame 0, position \(0, 0\), channel 3: expected"):
         run.check()

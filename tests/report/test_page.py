@@ -17,7 +17,7 @@ from bnn2hw.errors import InputError, StorageError
 from bnn2hw.estimate import timeline
 from bnn2hw.estimate.cycles import pace
 from bnn2hw.report import advice, dataflow, facts, rows, words
-from bnn2hw.simulation.simulate import Run
+from bnn2hw.simulation.run import Run
 from bnn2hw.synthesis.usage import Cells, Usage
 from tests.support import networks as net
 

@@ -146,8 +146,8 @@ class LayerOrders(Random):
 
 REFUSALS = (InputError, UnsupportedError, FoldingError)
 
-FRAMES = 6
-"""Frames after which the pace of these small designs is looked at."""
+FRAMES = cycles.STARTUP_FRAMES
+"""Frames in which the pace of these small designs becomes steady; most need a few, some more than twenty."""
 
 STEPS = 200_000
 """Work up to which the first latency is also stepped in Python, in ops times cycles."""

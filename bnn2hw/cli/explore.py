@@ -1,0 +1,89 @@
+"""The command that explores designs of a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bnn2hw.cli import options as shared
+from bnn2hw.cli.progress import spinner
+from bnn2hw.errors import InputError
+
+
+@click.command()
+@shared.model_argument
+@shared.path("-o", "--out", default=Path("study.csv"), help="Table to write: .csv, or .parquet.")
+@shared.input_options
+@click.option("--output", help="Output of the design: class, scores, or top3.")
+@click.option("--target", multiple=True, help="Device; may be repeated. Default: ecp5-85k.")
+@click.option(
+    "--fps",
+    type=click.FloatRange(0, min_open=True),
+    multiple=True,
+    help="Rate; may be repeated. Default: the front's.",
+)
+@click.option(
+    "--ratio", type=float, default=2.0, show_default=True, help="Factor between the rates of the front."
+)
+@click.option("--bits", type=int, multiple=True, help="Bits of what must be rounded; may be repeated.")
+@click.option(
+    "--style", multiple=True, help="folded, unrolled, or layers to unroll with + between; may be repeated."
+)
+@shared.path("--images", help="Images (x) and perhaps labels (y), for the deviation and the accuracy.")
+@click.option("--frames", type=click.IntRange(1), help="Number of images. Default: all.")
+@click.option(
+    "--objective", multiple=True, help="Figure that the front trades; may be repeated. Default: fps, lut."
+)
+@click.option("--max-lut", type=float, help="Most LUTs of a point of the front.")
+@click.option("--min-fps", type=float, help="Fewest frames per second of a point of the front.")
+@click.option("--max-deviation", type=float, help="Largest relative deviation of a point of the front.")
+@click.option("--min-accuracy", type=float, help="Smallest accuracy of a point of the front.")
+@click.option(
+    "--synth", type=click.IntRange(0), default=0, help="Number of points of the front to synthesize."
+)
+@click.option("--scheduler", help="local for workers of Dask on this machine, or the address of a scheduler.")
+@click.option("--workers", type=click.IntRange(1), help="Number of local workers. Default: one per core.")
+@shared.as_json
+def explore(
+    model: Path, out: Path, images: Path | None, frames: int | None, as_json: bool, **given: Any
+) -> None:
+    """Compile a model in many ways, and show the best.
+
+    MODEL is a model file. The table has a row for each point; the front shows those within the limits that no
+    other point beats. If a study is interrupted, the same command goes on where it stopped. 'bnn2hw compile
+    MODEL --from TABLE --point N' builds a point.
+    """
+    import bnn2hw
+    from bnn2hw.cli import image_files
+    from bnn2hw.studies import study
+
+    if frames and not images:
+        raise InputError("--frames has no effect without --images")
+    if given["workers"] and given["scheduler"] != "local":
+        raise InputError("--workers has no effect without --scheduler local")
+    x, labels = image_files.read(images, frames) if images else (None, None)
+    limits = {name: given[name] for name in study.LIMITS if given[name] is not None}
+    with spinner(as_json) as progress:
+        found = bnn2hw.explore(
+            model,
+            out,
+            input=shared.wire(given["dtype"], given["scale"], given["offset"]),
+            output=given["output"],
+            targets=given["target"] or ("ecp5-85k",),
+            fps=given["fps"],
+            ratio=given["ratio"],
+            bits=given["bits"] or (None,),
+            styles=given["style"] or ("folded",),
+            images=x,
+            labels=labels,
+            objectives=given["objective"] or ("fps", "lut"),
+            limits=limits,
+            synthesize=given["synth"],
+            scheduler=given["scheduler"],
+            workers=given["workers"],
+            progress=progress,
+        )
+    click.echo(json.dumps(list(found.rows), indent=1) if as_json else str(found))

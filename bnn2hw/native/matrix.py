@@ -1,0 +1,357 @@
+"""Matrix-vector units as kernel calls, with their windows and thresholds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn2hw.ir import BIPOLAR, Array, Ints, Node, Tensor, View
+from bnn2hw.native.compiler import SPREAD, Compiler, Numbers, packed, words
+from bnn2hw.native.program import SIZES, element
+from bnn2hw.native.registry import handles, op_of
+from bnn2hw.ops import Depthwise, Mac, Threshold, Unrolled, Xnor
+from bnn2hw.ops.pad import Pad
+from bnn2hw.ops.sliding_window import Windows
+
+LANES = 64
+"""Neurons to whose multiple rows of weights are padded: they fill every vector, and whole words of bits."""
+
+MOST_INPUTS = 2**16
+"""Words or channels of a window whose places in the image are listed; larger windows are copied first."""
+
+LANE = 4
+"""Bytes whose products are summed in a lane."""
+
+SUMS = {"i16": 2**15 - 2, "f32": 2**24 - 1, "f64": 2**53 - 1}
+"""Element types in which sums and thresholds are exact, with the largest absolute value of a partial sum."""
+
+
+NUMPY: dict[str, type[np.number]] = {
+    "i16": np.int16,
+    "i32": np.int32,
+    "f32": np.float32,
+    "f64": np.float64,
+    "i64": np.int64,
+}
+"""NumPy types of sums and thresholds, by element type."""
+
+
+@dataclass(frozen=True)
+class _Input:
+    """The image that a matrix-vector unit reads, and the windows over it.
+
+    Attributes:
+        edge: The edge that holds the image, or the vectors themselves.
+        window: C++ expression of the geometry, in elements of the layout, from that of the offsets.
+        offsets: Where the elements of a vector are, counted from its first one.
+        positions: Places of one vector, each with `channels` values.
+        channels: Values of a place.
+        synapses: Values of a tap of the window.
+    """
+
+    edge: str
+    window: Callable[[str], str]
+    offsets: Array
+    positions: int
+    channels: int
+    synapses: int
+
+    def geometry(self, c: Compiler) -> str:
+        """C++ expression of the windows."""
+        return self.window(c.offsets(self.offsets))
+
+
+def _vectors(c: Compiler, node: Node, axes: int, *, in_bits: bool, zeros_are_skipped: bool) -> _Input:
+    """Find the image and the windows behind the vectors that a unit reads.
+
+    Args:
+        c: The compiler.
+        node: The unit.
+        axes: Last axes of the input that make a vector.
+        in_bits: True if elements are bytes of bits, as `spread` lays them out, and False for values.
+        zeros_are_skipped: True if the unit can leave out true zeros around an image.
+    """
+    [edge] = node.inputs
+    made = c.graph[edge]
+    while isinstance(made.op, View) and c.type(made.inputs[0]).channels == c.type(edge).channels:
+        made = c.graph[made.inputs[0]]
+    if axes == 1 and isinstance(made.op, Windows):
+        [source] = made.inputs
+        border = c.graph[source]
+        skipped = isinstance(border.op, Pad) and zeros_are_skipped and _only_zeros(border.op)
+        if skipped:
+            [source] = border.inputs
+        x, op = c.type(source), made.op
+        unit = _unit(x.channels, in_bits)
+        if math.prod(x.shape[:-3]) == 1 and math.prod(op.kernel) * unit <= MOST_INPUTS:
+            pad = border.op if skipped and isinstance(border.op, Pad) else None
+            return _Input(
+                source,
+                lambda offsets: c.window(op, x, unit, pad, offsets),
+                window_offsets(op, x, unit),
+                math.prod(op.kernel),
+                x.channels,
+                x.channels,
+            )
+    x = c.type(edge)
+    inner, channels = math.prod(x.shape[-axes:-1]), x.channels
+    outer = math.prod(x.shape[:-axes])
+    unit = inner * _unit(channels, in_bits)
+    values = ", ".join(map(str, (outer, 1, unit, 1, 1, 1, 1, 1, 1, 0, 0, outer, 1)))
+    return _Input(
+        edge,
+        lambda offsets: f"Window{{{values}, {offsets}}}",
+        np.arange(unit),
+        inner,
+        channels,
+        inner * channels,
+    )
+
+
+def _unit(channels: int, in_bits: bool) -> int:
+    """Elements of a place."""
+    return SPREAD * words(channels) if in_bits else channels
+
+
+def window_offsets(op: Windows, x: Tensor, unit: int) -> Array:
+    """Where the elements of a window are, counted from the first one.
+
+    Args:
+        op: The sliding window.
+        x: The image.
+        unit: Elements of a place.
+    """
+    rows, columns = (np.arange(k) * d for k, d in zip(op.kernel, op.dilation, strict=True))
+    places = np.add.outer(rows * x.shape[-2], columns)
+    offsets: Array = np.add.outer(places * unit, np.arange(unit)).ravel()
+    return offsets
+
+
+def _only_zeros(op: Pad) -> bool:
+    return not np.any(op.value) and op.gaps == (1, 1)
+
+
+@dataclass(frozen=True)
+class _Fired:
+    """A threshold behind a unit that its kernel takes along.
+
+    Attributes:
+        edge: The edge behind the threshold.
+        thresholds: One integer per neuron.
+        falls: One boolean per neuron.
+    """
+
+    edge: str
+    thresholds: Array
+    falls: Array
+
+
+def _fused(c: Compiler, node: Node, neurons: int) -> _Fired | None:
+    """The threshold that alone reads a unit's sums, if it gives ±1 by neuron."""
+    readers, edge = c.graph.readers[node.name], node.name
+    if len(readers) != 1 or any(c.graph.wire(o) == edge for o in c.graph.outputs):
+        return None
+    [(reader, _)] = readers
+    op = reader.op
+    seen = c.type(reader.inputs[0]).shape[-1:] == (neurons,)
+    if (
+        not isinstance(op, Threshold)
+        or op.type != BIPOLAR
+        or not seen
+        or op.thresholds.shape[0] not in (1, neurons)
+    ):
+        return None
+    thresholds = np.broadcast_to(op.thresholds[:, 0], neurons).astype(np.int64)
+    falls = np.zeros(1, bool) if op.falls is None else op.falls
+    return _Fired(reader.name, thresholds, np.broadcast_to(falls, neurons))
+
+
+def _neurons(
+    c: Compiler,
+    edge: str | None,
+    count: int,
+    padded: int,
+    fired: _Fired | None,
+    kind: str = "i32",
+    parts: int = 1,
+) -> tuple[str, frozenset[int]]:
+    """C++ expression of where a unit's results go, and the buffers that it uses.
+
+    Args:
+        c: The compiler.
+        edge: The edge of the sums, or None if they are not one.
+        count: Neurons.
+        padded: Neurons in a row of weights.
+        fired: The threshold that the kernel takes along.
+        kind: Element type of sums and thresholds.
+        parts: The thresholds are in so many parts, between which the neurons take turns.
+    """
+    uses: frozenset[int] = frozenset()
+    sums, bits, thresholds, falls = "{nullptr, Type::i32}", "nullptr", "nullptr", "nullptr"
+    if edge is not None and (fired is None or edge in c.keep):
+        numbers = c.make_numbers(edge)
+        sums, uses = str(numbers), uses | numbers.uses
+    if fired is not None:
+        made = c.make_bits(fired.edge)
+        c.done.add(fired.edge)
+        bits, uses = str(made), uses | made.uses
+        row = _row(fired.thresholds, padded, NUMPY[kind])
+        thresholds = c.constants.add(row.reshape(-1, parts).T, kind)
+        falls = c.constants.add(packed(fired.falls), "u32")
+    return f"Neurons{{{count}, {padded}, {sums}, {bits}, {thresholds}, {falls}}}", uses
+
+
+def _row(thresholds: Array, padded: int, kind: type[np.number]) -> Array:
+    """Thresholds of sums of a type, clipped to it: one beyond the range of the sums is as good as any other."""
+    row = np.zeros(padded, kind)
+    ends = np.iinfo(kind) if issubclass(kind, np.integer) else None
+    row[: len(thresholds)] = np.clip(thresholds, ends.min, ends.max) if ends else thresholds
+    return row
+
+
+def _signs(weights: Array, positions: int, channels: int, padded: int) -> Array:
+    """±1 weights (MW, MH) as bytes of eight synapses, of shape (bytes of a vector, padded neurons)."""
+    mh = weights.shape[1]
+    signs = (weights > 0).T.reshape(mh, positions, channels)
+    rows = packed(signs).astype("<u4").view(np.uint8).reshape(mh, -1).T
+    made = np.zeros((rows.shape[0], padded), np.uint8)
+    made[:, :mh] = rows
+    return made
+
+
+def _xnor(c: Compiler, node: Node, op: Xnor, sums: str | None, fired: _Fired | None) -> None:
+    """Append a unit of signs times signs, whose sums are the edge `sums` where they are one."""
+    [edge] = node.inputs
+    x = _vectors(c, node, op.axes, in_bits=True, zeros_are_skipped=c.type(edge).ints != BIPOLAR)
+    padded, wide = op.mh + -op.mh % LANES, op.mw > SUMS["i16"]
+    weights = c.constants.add(_signs(op.weights, x.positions, x.channels, padded), "u8")
+    kind = "i32" if wide else "i16"
+    to, uses = _neurons(c, sums, op.mh, padded, fired, kind, parts=SIZES[kind])
+    size = c.type(x.edge).size // x.channels * words(x.channels)
+    if c.has_bits(x.edge):
+        bits = c.spread(c.bits(x.edge), size)
+        c.step("xnor", bits, "n", x.geometry(c), x.synapses, wide, weights, to, uses=uses)
+    else:
+        signs, mask = c.spread(c.bits_of_signs(x.edge), size), c.spread(c.mask(x.edge), size)
+        c.step("xnor_masked", signs, mask, "n", x.geometry(c), wide, weights, to, uses=uses)
+
+
+@handles(Xnor)
+def xnor(c: Compiler, node: Node) -> None:
+    """Signs times signs."""
+    op = op_of(node, Xnor)
+    _xnor(c, node, op, node.name, _fused(c, node, op.mh))
+
+
+@handles(Unrolled)
+def unrolled(c: Compiler, node: Node) -> None:
+    """The matrix of the unit, whatever sums its neurons share in hardware."""
+    op = op_of(node, Unrolled)
+    if op.thresholds is None:
+        _xnor(c, node, op.folded, node.name, _fused(c, node, op.folded.mh))
+        return
+    falls = np.zeros(len(op.thresholds), bool) if op.falls is None else op.falls
+    _xnor(c, node, op.folded, None, _Fired(node.name, op.thresholds.astype(np.int64), falls))
+
+
+@handles(Mac)
+def mac(c: Compiler, node: Node) -> None:
+    """Integers times integers: bytes in lanes of four, others in the element type that holds every partial sum."""
+    op, [edge] = op_of(node, Mac), node.inputs
+    ints = c.type(edge).ints
+    coded = ints if op.domain is None else Ints(0, ints.count - 1)
+    if not _dot(c, node, op, coded):
+        _mac(c, node, op, coded)
+
+
+def _dot(c: Compiler, node: Node, op: Mac, coded: Ints) -> bool:
+    """Append a unit of bytes times signed bytes if the input and the weights are such; true if they are."""
+    weight = max(-op.weight_type.lo, op.weight_type.hi)
+    pair = 2 * coded.hi * weight
+    if not (coded.lo >= 0 and coded.hi < 2**8 and weight < 2**7 and pair < 2**15 and op.mw * pair < 2**31):
+        return False
+    image = _vectors(c, node, op.axes, in_bits=False, zeros_are_skipped=False)
+    if image.offsets[-1] < LANE - 1:
+        return False
+    x = _codes(c, image.edge, op.domain, "u8")
+    starts, taps = _lanes(image.offsets)
+    padded = op.mh + -op.mh % LANES
+    known = np.zeros((op.mw + 1, padded), np.int8)  # the last row belongs to no tap
+    known[: op.mw, : op.mh] = op.weights
+    weights = c.constants.add(known[taps].transpose(0, 2, 1).view(np.uint8), "u8")
+    to, uses = _neurons(c, node.name, op.mh, padded, _fused(c, node, op.mh))
+    chunk = (2**15 - 1) // max(pair, 1)
+    window = image.window(c.constants.add(starts.astype(np.int32), "i32"))
+    c.step("dot", x, "n", window, len(starts), chunk, weights, to, uses=uses)
+    return True
+
+
+def _lanes(offsets: Array) -> tuple[Array, Array]:
+    """Cover bytes by groups of four in a row, none of which goes beyond the last byte.
+
+    Args:
+        offsets: Where the bytes are, in rising order; the last one is at 3 at least.
+
+    Returns:
+        Where each group begins, and the numbers of its bytes, shape (groups, 4): -1 for those that are no bytes of
+        ours, or in the group before.
+    """
+    starts: list[int] = []
+    taps: list[list[int]] = []
+    number = {int(at): i for i, at in enumerate(offsets)}
+    for at in map(int, offsets):
+        if starts and at < starts[-1] + LANE:
+            continue
+        free = starts[-1] + LANE if starts else 0
+        starts.append(min(at, int(offsets[-1]) - LANE + 1))
+        taps.append([number.get(k, -1) if k >= free else -1 for k in range(starts[-1], starts[-1] + LANE)])
+    return np.array(starts), np.array(taps)
+
+
+def _mac(c: Compiler, node: Node, op: Mac, coded: Ints) -> None:
+    kind = _sums(op, coded)
+    image = _vectors(c, node, op.axes, in_bits=False, zeros_are_skipped=op.domain is None)
+    x = _codes(c, image.edge, op.domain, "pairs" if kind == "i16" else kind)
+    padded = op.mh + -op.mh % LANES
+    weights = np.zeros((op.mw, padded), NUMPY[kind])
+    weights[:, : op.mh] = op.weights
+    fired = _fused(c, node, op.mh)
+    to, uses = _neurons(c, node.name, op.mh, padded, fired, kind)
+    c.step("mac", x, "n", image.geometry(c), c.constants.add(weights, kind), to, uses=uses)
+
+
+def _sums(op: Mac, x: Ints) -> str:
+    """The element type for a unit's sums; for weights that may be loaded, that of any weights."""
+    largest = max(-x.lo, x.hi)
+    if op.loadable:
+        reach = op.mw * largest * max(-op.weight_type.lo, op.weight_type.hi)
+    else:
+        reach = largest * int(np.abs(op.weights.astype(np.int64)).sum(0).max(initial=0))
+    reach = max(reach, largest)
+    return next((kind for kind, limit in SUMS.items() if reach <= limit), "i64")
+
+
+def _codes(c: Compiler, edge: str, domain: Ints | None, kind: str) -> Numbers:
+    """The values of an edge, or their wire codes where a unit multiplies these."""
+    if domain is None:
+        return c.numbers(edge, kind)
+    tensor = c.type(edge)
+    number = c.buffer(tensor.size * SIZES[kind])
+    made = Numbers(f"at({number})", kind, number)
+    c.step("coded", c.numbers(edge), c.count(tensor.size), domain.lo, domain.step, made)
+    return made
+
+
+@handles(Depthwise)
+def depthwise(c: Compiler, node: Node) -> None:
+    """Sums by channel over the positions of a window."""
+    op, [edge] = op_of(node, Depthwise), node.inputs
+    domain = op.domain
+    kind = element(c.type(edge).ints if domain is None else Ints(0, domain.count - 1))
+    outer = c.type(edge).size // op.weights.size
+    x, y = _codes(c, edge, domain, kind), c.make_numbers(node.name)
+    weights = c.constants.add(op.weights.astype(np.int64), "i64")
+    c.step("depthwise", x, "n", outer, op.positions, op.channels, weights, y)

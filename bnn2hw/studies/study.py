@@ -1,0 +1,285 @@
+"""A study: many designs of one model, their costs, and the front of those that no other beats."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bnn2hw import checks
+from bnn2hw.errors import InputError
+from bnn2hw.progress import Progress, silent
+from bnn2hw.studies import engine, space, table
+from bnn2hw.studies.points import Evaluator, Row, again
+from bnn2hw.studies.space import FOLDED, Axes, Setting
+from bnn2hw.tables import Table, terminal_width, wrapped
+from bnn2hw.targets import devices
+
+if TYPE_CHECKING:
+    from bnn2hw.accelerator import Accelerator
+    from bnn2hw.ir import Array
+    from bnn2hw.ops.source import Input
+
+OBJECTIVES = {
+    **dict.fromkeys(("fps", "accuracy"), -1),
+    **dict.fromkeys(("lut", "ff", "bram", "dsp", "use", "latency_us", "deviation"), 1),
+}
+"""Figures that a front can trade: -1 if more is better, 1 if less is."""
+
+LIMITS = {
+    "max_lut": ("lut", 1),
+    "min_fps": ("fps", -1),
+    "max_deviation": ("deviation", 1),
+    "min_accuracy": ("accuracy", -1),
+}
+"""By limit, the figure, and 1 if it is the largest that is allowed or -1 if the smallest."""
+
+SHOWN = ("point", "target", "bits", "style", "fps", "lut", "ff", "bram", "dsp", "deviation", "accuracy")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Designs of one model. Printing it shows its front.
+
+    Attributes:
+        rows: A row for each point, with the columns of `table.COLUMNS`, in the order of their numbers.
+        objectives: Figures that the front trades.
+        path: File with the table.
+    """
+
+    rows: tuple[Row, ...]
+    objectives: tuple[str, ...]
+    path: Path
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    @property
+    def front(self) -> tuple[Row, ...]:
+        """The points within the limits that no other one beats in all objectives."""
+        return tuple(row for row in self.rows if row["front"])
+
+    def __repr__(self) -> str:
+        return f"<Study of {len(self)} points, {len(self.front)} on the front of {' and '.join(self.objectives)}>"
+
+    def __str__(self) -> str:
+        width = terminal_width()
+        return self._table().fitted(width) + wrapped([self._below()], width)
+
+    def _repr_html_(self) -> str:
+        return f"{self._table()._repr_html_()}<p>{self._below()}</p>"
+
+    def _table(self) -> Table:
+        names = [n for n in SHOWN if any(row.get(n) is not None for row in self.front)]
+        left = [n for n in names if n in ("target", "bits", "style")]
+        right = [n for n in names if n not in left]
+        made = Table(
+            f"front of {' and '.join(self.objectives)}", left, right, drops=("ff", "dsp", "bram", "style")
+        )
+        for row in self.front:
+            made.add(*(_printed(row[n]) for n in (*left, *right)))
+        return made
+
+    def _below(self) -> str:
+        states = [row["state"] for row in self.rows]
+        parts = [f"{states.count(state)} {words}" for state, words in STATES.items() if state in states]
+        return f"{len(self)} points, of which {', '.join(parts)}; {self.path} has all of them"
+
+
+STATES = {"fits": "fit", "too large": "are too large", "refused": "are refused"}
+
+
+def explore(
+    model: str | Path,
+    out: str | Path = "study.csv",
+    *,
+    input: Input | None = None,  # noqa: A002
+    output: str | None = None,
+    targets: Sequence[str] = (devices.DEFAULT,),
+    fps: Sequence[float] = (),
+    ratio: float = 2.0,
+    bits: Sequence[int | None] = (None,),
+    styles: Sequence[str] = (FOLDED,),
+    images: Array | None = None,
+    labels: Array | None = None,
+    objectives: Sequence[str] = ("fps", "lut"),
+    limits: Mapping[str, float] | None = None,
+    synthesize: int = 0,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Study:
+    """Compile a model in many ways, and find those that no other one beats.
+
+    Each finished point is kept in the table at once: a study that is interrupted goes on where it stopped when it
+    is started again with the same table.
+
+    Args:
+        model: Path of the model file.
+        out: Table to write, .csv or .parquet.
+        input: As in `bnn2hw.compile`, and so is `output`.
+        output: Output of the design.
+        targets: Names of devices.
+        fps: Rates. Default: those of the Pareto front on each device.
+        ratio: Factor from one rate of the front to the next.
+        bits: Bits of what must be rounded; None is the default.
+        styles: "folded", "unrolled" for all layers that can be, or names of layers with + between.
+        images: Inputs as in `Accelerator.integers`, on which the deviation is measured. Default: the random
+            frames of the compilation.
+        labels: One class per image; then the accuracy is measured too.
+        objectives: Figures that the front trades: fps, accuracy, lut, ff, bram, dsp, use, latency_us, deviation.
+        limits: max_lut, min_fps, max_deviation and min_accuracy of the points that may be on the front.
+        synthesize: Number of points of the front to synthesize, spread over it.
+        scheduler: "local" for workers of Dask on this machine, or the address of a scheduler. Default: this process.
+        workers: Number of local workers. Default: one per core.
+        progress: Called with the name of each step.
+
+    Raises:
+        InputError: An option makes no sense, or `out` holds something else.
+        Bnn2hwError: The model cannot be compiled at all, or a tool failed.
+    """
+    checks.path("model", model)
+    checks.path("out", out)
+    _check(objectives, limits or {}, labels is not None)
+    engine.check(scheduler)
+    path = Path(out)
+    setting = Setting(str(model), input, output)
+    evaluate = Evaluator(setting, _array(images), _array(labels))
+    data = evaluate.data
+    table.check(path)
+    tasks = space.tasks(
+        setting, Axes(tuple(targets), tuple(fps), tuple(bits), tuple(styles), ratio), progress
+    )
+    keys = [task.key(setting, data) for task in tasks]
+    known = {
+        str(row["key"]): row
+        for file in {path, table.journal(path)}
+        if file.exists()
+        for row in _kept(file, setting)
+    }
+    if known:
+        table.write(table.journal(path), list(known.values()))  # without a last line that was cut off
+    missing = [task for task, key in zip(tasks, keys, strict=True) if key not in known]
+    for row in engine.run(evaluate, missing, scheduler, workers):
+        known[str(row["key"])] = row
+        table.append(table.journal(path), row)
+        progress(f"{sum(key in known for key in keys)} of {len(tasks)} points")
+    rows = [known[key] | {"point": number} for number, key in enumerate(keys)]
+    rows = _judged(rows, objectives, limits or {})
+    for number in _spread([int(row["point"]) for row in rows if row["front"]], synthesize):  # type: ignore[arg-type]
+        if rows[number].get("synth_lut") is None and not rows[number].get("synth_reason"):
+            progress(f"synthesizing point {number}")
+            rows[number] = evaluate.synthesized(rows[number])
+            table.append(table.journal(path), rows[number])
+    table.write(path, rows)
+    return Study(
+        tuple({name: row.get(name) for name in table.COLUMNS} for row in rows), tuple(objectives), path
+    )
+
+
+def _array(given: Any) -> Array | None:
+    return None if given is None else np.asarray(given)
+
+
+def _kept(file: Path, setting: Setting) -> list[Row]:
+    """Return the finished points of an earlier run.
+
+    Raises:
+        InputError: They are those of another model.
+    """
+    rows = table.read(file) if file.stat().st_size else []
+    if any(row["model"] != setting.content for row in rows):
+        raise InputError(
+            f"'{file}' is a study of another model than '{setting.model}'; name another file, or delete it"
+        )
+    return rows
+
+
+def _check(objectives: Collection[str], limits: Mapping[str, float], labelled: bool) -> None:
+    """Refuse objectives and limits that do not exist, or that nothing measures.
+
+    Raises:
+        InputError: There is one.
+    """
+    for name in objectives:
+        if name not in OBJECTIVES:
+            raise InputError(f"there is no objective {name!r}; objectives: {', '.join(OBJECTIVES)}")
+    if not objectives:
+        raise InputError(f"name an objective: {', '.join(OBJECTIVES)}")
+    for name, value in limits.items():
+        if name not in LIMITS:
+            raise InputError(f"there is no limit {name!r}; limits: {', '.join(LIMITS)}")
+        checks.number(name, value)
+    if not labelled and ("accuracy" in objectives or "min_accuracy" in limits):
+        raise InputError("the accuracy is measured on images with labels; give both")
+
+
+def _judged(rows: Sequence[Row], objectives: Sequence[str], limits: Mapping[str, float]) -> list[Row]:
+    """Return rows with their place within the limits and on the front."""
+    within = [_within(row, limits) for row in rows]
+    candidates = [row for row, good in zip(rows, within, strict=True) if good]
+    costs = np.array([[OBJECTIVES[n] * float(row[n] or 0) for n in objectives] for row in candidates])
+    best = {row["point"] for row, cost in zip(candidates, costs, strict=True) if not _beaten(cost, costs)}
+    return [
+        {**row, "within_limits": int(good), "front": int(row["point"] in best)}
+        for row, good in zip(rows, within, strict=True)
+    ]
+
+
+def _within(row: Row, limits: Mapping[str, float]) -> bool:
+    if row["state"] != "fits":
+        return False
+    signed = [(LIMITS[name][1], row.get(LIMITS[name][0]), limit) for name, limit in limits.items()]
+    return all(found is not None and sign * float(found) <= sign * limit for sign, found, limit in signed)
+
+
+def _beaten(cost: Array, costs: Array) -> bool:
+    """True if another point is as good in everything and better in something."""
+    return bool(((costs <= cost).all(1) & (costs < cost).any(1)).any())
+
+
+def _spread(front: Sequence[int], count: int) -> list[int]:
+    """Return some points of the front, as evenly spread as they can be."""
+    if count >= len(front):
+        return list(front)
+    return [front[round(i)] for i in np.linspace(0, len(front) - 1, count)] if count else []
+
+
+def build(model: str | Path, study: str | Path, point: int) -> Accelerator:
+    """Compile one point of a study.
+
+    Args:
+        model: Path of the model file that was explored.
+        study: Table of the study.
+        point: Number of the point.
+
+    Raises:
+        InputError: The study is one of another model, or has no such point, or the point was refused.
+        Bnn2hwError: An error of `bnn2hw.compile`.
+    """
+    rows = table.read(Path(study))
+    row = next((r for r in rows if r["point"] == point), None)
+    if row is None:
+        raise InputError(f"'{study}' has no point {point}; its points are 0 to {len(rows) - 1}")
+    setting = Setting.of(str(model), str(row["settings"]))
+    if row["model"] != setting.content:
+        raise InputError(
+            f"'{study}' is a study of another model than '{model}'; give the model that was explored"
+        )
+    if row["state"] == "refused":
+        raise InputError(f"point {point} of '{study}' was refused: {row['reason']}")
+    return again(setting, row)
+
+
+def _printed(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

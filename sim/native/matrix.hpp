@@ -1,0 +1,174 @@
+// Matrix-vector units of bytes, and of wider numbers.
+#pragma once
+
+#include "kernels.hpp"
+#include "numbers.hpp"
+#include "vectors.hpp"
+#include "windows.hpp"
+
+namespace {
+
+// ---- bytes ---------------------------------------------------------------------------------------------------------
+
+// Four inputs in a row are a lane, in which products are added in pairs of 16 bits; before these exceed their range,
+// after `chunk` lanes, they are added to sums of 32 bits.
+struct Dot {
+  const std::int32_t* offset;
+  int length, chunk;
+  const std::uint8_t* weights;
+  const Neurons& to;
+
+  // 32 neurons at windows that follow each other `step` bytes apart, and whose places are in a row.
+  template <int P>
+  inline void word(const std::uint8_t* x, std::size_t step, std::size_t here, int first) const {
+    constexpr int G = 2;
+    std::size_t at[P];
+    for (int p = 0; p < P; ++p) at[p] = here + p;
+    Results<std::int32_t, P> results;
+#pragma GCC unroll 4
+    for (int n = 0; n < 32; n += G * LANES) {
+      Numbers sums[P][G] = {};
+      const std::uint8_t* w = weights + 4 * static_cast<std::size_t>(first + n);
+      for (int s = 0; s < length;) {
+        Vector<std::int16_t> pairs[P][G] = {};
+        for (const int end = least(length, s + chunk); s < end; ++s, w += 4 * static_cast<std::size_t>(to.padded)) {
+          const std::uint8_t* from = x + offset[s];
+          Words weight[G];
+          for (int g = 0; g < G; ++g) weight[g] = load<Words>(w + g * VECTOR_BYTES);
+#pragma GCC unroll 8
+          for (int p = 0; p < P; ++p, from += step) {
+            std::uint32_t lane;
+            std::memcpy(&lane, from, sizeof lane);
+            const Words value = same<Words>(lane);
+#pragma GCC unroll 4
+            for (int g = 0; g < G; ++g) pairs[p][g] += pair_products(value, weight[g]);
+          }
+        }
+#pragma GCC unroll 8
+        for (int p = 0; p < P; ++p)
+#pragma GCC unroll 4
+          for (int g = 0; g < G; ++g) sums[p][g] += pair_sums(pairs[p][g]);
+      }
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p)
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) results.take(to, at[p], p, first, n + g * LANES, sums[p][g]);
+    }
+    results.end(to, at, first);
+  }
+
+  template <int P>
+  inline void windows(const std::uint8_t* x, std::size_t step, std::size_t here) const {
+    for (int first = 0; first < to.count; first += 32) word<P>(x, step, here, first);
+  }
+
+  // The last windows of a line are computed twice if that fills a tile.
+  inline void line(const std::uint8_t* x, std::size_t step, std::size_t here, int count) const {
+    constexpr int P = VECTOR_BYTES == 64 ? 4 : 2;
+    int c = 0;
+    for (; c + P <= count; c += P) windows<P>(x + c * step, step, here + c);
+    if (c == count) return;
+    if (count >= P) return windows<P>(x + (count - P) * step, step, here + count - P);
+    for (; c < count; ++c) windows<1>(x + c * step, step, here + c);
+  }
+};
+
+void dot(ConstNumbers x, int images, const Window& g, int length, int chunk, const std::uint8_t* weights,
+         const Neurons& to) {
+  const Dot lines = {g.offsets, length, chunk, weights, to};
+  const std::uint8_t* from = static_cast<const std::uint8_t*>(x.data);
+  const std::size_t size = image_size(g), step = static_cast<std::size_t>(g.stride_width) * g.unit;
+  if (g.rows * g.columns == 1) return lines.line(from, size, 0, images);
+  std::size_t here = 0;
+  for (int image = 0; image < images; ++image, from += size)
+    for (int r = 0; r < g.rows; ++r, here += g.columns)
+      lines.line(from + static_cast<std::size_t>(r) * g.stride_height * g.width * g.unit, step, here, g.columns);
+}
+
+// ---- numbers -------------------------------------------------------------------------------------------------------
+
+// Sums in elements of T, which hold every partial sum exactly.
+template <class T>
+struct Mac {
+  using V = Vector<T>;
+  using X = typename Repeated<T>::Stored;
+  static constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
+  static constexpr int GROUPS = WIDTH < 32 ? 2 : 1;
+  static constexpr int P = sizeof(T) == 2 ? 8 : 4;
+
+  template <int N, bool DIRECT>
+  static void places(const X* const (&x)[N], const std::size_t (&at)[N], const std::int32_t* offset, int length,
+                     const T* weights, const Neurons& to) {
+    for (int first = 0; first < to.count; first += 32) {
+      Results<T, N> results;
+      for (int n = 0; n < 32 && first + n < to.count; n += GROUPS * WIDTH) {
+        V sums[N][GROUPS] = {};
+        const T* w = weights + first + n;
+        for (int s = 0; s < length; ++s, w += to.padded) {
+          const int i = DIRECT ? s : offset[s];
+          V weight[GROUPS];
+          for (int g = 0; g < GROUPS; ++g) weight[g] = load<V>(w + g * WIDTH);
+#pragma GCC unroll 8
+          for (int p = 0; p < N; ++p) {
+            const V value = Repeated<T>::get(x[p][i]);
+#pragma GCC unroll 4
+            for (int g = 0; g < GROUPS; ++g) sums[p][g] += weight[g] * value;
+          }
+        }
+#pragma GCC unroll 8
+        for (int p = 0; p < N; ++p)
+#pragma GCC unroll 4
+          for (int g = 0; g < GROUPS; ++g) results.take(to, at[p], p, first, n + g * WIDTH, sums[p][g]);
+      }
+      results.end(to, at, first);
+    }
+  }
+
+  static void border(const X* image, const Window& g, const Place& place, std::size_t here, const T* weights,
+                     const Neurons& to) {
+    const std::size_t at[1] = {here};
+    for (int first = 0; first < to.count; first += 32) {
+      Results<T, 1> results;
+      for (int n = 0; n < 32 && first + n < to.count; n += WIDTH) {
+        V sums = {};
+        taps(g, place, [&](std::size_t from, int tap) {
+          const T* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + first + n;
+          for (int s = 0; s < g.unit; ++s, w += to.padded) sums += load<V>(w) * Repeated<T>::get(image[from + s]);
+        });
+        results.take(to, here, 0, first, n, sums);
+      }
+      results.end(to, at, first);
+    }
+  }
+
+  template <bool DIRECT>
+  static void all(const X* x, int images, const Window& g, const T* weights, const Neurons& to) {
+    const int length = g.kernel_height * g.kernel_width * g.unit;
+    const auto many = [&](const X* const(&from)[P], const std::size_t(&at)[P]) {
+      places<P, DIRECT>(from, at, g.offsets, length, weights, to);
+    };
+    const auto one = [&](const X* const(&from)[1], const std::size_t(&at)[1]) {
+      places<1, DIRECT>(from, at, g.offsets, length, weights, to);
+    };
+    tiles<P>(x, images, g, many, one, [&](const X* image, const Place& place, std::size_t here) {
+      border(image, g, place, here, weights, to);
+    });
+  }
+
+  static void run(ConstNumbers x, int images, const Window& g, const void* weights, const Neurons& to) {
+    const X* from = static_cast<const X*>(x.data);
+    if (g.offsets) return all<false>(from, images, g, static_cast<const T*>(weights), to);
+    all<true>(from, images, g, static_cast<const T*>(weights), to);
+  }
+};
+
+void mac(ConstNumbers x, int images, const Window& g, const void* weights, const Neurons& to) {
+  switch (x.type) {
+    case Type::pairs: return Mac<std::int16_t>::run(x, images, g, weights, to);
+    case Type::f32: return Mac<float>::run(x, images, g, weights, to);
+    case Type::f64: return Mac<double>::run(x, images, g, weights, to);
+    default: return Mac<std::int64_t>::run(x, images, g, weights, to);
+  }
+}
+
+}  // namespace
