@@ -273,15 +273,10 @@ class HardwareOp(StreamOp):
         return None
 
     def shapes(self, *x: Tensor) -> Mapping[str, object]:
-        """Return plans by which a family draws modules that the op's module instantiates.
-
-        Such a module has one text for all plans of a design.
+        """Return ordered, hashable plans by which a family draws modules, by the name of the module.
 
         Args:
             x: Types of the inputs.
-
-        Returns:
-            The plan of this instance by the name of the module; plans are ordered and can be hashed.
         """
         return {}
 
