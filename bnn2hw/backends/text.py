@@ -115,6 +115,10 @@ class Printer:
         """The templates of the folder."""
         return _environment(self.folder, self.blocks)
 
+    def has(self, template: str) -> bool:
+        """Return True if there is a template of that name."""
+        return template in _templates(self.folder)
+
     def text(self, /, *templates: str, **facts: object) -> str:
         """Return a template filled in, without a header.
 
@@ -168,6 +172,11 @@ def _environment(folder: str, blocks: bool) -> jinja2.Environment:
     made.globals["loadable"] = False  # for macros imported without context
     made.globals["attributes"] = None
     return made
+
+
+@cache
+def _templates(folder: str) -> frozenset[str]:
+    return frozenset(_environment(folder, False).list_templates())
 
 
 def _xml(body: str, header: Header) -> str:

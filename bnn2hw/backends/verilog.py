@@ -7,8 +7,11 @@ become logic has a module of its own. Other constants are in memory files.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +58,7 @@ def render(
     parts = _parts(printer, graph, all_streams)
     load = loading.of(graph)
     shared = {*SHARED, *(("frame_counter", "load") if load else ())}
-    modules = _modules(printer, shared | {*(i.module for i in parts.instances)}, parts.own)
+    modules = _modules(printer, shared | {*(i.module for i in parts.instances)}, parts)
     top = replace(_top(graph, all_streams, parts.instances, modules), name=name, load=load)
     if isinstance(header.target, Device):
         top = replace(top, clock_mhz=header.target.clock_mhz)
@@ -76,6 +79,10 @@ def render(
     )
 
 
+Shapes = Mapping[str, Sequence[object]]
+"""Plans by the name of the module that is drawn by them."""
+
+
 @dataclass(frozen=True)
 class _Parts:
     """The parts of a design that follow from the nodes of its graph.
@@ -84,11 +91,13 @@ class _Parts:
         instances: An instance for each, in topological order.
         own: By name, the modules that are made for one node alone.
         memories: Memory files.
+        shapes: By name, the plans by which modules are drawn.
     """
 
     instances: tuple[Instance, ...]
     own: Mapping[str, str]
     memories: Mapping[str, str]
+    shapes: Shapes
 
 
 def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Parts:
@@ -96,6 +105,7 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
     instances: list[Instance] = []
     own: dict[str, str] = {}
     memories: dict[str, str] = {}
+    shapes: dict[str, set[Any]] = defaultdict(set)
     for node in graph:
         if not isinstance(node.op, HardwareOp):
             continue
@@ -112,7 +122,9 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
         instances.append(made)
         for parameter, memory in (node.op.loads(*inputs) or node.op.memories(*inputs)).items():
             memories[memory_file(stream, parameter)] = hex_words(memory)
-    return _Parts(tuple(instances), own, memories)
+        for drawn, plan in node.op.shapes(*inputs).items():
+            shapes[drawn].add(plan)
+    return _Parts(tuple(instances), own, memories, {drawn: sorted(plans) for drawn, plans in shapes.items()})
 
 
 def _top(
@@ -144,36 +156,43 @@ def _in_flight(graph: Graph) -> int:
     return 2 + len(cycles) + sum(c.latency for c in cycles) // estimating.interval(graph)
 
 
-def _modules(printer: Printer, names: set[str], own: Mapping[str, str]) -> dict[str, str]:
+def _modules(printer: Printer, names: set[str], parts: _Parts) -> dict[str, str]:
     """Return the files of some modules and of all that they instantiate, in alphabetical order.
 
     Args:
         printer: Prints them.
         names: The modules that the top level instantiates, without the prefix bnn2hw_.
-        own: By name, the modules that are printed already.
+        parts: The modules that are printed already, and the plans of others.
     """
     texts: dict[str, str] = {}
     missing = set(names)
     while missing:
         name = missing.pop()
-        texts[name] = own[name] if name in own else module(name, printer.header)
+        own = parts.own.get(name)
+        texts[name] = module(name, printer.header, parts.shapes) if own is None else own
         missing |= set(re.findall(r"^ +bnn2hw_(\w+) #\(", texts[name], re.MULTILINE)) - set(texts)
     return {f"bnn2hw_{name}.sv": texts[name] for name in sorted(texts)}
 
 
-def module(name: str, header: Header = ANY_TARGET) -> str:
+def module(name: str, header: Header = ANY_TARGET, shapes: Shapes = MappingProxyType({})) -> str:
     """Return the source of a module.
 
     Args:
         name: The module, without the prefix bnn2hw_.
         header: Provenance for the header. The module has the form of the target's family, if that has
             one.
+        shapes: Plans of the modules that families draw. A template gets those of its family.
     """
-    stem = name.removeprefix(LOADABLE)
-    forms = [f"{header.family.name}/{stem}.sv.j2"] if header.family else []
+    stem, family = name.removeprefix(LOADABLE), header.family
     printer = Printer("verilog", header)
-    facts = {"loadable": name != stem, "attributes": attributes(header), "family": header.family}
-    return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", **facts)
+    forms = [f"{family.name}/{stem}.sv.j2"] if family else []
+    drawn = {
+        other: plans
+        for other, plans in shapes.items()
+        if family and printer.has(f"{family.name}/{other}.sv.j2")
+    }
+    facts = {"loadable": name != stem, "attributes": attributes(header), "family": family}
+    return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", shapes=drawn, **facts)
 
 
 def attributes(header: Header) -> Attributes | None:
@@ -201,10 +220,9 @@ def _fast_forms(printer: Printer, modules: Mapping[str, str]) -> dict[str, str]:
     family = printer.header.family
     portable = {file for cell in (family.cells if family else ()) for file in _users(cell, modules)}
     forms = {file: module(_name_in(file), replace(printer.header, target=None)) for file in portable}
-    made = set(printer.environment.list_templates())
     for file in modules:
         template = f"simulation/{_name_in(file)}.sv.j2"
-        if template in made:
+        if printer.has(template):
             forms[file] = printer.file(file, template)
     return dict(sorted(forms.items()))
 

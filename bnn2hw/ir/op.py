@@ -272,6 +272,14 @@ class HardwareOp(StreamOp):
         """
         return None
 
+    def shapes(self, *x: Tensor) -> Mapping[str, object]:
+        """Return ordered, hashable plans by which a family draws modules, by the name of the module.
+
+        Args:
+            x: Types of the inputs.
+        """
+        return {}
+
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         """Return the contents of ROMs, by the parameter that takes the name of the file.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import ClassVar, Self
@@ -11,7 +11,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
-from bnn2hw.ops.base.costs import address_copies, in_block_ram, state_bits
+from bnn2hw.ops.base.compressor_plans import expected, plan
+from bnn2hw.ops.base.compressors import Plan
+from bnn2hw.ops.base.costs import address_copies, in_block_ram, ram_cost, state_bits
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.targets.families import Family
 
@@ -19,6 +21,9 @@ TERNARY = Ints(-1, 1)
 
 GROUP = 8
 """Neurons that share input registers; xnor.sv.j2 has the same number."""
+
+NEAR = 32
+"""Neurons that share input registers if lanes are counted as rows; rows.j2 has the same number."""
 
 
 @dataclass(frozen=True)
@@ -198,10 +203,27 @@ class Xnor(MatVec):
     def params(self, *x: Tensor) -> dict[str, int | str]:
         return {**super().params(*x), "MASKED": int(x[0].ints == TERNARY)}
 
+    def in_rows(self, *x: Tensor) -> bool:
+        """Return True if families that have cells for it count the lanes of a neuron as two rows.
+
+        Units with inputs of 0 mask lanes first, and constant weights make a tree smaller.
+
+        Args:
+            x: Types of the inputs.
+        """
+        folds = self.synapse_folds * self.neuron_folds
+        return self.simd > 2 and folds > 1 and x[0].ints == BIPOLAR
+
+    def shapes(self, *x: Tensor) -> Mapping[str, Plan]:
+        found = plan(self.simd) if self.in_rows(*x) else None
+        return {"rows": found} if found else {}
+
     def weight_codes(self) -> Array:
         return (self.weights > 0).astype(np.int64)
 
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
+        if family.coefficient("xnor.rows", 0, 0) and self.in_rows(*x):
+            return self._cost_in_rows(family, *x)
         masked, acc = x[0].ints == TERNARY, self.sums(*x).bits
         fixed = self.pe if self.synapse_folds * self.neuron_folds == 1 else 0
         tree, luts, counted = _tree(self.simd - 1, family, fixed)
@@ -229,6 +251,23 @@ class Xnor(MatVec):
             shared_ff += address_copies(family, folds, self.pe * self.simd)
         own = Cost(lut=lut * self.pe + shared_lut, ff=ff * self.pe + shared_ff)
         return own + self.schedule_cost(family, x[0])
+
+    def _cost_in_rows(self, family: Family, *x: Tensor) -> Cost:
+        """Return the cost of a unit that counts the lanes of a neuron as two rows."""
+        rows, acc, simd = expected(self.simd), self.sums(*x).bits, self.simd
+        folds, groups = self.synapse_folds * self.neuron_folds, math.ceil(self.pe / GROUP)
+        due = 1 + self.count_bits + 3 * self.weights_in_block_ram - rows.levels  # cycles to the lanes
+        near = due > 2
+        ff = self.pe * (rows.ffs + acc * (1 + self.stalls_ahead)) + groups * 4 * self.stalls_ahead + 3.0
+        ff += (due - 2) * state_bits(folds) + near * math.ceil(self.pe / NEAR) * simd
+        lut = self.pe * (rows.luts + acc) + family.coefficient("xnor.control", 5.0, 14.0)
+        total = Cost(lut=lut, ff=ff) + self.steps_cost(family, x[0]) + self.weights_cost(family)
+        given = due - near  # cycles to the inputs, before the register near the neurons
+        if self.neuron_folds == 1:
+            return total + Cost(ff=given * simd)
+        wait = given - 1 if self.synapse_folds > given - 1 else 1
+        delays = wait * state_bits(self.synapse_folds) + (given - 1 - wait) * simd
+        return total + Cost(ff=delays) + ram_cost(family, self.synapse_folds, simd)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:

@@ -25,6 +25,15 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
     "accumulator": [
         {"BITS": b, "START": s} for b, s in ((1, 0), (2, 1), (4, 0), (5, 9), (8, 200), (12, 1365), (17, 1))
     ],
+    "pair_chain": [{"PAIRS": n} for n in (1, 2, 3, 4, 8)],
+    "compressor": [
+        {"ONES": ones, "TWOS": twos, "BITS": bits}
+        for ones, twos, most in ((2, 0, 2), (3, 0, 2), (6, 0, 3), (7, 0, 3), (5, 1, 3), (3, 2, 3))
+        for bits in range(1, most + 1)
+    ],
+    "row_accumulator": [
+        {"BITS": b, "COLUMNS": c} for b, c in ((1, 1), (2, 2), (4, 3), (5, 5), (9, 2), (11, 7), (17, 17))
+    ],
     "signed_pair": [{"BITS": b} for b in (1, 2, 4, 9, 12, 17)],
     "sum": [
         {"LEFT": a, "RIGHT": b, "BITS": max(a, b) + grows, "MINUS": minus, "CARRIES": carries}
@@ -82,6 +91,10 @@ def prove(module: str, family: families.Family, forms: Mapping[str, str], folder
     synthesize.run_yosys(Design("", files, (), (), ()), folder, passes, "proved.txt")
 
 
+ELSEWHERE = {"rows": "test_rows.py", "fifo": "test_fifo_forms.py"}
+"""Forms that other files of this folder prove."""
+
+
 @pytest.mark.parametrize(
     ("module", "family"),
     [
@@ -107,7 +120,7 @@ def test_a_wrong_form_is_found(tmp_path: Path) -> None:
 
 def test_every_form_is_proved() -> None:
     for family in ops.WITH_FORMS:
-        assert ops.forms_of(family) <= {*PARAMETERS, "fifo"}  # tests/synthesis/test_fifo_forms.py
+        assert ops.forms_of(family) <= {*PARAMETERS, *ELSEWHERE}
     with_cells = {family.name for family in families.known().values() if family.cells}
     folders = {p.name for p in (ROOT / "templates" / "verilog").iterdir() if p.is_dir()}
     assert folders == {"cells", "simulation", *with_cells}

@@ -273,19 +273,34 @@ class MatVec(Pixelwise):
             family: Device family.
             x: Type of the input.
         """
-        folds = self.synapse_folds * self.neuron_folds
-        depth, word = self.pipeline(x) - 1, self.pe * self.simd * self.weight_bits
+        return self.steps_cost(family, x) + self.weights_cost(family) + self.vector_cost(family, x)
+
+    def steps_cost(self, family: Family, x: Tensor) -> Cost:
+        """Return the cost of the counters, and of the flags that travel with the data.
+
+        Args:
+            family: Device family.
+            x: Type of the input.
+        """
+        depth, folds = self.pipeline(x) - 1, self.synapse_folds * self.neuron_folds
         counters = state_bits(self.synapse_folds) + state_bits(folds) + 4
         # Three flags travel with the data; two become shift registers if LUTs of the family can be
         # that.
         flags = depth * (family.coefficient("matvec.flag", 3, 1) if self.synapse_folds > 1 else 1)
-        counter = family.coefficient("matvec.counter", 1.7, 1.0)
+        return Cost(lut=family.coefficient("matvec.counter", 1.7, 1.0) * counters, ff=counters + flags)
+
+    def weights_cost(self, family: Family) -> Cost:
+        """Return the cost of the memory of the weights and of its two registers.
+
+        Args:
+            family: Device family.
+        """
+        folds, word = self.synapse_folds * self.neuron_folds, self.pe * self.simd * self.weight_bits
         weights = store_cost(family, folds, word, loadable=self.loadable)
         second_register = weights.ff
         if weights.bram and not (family.bram_registers and block_ram_rows(family, folds, word) == 1):
             second_register = word
-        total = Cost(lut=counter * counters, ff=counters + flags + second_register) + weights
-        return total + self.vector_cost(family, x)
+        return weights + Cost(ff=second_register)
 
     def vector_cost(self, family: Family, x: Tensor) -> Cost:
         """Return the cost of the registers of a word of the vector, and of the buffer.
