@@ -74,8 +74,8 @@ def test_streams_that_do_not_fit_each_other() -> None:
         "  - layer 'broadcast': inputs of the shapes [(2, 1, 1, 2), (1, 3, 4, 2)]. "
         "Supported: inputs of one shape, or repeated along channels, rows and columns. "
         "Way out: reshape or repeat the inputs.\n"
-        "  - layer 'dot': a layer of type Dot with several inputs. Supported: the layers in docs/coverage.md. "
-        "Way out: replace the layer."
+        "  - layer 'dot': Dot of inputs of shapes (1, 1, 1, 2) and (1, 1, 1, 2). "
+        "Supported: Dot of two vectors, without normalize. Way out: replace the layer."
     )
 
 

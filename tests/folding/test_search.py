@@ -180,13 +180,18 @@ def test_the_front_and_its_end_are_those_of_all_foldings(seed: int) -> None:
     assert thinned[-1] == front[-1].interval
 
 
-@pytest.mark.parametrize(("device", "middle"), [("ecp5-85k", (48, 44)), ("xc7z020", (48, 48))])
-def test_no_more_lanes_than_the_rate_needs(device: str, middle: tuple[int, int]) -> None:
-    """64 × 64 weights in 100 cycles are 41 at least, and 44 in whole folds."""
+@pytest.mark.parametrize(
+    ("device", "lanes"), [("ecp5-85k", (512, 48, 44, 8)), ("xc7z020", (520, 52, 48, 12))]
+)
+def test_hardly_more_lanes_than_the_rate_needs(device: str, lanes: tuple[int, ...]) -> None:
+    """784 × 64 weights in 100 cycles are 502 lanes at least, 64 × 64 are 41, and 64 × 10 are 7.
+
+    The fewest LUTs are not always those of the fewest lanes.
+    """
     folded = search.for_rate(mlp(784, 64, 64, 64, 10), 100, devices.device(device))
 
-    lanes = {n: f["pe"] * f["simd"] for n, f in search.of(folded).items() if "simd" in f}
-    assert lanes == {"fc0": 512, "fc1": middle[0], "fc2": middle[1], "fc3": 8}
+    found = [f["pe"] * f["simd"] for f in search.of(folded).values() if "simd" in f]
+    assert tuple(found) == lanes
 
 
 def test_a_rate_may_need_another_folding_than_the_cheapest() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from bnn2hw import backends, golden
+from bnn2hw.backends.design import Design
 from bnn2hw.data_files import data_dir
 from bnn2hw.errors import MismatchError
 from bnn2hw.ir import HardwareOp, Tensor
@@ -122,10 +124,25 @@ def test_all_examples_with_a_form_are_listed() -> None:
 
     for example in EXAMPLES:
         op, x = example.values
-        portable = ops.render(op, x).code
+        portable = ops.render(op, x)
         for family in ops.FAMILIES:
-            if ops.render(op, x, family).code != portable:
-                assert f"{example.id}-{family.name}" in listed
+            changed = _in_another_form(ops.render(op, x, family), portable)
+            if op.kind != "fifo":
+                changed -= {"bnn2hw_fifo.sv"}  # every top level has one, for packets that are no frames
+            assert not changed or f"{example.id}-{family.name}" in listed, changed
+
+
+def _in_another_form(design: Design, portable: Design) -> set[str]:
+    """The files whose logic differs. The top level differs by its number only."""
+    other = {name: _logic(text) for name, text in portable.code.items()}
+    changed = {name for name, text in design.code.items() if _logic(text) != other.get(name)}
+    return changed - {f"{design.top}.sv"}
+
+
+def _logic(text: str) -> list[str]:
+    """Return the words of a file without attributes for tools."""
+    plain = re.sub(r"\(\* .*? \*\)", "", text)
+    return re.sub(r"`ifdef YOSYS|`else|`endif", "", plain).split()
 
 
 @pytest.mark.parametrize("family", ops.FAMILIES, ids=lambda f: f.name)
