@@ -1,4 +1,4 @@
-"""What a compiled model computes on this machine: integers, classes, scores, and how far they are from the model.
+"""Results of a compiled model on this machine: integers, classes, scores, and their distance from the model.
 
 Methods import the rooms that they need, so that loading an accelerator takes little time.
 """

@@ -40,7 +40,7 @@ FEW_ROUNDINGS = 8 * UNIT_ROUNDOFF
 
 @dataclass(frozen=True)
 class Rounding:
-    """What the hardware rounds, by node of the real form.
+    """The rounding of the hardware, by node of the real form.
 
     Attributes:
         own: Bound of the error that is made at a node, in the model's unit: arrays of shape (), or of a

@@ -1,4 +1,4 @@
-"""What the program tells while it works: progress on standard error, and more or less of it."""
+"""Progress on standard error while the program works, and more or less of it."""
 
 from __future__ import annotations
 

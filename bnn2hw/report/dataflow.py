@@ -293,7 +293,7 @@ CLEAN = (
     (re.compile(r"(\d+\.\d)\d+"), r"\1"),
     (re.compile("\u2060|&#8288;"), ""),
 )
-"""What Graphviz writes, and what the page needs of it."""
+"""Texts that Graphviz writes, and those that take their place in the page."""
 
 
 def _clean(svg: str, label: str) -> str:

@@ -51,7 +51,7 @@ class Effort:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What the machine code depends on besides the C++."""
+        """Everything that the machine code depends on besides the C++."""
         machine = tools.processor() if "-march=native" in self.flags else ""
         return (*self.compiler.identity, *self.flags, machine)
 

@@ -31,7 +31,7 @@ WAITING = 4
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found of an op.
+    """The verdict on an op.
 
     Attributes:
         node: Name of its node.

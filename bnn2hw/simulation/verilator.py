@@ -94,7 +94,7 @@ def build(
 
 @dataclass(frozen=True)
 class _Parts:
-    """What is compiled and linked with a design; see `build`."""
+    """Files that are compiled and linked with a design; see `build`."""
 
     harness: Path
     library: Sequence[str]

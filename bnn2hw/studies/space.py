@@ -26,7 +26,7 @@ FOLDED, UNROLLED = "folded", "unrolled"
 
 @dataclass(frozen=True)
 class Setting:
-    """What all points of a study have in common.
+    """The part that all points of a study have in common.
 
     Attributes:
         model: Path of the model file.

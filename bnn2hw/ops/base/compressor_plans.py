@@ -172,7 +172,7 @@ EXACT = 64
 
 @dataclass(frozen=True)
 class Expected:
-    """What a plan is expected to take.
+    """The LUTs and flip-flops that a plan is expected to take.
 
     Attributes:
         luts: LUTs of all levels.

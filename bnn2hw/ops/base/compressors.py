@@ -134,7 +134,7 @@ class Level:
 
 @dataclass(frozen=True, order=True)
 class Plan:
-    """How the lanes of a neuron are counted.
+    """A way to count the lanes of a neuron.
 
     Attributes:
         lanes: Number of lanes.
