@@ -65,14 +65,6 @@ def render(pe: int, simd: int, family: Family) -> Design:
     return verilog.render(Graph((Node("x", Source(x, simd)), Node("y", op, ("x",))), ("y",)), family=family)
 
 
-def packed(folder: Path) -> int:
-    """Yosys' estimate of the physical LUT6s of a mapped netlist, into which two small ones go together."""
-    script = folder / "packed.ys"
-    script.write_text("read_json netlist.json\ntee -q -o packed.txt stat -tech xilinx\n")
-    tools.run([*tools.yosys().start, script.name], folder, "Yosys")
-    return int(re.findall(r"Estimated number of LCs: +(\d+)", (folder / "packed.txt").read_text())[-1])
-
-
 def clocks(design: Design, folder: Path) -> Iterator[float]:
     """What nextpnr reaches in each speed grade, in MHz."""
     shell = re.sub(r"\bTOP\b", design.top, SHELL)
@@ -132,14 +124,11 @@ def area(pe: int, simd: int, folder: Path) -> dict[str, str]:
     """Cells of the unit on two families."""
     xilinx, ecp5 = families.family("xilinx"), families.family("ecp5")
     ours = synthesize.area(render(pe, simd, xilinx), xilinx, folder / "xilinx", only="bnn2hw_xnor")
-    estimate = packed(folder / "xilinx")
     other = synthesize.area(render(pe, simd, ecp5), ecp5, folder / "ecp5", only="bnn2hw_xnor")
     return {
         "PE×SIMD": f"{pe}×{simd}",
         "xc7 LUT cells": f"{ours.lut:,}",
         "LUT per synapse": f"**{ours.lut / pe / simd:.2f}**",
-        "packed": f"{estimate:,}",
-        "packed per synapse": f"{estimate / pe / simd:.2f}",
         "FF": f"{ours.ff:,}",
         "BRAM18": f"{ours.bram}",
         "ECP5 LUT4": f"{other.lut:,}",
