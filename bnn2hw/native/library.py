@@ -246,7 +246,7 @@ class _Shaped:
 
 
 def _address(values: Array) -> int:
-    """Where an array begins; `values.ctypes` takes several times as long."""
+    """Return the address of an array; `values.ctypes` takes several times as long."""
     return int(values.__array_interface__["data"][0])
 
 

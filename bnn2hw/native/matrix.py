@@ -117,7 +117,7 @@ def _unit(channels: int, in_bits: bool) -> int:
 
 
 def window_offsets(op: Windows, x: Tensor, unit: int) -> Array:
-    """Where the elements of a window are, counted from the first one.
+    """Return the places of the elements of a window, counted from the first one.
 
     Args:
         op: The sliding window.

@@ -39,6 +39,18 @@ class Reload:
     graph: Graph
 
 
+def check_stalls(stalls: float, seed: int) -> None:
+    """Check the share of the cycles in which a run pauses, and the seed of the pauses.
+
+    Raises:
+        InputError: One of them is no number, or out of range.
+    """
+    checks.number("stalls", stalls)
+    if not 0 <= stalls < 1:
+        raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
+    checks.number("seed", seed, whole=True)
+
+
 def simulate(
     design: Design,
     graph: Graph,
@@ -191,10 +203,7 @@ def _check(
     trace: Path | None,
 ) -> None:
     """Raise if an option is out of range or does not suit the design."""
-    checks.number("stalls", stalls)
-    if not 0 <= stalls < 1:
-        raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
-    checks.number("seed", seed, whole=True)
+    check_stalls(stalls, seed)
     checks.number("processes", processes, above=0, whole=True)
     if cells and design.backend != "verilog":
         raise InputError("C++ sources name no cells and are simulated as they are; leave out cells")

@@ -16,7 +16,7 @@ from pathlib import Path
 from bnn2hw import backends, checks, golden
 from bnn2hw.backends.design import Design
 from bnn2hw.dataflow import alone
-from bnn2hw.errors import InputError, MismatchError, ToolError
+from bnn2hw.errors import MismatchError, ToolError
 from bnn2hw.estimate import cycles
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph, HardwareOp, Node, View
@@ -122,10 +122,7 @@ def verify(
         ToolError: Verilator or the compiler failed.
         StorageError: The folder for temporary files cannot be written.
     """
-    checks.number("stalls", stalls)
-    if not 0 <= stalls < 1:
-        raise InputError(f"stalls must be at least 0 and below 1, not {stalls}")
-    checks.number("seed", seed, whole=True)
+    simulate.check_stalls(stalls, seed)
     count = (os.cpu_count() or 1) if workers is None else workers
     checks.number("workers", count, whole=True, above=0)
     run = _Run(design, graph, stalls, seed, progress)
