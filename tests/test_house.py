@@ -38,7 +38,7 @@ FLOORS = tuple(
             {"error_bounds"},
             {"agreement", "backends", "dataflow", "deviation", "inputs"},
             {"compiled", "folding", "simulation", "synthesis"},
-            {"deploy", "pipeline", "report", "results"},
+            {"deploy", "formal", "pipeline", "report", "results"},
             {"artifacts", "origins", "reload"},
             {"computed"},
             {"accelerator"},
