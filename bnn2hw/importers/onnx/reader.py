@@ -20,7 +20,7 @@ from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import AxisOrder, Graph
 
 SCALED = (
-    *("Quant", "IntQuant", "BipolarQuant", "BinaryQuant", "Trunc", "MultiThreshold"),
+    *("Quant", "IntQuant", "BipolarQuant", "BinaryQuant", "Trunc", "FloatQuant", "MultiThreshold"),
     *("QuantizeLinear", "DequantizeLinear"),
 )
 """Ops whose further inputs are parameters that must be constant."""
