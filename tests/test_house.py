@@ -39,7 +39,7 @@ FLOORS = tuple(
             {"error_bounds"},
             {"agreement", "backends", "dataflow", "deviation", "inputs"},
             {"compiled", "folding", "simulation", "synthesis"},
-            {"deploy", "pipeline", "report", "results"},
+            {"deploy", "formal", "pipeline", "report", "results"},
             {"artifacts", "origins", "reload"},
             {"computed"},
             {"accelerator"},

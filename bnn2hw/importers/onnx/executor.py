@@ -11,12 +11,16 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from bnn2hw.importers.onnx import quantizers
+from bnn2hw.importers.onnx import floats, quantizers
 from bnn2hw.importers.onnx.model import QUANTIZED, Op
 from bnn2hw.ir import Array
 
 FORMAT = 10
 """Version of the file format of the models of one node; every ONNX Runtime in use reads it."""
+
+
+UNEVEN = "a quantizer to floating point, whose levels are not evenly spaced"
+"""The reason why a FloatQuant node is refused."""
 
 
 class Unknown(Exception):  # noqa: N818  (not an error for users: the reader catches it and names the node)
@@ -217,9 +221,26 @@ def bipolar(op: Op, x: Array, scale: Array) -> Array:
     return quantizers.bipolar(x, scale)
 
 
+def even_step(op: Op, *format_of: Array) -> float | None:
+    """Return the step of a FloatQuant node for a scale of 1; None if its levels are not evenly spaced."""
+    return floats.even_step(*format_of) if op.attributes.get("saturation", 1) else None
+
+
+def float_quant(op: Op, x: Array, scale: Array, *format_of: Array) -> Array:
+    """Return the real values of a FloatQuant node whose levels are evenly spaced.
+
+    Raises:
+        Unknown: They are not.
+    """
+    if even_step(op, *format_of) is None:
+        raise Unknown(UNEVEN)
+    return floats.quantized(x, scale, format_of, options_of(op)["rounding"])
+
+
 CUSTOM: dict[str, Callable[[Op, Sequence[Array]], Array]] = {
     **dict.fromkeys(("Quant", "IntQuant"), lambda op, given: quant(op, *given)),
     **dict.fromkeys(("BipolarQuant", "BinaryQuant"), lambda op, given: bipolar(op, *given)),
     "Trunc": lambda op, given: trunc(op, *given),
+    "FloatQuant": lambda op, given: float_quant(op, *given),
 }
 """Ops of QONNX that are evaluated where all their inputs are constant."""

@@ -21,7 +21,7 @@ from bnn2hw.ir import AxisOrder, Graph
 from bnn2hw.untrusted import SMALL
 
 SCALED = (
-    *("Quant", "IntQuant", "BipolarQuant", "BinaryQuant", "Trunc", "MultiThreshold"),
+    *("Quant", "IntQuant", "BipolarQuant", "BinaryQuant", "Trunc", "FloatQuant", "MultiThreshold"),
     *("QuantizeLinear", "DequantizeLinear"),
 )
 """Ops whose further inputs are parameters that must be constant."""
