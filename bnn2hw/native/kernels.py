@@ -24,7 +24,6 @@ from bnn2hw.ops import (
 )
 from bnn2hw.ops.interpolation import FINE
 
-
 TABLE_LEVELS = 4
 """Thresholds from which on a table is faster."""
 
