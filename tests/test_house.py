@@ -30,6 +30,7 @@ FLOORS = tuple(
                 "tables",
                 "targets",
                 "tools",
+                "untrusted",
             },
             {"ir"},
             {"ops"},

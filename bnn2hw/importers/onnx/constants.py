@@ -30,16 +30,18 @@ class Constant:
     scales: Array | None = None
 
 
-def fold(op: Op, inputs: Sequence[Constant | None]) -> list[Constant]:
+def fold(op: Op, inputs: Sequence[Constant | None], room: int) -> list[Constant]:
     """Evaluate a node whose inputs are all constant.
 
     Args:
         op: The node.
         inputs: Its inputs; None for those that are left out.
+        room: Bytes that its outputs may take.
 
     Raises:
         executor.Unknown: The node cannot be evaluated.
     """
+    executor.fits(op, [i.values if i else None for i in inputs], room)
     values = executor.outputs(op, [i.values if i else None for i in inputs])
     return [Constant(values[0], *_integers(op, inputs)), *(Constant(v) for v in values[1:])]
 
