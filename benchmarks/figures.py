@@ -33,6 +33,7 @@ BENCHMARKS = (
     "pixels",
     "simulation",
     "speed",
+    "study",
     "training_speed",
     "unrolled",
     "xnor",

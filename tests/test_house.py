@@ -31,7 +31,7 @@ FLOORS = tuple(
                 "targets",
                 "tools",
             },
-            {"ir"},
+            {"ir", "workers"},
             {"ops"},
             {"estimate", "golden", "importers"},
             {"lower", "native"},

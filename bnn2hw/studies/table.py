@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ WHOLE = (
     "point",
     "bits",
     "interval",
+    "pixels",
     "lut",
     "ff",
     "bram",
@@ -29,7 +29,19 @@ WHOLE = (
     "synth_dsp",
 )
 COLUMNS = (
-    *("point", "target", "bits", "style", "asked_fps", "state", "reason", "fps", "interval", "latency_us"),
+    *(
+        "point",
+        "target",
+        "bits",
+        "style",
+        "asked_fps",
+        "state",
+        "reason",
+        "fps",
+        "interval",
+        "latency_us",
+        "pixels",
+    ),
     *("lut", "ff", "bram", "dsp", "use", "deviation", "accuracy"),
     *("synth_lut", "synth_ff", "synth_bram", "synth_dsp", "synth_mhz", "synth_reason"),
     *("within_limits", "front", "folding", "settings", "model", "key"),
@@ -82,13 +94,12 @@ def write(path: Path, rows: Sequence[Row]) -> None:
         StorageError: It cannot be written.
     """
     with storing(path):
-        handle, name = tempfile.mkstemp(prefix=folders.PREFIX, dir=path.resolve().parent)
-        os.close(handle)
+        fresh = path.resolve().with_name(f"{folders.PREFIX}{os.getpid()}.{path.name}")
         try:
-            _write(Path(name), path.suffix, rows)
-            os.replace(name, path)
+            _write(fresh, path.suffix, rows)
+            fresh.replace(path)
         finally:
-            Path(name).unlink(missing_ok=True)
+            fresh.unlink(missing_ok=True)
     if path.suffix == PARQUET:
         journal(path).unlink(missing_ok=True)
 
