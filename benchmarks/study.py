@@ -20,6 +20,8 @@ import records
 
 import bnn2hw
 from bnn2hw.folding.pareto import ParetoFront
+from bnn2hw.studies import points, space
+from bnn2hw.studies.points import Row
 from bnn2hw.studies.study import Study
 
 MODEL = records.ROOT / "examples" / "mnist.keras"
@@ -62,37 +64,40 @@ class _Killer:
             os.kill(self.killed, signal.SIGKILL)
 
 
-@cache
-def studied() -> tuple[Study, _Killer]:
-    """Explore the network on workers of which one dies."""
-    TABLE.parent.mkdir(exist_ok=True)
+OPTIONS: dict[str, Any] = {
+    "input": PIXELS,
+    "targets": TARGETS,
+    "styles": STYLES,
+    "ratio": RATIO,
+    "limits": {"max_lut": MOST_LUTS},
+}
+
+
+def _with_a_death() -> tuple[Study, _Killer]:
+    """Explore the network anew, on workers of which one dies."""
+    TABLE.unlink(missing_ok=True)
     distributed: Any = importlib.import_module("distributed")
     with (
-        distributed.LocalCluster(WORKERS, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(WORKERS, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         killer = _Killer(client)
-        study = bnn2hw.explore(
-            MODEL,
-            TABLE,
-            input=PIXELS,
-            targets=TARGETS,
-            styles=STYLES,
-            ratio=RATIO,
-            limits={"max_lut": MOST_LUTS},
-            synthesize=SYNTHESIZED,
-            scheduler=cluster.scheduler_address,
-            progress=killer,
-        )
+        study = bnn2hw.explore(MODEL, TABLE, **OPTIONS, scheduler=cluster.scheduler_address, progress=killer)
     return study, killer
 
 
+def _synthesized(number: int) -> Row:
+    """Synthesize one of the points that are spread over the front, the slowest first."""
+    front = sorted(bnn2hw.explore(MODEL, TABLE, **OPTIONS).front, key=lambda row: float(row["fps"] or 0))
+    chosen = front[round((number - 1) * (len(front) - 1) / (SYNTHESIZED - 1))]
+    return points.Evaluator(space.Setting(str(MODEL), PIXELS)).synthesized(chosen)
+
+
 def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Explore and synthesize; return the cells of a row and the versions of the tools."""
-    study, killer = studied()
+    """Explore or synthesize; return the cells of a row and the versions of the tools."""
     if table == "study":
-        return _whole(study, killer), records.versions("distributed")
-    return _synthesized(study, int(row) - 1), records.yosys()
+        return _whole(*_with_a_death()), records.versions("distributed")
+    return _beside(_synthesized(int(row))), records.yosys()
 
 
 def _whole(study: Study, killer: _Killer) -> dict[str, str]:
@@ -109,9 +114,7 @@ def _whole(study: Study, killer: _Killer) -> dict[str, str]:
     }
 
 
-def _synthesized(study: Study, number: int) -> dict[str, str]:
-    measured = [point for point in study if point["synth_lut"] is not None]
-    point = measured[number]
+def _beside(point: Row) -> dict[str, str]:
     predicted, used = float(point["lut"] or 0), float(point["synth_lut"] or 0)
     return {
         "point": str(point["point"]),

@@ -63,6 +63,8 @@ def check(path: Path) -> None:
         raise InputError(f"a study is written to a .csv or .parquet file, not to '{path}'")
     if path.suffix == PARQUET:
         _pyarrow()
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     for file in {path, journal(path)}:
         folders.claim_file(file)
         if file.exists() and file.stat().st_size:
