@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -11,11 +11,8 @@ from bnn2hw import folders
 from bnn2hw.errors import InputError, storing
 from bnn2hw.report import page, words
 from bnn2hw.studies import picture
-from bnn2hw.studies.points import Value
+from bnn2hw.studies.points import Row, Value
 from bnn2hw.version import __version__
-
-if TYPE_CHECKING:
-    from bnn2hw.studies.study import Study
 
 GENERATOR = "bnn2hw study"
 """What the head of a page says; another file is not replaced."""
@@ -49,32 +46,36 @@ SMALL = 10
 STATES = {"fits": "fit", "too large": "too large", "refused": "refused"}
 
 
-def of(study: Study) -> str:
+def of(rows: Sequence[Row], objectives: Sequence[str], table: Path) -> str:
     """Return the page of a study.
 
     Args:
-        study: The study.
+        rows: The points.
+        objectives: Figures that the front trades.
+        table: File with the table.
 
     Raises:
         MissingToolError: A library that draws is not installed.
     """
     drawings = {
-        name: Markup(picture.draw(study.rows, study.objectives, *size))  # noqa: S704 - Vega escapes texts
+        name: Markup(picture.draw(rows, objectives, *size))  # noqa: S704 - Vega escapes texts
         for name, size in {"wide": (1040, 380), "narrow": (270, 260)}.items()
     }
-    there = [name for name in COLUMNS if any(row.get(name) is not None for row in study)]
+    there = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
     environment = page.environment().overlay()
     environment.filters = {**environment.filters, "cell": cell}
     return environment.get_template("study.html.j2").render(
-        study=study,
+        rows=rows,
+        front=[row for row in rows if row["front"]],
+        table_file=table,
         version=__version__,
         generator=GENERATOR,
-        objectives=words.listed([picture.NAMES.get(name, name.upper()) for name in study.objectives]),
+        objectives=words.listed([picture.NAMES.get(name, name.upper()) for name in objectives]),
         states=STATES,
         columns=there,
         heads=HEADS,
         texts=TEXTS,
-        measured=any(row.get("synth_lut") is not None for row in study),
+        measured=any(row.get("synth_lut") is not None for row in rows),
         **drawings,
     )
 

@@ -102,7 +102,7 @@ class Study:
         """
         out = page.beside(self.path) if path is None else Path(path)
         page.check(out)
-        folders.write_text(out, page.of(self))
+        folders.write_text(out, page.of(self.rows, self.objectives, self.path))
         return out
 
     def _table(self) -> Table:
