@@ -20,7 +20,7 @@ FLOORS = tuple(
         frozenset,
         (
             {"deprecation", "errors", "progress", "version"},
-            {"frameworks"},
+            {"exchange", "frameworks"},
             {
                 "checks",
                 "compile_cache",
