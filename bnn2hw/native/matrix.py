@@ -250,24 +250,31 @@ def xnor(c: Compiler, node: Node) -> None:
 def unrolled(c: Compiler, node: Node) -> None:
     """The matrix of the unit, whatever sums its neurons share in hardware."""
     op = op_of(node, Unrolled)
+    append: Callable[..., None] = _xnor if isinstance(op.folded, Xnor) else _products
     if op.thresholds is None:
-        _xnor(c, node, op.folded, node.name, _fused(c, node, op.folded.mh))
+        append(c, node, op.folded, node.name, _fused(c, node, op.folded.mh))
         return
     falls = np.zeros(len(op.thresholds), bool) if op.falls is None else op.falls
-    _xnor(c, node, op.folded, None, _Fired(node.name, op.thresholds.astype(np.int64), falls))
+    append(c, node, op.folded, None, _Fired(node.name, op.thresholds.astype(np.int64), falls))
 
 
 @handles(Mac)
 def mac(c: Compiler, node: Node) -> None:
     """Integers times integers: bytes in lanes of four, others in the element type that holds every partial sum."""
-    op, [edge] = op_of(node, Mac), node.inputs
+    op = op_of(node, Mac)
+    _products(c, node, op, node.name, _fused(c, node, op.mh))
+
+
+def _products(c: Compiler, node: Node, op: Mac, sums: str | None, fired: _Fired | None) -> None:
+    """Append a unit of integers times integers, whose sums are the edge `sums` where they are one."""
+    [edge] = node.inputs
     ints = c.type(edge).ints
     coded = ints if op.domain is None else Ints(0, ints.count - 1)
-    if not _dot(c, node, op, coded):
-        _mac(c, node, op, coded)
+    if not _dot(c, node, op, coded, sums, fired):
+        _mac(c, node, op, coded, sums, fired)
 
 
-def _dot(c: Compiler, node: Node, op: Mac, coded: Ints) -> bool:
+def _dot(c: Compiler, node: Node, op: Mac, coded: Ints, sums: str | None, fired: _Fired | None) -> bool:
     """Append a unit of bytes times signed bytes if the input and the weights are such; true if they are."""
     weight = max(-op.weight_type.lo, op.weight_type.hi)
     pair = 2 * coded.hi * weight
@@ -282,7 +289,7 @@ def _dot(c: Compiler, node: Node, op: Mac, coded: Ints) -> bool:
     known = np.zeros((op.mw + 1, padded), np.int8)  # the last row belongs to no tap
     known[: op.mw, : op.mh] = op.weights
     weights = c.constants.add(known[taps].transpose(0, 2, 1).view(np.uint8), "u8")
-    to, uses = _neurons(c, node.name, op.mh, padded, _fused(c, node, op.mh))
+    to, uses = _neurons(c, sums, op.mh, padded, fired)
     chunk = (2**15 - 1) // max(pair, 1)
     window = image.window(c.constants.add(starts.astype(np.int32), "i32"))
     c.step("dot", x, "n", window, len(starts), chunk, weights, to, uses=uses)
@@ -311,15 +318,14 @@ def _lanes(offsets: Array) -> tuple[Array, Array]:
     return np.array(starts), np.array(taps)
 
 
-def _mac(c: Compiler, node: Node, op: Mac, coded: Ints) -> None:
+def _mac(c: Compiler, node: Node, op: Mac, coded: Ints, sums: str | None, fired: _Fired | None) -> None:
     kind = _sums(op, coded)
     image = _vectors(c, node, op.axes, in_bits=False, zeros_are_skipped=op.domain is None)
     x = _codes(c, image.edge, op.domain, "pairs" if kind == "i16" else kind)
     padded = op.mh + -op.mh % LANES
     weights = np.zeros((op.mw, padded), NUMPY[kind])
     weights[:, : op.mh] = op.weights
-    fired = _fused(c, node, op.mh)
-    to, uses = _neurons(c, node.name, op.mh, padded, fired, kind)
+    to, uses = _neurons(c, sums, op.mh, padded, fired, kind)
     c.step("mac", x, "n", image.geometry(c), c.constants.add(weights, kind), to, uses=uses)
 
 
