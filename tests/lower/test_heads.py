@@ -59,15 +59,15 @@ def test_a_slow_design_keeps_a_unit() -> None:
     assert Unrolled not in kinds(made)
 
 
-VALUES = np.arange(11)[:, None] * 0.3
+VALUES = np.arange(11)[:, None] * 0.25
 
 
 @pytest.mark.parametrize(
     ("values", "factor", "biases"),
     [
-        (VALUES + np.array([0.1, 0.1]), 1, [0, 0]),
-        (VALUES + np.array([0.1, -0.8]), 1, [3, 0]),
-        (VALUES + np.array([0.0, 0.15]), 2, [0, 1]),
+        (VALUES + np.array([0.5, 0.5]), 1, [0, 0]),
+        (VALUES + np.array([0.5, -0.25]), 1, [3, 0]),
+        (VALUES + np.array([0.0, 0.125]), 2, [0, 1]),
     ],
 )
 def test_lines_of_one_slope_are_the_integers(values: np.ndarray, factor: int, biases: list[int]) -> None:
