@@ -16,6 +16,8 @@ from bnn2hw.lower.interpolate import (
     FLAT_BITS,
     TABLE_BITS,
     TRUE_BITS,
+    Lines,
+    Tables,
     fixed_input,
     interpolation,
     lines,
@@ -146,16 +148,32 @@ def _by_lines(b: Builder, known: _Curve, name: str, *, alone: bool) -> str | Non
         step, ints = fixed_input(*known.active(known.whole, known.bits), known.bits)
         op = interpolation(known.op, ints, step, known.requirement, known.bits)
         if op is not None:
-            edge = fixed(b, known.before, (ints.lo * step, ints.hi * step), step, ints)
-            return b.add(name, op, edge, part=op.kind)
+            before = fixed(b, known.before, (ints.lo * step, ints.hi * step), step, ints)
+            return b.add(name, op, before, part=op.kind)
+    edge = _by_zones(b, known, name, groups) if groups else None
+    if edge is None and groups and known.wanted > RANGE_BITS:  # fewer groups need fewer lines
+        fewer = replace(known, wanted=RANGE_BITS)
+        edge = _by_zones(b, fewer, name, fewer.groups(known.bits, TRUE_BITS[0]))
+    return edge
+
+
+def _by_zones(b: Builder, known: _Curve, name: str, groups: Sequence[Group]) -> str | None:
+    """An edge of lines in zones; None if there would be too many."""
     found = [_borders(known, group) for group in groups]
     borders = [ends for ends in found if ends is not None]
-    if not groups or len(borders) < len(groups):
-        return None
-    made = lines(known.op, borders, known.requirement, known.bits)
+    made = lines(known.op, borders, known.requirement, known.bits) if len(borders) == len(groups) else None
     if made is None:
         return None
+    return _behind(b, known, name, groups, made)
+
+
+def _behind(
+    b: Builder, known: _Curve, name: str, groups: Sequence[Group], made: Lines | Tables
+) -> str | None:
+    """An edge of lines or tables behind the integers that they take; None if these are too coarse."""
     edge = _placed(b, known, made.zones, groups, made.op.domain)
+    if edge is None:
+        return None
     steps = _by_channel(groups, made.steps, known.low.size)
     return b.add(name, replace(made.op, scale=uniform(steps)), edge, part=made.op.kind)
 
@@ -180,20 +198,22 @@ def _by_channel(groups: Sequence[Group], values: Sequence[float], count: int) ->
 
 def _placed(
     b: Builder, known: _Curve, rows: Sequence[Sequence[Zone]], groups: Sequence[Group], domain: Ints
-) -> str:
-    """Bring the layers in front of a curve to the integers of its zones."""
+) -> str | None:
+    """Bring the layers in front of a curve to the integers of its zones; None if these are too coarse."""
     row = np.zeros(known.low.size, np.int64)
     for number, group in enumerate(groups):
         row[group.channels] = number
     by_channel = [rows[number] for number in row.tolist()]
-    low = np.array([own[0].ints.lo * own[0].step for own in by_channel])
-    high = np.array([own[-1].ints.hi * own[-1].step for own in by_channel])
+    low = np.array([own[0].low for own in by_channel])
+    high = np.array([own[-1].high for own in by_channel])
     step = np.array([min(zone.step for zone in own) for own in by_channel])
     chain = b.chain(known.before).within(low, high)
     pieces = straight(chain, step)
     if pieces is None:
         raise NotPointwise("curved before the curve")
-    op, _ = affine(chain, zones.placed(pieces, chain.ints, by_channel), np.ones(row.size), domain)
+    op, off = affine(chain, zones.placed(pieces, chain.ints, by_channel), np.ones(row.size), domain)
+    if np.any(off > [min(zone.margin for zone in own) for own in by_channel]):
+        return None
     return b.add(known.before.end, op, known.before.edge, part="zones")
 
 
@@ -228,9 +248,9 @@ def _by_table(b: Builder, known: _Curve, name: str, *, alone: bool) -> str:
     if len(groups) > 1:
         own = [[Zone.over(*known.active(group.ends, bits), bits)] for group in groups]
         made = stacked_tables(known, own, known.requirement, bits + FINER)
-        edge = _placed(b, known, made.zones, groups, made.op.domain)
-        steps = _by_channel(groups, made.steps, known.low.size)
-        return b.add(name, replace(made.op, scale=uniform(steps)), edge, part="table")
+        stacked = _behind(b, known, name, groups, made)
+        if stacked is not None:
+            return stacked
     if known.bits <= TABLE_BITS:
         ends = known.active(known.whole, known.bits)
     else:

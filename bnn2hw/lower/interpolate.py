@@ -39,6 +39,9 @@ LINES = 13
 ZONE_BITS = 26
 """Most bits of a zone that needs few lines: the integers of 16 zones fit the largest output of an affine op."""
 
+MANTISSA = 24
+"""Bits of a float32 number."""
+
 SINGLE_BITS = 29
 """Bits of the largest result where one step serves groups of unequal ranges."""
 
@@ -154,7 +157,7 @@ def interpolation(
     Raises:
         FloatingPointError: The function returns NaN.
     """
-    zone = Zone(scale, domain)
+    zone = Zone(scale, domain, domain.lo * scale, domain.hi * scale)
     chain = _chain(op, zone)
     ends = _range([chain])
     for true in _true_bits(bits):
@@ -268,7 +271,12 @@ def _step(requirement: Requirement, ends: tuple[float, float], bits: int, true: 
     """The real value of a step of results that are true to some bits of a range."""
     if isinstance(requirement.scale, float):
         return requirement.scale
-    return fixed_input(*ends, min(bits, true + FINE))[0]
+    low, high = ends
+    largest = max(abs(low), abs(high))
+    bits = min(bits, true + FINE)
+    if low * high > 0 and largest > high - low > 0:  # the range is small beside its values
+        bits = min(bits + int(np.log2(largest / (high - low))), MANTISSA)
+    return fixed_input(low, high, bits)[0]
 
 
 def _chain(op: Pointwise, zone: Zone) -> Chain:

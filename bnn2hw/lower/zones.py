@@ -14,7 +14,6 @@ from itertools import pairwise
 import numpy as np
 
 from bnn2hw.ir import Array, Ints
-from bnn2hw.lower.fixed_point import fixed_step, spanning
 from bnn2hw.lower.piecewise import Pieces
 
 Curve = Callable[[Array], Array]
@@ -26,6 +25,9 @@ POINTS = 257
 CUTS = 64
 """Parts of a zone between which it may be cut in two."""
 
+MARGIN = 2.0**-8
+"""Share of its range by which a zone is wider at each end."""
+
 MOST = 6
 """Most zones of one channel."""
 
@@ -36,28 +38,40 @@ class Zone:
 
     Attributes:
         step: Real value of a step.
-        ints: The integers.
+        ints: The integers. Those beyond `low` and `high` are a margin for rounding in front of the curve, which
+            must not lead to another zone.
+        low: Smallest input.
+        high: Largest input.
         shift: Added to the integers to place them behind those of other zones.
     """
 
     step: float
     ints: Ints
+    low: float
+    high: float
     shift: int = 0
 
     @staticmethod
     def over(low: float, high: float, bits: int) -> Zone:
-        """Return the zone in which a range fits some bits."""
-        ends = np.array([low]), np.array([high])
-        if low > 0 or high < 0:  # far from 0, integers count from the nearer end
-            step = np.array([(high - low) / (2.0**bits - 3)])
-            return Zone(float(step[0]), Ints(int(np.floor(low / step[0])), int(np.ceil(high / step[0]))))
-        step = fixed_step(*ends, bits)
-        return Zone(float(step[0]), spanning(*ends, step))
+        """Return the zone in which a range and its margins fit some bits."""
+        room = (high - low) * MARGIN
+        step = (high - low + 2 * room) / (2.0**bits - 3)
+        ints = Ints(int(np.floor((low - room) / step)), int(np.ceil((high + room) / step)))
+        return Zone(step, ints, low, high)
 
     @property
     def domain(self) -> Ints:
         """The integers in their place."""
         return Ints(self.ints.lo + self.shift, self.ints.hi + self.shift)
+
+    @property
+    def margin(self) -> float:
+        """Integers between an end of the range and an end of the zone."""
+        return min(self.low / self.step - self.ints.lo, self.ints.hi - self.high / self.step)
+
+    def place(self, x: float) -> float:
+        """Return the integer of an input, not rounded."""
+        return x / self.step + self.shift
 
 
 @dataclass(frozen=True)
@@ -158,7 +172,7 @@ def _row(pieces: Pieces, channel: int, ints: Ints, zones: Sequence[Zone]) -> lis
     """First integer, slope and bias of each piece of a channel."""
     starts = [ints.lo, *pieces.cuts[channel].tolist(), ints.hi + ints.step]
     found: list[tuple[int, float, float]] = []
-    borders = [zones[0].ints.lo * zones[0].step, *(z.ints.hi * z.step for z in zones)]
+    borders = [zones[0].low, *(zone.high for zone in zones)]
     for k, (first, end) in enumerate(pairwise(starts)):
         slope, bias = float(pieces.slopes[channel, k]), float(pieces.biases[channel, k])
         inner = {c for b in borders if slope for c in [_first_beyond(slope, bias, b)] if first < c < end}
@@ -185,8 +199,8 @@ def _line(
 ) -> tuple[float, float]:
     """The line to the integers of the zone that holds an input."""
     if x <= borders[0]:
-        return 0.0, float(zones[0].domain.lo)
+        return 0.0, zones[0].place(borders[0])
     if x >= borders[-1]:
-        return 0.0, float(zones[-1].domain.hi)
+        return 0.0, zones[-1].place(borders[-1])
     zone = zones[int(np.searchsorted(borders[1:], x))]
-    return slope / zone.step, bias / zone.step + zone.shift
+    return slope / zone.step, zone.place(bias)

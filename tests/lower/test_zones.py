@@ -42,7 +42,7 @@ def shares(model: keras.Model, **options: object) -> tuple[bnn2hw.Accelerator, n
 
 
 def activation(name: str) -> Callable[[KerasTensor], KerasTensor]:
-    return lambda x: layers.Activation(name)(x)
+    return lambda x: layers.Activation(name, name=f"{name}_layer")(x)
 
 
 HEADS: dict[str, Callable[[KerasTensor], KerasTensor]] = {
@@ -78,6 +78,14 @@ def test_a_bend_in_a_small_part_of_a_wide_range_is_followed_by_lines() -> None:
 
     assert any(isinstance(node.op, Interpolation) for node in accelerator.graph)
     assert off.max() < 2.0**-15
+
+
+def test_no_input_leads_to_another_zone() -> None:
+    """Integers are rounded in front of the curve, also at the ends of the ranges."""
+    accelerator, _ = shares(headed(activation("sigmoid")), bits=24)
+
+    stated = accelerator.fidelity["sigmoid_layer"].why.split("off by at most ")[1].split()[0]
+    assert float(stated) < 1e-6
 
 
 def test_channels_of_like_ranges_share_one_zone() -> None:
