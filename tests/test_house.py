@@ -20,7 +20,7 @@ FLOORS = tuple(
         frozenset,
         (
             {"deprecation", "errors", "progress", "version"},
-            {"frameworks"},
+            {"exchange", "frameworks"},
             {
                 "checks",
                 "compile_cache",
@@ -30,6 +30,7 @@ FLOORS = tuple(
                 "tables",
                 "targets",
                 "tools",
+                "untrusted",
             },
             {"ir"},
             {"ops"},
@@ -38,6 +39,7 @@ FLOORS = tuple(
             {"error_bounds"},
             {"agreement", "backends", "dataflow", "deviation", "inputs"},
             {"compiled", "folding", "simulation", "synthesis"},
+            {"formal"},
             {"deploy", "pipeline", "report", "results"},
             {"artifacts", "origins", "reload"},
             {"computed"},

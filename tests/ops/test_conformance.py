@@ -15,10 +15,18 @@ from bnn2hw.errors import MismatchError
 from bnn2hw.ir import HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.simulation import simulate
+from bnn2hw.targets import families
 from bnn2hw.targets.families import Family
 from tests.support import alone, cycles_alone, ops, random_frames, random_values
 
 EXAMPLES = ops.examples()
+
+
+def _clears(op: HardwareOp, x: tuple[Tensor, ...]) -> bool:
+    """Return True for a unit that clears its accumulators in families without cells."""
+    return isinstance(op, Xnor) and op.clears(x[0])
+
+
 FRAMES = 8
 
 
@@ -83,6 +91,11 @@ def test_the_forms_of_a_family_equal_golden(op: HardwareOp, x: tuple[Tensor, ...
     smooth.check()
     stalled.check()
     assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
+
+
+@pytest.mark.parametrize(("op", "x"), [e for e in EXAMPLES if _clears(*e.values)])
+def test_units_without_cells_equal_golden(op: Xnor, x: tuple[Tensor, ...]) -> None:
+    test_the_forms_of_a_family_equal_golden(op, x, families.family("ice40"))
 
 
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
