@@ -21,7 +21,7 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 
-NOT_RUN = {"needs a board": 5, "needs a file of yours": 8, "needs Brevitas": 1, "needs QKeras": 1}
+NOT_RUN = {"needs a board": 5, "needs a file of yours": 7, "needs Brevitas": 1, "needs QKeras": 1}
 """Blocks that no test runs, by the reason that a comment in their page gives. Such a block can be wrong."""
 
 SLOW = ("bnn2hw synth",)
