@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from bnn2hw import backends, golden
+from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.data_files import data_dir
 from bnn2hw.errors import MismatchError
-from bnn2hw.ir import HardwareOp, Tensor
+from bnn2hw.ir import Cycles, HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.simulation import simulate
 from bnn2hw.targets.families import Family
@@ -20,6 +21,7 @@ from tests.support import alone, cycles_alone, ops, random_frames, random_values
 
 EXAMPLES = ops.examples()
 FRAMES = 8
+NO_CLOCK = Cycles(0, 0)
 
 
 @pytest.mark.parametrize("template", ["verilog/{}.sv.j2", "hls/{}.hpp.j2"])
@@ -49,13 +51,10 @@ def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None
     assert graph.types["y"].ints.contains(out)
 
 
-@pytest.mark.parametrize("backend", backends.BACKENDS)
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
-def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...], backend: str) -> None:
-    if backend == "hls" and op.writable:
-        pytest.skip("C++ has no loadable form, so this case repeats another")
+def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
     graph = alone(op, *x)
-    design, predicted = backends.render(backend, graph), cycles_alone(op, *x)
+    design, predicted = ops.render(op, x), cycles_alone(op, *x)
     frames = random_frames(graph, FRAMES)
 
     smooth = simulate.simulate(design, graph, frames, predicted)
@@ -64,11 +63,24 @@ def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, 
     smooth.check()
     stalled.check()
     assert len(smooth.mismatches) == len(design.streams)
-    if smooth.cycles is None:
-        assert backend == "hls", "only C++ has no clock"
-        return
     assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
     assert np.diff(smooth.frame_ends).tolist() == [predicted.interval] * (FRAMES - 1)
+
+
+# C++ has no loadable form, so writable ops repeat others.
+@pytest.mark.parametrize("backend", [b for b in backends.BACKENDS if b != "verilog"])
+@pytest.mark.parametrize("examples", ops.bundles(lambda op: not op.writable))
+def test_backends_without_a_clock_equal_golden(examples: tuple[ops.Example, ...], backend: str) -> None:
+    graph = ops.side_by_side(examples)
+    design, frames = backends.render(backend, graph), random_frames(graph, FRAMES)
+
+    smooth = simulate.simulate(design, graph, frames, NO_CLOCK)
+    stalled = simulate.simulate(design, graph, frames, NO_CLOCK, stalls=0.4, seed=1)
+
+    smooth.check()
+    stalled.check()
+    assert len(smooth.mismatches) == len(design.streams) >= 2 * len(examples)
+    assert smooth.cycles is None
 
 
 @pytest.mark.parametrize(("op", "x", "family"), ops.family_forms())
@@ -119,17 +131,17 @@ def test_every_folding_keeps_the_meaning(op: HardwareOp, x: tuple[Tensor, ...]) 
         assert folded.interval(*x) >= 1
 
 
-def test_all_examples_with_a_form_are_listed() -> None:
-    listed = {p.id for p in ops.family_forms()}
-
-    for example in EXAMPLES:
-        op, x = example.values
-        portable = ops.render(op, x)
-        for family in ops.FAMILIES:
-            changed = _in_another_form(ops.render(op, x, family), portable)
-            if op.kind != "fifo":
-                changed -= {"bnn2hw_fifo.sv"}  # every top level has one, for packets that are no frames
-            assert not changed or f"{example.id}-{family.name}" in listed, changed
+@pytest.mark.parametrize("examples", ops.bundles())
+def test_all_examples_with_a_form_are_listed(examples: tuple[ops.Example, ...]) -> None:
+    graph, kind = ops.side_by_side(examples), examples[0][1].kind
+    portable = verilog.render(graph)
+    for family in ops.FAMILIES:
+        if ops.modules_in(kind) & ops.forms_of(family):
+            continue  # listed, and simulated above
+        changed = _in_another_form(verilog.render(graph, family=family), portable)
+        if kind != "fifo":
+            changed -= {"bnn2hw_fifo.sv"}  # every top level has one, for packets that are no frames
+        assert not changed, family.name
 
 
 def _in_another_form(design: Design, portable: Design) -> set[str]:
