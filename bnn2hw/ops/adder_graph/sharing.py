@@ -90,6 +90,7 @@ class Group:
     table: int
     sums: Sums
     _known: dict[tuple[Halves, frozenset[int]], tuple[Value, Value]] = field(default_factory=dict)
+    _pairs: dict[tuple[object, ...], tuple[Value, Value]] = field(default_factory=dict)
     _luts: list[int] = field(default_factory=list)
 
     @cached_property
@@ -177,12 +178,15 @@ class Group:
         return self._halves(made, neurons, further)
 
     def _butterfly(self, pair: Pair) -> tuple[Value, Value]:
-        """Return A + B and A - B."""
-        a, b = (
-            self._merge(values, lanes) if values else None
-            for values, lanes in zip(pair.values, pair.lanes, strict=True)
-        )
-        return self._both(a, b, pair.carry)
+        """Return A + B and A - B. Programs that differ in few inputs have most pairs in common."""
+        known = (*map(tuple, (*pair.values, *pair.lanes)), pair.carry)
+        if known not in self._pairs:
+            a, b = (
+                self._merge(values, lanes) if values else None
+                for values, lanes in zip(pair.values, pair.lanes, strict=True)
+            )
+            self._pairs[known] = self._both(a, b, pair.carry)
+        return self._pairs[known]
 
     def _both(
         self, a: Value | None, b: Value | None, carry: tuple[Lane, bool] | None = None
@@ -262,7 +266,11 @@ class Group:
         return waiting[0]
 
 
-def settle(weights: Array, table: int) -> tuple[int, frozenset[int]]:
+Settled = tuple[int, frozenset[int]]
+"""LUTs of a group, and its inputs that are left to later carries."""
+
+
+def settle(weights: Array, table: int) -> Settled:
     """Choose, one by one, inputs of a group that are left to later carries to save LUTs.
 
     Args:
@@ -309,10 +317,9 @@ def share(weights: Array, table: int = 6) -> tuple[Sums, list[Value]]:
     """
     columns, numbers, flips = _distinct(np.asarray(weights, np.int64))
     sums, found = Sums(), dict[int, Value]()
-    for neurons in _grouped(columns, table):
-        part = columns[:, neurons]
-        group = Group(part, table, sums)
-        found.update(zip(neurons, group.outputs(settle(part, table)[1]), strict=True))
+    for neurons, (_, late) in _grouped(columns, table):
+        group = Group(columns[:, neurons], table, sums)
+        found.update(zip(neurons, group.outputs(late), strict=True))
     return sums.needed([found[n].times(s) for n, s in zip(numbers, flips, strict=True)])
 
 
@@ -323,7 +330,7 @@ def _distinct(weights: Array) -> tuple[Array, list[int], list[int]]:
     return columns, numbers.reshape(-1).tolist(), flips.tolist()
 
 
-def _grouped(columns: Array, table: int) -> list[list[int]]:
+def _grouped(columns: Array, table: int) -> list[tuple[list[int], Settled]]:
     """Return neurons in groups of the better of two sizes, the best two by samples."""
     neurons = columns.shape[1]
     worth = max(len(columns).bit_length() - 3, 2)  # classes double with each neuron; few should be empty
@@ -334,11 +341,11 @@ def _grouped(columns: Array, table: int) -> list[list[int]]:
         return float(np.mean([settle(columns[:, i : i + size], table)[0] for i in starts])) / size
 
     found = [_exchanged(columns, table, size) for size in sorted(sizes, key=sampled)[:2]]
-    return min(found, key=lambda f: f[0])[1]
+    return min(found, key=lambda groups: sum(luts for _, (luts, _) in groups))
 
 
-def _exchanged(columns: Array, table: int, size: int) -> tuple[int, list[list[int]]]:
-    """Return LUTs and groups of about `size` neurons, after exchanges that save LUTs."""
+def _exchanged(columns: Array, table: int, size: int) -> list[tuple[list[int], Settled]]:
+    """Return groups of about `size` neurons, after exchanges that save LUTs."""
     neurons = columns.shape[1]
     groups = [list(map(int, part)) for part in np.array_split(np.arange(neurons), -(-neurons // size))]
 
@@ -356,4 +363,4 @@ def _exchanged(columns: Array, table: int, size: int) -> tuple[int, list[list[in
         if sum(tried) <= prices[a] + prices[b]:
             groups[a], groups[b] = one, other
             prices[a], prices[b] = tried
-    return sum(settle(columns[:, g], table)[0] for g in groups), groups
+    return [(g, settle(columns[:, g], table)) for g in groups]

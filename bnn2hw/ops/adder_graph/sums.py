@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from bnn2hw.ir import Array
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(NamedTuple):
     """A popcount of some bits. The popcount of one bit is that bit.
 
     Attributes:
@@ -29,8 +28,7 @@ class Count:
     inverted: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+class Sum(NamedTuple):
     """The sum left + right + carry.
 
     Attributes:
@@ -48,8 +46,7 @@ class Sum:
     inverted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """The value sign · node, up to a constant.
 
     Attributes:
@@ -156,8 +153,8 @@ class Sums:
         Args:
             node: Popcount or sum of earlier nodes.
         """
-        if node not in self._made:
-            self._made[node] = len(self.nodes)
+        number = self._made.setdefault(node, len(self.nodes))
+        if number == len(self.nodes):
             self.nodes.append(node)
             if isinstance(node, Count):
                 self.highest.append(len(node.lanes))
@@ -167,7 +164,7 @@ class Sums:
                     self.highest[node.left] + self.operand_top(node) + (node.carry is not None)
                 )
                 self.stages.append(max(self.stages[node.left], self.stages[node.right]) + 1)
-        return self._made[node]
+        return number
 
     def meaning(self, lanes: int) -> tuple[Array, Array]:
         """Return what each node computes.
@@ -233,9 +230,10 @@ class Sums:
         while waiting:
             node = self.nodes[waiting.pop()]
             if isinstance(node, Sum):
-                fresh = {node.left, node.right} - found
-                found |= fresh
-                waiting += fresh
+                for n in (node.left, node.right):
+                    if n not in found:
+                        found.add(n)
+                        waiting.append(n)
         return sorted(found)
 
     def encode(self) -> Array:
