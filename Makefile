@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo docs test unit test-larq test-qkeras soak figures figures-check lint coverage clean
+.PHONY: demo docs test unit test-larq test-qkeras soak prove figures figures-check lint coverage clean
 
 demo: .venv/installed  ## compile the shipped MNIST network and prove it bit-exact in Verilator
 	$(BIN)/python examples/demo.py
@@ -24,6 +24,9 @@ test-qkeras: .venv-qkeras/installed  ## models of QKeras and HGQ2 in memory agai
 
 soak: .venv/installed  ## the long runs
 	$(BIN)/pytest -n auto --dist worksteal -m soak
+
+prove: .venv/installed  ## proofs of small instances of all ops: for all inputs and all stalls, or up to a bound
+	$(BIN)/python benchmarks/proofs.py
 
 figures: .venv/installed  ## measure the recorded figures that are stale
 	$(BIN)/python benchmarks/figures.py

@@ -34,7 +34,13 @@ PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
 BATCH = 256
 REPEATS = 3
 
-FLAGS = {"avx512popcnt": "avx512_bitalg", "avx512": "avx512bw", "avx2": "avx2", "plain": "fpu"}
+FLAGS = {
+    "avx512popcnt": "avx512_bitalg",
+    "avx512vnni": "avx512_vnni",
+    "avx512": "avx512bw",
+    "avx2": "avx2",
+    "plain": "fpu",
+}
 """By instruction set, the fastest first, the flag of a processor that has it."""
 
 

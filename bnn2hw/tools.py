@@ -218,6 +218,25 @@ def yosys_share() -> Path:
     )
 
 
+@cache
+def abc() -> Tool:
+    """Find ABC, the model checker: the one of a native Yosys, else the one that pyosys brings.
+
+    Raises:
+        MissingToolError: Neither is installed.
+    """
+    native = which("yosys-abc")
+    packaged = importlib.util.find_spec("pyosys")
+    near = packaged and packaged.origin and Path(packaged.origin).parent / "yosys-abc"
+    for command in (native, str(near) if near and near.is_file() else None):
+        version = command and version_of(command, "-c", "version")
+        if command and version:
+            return Tool(command, version)
+    raise MissingToolError(
+        "ABC is needed to prove properties and was not found; install it with 'pip install pyosys'"
+    )
+
+
 NEXTPNR_FROM = (0, 7)
 """Oldest nextpnr that is used."""
 

@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import frameworks
+from bnn2hw import frameworks, untrusted
+from bnn2hw.errors import InputError
 from bnn2hw.ir import Array
 from bnn2hw.ops import source
 from bnn2hw.ops.source import InputSpecs
@@ -70,9 +71,16 @@ def key(model: Any, given: Given) -> list[Any] | None:
     if os.environ.get(SWITCH) == "off" or not isinstance(model, str | Path) or given.custom_objects:
         return None
     try:
+        untrusted.regular(Path(model))
         content = Path(model).read_bytes()
         options = json.loads(json.dumps(_options(given), default=operator.index))
-    except (OSError, TypeError, AttributeError, ValueError):  # the importers say what is wrong with them
+    except (
+        OSError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        InputError,
+    ):  # the importers say what is wrong with them
         return None
     if _other_files(Path(model), content) or _foreign_objects():
         return None
@@ -97,7 +105,7 @@ def self_contained(path: Path) -> bool:
             text = file.attrs["model_config"]
     return all(
         item.get("class_name") != "__lambda__" and _package(item.get("module")) in SELF_CONTAINED
-        for item in _mappings(json.loads(text))
+        for item in untrusted.mappings(json.loads(text))
     )
 
 
@@ -153,14 +161,6 @@ def _foreign_objects() -> bool:
 
 def _package(module: Any) -> str:
     return "builtins" if module is None else str(module).split(".")[0]
-
-
-def _mappings(data: Any) -> Iterator[Mapping[str, Any]]:
-    """All mappings in data of JSON."""
-    if isinstance(data, dict):
-        yield data
-    for each in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
-        yield from _mappings(each)
 
 
 @cache

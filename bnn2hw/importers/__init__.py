@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import frameworks
-from bnn2hw.errors import InputError
+from bnn2hw import frameworks, untrusted
+from bnn2hw.errors import Bnn2hwError, InputError
 from bnn2hw.importers.imported import Imported
 
 
@@ -35,9 +35,20 @@ class Importer:
 
     def read(self, model: Any) -> Imported:
         """Read a model, or the file at a path."""
-        found: Imported = frameworks.load(f"{__name__}.{self.module}").read(model)
+        try:
+            found: Imported = frameworks.load(f"{__name__}.{self.module}").read(model)
+        except untrusted.DAMAGED as error:
+            if isinstance(error, Bnn2hwError) or not isinstance(model, Path):
+                raise
+            reason = f"{type(error).__name__}: {error}"[:MOST]
+            raise InputError(f"'{model}' cannot be read as {self.models}: {reason}") from error
+        for name in (found.name, *found.names):
+            untrusted.name(name, "the model, or an output of it,")
         return found
 
+
+MOST = 500
+"""Characters of the reason why a file cannot be read."""
 
 IMPORTERS = (
     Importer("keras", "a Keras model", (".keras", ".h5"), ("keras",)),
@@ -115,6 +126,7 @@ def _of_file(path: Path) -> Importer:
         raise InputError(f"'{path}' is a SavedModel, which {TENSORFLOW}")
     for importer in IMPORTERS:
         if path.suffix in importer.suffixes:
+            untrusted.regular(path)
             return importer
     suffixes = [suffix for importer in IMPORTERS for suffix in importer.suffixes]
     listed = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"

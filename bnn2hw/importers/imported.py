@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from bnn2hw import untrusted
+from bnn2hw.errors import Problem, UnsupportedError
 from bnn2hw.ir import Array, AxisOrder, Graph
 from bnn2hw.ops.source import Input
 
@@ -44,3 +47,29 @@ class Imported:
     names: tuple[str, ...] = ()
     model: Model | None = None
     executor: str = "layer by layer"
+
+
+def small_enough(layer: str, shape: tuple[int, ...]) -> None:
+    """Check the size of an edge before anything of that size is made.
+
+    Args:
+        layer: Layer that makes the edge.
+        shape: Shape of one sample.
+
+    Raises:
+        UnsupportedError: A sample has too many values.
+        InputError: The name of the layer cannot stand in a source.
+    """
+    untrusted.name(layer, "a layer")
+    if math.prod(shape) > untrusted.VALUES:
+        size = "×".join(map(str, shape))
+        raise UnsupportedError(
+            [
+                Problem(
+                    layer,
+                    f"an output of {size} = {math.prod(shape):,} values",
+                    f"at most {untrusted.VALUES:,} values in a frame",
+                    "cut the images into tiles",
+                )
+            ]
+        )

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from bnn2hw.ir import Node, Tensor
+from bnn2hw.ir import Array, Node, Tensor
 from bnn2hw.native.compiler import Compiler, packed, places, words
 from bnn2hw.native.registry import handles, op_of
 from bnn2hw.ops import (
@@ -23,6 +23,12 @@ from bnn2hw.ops import (
     TopK,
 )
 from bnn2hw.ops.interpolation import FINE
+
+TABLE_LEVELS = 4
+"""Thresholds from which on a table is faster."""
+
+TABLE_ENTRIES = 2**14
+"""Entries of such a table at most, of all channels."""
 
 
 def _channels(x: Tensor, axes: int, rows: int) -> str:
@@ -44,16 +50,28 @@ def threshold(c: Compiler, node: Node) -> None:
         args = c.constants.add(thresholds[:, 0], "i64"), c.constants.add(packed(falls), "u32")
         c.step("fire", c.numbers(edge), "n", by_place, *args, c.make_bits(node.name))
         return
-    data = c.constants.add(thresholds.T, "i64"), c.constants.add(falls.astype(np.uint8), "u8")
     levels, y = thresholds.shape[1], c.make_numbers(node.name)
+    if levels >= TABLE_LEVELS and x.ints.count * rows <= TABLE_ENTRIES:
+        values = c.constants.add(_counted(op, x.ints.values(), thresholds, falls), "i64")
+        c.step("table", c.numbers(edge), "n", shared, x.ints.lo, x.ints.step, x.ints.count, values, y)
+        return
+    data = c.constants.add(thresholds.T, "i64"), c.constants.add(falls.astype(np.uint8), "u8")
     c.step("threshold", c.numbers(edge), "n", shared, levels, *data, op.type.lo, op.type.step, y)
+
+
+def _counted(op: Threshold, values: Array, thresholds: Array, falls: Array) -> Array:
+    """The results of thresholds by row, for each of some values: shape (rows, values)."""
+    reached = np.stack([np.searchsorted(np.sort(row), values, side="right") for row in thresholds])
+    counts = np.where(falls[:, None], thresholds.shape[1] - reached, reached)
+    made: Array = op.type.lo + op.type.step * counts
+    return made.astype(np.int64)
 
 
 @handles(Affine)
 def affine(c: Compiler, node: Node) -> None:
     """Scale, add and shift, by channel and segment."""
     op, [edge] = op_of(node, Affine), node.inputs
-    data = [c.constants.add(a.astype(np.int64), "i64") for a in (op.slopes, op.biases, op.cuts)]
+    data = [c.constants.add(a.T.astype(np.int64), "i64") for a in (op.slopes, op.biases, op.cuts)]
     shared, y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
     ends = op.type.lo, op.type.hi
     c.step("affine", c.numbers(edge), "n", shared, op.slopes.shape[1], *data, op.drop, op.shift, *ends, y)

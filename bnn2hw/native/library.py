@@ -24,7 +24,7 @@ from bnn2hw.native.program import ALIGNMENT, TYPES, Port, Program
 from bnn2hw.native.sources import VERSIONS, capacity, compile_graph, render, versions
 from bnn2hw.progress import Progress, silent
 
-FLAGS = ("-std=c++17", "-O3", "-Wall", "-Wextra", "-Werror", "-fPIC")
+FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror", "-fPIC")
 
 LIBRARY, OBJECT = "network.so", "kernels.o"
 

@@ -1,4 +1,4 @@
-"""Matrix-vector units as kernel calls, with their windows and thresholds."""
+"""Matrix-vector units as kernel calls, with their windows and thresholds. Those of signs are in `signs.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bnn2hw.ir import BIPOLAR, Array, Ints, Node, Tensor, View
 from bnn2hw.native.compiler import SPREAD, Compiler, Numbers, packed, words
 from bnn2hw.native.program import SIZES, element
 from bnn2hw.native.registry import handles, op_of
-from bnn2hw.ops import Depthwise, Mac, Threshold, Unrolled, Xnor
+from bnn2hw.ops import Depthwise, Mac, Threshold
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.sliding_window import Windows
 
@@ -21,6 +21,9 @@ LANES = 64
 
 MOST_INPUTS = 2**16
 """Words or channels of a window whose places in the image are listed; larger windows are copied first."""
+
+ROW = 128
+"""Bytes of weights of a block of neurons, which follow each other in memory; for units of numbers."""
 
 LANE = 4
 """Bytes whose products are summed in a lane."""
@@ -40,7 +43,7 @@ NUMPY: dict[str, type[np.number]] = {
 
 
 @dataclass(frozen=True)
-class _Input:
+class Input:
     """The image that a matrix-vector unit reads, and the windows over it.
 
     Attributes:
@@ -64,7 +67,7 @@ class _Input:
         return self.window(c.offsets(self.offsets))
 
 
-def _vectors(c: Compiler, node: Node, axes: int, *, in_bits: bool, zeros_are_skipped: bool) -> _Input:
+def vectors(c: Compiler, node: Node, axes: int, *, in_bits: bool, zeros_are_skipped: bool) -> Input:
     """Find the image and the windows behind the vectors that a unit reads.
 
     Args:
@@ -88,7 +91,7 @@ def _vectors(c: Compiler, node: Node, axes: int, *, in_bits: bool, zeros_are_ski
         unit = _unit(x.channels, in_bits)
         if math.prod(x.shape[:-3]) == 1 and math.prod(op.kernel) * unit <= MOST_INPUTS:
             pad = border.op if skipped and isinstance(border.op, Pad) else None
-            return _Input(
+            return Input(
                 source,
                 lambda offsets: c.window(op, x, unit, pad, offsets),
                 window_offsets(op, x, unit),
@@ -101,7 +104,7 @@ def _vectors(c: Compiler, node: Node, axes: int, *, in_bits: bool, zeros_are_ski
     outer = math.prod(x.shape[:-axes])
     unit = inner * _unit(channels, in_bits)
     values = ", ".join(map(str, (outer, 1, unit, 1, 1, 1, 1, 1, 1, 0, 0, outer, 1)))
-    return _Input(
+    return Input(
         edge,
         lambda offsets: f"Window{{{values}, {offsets}}}",
         np.arange(unit),
@@ -135,7 +138,7 @@ def _only_zeros(op: Pad) -> bool:
 
 
 @dataclass(frozen=True)
-class _Fired:
+class Fired:
     """A threshold behind a unit that its kernel takes along.
 
     Attributes:
@@ -149,7 +152,7 @@ class _Fired:
     falls: Array
 
 
-def _fused(c: Compiler, node: Node, neurons: int) -> _Fired | None:
+def fused_threshold(c: Compiler, node: Node, neurons: int) -> Fired | None:
     """The threshold that alone reads a unit's sums, if it gives ±1 by neuron."""
     readers, edge = c.graph.readers[node.name], node.name
     if len(readers) != 1 or any(c.graph.wire(o) == edge for o in c.graph.outputs):
@@ -166,17 +169,21 @@ def _fused(c: Compiler, node: Node, neurons: int) -> _Fired | None:
         return None
     thresholds = np.broadcast_to(op.thresholds[:, 0], neurons).astype(np.int64)
     falls = np.zeros(1, bool) if op.falls is None else op.falls
-    return _Fired(reader.name, thresholds, np.broadcast_to(falls, neurons))
+    return Fired(reader.name, thresholds, np.broadcast_to(falls, neurons))
 
 
-def _neurons(
-    c: Compiler,
-    edge: str | None,
-    count: int,
-    padded: int,
-    fired: _Fired | None,
-    kind: str = "i32",
-    parts: int = 1,
+def blocked(weights: Array, size: int) -> Array:
+    """Weights (rows, neurons) by blocks of neurons: (neurons / size, rows, size)."""
+    return weights.reshape(len(weights), -1, size).transpose(1, 0, 2)
+
+
+def needs_sums(c: Compiler, edge: str | None, fired: Fired | None) -> bool:
+    """True if a unit's sums leave its kernel."""
+    return edge is not None and (fired is None or edge in c.keep)
+
+
+def neurons_of(
+    c: Compiler, edge: str | None, count: int, padded: int, fired: Fired | None, thresholds: str
 ) -> tuple[str, frozenset[int]]:
     """C++ expression of where a unit's results go, and the buffers that it uses.
 
@@ -186,22 +193,34 @@ def _neurons(
         count: Neurons.
         padded: Neurons in a row of weights.
         fired: The threshold that the kernel takes along.
-        kind: Element type of sums and thresholds.
-        parts: The thresholds are in so many parts, between which the neurons take turns.
+        thresholds: C++ expression of the thresholds as the kernel reads them.
     """
     uses: frozenset[int] = frozenset()
-    sums, bits, thresholds, falls = "{nullptr, Type::i32}", "nullptr", "nullptr", "nullptr"
-    if edge is not None and (fired is None or edge in c.keep):
+    sums, bits, falls = "{nullptr, Type::i32}", "nullptr", "nullptr"
+    if edge is not None and needs_sums(c, edge, fired):
         numbers = c.make_numbers(edge)
         sums, uses = str(numbers), uses | numbers.uses
     if fired is not None:
         made = c.make_bits(fired.edge)
         c.done.add(fired.edge)
         bits, uses = str(made), uses | made.uses
-        row = _row(fired.thresholds, padded, NUMPY[kind])
-        thresholds = c.constants.add(row.reshape(-1, parts).T, kind)
         falls = c.constants.add(packed(fired.falls), "u32")
     return f"Neurons{{{count}, {padded}, {sums}, {bits}, {thresholds}, {falls}}}", uses
+
+
+def of_sums(c: Compiler, fired: Fired | None, padded: int, kind: str, parts: int = 1) -> str:
+    """C++ expression of thresholds that are compared with sums.
+
+    Args:
+        c: The compiler.
+        fired: The threshold, if there is one.
+        padded: Neurons in a row of weights.
+        kind: Element type of the sums.
+        parts: The thresholds are in so many parts, between which the neurons take turns.
+    """
+    if fired is None:
+        return "nullptr"
+    return c.constants.add(_row(fired.thresholds, padded, NUMPY[kind]).reshape(-1, parts).T, kind)
 
 
 def _row(thresholds: Array, padded: int, kind: type[np.number]) -> Array:
@@ -210,51 +229,6 @@ def _row(thresholds: Array, padded: int, kind: type[np.number]) -> Array:
     ends = np.iinfo(kind) if issubclass(kind, np.integer) else None
     row[: len(thresholds)] = np.clip(thresholds, ends.min, ends.max) if ends else thresholds
     return row
-
-
-def _signs(weights: Array, positions: int, channels: int, padded: int) -> Array:
-    """±1 weights (MW, MH) as bytes of eight synapses, of shape (bytes of a vector, padded neurons)."""
-    mh = weights.shape[1]
-    signs = (weights > 0).T.reshape(mh, positions, channels)
-    rows = packed(signs).astype("<u4").view(np.uint8).reshape(mh, -1).T
-    made = np.zeros((rows.shape[0], padded), np.uint8)
-    made[:, :mh] = rows
-    return made
-
-
-def _xnor(c: Compiler, node: Node, op: Xnor, sums: str | None, fired: _Fired | None) -> None:
-    """Append a unit of signs times signs, whose sums are the edge `sums` where they are one."""
-    [edge] = node.inputs
-    x = _vectors(c, node, op.axes, in_bits=True, zeros_are_skipped=c.type(edge).ints != BIPOLAR)
-    padded, wide = op.mh + -op.mh % LANES, op.mw > SUMS["i16"]
-    weights = c.constants.add(_signs(op.weights, x.positions, x.channels, padded), "u8")
-    kind = "i32" if wide else "i16"
-    to, uses = _neurons(c, sums, op.mh, padded, fired, kind, parts=SIZES[kind])
-    size = c.type(x.edge).size // x.channels * words(x.channels)
-    if c.has_bits(x.edge):
-        bits = c.spread(c.bits(x.edge), size)
-        c.step("xnor", bits, "n", x.geometry(c), x.synapses, wide, weights, to, uses=uses)
-    else:
-        signs, mask = c.spread(c.bits_of_signs(x.edge), size), c.spread(c.mask(x.edge), size)
-        c.step("xnor_masked", signs, mask, "n", x.geometry(c), wide, weights, to, uses=uses)
-
-
-@handles(Xnor)
-def xnor(c: Compiler, node: Node) -> None:
-    """Signs times signs."""
-    op = op_of(node, Xnor)
-    _xnor(c, node, op, node.name, _fused(c, node, op.mh))
-
-
-@handles(Unrolled)
-def unrolled(c: Compiler, node: Node) -> None:
-    """The matrix of the unit, whatever sums its neurons share in hardware."""
-    op = op_of(node, Unrolled)
-    if op.thresholds is None:
-        _xnor(c, node, op.folded, node.name, _fused(c, node, op.folded.mh))
-        return
-    falls = np.zeros(len(op.thresholds), bool) if op.falls is None else op.falls
-    _xnor(c, node, op.folded, None, _Fired(node.name, op.thresholds.astype(np.int64), falls))
 
 
 @handles(Mac)
@@ -273,7 +247,7 @@ def _dot(c: Compiler, node: Node, op: Mac, coded: Ints) -> bool:
     pair = 2 * coded.hi * weight
     if not (coded.lo >= 0 and coded.hi < 2**8 and weight < 2**7 and pair < 2**15 and op.mw * pair < 2**31):
         return False
-    image = _vectors(c, node, op.axes, in_bits=False, zeros_are_skipped=False)
+    image = vectors(c, node, op.axes, in_bits=False, zeros_are_skipped=False)
     if image.offsets[-1] < LANE - 1:
         return False
     x = _codes(c, image.edge, op.domain, "u8")
@@ -282,7 +256,8 @@ def _dot(c: Compiler, node: Node, op: Mac, coded: Ints) -> bool:
     known = np.zeros((op.mw + 1, padded), np.int8)  # the last row belongs to no tap
     known[: op.mw, : op.mh] = op.weights
     weights = c.constants.add(known[taps].transpose(0, 2, 1).view(np.uint8), "u8")
-    to, uses = _neurons(c, node.name, op.mh, padded, _fused(c, node, op.mh))
+    fired = fused_threshold(c, node, op.mh)
+    to, uses = neurons_of(c, node.name, op.mh, padded, fired, of_sums(c, fired, padded, "i32"))
     chunk = (2**15 - 1) // max(pair, 1)
     window = image.window(c.constants.add(starts.astype(np.int32), "i32"))
     c.step("dot", x, "n", window, len(starts), chunk, weights, to, uses=uses)
@@ -313,14 +288,15 @@ def _lanes(offsets: Array) -> tuple[Array, Array]:
 
 def _mac(c: Compiler, node: Node, op: Mac, coded: Ints) -> None:
     kind = _sums(op, coded)
-    image = _vectors(c, node, op.axes, in_bits=False, zeros_are_skipped=op.domain is None)
+    image = vectors(c, node, op.axes, in_bits=False, zeros_are_skipped=op.domain is None)
     x = _codes(c, image.edge, op.domain, "pairs" if kind == "i16" else kind)
     padded = op.mh + -op.mh % LANES
     weights = np.zeros((op.mw, padded), NUMPY[kind])
     weights[:, : op.mh] = op.weights
-    fired = _fused(c, node, op.mh)
-    to, uses = _neurons(c, node.name, op.mh, padded, fired, kind)
-    c.step("mac", x, "n", image.geometry(c), c.constants.add(weights, kind), to, uses=uses)
+    fired = fused_threshold(c, node, op.mh)
+    to, uses = neurons_of(c, node.name, op.mh, padded, fired, of_sums(c, fired, padded, kind))
+    rows = c.constants.add(blocked(weights, ROW // SIZES[kind]), kind)
+    c.step("mac", x, "n", image.geometry(c), rows, to, uses=uses)
 
 
 def _sums(op: Mac, x: Ints) -> str:

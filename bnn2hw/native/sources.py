@@ -10,7 +10,7 @@ import jinja2
 
 from bnn2hw.data_files import data_dir
 from bnn2hw.ir import Graph
-from bnn2hw.native import kernels, lut_kernel, matrix  # noqa: F401 - they register their handlers
+from bnn2hw.native import kernels, lut_kernel, matrix, signs  # noqa: F401 - they register their handlers
 from bnn2hw.native.compiler import Compiler
 from bnn2hw.native.program import ALIGNMENT, CPP_TYPES, SIZES, Port, Program
 from bnn2hw.native.registry import HANDLERS
@@ -22,7 +22,8 @@ VERSIONS = {
     "plain": (),
     "avx2": ("-mavx2", "-mfma"),
     "avx512": _AVX512,
-    "avx512popcnt": (*_AVX512, "-mavx512bitalg"),
+    "avx512vnni": (*_AVX512, "-mavx512vnni"),
+    "avx512popcnt": (*_AVX512, "-mavx512vnni", "-mavx512bitalg"),
 }
 """Options of the compiler by instruction set; all but the plain one are for x86-64."""
 

@@ -119,9 +119,15 @@ class SlidingWindow(Windows):
         return self.lanes, self.lanes
 
     def _ring_rows(self, x: Tensor) -> int:
-        """Return the rows of the ring: a window, and as many again or enough for `release`."""
-        row = x.shape[-2] * (x.channels // self.lanes)
-        return self.span[0] + max(self.span[0], -(-3 // row))
+        """Return the rows of the ring: a window, and the rows that are written while it is read.
+
+        Those are as many again, or enough for `release`. If windows skip rows and take longer than a
+        row, they are those up to the next window.
+        """
+        folds, (_, columns) = x.channels // self.lanes, self._grid(x)
+        row = x.shape[-2] * folds
+        slow = columns * self._taps * folds > row
+        return self.span[0] + max(self.span[0], -(-3 // row), self.stride[0] if slow else 0)
 
     def timing(self, *x: Tensor) -> Buffered:
         height, width, channels = x[0].shape[-3:]
@@ -194,6 +200,7 @@ class SlidingWindow(Windows):
         yield cls((2, 3), (2, 1), lanes=1), (Tensor((7, 5, 2), Ints(0, 255)),)
         yield cls((3, 2), (1, 2), lanes=3), (Tensor((4, 7, 3), Ints(-1, 1)),)
         yield cls((1, 1), (3, 3), lanes=1), (Tensor((8, 8, 1), Ints(0, 3)),)
+        yield cls((1, 3), (2, 1), lanes=1), (Tensor((7, 5, 2), Ints(0, 3)),)
         yield cls((4, 4), lanes=2), (Tensor((4, 4, 2), BIPOLAR),)
         yield cls((3, 2), (1, 1), (2, 3), lanes=2), (Tensor((6, 7, 4), BIPOLAR),)
         yield cls((2, 3), (2, 1), (3, 2), lanes=3), (Tensor((2, 7, 6, 3), Ints(0, 255)),)

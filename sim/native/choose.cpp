@@ -11,6 +11,7 @@ extern const Kernels plain;
 #if defined(BNN2HW_VERSIONS) && defined(__x86_64__)
 extern const Kernels avx2;
 extern const Kernels avx512;
+extern const Kernels avx512vnni;
 extern const Kernels avx512popcnt;
 #endif
 
@@ -21,7 +22,9 @@ const Kernels* kernels(const char* name) {
   const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                           __builtin_cpu_supports("fma");
-  if (asked(avx512popcnt) && has_avx512 && __builtin_cpu_supports("avx512bitalg")) return &avx512popcnt;
+  const bool has_vnni = has_avx512 && __builtin_cpu_supports("avx512vnni");
+  if (asked(avx512popcnt) && has_vnni && __builtin_cpu_supports("avx512bitalg")) return &avx512popcnt;
+  if (asked(avx512vnni) && has_vnni) return &avx512vnni;
   if (asked(avx512) && has_avx512) return &avx512;
   if (asked(avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2;
 #endif

@@ -146,19 +146,33 @@ void fire(ConstNumbers x, int images, const Channels& c, const std::int64_t* thr
     }
 }
 
+// The sums of a segment, where its cut is reached if it has one; row(i) is the row of value i.
+template <class Row>
+inline void segment(const std::int64_t* in, std::int64_t* out, std::size_t count, int drop, const std::int64_t* cut,
+                    Row&& row, const std::int64_t* slope, const std::int64_t* bias) {
+  if (!cut)
+    for (std::size_t i = 0; i < count; ++i) out[i] = slope[row(i)] * (in[i] >> drop) + bias[row(i)];
+  else
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::int64_t sum = slope[row(i)] * (in[i] >> drop) + bias[row(i)];
+      out[i] = in[i] >= cut[row(i)] ? sum : out[i];
+    }
+}
+
 void affine(ConstNumbers x, int images, const Channels& c, int segments, const std::int64_t* slopes,
             const std::int64_t* biases, const std::int64_t* cuts, int drop, int shift, std::int64_t low,
             std::int64_t high, Output y) {
-  // slopes[row][segment], biases[row][segment], cuts[row][segment - 1]
+  // Cuts ascend: the last segment whose cut is reached counts.
   by_channel(x, images, c, y, [&](const std::int64_t* in, std::int64_t* out, std::size_t count, std::size_t first) {
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t row = c.rows == 1 ? 0 : first + i;
-      int segment = 0;
-      for (int k = 0; k + 1 < segments; ++k) segment += in[i] >= cuts[row * (segments - 1) + k];
-      const std::size_t at = row * segments + segment;
-      const std::int64_t value = (slopes[at] * (in[i] >> drop) + biases[at]) >> shift;
-      out[i] = least(most(value, low), high);
+    for (int k = 0; k < segments; ++k) {
+      const std::size_t at = static_cast<std::size_t>(k) * c.rows + first;
+      const std::int64_t *slope = slopes + at, *bias = biases + at, *cut = k ? cuts + at - c.rows : nullptr;
+      if (c.rows == 1)
+        segment(in, out, count, drop, cut, [=](std::size_t) { return 0; }, slope, bias);
+      else
+        segment(in, out, count, drop, cut, [](std::size_t i) { return i; }, slope, bias);
     }
+    for (std::size_t i = 0; i < count; ++i) out[i] = least(most(out[i] >> shift, low), high);
   });
 }
 
@@ -179,11 +193,16 @@ void quantize(ConstNumbers x, int images, const Channels& c, const std::int64_t*
 void table(ConstNumbers x, int images, const Channels& c, std::int64_t low, std::int64_t step, int entries,
            const std::int64_t* values, Output y) {
   // values[row][entry]
+  const bool shifts = (step & (step - 1)) == 0;
+  const int by = shifts ? __builtin_ctzll(static_cast<unsigned long long>(step)) : 0;
   by_channel(x, images, c, y, [&](const std::int64_t* in, std::int64_t* out, std::size_t count, std::size_t first) {
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t row = c.rows == 1 ? 0 : first + i;
-      out[i] = values[row * entries + (in[i] - low) / step];
-    }
+    if (shifts)
+      for (std::size_t i = 0; i < count; ++i) out[i] = (in[i] - low) >> by;
+    else
+      for (std::size_t i = 0; i < count; ++i) out[i] = (in[i] - low) / step;
+    const std::int64_t* row = values + first * entries;
+    const std::int64_t next = c.rows == 1 ? 0 : entries;
+    for (std::size_t i = 0; i < count; ++i) out[i] = row[static_cast<std::int64_t>(i) * next + out[i]];
   });
 }
 

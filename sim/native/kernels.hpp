@@ -60,18 +60,19 @@ struct Kernels {
   const char* name;
 
   // Sums of signs times signs. x are `spread` bits, so `unit` is four times the words of a place, and `synapses` are its
-  // channels. weights[window bytes][padded] have eight synapses of a neuron in each byte. Sums and thresholds are i32
-  // if `wide`, and i16 otherwise; threshold n is in part n % s of s parts, where s is the size of this type.
-  void (*xnor)(const std::uint32_t* x, int images, const Window&, int synapses, bool wide, const std::uint8_t* weights,
+  // channels. weights[padded / 64][window bytes][64] have eight synapses of a neuron in each byte. Sums and thresholds have
+  // 4 or 2 `bytes`; threshold n is in part n % bytes of as many parts. With 1 byte there are no sums and no border:
+  // thresholds[0][n] is a limit of disagreements by eights, and thresholds[1][n] what is added to these before.
+  void (*xnor)(const std::uint32_t* x, int images, const Window&, int synapses, int bytes, const std::uint8_t* weights,
                const Neurons&);
   // The same where some inputs are 0: bit masks of those that are not.
-  void (*xnor_masked)(const std::uint32_t* x, const std::uint32_t* mask, int images, const Window&, bool wide,
+  void (*xnor_masked)(const std::uint32_t* x, const std::uint32_t* mask, int images, const Window&, int bytes,
                       const std::uint8_t* weights, const Neurons&);
   // Sums of bytes times signed bytes, i32: weights[length][padded][4] for the four bytes at each offset of the window.
   // Up to `chunk` sums of two products stay within i16. There is no border.
   void (*dot)(ConstNumbers x, int images, const Window&, int length, int chunk, const std::uint8_t* weights,
               const Neurons&);
-  // Sums of numbers times numbers, in the element type of x and of the weights[window channels][padded]:
+  // Sums of numbers times numbers, in the element type of x and of the weights[blocks][window channels][128 bytes]:
   // i16 (with x in pairs), f32, f64 or i64, whichever holds every partial sum exactly.
   void (*mac)(ConstNumbers x, int images, const Window&, const void* weights, const Neurons&);
   // y[c] = sum over the positions p of a place of weights[p][c] * x[p][c].
@@ -92,6 +93,7 @@ struct Kernels {
                     const std::uint8_t* falls, std::int64_t low, std::int64_t step, Numbers y);
   void (*fire)(ConstNumbers x, int images, const Channels&, const std::int64_t* thresholds, const std::uint32_t* falls,
                std::uint32_t* bits);
+  // slopes[segment][row], biases[segment][row], cuts[segment - 1][row]
   void (*affine)(ConstNumbers x, int images, const Channels&, int segments, const std::int64_t* slopes,
                  const std::int64_t* biases, const std::int64_t* cuts, int drop, int shift, std::int64_t low,
                  std::int64_t high, Numbers y);

@@ -18,54 +18,71 @@ struct Dot {
   const std::uint8_t* weights;
   const Neurons& to;
 
+  // Add the lanes in [s, end) of the windows from x on, `step` bytes apart.
+  template <int P, int G>
+  inline void lanes(Products (&products)[P][G], const std::uint8_t* x, std::size_t step, const std::uint8_t* w, int s,
+                    int end) const {
+    for (; s < end; ++s, w += 4 * static_cast<std::size_t>(to.padded)) {
+      const std::uint8_t* from = x + offset[s];
+      Words weight[G];
+      for (int g = 0; g < G; ++g) weight[g] = load<Words>(w + g * VECTOR_BYTES);
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p, from += step) {
+        std::uint32_t lane;
+        std::memcpy(&lane, from, sizeof lane);
+        const Words value = same<Words>(lane);
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) products[p][g].add(value, weight[g]);
+      }
+    }
+  }
+
+  template <int P, int G>
+  inline void all_lanes(Products (&products)[P][G], const std::uint8_t* x, std::size_t step,
+                        const std::uint8_t* w) const {
+    if (!Products::LIMITED) return lanes(products, x, step, w, 0, length);
+    for (int s = 0; s < length; s += chunk) {
+      lanes(products, x, step, w + 4 * static_cast<std::size_t>(to.padded) * s, s, least(length, s + chunk));
+      for (int p = 0; p < P; ++p)
+        for (int g = 0; g < G; ++g) products[p][g].flush();
+    }
+  }
+
   // 32 neurons at windows that follow each other `step` bytes apart, and whose places are in a row.
-  template <int P>
+  template <bool SUMS, int P>
   inline void word(const std::uint8_t* x, std::size_t step, std::size_t here, int first) const {
     constexpr int G = 2;
     std::size_t at[P];
     for (int p = 0; p < P; ++p) at[p] = here + p;
-    Results<std::int32_t, P> results;
+    Results<std::int32_t, P, SUMS> results;
 #pragma GCC unroll 4
     for (int n = 0; n < 32; n += G * LANES) {
-      Numbers sums[P][G] = {};
-      const std::uint8_t* w = weights + 4 * static_cast<std::size_t>(first + n);
-      for (int s = 0; s < length;) {
-        Vector<std::int16_t> pairs[P][G] = {};
-        for (const int end = least(length, s + chunk); s < end; ++s, w += 4 * static_cast<std::size_t>(to.padded)) {
-          const std::uint8_t* from = x + offset[s];
-          Words weight[G];
-          for (int g = 0; g < G; ++g) weight[g] = load<Words>(w + g * VECTOR_BYTES);
-#pragma GCC unroll 8
-          for (int p = 0; p < P; ++p, from += step) {
-            std::uint32_t lane;
-            std::memcpy(&lane, from, sizeof lane);
-            const Words value = same<Words>(lane);
-#pragma GCC unroll 4
-            for (int g = 0; g < G; ++g) pairs[p][g] += pair_products(value, weight[g]);
-          }
-        }
-#pragma GCC unroll 8
-        for (int p = 0; p < P; ++p)
-#pragma GCC unroll 4
-          for (int g = 0; g < G; ++g) sums[p][g] += pair_sums(pairs[p][g]);
-      }
+      Products products[P][G];
+      all_lanes(products, x, step, weights + 4 * static_cast<std::size_t>(first + n));
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p)
 #pragma GCC unroll 4
-        for (int g = 0; g < G; ++g) results.take(to, at[p], p, first, n + g * LANES, sums[p][g]);
+        for (int g = 0; g < G; ++g) results.take(to, at[p], p, first, n + g * LANES, products[p][g].total());
     }
     results.end(to, at, first);
   }
 
   template <int P>
   inline void windows(const std::uint8_t* x, std::size_t step, std::size_t here) const {
-    for (int first = 0; first < to.count; first += 32) word<P>(x, step, here, first);
+    for (int first = 0; first < to.count; first += 32) {
+      if (to.sums.data)
+        word<true, P>(x, step, here, first);
+      else
+        word<false, P>(x, step, here, first);
+    }
   }
 
   // The last windows of a line are computed twice if that fills a tile.
   inline void line(const std::uint8_t* x, std::size_t step, std::size_t here, int count) const {
-    constexpr int P = VECTOR_BYTES == 64 ? 4 : 2;
+    constexpr int P = VECTOR_BYTES == 64 ? 4 : 2, MANY = 2 * P;
     int c = 0;
+    if (P == 4)
+      for (; c + MANY <= count; c += MANY) windows<MANY>(x + c * step, step, here + c);
     for (; c + P <= count; c += P) windows<P>(x + c * step, step, here + c);
     if (c == count) return;
     if (count >= P) return windows<P>(x + (count - P) * step, step, here + count - P);
@@ -95,6 +112,11 @@ struct Mac {
   static constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
   static constexpr int GROUPS = WIDTH < 32 ? 2 : 1;
   static constexpr int P = sizeof(T) == 2 ? 8 : 4;
+  static constexpr int BLOCK = 128 / static_cast<int>(sizeof(T));  // neurons whose rows of weights follow each other
+
+  static const T* rows(const T* weights, int length, int n) {
+    return weights + static_cast<std::size_t>(n / BLOCK) * length * BLOCK + n % BLOCK;
+  }
 
   template <int N, bool DIRECT>
   static void places(const X* const (&x)[N], const std::size_t (&at)[N], const std::int32_t* offset, int length,
@@ -103,8 +125,8 @@ struct Mac {
       Results<T, N> results;
       for (int n = 0; n < 32 && first + n < to.count; n += GROUPS * WIDTH) {
         V sums[N][GROUPS] = {};
-        const T* w = weights + first + n;
-        for (int s = 0; s < length; ++s, w += to.padded) {
+        const T* w = rows(weights, length, first + n);
+        for (int s = 0; s < length; ++s, w += BLOCK) {
           const int i = DIRECT ? s : offset[s];
           V weight[GROUPS];
           for (int g = 0; g < GROUPS; ++g) weight[g] = load<V>(w + g * WIDTH);
@@ -132,8 +154,9 @@ struct Mac {
       for (int n = 0; n < 32 && first + n < to.count; n += WIDTH) {
         V sums = {};
         taps(g, place, [&](std::size_t from, int tap) {
-          const T* w = weights + static_cast<std::size_t>(tap) * g.unit * to.padded + first + n;
-          for (int s = 0; s < g.unit; ++s, w += to.padded) sums += load<V>(w) * Repeated<T>::get(image[from + s]);
+          const T* w = rows(weights, g.kernel_height * g.kernel_width * g.unit, first + n) +
+                       static_cast<std::size_t>(tap) * g.unit * BLOCK;
+          for (int s = 0; s < g.unit; ++s, w += BLOCK) sums += load<V>(w) * Repeated<T>::get(image[from + s]);
         });
         results.take(to, here, 0, first, n, sums);
       }

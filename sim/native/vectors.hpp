@@ -50,7 +50,7 @@ inline void store(T* to, V v) {
 
 template <class V, class T>
 inline V same(T value) {
-  return V{} + value;
+  return value - V{};  // V{} + value would turn -0.0 into 0.0, which takes an addition
 }
 
 // A value of a matrix-vector unit in all lanes, and the form in which it is in memory.
@@ -109,9 +109,11 @@ inline Words byte_ones(Words v) {
 // Add three bits at each place: return the carry, and leave the sum in the first.
 inline Words add_bits(Words& low, Words a, Words b) {
 #if defined(__AVX512F__)
-  const __m512i x = reinterpret_cast<__m512i>(low), y = reinterpret_cast<__m512i>(a), z = reinterpret_cast<__m512i>(b);
-  low = reinterpret_cast<Words>(_mm512_ternarylogic_epi32(x, y, z, 0x96));
-  return reinterpret_cast<Words>(_mm512_ternarylogic_epi32(x, y, z, 0xe8));
+  // The carry is taken from the sum and two of the bits, so that either instruction may overwrite an operand.
+  const __m512i x = reinterpret_cast<__m512i>(a), y = reinterpret_cast<__m512i>(b);
+  const __m512i sum = _mm512_ternarylogic_epi32(reinterpret_cast<__m512i>(low), x, y, 0x96);
+  low = reinterpret_cast<Words>(sum);
+  return reinterpret_cast<Words>(_mm512_ternarylogic_epi32(x, sum, y, 0xb2));
 #else
   const Words u = low ^ a, high = (low & a) | (u & b);
   low = u ^ b;
@@ -119,6 +121,34 @@ inline Words add_bits(Words& low, Words a, Words b) {
 #endif
 }
 
+// Sums of bytes, the largest byte where they exceed it.
+inline Words add_bytes(Words a, Words b) {
+#if defined(__AVX512BW__)
+  return reinterpret_cast<Words>(_mm512_adds_epu8(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Words>(_mm256_adds_epu8(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#elif defined(__SSE2__)
+  return reinterpret_cast<Words>(_mm_adds_epu8(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#else
+  const Bytes x = reinterpret_cast<Bytes>(a), sum = x + reinterpret_cast<Bytes>(b);
+  return reinterpret_cast<Words>(sum) | reinterpret_cast<Words>(sum < x);
+#endif
+}
+
+#if defined(__AVX512VNNI__)
+// Sums of four products by lane: unsigned bytes of x times signed bytes of w.
+struct Products {
+  static constexpr bool LIMITED = false;
+  __m512i sums = _mm512_setzero_si512();
+
+  inline void add(Words x, Words w) {
+    // g++ 12 copies the sums before and after the intrinsic, which takes as long as the products.
+    asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(reinterpret_cast<__m512i>(x)), "v"(reinterpret_cast<__m512i>(w)));
+  }
+  inline void flush() {}
+  inline Numbers total() const { return reinterpret_cast<Numbers>(sums); }
+};
+#else
 // Sums of two products each: unsigned bytes of x times signed bytes of w, which must fit into 16 bits.
 inline Vector<std::int16_t> pair_products(Words x, Words w) {
   using V = Vector<std::int16_t>;
@@ -142,6 +172,21 @@ inline Numbers pair_sums(Vector<std::int16_t> v) {
   return (reinterpret_cast<Numbers>(reinterpret_cast<Words>(v) << 16) >> 16) + (reinterpret_cast<Numbers>(v) >> 16);
 #endif
 }
+
+// Sums of four products by lane. Pairs of them are added in 16 bits until `flush` adds these to the sums.
+struct Products {
+  static constexpr bool LIMITED = true;
+  Vector<std::int16_t> pairs = Vector<std::int16_t>{};
+  Numbers sums = Numbers{};
+
+  inline void add(Words x, Words w) { pairs += pair_products(x, w); }
+  inline void flush() {
+    sums += pair_sums(pairs);
+    pairs = Vector<std::int16_t>{};
+  }
+  inline Numbers total() const { return sums; }
+};
+#endif
 
 // The integer of as many bits as T.
 template <std::size_t>
@@ -222,6 +267,17 @@ inline void set_bits(Words truth, int n, std::uint32_t* words) {
 #else
   for (int i = 0; i < VECTOR_BYTES; ++i)
     *words |= static_cast<std::uint32_t>(reinterpret_cast<Bytes>(truth)[i] & 1) << (n + i) % 32;
+#endif
+}
+
+// The same where byte i - n of a is at most that of b.
+inline void set_at_most(Words a, Words b, int n, std::uint32_t* words) {
+#if defined(__AVX512BW__)
+  const std::uint64_t bits = _mm512_cmple_epu8_mask(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b));
+  std::memcpy(words, &bits, sizeof bits);
+  static_cast<void>(n);
+#else
+  set_bits(reinterpret_cast<Words>(reinterpret_cast<Bytes>(a) <= reinterpret_cast<Bytes>(b)), n, words);
 #endif
 }
 

@@ -85,18 +85,19 @@ inline std::uint32_t used_bits(const Neurons& to, int first) {
   return to.count - first < 32 ? (1u << (to.count - first)) - 1 : ~0u;
 }
 
-// Takes the sums of 32 neurons at P places, some at a time, and gives them out.
-template <class T, int P>
+// Takes the sums of 32 neurons at P places, some at a time, and gives them out; without SUMS, only their bits leave.
+template <class T, int P, bool SUMS = true>
 struct Results {
   std::uint32_t word[P] = {};
 
   inline void take(const Neurons& to, std::size_t here, int p, int first, int n, Vector<T> sums) {
-    if (to.fired) word[p] |= reached(sums, load<Vector<T>>(static_cast<const T*>(to.thresholds) + first + n)) << n;
-    if (to.sums.data) give<T>(to.sums, here * to.count + first + n, to.count - first - n, sums);
+    if (!SUMS || to.fired)
+      word[p] |= reached(sums, load<Vector<T>>(static_cast<const T*>(to.thresholds) + first + n)) << n;
+    if (SUMS && to.sums.data) give<T>(to.sums, here * to.count + first + n, to.count - first - n, sums);
   }
 
   inline void end(const Neurons& to, const std::size_t* at, int first) {
-    if (!to.fired) return;
+    if (SUMS && !to.fired) return;
     const std::uint32_t used = used_bits(to, first), falls = to.falls[first / 32];
     const int words = words_of(to.count);
 #pragma GCC unroll 8

@@ -223,4 +223,8 @@ def _custom_rows() -> Iterator[tuple[str, str, Grow]]:
         "out_scale, out_bias",
         _plain("MultiThreshold", rows[:1], out_dtype="INT4", out_scale=0.5, out_bias=-1.0),
     )
-    yield "FloatQuant", "", _plain("FloatQuant", *(np.float32(n) for n in (1, 4, 3, 7, 240)))
+    for option, numbers in (
+        ("evenly spaced levels", (0.3, 1, 2, 0, 3.5)),
+        ("other levels", (1, 4, 3, 7, 240)),
+    ):
+        yield "FloatQuant", option, _plain("FloatQuant", *map(np.float32, numbers))

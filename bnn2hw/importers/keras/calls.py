@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from bnn2hw.errors import Problem
+from bnn2hw.importers.imported import small_enough
 from bnn2hw.importers.keras.functions import same_for_all_channels
 from bnn2hw.ir import Array, Node, Op, Tensor
 from bnn2hw.ops import real
@@ -68,6 +69,7 @@ class Draft:
             unique = f"{name}#{count}"
         self.nodes.append(Node(unique, op, edges, own))
         self.shapes[unique] = op.infer(*(Tensor(self.shapes[e]) for e in edges)).shape
+        small_enough(own, self.shapes[unique])
         return unique
 
 

@@ -12,6 +12,7 @@ import h5py
 import keras
 
 from bnn2hw.errors import InputError
+from bnn2hw.importers.keras import preflight
 
 OWN = "\nGive classes and functions of your own with custom_objects=, or with --import on the command line."
 
@@ -28,13 +29,17 @@ def load(path: Path) -> Any:
     from bnn2hw.nn import hgq_objects, qkeras_layers
 
     try:
-        if _is_of_keras_2(path):
-            return nn.models.load_larq(path)
-        with qkeras_layers.registered(hgq_objects.objects()):
-            return keras.saving.load_model(path, compile=False)
+        with preflight.no_more_than(preflight.check(path)):
+            if _is_of_keras_2(path):
+                return nn.models.load_larq(path)
+            with qkeras_layers.registered(hgq_objects.objects()):
+                return keras.saving.load_model(path, compile=False)
     except Exception as error:
         raise InputError(f"'{path}' cannot be read as a Keras model: {_reason(path, error)}") from error
 
+
+MOST = 2000
+"""Characters of a loader's message; some repeat the whole description of a model."""
 
 FOREIGN = ("qkeras", "hgq")
 """Packages whose layers are read from files only."""
@@ -70,7 +75,10 @@ def _reason(path: Path, error: Exception) -> str:
     text = text.rsplit("Exception encountered:", 1)[-1]
     for description in ("Full object config:", "config={"):
         text = text.split(description)[0].strip()
-    return f"{text or type(error).__name__}{OWN if 'class' in text or 'function' in text else ''}"
+    if len(text) > MOST:
+        text = f"{text[:MOST]} ..."
+    own = not isinstance(error, InputError) and ("class" in text or "function" in text)
+    return f"{text or type(error).__name__}{OWN if own else ''}"
 
 
 def _is_of_keras_2(path: Path) -> bool:

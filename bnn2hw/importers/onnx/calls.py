@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bnn2hw.errors import Problem
+from bnn2hw.importers.imported import small_enough
 from bnn2hw.importers.onnx.constants import Constant
 from bnn2hw.importers.onnx.model import Model, Op
 from bnn2hw.importers.onnx.values import Grid, Value, grid, on_stream
@@ -31,6 +32,7 @@ class Draft:
         values: Other values of the model by name.
         best: By output of the model that is the index of the largest value: the number of indices.
         channels: Order of the channels in windows, by name of the node that arranged them.
+        room: Bytes that further values of constants may take.
     """
 
     model: Model
@@ -41,6 +43,7 @@ class Draft:
     values: dict[str, Value] = field(default_factory=dict)
     best: dict[str, int] = field(default_factory=dict)
     channels: dict[str, Array] = field(default_factory=dict)
+    room: int = 0
 
     def add(self, layer: str, name: str, op: GraphOp, *edges: str) -> str:
         """Append a node and return the name of its edge. A number follows the name if it is taken."""
@@ -50,6 +53,7 @@ class Draft:
             unique = f"{name}#{count}"
         self.nodes.append(Node(unique, op, edges, layer))
         self.shapes[unique] = op.infer(*(Tensor(self.shapes[e]) for e in edges)).shape
+        small_enough(layer, self.shapes[unique])
         return unique
 
     def reshape(self, layer: str, edge: str, shape: tuple[int, ...]) -> str:

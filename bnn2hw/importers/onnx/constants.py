@@ -30,16 +30,18 @@ class Constant:
     scales: Array | None = None
 
 
-def fold(op: Op, inputs: Sequence[Constant | None]) -> list[Constant]:
+def fold(op: Op, inputs: Sequence[Constant | None], room: int) -> list[Constant]:
     """Evaluate a node whose inputs are all constant.
 
     Args:
         op: The node.
         inputs: Its inputs; None for those that are left out.
+        room: Bytes that its outputs may take.
 
     Raises:
         executor.Unknown: The node cannot be evaluated.
     """
+    executor.fits(op, [i.values if i else None for i in inputs], room)
     values = executor.outputs(op, [i.values if i else None for i in inputs])
     return [Constant(values[0], *_integers(op, inputs)), *(Constant(v) for v in values[1:])]
 
@@ -54,6 +56,11 @@ def _integers(op: Op, inputs: Sequence[Constant | None]) -> tuple[Array | None, 
     if op.kind in ("BipolarQuant", "BinaryQuant"):
         x, scale = (i.values for i in given)
         return _pair(quantizers.bipolar(x, np.ones_like(scale)), scale)
+    if op.kind == "FloatQuant":
+        x, scale, *format_of = (i.values for i in given)
+        step = np.float32(executor.even_step(op, *format_of) or 1.0)
+        one = np.ones_like(scale)
+        return _pair(executor.float_quant(op, x / scale, one, *format_of) / step, scale * step)
     if op.kind == "DequantizeLinear" and len(given) < 4:
         x, scale = (_along(op, i.values, given[0].values.ndim) for i in given[:2])
         zero = _along(op, given[2].values if len(given) > 2 else np.zeros((), np.int64), x.ndim)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -10,12 +11,16 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from bnn2hw.importers.onnx import quantizers
+from bnn2hw.importers.onnx import floats, quantizers
 from bnn2hw.importers.onnx.model import QUANTIZED, Op
 from bnn2hw.ir import Array
 
 FORMAT = 10
 """Version of the file format of the models of one node; every ONNX Runtime in use reads it."""
+
+
+UNEVEN = "a quantizer to floating point, whose levels are not evenly spaced"
+"""The reason why a FloatQuant node is refused."""
 
 
 class Unknown(Exception):  # noqa: N818  (not an error for users: the reader catches it and names the node)
@@ -72,8 +77,85 @@ def outputs(op: Op, inputs: Sequence[Array | None]) -> list[Array]:
         raise Unknown(str(error)) from error
 
 
+SMALLER = ("NonZero", "Unique", "Compress", "NonMaxSuppression")
+"""Ops whose outputs have a size that depends on values, at most that of the inputs."""
+
+
+FEW = 1024
+"""Values of a constant that may be a shape, on which the shape of an output depends."""
+
+
+def fits(op: Op, inputs: Sequence[Array | None], room: int) -> None:
+    """Check the size of the outputs of a node of constants before they are computed.
+
+    Args:
+        op: The node.
+        inputs: Its inputs; None for those that are left out.
+        room: Bytes that the outputs may take.
+
+    Raises:
+        Unknown: They take more, or their size cannot be told.
+    """
+    if any(isinstance(each, onnx.GraphProto) for each in _parts(op.attributes.values())):
+        raise Unknown("a node with a graph inside, which is not evaluated")
+    present = {i: a for i, a in enumerate(inputs) if a is not None}
+    if not op.standard or op.channels_last or op.kind in SMALLER:
+        shape = (
+            np.broadcast_shapes(*(a.shape for a in present.values() if a.ndim))
+            if op.domain in QUANTIZED
+            else ()
+        )
+        wanted = [shape]
+    else:
+        wanted = _shapes(op, present)
+    size = sum(math.prod(shape) for shape in wanted) * np.dtype(np.float64).itemsize
+    if size > room:
+        raise Unknown(
+            f"its values would take {size:,} bytes, for which the constants of the model leave {room:,}"
+        )
+
+
+def _parts(values: Iterable[Any]) -> Iterator[Any]:
+    """Attributes, and the elements of those that are lists."""
+    for each in values:
+        yield from each if isinstance(each, list | tuple) else (each,)
+
+
+def _shapes(op: Op, constants: Mapping[int, Array]) -> list[tuple[int, ...]]:
+    """The shapes of the outputs of a node of constants.
+
+    Raises:
+        Unknown: ONNX cannot tell them.
+    """
+    large = {i: a for i, a in constants.items() if a.size > FEW}
+    model = _model(
+        op, {i: a.dtype for i, a in large.items()}, {i: a for i, a in constants.items() if i not in large}
+    )
+    for entry, array in zip(model.graph.input, large.values(), strict=True):
+        for length in array.shape:
+            entry.type.tensor_type.shape.dim.add().dim_value = length
+    try:
+        model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    except Exception as error:  # the package's own classes share no base
+        raise Unknown(str(error)) from error
+    shapes = []
+    for output in model.graph.output:
+        dims = output.type.tensor_type.shape.dim
+        if not output.type.tensor_type.HasField("shape") or not all(d.HasField("dim_value") for d in dims):
+            raise Unknown("an output whose size cannot be told before it is computed")
+        shapes.append(tuple(d.dim_value for d in dims))
+    return shapes
+
+
 def _session(op: Op, free: Mapping[int, Any], constants: Mapping[int, Array]) -> Any:
     """A session of ONNX Runtime for one node."""
+    return onnxruntime.InferenceSession(
+        _model(op, free, constants).SerializeToString(), _options(), providers=["CPUExecutionProvider"]
+    )
+
+
+def _model(op: Op, free: Mapping[int, Any], constants: Mapping[int, Array]) -> onnx.ModelProto:
+    """A model of one node, whose inputs are the types in `free` and the constants."""
     names = [f"x{i}" if i in free or i in constants else "" for i, _ in enumerate(op.inputs)]
     made = [f"y{i}" if name else "" for i, name in enumerate(op.outputs)]
     node = onnx.helper.make_node(op.kind, names, made, **op.attributes)
@@ -84,11 +166,8 @@ def _session(op: Op, free: Mapping[int, Any], constants: Mapping[int, Array]) ->
         [onnx.ValueInfoProto(name=name) for name in made if name],
         [onnx.numpy_helper.from_array(a, f"x{i}") for i, a in constants.items()],
     )
-    model = onnx.helper.make_model(
+    return onnx.helper.make_model(
         graph, opset_imports=[onnx.helper.make_opsetid("", op.version)], ir_version=FORMAT
-    )
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), _options(), providers=["CPUExecutionProvider"]
     )
 
 
@@ -142,9 +221,26 @@ def bipolar(op: Op, x: Array, scale: Array) -> Array:
     return quantizers.bipolar(x, scale)
 
 
+def even_step(op: Op, *format_of: Array) -> float | None:
+    """Return the step of a FloatQuant node for a scale of 1; None if its levels are not evenly spaced."""
+    return floats.even_step(*format_of) if op.attributes.get("saturation", 1) else None
+
+
+def float_quant(op: Op, x: Array, scale: Array, *format_of: Array) -> Array:
+    """Return the real values of a FloatQuant node whose levels are evenly spaced.
+
+    Raises:
+        Unknown: They are not.
+    """
+    if even_step(op, *format_of) is None:
+        raise Unknown(UNEVEN)
+    return floats.quantized(x, scale, format_of, options_of(op)["rounding"])
+
+
 CUSTOM: dict[str, Callable[[Op, Sequence[Array]], Array]] = {
     **dict.fromkeys(("Quant", "IntQuant"), lambda op, given: quant(op, *given)),
     **dict.fromkeys(("BipolarQuant", "BinaryQuant"), lambda op, given: bipolar(op, *given)),
     "Trunc": lambda op, given: trunc(op, *given),
+    "FloatQuant": lambda op, given: float_quant(op, *given),
 }
 """Ops of QONNX that are evaluated where all their inputs are constant."""

@@ -83,22 +83,27 @@ def _wanted(model: Model, name: str, axes: tuple[int, ...]) -> int | None:
         name: Value that depends on the input alone.
         axes: Axes of the input in the order in which the value has them.
     """
+    readers: dict[str, list[Op]] = {}
     for op in model.ops:
-        if name not in op.inputs:
+        for each in dict.fromkeys(op.inputs):
+            readers.setdefault(each, []).append(op)
+    waiting = [(op, axes) for op in reversed(readers.get(name, ()))]
+    seen: set[tuple[int, tuple[int, ...]]] = set()
+    while waiting:
+        op, axes = waiting.pop()
+        if (id(op), axes) in seen:
             continue
-        at = tuple(op.attributes.get("perm") or axes[::-1]) if op.kind == "Transpose" else range(len(axes))
-        inner = tuple(axes[i] for i in at)
+        seen.add((id(op), axes))
+        perm = op.attributes.get("perm") or range(len(axes))[::-1]
+        inner = tuple(axes[i] for i in perm) if op.kind == "Transpose" else axes
         if op.domain == CHANNELS_LAST or op.kind in LAST:
-            return axes[-1]
+            return inner[-1]
         if op.kind in FIRST:
-            return axes[1]
-        if op.kind in OPEN:
-            continue
+            return inner[1]
         if op.kind == "MultiThreshold" and op.attributes.get("data_layout", "").endswith("C"):
-            return axes[-1]
-        found = _wanted(model, op.outputs[0], inner)
-        if found is not None:
-            return found
+            return inner[-1]
+        if op.kind not in OPEN:
+            waiting += [(after, inner) for after in reversed(readers.get(op.outputs[0], ()))]
     return None
 
 

@@ -18,12 +18,16 @@ from bnn2hw.importers.onnx.constants import Constant
 from bnn2hw.importers.onnx.model import QUANTIZED, Model, Op, parsed
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import AxisOrder, Graph
+from bnn2hw.untrusted import SMALL
 
 SCALED = (
-    *("Quant", "IntQuant", "BipolarQuant", "BinaryQuant", "Trunc", "MultiThreshold"),
+    *("Quant", "IntQuant", "BipolarQuant", "BinaryQuant", "Trunc", "FloatQuant", "MultiThreshold"),
     *("QuantizeLinear", "DequantizeLinear"),
 )
 """Ops whose further inputs are parameters that must be constant."""
+
+GROWTH = 2
+"""Times by which the values that are computed from constants may exceed them."""
 
 HANDLER_FILES = handlers.FILES
 """The files whose handlers are registered."""
@@ -40,11 +44,15 @@ def to_graph(proto: onnx.ModelProto, name: str) -> Imported:
         InputError: The model has no inputs or no outputs.
         UnsupportedError: The model has nodes that cannot be compiled. The error lists all of them.
     """
-    model = parsed(proto)
+    try:
+        model = parsed(proto)
+    except (ValueError, TypeError, KeyError, StopIteration) as error:
+        raise InputError(f"the model '{name}' is no valid ONNX model: {error}") from error
     if not model.inputs or not model.outputs:
         raise InputError(f"the model '{name}' has no inputs or no outputs")
     draft = Draft(model)
     draft.constants.update((n, Constant(a)) for n, a in model.constants.items())
+    draft.room = max(SMALL, GROWTH * sum(a.nbytes for a in model.constants.values()))
     layouts = inputs.add(draft)
     for op in model.ops:
         _read(draft, op)
@@ -103,12 +111,13 @@ def _only_scales(model: Model, op: Op) -> bool:
 def _fold(draft: Draft, op: Op, given: Sequence[Constant | None]) -> None:
     """Evaluate a node of constants."""
     try:
-        made = constants.fold(op, given)
+        made = constants.fold(op, given, draft.room)
     except executor.Unknown as error:
         draft.problems.append(
             Problem(op.name, f"{op.kind} of constants: {error}", "ops of ONNX and QONNX", "fold it before")
         )
         return
+    draft.room -= sum(c.values.nbytes for c in made)
     draft.constants.update(zip(op.outputs, made, strict=False))
 
 

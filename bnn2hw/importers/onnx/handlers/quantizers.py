@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bnn2hw.importers.onnx import executor, quantizers
+from bnn2hw.importers.onnx import executor, floats, quantizers
 from bnn2hw.importers.onnx.calls import FIXED, Call, along, handles
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import Array
@@ -58,7 +58,9 @@ def _quantizer(call: Call, fn: Callable[..., Array], *names: str) -> Value:
 
 def _step(kind: str, params: list[Array]) -> float | None:
     """The step of a quantizer's values; None if channels differ, or no value is 0."""
-    if kind == "Trunc" and len(params) == 5:
+    if kind == "FloatQuant":
+        scale, zero = params[0] * (floats.even_step(*params[1:]) or 1.0), np.zeros(())
+    elif kind == "Trunc" and len(params) == 5:
         scale, zero = params[3], params[1] * params[0] / params[3]
     else:
         scale, zero = params[0], params[1] if len(params) > 1 else np.zeros(())
@@ -67,12 +69,16 @@ def _step(kind: str, params: list[Array]) -> float | None:
 
 @handles("FloatQuant")
 def float_quant(call: Call) -> Value:
-    """Refuse a quantizer to floats: its levels are not evenly spaced."""
-    return call.problem(
-        "a quantizer to floating point, whose levels are not evenly spaced",
-        "Quant, BipolarQuant, Trunc and MultiThreshold",
-        "quantize to integers",
-    )
+    """Read a quantizer to floats whose levels are evenly spaced; others are refused."""
+    names = ("a scale", "an exponent width", "a mantissa width", "an exponent bias", "a largest value")
+    params = _parameters(call, *names)
+    if params is None:
+        return call.value
+    if executor.even_step(call.op, *params[1:]) is None:
+        return call.problem(
+            executor.UNEVEN, "Quant, BipolarQuant, Trunc and MultiThreshold", "quantize to integers"
+        )
+    return _quantizer(call, executor.float_quant, *names)
 
 
 @handles("MultiThreshold")

@@ -1,0 +1,1 @@
+"""Proofs: properties of generated hardware that a model checker shows for all inputs and all stalls."""

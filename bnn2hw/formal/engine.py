@@ -1,0 +1,223 @@
+"""Yosys turns a harness into an and-inverter graph, and ABC decides its properties.
+
+The exit status of these programs proves nothing. A verdict is read from the words in which ABC states it, for a
+property that the graph must have, and what has no such words is an error.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bnn2hw import tools
+from bnn2hw.backends.design import Design
+from bnn2hw.errors import ToolError
+from bnn2hw.synthesis.synthesize import run_yosys
+
+PASSES = (
+    "hierarchy -check -top {top}",
+    "proc; flatten; setundef -anyseq",  # what is undefined is chosen anew in each cycle
+    "memory_dff; opt_clean; memory_map; opt",
+    "async2sync; formalff -clk2ff; opt -full; techmap; opt -fast; dffunmap; aigmap; opt_clean",
+    "setundef -anyseq",
+    "write_aiger -ascii -zinit -symbols {top}.aag",
+    "write_aiger -zinit -symbols {top}.aig",
+)
+
+PROVED, REFUTED, BOUNDED = "proved", "refuted", "bounded"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of a property.
+
+    Attributes:
+        kind: `PROVED` for all inputs and any number of cycles, `REFUTED` by a counterexample, or `BOUNDED`: no
+            counterexample within some cycles.
+        cycles: Cycles of the counterexample, or the bound; 0 if it is proved.
+        seconds: Time that the decision took.
+    """
+
+    kind: str
+    cycles: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Model:
+    """An and-inverter graph on disk.
+
+    Attributes:
+        folder: Its folder.
+        top: Stem of its files.
+        outputs: Numbers of its outputs by name.
+    """
+
+    folder: Path
+    top: str
+    outputs: Mapping[str, int]
+
+    @classmethod
+    def of(cls, files: Mapping[str, str], top: str, folder: Path) -> Model:
+        """Make the graph of a module.
+
+        Args:
+            files: Sources and memories by name.
+            top: The module.
+            folder: Takes all files.
+
+        Raises:
+            MissingToolError: Yosys or ABC is not installed.
+            ToolError: Yosys failed.
+        """
+        tools.abc()
+        passes = [line.format(top=top) for line in PASSES]
+        run_yosys(Design(top, files, (), (), ()), folder, passes, f"{top}.aig")
+        graph = Graph.read(folder / f"{top}.aag")
+        return cls(folder, top, {name: i for i, (_, name) in enumerate(graph.outputs)})
+
+    def decide(self, name: str, seconds: float) -> Verdict:
+        """Decide whether an output can become 1.
+
+        Args:
+            name: The output.
+            seconds: Limit of the search for a proof; as many again may give a bound.
+
+        Raises:
+            ToolError: There is no such output, or ABC ended without a verdict.
+        """
+        if name not in self.outputs:
+            raise ToolError(f"the model of {self.top} has no property {name}")
+        started = time.perf_counter()
+        kind, cycles = self._decided(name, max(seconds, 1))
+        return Verdict(kind, cycles, time.perf_counter() - started)
+
+    def _decided(self, name: str, seconds: float) -> tuple[str, int]:
+        said = self._abc(name, "scorr", "print_stats", f"pdr -T {int(seconds)}")
+        if re.search(r"lat = +0 ", said):
+            return (PROVED, 0) if self._is_never(name) else (REFUTED, 1)
+        if "Property proved." in said:
+            return PROVED, 0
+        found = _refuted(said)
+        if found:
+            return REFUTED, found
+        if "Property UNDECIDED." not in said and "Reached timeout" not in said:
+            raise ToolError(f"ABC gave no verdict on {name} of {self.top}:\n{said[-2000:]}")
+        return self._bounded(name, seconds)
+
+    def _is_never(self, name: str) -> bool:
+        """Return True if an output that does not depend on registers is always 0, False if it is ever 1."""
+        said = self._abc(name, "scorr", "sat")
+        verdicts = re.findall(r"^(UN)?SATISFIABLE ", said, re.MULTILINE)
+        if len(verdicts) != 1:
+            raise ToolError(f"ABC gave no verdict on {name} of {self.top}:\n{said[-2000:]}")
+        return bool(verdicts[0])
+
+    def _bounded(self, name: str, seconds: float) -> tuple[str, int]:
+        said = self._abc(name, f"bmc3 -T {int(seconds)}")
+        found = re.search(r"No output asserted in (\d+) frames", said)
+        if found:
+            return BOUNDED, int(found[1])
+        cycles = _refuted(said)
+        if cycles:
+            return REFUTED, cycles
+        raise ToolError(f"ABC gave no bound for {name} of {self.top}:\n{said[-2000:]}")
+
+    def _abc(self, name: str, *commands: str) -> str:
+        cone = f"cone -a -O {self.outputs[name]}"
+        script = "; ".join((f"read_aiger {self.top}.aig", cone, *commands))
+        said = tools.run([*tools.abc().start, "-c", script], self.folder, "ABC")
+        if "Error" in said or "Cannot" in said:
+            raise ToolError(f"ABC cannot decide {name} of {self.top}:\n{said[-2000:]}")
+        return re.sub(r"\x1b\[[0-9;]*m", "", said)
+
+    def counterexample(self, name: str, cycles: int) -> list[dict[str, int]]:
+        """Return the outputs of the model in each cycle of a counterexample.
+
+        Args:
+            name: The property that is refuted.
+            cycles: Cycles of some counterexample; the one that is returned is no longer.
+
+        Raises:
+            ToolError: There is no counterexample of so few cycles, or it does not refute the property.
+        """
+        made = self.folder / "trace.txt"
+        made.unlink(missing_ok=True)
+        self._abc(name, f"bmc3 -F {cycles}", f"write_cex -a {made.name}")
+        if not made.is_file():
+            raise ToolError(f"ABC found no counterexample of {cycles} cycles for {name} of {self.top}")
+        rows = [line for line in made.read_text().splitlines() if set(line) <= {"0", "1"} and line]
+        values = Graph.read(self.folder / f"{self.top}.aag").run(rows[1:])
+        if not values or not values[-1].get(name):
+            raise ToolError(f"the counterexample of ABC does not refute {name} of {self.top}")
+        return values
+
+
+def _refuted(said: str) -> int:
+    """Return the cycles of the counterexample that ABC found; 0 if it found none."""
+    found = re.search(r"was asserted in frame (\d+)", said)
+    return int(found[1]) + 1 if found else 0
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An and-inverter graph, to be run.
+
+    Attributes:
+        inputs: Literals of the inputs.
+        latches: Literals of the registers, each with that of its next value. All are 0 at first.
+        outputs: Literal and name of each output bit.
+        ands: Literals of the gates, each with those of both operands, in order.
+    """
+
+    inputs: tuple[int, ...]
+    latches: tuple[tuple[int, int], ...]
+    outputs: tuple[tuple[int, str], ...]
+    ands: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Graph:
+        """Read a graph in the text form of AIGER."""
+        lines = path.read_text().splitlines()
+        _, _, *counts = lines[0].split()
+        inputs, latches, outputs, ands = map(int, counts[:4])
+        rows = [tuple(map(int, line.split())) for line in lines[1 : 1 + inputs + latches + outputs + ands]]
+        names = dict(re.findall(r"^o(\d+) (\S+)", "\n".join(lines), re.MULTILINE))
+        after = inputs + latches
+        ends = rows[after : after + outputs]
+        return cls(
+            tuple(row[0] for row in rows[:inputs]),
+            tuple((row[0], row[1]) for row in rows[inputs:after]),
+            tuple((row[0], names.get(str(i), "")) for i, row in enumerate(ends)),
+            tuple((row[0], row[1], row[2]) for row in sorted(rows[after + outputs :])),
+        )
+
+    def run(self, rows: Sequence[str]) -> list[dict[str, int]]:
+        """Return the outputs in each cycle.
+
+        Args:
+            rows: The input bits of each cycle.
+        """
+        state = {latch: 0 for latch, _ in self.latches}
+        found = []
+        for row in rows:
+            values = {0: 0, **state, **dict(zip(self.inputs, map(int, row), strict=True))}
+            for gate, a, b in self.ands:
+                values[gate] = _bit(values, a) & _bit(values, b)
+            found.append(self._words(values))
+            state = {latch: _bit(values, after) for latch, after in self.latches}
+        return found
+
+    def _words(self, values: Mapping[int, int]) -> dict[str, int]:
+        words: dict[str, int] = {}
+        for literal, name in self.outputs:
+            stem, _, index = name.rstrip("]").partition("[")
+            words[stem] = words.get(stem, 0) | _bit(values, literal) << int(index or 0)
+        return words
+
+
+def _bit(values: Mapping[int, int], literal: int) -> int:
+    return values[literal & ~1] ^ (literal & 1)
