@@ -122,7 +122,7 @@ def rendered(op: Unrolled, family: Family, seconds: float) -> Sources:
 
 
 def da4ml(weights: Array, thresholds: Array, *, bits: bool, registers: bool) -> Sources:
-    """What da4ml makes of it, checked on random vectors."""
+    """The logic that da4ml makes of it, checked on random vectors."""
     from da4ml.codegen import VerilogModel
     from da4ml.trace import FixedVariableArray, HWConfig, comb_trace
 
