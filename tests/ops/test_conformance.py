@@ -13,6 +13,7 @@ from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.data_files import data_dir
 from bnn2hw.errors import MismatchError
+from bnn2hw.estimate import cycles
 from bnn2hw.ir import Cycles, HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.simulation import simulate
@@ -51,20 +52,36 @@ def test_golden_stays_in_its_type(op: HardwareOp, x: tuple[Tensor, ...]) -> None
     assert graph.types["y"].ints.contains(out)
 
 
-@pytest.mark.parametrize(("op", "x"), EXAMPLES)
-def test_hardware_equals_golden_and_keeps_time(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
-    graph = alone(op, *x)
-    design, predicted = ops.render(op, x), cycles_alone(op, *x)
-    frames = random_frames(graph, FRAMES)
+def check_hardware(examples: tuple[ops.Example, ...], family: Family | None = None) -> None:
+    """Compare the streams of several examples in one design, and the cycles of each with its prediction."""
+    graph = ops.side_by_side(examples)
+    design, frames = verilog.render(graph, family=family), random_frames(graph, FRAMES)
+    cells, predicted = family is not None, cycles.cycles(graph)
 
-    smooth = simulate.simulate(design, graph, frames, predicted)
-    stalled = simulate.simulate(design, graph, frames, predicted, stalls=0.4, seed=1)
+    smooth = simulate.simulate(design, graph, frames, predicted, cells=cells)
+    stalled = simulate.simulate(design, graph, frames, predicted, stalls=0.4, seed=1, cells=cells)
 
     smooth.check()
     stalled.check()
     assert len(smooth.mismatches) == len(design.streams)
-    assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
-    assert np.diff(smooth.frame_ends).tolist() == [predicted.interval] * (FRAMES - 1)
+    measured = smooth.measured
+    assert measured is not None
+    first_in = dict(zip((s.name for s in design.inputs), measured.first_in, strict=True))
+    for (name, op, x), first_out, ends in zip(examples, measured.first_out, measured.ends, strict=True):
+        expected = cycles_alone(op, *x)
+        began = min(cycle for source, cycle in first_in.items() if source.startswith(f"{name}."))
+        assert first_out - began == expected.latency, name
+        assert np.diff(ends).tolist() == [expected.interval] * (FRAMES - 1), name
+
+
+@pytest.mark.parametrize("examples", ops.bundles())
+def test_hardware_equals_golden_and_keeps_time(examples: tuple[ops.Example, ...]) -> None:
+    check_hardware(examples)
+
+
+@pytest.mark.parametrize(("examples", "family"), ops.family_bundles())
+def test_the_forms_of_a_family_equal_golden(examples: tuple[ops.Example, ...], family: Family) -> None:
+    check_hardware(examples, family)
 
 
 # C++ has no loadable form, so writable ops repeat others.
@@ -81,20 +98,6 @@ def test_backends_without_a_clock_equal_golden(examples: tuple[ops.Example, ...]
     stalled.check()
     assert len(smooth.mismatches) == len(design.streams) >= 2 * len(examples)
     assert smooth.cycles is None
-
-
-@pytest.mark.parametrize(("op", "x", "family"), ops.family_forms())
-def test_the_forms_of_a_family_equal_golden(op: HardwareOp, x: tuple[Tensor, ...], family: Family) -> None:
-    design = ops.render(op, x, family)
-    graph, predicted = alone(op, *x), cycles_alone(op, *x)
-    frames = random_values(x[0], FRAMES)
-
-    smooth = simulate.simulate(design, graph, frames, predicted, cells=True)
-    stalled = simulate.simulate(design, graph, frames, predicted, stalls=0.4, seed=1, cells=True)
-
-    smooth.check()
-    stalled.check()
-    assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
 
 
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
