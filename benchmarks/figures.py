@@ -31,6 +31,7 @@ BENCHMARKS = (
     "mnist",
     "networks",
     "pixels",
+    "proofs",
     "simulation",
     "speed",
     "training_speed",

@@ -20,7 +20,7 @@ FLOORS = tuple(
         frozenset,
         (
             {"deprecation", "errors", "progress", "version"},
-            {"frameworks"},
+            {"exchange", "frameworks"},
             {
                 "checks",
                 "compile_cache",
@@ -39,7 +39,8 @@ FLOORS = tuple(
             {"error_bounds"},
             {"agreement", "backends", "dataflow", "deviation", "inputs"},
             {"compiled", "folding", "simulation", "synthesis"},
-            {"deploy", "formal", "pipeline", "report", "results"},
+            {"formal"},
+            {"deploy", "pipeline", "report", "results"},
             {"artifacts", "origins", "reload"},
             {"computed"},
             {"accelerator"},

@@ -163,7 +163,7 @@ def explore(
         if file.exists()
         for row in _kept(file, setting)
     }
-    if known:
+    if known or table.journal(path).exists():
         table.write(table.journal(path), list(known.values()))  # without a last line that was cut off
     missing = [task for task, key in zip(tasks, keys, strict=True) if key not in known]
     for row in engine.run(evaluate, missing, scheduler, workers):

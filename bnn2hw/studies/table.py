@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import io
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 from bnn2hw import folders
 from bnn2hw.errors import InputError, MissingToolError, storing, unreadable
+from bnn2hw.exchange import PREFIX
 from bnn2hw.studies.points import Row, Value
 
 WORDS = ("target", "style", "state", "reason", "synth_reason", "folding", "settings", "model", "key")
@@ -68,11 +70,13 @@ def append(path: Path, row: Row) -> None:
     Raises:
         StorageError: It cannot be written.
     """
-    with storing(path), path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+    line = io.StringIO(newline="")
+    writer = csv.DictWriter(line, COLUMNS)
+    with storing(path), path.open("ab") as file:
         if not file.tell():
             writer.writeheader()
         writer.writerow(row)
+        file.write(line.getvalue().encode())  # in one piece, so that no other process writes in between
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
@@ -82,7 +86,7 @@ def write(path: Path, rows: Sequence[Row]) -> None:
         StorageError: It cannot be written.
     """
     with storing(path):
-        handle, name = tempfile.mkstemp(prefix=folders.PREFIX, dir=path.resolve().parent)
+        handle, name = tempfile.mkstemp(prefix=PREFIX, dir=path.resolve().parent)
         os.close(handle)
         try:
             _write(Path(name), path.suffix, rows)
@@ -114,8 +118,8 @@ def read(path: Path) -> list[Row]:
     try:
         if path.suffix == PARQUET:
             return _known(path, _pyarrow("parquet").read_table(path).to_pylist())
-        with path.open(newline="", encoding="utf-8") as file:
-            return _known(path, csv.DictReader(file))
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return _known(path, csv.DictReader(line for line in lines if line.endswith("\n")))
     except OSError as error:
         raise unreadable(f"the study '{path}'", error) from error
     except (csv.Error, ValueError) as error:
@@ -131,7 +135,10 @@ def _known(path: Path, rows: Iterable[dict[str, Any]]) -> list[Row]:
     found = list(rows)
     if any(set(COLUMNS) - set(row) for row in found):
         raise InputError(f"'{path}' holds no study of bnn2hw: columns are missing")
-    return [{name: _value(name, row[name]) for name in COLUMNS} for row in found if row["key"]]
+    whole = [
+        row for row in found if row["key"] not in ("", None, "key")
+    ]  # two processes may both begin a file
+    return [{name: _value(name, row[name]) for name in COLUMNS} for row in whole]
 
 
 def _value(name: str, value: Any) -> Value:

@@ -17,10 +17,18 @@ from bnn2hw.estimate import cycles
 from bnn2hw.ir import Cycles, HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, Xnor
 from bnn2hw.simulation import simulate
+from bnn2hw.targets import families
 from bnn2hw.targets.families import Family
 from tests.support import alone, cycles_alone, ops, random_frames, random_values
 
 EXAMPLES = ops.examples()
+
+
+def _clears(op: HardwareOp, x: tuple[Tensor, ...]) -> bool:
+    """Return True for a unit that clears its accumulators in families without cells."""
+    return isinstance(op, Xnor) and op.clears(x[0])
+
+
 FRAMES = 8
 NO_CLOCK = Cycles(0, 0)
 
@@ -98,6 +106,11 @@ def test_backends_without_a_clock_equal_golden(examples: tuple[ops.Example, ...]
     stalled.check()
     assert len(smooth.mismatches) == len(design.streams) >= 2 * len(examples)
     assert smooth.cycles is None
+
+
+@pytest.mark.parametrize(("op", "x"), [e for e in EXAMPLES if _clears(*e.values)])
+def test_units_without_cells_equal_golden(op: Xnor, x: tuple[Tensor, ...]) -> None:
+    test_the_forms_of_a_family_equal_golden(op, x, families.family("ice40"))
 
 
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
