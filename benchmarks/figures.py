@@ -34,6 +34,7 @@ BENCHMARKS = (
     "proofs",
     "simulation",
     "speed",
+    "study",
     "training_speed",
     "unrolled",
     "xnor",
