@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bnn2hw.errors import storing
 
@@ -102,7 +102,8 @@ def keep(
     with suppress(OSError), tempfile.TemporaryDirectory(prefix="bnn2hw-", ignore_cleanup_errors=True) as work:
         build(Path(work))
         if _size(Path(work)) <= limit:
-            _installed(Path(work), files, folder)
+            with _lock(folder):
+                _installed(Path(work), files, folder)
             _trim(folder.parent, limit)
 
 
@@ -164,19 +165,37 @@ def _lock(folder: Path) -> Iterator[None]:
     the same entry; the result is the same.
     """
     path = folder.with_suffix(".lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError:
+    file = None
+    while file is None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("w")
+        except OSError:
+            break
+        if not _locked(file, path):
+            file.close()
+            file = None
+    if file is None:
         yield
         return
     with file:
-        if sys.platform != "win32":
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    with suppress(OSError):
-        path.unlink()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _locked(file: IO[str], path: Path) -> bool:
+    """Wait for the lock of a file; False if the one who had it has removed the file since."""
+    if sys.platform == "win32":
+        return True
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
 
 
 def _kept(work: Path, files: Sequence[str], *folders: Path) -> Path:
@@ -188,8 +207,10 @@ def _kept(work: Path, files: Sequence[str], *folders: Path) -> Path:
 
 
 def _installed(work: Path, files: Sequence[str], folder: Path) -> Path:
-    """Copy an entry's files to a folder, which appears as a whole."""
+    """Copy an entry's files to a folder, which appears as a whole. The caller holds the lock of the entry."""
     folder.parent.mkdir(parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}-*"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         for name in files:
