@@ -32,7 +32,7 @@ FLOORS = tuple(
                 "tools",
                 "untrusted",
             },
-            {"ir"},
+            {"ir", "workers"},
             {"ops"},
             {"estimate", "golden", "importers"},
             {"lower", "native"},

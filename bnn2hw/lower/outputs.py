@@ -154,7 +154,7 @@ def _fixed(b: Builder, pending: Pending, use: Use, bits: int | None) -> Task:
     if use == "order":
         return Task(pending, Requirement(single=True, zero=True), FIXED_BITS)
     count, single = fixed_bits(b, pending, bits)
-    return Task(pending, Requirement(single=single, zero=True), count)
+    return Task(pending, Requirement(single=single, zero=True, own=True), count)
 
 
 def _score_table(work: Strategies, pending: Pending, use: Use, bits: int | None) -> str | None:

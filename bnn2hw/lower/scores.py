@@ -213,13 +213,15 @@ def fixed_bits(b: Builder, pending: Pending, bits: int | None) -> tuple[int, boo
         bits: Bits that the user asks for; None for the default.
 
     Raises:
-        FloatingPointError: A layer returns NaN.
+        FloatingPointError: A layer returns NaN, or a score is infinite.
         NotPointwise: A layer is not a function of single values.
     """
     low, high = value_range(b, pending)
     fewest = bits or FIXED_BITS
     finest = float(steps(low, high, bits or RANGE_BITS).min())
     largest = float(np.maximum(np.abs(low), np.abs(high)).max())
+    if not np.isfinite(largest):
+        raise FloatingPointError("infinite scores")
     if not np.isfinite(finest) or not largest:
         return fewest, True
     needed = max(fewest, 1 + math.ceil(math.log2(largest / finest)))

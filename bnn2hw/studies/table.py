@@ -6,7 +6,6 @@ import csv
 import importlib
 import io
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ WHOLE = (
     "point",
     "bits",
     "interval",
+    "pixels",
     "lut",
     "ff",
     "bram",
@@ -31,7 +31,19 @@ WHOLE = (
     "synth_dsp",
 )
 COLUMNS = (
-    *("point", "target", "bits", "style", "asked_fps", "state", "reason", "fps", "interval", "latency_us"),
+    *(
+        "point",
+        "target",
+        "bits",
+        "style",
+        "asked_fps",
+        "state",
+        "reason",
+        "fps",
+        "interval",
+        "latency_us",
+        "pixels",
+    ),
     *("lut", "ff", "bram", "dsp", "use", "deviation", "accuracy"),
     *("synth_lut", "synth_ff", "synth_bram", "synth_dsp", "synth_mhz", "synth_reason"),
     *("within_limits", "front", "folding", "settings", "model", "key"),
@@ -53,6 +65,8 @@ def check(path: Path) -> None:
         raise InputError(f"a study is written to a .csv or .parquet file, not to '{path}'")
     if path.suffix == PARQUET:
         _pyarrow()
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     for file in {path, journal(path)}:
         folders.claim_file(file)
         if file.exists() and file.stat().st_size:
@@ -86,13 +100,12 @@ def write(path: Path, rows: Sequence[Row]) -> None:
         StorageError: It cannot be written.
     """
     with storing(path):
-        handle, name = tempfile.mkstemp(prefix=PREFIX, dir=path.resolve().parent)
-        os.close(handle)
+        fresh = path.resolve().with_name(f"{PREFIX}{os.getpid()}.{path.name}")
         try:
-            _write(Path(name), path.suffix, rows)
-            os.replace(name, path)
+            _write(fresh, path.suffix, rows)
+            fresh.replace(path)
         finally:
-            Path(name).unlink(missing_ok=True)
+            fresh.unlink(missing_ok=True)
     if path.suffix == PARQUET:
         journal(path).unlink(missing_ok=True)
 
