@@ -44,7 +44,7 @@ BENCHMARKS = (
 
 
 class Benchmark(Protocol):
-    """What a benchmark's module offers."""
+    """The interface of a benchmark's module."""
 
     RECORD: str
 

@@ -48,6 +48,7 @@ class Unrolled(Pixelwise):
     """
 
     kind: ClassVar[str] = "unrolled"
+    one_to_one: ClassVar[bool] = True
 
     weights: Array
     nodes: Array

@@ -11,7 +11,8 @@ from bnn2hw import nn
 from bnn2hw.folding import unroll
 from bnn2hw.ir import Ints
 from bnn2hw.lower.scores import straight
-from bnn2hw.ops import Affine, Table, Unrolled
+from bnn2hw.ops import Affine, Lut, Table, Unrolled
+from bnn2hw.targets import devices
 
 FRAMES = np.random.default_rng(0).choice([-1, 1], (300, 40))
 
@@ -49,6 +50,19 @@ def test_classes_and_scores_of_sums_need_no_table(bias: tuple[float, ...]) -> No
         assert (Affine in kinds(made)) == bool(bias)
         assert made.estimate().cycles.interval == 1
         assert unroll.folding(made.graph)["classes"] == {"style": "unrolled"}
+
+
+def test_counters_follow_tables_without_a_fifo() -> None:
+    device = devices.device("gw2ar-18")  # its form is the portable one, whose simulators compile fast
+    wire, clock = bnn2hw.Input("bipolar"), device.clock_mhz * 1e6
+    made = bnn2hw.compile(head((0.0, 3.2, -2.0, 7.0, 1.0)), input=wire, target=device.name, fps=clock)
+    kinds_in_order = [type(n.op) for n in made.graph]
+
+    run = made.simulate(FRAMES[:40])
+
+    run.check()
+    assert kinds_in_order[1:3] == [Lut, Unrolled]
+    assert (run.interval, run.latency) == (1, made.estimate().cycles.latency)
 
 
 def test_a_slow_design_keeps_a_unit() -> None:

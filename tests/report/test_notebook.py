@@ -38,7 +38,7 @@ def test_a_front_is_a_table(accelerator: bnn2hw.Accelerator) -> None:
 
 
 def results(accelerator: bnn2hw.Accelerator) -> dict[str, object]:
-    """What notebooks show, by name."""
+    """The objects that notebooks show, by name."""
     x = np.random.default_rng(0).choice([-1, 1], (3, 6))
     cells = Cells(1_234, 5, 0, 6, 0)
     return {

@@ -26,11 +26,10 @@ def run(*arguments: str | Path) -> Result:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def model_cache() -> Iterator[None]:
     """Lowered models are kept, as they are for users: each point compiles the same model."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BNN2HW_MODEL_CACHE", "on")
-        patch.setenv("BNN2HW_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
