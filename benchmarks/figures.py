@@ -34,6 +34,7 @@ BENCHMARKS = (
     "proofs",
     "simulation",
     "speed",
+    "study",
     "training_speed",
     "unrolled",
     "xnor",
@@ -43,7 +44,7 @@ BENCHMARKS = (
 
 
 class Benchmark(Protocol):
-    """What a benchmark's module offers."""
+    """The interface of a benchmark's module."""
 
     RECORD: str
 

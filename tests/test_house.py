@@ -20,7 +20,7 @@ FLOORS = tuple(
         frozenset,
         (
             {"deprecation", "errors", "progress", "version"},
-            {"frameworks"},
+            {"exchange", "frameworks"},
             {
                 "checks",
                 "compile_cache",
@@ -32,7 +32,7 @@ FLOORS = tuple(
                 "tools",
                 "untrusted",
             },
-            {"ir"},
+            {"ir", "workers"},
             {"ops"},
             {"estimate", "golden", "importers"},
             {"lower", "native"},

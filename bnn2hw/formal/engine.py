@@ -34,7 +34,7 @@ PROVED, REFUTED, BOUNDED = "proved", "refuted", "bounded"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of a property.
+    """The findings on a property.
 
     Attributes:
         kind: `PROVED` for all inputs and any number of cycles, `REFUTED` by a counterexample, or `BOUNDED`: no

@@ -70,7 +70,7 @@ NETWORKS = {"classifier": classifier, "maps": maps, "joined": joined, "wide": wi
 
 @dataclass
 class Phase:
-    """What the sources offer after a reset: by input, beats with their tlast.
+    """Beats that the sources offer after a reset, by input, with their tlast.
 
     Attributes:
         cycles: Length; 0 until nothing moves.
