@@ -151,6 +151,24 @@ module meaning #(parameter int COUNT = 1) (
     sums[2*t+:2] <= 2'(a[3*t] ^ b[3*t]) + 2'(a[3*t+1] ^ b[3*t+1]) + 2'(a[3*t+2] ^ b[3*t+2]);
 endmodule
 """,
+    "adder_chain": """
+module meaning #(
+    parameter int HALVES = 2, parameter logic [HALVES-1:0] FIRST = 1, parameter logic [HALVES-1:0] PAIRS = 0) (
+    input clk, input enable, input [HALVES-1:0] a, b, c, d, output reg [HALVES-1:0] sums);
+  reg [HALVES:0] value, term;
+  integer base;
+  always @(posedge clk) if (enable) for (int i = 0; i < HALVES; i++) begin
+    base = 0;
+    for (int j = 0; j <= i; j++) if (FIRST[j]) base = j;
+    value = a[base] ^ b[base];
+    for (int j = 0; j < HALVES; j++) begin
+      term = PAIRS[j] ? (HALVES+1)'(a[j] ^ b[j]) + (HALVES+1)'(c[j] ^ d[j]) : (HALVES+1)'(a[j]) + (HALVES+1)'(b[j]);
+      if (j > base && (j <= i || (j == i + 1 && !FIRST[j]))) value = value + (term << (j - base - 1));
+    end
+    sums[i] <= value[i-base];
+  end
+endmodule
+""",
     "adder_row": """
 module meaning #(parameter int COUNT = 1, parameter int BITS = 1) (
     input clk, input enable, input [2*COUNT*BITS-1:0] terms, input [COUNT-1:0] a, input [COUNT-1:0] b,

@@ -37,6 +37,7 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
         for lanes in (15, 63, 70)
         for chain in Chains(lanes).drawn
     ],
+    "popcount3": [{"COUNT": n} for n in (1, 2, 8, 9, 19)],
     "adder_row": [
         {"COUNT": n, "BITS": b} for n, b in ((1, 1), (1, 2), (5, 2), (9, 3), (3, 7), (2, 11), (1, 17), (7, 4))
     ],
