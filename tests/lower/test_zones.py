@@ -94,6 +94,14 @@ def test_channels_of_like_ranges_share_one_zone() -> None:
     assert not [node.name for node in accelerator.graph if ".zones" in node.name]
 
 
+@pytest.mark.parametrize("sizes", [(0.0, 1e-3, 1), (0.0, 0.0)])
+def test_a_constant_channel_needs_no_zone(sizes: tuple[float, ...]) -> None:
+    accelerator, off = shares(headed(activation("gelu"), np.array([*sizes, 1000], np.float32)))
+
+    assert accelerator.fidelity["gelu_layer"].kind == "rounded"
+    assert np.nan_to_num(off).max() < 2.0**-11
+
+
 def test_zones_in_hardware() -> None:
     """Values beyond the calibrated range stop at the end of their own zone."""
     model = headed(activation("elu"), SIZES[[1, 4]])
