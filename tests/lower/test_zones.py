@@ -38,7 +38,7 @@ def shares(model: keras.Model, **options: object) -> tuple[bnn2hw.Accelerator, n
     accelerator = bnn2hw.compile(model, input=WIRE, output="scores", **options)  # type: ignore[arg-type]
     wanted = model(x.astype(np.float32) / np.float32(255)).numpy().astype(np.float64)
     off = np.abs(accelerator.predict(x).reshape(wanted.shape) - wanted).max(0) - 2.0**-22
-    return accelerator, np.maximum(off, 0) / np.ptp(wanted, 0)
+    return accelerator, np.maximum(off, 0) / np.maximum(np.ptp(wanted, 0), 1e-30)
 
 
 def activation(name: str) -> Callable[[KerasTensor], KerasTensor]:
