@@ -160,13 +160,15 @@ void fire(ConstNumbers x, int images, const Channels& c, const std::int64_t* thr
 template <class Row>
 inline void segment(const std::int64_t* in, std::int64_t* out, std::size_t count, int drop, const std::int64_t* cut,
                     Row&& row, const std::int64_t* slope, const std::int64_t* bias) {
+  // Sums of a segment that does not count may wrap.
+  const auto sum = [&](std::size_t i) {
+    const auto product = static_cast<std::uint64_t>(slope[row(i)]) * static_cast<std::uint64_t>(in[i] >> drop);
+    return static_cast<std::int64_t>(product + static_cast<std::uint64_t>(bias[row(i)]));
+  };
   if (!cut)
-    for (std::size_t i = 0; i < count; ++i) out[i] = slope[row(i)] * (in[i] >> drop) + bias[row(i)];
+    for (std::size_t i = 0; i < count; ++i) out[i] = sum(i);
   else
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::int64_t sum = slope[row(i)] * (in[i] >> drop) + bias[row(i)];
-      out[i] = in[i] >= cut[row(i)] ? sum : out[i];
-    }
+    for (std::size_t i = 0; i < count; ++i) out[i] = in[i] >= cut[row(i)] ? sum(i) : out[i];
 }
 
 void affine(ConstNumbers x, int images, const Channels& c, int segments, const std::int64_t* slopes,
