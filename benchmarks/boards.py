@@ -82,7 +82,7 @@ def cells_of(case: Case, x: NDArray[np.uint8], y: NDArray[np.uint8], folder: Pat
 
 
 def through_the_line(x: NDArray[np.uint8], y: NDArray[np.uint8], damage: Damage) -> str:
-    """What the driver made of a simulated board, in words."""
+    """The results of the driver at a simulated board, in words."""
     accelerator = bnn2hw.compile(ROOT / "examples" / "mnist_small.keras", input=PIXELS, fps=3000)
     expected = accelerator.golden(x)
     with (

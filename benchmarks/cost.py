@@ -1,4 +1,4 @@
-"""How far the cost models are from synthesis: one op per design, over a spread of shapes and four families.
+"""Errors of the cost models against synthesis: one op per design, over a spread of shapes and four families.
 
     python benchmarks/cost.py             compare with the figures kept in cost.json
     python benchmarks/cost.py --measure   synthesize again what has changed since, and keep the figures
@@ -457,7 +457,7 @@ def keep(figures: dict[str, Any]) -> None:
 
 
 def results(kept: dict[str, Any]) -> Iterator[Result]:
-    """What the models predict now, beside the figures that were kept."""
+    """Yield the predictions of today beside the figures that were kept."""
     for name, op, *x in cases():
         for family in FAMILIES:
             figures = kept["designs"].get(f"{family.name} {op.kind} {name}")

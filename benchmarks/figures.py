@@ -31,8 +31,10 @@ BENCHMARKS = (
     "mnist",
     "networks",
     "pixels",
+    "proofs",
     "simulation",
     "speed",
+    "study",
     "training_speed",
     "unrolled",
     "xnor",
@@ -42,7 +44,7 @@ BENCHMARKS = (
 
 
 class Benchmark(Protocol):
-    """What a benchmark's module offers."""
+    """The interface of a benchmark's module."""
 
     RECORD: str
 

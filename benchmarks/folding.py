@@ -1,4 +1,4 @@
-"""How long the search for foldings takes, and what it proves.
+"""Seconds of the search for foldings, and its proofs.
 
     python benchmarks/folding.py
 

@@ -54,7 +54,7 @@ FILES: dict[str, bnn2hw.Input | None] = {
     "knat_int8_weightonly_cnn.keras": PIXELS,
     "knat_int4_perchannel_mlp.keras": PIXELS,
 }
-"""What arrives on the wire of each file; None if the file says so."""
+"""Integers on the wire of each file; None if the file says so."""
 
 ZOO = ("TFC_1W1A.onnx", "TFC_2W2A.onnx")
 

@@ -1,4 +1,4 @@
-"""How long the layout of streams takes, and whether networks keep the interval that it promises.
+"""Seconds of the layout of streams, and the intervals that networks keep beside those that it promises.
 
     python benchmarks/figures.py layout
 

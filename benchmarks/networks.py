@@ -91,11 +91,17 @@ def model(name: str) -> keras.Model:
     return net.chain((784,), *dense, net.dense(10), name="lfc")
 
 
+def designed(name: str, network: keras.Model) -> bnn2hw.Accelerator:
+    """Compile a network."""
+    known = NETWORKS[name]
+    return bnn2hw.compile(network, input=known.wire, target="xc7z045", fps=CLOCK / known.cycles)
+
+
 def compiled(name: str) -> tuple[bnn2hw.Accelerator, float]:
     """Compile and write a network; the accelerator and the seconds that took."""
-    known, network = NETWORKS[name], model(name)
+    network = model(name)
     began = time.perf_counter()
-    accelerator = bnn2hw.compile(network, input=known.wire, target="xc7z045", fps=CLOCK / known.cycles)
+    accelerator = designed(name, network)
     with tempfile.TemporaryDirectory() as folder:
         accelerator.write(Path(folder) / "out")
     return accelerator, time.perf_counter() - began
@@ -116,7 +122,7 @@ def current() -> dict[str, dict[str, str]]:
     """Return the hash of today by table and row."""
     return {
         "networks": {
-            n.title: records.hardware(compiled(name)[0].design, records.yosys())
+            n.title: records.hardware(designed(name, model(name)).design, records.yosys())
             for name, n in NETWORKS.items()
         }
     }

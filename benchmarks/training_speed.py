@@ -1,4 +1,4 @@
-"""How fast the tutorial's network trains, beside the same network made of plain Keras layers.
+"""Training speed of the tutorial's network, beside the same network made of plain Keras layers.
 
 The plain one binarizes its kernels by hand, with TensorFlow's ``custom_gradient`` in the layers'
 ``call``: the least that anyone would have to write. Both are trained in turns, so that the

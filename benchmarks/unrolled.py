@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import records
 
-from bnn2hw import tools
+from bnn2hw import compile_cache, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Tensor
@@ -38,6 +38,7 @@ GRADES = {"6": 300, "8": 350}
 """Speed grades of ECP5, and the clocks in MHz that are asked for."""
 DA4ML = "0.6.0"
 """The release of da4ml that is compared with."""
+PROGRAM = "program.npz"
 
 SHELL = """module shell(input clk, input in, output out);
   reg [{inputs}+2:0] feed;
@@ -88,7 +89,27 @@ def ours(weights: Array, thresholds: Array, family: Family) -> Sources:
     """The unrolled op, its handshake included."""
     began = time.perf_counter()
     op = Unrolled.of(Xnor(weights), thresholds, table=family.lut_inputs)
-    seconds = time.perf_counter() - began
+    return rendered(op, family, time.perf_counter() - began)
+
+
+def solved_before(weights: Array, thresholds: Array, family: Family) -> Sources:
+    """The same, with a program that these sources of the solver made before; `Unrolled` checks what it computes."""
+
+    def solve(folder: Path) -> None:
+        op = Unrolled.of(Xnor(weights), thresholds, table=family.lut_inputs)
+        np.savez(folder / PROGRAM, nodes=op.nodes, outputs=op.outputs)
+
+    solver = records.sources("bnn2hw/ops/adder_graph", "bnn2hw/ops/unrolled.py")
+    given = [weights.tolist(), thresholds.tolist(), family.lut_inputs, records.versions("numpy")]
+    folder = compile_cache.entry("unrolled-programs", [solver, *given], [PROGRAM], solve)
+    with np.load(folder / PROGRAM) as made:
+        op = Unrolled(weights, made["nodes"], made["outputs"], thresholds)
+    return rendered(op, family, 0.0)
+
+
+def rendered(op: Unrolled, family: Family, seconds: float) -> Sources:
+    """The files of an unrolled op."""
+    weights = op.weights
     x = Tensor(weights.shape[:1], BIPOLAR)
     graph = Graph((Node("x", Source(x, x.size)), Node("y", op, ("x",))), ("y",))
     files = dict(verilog.render(graph, family=family).files)
@@ -101,7 +122,7 @@ def ours(weights: Array, thresholds: Array, family: Family) -> Sources:
 
 
 def da4ml(weights: Array, thresholds: Array, *, bits: bool, registers: bool) -> Sources:
-    """What da4ml makes of it, checked on random vectors."""
+    """The logic that da4ml makes of it, checked on random vectors."""
     from da4ml.codegen import VerilogModel
     from da4ml.trace import FixedVariableArray, HWConfig, comb_trace
 
@@ -213,7 +234,9 @@ def current() -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {"area": {}, "clock": {}}
     for size in SIZES:
         for name in FORMS:
-            made = form(size, name, "xilinx").files if name == "ours" else {"da4ml": DA4ML}
+            made = {"da4ml": DA4ML}
+            if name == "ours":
+                made = solved_before(*matrix(*map(int, size.split("×"))), families.family("xilinx")).files
             texts = sorted((n, records.without_comments(t)) for n, t in made.items())
             found["area"][f"{size} {name}"] = records.hash_of(texts, records.yosys())
     return found

@@ -66,7 +66,7 @@ def render(pe: int, simd: int, family: Family) -> Design:
 
 
 def clocks(design: Design, folder: Path) -> Iterator[float]:
-    """What nextpnr reaches in each speed grade, in MHz."""
+    """The clock that nextpnr reaches in each speed grade, in MHz."""
     shell = re.sub(r"\bTOP\b", design.top, SHELL)
     shell = shell.replace("INPUT", str(8 * design.input.bytes)).replace(
         "OUTPUT", str(8 * design.output.bytes)

@@ -53,7 +53,7 @@ FULL_BITS = {"XNORNet": {"dense": 8}, "DoReFaNet": {"dense": 8}}
 
 @dataclass(frozen=True)
 class Miniature:
-    """How a network is made small and trained.
+    """A way to make a network small and to train it.
 
     Attributes:
         size: height and width of its images.
@@ -173,7 +173,7 @@ def run(accelerator: bnn2hw.Accelerator, x: np.ndarray, **options: Any) -> Run |
 
 
 def verdict(made: Run | str) -> str:
-    """Whether all streams of a run equal golden, or the first that does not."""
+    """The comparison of a run with golden: exact, or the first stream that is not."""
     if isinstance(made, str):
         return made
     return "equal" if made.exact else str(next(m for m in made.mismatches.values() if m))
@@ -190,7 +190,7 @@ def flat(error: Exception) -> str:
 
 
 def bounded(accelerator: bnn2hw.Accelerator) -> bool:
-    """Whether the predicted latency is a lower bound only, for it would take too long to step."""
+    """True if the predicted latency is a lower bound only, for it would take too long to step."""
     ops = sum(1 for _ in hardware_nodes(accelerator.graph)) + 1
     return accelerator.estimate().cycles.latency * ops > cycles.USUAL.exact
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bnn2hw.deploy.host import SerialBoard
     from bnn2hw.folding.pareto import pareto
     from bnn2hw.ops.source import Input
+    from bnn2hw.progress import progress_bar
     from bnn2hw.studies.study import explore
 
 _FACE = {
@@ -25,9 +26,20 @@ _FACE = {
     "Input": "ops.source",
     "SerialBoard": "deploy.host",
     "explore": "studies.study",
+    "progress_bar": "progress",
 }
 
-__all__ = ["Accelerator", "Input", "SerialBoard", "__version__", "compile", "explore", "load", "pareto"]
+__all__ = [
+    "Accelerator",
+    "Input",
+    "SerialBoard",
+    "__version__",
+    "compile",
+    "explore",
+    "load",
+    "pareto",
+    "progress_bar",
+]
 
 
 def __getattr__(name: str) -> Any:

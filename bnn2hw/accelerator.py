@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from bnn2hw import backends, checks, deprecation
 from bnn2hw.computed import ComputedModel
 from bnn2hw.errors import InputError
+from bnn2hw.formal import SECONDS
 from bnn2hw.golden import Batch
 from bnn2hw.progress import Progress, silent
 
 if TYPE_CHECKING:
     from bnn2hw.backends.design import Design
+    from bnn2hw.formal.whole import Proofs
     from bnn2hw.ir import Array
     from bnn2hw.ops.source import InputSpecs
     from bnn2hw.simulation.run import Run
@@ -228,6 +230,32 @@ class Accelerator(ComputedModel):
             workers=workers,
             progress=progress,
         )
+
+    def prove(self, *, seconds: int = SECONDS, progress: Progress = silent) -> Proofs:
+        """Prove the ops of the design, one by one, for all inputs and all stalls.
+
+        Each op is put alone, with its own parameters, modules and memories, into an environment that may do
+        anything the protocol allows. Yosys and ABC decide whether its streams keep the protocol, move within a
+        bound of cycles, and carry the values that the op means. Ops with equal sources share a proof.
+
+        Args:
+            seconds: Limit of the processor time of the search for a proof of each property. As much again may
+                give a bound.
+            progress: Called with the name of each step.
+
+        Returns:
+            What is proved, proved up to a bound, or not tried. Call its `check` to raise an error if something
+            is refuted.
+
+        Raises:
+            InputError: `seconds` is out of range, or the design is no Verilog.
+            MissingToolError: Yosys or ABC is not installed.
+            ToolError: A tool failed.
+        """
+        from bnn2hw.formal import whole
+
+        self.need_hardware("a proof")
+        return whole.prove(self.design, self.graph, seconds=seconds, progress=progress)
 
     def folding(self) -> dict[str, dict[str, int | str]]:
         """Return the folding of every layer in the form that `compile` takes.

@@ -5,22 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from bnn2hw import exchange
 from bnn2hw.errors import InputError, storing
+from bnn2hw.exchange import PREFIX
 
 MANIFEST = "manifest.json"
 """File that every folder of ours holds. It lists the other files of ours."""
 
 GENERATOR = "bnn2hw"
 """Value of "generator" in the files that identify folders of ours."""
-
-PREFIX = ".bnn2hw-"
-"""Beginning of the names of temporary folders inside a folder that is being written."""
 
 ROOM = 1 << 16
 """Bytes that are written to find out if a folder can take files."""
@@ -32,7 +30,8 @@ def replacing(folder: Path, manifest: str = MANIFEST) -> Iterator[Path]:
 
     The context is a temporary folder. When the block ends without an error, the files that the
     manifest of `folder` lists are deleted, and those of the temporary folder take their place. All
-    other files stay as they are.
+    other files stay as they are. Other processes wait, or see the files before or after. If this
+    process is killed, the next one that opens the folder finds the files before, or finishes.
 
     Args:
         folder: Folder to fill or to make. Its parents are made.
@@ -47,15 +46,14 @@ def replacing(folder: Path, manifest: str = MANIFEST) -> Iterator[Path]:
     claim(folder, manifest)
     with storing(folder):
         made = _make(folder)
-        work, old = (Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder)) for _ in range(2))
         try:
-            yield work
-            _install(work, folder, old, listed(folder, manifest))
-            made = []
+            with exchange.workplace(folder) as (work, old):
+                _claim(folder, manifest, GENERATOR)
+                yield work
+                _install(work, folder, old, listed(folder, manifest))
+                made = []
         finally:
-            for temporary in (work, old):
-                shutil.rmtree(temporary, ignore_errors=True)
-            _remove_empty(made)
+            exchange.remove_empty(made)
 
 
 def claim(folder: Path, manifest: str = MANIFEST, by: str = GENERATOR) -> None:
@@ -72,15 +70,21 @@ def claim(folder: Path, manifest: str = MANIFEST, by: str = GENERATOR) -> None:
     """
     with storing(folder):
         folder = folder.resolve()
-        if folder.is_dir() and any(folder.iterdir()) and not ours(folder, manifest):
-            raise InputError(
-                f"the folder '{folder}' is not empty and was not written by {by}; name another or empty it"
-            )
+        with exchange.locked(folder, shared=True):
+            _claim(folder, manifest, by)
         place = next(p for p in (folder, *folder.parents) if p.exists())
         if not place.is_dir():
             raise InputError(f"'{place}' is a file; name a folder to write into")
         with tempfile.TemporaryFile(prefix=PREFIX, dir=place) as file:
             file.write(bytes(ROOM))
+
+
+def _claim(folder: Path, manifest: str, by: str) -> None:
+    others = folder.is_dir() and any(not exchange.is_temporary(p) for p in folder.iterdir())
+    if others and not ours(folder, manifest):
+        raise InputError(
+            f"the folder '{folder}' is not empty and was not written by {by}; name another or empty it"
+        )
 
 
 def claim_file(path: Path) -> None:
@@ -106,7 +110,7 @@ def ours(folder: Path, manifest: str = MANIFEST) -> bool:
     """Return True if bnn2hw wrote a folder, according to the manifest in it."""
     try:
         return bool(json.loads((folder / manifest).read_text())["generator"] == GENERATOR)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
@@ -117,18 +121,11 @@ def listed(folder: Path, manifest: str = MANIFEST) -> list[str]:
     do so by a link.
     """
     try:
-        files = json.loads((folder / manifest).read_text())["files"]
-    except (OSError, ValueError, KeyError, TypeError):
-        files = ()
+        files = list(json.loads((folder / manifest).read_text())["files"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        files = []
     names = [str(name) for name in files if name != manifest]
-    return [n for n in (*names, manifest) if _inside(folder, n) and (folder / n).is_file()]
-
-
-def _inside(folder: Path, name: str) -> bool:
-    """True if a relative path stays in a folder, and no folder on the way is a link."""
-    path = PurePosixPath(name)
-    plain = not path.is_absolute() and ".." not in path.parts and bool(path.parts)
-    return plain and not any((folder / parent).is_symlink() for parent in path.parents)
+    return [n for n in (*names, manifest) if exchange.inside(folder, n) and (folder / n).is_file()]
 
 
 def add(folder: Path, texts: Mapping[str, str]) -> None:
@@ -141,13 +138,16 @@ def add(folder: Path, texts: Mapping[str, str]) -> None:
     Raises:
         StorageError: The folder cannot be written.
     """
-    with storing(folder):
+    with storing(folder), exchange.workplace(folder) as (work, old):
         facts = json.loads((folder / MANIFEST).read_text())
         for name, text in texts.items():
-            _replace(folder / name, text)
-            facts["files"][name] = sha256(folder / name)
+            (work / name).parent.mkdir(parents=True, exist_ok=True)
+            (work / name).write_text(text, encoding="utf-8")
+            facts["files"][name] = sha256(work / name)
         facts["files"] = dict(sorted(facts["files"].items()))
-        _replace(folder / MANIFEST, json.dumps(facts, indent=1) + "\n")
+        (work / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
+        names = [*texts, MANIFEST]
+        _exchange(work, folder, old, names, [n for n in names if (folder / n).is_file()])
 
 
 def write_text(path: Path, text: str) -> None:
@@ -164,19 +164,13 @@ def write_text(path: Path, text: str) -> None:
         add(path.parent, {path.name: text})
         return
     with storing(path):
-        path.write_text(text, encoding="utf-8")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace a file in one step."""
-    fresh = path.with_name(f"{PREFIX}{path.name}")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+        exchange.replace_file(path, text.encode())
 
 
 def sha256(path: Path) -> str:
     """Return the hash of a file's contents, as manifests hold it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def delete(folder: Path, names: Sequence[str]) -> None:
@@ -188,13 +182,7 @@ def delete(folder: Path, names: Sequence[str]) -> None:
     """
     for name in names:
         (folder / name).unlink(missing_ok=True)
-    _remove_empty(_folders(folder, names))
-
-
-def _folders(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Return the folders that hold files, the deepest first."""
-    parents = {folder / p for n in names for p in PurePosixPath(n).parents if p.parts}
-    return sorted(parents, key=lambda p: len(p.parts), reverse=True)
+    exchange.remove_empty(exchange.above(folder, names))
 
 
 def _make(folder: Path) -> list[Path]:
@@ -202,12 +190,6 @@ def _make(folder: Path) -> list[Path]:
     missing = [p for p in (folder, *folder.parents) if not p.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    for folder in folders:
-        with suppress(OSError):
-            folder.rmdir()
 
 
 def _install(work: Path, folder: Path, old: Path, known: Sequence[str]) -> None:
@@ -222,6 +204,12 @@ def _install(work: Path, folder: Path, old: Path, known: Sequence[str]) -> None:
             raise InputError(
                 f"'{folder / name}' was not written by bnn2hw and would be replaced; move it, or name another folder"
             )
+    _exchange(work, folder, old, new, known)
+
+
+def _exchange(work: Path, folder: Path, old: Path, new: Sequence[str], known: Sequence[str]) -> None:
+    """Move known files to `old` and new ones from `work`, or undo all moves."""
+    exchange.begin(folder, work, new, known)
     moved: list[tuple[Path, Path]] = []
     try:
         for names, source, target in ((known, folder, old), (new, work, folder)):
@@ -233,7 +221,7 @@ def _install(work: Path, folder: Path, old: Path, known: Sequence[str]) -> None:
         for source, target in reversed(moved):
             os.replace(target, source)
         raise
-    _remove_empty(_folders(folder, known))
+    exchange.remove_empty(exchange.above(folder, known))
 
 
 def _free(folder: Path, name: str) -> bool:

@@ -57,8 +57,10 @@ class Table:
         self.rows.append(())
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in (*self.left, *self.right))
-        rows = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in self.rows if row)
+        sides = ["left"] * len(self.left) + ["right"] * len(self.right)
+        names = zip((*self.left, *self.right), sides, strict=True)
+        head = "".join(f'<th scope="col" style="text-align:{s}">{escape(name)}</th>' for name, s in names)
+        rows = ("".join(map(_cell, row, sides)) for row in self.rows if row)
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         caption = f'<caption style="text-align:left">{escape(self.title)}</caption>'
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -127,6 +129,13 @@ class Table:
             space = " " * (width - _width(cell))
             padded.append(f" {cell}{space} " if i < len(self.left) else f" {space}{cell} ")
         return bar + bar.join(padded) + bar
+
+
+def _cell(text: str, side: str) -> str:
+    """Return a cell as HTML. Notebooks align cells on the right."""
+    return (
+        f'<td style="text-align:left">{escape(text)}</td>' if side == "left" else f"<td>{escape(text)}</td>"
+    )
 
 
 def _line(ends: tuple[str, ...], widths: Sequence[int]) -> str:

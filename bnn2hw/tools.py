@@ -7,8 +7,10 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -323,3 +325,49 @@ def run(command: Sequence[str], folder: Path, what: str, log: Path | None = None
         tail = "\n".join(text.strip().splitlines()[-25:])
         raise ToolError(f"{what} failed with exit status {done.returncode}:\n{tail}")
     return text
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a program.
+
+    Attributes:
+        text: Its output and its error output.
+        seconds: Processor time that it took.
+        ended: False if it took all the processor time that it was given.
+    """
+
+    text: str
+    seconds: float
+    ended: bool
+
+
+LIMITED = 'if [ "$0" -gt 0 ]; then ulimit -S -t "$0"; fi; exec "$@"'
+"""Program of the shell that runs another one, which gets a signal after some seconds of processor time."""
+
+
+def run_limited(command: Sequence[str], folder: Path, seconds: int) -> Ended:
+    """Run a program to its end, or until it has taken some processor time.
+
+    Such a limit means the same on a busy machine as on an idle one.
+
+    Args:
+        command: Program and arguments.
+        folder: Folder to run it in.
+        seconds: Limit of the processor time; 0 for none.
+
+    Raises:
+        ToolError: The program failed.
+    """
+    with tempfile.TemporaryFile("w+") as output:
+        child = subprocess.Popen(
+            ["sh", "-c", LIMITED, str(seconds), *command], cwd=folder, stdout=output, stderr=subprocess.STDOUT
+        )
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read()
+    ended = child.returncode != -signal.SIGXCPU
+    if ended and child.returncode:
+        raise ToolError(f"{command[0]} failed with exit status {child.returncode}:\n{text[-2000:]}")
+    return Ended(text, used.ru_utime + used.ru_stime, ended)

@@ -131,9 +131,12 @@ class Feeder {
   }
   // To be called just before a clock edge.
   bool taken() const { return offering_ && *port_.ready; }
-  void edge(bool taken) {
-    if (taken) offering_ = false, ++next_;
+  void edge(bool taken, uint64_t cycle) {
+    if (!taken) return;
+    if (next_ == 0) first_ = cycle;
+    offering_ = false, ++next_;
   }
+  uint64_t first() const { return first_; }  // cycle of the first beat
   bool offering() const { return offering_; }
   bool done(uint64_t frames) const { return next_ / port_.beats >= frames; }
 
@@ -141,7 +144,7 @@ class Feeder {
   Source port_;
   std::vector<uint8_t> bytes_;
   Random random_;
-  uint64_t next_ = 0;
+  uint64_t next_ = 0, first_ = 0;
   bool offering_ = false;
 };
 
@@ -152,28 +155,29 @@ std::chrono::nanoseconds processor_time() {
   return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
 }
 
-// Takes the beats of an output and records the cycle in which each frame ends.
+// Takes the beats of an output and records the cycles in which the first is offered and each frame ends.
 class Taker {
  public:
   Taker(const Sink& port, uint64_t seed) : port_(port), random_(seed) { *port_.ready = 0; }
 
   void want(unsigned stalls) { *port_.ready = !random_.per_mille(stalls); }
-  bool offered() const { return *port_.valid; }
   // To be called just before a clock edge.
   void sample(uint64_t cycle) {
+    if (*port_.valid && !seen_) first_ = cycle, seen_ = true;
     if (!*port_.valid || !*port_.ready) return;
     const bool end = ++beats_ % port_.beats == 0;
     wrong_ |= end != static_cast<bool>(*port_.last);
     if (end) ends_.push_back(cycle);
   }
   bool wrong() const { return wrong_; }
+  uint64_t first() const { return first_; }
   const std::vector<uint64_t>& frame_ends() const { return ends_; }
 
  private:
   Sink port_;
   Random random_;
-  uint64_t beats_ = 0;
-  bool wrong_ = false;
+  uint64_t beats_ = 0, first_ = 0;
+  bool seen_ = false, wrong_ = false;
   std::vector<uint64_t> ends_;
 };
 
@@ -231,16 +235,6 @@ int main(int argc, char** argv) {
   }
   *design->aresetn = 1;
 
-  // For each frame, the cycle in which the last of its outputs ended.
-  const auto frame_ends = [&] {
-    std::vector<uint64_t> ends = takers[0].frame_ends();
-    for (const Taker& taker : takers) {
-      const std::vector<uint64_t>& those = taker.frame_ends();
-      if (those.size() < ends.size()) ends.resize(those.size());
-      for (size_t f = 0; f < ends.size(); ++f) ends[f] = std::max(ends[f], those[f]);
-    }
-    return ends;
-  };
   const auto done = [&] {
     return std::all_of(takers.begin(), takers.end(), [&](const Taker& t) { return t.frame_ends().size() >= frames; });
   };
@@ -248,9 +242,9 @@ int main(int argc, char** argv) {
   const auto settled = [&] {
     return done() && std::all_of(recorders.begin(), recorders.end(), [&](const auto& r) { return r->whole(frames); });
   };
-  uint64_t cycle = 0, quiet = 0, first_in = 0, first_out = 0, tail = 0;
+  uint64_t cycle = 0, quiet = 0, tail = 0;
   std::vector<bool> taken(feeders.size());
-  bool seen_in = false, seen_out = false, broken = false;
+  bool broken = false;
 
   // 64 of every 256 cycles are timed, with and without the harness: reading the clock takes long
   // compared with a small design.
@@ -291,20 +285,16 @@ int main(int argc, char** argv) {
       moved |= recorder->sample();
       broken |= recorder->broken();
     }
-    for (size_t i = 0; i < feeders.size(); ++i) {
-      taken[i] = feeders[i].taken();
-      if (taken[i] && !seen_in) first_in = cycle, seen_in = true;
-    }
+    for (size_t i = 0; i < feeders.size(); ++i) taken[i] = feeders[i].taken();
     const bool load_taken = loading && loads[load].feeder.taken();
     moved |= load_taken;
-    if (takers[0].offered() && !seen_out) first_out = cycle, seen_out = true;
     for (Taker& taker : takers) taker.sample(cycle);
 
     *design->aclk = 1;
     eval();
-    for (size_t i = 0; i < feeders.size(); ++i) feeders[i].edge(taken[i]);
+    for (size_t i = 0; i < feeders.size(); ++i) feeders[i].edge(taken[i], cycle);
     if (loading) {
-      loads[load].feeder.edge(load_taken);
+      loads[load].feeder.edge(load_taken, cycle);
       if (loads[load].feeder.done(1)) {
         for (const Source& port : design->loads) *port.valid = 0;
         ++load;
@@ -324,19 +314,27 @@ int main(int argc, char** argv) {
 
   std::FILE* report = std::fopen((directory + "/run.json").c_str(), "w");
   if (!report) return 2;
-  std::fprintf(report, "{\"cycles\": %llu, \"first_in\": %llu, \"first_out\": %llu, \"frame_error\": %s, ",
-               static_cast<unsigned long long>(cycle), static_cast<unsigned long long>(first_in),
-               static_cast<unsigned long long>(first_out), frame_error ? "true" : "false");
+  const auto list = [&](const auto& items, const auto& print) {
+    std::fprintf(report, "[");
+    const char* comma = "";
+    for (const auto& item : items) std::fprintf(report, "%s", comma), print(item), comma = ", ";
+    std::fprintf(report, "]");
+  };
+  const auto number = [&](uint64_t n) { std::fprintf(report, "%llu", static_cast<unsigned long long>(n)); };
+  std::fprintf(report, "{\"cycles\": %llu, \"frame_error\": %s, ", static_cast<unsigned long long>(cycle),
+               frame_error ? "true" : "false");
   std::fprintf(report, "\"seconds\": %.6f, \"design_share\": %.4f, ", whole.count(), share);
   std::fprintf(report, "\"load_failed\": %s, \"broken\": [", load_failed ? "true" : "false");
   const char* comma = "";
   for (size_t i = 0; i < recorders.size(); ++i)
     if (recorders[i]->broken()) std::fprintf(report, "%s%zu", comma, i), comma = ", ";
-  std::fprintf(report, "], \"frame_ends\": [");
-  comma = "";
-  for (const uint64_t end : frame_ends())
-    std::fprintf(report, "%s%llu", comma, static_cast<unsigned long long>(end)), comma = ", ";
-  std::fprintf(report, "]}\n");
+  std::fprintf(report, "], \"first_in\": ");
+  list(feeders, [&](const Feeder& feeder) { number(feeder.first()); });
+  std::fprintf(report, ", \"first_out\": ");
+  list(takers, [&](const Taker& taker) { number(taker.first()); });
+  std::fprintf(report, ", \"frame_ends\": ");
+  list(takers, [&](const Taker& taker) { list(taker.frame_ends(), number); });
+  std::fprintf(report, "}\n");
   std::fclose(report);
   if (broken) return 4;
   return done() ? 0 : 3;

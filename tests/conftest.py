@@ -28,3 +28,12 @@ def yosys() -> tools.Tool:
     from tests.support.machine import found_or_skip
 
     return found_or_skip(tools.yosys)
+
+
+@pytest.fixture(scope="session")
+def abc() -> tools.Tool:
+    """ABC, for tests that cannot run without it."""
+    from bnn2hw import tools
+    from tests.support.machine import found_or_skip
+
+    return found_or_skip(tools.abc)

@@ -17,12 +17,29 @@ from bnn2hw.cli.main import main
 from tests.support import ROOT
 
 BLOCK = re.compile(
-    r"^(?:<!-- not run: (?P<reason>.*?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    r"^(?:<!-- not run: (?P<reason>.*?) -->\n)?```(?P<language>[^\n]*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
-NOT_RUN = {"needs a board": 5, "needs a file of yours": 8, "needs Brevitas": 1}
+NOT_RUN = {
+    "needs a board": 5,
+    "needs a file of yours": 7,
+    "needs a model of yours": 1,
+    "needs a package index": 1,
+    "needs a vendor's tool": 1,
+    "needs an op of yours": 1,
+    "needs Brevitas": 1,
+    "needs QKeras": 1,
+    "needs CMake": 1,
+    "the README has it too": 2,
+}
 """Blocks that no test runs, by the reason that a comment in their page gives. Such a block can be wrong."""
+
+SHOWN = {"c": 1, "diff": 1, "text": 5, "toml": 1}
+"""Blocks that show something that is not run, by their language."""
+
+SITE = ("{eval-rst}", "{toctree}", "{image}")
+"""Directives of the site."""
 
 SLOW = ("bnn2hw synth",)
 """Commands that take minutes. The soak runs them."""
@@ -45,15 +62,18 @@ class Block(NamedTuple):
 
 
 def commands(text: str) -> list[str]:
-    """Return the commands of the program in a block."""
-    lines = (line.split(" #")[0].strip() for line in text.splitlines())
-    return [line for line in lines if line.startswith("bnn2hw ")]
+    """Return the commands in a block, all of them those of the program."""
+    lines = (line.split(" #")[0].strip() for line in text.replace("\\\n", " ").splitlines())
+    found = [line for line in lines if line]
+    others = [line for line in found if not line.startswith("bnn2hw ")]
+    assert not others, f"no test runs {others}; say why in a comment, or name the language of the block"
+    return found
 
 
 def blocks(page: str) -> Iterator[Block]:
     for found in BLOCK.finditer((ROOT / page).read_text()):
         block = Block(found["reason"], found["language"], found["text"])
-        if block.language == "python" or (block.language == "" and commands(block.text)):
+        if block.language in ("python", ""):
             yield block
 
 
@@ -68,6 +88,7 @@ def follow(page: str, *, slow: bool) -> int:
             exec(compile(block.text, page, "exec"), names)
             steps += 1
             continue
+        assert commands(block.text), block.text
         for command in commands(block.text):
             if slow or not command.startswith(SLOW):
                 assert not main(shlex.split(command)[1:], standalone_mode=False), command
@@ -102,6 +123,17 @@ def test_blocks_that_are_not_run_say_why() -> None:
     reasons = Counter(b.reason for page in PAGES for b in blocks(page) if b.reason)
 
     assert reasons == NOT_RUN
+
+
+def test_blocks_that_show_something_are_counted() -> None:
+    found = [
+        b["language"].split()[0]
+        for page in PAGES
+        for b in BLOCK.finditer((ROOT / page).read_text())
+        if b["language"]
+    ]
+
+    assert Counter(name for name in found if name != "python" and name not in SITE) == SHOWN
 
 
 def messages() -> Iterator[str]:

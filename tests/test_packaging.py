@@ -74,9 +74,21 @@ def test_bare_checkout(tmp_path: Path) -> None:
 
 
 def test_editable(tmp_path: Path) -> None:
-    venv.create(tmp_path / "venv", system_site_packages=False, with_pip=True)
+    venv.create(tmp_path / "venv", system_site_packages=False)
     python = tmp_path / "venv" / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "-q", "--no-deps", "-e", str(ROOT)]
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(python),
+        "install",
+        "-q",
+        "--no-deps",
+        "-e",
+        str(ROOT),
+    ]
+
     done = subprocess.run(install, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -72,7 +72,12 @@ def follow(folder: Path, synthesis: bool) -> str:
     done = subprocess.run(
         [sys.executable, str(script)],
         cwd=folder,
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(folder)},
+        env={
+            **os.environ,
+            "PATH": path,
+            "PYTHONPATH": str(folder),
+            "BNN2HW_MODEL_CACHE": "on",
+        },  # as a reader has it
         capture_output=True,
         text=True,
         check=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from bnn2hw import exchange, untrusted
 from bnn2hw.artifacts.graph_json import FORMAT, RENAMES, graph_from_json, graph_to_json
 from bnn2hw.artifacts.layers import with_layers
 from bnn2hw.artifacts.manifest import Manifest
 from bnn2hw.backends.text import CODE, bare
-from bnn2hw.errors import Bnn2hwError, InputError
+from bnn2hw.errors import InputError, storing
 from bnn2hw.folders import GENERATOR, MANIFEST, ours, replacing, sha256
 from bnn2hw.ir import Array, Graph
+from bnn2hw.untrusted import DAMAGED
+
+
+class CorruptError(InputError):
+    """The files of a build folder are not those that its manifest lists."""
+
 
 GRAPH, ARRAYS = "graph.json", "graph.npz"
 
@@ -58,25 +66,33 @@ def read(folder: Path) -> tuple[Graph, Manifest]:
         InputError: bnn2hw did not write the folder, its format is unknown, or a file has changed
             since.
     """
-    if not ours(folder):
-        raise InputError(f"'{folder}' is not a build folder of bnn2hw: it has no {MANIFEST} of ours")
-    facts = json.loads((folder / MANIFEST).read_text())
-    version = facts.get("format")
-    if version not in RENAMES:
-        known = " or ".join(map(str, sorted(RENAMES)))
-        raise InputError(f"'{folder}' has format {version}, expected {known}; compile the model again")
-    _check_files(folder, facts)
-    try:
-        graph = _read_graph(folder, version)
-        manifest = Manifest.from_plain(facts)
-    except (OSError, ValueError, KeyError, TypeError, Bnn2hwError) as error:
-        raise InputError(
-            f"the build folder '{folder}' cannot be read: {_words(error)}; compile the model again"
-        ) from error
+    with storing(folder, "read"), exchange.locked(folder, shared=True):
+        graph, manifest = _read(folder)
     if not all(node.layer for node in graph):  # format 1 has no layers
         graph, fidelity = with_layers(graph, manifest.fidelity)
         manifest = replace(manifest, fidelity=fidelity)
     return graph, manifest
+
+
+def _read(folder: Path) -> tuple[Graph, Manifest]:
+    """Read the graph and the manifest of a folder that nobody changes."""
+    if not ours(folder):
+        raise InputError(f"'{folder}' is not a build folder of bnn2hw: it has no {MANIFEST} of ours")
+    facts = json.loads((folder / MANIFEST).read_text())
+    version = facts.get("format")
+    if not isinstance(version, int) or version not in RENAMES:
+        known = " or ".join(map(str, sorted(RENAMES)))
+        raise InputError(f"'{folder}' has format {version}, expected {known}; compile the model again")
+    try:
+        _check_files(folder, facts)
+        graph = _read_graph(folder, version)
+        return graph, Manifest.from_plain(facts)
+    except CorruptError:
+        raise
+    except DAMAGED as error:
+        raise InputError(
+            f"the build folder '{folder}' cannot be read: {_words(error)}; compile the model again"
+        ) from error
 
 
 def _words(error: Exception) -> str:
@@ -88,21 +104,38 @@ def _check_files(folder: Path, facts: Mapping[str, Any]) -> None:
     """Compare the files of a folder with the hashes in its manifest.
 
     Raises:
-        InputError: A file is missing, or has changed.
+        CorruptError: A file is missing, has changed, or lies elsewhere.
     """
     for name, digest in dict(facts.get("files", {})).items():
         path = folder / name
+        if not exchange.inside(folder, name):
+            raise CorruptError(
+                f"the build folder '{folder}' is corrupt: it lists '{name}', outside of it; compile the model again"
+            )
         if not path.is_file() or sha256(path) != digest:
             state = "has changed" if path.is_file() else "is missing"
-            raise InputError(
+            raise CorruptError(
                 f"the build folder '{folder}' is corrupt: {name} {state}; compile the model again"
             )
 
 
 def _read_graph(folder: Path, version: int) -> Graph:
     """Read the graph of a folder of some format."""
+    for name in (GRAPH, ARRAYS):
+        untrusted.regular(folder / name)
+    with zipfile.ZipFile(folder / ARRAYS) as archive:
+        untrusted.members(archive)
     with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
-        return graph_from_json(json.loads((folder / GRAPH).read_text()), arrays, version)
+        data = untrusted.parsed((folder / GRAPH).read_bytes(), GRAPH)
+        graph = graph_from_json(data, arrays, version)
+    for node in graph:
+        for name in (node.name, node.layer):
+            untrusted.name(name, "a node")
+        if graph.types[node.name].size > untrusted.VALUES:
+            raise InputError(
+                f"the stream '{node.name}' has {graph.types[node.name].size:,} values in a frame"
+            )
+    return graph
 
 
 def changed_sources(folder: Path, sources: Mapping[str, str]) -> list[str]:

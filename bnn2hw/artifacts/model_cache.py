@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from functools import partial
@@ -24,7 +22,7 @@ from bnn2hw.artifacts import model_key
 from bnn2hw.artifacts.graph_json import graph_from_json, graph_to_json
 from bnn2hw.artifacts.model_key import Given
 from bnn2hw.deviation import Deviation
-from bnn2hw.errors import Bnn2hwError, InputError
+from bnn2hw.errors import InputError
 from bnn2hw.folders import sha256
 from bnn2hw.ir import Array, AxisOrder, Graph
 from bnn2hw.lower.fidelity import Fidelity
@@ -32,6 +30,7 @@ from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops import source
 from bnn2hw.pipeline import LoweredModel, Prepared
+from bnn2hw.untrusted import DAMAGED
 
 log = logging.getLogger("bnn2hw")
 
@@ -46,12 +45,6 @@ SMALL = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32)
 
 CATEGORIES: dict[str, type[Warning]] = {c.__name__: c for c in (UserWarning, RuntimeWarning)}
 """Warnings that are kept and given again."""
-
-DAMAGED = (
-    *(OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RecursionError),
-    *(Bnn2hwError, zlib.error, zipfile.BadZipFile),
-)
-"""Exceptions of reading an entry whose contents are not what was written."""
 
 Read = Callable[[Path], Graph]
 """Reads the real form of the model in a file."""

@@ -95,18 +95,31 @@ def self_contained(path: Path) -> bool:
     """
     if path.suffix == ".onnx":
         return True
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            text = archive.read("config.json")
-    else:
-        import h5py
-
-        with h5py.File(path) as file:
-            text = file.attrs["model_config"]
+    try:
+        text = _config(path)
+    except (KeyError, OSError):  # a file of another tool, which may name anything
+        return False
     return all(
         item.get("class_name") != "__lambda__" and _package(item.get("module")) in SELF_CONTAINED
         for item in untrusted.mappings(json.loads(text))
     )
+
+
+def _config(path: Path) -> str | bytes:
+    """Return the configuration in a file of Keras.
+
+    Raises:
+        KeyError: It holds none.
+        OSError: It is neither a zip archive nor an HDF5 file.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return archive.read("config.json")
+    import h5py
+
+    with h5py.File(path) as file:
+        text: str | bytes = file.attrs["model_config"]
+    return text
 
 
 def _options(given: Given) -> list[Any]:

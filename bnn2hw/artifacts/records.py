@@ -1,4 +1,4 @@
-"""Keep results beside a design: simulations, synthesis, and the front, which its report shows."""
+"""Keep results beside a design: simulations, synthesis, proofs and the front, which its report shows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from bnn2hw import folders
 from bnn2hw.artifacts.write import REPORT
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.folding.pareto import Point
+from bnn2hw.formal.whole import Proofs
 from bnn2hw.ir import Cost
 from bnn2hw.report import facts, page
 from bnn2hw.report.facts import Facts
 from bnn2hw.report.records import Measured, Simulation
 
-SIMULATION, SYNTHESIS, FRONT = "simulation.json", "synthesis.json", "front.json"
+SIMULATION, SYNTHESIS, FRONT, PROOFS = "simulation.json", "synthesis.json", "front.json", "proofs.json"
 
 
 def keep(
@@ -27,6 +28,7 @@ def keep(
     runs: Sequence[Simulation] | None = None,
     measured: Measured | None = None,
     front: Iterable[Point] | None = None,
+    proofs: Proofs | None = None,
 ) -> None:
     """Keep results in the build folder of a design, and make its report again.
 
@@ -38,6 +40,7 @@ def keep(
         runs: Its simulations.
         measured: The result of its synthesis.
         front: Points of rate against resources.
+        proofs: What is proved of its ops.
 
     Raises:
         MissingToolError: A library that draws is not installed.
@@ -50,6 +53,8 @@ def keep(
         new[SYNTHESIS] = measured.plain()
     if front is not None:
         new[FRONT] = [asdict(point) for point in front]
+    if proofs is not None:
+        new[PROOFS] = proofs.plain()
     folders.add(folder, {name: json.dumps(data, indent=1) + "\n" for name, data in new.items()})
     if not accelerator.is_native:
         folders.add(folder, {REPORT: page.page(collect(folder, accelerator))})
@@ -62,12 +67,13 @@ def collect(folder: Path, accelerator: CompiledModel) -> Facts:
         folder: The build folder.
         accelerator: The design in it.
     """
-    measured = _read(folder, SYNTHESIS)
+    measured, proofs = _read(folder, SYNTHESIS), _read(folder, PROOFS)
     return facts.collect(
         accelerator,
         [Point(**{**point, "cost": Cost(**point["cost"])}) for point in _read(folder, FRONT) or ()],
         [Simulation.from_plain(run) for run in _read(folder, SIMULATION) or ()],
         Measured.from_plain(measured) if measured else None,
+        Proofs.from_plain(proofs) if proofs else None,
     )
 
 

@@ -26,6 +26,12 @@ from bnn2hw.errors import InputError
     help="Rate; may be repeated. Default: the front's.",
 )
 @click.option(
+    "--pixels",
+    type=click.FloatRange(0, min_open=True),
+    multiple=True,
+    help="Rate as the number of pixels that enter in each cycle; may be repeated.",
+)
+@click.option(
     "--ratio", type=float, default=2.0, show_default=True, help="Factor between the rates of the front."
 )
 @click.option("--bits", type=int, multiple=True, help="Bits of what must be rounded; may be repeated.")
@@ -53,8 +59,8 @@ def explore(
     """Compile a model in many ways, and show the best.
 
     MODEL is a model file. The table has a row for each point; the front shows those within the limits that no
-    other point beats. If a study is interrupted, the same command goes on where it stopped. 'bnn2hw compile
-    MODEL --from TABLE --point N' builds a point.
+    other point beats, and a page beside the table draws it. If a study is interrupted, the same command goes on
+    where it stopped. 'bnn2hw compile MODEL --from TABLE --point N' builds a point.
     """
     import bnn2hw
     from bnn2hw.cli import image_files
@@ -62,8 +68,6 @@ def explore(
 
     if frames and not images:
         raise InputError("--frames has no effect without --images")
-    if given["workers"] and given["scheduler"] != "local":
-        raise InputError("--workers has no effect without --scheduler local")
     x, labels = image_files.read(images, frames) if images else (None, None)
     limits = {name: given[name] for name in study.LIMITS if given[name] is not None}
     with spinner(as_json) as progress:
@@ -74,6 +78,7 @@ def explore(
             output=given["output"],
             targets=given["target"] or ("ecp5-85k",),
             fps=given["fps"],
+            pixels=given["pixels"],
             ratio=given["ratio"],
             bits=given["bits"] or (None,),
             styles=given["style"] or ("folded",),

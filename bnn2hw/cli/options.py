@@ -36,6 +36,24 @@ def path(*declarations: str, **options: Any) -> Callable[[Callable[..., None]], 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for other programs.")
 
+seed = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of stalls and random frames."
+)
+
+
+def frames(random: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Declare the number of images, of which so many are random if no file gives any."""
+    told = f"Number of images. Default: all images, or {random} random frames."
+    return click.option("--frames", type=click.IntRange(1), help=told)
+
+
+def stalls(default: float, of: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Declare the share of the cycles in which a run pauses; `of` says what runs."""
+    told = f"Share of the cycles in which source and sink pause in the second run{of}."
+    kind = click.FloatRange(0, 1, max_open=True)
+    return click.option("--stalls", type=kind, default=default, show_default=True, help=told)
+
+
 model_argument = click.argument("model", type=click.Path(path_type=Path))
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
 

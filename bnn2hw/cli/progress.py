@@ -13,7 +13,7 @@ from typing import TextIO
 import click
 
 from bnn2hw.errors import InputError
-from bnn2hw.progress import Progress, silent
+from bnn2hw.progress import Progress, on_terminal, silent
 
 KEY = "bnn2hw.volume"
 """Key of the volume in the context of a command and of those around it."""
@@ -96,10 +96,8 @@ def spinner(quiet: bool) -> Iterator[Progress]:
     if quiet or told == QUIET or not sys.stderr.isatty():
         yield silent
         return
-    from rich.console import Console
-
-    with _terminal() as terminal, Console(file=terminal).status("starting") as status:
-        yield lambda text: status.update(f"{text} …")
+    with _terminal() as terminal:
+        yield from on_terminal(terminal)
 
 
 @contextmanager

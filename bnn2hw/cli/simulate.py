@@ -28,19 +28,9 @@ RANDOM_FRAMES = 16
 @shared.path(
     "--images", help="Images (x) and perhaps labels (y): an .npy or .npz file. Default: random frames."
 )
-@click.option(
-    "--frames",
-    type=click.IntRange(1),
-    help=f"Number of images. Default: all images, or {RANDOM_FRAMES} random frames.",
-)
-@click.option(
-    "--stalls",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.25,
-    show_default=True,
-    help="Share of the cycles in which source and sink pause in the second run.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of stalls and random frames.")
+@shared.frames(RANDOM_FRAMES)
+@shared.stalls(0.25)
+@shared.seed
 @click.option(
     "--cells",
     is_flag=True,

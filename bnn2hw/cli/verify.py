@@ -17,19 +17,9 @@ RANDOM_FRAMES = 2
 @click.command()
 @shared.folder_argument
 @shared.path("--images", help="Images (x): an .npy or .npz file. Default: random frames.")
-@click.option(
-    "--frames",
-    type=click.IntRange(1),
-    help=f"Number of images. Default: all images, or {RANDOM_FRAMES} random frames.",
-)
-@click.option(
-    "--stalls",
-    type=click.FloatRange(0, 1, max_open=True),
-    default=0.3,
-    show_default=True,
-    help="Share of the cycles in which source and sink pause in the second run of each op.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of stalls and random frames.")
+@shared.frames(RANDOM_FRAMES)
+@shared.stalls(0.3, of=" of each op")
+@shared.seed
 @click.option("--workers", type=click.IntRange(1), help="Ops at the same time. Default: one per processor.")
 @shared.as_json
 def verify(

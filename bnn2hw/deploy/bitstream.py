@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import backends, checks, folders
+from bnn2hw import backends, checks, exchange, folders
 from bnn2hw.backends.design import Design
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import insert
@@ -179,6 +179,8 @@ def _workplace(folder: Path, facts: Mapping[str, Any]) -> Iterator[dict[str, Any
     Yields:
         Further facts for `FACTS`; the block adds to them.
 
+    Other runs into the same folder wait. A run that is killed leaves files and the state "unfinished".
+
     Raises:
         InputError: The folder holds files, and synthesis did not write it.
         StorageError: The folder cannot be written.
@@ -186,8 +188,9 @@ def _workplace(folder: Path, facts: Mapping[str, Any]) -> Iterator[dict[str, Any
     folders.claim(folder, FACTS, by="synthesis")
     result: dict[str, Any] = {"state": "unfinished"}
     with storing(folder):
-        folders.delete(folder, [*folders.listed(folder, FACTS), LINK])
         folder.mkdir(parents=True, exist_ok=True)
+    with storing(folder), exchange.locked(folder):
+        folders.delete(folder, [*folders.listed(folder, FACTS), LINK])
         kept = _files(folder)
         _write(folder, {**facts, **result, "files": []})
         try:
@@ -202,7 +205,7 @@ def _files(folder: Path) -> set[str]:
 
 
 def _write(folder: Path, facts: Mapping[str, Any]) -> None:
-    (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n")
+    exchange.replace_file(folder / FACTS, (json.dumps(facts, indent=1) + "\n").encode())
 
 
 ROOM = 0.9

@@ -17,7 +17,7 @@ import numpy as np
 
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import Bnn2hwError, FoldingError
-from bnn2hw.folding import solver, widths
+from bnn2hw.folding import logic, solver, widths
 from bnn2hw.folding.options import (
     RESOURCES,
     TOO_WIDE,
@@ -86,7 +86,8 @@ class FoldingSpace:
         for node in graph:
             inputs, given = graph.inputs_of(node), (by_hand or {}).get(node.name)
             if isinstance(node.op, StreamOp):
-                ops = widths.narrow(graph, node, list(given or node.op.foldings(*inputs)))
+                free = given or [*node.op.foldings(*inputs), *logic.offered(graph, node, device)]
+                ops = widths.narrow(graph, node, free)
                 self.places.append(NodeOptions(node, ops, inputs, given is not None, known))
         self.weights = weights_of(device)
 

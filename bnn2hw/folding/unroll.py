@@ -8,17 +8,17 @@ from contextlib import suppress
 import numpy as np
 
 from bnn2hw.errors import FoldingError
-from bnn2hw.folding import search
+from bnn2hw.folding import logic, search
 from bnn2hw.folding.search import Folding
 from bnn2hw.folding.widths import MOST_INSIDE
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, View
-from bnn2hw.ops import MatVec, Threshold, Unrolled, Xnor
+from bnn2hw.ops import Mac, MatVec, Threshold, Unrolled, Xnor
 from bnn2hw.targets.devices import Device
 
 STYLES = ("folded", "unrolled")
 
 MOST_WEIGHTS = 2**18
-"""Largest number of weights of an unrolled layer: they fill a large device and take minutes to solve."""
+"""Largest number of digits of the weights of an unrolled layer: they fill a large device and take minutes to solve."""
 
 
 def apply(graph: Graph, by_hand: Folding | None, device: Device) -> tuple[Graph, Folding | None]:
@@ -53,7 +53,9 @@ def apply(graph: Graph, by_hand: Folding | None, device: Device) -> tuple[Graph,
             )
         if others:
             rest[name] = others
-        ops |= _unrolled(graph, *_unit(graph, name), device)
+        node, unit = _unit(graph, name)
+        _check_size(name, unit, device)
+        ops |= _unrolled(graph, node, unit, device)
     return graph.map_ops(ops), rest or None
 
 
@@ -68,13 +70,13 @@ def able(graph: Graph) -> list[str]:
     """Return the layers of a graph in hardware form that can be unrolled."""
     found = []
     for node in graph:
-        if isinstance(node.op, Xnor):
+        if isinstance(node.op, Xnor | Mac):
             with suppress(FoldingError):
                 found.append(_unit(graph, node.name)[0].name)
     return found
 
 
-def _unit(graph: Graph, name: str) -> tuple[Node, Xnor]:
+def _unit(graph: Graph, name: str) -> tuple[Node, Xnor | Mac]:
     """Return the node of a layer that is to be unrolled, and its op.
 
     Raises:
@@ -86,14 +88,18 @@ def _unit(graph: Graph, name: str) -> tuple[Node, Xnor]:
         raise FoldingError(
             f"the folding names a layer '{name}' that is not there; layers: {', '.join(units)}"
         )
-    if not isinstance(node.op, Xnor):
-        can = [n.name for n in graph if isinstance(n.op, Xnor)]
+    if not isinstance(node.op, Xnor | Mac):
         raise FoldingError(
-            f"layer '{name}' cannot be unrolled, as only layers with ±1 inputs and weights can: "
-            f"{', '.join(can) or 'this model has none'}"
+            f"layer '{name}' cannot be unrolled, as only layers with weights can: "
+            f"{', '.join(units) or 'this model has none'}"
         )
     [x] = graph.inputs_of(node)
-    if x.ints != BIPOLAR:
+    if isinstance(node.op, Mac) and not logic.bits(x):
+        raise FoldingError(
+            f"layer '{name}' cannot be unrolled, as its inputs are {x.ints}, and logic takes inputs of two values: "
+            "put a sign or another quantizer to one bit in front of it"
+        )
+    if isinstance(node.op, Xnor) and x.ints != BIPOLAR:
         raise FoldingError(
             f"layer '{name}' cannot be unrolled, as its inputs are {x.ints} and not only ±1: "
             "zero padding puts zeros among them; padding with pad_values=1.0 does not"
@@ -101,10 +107,6 @@ def _unit(graph: Graph, name: str) -> tuple[Node, Xnor]:
     if node.op.writable:
         raise FoldingError(
             f"layer '{name}' cannot be unrolled, as its weights are to be loadable: logic cannot be written"
-        )
-    if node.op.weights.size > MOST_WEIGHTS:
-        raise FoldingError(
-            f"layer '{name}' has {node.op.weights.size:,} weights; at most {MOST_WEIGHTS:,} can be unrolled"
         )
     if node.op.mw > MOST_INSIDE:
         raise FoldingError(
@@ -114,20 +116,39 @@ def _unit(graph: Graph, name: str) -> tuple[Node, Xnor]:
     return node, node.op
 
 
-def _unrolled(graph: Graph, node: Node, unit: Xnor, device: Device) -> dict[str, Op]:
+def _check_size(name: str, unit: Xnor | Mac, device: Device) -> None:
+    """Refuse a layer whose logic is predicted to take more than the device has, or too long to find.
+
+    Raises:
+        FoldingError: It is too large.
+    """
+    digits = logic.count(unit.weights)
+    if digits > MOST_WEIGHTS:
+        raise FoldingError(
+            f"layer '{name}' adds or subtracts {digits:,} inputs, one for each digit of its weights other than 0; "
+            f"at most {MOST_WEIGHTS:,} can be unrolled: fold it, or give it fewer or shorter weights"
+        )
+    if logic.LEAST * digits > device.lut:
+        raise FoldingError(
+            f"layer '{name}' would take at least {logic.LEAST * digits:,.0f} LUTs as logic, and {device.name} has "
+            f"{device.lut:,}: fold it, or choose a larger target"
+        )
+
+
+def _unrolled(graph: Graph, node: Node, unit: Xnor | Mac, device: Device) -> dict[str, Op]:
     """Return the ops that replace a unit and the binary threshold that alone reads it."""
-    table = device.family.lut_inputs
+    [x] = graph.inputs_of(node)
     readers = graph.consumers[node.name]
     reader = readers[0] if len(readers) == 1 and node.name not in graph.outputs else None
     if reader is None or not isinstance(reader.op, Threshold) or not _fits(reader.op, unit):
-        return {node.name: Unrolled.of(unit, table=table)}
+        return {node.name: logic.made(unit, x, device)}
     threshold = reader.op
-    op = Unrolled.of(unit, _each(threshold.thresholds[:, 0], unit), _each(threshold.falls, unit), table)
+    op = logic.made(unit, x, device, _each(threshold.thresholds[:, 0], unit), _each(threshold.falls, unit))
     shape = graph.types[reader.name].shape
     return {node.name: op, reader.name: View(shape, threshold.scale, threshold.offset)}
 
 
-def _fits(threshold: Threshold, unit: Xnor) -> bool:
+def _fits(threshold: Threshold, unit: MatVec) -> bool:
     """True if a threshold gives one sign per neuron of a unit."""
     return (
         not threshold.writable
@@ -137,6 +158,6 @@ def _fits(threshold: Threshold, unit: Xnor) -> bool:
     )
 
 
-def _each(rows: Array | None, unit: Xnor) -> Array | None:
+def _each(rows: Array | None, unit: MatVec) -> Array | None:
     """Return one value per neuron from one row per neuron or one row for all."""
     return None if rows is None else np.broadcast_to(rows, (unit.mh,)).copy()

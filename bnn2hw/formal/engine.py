@@ -7,15 +7,15 @@ property that the graph must have, and what has no such words is an error.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bnn2hw import tools
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import ToolError
 from bnn2hw.synthesis.synthesize import run_yosys
+from bnn2hw.tools import Ended
 
 PASSES = (
     "hierarchy -check -top {top}",
@@ -32,13 +32,13 @@ PROVED, REFUTED, BOUNDED = "proved", "refuted", "bounded"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of a property.
+    """The findings on a property.
 
     Attributes:
         kind: `PROVED` for all inputs and any number of cycles, `REFUTED` by a counterexample, or `BOUNDED`: no
             counterexample within some cycles.
         cycles: Cycles of the counterexample, or the bound; 0 if it is proved.
-        seconds: Time that the decision took.
+        seconds: Processor time that the decision took.
     """
 
     kind: str
@@ -79,60 +79,58 @@ class Model:
         graph = Graph.read(folder / f"{top}.aag")
         return cls(folder, top, {name: i for i, (_, name) in enumerate(graph.outputs)})
 
-    def decide(self, name: str, seconds: float) -> Verdict:
+    def decide(self, name: str, seconds: int) -> Verdict:
         """Decide whether an output can become 1.
 
         Args:
             name: The output.
-            seconds: Limit of the search for a proof; as many again may give a bound.
+            seconds: Limit of the processor time of the search for a proof. As much again may give a bound.
 
         Raises:
             ToolError: There is no such output, or ABC ended without a verdict.
         """
         if name not in self.outputs:
             raise ToolError(f"the model of {self.top} has no property {name}")
-        started = time.perf_counter()
-        kind, cycles = self._decided(name, max(seconds, 1))
-        return Verdict(kind, cycles, time.perf_counter() - started)
-
-    def _decided(self, name: str, seconds: float) -> tuple[str, int]:
-        said = self._abc(name, "scorr", "print_stats", f"pdr -T {int(seconds)}")
+        found = self._abc(name, "scorr", "print_stats", "pdr", seconds=seconds)
+        said, used = found.text, found.seconds
         if re.search(r"lat = +0 ", said):
-            return (PROVED, 0) if self._is_never(name) else (REFUTED, 1)
-        if "Property proved." in said:
-            return PROVED, 0
-        found = _refuted(said)
-        if found:
-            return REFUTED, found
-        if "Property UNDECIDED." not in said and "Reached timeout" not in said:
+            kind, cycles = (PROVED, 0) if self._is_never(name) else (REFUTED, 1)
+        elif "Property proved." in said:
+            kind, cycles = PROVED, 0
+        elif _refuted(said):
+            kind, cycles = REFUTED, _refuted(said)
+        elif found.ended:
             raise ToolError(f"ABC gave no verdict on {name} of {self.top}:\n{said[-2000:]}")
-        return self._bounded(name, seconds)
+        else:
+            bound = self._abc(name, "bmc3 -v", seconds=seconds)
+            kind, cycles, used = *self._bounded(name, bound), used + bound.seconds
+        return Verdict(kind, cycles, used)
 
     def _is_never(self, name: str) -> bool:
         """Return True if an output that does not depend on registers is always 0, False if it is ever 1."""
-        said = self._abc(name, "scorr", "sat")
+        said = self._abc(name, "scorr", "sat").text
         verdicts = re.findall(r"^(UN)?SATISFIABLE ", said, re.MULTILINE)
         if len(verdicts) != 1:
             raise ToolError(f"ABC gave no verdict on {name} of {self.top}:\n{said[-2000:]}")
         return bool(verdicts[0])
 
-    def _bounded(self, name: str, seconds: float) -> tuple[str, int]:
-        said = self._abc(name, f"bmc3 -T {int(seconds)}")
-        found = re.search(r"No output asserted in (\d+) frames", said)
-        if found:
-            return BOUNDED, int(found[1])
-        cycles = _refuted(said)
-        if cycles:
-            return REFUTED, cycles
-        raise ToolError(f"ABC gave no bound for {name} of {self.top}:\n{said[-2000:]}")
+    def _bounded(self, name: str, found: Ended) -> tuple[str, int]:
+        """Return the verdict of a search for a counterexample that tells each cycle it has searched."""
+        if _refuted(found.text):
+            return REFUTED, _refuted(found.text)
+        searched = re.findall(r"^ *(\d+) [+-] : Var", found.text, re.MULTILINE)
+        if found.ended or not searched:
+            raise ToolError(f"ABC gave no bound for {name} of {self.top}:\n{found.text[-2000:]}")
+        return BOUNDED, int(searched[-1]) + 1
 
-    def _abc(self, name: str, *commands: str) -> str:
+    def _abc(self, name: str, *commands: str, seconds: int = 0) -> Ended:
+        """Run commands of ABC on the cone of an output, without a limit of time if it is 0."""
         cone = f"cone -a -O {self.outputs[name]}"
         script = "; ".join((f"read_aiger {self.top}.aig", cone, *commands))
-        said = tools.run([*tools.abc().start, "-c", script], self.folder, "ABC")
-        if "Error" in said or "Cannot" in said:
-            raise ToolError(f"ABC cannot decide {name} of {self.top}:\n{said[-2000:]}")
-        return re.sub(r"\x1b\[[0-9;]*m", "", said)
+        found = tools.run_limited([*tools.abc().start, "-c", script], self.folder, seconds)
+        if "Error" in found.text or "Cannot" in found.text:
+            raise ToolError(f"ABC cannot decide {name} of {self.top}:\n{found.text[-2000:]}")
+        return replace(found, text=re.sub(r"\x1b\[[0-9;]*m", "", found.text))
 
     def counterexample(self, name: str, cycles: int) -> list[dict[str, int]]:
         """Return the outputs of the model in each cycle of a counterexample.

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design, Port
-from bnn2hw.backends.text import Printer
+from bnn2hw.backends.text import ANY_TARGET, Header, Printer
 from bnn2hw.backends.verilog_top import VerilogPort
 from bnn2hw.dataflow import alone
 from bnn2hw.estimate import cycles
@@ -154,10 +154,17 @@ class Harness:
     function: bool = True
 
     @classmethod
-    def of(cls, op: HardwareOp, *x: Tensor, function: bool = True) -> Harness:
-        """Return the harness of an op in portable sources."""
+    def of(cls, op: HardwareOp, *x: Tensor, function: bool = True, header: Header = ANY_TARGET) -> Harness:
+        """Return the harness of an op.
+
+        Args:
+            op: The op.
+            *x: Types of its inputs.
+            function: True if the values of the output are compared with the op's meaning.
+            header: Header of the sources, which have the forms of its target's family.
+        """
         graph = alone.alone(op, *x)
-        return cls(op, x, verilog.render(graph), graph, function)
+        return cls(op, x, verilog.render(graph, header=header), graph, function)
 
     def with_files(self, files: Mapping[str, str]) -> Harness:
         """Return the harness with other texts of some of the op's sources."""
@@ -235,4 +242,4 @@ class Harness:
             "stream_source.sv": printer.file("stream_source.sv", "stream_source.sv.j2"),
             f"{NAME}.sv": printer.file(f"{NAME}.sv", "harness.sv.j2", h=self),
         }
-        return {**self.design.files, **own}
+        return {**self.design.simulated(cells=True), **own}

@@ -35,20 +35,25 @@ class Proof:
     """The result for a property.
 
     Attributes:
-        property: One of `PROPERTIES`.
+        name: One of `PROPERTIES`.
         kind: `engine.PROVED`, `engine.REFUTED`, `engine.BOUNDED` or `NOT_TRIED`.
         cycles: Bound, or cycles of the counterexample; 0 if there is none.
-        seconds: Time that it took.
+        seconds: Processor time that it took.
         reason: The reason why it was not tried.
         trace: A counterexample as a table of the cycles.
     """
 
-    property: str
+    name: str
     kind: str
     cycles: int = 0
     seconds: float = 0.0
     reason: str = ""
     trace: str = ""
+
+    @property
+    def brief(self) -> str:
+        """The result in one or two words."""
+        return f"to {self.cycles}" if self.kind == engine.BOUNDED else self.kind
 
     def __str__(self) -> str:
         if self.kind == NOT_TRIED:
@@ -63,13 +68,14 @@ class Proof:
 
 
 def prove(
-    harness: Harness, *, seconds: float = 60, properties: Iterable[str] = tuple(PROPERTIES)
+    harness: Harness, *, seconds: int = 60, properties: Iterable[str] = tuple(PROPERTIES)
 ) -> list[Proof]:
     """Prove properties of an op alone.
 
     Args:
         harness: The op in its environment.
-        seconds: Limit of the search for a proof of each property. As many again may give a bound.
+        seconds: Limit of the processor time of the search for a proof of each property. As much again may give a
+            bound.
         properties: Names of the properties.
 
     Raises:
@@ -82,7 +88,7 @@ def prove(
         return [_proof(model, harness, name, seconds) for name in properties]
 
 
-def _check_reached(model: Model, harness: Harness, seconds: float) -> None:
+def _check_reached(model: Model, harness: Harness, seconds: int) -> None:
     """Show by an example that a marked frame comes to its end.
 
     Raises:
@@ -95,7 +101,7 @@ def _check_reached(model: Model, harness: Harness, seconds: float) -> None:
         )
 
 
-def _proof(model: Model, harness: Harness, name: str, seconds: float) -> Proof:
+def _proof(model: Model, harness: Harness, name: str, seconds: int) -> Proof:
     if name == "value" and not harness.function:
         return Proof(name, NOT_TRIED, reason="the frames are too large")
     verdict = model.decide(f"bad_{name}", seconds)

@@ -129,6 +129,8 @@ def _line(chain: Chain, scale: float | None) -> Line | None:
         return None
     at = np.array([lo, lo + step, hi - step, hi])
     values = chain(np.tile(at[:, None], (1, chain.features))).astype(np.float64)
+    if not np.isfinite(values).all():
+        return None
     left, right = (values[1] - values[0]) / step, (values[3] - values[2]) / step
     slopes = np.where(right != 0, right, left)
     biases = np.where(right != 0, values[3] - right * hi, values[0] - left * lo)

@@ -29,12 +29,14 @@ class Requirement:
         single: True if all channels must have the same scale and offset.
         zero: True if the integer 0 must mean 0.
         bits: Largest number of bits.
+        own: True if each channel must be true to its own range, even if all have the same step.
     """
 
     scale: Meaning | None = None
     single: bool = False
     zero: bool = False
     bits: int = 62
+    own: bool = False
 
     def accepts(self, tensor: Tensor) -> bool:
         """True if an edge of this type meets the requirement."""

@@ -7,7 +7,6 @@ import numpy as np
 from bnn2hw.ir import Array, Ints, View
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fixed_point import (
-    ANY,
     affine,
     fixed_step,
     is_periodic,
@@ -16,23 +15,12 @@ from bnn2hw.lower.fixed_point import (
     spanning,
     to_multiples,
 )
-from bnn2hw.lower.interpolate import (
-    FLAT_BITS,
-    TABLE_BITS,
-    TRUE_BITS,
-    fixed_input,
-    interpolation,
-    table,
-    words,
-)
 from bnn2hw.lower.pending import Pending
-from bnn2hw.lower.piecewise import Pieces, active, bends, fit
+from bnn2hw.lower.piecewise import Pieces, bends, fit
 from bnn2hw.lower.probe import Chain, NotPointwise
 from bnn2hw.lower.strategy import Strategies, Task
 from bnn2hw.ops.affine import MOST
-from bnn2hw.ops.interpolation import Interpolation
-from bnn2hw.ops.real import Flatten, Pointwise
-from bnn2hw.ops.table import Table
+from bnn2hw.ops.real import Flatten
 
 LINEAR = 2.0**-20
 """Largest deviation of a function from a line, as a share of its largest value, that float32
@@ -78,10 +66,14 @@ def _sampled(chain: Chain) -> Array:
     return chain(chain.samples(SAMPLES)).astype(np.float64)
 
 
-def _pieces(chain: Chain, step: Array) -> Pieces | None:
-    """Straight pieces that follow a chain.
+def straight(chain: Chain, step: Array) -> Pieces | None:
+    """Return straight pieces that follow a chain, or None if it is curved.
 
     They come within an eighth of a step, or within the float32 rounding between the layers.
+
+    Args:
+        chain: The layers.
+        step: Step of their results, by channel or for all.
     """
     return fit(chain, np.maximum(np.abs(step) / 8, chain.rounding()))
 
@@ -169,7 +161,7 @@ def straight_pieces(work: Strategies, task: Task) -> str | None:
         step = stream_step(b, pending, task.bits, single=requirement.single)
     low, high = b.expected_range(pending)
     chain = chain.within(low, high)
-    pieces = _pieces(chain, step)
+    pieces = straight(chain, step)
     if pieces is None:
         return None
     exact = spanning(np.maximum(pieces.lowest, low), np.minimum(pieces.highest, high), step)
@@ -184,80 +176,3 @@ def straight_pieces(work: Strategies, task: Task) -> str | None:
     )  # what was not tried may be as far off
     b.match(edge, pending.end)
     return edge
-
-
-def curve(work: Strategies, task: Task) -> Pending:
-    """Bring the input of a curved function to fixed point, and follow it with lines or a table.
-
-    Raises:
-        NotPointwise: The op that straight pieces do not follow is not a function of single values.
-    """
-    b, pending = work.builder, task.pending
-    place = _curved(b, pending)
-    node, before = pending.chain[place], pending.until(place)
-    if not isinstance(node.op, Pointwise):
-        raise NotPointwise("no function of single values")
-    lows, highs = value_range(b, before)
-    shape, whole = b.real.types[before.end].shape, (float(lows.min()), float(highs.max()))
-    bits = task.bits or b.precision.of_stream(node.layer)
-    requirement = task.requirement if place == len(pending.chain) - 1 else ANY
-    ends = active(node.op, shape, whole, 2.0 ** -max(FLAT_BITS, min(bits - 2, TRUE_BITS[1])))
-    step, ints = fixed_input(*ends, bits)
-    op: Interpolation | Table | None = None
-    if node.op.uniform and bits > TABLE_BITS:
-        op = interpolation(node.op, ints, step, requirement, bits)
-    if op is None:
-        ends = active(node.op, shape, whole, 2.0**-FLAT_BITS)
-        step, ints = fixed_input(*ends, TABLE_BITS)
-    edge = _fixed(b, before, ends, step, ints)
-    if op is None:
-        rows = b.chain(Pending(edge, before.end, (node,))).all().T
-        op = table(rows[:1] if node.op.uniform else rows, ints, requirement, min(bits, TABLE_BITS + 2))
-    followed = pending.until(place + 1)
-    edge = b.add(node.name, op, edge, part=op.kind)
-    off = _farthest(b, followed, edge)
-    said = f"{words(op)}, {b.types[edge].ints.bits} bits out, off by at most {off.max():.2g} where tried"
-    b.rounds(node.name, 2 * off + np.abs(np.asarray(b.types[edge].scale)))  # twice, for what was not tried
-    b.record_fidelity(followed, rounded=said)
-    b.match(edge, node.name)
-    return Pending(edge, node.name, pending.chain[place + 1 :])
-
-
-def _farthest(b: Builder, pending: Pending, edge: str) -> Array:
-    """The largest distance of an edge from the layers that it stands for, at samples, by feature."""
-    chain = b.chain(pending).within(*b.expected_range(pending))
-    integers = chain.samples(SAMPLES)
-    found = b.types[edge].real(_along(b, edge, pending.edge, integers))
-    off: Array = np.abs(found - chain(integers)).max(0)
-    return off
-
-
-def _along(b: Builder, edge: str, start: str, integers: Array) -> Array:
-    """The integers of an edge for those of another one, from which ops of one input lead to it."""
-    if edge == start:
-        return integers
-    node = next(n for n in b.nodes if n.name == edge)
-    before = _along(b, node.inputs[0], start, integers)
-    return before if isinstance(node.op, View) else node.op.golden(before)
-
-
-def _fixed(b: Builder, pending: Pending, ends: tuple[float, float], step: float, ints: Ints) -> str:
-    """Bring the layers in front of a curve to fixed point, with one step for all channels."""
-    chain = b.chain(pending).within(*map(np.array, ends))
-    pieces = _pieces(chain, np.array(step))
-    if pieces is None:
-        raise NotPointwise("curved before the curve")
-    op, _ = affine(chain, pieces, np.full(len(pieces.error), step), ints)
-    return b.add(pending.end, op, pending.edge, part="fixed")
-
-
-def _curved(b: Builder, pending: Pending) -> int:
-    """Index of the first op of a chain that straight pieces do not follow."""
-    for i, node in enumerate(pending.chain):
-        part = pending.until(i + 1)
-        if not isinstance(node.op, Pointwise):
-            continue
-        chain = b.chain(part).within(*b.expected_range(part))
-        if _pieces(chain, stream_step(b, part)) is None:
-            return i
-    return len(pending.chain) - 1

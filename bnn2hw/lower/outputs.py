@@ -9,16 +9,27 @@ from dataclasses import replace
 import numpy as np
 
 from bnn2hw.errors import InputError
+from bnn2hw.ir import Op, Tensor, View
 from bnn2hw.lower.binary_point import exact
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import Fidelity
-from bnn2hw.lower.fixed_point import Requirement
+from bnn2hw.lower.fixed_point import Requirement, merge_equal_rows
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.pooling import pool_all
 from bnn2hw.lower.probe import NotPointwise
 from bnn2hw.lower.requantize import requantize
-from bnn2hw.lower.scores import FIXED_BITS, Use, fixed_bits, note, table_of
+from bnn2hw.lower.scores import (
+    FIXED_BITS,
+    ScoreTable,
+    Straight,
+    Use,
+    fixed_bits,
+    note,
+    straight,
+    table_of,
+)
 from bnn2hw.lower.strategy import Strategies, Task
+from bnn2hw.ops.affine import Affine
 from bnn2hw.ops.argmax import Argmax
 from bnn2hw.ops.real import Softmax
 from bnn2hw.ops.table import Table
@@ -127,12 +138,23 @@ def _exact(b: Builder, pending: Pending, bits: int | None) -> str | None:
     return None if edge is None else b.view(edge, b.real.types[pending.end].shape)
 
 
+def _op_of(made: ScoreTable, lines: Straight | None, x: Tensor) -> Op:
+    """The op that gives scores: a table; of lines a sum, or only another meaning of the integers."""
+    if lines is None:
+        return Table(merge_equal_rows(made.entries.T), x.ints, made.type, made.scale, made.offset)
+    if lines.relabels:
+        return View(x.shape, made.scale, made.offset)
+    rows = merge_equal_rows(np.stack([np.full_like(lines.biases, lines.factor), lines.biases], 1))
+    none = np.zeros((len(rows), 0), np.int64)
+    return Affine(rows[:, :1], rows[:, 1:], none, 0, made.type, made.scale, made.offset)
+
+
 def _fixed(b: Builder, pending: Pending, use: Use, bits: int | None) -> Task:
     """The task to bring scores to fixed point, where a table of all values would be too large."""
     if use == "order":
         return Task(pending, Requirement(single=True, zero=True), FIXED_BITS)
     count, single = fixed_bits(b, pending, bits)
-    return Task(pending, Requirement(single=single, zero=True), count)
+    return Task(pending, Requirement(single=single, zero=True, own=True), count)
 
 
 def _score_table(work: Strategies, pending: Pending, use: Use, bits: int | None) -> str | None:
@@ -159,16 +181,18 @@ def _score_table(work: Strategies, pending: Pending, use: Use, bits: int | None)
             return None
     values = chain.all()
     apart = not chain.by_position or b.real.types[pending.end].channels == chain.features
-    made = table_of(values, use, bits, loadable=b.loads(b.layers[pending.start]), apart=apart)
+    loadable = b.loads(b.layers[pending.start])
+    made = table_of(values, use, bits, loadable=loadable, apart=apart)
+    lines = None if loadable else straight(values, chain.ints)
+    if lines is not None and lines.table.type.bits > max(made.type.bits, chain.ints.bits):
+        lines = None
+    made = made if lines is None else lines.table
     if use == "values":
         note(b, pending, chain, made, values)
     else:
         b.record_fidelity(pending, unsafe=bool(b.error(pending.edge)) or not made.ordered)
     edge = b.view(pending.edge, (math.prod(tensor.shape),)) if chain.by_position else pending.edge
-    entries = made.entries.T
-    rows = entries[:1] if np.all(entries == entries[:1]) else entries
-    table = Table(rows, chain.ints, made.type, made.scale, made.offset)
-    edge = b.add(pending.start, table, edge, part="scores")
+    edge = b.add(pending.start, _op_of(made, lines, b.types[edge]), edge, part="scores")
     b.match(edge, pending.end)
     b.rounds(pending.end, made.distance(values).max(0))
     return edge

@@ -6,7 +6,7 @@ See docs/decisions/0007.
 from __future__ import annotations
 
 from bnn2hw.ir import View
-from bnn2hw.lower import binary_point, few_values, fixed_values, pooling
+from bnn2hw.lower import binary_point, curves, few_values, fixed_values, pooling
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.pending import Pending
 from bnn2hw.lower.probe import NotPointwise
@@ -23,7 +23,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     fixed_values.keep_integers,
     binary_point.on_grid,
     fixed_values.straight_pieces,
-    fixed_values.curve,
+    curves.curve,
 )
 """The first strategy that applies is taken. The cheapest hardware comes first."""
 

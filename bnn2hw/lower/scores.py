@@ -100,6 +100,68 @@ def table_of(values: Array, use: Use, bits: int | None, *, loadable: bool, apart
     return _rounded(values, needed) if bits else _in_order(values, max(first, needed), last)
 
 
+@dataclass(frozen=True)
+class Straight:
+    """Scores that are one rising line over the integers, with integers of their own added by feature.
+
+    Attributes:
+        table: The scores: entry = factor · integer + bias.
+        factor: Factor of the integers.
+        biases: Integers of shape (features,).
+    """
+
+    table: ScoreTable
+    factor: int
+    biases: Array
+
+    @property
+    def relabels(self) -> bool:
+        """True if the integers stay as they are, and only their real meaning changes."""
+        return self.factor == 1 and not np.any(self.biases)
+
+
+FACTORS = (1, 2)
+"""Factors of the integers that are tried; sums of ±1 that count ones have steps of 2."""
+
+
+def straight(values: Array, ints: Ints) -> Straight | None:
+    """Return scores as the integers themselves, if the scores are lines of one slope over them.
+
+    Args:
+        values: The scores at all integers, of shape (count, features).
+        ints: The integers.
+
+    Returns:
+        The scores; None if they are no such lines, or the integers would have another order.
+    """
+    steps = len(values) - 1
+    if not steps:
+        return None
+    wide = values.astype(np.float64)
+    slack = ROUNDING * float(np.abs(wide).max())
+    slope = float((wide[-1] - wide[0]).mean()) / (ints.hi - ints.lo)
+    line = slope * ints.values()[:, None]
+    offsets = (wide - line).mean(0)
+    if slope <= 0 or np.abs(line + offsets - wide).max() > slack:
+        return None
+    for factor in FACTORS:
+        least = float(offsets.min())
+        biases = np.rint((offsets - least) * factor / slope).astype(np.int64)
+        if np.abs(least + biases * slope / factor - offsets).max() > slack:
+            continue
+        entries = factor * ints.values()[:, None] + biases
+        made = ScoreTable(entries, _spanned(entries), slope / factor, least, ordered=True)
+        return Straight(made, factor, biases) if _same_order(entries, values) else None
+    return None
+
+
+def _same_order(entries: Array, values: Array) -> bool:
+    """True if integers have the order and the ties of the scores."""
+    order = np.argsort(entries, axis=None, kind="stable")
+    rises, grows = np.diff(entries.ravel()[order]), np.diff(values.ravel()[order])
+    return bool(np.all(np.sign(rises) == np.sign(grows)))
+
+
 def steps(low: Array, high: Array, bits: int) -> Array:
     """Return the coarsest steps of scores that are as true as asked for, by feature.
 
@@ -151,13 +213,15 @@ def fixed_bits(b: Builder, pending: Pending, bits: int | None) -> tuple[int, boo
         bits: Bits that the user asks for; None for the default.
 
     Raises:
-        FloatingPointError: A layer returns NaN.
+        FloatingPointError: A layer returns NaN, or a score is infinite.
         NotPointwise: A layer is not a function of single values.
     """
     low, high = value_range(b, pending)
     fewest = bits or FIXED_BITS
     finest = float(steps(low, high, bits or RANGE_BITS).min())
     largest = float(np.maximum(np.abs(low), np.abs(high)).max())
+    if not np.isfinite(largest):
+        raise FloatingPointError("infinite scores")
     if not np.isfinite(finest) or not largest:
         return fewest, True
     needed = max(fewest, 1 + math.ceil(math.log2(largest / finest)))

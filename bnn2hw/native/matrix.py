@@ -234,14 +234,28 @@ def _row(thresholds: Array, padded: int, kind: type[np.number]) -> Array:
 @handles(Mac)
 def mac(c: Compiler, node: Node) -> None:
     """Integers times integers: bytes in lanes of four, others in the element type that holds every partial sum."""
-    op, [edge] = op_of(node, Mac), node.inputs
+    op = op_of(node, Mac)
+    products(c, node, op, node.name, fused_threshold(c, node, op.mh))
+
+
+def products(c: Compiler, node: Node, op: Mac, sums: str | None, fired: Fired | None) -> None:
+    """Append a unit of integers times integers.
+
+    Args:
+        c: The compiler.
+        node: The node of the unit.
+        op: The unit.
+        sums: The edge of its sums, or None if they are not one.
+        fired: The threshold that the kernel takes along.
+    """
+    [edge] = node.inputs
     ints = c.type(edge).ints
     coded = ints if op.domain is None else Ints(0, ints.count - 1)
-    if not _dot(c, node, op, coded):
-        _mac(c, node, op, coded)
+    if not _dot(c, node, op, coded, sums, fired):
+        _mac(c, node, op, coded, sums, fired)
 
 
-def _dot(c: Compiler, node: Node, op: Mac, coded: Ints) -> bool:
+def _dot(c: Compiler, node: Node, op: Mac, coded: Ints, sums: str | None, fired: Fired | None) -> bool:
     """Append a unit of bytes times signed bytes if the input and the weights are such; true if they are."""
     weight = max(-op.weight_type.lo, op.weight_type.hi)
     pair = 2 * coded.hi * weight
@@ -256,8 +270,7 @@ def _dot(c: Compiler, node: Node, op: Mac, coded: Ints) -> bool:
     known = np.zeros((op.mw + 1, padded), np.int8)  # the last row belongs to no tap
     known[: op.mw, : op.mh] = op.weights
     weights = c.constants.add(known[taps].transpose(0, 2, 1).view(np.uint8), "u8")
-    fired = fused_threshold(c, node, op.mh)
-    to, uses = neurons_of(c, node.name, op.mh, padded, fired, of_sums(c, fired, padded, "i32"))
+    to, uses = neurons_of(c, sums, op.mh, padded, fired, of_sums(c, fired, padded, "i32"))
     chunk = (2**15 - 1) // max(pair, 1)
     window = image.window(c.constants.add(starts.astype(np.int32), "i32"))
     c.step("dot", x, "n", window, len(starts), chunk, weights, to, uses=uses)
@@ -286,15 +299,14 @@ def _lanes(offsets: Array) -> tuple[Array, Array]:
     return np.array(starts), np.array(taps)
 
 
-def _mac(c: Compiler, node: Node, op: Mac, coded: Ints) -> None:
+def _mac(c: Compiler, node: Node, op: Mac, coded: Ints, sums: str | None, fired: Fired | None) -> None:
     kind = _sums(op, coded)
     image = vectors(c, node, op.axes, in_bits=False, zeros_are_skipped=op.domain is None)
     x = _codes(c, image.edge, op.domain, "pairs" if kind == "i16" else kind)
     padded = op.mh + -op.mh % LANES
     weights = np.zeros((op.mw, padded), NUMPY[kind])
     weights[:, : op.mh] = op.weights
-    fired = fused_threshold(c, node, op.mh)
-    to, uses = neurons_of(c, node.name, op.mh, padded, fired, of_sums(c, fired, padded, kind))
+    to, uses = neurons_of(c, sums, op.mh, padded, fired, of_sums(c, fired, padded, kind))
     rows = c.constants.add(blocked(weights, ROW // SIZES[kind]), kind)
     c.step("mac", x, "n", image.geometry(c), rows, to, uses=uses)
 

@@ -15,6 +15,7 @@ from bnn2hw.native.matrix import (
     needs_sums,
     neurons_of,
     of_sums,
+    products,
     vectors,
 )
 from bnn2hw.native.program import SIZES
@@ -103,8 +104,13 @@ def xnor(c: Compiler, node: Node) -> None:
 def unrolled(c: Compiler, node: Node) -> None:
     """The matrix of the unit, whatever sums its neurons share in hardware."""
     op = op_of(node, Unrolled)
+    sums = node.name if op.thresholds is None else None
     if op.thresholds is None:
-        _xnor(c, node, op.folded, node.name, fused_threshold(c, node, op.folded.mh))
-        return
-    falls = np.zeros(len(op.thresholds), bool) if op.falls is None else op.falls
-    _xnor(c, node, op.folded, None, Fired(node.name, op.thresholds.astype(np.int64), falls))
+        fired = fused_threshold(c, node, op.folded.mh)
+    else:
+        falls = np.zeros(len(op.thresholds), bool) if op.falls is None else op.falls
+        fired = Fired(node.name, op.thresholds.astype(np.int64), falls)
+    if isinstance(op.folded, Xnor):
+        _xnor(c, node, op.folded, sums, fired)
+    else:
+        products(c, node, op.folded, sums, fired)

@@ -70,11 +70,15 @@ class MaskedDense(QuantDense):
         Args:
             fan_in: Inputs per neuron. Of equal weights, the first ones stay.
         """
-        weights = np.abs(_latent(self))
-        kept = np.argsort(-weights, axis=0, kind="stable")[:fan_in]
-        mask = np.zeros_like(weights)
-        np.put_along_axis(mask, kept, 1.0, axis=0)
-        self.mask.assign(mask)
+        weights = np.ascontiguousarray(np.abs(_latent(self)).T)
+        if fan_in >= weights.shape[1]:
+            self.mask.assign(np.ones_like(weights.T))
+            return
+        least = np.partition(weights, -fan_in, axis=1)[:, -fan_in, None]
+        heavier, equal = weights > least, weights == least
+        room = fan_in - heavier.sum(1, keepdims=True)
+        kept = heavier | (equal & (np.cumsum(equal, axis=1) <= room))
+        self.mask.assign(kept.T.astype(weights.dtype))
 
     def apply_mask(self) -> None:
         """Set the latent weights that the mask hides to 0, as a finished layer has them."""
@@ -226,9 +230,13 @@ class GroupSum(keras.layers.Layer):
     differentiable logic gate networks (Petersen et al., 2022). The scale sets the temperature of a
     softmax behind it; it trains, and it does not change which sum is the largest while it is positive.
 
+    With a bias, an integer is added to each sum before the scale. It trains as a real number, which is
+    rounded on the way forward; hardware adds it at no cost.
+
     Args:
         groups: Number of sums.
         scale: Initial scale; None for 4 / sqrt(values of a group).
+        use_bias: Add an integer to each sum.
 
     Shapes:
         ``(batch, inputs)`` to ``(batch, groups)``.
@@ -237,13 +245,15 @@ class GroupSum(keras.layers.Layer):
         ValueError: ``groups`` does not divide the number of inputs.
     """
 
-    def __init__(self, groups: int, scale: float | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, groups: int, scale: float | None = None, use_bias: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if not isinstance(groups, int) or groups < 1:
             raise ValueError(
                 f"layer '{self.name}': groups must be a whole number of at least 1, not {groups!r}"
             )
-        self.groups, self.initial_scale = groups, scale
+        self.groups, self.initial_scale, self.use_bias = groups, scale, use_bias
 
     def build(self, input_shape: Any) -> None:
         """Create the scale."""
@@ -252,11 +262,16 @@ class GroupSum(keras.layers.Layer):
             raise ValueError(f"layer '{self.name}': {self.groups} groups do not divide its {inputs} inputs")
         start = 4 / (inputs / self.groups) ** 0.5 if self.initial_scale is None else self.initial_scale
         self.scale = self.add_weight(name="scale", shape=(), initializer=keras.initializers.Constant(start))
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.groups,), initializer="zeros")
 
     def call(self, inputs: Any) -> Any:
-        """Sum each group, and scale the sums."""
+        """Sum each group, add its integer, and scale the sums."""
         each = inputs.shape[-1] // self.groups
-        return ops.sum(ops.reshape(inputs, (-1, self.groups, each)), axis=-1) * self.scale
+        sums = ops.sum(ops.reshape(inputs, (-1, self.groups, each)), axis=-1)
+        if self.use_bias:
+            sums = sums + self.bias + ops.stop_gradient(ops.round(self.bias) - self.bias)
+        return sums * self.scale
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         """Return the shape of the output."""
@@ -264,4 +279,5 @@ class GroupSum(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments of an equal layer."""
-        return {**super().get_config(), "groups": self.groups, "scale": self.initial_scale}
+        own = {"groups": self.groups, "scale": self.initial_scale, "use_bias": self.use_bias}
+        return {**super().get_config(), **own}

@@ -1,4 +1,4 @@
-"""Unrolled binary layer: weights are wiring, and all neurons of a vector are computed per cycle."""
+"""Unrolled layer of bits: weights are wiring, and all neurons of a vector are computed per cycle."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import numpy as np
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Param, Steps, Tensor
 from bnn2hw.ops.adder_graph.layout import Layout
 from bnn2hw.ops.adder_graph.logic import Logic
+from bnn2hw.ops.adder_graph.planes import program
 from bnn2hw.ops.adder_graph.plans import adder_luts
-from bnn2hw.ops.adder_graph.sharing import share
 from bnn2hw.ops.adder_graph.sums import Sums
 from bnn2hw.ops.base.channels import Meaning
 from bnn2hw.ops.base.pixelwise import Pixelwise
+from bnn2hw.ops.mac import Mac
 from bnn2hw.ops.xnor import Xnor
 from bnn2hw.targets.families import Family
 
@@ -27,23 +28,27 @@ GROUP = 64
 
 @dataclass(frozen=True, eq=False)
 class Unrolled(Pixelwise):
-    """Multiply ±1 inputs with constant ±1 weights, and optionally compare, a vector per cycle.
+    """Multiply inputs of two values with constant weights, and optionally compare, a vector per cycle.
 
-    Without thresholds the output is the dot product, coded as in `Xnor`. With thresholds the output
-    of a rising neuron is +1 if its dot product is at least the threshold, else -1. A falling neuron
-    has the opposite sign.
+    Without thresholds the output is the one of the folded unit: the dot product, coded as in `Xnor`, if
+    inputs and weights are ±1, else the sum of weight · code, as in `Mac`. With thresholds the output of
+    a rising neuron is +1 if that is at least the threshold, else -1. A falling neuron has the opposite
+    sign.
 
     Attributes:
-        weights: ±1, of shape (MW, MH).
+        weights: Integers of shape (MW, MH).
         nodes: Program that computes the sums (see `Sums.encode`).
-        outputs: For each neuron its node and the sign of that node; integers of shape (MH, 2).
+        outputs: For each neuron its node, -1 if it has no weights, and the factor of that node, ± a power
+            of two; integers of shape (MH, 2).
         thresholds: Integers of shape (MH,); None for dot products.
         falls: Booleans of shape (MH,), true where the output falls; None if no neuron falls.
         scale: Real value of a weight of 1: one number for all neurons, or one for each.
         axes: Trailing axes of the input that form a vector.
+        domain: Integers of the input, two of them.
     """
 
     kind: ClassVar[str] = "unrolled"
+    one_to_one: ClassVar[bool] = True
 
     weights: Array
     nodes: Array
@@ -52,10 +57,16 @@ class Unrolled(Pixelwise):
     falls: Array | None = None
     scale: Meaning = 1.0
     axes: int = 1
+    domain: Ints = BIPOLAR
 
     @classmethod
     def of(
-        cls, unit: Xnor, thresholds: Array | None = None, falls: Array | None = None, table: int = 6
+        cls,
+        unit: Xnor | Mac,
+        thresholds: Array | None = None,
+        falls: Array | None = None,
+        table: int = 6,
+        domain: Ints = BIPOLAR,
     ) -> Self:
         """Unroll a folded unit and the threshold that reads it.
 
@@ -64,16 +75,35 @@ class Unrolled(Pixelwise):
             thresholds: Integers of shape (MH,); None for dot products.
             falls: Booleans of shape (MH,), true where the output falls; None if no neuron falls.
             table: Inputs of the largest popcount table.
+            domain: Integers of the input.
         """
-        sums, found = share(unit.weights, table)
-        outputs = np.array([(v.node, v.sign) for v in found])
-        return cls(unit.weights, sums.encode(), outputs, thresholds, falls, unit.scale, unit.axes)
+        nodes, outputs = cls.program_of(unit.weights, table)
+        return cls(unit.weights, nodes, outputs, thresholds, falls, unit.scale, unit.axes, domain)
+
+    @staticmethod
+    def program_of(weights: Array, table: int = 6) -> tuple[Array, Array]:
+        """Return the fields `nodes` and `outputs` for some weights.
+
+        Args:
+            weights: Integers of shape (MW, MH).
+            table: Inputs of the largest popcount table.
+        """
+        sums, found = program(weights, table)
+        return sums.encode(), np.array([(v.node, v.sign) for v in found])
 
     @cached_property
-    def folded(self) -> Xnor:
+    def folded(self) -> Xnor | Mac:
         """The folded unit with the same weights, without thresholds."""
         mw, mh = self.weights.shape
-        return Xnor(self.weights, self.scale, self.axes, pe=mh, simd=mw)
+        if self.signs:
+            return Xnor(self.weights, self.scale, self.axes, pe=mh, simd=mw)
+        domain = self.domain if self.domain.step > 1 else None
+        return Mac(self.weights, self.scale, self.axes, pe=mh, simd=mw, domain=domain)
+
+    @cached_property
+    def signs(self) -> bool:
+        """True if inputs and weights are ±1."""
+        return self.domain == BIPOLAR and bool(np.all(np.abs(self.weights) == 1))
 
     @cached_property
     def sums(self) -> Sums:
@@ -86,14 +116,15 @@ class Unrolled(Pixelwise):
         if self.outputs.shape != (self.folded.mh, 2):
             raise ValueError(f"has outputs of shape {self.outputs.shape}, expected ({self.folded.mh}, 2)")
         factors, _ = made.meaning(self.folded.mw)
-        node, sign = self.outputs.T
-        if not np.array_equal(factors[node].T * sign, self.weights):
+        factors = np.vstack([factors, np.zeros_like(factors, shape=(1, self.folded.mw))])  # of node -1
+        node, factor = self.outputs.T
+        if not np.array_equal(factors[node].T * factor, self.weights):
             raise ValueError("has a program that computes other sums than its weights")
         return made
 
     def infer(self, *x: Tensor) -> Tensor:
-        if x[0].ints != BIPOLAR:
-            raise ValueError(f"needs inputs of ±1, not {x[0].ints}")
+        if x[0].ints != self.domain or self.domain.count != 2 or self.domain.signed:
+            raise ValueError(f"needs inputs of two values, {self.domain}, not {x[0].ints}")
         dot = self.folded.infer(*x)
         self.check_pixels(*x)
         _ = self.sums
@@ -103,7 +134,7 @@ class Unrolled(Pixelwise):
         if self.thresholds.shape != neurons or (self.falls is not None and self.falls.shape != neurons):
             raise ValueError(f"needs {self.folded.mh} thresholds, and as many directions or none")
         if not Ints(ints.lo, ints.hi + ints.step, ints.step).contains(self.thresholds):
-            raise ValueError(f"thresholds must be dot products, {ints}, or one step above")
+            raise ValueError(f"thresholds must be {ints}, or one step above")
         return Tensor(dot.shape, BIPOLAR)
 
     def golden(self, *x: Array) -> Array:
@@ -128,7 +159,7 @@ class Unrolled(Pixelwise):
     @cached_property
     def stages(self) -> int:
         """Registers from the input to the output."""
-        return 1 + max(self.sums.stages[int(n)] for n in self.outputs[:, 0])
+        return 1 + max((self.sums.stages[n] for n in self.outputs[:, 0].tolist() if n >= 0), default=0)
 
     def timing(self, *x: Tensor) -> Steps:
         every = np.ones(self.interval(*x), bool)
@@ -140,9 +171,10 @@ class Unrolled(Pixelwise):
     @cached_property
     def logic(self) -> Logic:
         """The logic that the templates print."""
-        dot = Ints(-self.folded.mw, self.folded.mw, 2)
+        dot = replace(self.folded, axes=1).infer(Tensor(self.weights.shape[:1], self.domain)).ints
         out = dot if self.thresholds is None else BIPOLAR
-        return Layout(self.sums, self.outputs, self.weights, self.thresholds, self.falls).logic(out)
+        made = Layout(self.sums, self.outputs, self.weights, self.thresholds, self.falls, signs=self.signs)
+        return made.logic(out)
 
     def body(self, *x: Tensor) -> Logic:
         return self.logic
@@ -156,10 +188,11 @@ class Unrolled(Pixelwise):
         small = family.lut_inputs == 4
         lut = float(sum(t.bits * (split[len(t.lanes)] if small else 1) for t in logic.tables))
         for a in logic.adders:
-            lut += adder_luts(max(a.left_bits, a.right_bits), a.carry is not None, family.lut_inputs)
+            longer = max(a.left_bits - a.shift, a.right_bits)
+            lut += adder_luts(longer, a.carry is not None, family.lut_inputs)
             lut += a.inverted
         for neuron in logic.neurons:
-            if neuron.number is None:
+            if neuron.number is None or (neuron.as_it_is and not logic.compares):
                 continue
             each = family.lut_inputs - 1
             lut += math.ceil((neuron.bits - 1) / each) if logic.compares else logic.out_bits
@@ -167,7 +200,7 @@ class Unrolled(Pixelwise):
         return Cost(lut=lut + 1 + copies, ff=ff + copies)
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
-        known = {name: getattr(self, name) for name in ("folded", "sums", "stages", "logic")}
+        known = {name: getattr(self, name) for name in ("folded", "signs", "sums", "stages", "logic")}
         one = replace(self, pixels=1)
         for made in (one, *one.side_by_side(*x)):
             vars(made).update(known)  # independent of `pixels`, and slow to find
@@ -194,3 +227,20 @@ class Unrolled(Pixelwise):
         yield cls.of(unit(1, 2)), (Tensor((3, 1), BIPOLAR),)
         yield replace(cls.of(unit(9, 3)), pixels=4), (Tensor((2, 6, 9), BIPOLAR),)
         yield replace(cls.of(unit(9, 4), limits(9, 4)), pixels=2), (Tensor((4, 9), BIPOLAR),)
+
+        # Zeros among the weights, and weights of several bits.
+        def mac(made: Array, bit: Ints = BIPOLAR, axes: int = 1) -> Mac:
+            return Mac(made, axes=axes, domain=bit if bit.step > 1 else None)
+
+        few = rng.integers(-1, 2, (20, 6))
+        few[:, 2] = 0
+        yield cls.of(mac(few)), (Tensor((20,), BIPOLAR, 0.5),)
+        yield cls.of(mac(few), rng.integers(-3, 5, 6), np.arange(6) % 3 == 1), (Tensor((2, 20), BIPOLAR),)
+        groups = np.repeat(np.eye(3, dtype=np.int64), 8, axis=0)
+        yield cls.of(mac(groups, axes=2)), (Tensor((4, 6), BIPOLAR),)
+        wide = rng.integers(-7, 8, (13, 5))
+        wide[:, 1] &= ~1
+        wide[0], wide[1:, 4] = 4, 0
+        yield cls.of(mac(wide), table=4), (Tensor((13,), BIPOLAR),)
+        bit = Ints(0, 1)
+        yield cls.of(mac(wide, bit), rng.integers(-9, 9, 5), domain=bit), (Tensor((13,), bit),)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from bnn2hw.ops.base.compressor_plans import expected, plan
 from bnn2hw.ops.base.compressors import Plan
 from bnn2hw.ops.base.costs import address_copies, in_block_ram, ram_cost, state_bits
 from bnn2hw.ops.base.matvec import MatVec
+from bnn2hw.ops.base.popcount_trees import Chains, Tree, slices
 from bnn2hw.targets.families import Family
 
 TERNARY = Ints(-1, 1)
@@ -27,132 +28,59 @@ NEAR = 32
 
 
 @dataclass(frozen=True)
-class Tree:
-    """A popcount tree: nodes of three lanes, and above them adders that take a lane as carry.
-
-    A full node of level l counts 2^(l + 1) - 1 lanes. At most one node of a level is not full.
-
-    Attributes:
-        lanes: Bits that the tree counts.
-    """
-
-    lanes: int
-
-    @property
-    def levels(self) -> int:
-        """Levels of the tree, each of which has a register."""
-        return max((self.lanes.bit_length()) - 1, 0)
-
-    @cached_property
-    def nodes(self) -> list[tuple[int, int, bool]]:
-        """For each level: its number, its sums, and True if it also passes a number on."""
-        found = []
-        full, rest = 0, self.lanes
-        for level in range(self.levels, 0, -1):
-            capacity = 2 ** (level + 1) - 1
-            full *= 2
-            if rest > capacity:
-                full, rest = full + 1, rest - 1 - capacity
-            if rest == capacity:
-                full, rest = full + 1, 0
-            sums = full + (rest > capacity // 2 or (level == 1 and rest > 0))
-            found.append((level, sums, 0 < rest <= capacity // 2 and level > 1))
-        return found[::-1]
-
-    @cached_property
-    def delays(self) -> int:
-        """Registers that delay lanes until their level."""
-        return sum((level - 1) * sums for level, sums, _ in self.nodes)
-
-    def cost(self, luts: Luts) -> Cost:
-        """Return the cost of one tree.
-
-        Args:
-            luts: LUTs of the parts in a device family.
-        """
-        total = Cost()
-        for level, sums, passes in self.nodes:
-            lut = luts.popcount3(sums) if level == 1 else luts.adder_row(sums, level)
-            total += Cost(lut=lut, ff=sums * (level + 1) + passes * level)
-        return total
-
-
-@dataclass(frozen=True)
 class Luts:
     """LUTs of the parts of a neuron in a device family.
 
     Attributes:
-        popcount3: LUTs of some popcounts of three lanes, by their number.
-        adder_row: LUTs of a row of adders, by their number and their bits.
+        tree: LUTs of a popcount tree.
+        adder: LUTs of an adder, by its bits.
         accumulator: LUTs of an accumulator, by its bits.
-        shares: True if neurons with constant weights share popcounts. Carry chains cannot be
-            shared.
     """
 
-    popcount3: Callable[[int], float]
-    adder_row: Callable[[int, int], float]
+    tree: Callable[[Tree], float]
+    adder: Callable[[int], float]
     accumulator: Callable[[int], float]
-    shares: bool = True
-
-    def fixed(self, neurons: int) -> Luts:
-        """Return the LUTs of one of several neurons with constant weights.
-
-        All neurons share the parity of three lanes. There are four majorities of three lanes up to
-        inversion, so neurons also share these.
-
-        Args:
-            neurons: Number of neurons.
-        """
-        if not self.shares:
-            return self
-        each = (1 + 4 * (1 - 0.75**neurons)) / neurons
-        # With a single fold nothing is accumulated; a last adder remains.
-        return replace(
-            self, popcount3=lambda n: each * n, accumulator=lambda bits: min(bits + 1, self.accumulator(bits))
-        )
 
 
-def _chains(count: int, step: int, most: int) -> int:
-    """Return the LUTs of carry chains on ECP5, in whole slices of two LUTs.
+def _luts(family: Family, fixed: int, *, clears: bool) -> Luts:
+    """Return the LUTs of a neuron's parts, by the coefficients of a family.
+
+    All neurons with constant weights share the parity of three lanes. There are four majorities of
+    three lanes up to inversion, so these neurons also share them. Carry chains cannot be shared.
 
     Args:
-        count: Number of sums.
-        step: Half slices of a sum; each chain needs one more.
-        most: Sums of a chain.
+        family: Device family.
+        fixed: Number of neurons with constant weights, or 0.
+        clears: True if accumulators are cleared, so that they need not choose between total and 0.
     """
-    whole, rest = divmod(count, most)
-    return whole * 2 * ((most * step + 2) // 2) + (2 * ((rest * step + 2) // 2) if rest else 0)
-
-
-def _luts(family: Family) -> Luts:
-    """Return the LUTs of a neuron's parts, by the coefficients of a family."""
-    triples = int(family.coefficient("xnor.triples_per_chain", 0, 0))
-    if triples:
-        halves = int(family.coefficient("xnor.adder_bits_per_chain", 0, 0))
+    if family.coefficient("xnor.carry_chains", 0, 0):
         return Luts(
-            lambda n: _chains(n, 2, triples),
-            lambda n, bits: _chains(n, bits + 1, max(halves // (bits + 1), 1)),
-            lambda bits: _chains(1, bits + 1, 1),
-            shares=False,
+            lambda tree: Chains(tree.lanes).luts, lambda bits: slices(bits + 2), lambda bits: slices(bits + 1)
         )
     triple, carry = family.coefficient("xnor.triple", 4, 2), family.coefficient("xnor.adder_carry", 1, 0)
     bit, more = family.coefficient("xnor.accumulator_bit", 2, 1), family.coefficient("xnor.accumulator", 1, 1)
-    return Luts(
-        lambda n: triple * n,
-        lambda n, bits: n * (bits + 1 + carry * (bits > 1)),
-        lambda bits: bit * bits + more,
-    )
+    if clears:
+        bit = 1
+    if fixed:
+        triple = (1 + 4 * (1 - 0.75**fixed)) / fixed
+
+    def tree(of: Tree) -> float:
+        first, *above = (level.sums for level in of.levels or ())
+        rows = (n * (bits + 1 + carry * (bits > 1)) for bits, n in enumerate(above, 2))
+        return triple * first + sum(rows)
+
+    def accumulator(bits: int) -> float:
+        # With a single fold nothing is accumulated; a last adder remains.
+        return min(bits + 1, bit * bits + more) if fixed else bit * bits + more
+
+    return Luts(tree, lambda bits: bits + 1 + carry * (bits > 1), accumulator)
 
 
 @cache
-def _tree(lanes: int, family: Family, fixed: int) -> tuple[Tree, Luts, Cost]:
-    """Return a tree for some lanes, its parts and its cost.
-
-    `fixed` is the number of neurons with constant weights that share parts, or 0.
-    """
-    tree, luts = Tree(lanes), _luts(family)
-    luts = luts.fixed(fixed) if fixed else luts
-    return tree, luts, tree.cost(luts)
+def _tree(lanes: int, family: Family, fixed: int, *, clears: bool) -> tuple[Tree, Luts, Cost]:
+    """Return a tree for some lanes, the LUTs of a neuron's parts (see `_luts`), and the cost of the tree."""
+    tree, luts = Tree(lanes), _luts(family, fixed, clears=clears)
+    return tree, luts, Cost(lut=luts.tree(tree) if tree.depth else 0, ff=tree.ffs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +124,18 @@ class Xnor(MatVec):
         """
         return self.synapse_folds > 3 and self.simd > 2
 
+    def clears(self, x: Tensor) -> bool:
+        """Return True if units without cells clear the accumulators when a result is complete.
+
+        Results must be so far apart, and so long in the unit, that it can decide four cycles ahead
+        whether to stall.
+
+        Args:
+            x: Type of the input.
+        """
+        registers = self.pipeline(x) - 1 - self.stalls_ahead  # DEPTH in xnor.sv.j2
+        return self.stalls_ahead and self.synapse_folds > 4 and registers > 3
+
     def pipeline(self, x: Tensor) -> int:
         masked = x.ints == TERNARY
         return 2 + self.count_bits + 2 * masked + 3 * self.weights_in_block_ram + self.stalls_ahead
@@ -214,9 +154,9 @@ class Xnor(MatVec):
         folds = self.synapse_folds * self.neuron_folds
         return self.simd > 2 and folds > 1 and x[0].ints == BIPOLAR
 
-    def shapes(self, *x: Tensor) -> Mapping[str, Plan]:
-        found = plan(self.simd) if self.in_rows(*x) else None
-        return {"rows": found} if found else {}
+    def shapes(self, *x: Tensor) -> Mapping[str, Plan | Chains]:
+        rows = plan(self.simd) if self.in_rows(*x) else None
+        return {"popcount": Chains(max(self.simd - 1, 1))} | ({"rows": rows} if rows else {})
 
     def weight_codes(self) -> Array:
         return (self.weights > 0).astype(np.int64)
@@ -226,8 +166,8 @@ class Xnor(MatVec):
             return self._cost_in_rows(family, *x)
         masked, acc = x[0].ints == TERNARY, self.sums(*x).bits
         fixed = self.pe if self.synapse_folds * self.neuron_folds == 1 else 0
-        tree, luts, counted = _tree(self.simd - 1, family, fixed)
-        delays = tree.delays + tree.levels
+        tree, luts, counted = _tree(self.simd - 1, family, fixed, clears=self.clears(x[0]))
+        delays = tree.delays + tree.depth
         # Cost per neuron, and cost that all neurons share. Plain numbers are faster than `Cost`,
         # and a search asks for many thousands of foldings.
         lut, ff = counted.lut + luts.accumulator(acc), counted.ff + acc * (1 + self.stalls_ahead)
@@ -235,7 +175,7 @@ class Xnor(MatVec):
         shared_lut = family.coefficient("xnor.control", 5.0, 14.0)
         shared_ff = groups * (delays + 4 * self.stalls_ahead) + 3.0
         if masked:  # a register for agreeing lanes; missing lanes are counted and added
-            lut += self.simd + luts.adder_row(1, self.count_bits)
+            lut += self.simd + luts.adder(self.count_bits)
             ff += self.simd + self.count_bits + 1
             shared_lut += counted.lut
             shared_ff += counted.ff + self.simd + 2
@@ -301,3 +241,4 @@ class Xnor(MatVec):
         yield cls(weights(18, 5), pe=3, simd=5), (Tensor((3, 18), TERNARY),)
         yield cls(weights(70, 50), pe=17, simd=12, loadable=True), (Tensor((70,), BIPOLAR),)
         yield cls(weights(8, 4), pe=4, simd=8, loadable=True), (Tensor((3, 8), TERNARY),)
+        yield cls(weights(30, 4), pe=2, simd=5), (Tensor((3, 30), TERNARY),)

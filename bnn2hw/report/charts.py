@@ -43,12 +43,23 @@ CONFIG: Spec = {
     "text": {"fontSize": 11, "color": INK},
     "bar": {"color": ACCENT},
     "rule": {"color": RULE},
+    "legend": {"labelColor": INK, "titleColor": MUTED, "labelFontSize": 11, "symbolStrokeColor": MUTED},
 }
 BY_RATE: Spec = {"condition": {"test": "datum.slow", "value": WARN}, "value": ACCENT}
 
 
-def _svg(layers: Sequence[Spec], label: str, width: int, height: Any) -> str:
-    """Draw layers over each other."""
+def drawn(layers: Sequence[Spec], label: str, width: int, height: Any) -> str:
+    """Draw layers over each other, in the colours of the page.
+
+    Args:
+        layers: Layers of Vega-Lite, the lowest first.
+        label: Name of the drawing.
+        width: Pixels.
+        height: Pixels, or a step as Vega-Lite has it.
+
+    Raises:
+        MissingToolError: The library is not installed.
+    """
     spec = {
         "layer": list(layers),
         "width": width,
@@ -117,7 +128,7 @@ def bars(rows: Sequence[Row], label: str, printed: Callable[[float], str], width
         "mark": {"type": "text", "align": "left", "dx": 5, "aria": False},
         "encoding": {"x": x, "y": y, "text": {"field": "words"}},
     }
-    return _svg([marks, text], label, width, {"step": 19})
+    return drawn([marks, text], label, width, {"step": 19})
 
 
 def pareto(facts: Facts, width: int, height: int) -> str:
@@ -167,7 +178,7 @@ def pareto(facts: Facts, width: int, height: int) -> str:
         {"data": own, "mark": DIAMOND, "encoding": told},
         {"data": own, "mark": NAME, "encoding": {**at, "text": {"field": "words"}}},
     ]
-    return _svg(layers, "Predicted LUTs against frames per second, this design marked", width, height)
+    return drawn(layers, "Predicted LUTs against frames per second, this design marked", width, height)
 
 
 DIAMOND: Spec = {
@@ -254,7 +265,7 @@ def timeline(facts: Facts, width: int, gutter: int) -> str:
     }
     label = "When each layer works on the first frame, from the first value that it reads to the last that it gives"
     step = 17 if len(data) <= 30 else 13
-    return _svg([gantt, *_first_output(end, time)], label, width, {"step": step})
+    return drawn([gantt, *_first_output(end, time)], label, width, {"step": step})
 
 
 def _decimals(top: float) -> str:

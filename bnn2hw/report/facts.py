@@ -10,6 +10,7 @@ from bnn2hw.compiled import CompiledModel
 from bnn2hw.estimate import timeline
 from bnn2hw.estimate.timeline import Span, Timeline
 from bnn2hw.folding.pareto import Point
+from bnn2hw.formal.whole import Proofs
 from bnn2hw.ir import Cost, Graph, HardwareOp, Node, Tensor, hardware_nodes
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.ops.fifo import Fifo
@@ -160,6 +161,7 @@ class Facts:
         front: Points of rate against resources; empty if they were not computed.
         runs: Simulations that were run.
         measured: The result of a synthesis; None if there was none.
+        proofs: What is proved of the ops; None if nothing was tried.
     """
 
     accelerator: CompiledModel
@@ -170,6 +172,7 @@ class Facts:
     front: tuple[Point, ...] = ()
     runs: tuple[Simulation, ...] = ()
     measured: Measured | None = None
+    proofs: Proofs | None = None
 
     @cached_property
     def layers(self) -> tuple[LayerFacts, ...]:
@@ -200,6 +203,7 @@ def collect(
     front: Iterable[Point] = (),
     runs: Sequence[Simulation] = (),
     measured: Measured | None = None,
+    proofs: Proofs | None = None,
 ) -> Facts:
     """Collect the facts about an accelerator.
 
@@ -208,6 +212,7 @@ def collect(
         front: Points of rate against resources.
         runs: Simulations of it.
         measured: Result of its synthesis.
+        proofs: What is proved of its ops.
     """
     graph, cycles = accelerator.graph, accelerator.estimate().cycles
     frame = timeline.timeline(graph, cycles.latency, cycles.interval)
@@ -217,7 +222,15 @@ def collect(
     costs = (op.cost(family, *graph.inputs_of(n)) for n, op in carriers)
     plumbing = len(carriers), sum(costs, Cost())
     return Facts(
-        accelerator, ops, tuple(links(accelerator)), plumbing, frame, tuple(front), tuple(runs), measured
+        accelerator,
+        ops,
+        tuple(links(accelerator)),
+        plumbing,
+        frame,
+        tuple(front),
+        tuple(runs),
+        measured,
+        proofs,
     )
 
 

@@ -10,6 +10,8 @@ from bnn2hw.report.facts import LayerFacts, collect
 from bnn2hw.tables import Table
 
 HEAD = ("layer", "ops", "output", "fidelity", "cycles", "occupancy", "LUT", "FF", "BRAM", "DSP")
+LEFT = 4
+"""Number of columns that hold words."""
 
 
 def accelerator(made: CompiledModel) -> str:
@@ -28,7 +30,7 @@ def accelerator(made: CompiledModel) -> str:
         f"{words.count(estimate.fps)} frames/s at {made.device.clock_mhz:g} MHz; first output after "
         f"{words.time(estimate.latency_us)}. The method `report` shows more."
     )
-    table = Table(f"{made.name} on {made.device.name}", HEAD, (), [*rows, total])
+    table = Table(f"{made.name} on {made.device.name}", HEAD[:LEFT], HEAD[LEFT:], [*rows, total])
     return f"{table._repr_html_()}<p>{escape(below)}</p>"
 
 

@@ -49,7 +49,7 @@ def page(facts: Facts) -> str:
     """
     accelerator = facts.accelerator
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             version=__version__,
@@ -78,7 +78,8 @@ def page(facts: Facts) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return the templates of pages, with the filters for figures."""
     import jinja2
 
     made = jinja2.Environment(

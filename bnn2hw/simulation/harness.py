@@ -43,21 +43,31 @@ class Measured:
     """Figures that the harness measured.
 
     Attributes:
-        frame_ends: By frame, the cycle in which its last output beat was taken; the latest one of
-            several outputs.
-        latency: Cycles from the first input beat that was taken to the first beat that was offered
-            on the first output.
+        first_in: By input, the cycle in which its first beat was taken.
+        first_out: By output, the cycle in which its first beat was offered.
+        ends: By output and frame, the cycle in which the last beat was taken.
         cycles: Clock cycles that were simulated.
         seconds: Processor time of these cycles.
         overhead: Share of `seconds` that was spent on feeding and recording; measured on a sample
             of the cycles.
     """
 
-    frame_ends: tuple[int, ...]
-    latency: int
+    first_in: tuple[int, ...]
+    first_out: tuple[int, ...]
+    ends: tuple[tuple[int, ...], ...]
     cycles: int
     seconds: float
     overhead: float
+
+    @property
+    def frame_ends(self) -> tuple[int, ...]:
+        """By frame, the cycle in which its last output beat was taken; the latest one of several outputs."""
+        return tuple(max(ends) for ends in zip(*self.ends, strict=False))
+
+    @property
+    def latency(self) -> int:
+        """Cycles from the first input beat that was taken to the first beat that was offered on the first output."""
+        return self.first_out[0] - min(self.first_in)
 
 
 def run(
@@ -138,8 +148,9 @@ def _read(design: Design, path: Path) -> Measured:
     if facts["load_failed"]:
         raise ToolError("the design refused a weight image")
     return Measured(
-        frame_ends=tuple(facts["frame_ends"]),
-        latency=facts["first_out"] - facts["first_in"],
+        first_in=tuple(facts["first_in"]),
+        first_out=tuple(facts["first_out"]),
+        ends=tuple(map(tuple, facts["frame_ends"])),
         cycles=facts["cycles"],
         seconds=facts["seconds"],
         overhead=1 - facts["design_share"],

@@ -54,7 +54,7 @@ class Run:
                 measured = "one frame has none" if found is None else f"{found:,} cycles"
                 rows.append((name, measured, f"{getattr(self.predicted, name):,} cycles"))
         how = f"with stalls in {self.stalls:.0%} of the cycles" if self.stalled else "without stalls"
-        table = Table(f"simulation {how}", ("", "measured", "predicted"), (), list[tuple[str, ...]](rows))
+        table = Table(f"simulation {how}", ("",), ("measured", "predicted"), list[tuple[str, ...]](rows))
         wrong = "".join(f"<p>{escape(str(m))}</p>" for m in self.mismatches.values() if m)
         return table._repr_html_() + wrong
 

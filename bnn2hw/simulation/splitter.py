@@ -64,9 +64,12 @@ def _measured(all_measured: Sequence[Measured]) -> Measured:
     """Return the figures of all processes. Each counts cycles from its own start."""
     seconds = sum(m.seconds for m in all_measured)
     spent = sum(m.overhead * m.seconds for m in all_measured)
+    first = all_measured[0]
+    whole_frames = [ends for m in all_measured for ends in zip(*m.ends, strict=False)]
     return Measured(
-        frame_ends=tuple(end for m in all_measured for end in m.frame_ends),
-        latency=all_measured[0].latency,
+        first_in=first.first_in,
+        first_out=first.first_out,
+        ends=tuple(zip(*whole_frames, strict=True)),
         cycles=sum(m.cycles for m in all_measured),
         seconds=seconds,
         overhead=spent / seconds if seconds else 0.0,

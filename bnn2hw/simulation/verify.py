@@ -177,7 +177,7 @@ class _Run:
         found = Verified(node.name, op.kind)
         types = self.graph.inputs_of(node)
         single = alone.alone(op, *types)
-        design = _with_files_of(
+        design = with_files_of(
             self.design,
             backends.render(self.design.backend, single, header=self.design.header),
             self.ids[node.name],
@@ -195,7 +195,7 @@ class _Run:
         return found
 
 
-def _with_files_of(design: Design, single: Design, stream: str) -> Design:
+def with_files_of(design: Design, single: Design, stream: str) -> Design:
     """Return the design of an op alone with the modules and memories of the whole design.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import tempfile
 import warnings
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Evaluator:
     x: Array | None = None
     labels: Array | None = None
     _quality: dict[int | None, Row] = field(default_factory=dict, repr=False)
+    _seen: bool = field(default=False, repr=False)
 
     @property
     def data(self) -> str:
@@ -51,7 +53,12 @@ class Evaluator:
         return made.hexdigest()
 
     def __call__(self, task: Task) -> Row:
-        """Compile a point, and return its row: how it was made, its figures, or the reason why it cannot be."""
+        """Compile a point, and return its row: how it was made, its figures, or the reason why it cannot be.
+
+        Raises:
+            InputError: This machine has no such model, or another one under its name.
+        """
+        self._look()
         row: Row = {
             "target": task.target,
             "bits": task.bits,
@@ -68,6 +75,18 @@ class Evaluator:
             except REFUSALS as error:
                 return {**row, "state": "refused", "reason": " ".join(str(error).split())}
         return {**row, **_figures(made), **self._measured(made, task.bits)}
+
+    def _look(self) -> None:
+        """Look for the model on this machine, once.
+
+        Raises:
+            InputError: It is not there, or another one is.
+        """
+        if not self._seen and self.setting.found() != self.setting.content:
+            raise InputError(
+                f"'{self.setting.model}' on {platform.node()} is another model than where the study was started"
+            )
+        self._seen = True
 
     def _measured(self, made: Accelerator, bits: int | None) -> Row:
         """Deviation and accuracy, which depend on the bits alone."""
@@ -123,6 +142,7 @@ def _figures(made: Accelerator) -> Row:
         "fps": estimate.fps,
         "interval": estimate.cycles.interval,
         "latency_us": estimate.latency_us,
+        "pixels": max((int(f.get("pixels", 1)) for f in made.folding().values()), default=1),
         **{name: round(float(getattr(estimate.cost, name))) for name in ("lut", "ff", "bram", "dsp")},
         "use": max(use.values(), default=0.0),
         "folding": json.dumps(made.folding()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -41,6 +42,15 @@ class Setting:
     @cached_property
     def content(self) -> str:
         """The hash of the model file.
+
+        Raises:
+            InputError: There is no such file.
+            StorageError: It cannot be read.
+        """
+        return self.found()
+
+    def found(self) -> str:
+        """Return the hash of the model file that is there now, on this machine.
 
         Raises:
             InputError: There is no such file.
@@ -102,7 +112,8 @@ class Axes:
 
     Attributes:
         targets: Names of devices.
-        fps: Rates; empty for those of the Pareto front on each device.
+        fps: Rates; if there are neither these nor `pixels`, those of the Pareto front on each device.
+        pixels: Rates as the number of pixels (of a frame without axes of pixels, vectors) that enter per cycle.
         bits: Bits of what must be rounded; None is the default.
         styles: Styles; see `FOLDED`.
         ratio: Factor from one rate of the front to the next.
@@ -110,6 +121,7 @@ class Axes:
 
     targets: Sequence[str]
     fps: Sequence[float]
+    pixels: Sequence[float]
     bits: Sequence[int | None]
     styles: Sequence[str]
     ratio: float
@@ -132,10 +144,16 @@ def tasks(setting: Setting, axes: Axes, progress: Progress) -> list[Task]:
         made = compiled(setting, Task(target, axes.bits[0], FOLDED, 0.0))
         graph = insert.remove_fifos(made.graph)
         layers = {style: _layers(style, unroll.able(graph)) for style in dict.fromkeys(axes.styles)}
-        rates = sorted(set(axes.fps)) or [p.fps for p in pareto.of(graph, made.device, axes.ratio)]
+        rates = sorted({*axes.fps, *(_rate(made, each) for each in axes.pixels)})
+        rates = rates or [p.fps for p in pareto.of(graph, made.device, axes.ratio)]
         for bits, style, fps in itertools.product(dict.fromkeys(axes.bits), layers, rates):
             found.append(Task(target, bits, style, fps, layers[style]))
     return found
+
+
+def _rate(made: Accelerator, pixels: float) -> float:
+    """Return the frames per second at which so many pixels enter in each cycle."""
+    return pixels * made.device.clock_mhz * 1e6 / math.prod(made.input.shape[:-1])
 
 
 def compiled(setting: Setting, task: Task, folding: Mapping[str, Any] | None = None) -> Accelerator:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnn2hw import checks
+from bnn2hw import checks, folders
+from bnn2hw import workers as pool
 from bnn2hw.errors import InputError
 from bnn2hw.progress import Progress, silent
-from bnn2hw.studies import engine, space, table
+from bnn2hw.studies import page, picture, space, table
+from bnn2hw.studies.picture import Picture
 from bnn2hw.studies.points import Evaluator, Row, again
 from bnn2hw.studies.space import FOLDED, Axes, Setting
 from bnn2hw.tables import Table, terminal_width, wrapped
@@ -73,7 +76,34 @@ class Study:
         return self._table().fitted(width) + wrapped([self._below()], width)
 
     def _repr_html_(self) -> str:
-        return f"{self._table()._repr_html_()}<p>{self._below()}</p>"
+        return f"{self.plot()._repr_html_()}{self._table()._repr_html_()}<p>{escape(self._below())}</p>"
+
+    def plot(self) -> Picture:
+        """Draw the points in the plane of the first two objectives, or of the rate and the LUTs.
+
+        Raises:
+            MissingToolError: The library that draws is not installed.
+        """
+        return Picture(picture.draw(self.rows, self.objectives))
+
+    def page(self, path: str | Path | None = None) -> Path:
+        """Write the study as an HTML page that loads nothing.
+
+        Args:
+            path: The file. Default: beside the table.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            InputError: The file is there, and no page of a study.
+            StorageError: It cannot be written.
+            MissingToolError: The library that draws is not installed.
+        """
+        out = page.beside(self.path) if path is None else Path(path)
+        page.check(out)
+        folders.write_text(out, page.of(self.rows, self.objectives, self.path))
+        return out
 
     def _table(self) -> Table:
         names = [n for n in SHOWN if any(row.get(n) is not None for row in self.front)]
@@ -83,7 +113,7 @@ class Study:
             f"front of {' and '.join(self.objectives)}", left, right, drops=("ff", "dsp", "bram", "style")
         )
         for row in self.front:
-            made.add(*(_printed(row[n]) for n in (*left, *right)))
+            made.add(*(page.cell(row[n], n) for n in (*left, *right)))
         return made
 
     def _below(self) -> str:
@@ -103,6 +133,7 @@ def explore(
     output: str | None = None,
     targets: Sequence[str] = (devices.DEFAULT,),
     fps: Sequence[float] = (),
+    pixels: Sequence[float] = (),
     ratio: float = 2.0,
     bits: Sequence[int | None] = (None,),
     styles: Sequence[str] = (FOLDED,),
@@ -126,7 +157,8 @@ def explore(
         input: As in `bnn2hw.compile`, and so is `output`.
         output: Output of the design.
         targets: Names of devices.
-        fps: Rates. Default: those of the Pareto front on each device.
+        fps: Rates. Without these and `pixels`, those of the Pareto front on each device.
+        pixels: More rates, as the number of pixels that enter in each cycle: 0.5, 1, 2.
         ratio: Factor from one rate of the front to the next.
         bits: Bits of what must be rounded; None is the default.
         styles: "folded", "unrolled" for all layers that can be, or names of layers with + between.
@@ -147,14 +179,15 @@ def explore(
     checks.path("model", model)
     checks.path("out", out)
     _check(objectives, limits or {}, labels is not None)
-    engine.check(scheduler)
+    pool.check(scheduler, workers)
     path = Path(out)
     setting = Setting(str(model), input, output)
     evaluate = Evaluator(setting, _array(images), _array(labels))
     data = evaluate.data
     table.check(path)
+    page.check(page.beside(path))
     tasks = space.tasks(
-        setting, Axes(tuple(targets), tuple(fps), tuple(bits), tuple(styles), ratio), progress
+        setting, Axes(tuple(targets), tuple(fps), tuple(pixels), tuple(bits), tuple(styles), ratio), progress
     )
     keys = [task.key(setting, data) for task in tasks]
     known = {
@@ -163,24 +196,28 @@ def explore(
         if file.exists()
         for row in _kept(file, setting)
     }
-    if known:
+    if known or table.journal(path).exists():
         table.write(table.journal(path), list(known.values()))  # without a last line that was cut off
     missing = [task for task, key in zip(tasks, keys, strict=True) if key not in known]
-    for row in engine.run(evaluate, missing, scheduler, workers):
+    for row in pool.results(evaluate, missing, scheduler, workers):
         known[str(row["key"])] = row
         table.append(table.journal(path), row)
         progress(f"{sum(key in known for key in keys)} of {len(tasks)} points")
     rows = [known[key] | {"point": number} for number, key in enumerate(keys)]
     rows = _judged(rows, objectives, limits or {})
-    for number in _spread([int(row["point"]) for row in rows if row["front"]], synthesize):  # type: ignore[arg-type]
-        if rows[number].get("synth_lut") is None and not rows[number].get("synth_reason"):
-            progress(f"synthesizing point {number}")
-            rows[number] = evaluate.synthesized(rows[number])
-            table.append(table.journal(path), rows[number])
+    chosen = _spread([row for row in rows if row["front"]], synthesize)
+    waiting = [row for row in chosen if row.get("synth_lut") is None and not row.get("synth_reason")]
+    for done, row in enumerate(pool.results(evaluate.synthesized, waiting, scheduler, workers), 1):
+        rows[int(row["point"])] = row  # type: ignore[arg-type]
+        table.append(table.journal(path), row)
+        progress(f"{done} of {len(waiting)} points synthesized")
     table.write(path, rows)
-    return Study(
+    progress("drawing")
+    study = Study(
         tuple({name: row.get(name) for name in table.COLUMNS} for row in rows), tuple(objectives), path
     )
+    study.page()
+    return study
 
 
 def _array(given: Any) -> Array | None:
@@ -244,7 +281,7 @@ def _beaten(cost: Array, costs: Array) -> bool:
     return bool(((costs <= cost).all(1) & (costs < cost).any(1)).any())
 
 
-def _spread(front: Sequence[int], count: int) -> list[int]:
+def _spread(front: Sequence[Row], count: int) -> list[Row]:
     """Return some points of the front, as evenly spread as they can be."""
     if count >= len(front):
         return list(front)
@@ -275,11 +312,3 @@ def build(model: str | Path, study: str | Path, point: int) -> Accelerator:
     if row["state"] == "refused":
         raise InputError(f"point {point} of '{study}' was refused: {row['reason']}")
     return again(setting, row)
-
-
-def _printed(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import importlib
+import io
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bnn2hw import folders
 from bnn2hw.errors import InputError, MissingToolError, storing, unreadable
+from bnn2hw.exchange import PREFIX
 from bnn2hw.studies.points import Row, Value
 
 WORDS = ("target", "style", "state", "reason", "synth_reason", "folding", "settings", "model", "key")
@@ -19,6 +20,7 @@ WHOLE = (
     "point",
     "bits",
     "interval",
+    "pixels",
     "lut",
     "ff",
     "bram",
@@ -29,7 +31,19 @@ WHOLE = (
     "synth_dsp",
 )
 COLUMNS = (
-    *("point", "target", "bits", "style", "asked_fps", "state", "reason", "fps", "interval", "latency_us"),
+    *(
+        "point",
+        "target",
+        "bits",
+        "style",
+        "asked_fps",
+        "state",
+        "reason",
+        "fps",
+        "interval",
+        "latency_us",
+        "pixels",
+    ),
     *("lut", "ff", "bram", "dsp", "use", "deviation", "accuracy"),
     *("synth_lut", "synth_ff", "synth_bram", "synth_dsp", "synth_mhz", "synth_reason"),
     *("within_limits", "front", "folding", "settings", "model", "key"),
@@ -51,6 +65,8 @@ def check(path: Path) -> None:
         raise InputError(f"a study is written to a .csv or .parquet file, not to '{path}'")
     if path.suffix == PARQUET:
         _pyarrow()
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     for file in {path, journal(path)}:
         folders.claim_file(file)
         if file.exists() and file.stat().st_size:
@@ -68,11 +84,13 @@ def append(path: Path, row: Row) -> None:
     Raises:
         StorageError: It cannot be written.
     """
-    with storing(path), path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+    line = io.StringIO(newline="")
+    writer = csv.DictWriter(line, COLUMNS)
+    with storing(path), path.open("ab") as file:
         if not file.tell():
             writer.writeheader()
         writer.writerow(row)
+        file.write(line.getvalue().encode())  # in one piece, so that no other process writes in between
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
@@ -82,13 +100,12 @@ def write(path: Path, rows: Sequence[Row]) -> None:
         StorageError: It cannot be written.
     """
     with storing(path):
-        handle, name = tempfile.mkstemp(prefix=folders.PREFIX, dir=path.resolve().parent)
-        os.close(handle)
+        fresh = path.resolve().with_name(f"{PREFIX}{os.getpid()}.{path.name}")
         try:
-            _write(Path(name), path.suffix, rows)
-            os.replace(name, path)
+            _write(fresh, path.suffix, rows)
+            fresh.replace(path)
         finally:
-            Path(name).unlink(missing_ok=True)
+            fresh.unlink(missing_ok=True)
     if path.suffix == PARQUET:
         journal(path).unlink(missing_ok=True)
 
@@ -114,8 +131,8 @@ def read(path: Path) -> list[Row]:
     try:
         if path.suffix == PARQUET:
             return _known(path, _pyarrow("parquet").read_table(path).to_pylist())
-        with path.open(newline="", encoding="utf-8") as file:
-            return _known(path, csv.DictReader(file))
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return _known(path, csv.DictReader(line for line in lines if line.endswith("\n")))
     except OSError as error:
         raise unreadable(f"the study '{path}'", error) from error
     except (csv.Error, ValueError) as error:
@@ -131,7 +148,10 @@ def _known(path: Path, rows: Iterable[dict[str, Any]]) -> list[Row]:
     found = list(rows)
     if any(set(COLUMNS) - set(row) for row in found):
         raise InputError(f"'{path}' holds no study of bnn2hw: columns are missing")
-    return [{name: _value(name, row[name]) for name in COLUMNS} for row in found if row["key"]]
+    whole = [
+        row for row in found if row["key"] not in ("", None, "key")
+    ]  # two processes may both begin a file
+    return [{name: _value(name, row[name]) for name in COLUMNS} for row in whole]
 
 
 def _value(name: str, value: Any) -> Value:

@@ -380,6 +380,13 @@ def test_entries_that_are_not_used_make_room(cache: Path) -> None:
     assert len(_entries(cache)) == 3
 
 
+def test_files_of_other_tools_are_not_kept(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", kernel=np.ones(3))
+    h5py.File(tmp_path / "b.h5", "w").close()
+    (tmp_path / "c.txt").write_text("kernels: 3")
+    assert not any(map(model_key.self_contained, tmp_path.glob("?.*")))
+
+
 @pytest.mark.parametrize("high", [0, 127, 128, 255, 2**15, 2**31, 2**40, 2**63 - 1])
 @pytest.mark.parametrize("low", [0, -1, -(2**15) - 1, -(2**62) - 1])
 def test_integers_are_kept_in_the_smallest_type_that_holds_them(low: int, high: int) -> None:

@@ -58,12 +58,19 @@ def wide() -> Graph:
     return connect.connect(mlp(64, 24, 10))
 
 
-NETWORKS = {"classifier": classifier, "maps": maps, "joined": joined, "wide": wide}
+def cleared() -> Graph:
+    """A unit that clears its accumulators when a result is complete."""
+    rng = np.random.default_rng(4)
+    x, dense = Node("x", Source(Tensor((64,), BIPOLAR), 8)), Xnor(signs(rng, 64, 24), pe=4, simd=8)
+    return connect.connect(Graph((x, Node("dense", dense, ("x",))), ("dense",)))
+
+
+NETWORKS = {"classifier": classifier, "maps": maps, "joined": joined, "wide": wide, "cleared": cleared}
 
 
 @dataclass
 class Phase:
-    """What the sources offer after a reset: by input, beats with their tlast.
+    """Beats that the sources offer after a reset, by input, with their tlast.
 
     Attributes:
         cycles: Length; 0 until nothing moves.

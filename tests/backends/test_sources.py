@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -215,19 +216,21 @@ bnn2hw.compile(unrolled, input=bnn2hw.Input("bipolar"), folding=by_layer).write(
 """
 
 
-def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
-    """The hash seed orders sets, so an order that depends on it would show."""
+def test_two_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hash seed orders sets, so an order that depends on it would show. This process is the other one."""
     folded, unrolled = tmp_path / "folded.keras", tmp_path / "unrolled.keras"
     net.tutorial_like().save(folded)
     net.chain((24,), net.dense(16, name="dense"), net.norm(), net.dense(8, name="dense_1"), net.norm()).save(
         unrolled
     )
 
-    for seed in ("1", "2"):
-        command = [sys.executable, "-W", "ignore", "-c", COMPILE]
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
-        arguments = [str(tmp_path / seed), str(folded), str(unrolled)]
-        subprocess.run([*command, *arguments], env=environment, check=True, capture_output=True)
+    command = [sys.executable, "-W", "ignore", "-c", COMPILE, str(tmp_path / "1"), str(folded), str(unrolled)]
+    environment = {**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    monkeypatch.setattr(sys, "argv", ["", str(tmp_path / "2"), str(folded), str(unrolled)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(COMPILE, {})
 
     one, other = (
         {

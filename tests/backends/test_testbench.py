@@ -19,6 +19,8 @@ from tests.support import networks as net
 from tests.support.machine import tool_or_skip
 
 PIXELS = bnn2hw.Input("uint8", 1 / 127.5, -1.0)
+QUICKLY = ("env", "MAKEFLAGS= -- OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0")
+"""Compiles Verilator's library without optimization, which takes longer than these benches run."""
 
 
 def compiled(folder: Path) -> Path:
@@ -28,7 +30,7 @@ def compiled(folder: Path) -> Path:
     head = (folder / "tb" / "testbench.sv").read_text()
     found = re.search(r"^//   \$ verilator (.*)$", head, re.MULTILINE)
     assert found is not None
-    tools.run([tools.verilator().command, *shlex.split(found[1])], work, "Verilator")
+    tools.run([*QUICKLY, tools.verilator().command, *shlex.split(found[1])], work, "Verilator")
     return work / "obj_dir" / "Vtestbench"
 
 

@@ -1,4 +1,4 @@
-"""How much the command line prints: -q, -v and -vv, in front of a command and behind it; names that shells complete."""
+"""The volume of the command line: -q, -v and -vv, in front of a command and behind it; names that shells complete."""
 
 from __future__ import annotations
 

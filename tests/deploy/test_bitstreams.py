@@ -64,6 +64,8 @@ def test_a_bitstream_in_one_command(tiny: bnn2hw.Accelerator, name: str, tmp_pat
     assert {p.name for p in (tmp_path / "out").glob("*.log")} >= {"yosys.log", "nextpnr.seed1.log"}
 
 
+# By default, tests of sources and of seeds compare the bytes of each step.
+@pytest.mark.soak
 def test_two_clean_runs_give_the_same_bytes(tmp_path: Path) -> None:
     need(boards.board("icebreaker"))
     net.chain((8,), net.dense(4, input_quantizer=None), net.norm(), net.dense(3)).save(tmp_path / "m.keras")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import bnn2hw
 from bnn2hw.backends import BACKENDS
 from bnn2hw.cli.main import main
 from bnn2hw.errors import FoldingError
-from bnn2hw.folding import unroll
+from bnn2hw.folding import logic, unroll
 from bnn2hw.ir import BIPOLAR, Array, Tensor
 from bnn2hw.ops import Unrolled, Xnor
+from bnn2hw.ops.adder_graph.planes import digits, program
 from bnn2hw.ops.adder_graph.plans import node_luts
 from bnn2hw.ops.adder_graph.sharing import share
 from bnn2hw.ops.adder_graph.sums import Count, Sums
@@ -32,6 +34,59 @@ def signs(inputs: int, neurons: int, seed: int = 0) -> Array:
 def luts(weights: Array) -> int:
     sums, _ = share(weights)
     return sum(node_luts(sums, n, 6) for n in range(len(sums.nodes)))
+
+
+def check(weights: Array, table: int) -> None:
+    """Sums have the factors of the weights, and stay within what the program says of them."""
+    sums, outputs = program(weights, table)
+    factors, constants = sums.meaning(len(weights))
+    read = [v for v in outputs if v.node >= 0]
+
+    assert np.array_equal(
+        factors[[v.node for v in read]].T * [v.sign for v in read], weights[:, weights.any(0)]
+    )
+    assert np.all(np.minimum(factors, 0).sum(1) + constants >= 0)
+    assert np.all(np.maximum(factors, 0).sum(1) + constants <= sums.highest)
+    again = Sums.decode(sums.encode())
+    assert (again.nodes, again.highest, again.stages) == (sums.nodes, sums.highest, sums.stages)
+
+
+@pytest.mark.parametrize("table", [4, 6])
+@pytest.mark.parametrize("zeros", [0.3, 0.9, 1.0])
+def test_zeros_add_nothing(zeros: float, table: int) -> None:
+    rng = np.random.default_rng(5)
+
+    check(signs(40, 12) * (rng.random((40, 12)) >= zeros), table)
+
+
+@pytest.mark.parametrize("top", [3, 8, 127])
+def test_weights_of_several_bits_are_shifted_signs(top: int) -> None:
+    rng = np.random.default_rng(6)
+
+    check(rng.integers(-top, top + 1, (15, 6)) << rng.integers(0, 3, 6), 6)
+
+
+def test_digits_are_few() -> None:
+    weights = np.arange(-300, 301)
+    found = digits(weights)
+
+    assert np.array_equal((found << np.arange(len(found))[:, None]).sum(0), weights)
+    assert set(np.unique(found)) == {-1, 0, 1}
+    assert not np.any(found[1:] & found[:-1] & 1)  # no two neighbours
+
+
+def test_groups_of_bits_cost_a_lut_each() -> None:
+    assert luts(np.repeat(np.eye(4, dtype=np.int8), 100, axis=0)) <= 400
+
+
+def test_zeros_are_not_paid_for() -> None:
+    rng = np.random.default_rng(7)
+
+    def found(zeros: float) -> int:
+        return luts(signs(64, 12) * (rng.random((64, 12)) >= zeros))
+
+    assert found(0.9) < 0.2 * found(0.5)
+    assert found(0.5) < found(0.0)
 
 
 @pytest.mark.parametrize("table", [3, 4, 6])
@@ -173,7 +228,7 @@ def test_what_cannot_be_unrolled_is_refused() -> None:
         "layer 'quant_dense' is unrolled and answers in every cycle, so it has no pe"
     )
     assert refused({"quant_dense.threshold": unrolled}) == (
-        "layer 'quant_dense.threshold' cannot be unrolled, as only layers with ±1 inputs and weights can: "
+        "layer 'quant_dense.threshold' cannot be unrolled, as only layers with weights can: "
         "quant_dense, quant_dense_1, quant_dense_2"
     )
     assert refused({"padded": unrolled}, net.conv(3, padding="same", name="padded")) == (
@@ -186,7 +241,18 @@ def test_too_many_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unroll, "MOST_WEIGHTS", 400)
 
     assert refused({"quant_dense": {"style": "unrolled"}}) == (
-        "layer 'quant_dense' has 432 weights; at most 400 can be unrolled"
+        "layer 'quant_dense' adds or subtracts 432 inputs, one for each digit of its weights other than 0; "
+        "at most 400 can be unrolled: fold it, or give it fewer or shorter weights"
+    )
+
+
+def test_what_the_device_cannot_hold_is_refused_before_it_is_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logic, "LEAST", 10_000)
+
+    assert re.fullmatch(
+        "layer 'quant_dense' would take at least 4,320,000 LUTs as logic, and .* has [0-9,]*: "
+        "fold it, or choose a larger target",
+        refused({"quant_dense": {"style": "unrolled"}}),
     )
 
 

@@ -6,21 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bnn2hw import tools
 from bnn2hw.errors import ToolError
 from bnn2hw.formal import engine, prove
 from bnn2hw.formal.engine import Model
 from bnn2hw.formal.harness import NAME, Harness
 from bnn2hw.formal.instances import instances
 from bnn2hw.ops import HARDWARE_OPS
-from tests.support.machine import found_or_skip
 
 pytestmark = pytest.mark.usefixtures("yosys", "abc")
-
-
-@pytest.fixture(scope="module")
-def abc() -> tools.Tool:
-    return found_or_skip(tools.abc)
 
 
 FIRST = [f"{op.kind}-0" for op in HARDWARE_OPS]
@@ -38,7 +31,7 @@ def harness(name: str) -> Harness:
 def test_streams_keep_the_protocol(name: str) -> None:
     proofs = prove.prove(harness(name), seconds=120, properties=QUICK)
 
-    assert {p.property: p.kind for p in proofs} == dict.fromkeys(QUICK, engine.PROVED)
+    assert {p.name: p.kind for p in proofs} == dict.fromkeys(QUICK, engine.PROVED)
 
 
 @pytest.mark.parametrize("name", ["fifo-0", "width_converter-0", "add-0", "threshold-0", "argmax-0"])

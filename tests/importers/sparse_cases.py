@@ -25,6 +25,7 @@ def few_inputs() -> Iterator[Case]:
     yield Case(at, "GatheredDense", "without a quantizer", before_a_sign(two, sign=False))
     yield Case(at, "Thermometer", "two thresholds", before_a_sign(of.Thermometer([9.0, 128.0])), PLAIN_PIXELS)
     yield Case(at, "GroupSum", "", before_a_sign(of.GroupSum(2), sign=False))
+    yield Case(at, "GroupSum", "use_bias", before_a_sign(of.GroupSum(2, use_bias=True), sign=False))
 
 
 def before_a_sign(layer: layers.Layer, *, thin: bool = True, sign: bool = True) -> Build:

@@ -156,6 +156,20 @@ def test_mixed_precision_is_read_in_float32(policy: str) -> None:
     assert half.layers[1].compute_dtype == policy.removeprefix("mixed_")
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_function_that_computes_in_half_precision_only_is_refused(policy: str) -> None:
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("other backends convert constants of half precision")
+    constant = keras.ops.convert_to_tensor(1.1, dtype=policy.removeprefix("mixed_"))
+    half = layers.Dense(3, activation=lambda x: x * constant, dtype=policy, name="half")
+    model = keras.Sequential([keras.Input((4,)), half])
+
+    with pytest.raises(
+        UnsupportedError, match=r"'half': a function that computes in half precision only: .*x\.dtype"
+    ):
+        bnn2hw.compile(model, input=bnn2hw.Input("uint8"), output="scores")
+
+
 def test_a_large_and_a_small_input_are_joined() -> None:
     x = keras.Input((64, 64, 24))
     small = layers.Conv2D(1, 1, use_bias=False)(x)

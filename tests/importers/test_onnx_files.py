@@ -27,7 +27,7 @@ FILES = {
     "rgb_w4a4_chlast": None,
     "qk09_cnn_qonnx": bnn2hw.Input("uint8", scale=1 / 256),
 }
-"""What arrives on the wire, by file; None where the file itself says so."""
+"""Integers on the wire, by file; None where the file itself says so."""
 
 
 def compiled(name: str) -> Accelerator:

@@ -24,7 +24,7 @@ STEP = 1 / 8
 
 
 def real_form(model: onnx.ModelProto, x: np.ndarray) -> Batch:
-    """What the real form of a model computes."""
+    """Results of the real form of a model."""
     imported = read(model)
     layout = imported.layouts.get("x")
     return golden.outputs(imported.graph, layout.to_stream(x) if layout else x)

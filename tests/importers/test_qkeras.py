@@ -26,7 +26,7 @@ FILES = {
     "qk3_cnn_qb4.h5": 1 / 256,
     "qk09_cnn.h5": 1 / 256,
 }
-"""What a step of a pixel is worth, by file."""
+"""The real value of a step of a pixel, by file."""
 
 
 def vectors(file: str) -> Any:

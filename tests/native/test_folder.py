@@ -19,9 +19,8 @@ from bnn2hw.dataflow.insert import remove_fifos
 from bnn2hw.errors import InputError, ToolError
 from bnn2hw.ir import Graph
 from bnn2hw.native import sources
-from bnn2hw.ops import HARDWARE_OPS
-from tests.support import alone
 from tests.support import networks as net
+from tests.support import ops
 from tests.support.machine import tool_or_skip
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1)
@@ -45,16 +44,7 @@ def laid(design: Design, folder: Path) -> Path:
 
 def every_op() -> Graph:
     """The examples of all ops, side by side in one graph."""
-    nodes, outputs = [], []
-    for kind in HARDWARE_OPS:
-        for i, (op, x) in enumerate(kind.examples()):
-            graph, stem = remove_fifos(alone(op, *x)), f"{kind.kind}{i}"
-            nodes += [
-                replace(n, name=f"{stem}.{n.name}", inputs=tuple(f"{stem}.{m}" for m in n.inputs))
-                for n in graph
-            ]
-            outputs += [f"{stem}.{name}" for name in graph.outputs]
-    return Graph(tuple(nodes), tuple(outputs))
+    return remove_fifos(ops.side_by_side(list(ops.every())))
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +79,7 @@ def test_every_op_is_exact_and_clean_under_sanitizers(tmp_path: Path) -> None:
     design = backend.render(every_op(), header=Header("every op"))
     assert len(design.inputs) > 60
     laid(design, tmp_path)
-    flags = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    flags = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
     texts = sorted(str(p) for p in (tmp_path / "src").glob("*.cpp"))
     run(tool_or_skip("g++"), *STRICT, *flags, *texts, "check/check.cpp", "-o", "selfcheck", cwd=tmp_path)
@@ -117,9 +107,15 @@ def test_the_header_is_c(plain: Path, folder: Path) -> None:
     run(plain / "interface", cwd=plain)
 
 
-def test_cmake_builds_the_folder_and_its_check_passes(folder: Path, tmp_path: Path) -> None:
+# `test_a_build_folder_loads_simulates_and_predicts` compiles the same sources with the flags of a release.
+@pytest.mark.parametrize(
+    "flags", [("-DCMAKE_BUILD_TYPE=Debug",), pytest.param((), marks=pytest.mark.soak)], ids=len
+)
+def test_cmake_builds_the_folder_and_its_check_passes(
+    flags: tuple[str, ...], folder: Path, tmp_path: Path
+) -> None:
     cmake = tool_or_skip("cmake")
-    run(cmake, "-S", folder / "native", "-B", tmp_path, "-DCMAKE_CXX_FLAGS=-Werror", cwd=tmp_path)
+    run(cmake, "-S", folder / "native", "-B", tmp_path, "-DCMAKE_CXX_FLAGS=-Werror", *flags, cwd=tmp_path)
     run(cmake, "--build", tmp_path, "-j2", "--target", "net_check", cwd=tmp_path)
 
     told = run(tmp_path / "net_check", cwd=tmp_path)
@@ -141,7 +137,7 @@ def test_two_threads(folder: Path, tmp_path: Path) -> None:
     """Under the thread sanitizer, which reports shared memory that is written."""
     root = folder / "native"
     texts = sorted(str(p) for p in (root / "src").glob("*.cpp"))
-    flags = ("-O1", "-fsanitize=thread", f"-I{root}/check", "-pthread")
+    flags = ("-O0", "-fsanitize=thread", f"-I{root}/check", "-pthread")
     run(
         tool_or_skip("g++"),
         *STRICT,

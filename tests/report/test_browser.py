@@ -52,7 +52,7 @@ def test_the_report_opens_at_every_width(browser: Any, tmp_path: Path, blocks: i
 
 
 def faults(browser: Any, report: Path, width: int, scheme: str) -> list[str]:
-    """What a browser complains about, at both levels of detail."""
+    """The complaints of a browser, at both levels of detail."""
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme, offline=True)
     page, found = context.new_page(), []
     page.on("console", lambda message: found.append(message.text))

@@ -242,7 +242,7 @@ def test_long_words_in_the_emulator() -> None:
 
 
 def test_the_test_bench_passes_and_can_fail(tmp_path: Path) -> None:
-    """What csim.tcl asks of the vendor's tool, with g++; a signed output fills its padding with the sign."""
+    """The C simulation that csim.tcl asks of the vendor's tool, with g++; a signed output fills its padding with the sign."""
     graph = alone(Table(np.array([[-3, 2, 1, 0]]), Ints(0, 3), Ints(-3, 2)), Tensor((2, 1), Ints(0, 3)))
     design = backends.render("hls", graph)
     program = compile_cpp(["bnn2hw_top.cpp", "testbench.cpp"], write(design, tmp_path), "-std=c++17")

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 import bnn2hw
 from bnn2hw.cli.main import main
-from bnn2hw.errors import InputError, LinkError, StorageError
-from bnn2hw.studies import engine, points, space, study, table
+from bnn2hw.errors import InputError, StorageError
+from bnn2hw.studies import points, space, study, table
 from tests.support import EXAMPLES
 
 RATES = (20_000.0, 300_000.0, 1e15)
@@ -26,11 +26,10 @@ def run(*arguments: str | Path) -> Result:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def model_cache() -> Iterator[None]:
     """Lowered models are kept, as they are for users: each point compiles the same model."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BNN2HW_MODEL_CACHE", "on")
-        patch.setenv("BNN2HW_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
@@ -99,6 +98,7 @@ def test_finished_points_are_kept(place: Path, tmp_path: Path, compiled: list[fl
     assert (tmp_path / "s.csv").read_text() == text
     assert repr(again).startswith("<Study of 6 points, ")
     assert again._repr_html_().count("<tr>") == len(again.front) + 1
+    assert (tmp_path / "s.html").is_file()
 
 
 def test_a_point_is_built(place: Path, tmp_path: Path) -> None:
@@ -207,6 +207,28 @@ def test_what_makes_no_sense_is_refused(
     assert not compiled
 
 
+def test_rates_in_pixels(place: Path, tmp_path: Path) -> None:
+    made = bnn2hw.explore(place / "m.keras", tmp_path / "s.csv", input=PIXELS, pixels=[0.5, 1, 2])
+    estimate = bnn2hw.compile(place / "m.keras", input=PIXELS).estimate()
+    clock = estimate.fps * estimate.cycles.interval
+
+    assert [row["asked_fps"] for row in made] == [pytest.approx(n * clock / 64) for n in (0.5, 1, 2)]
+    assert [int(row["interval"] or 0) <= 64 / n for row, n in zip(made, (0.5, 1, 2), strict=True)] == [
+        True
+    ] * 3
+    assert made.rows[2]["pixels"] == 2
+
+
+def test_a_worker_with_another_model_is_refused(place: Path, tmp_path: Path) -> None:
+    shutil.copy(place / "m.keras", tmp_path / "m.keras")
+    setting = space.Setting(str(tmp_path / "m.keras"), PIXELS)
+    assert setting.content
+    shutil.copy(place / "n.keras", tmp_path / "m.keras")
+
+    with pytest.raises(InputError, match="is another model than where the study was started"):
+        points.Evaluator(setting)(space.Task("ecp5-85k", None, "folded", RATES[0]))
+
+
 def test_parquet_files(place: Path, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow", reason="Parquet files need pyarrow")
     table.write(tmp_path / "s.parquet", table.read(place / "s.csv"))
@@ -214,18 +236,12 @@ def test_parquet_files(place: Path, tmp_path: Path) -> None:
     assert table.read(tmp_path / "s.parquet") == table.read(place / "s.csv")
 
 
-def test_a_scheduler_that_does_not_answer(place: Path) -> None:
-    pytest.importorskip("distributed", reason="needs Dask")
-    evaluate = points.Evaluator(space.Setting(str(place / "m.keras"), PIXELS))
-
-    with pytest.raises(LinkError, match="does not answer"):
-        list(engine.run(evaluate, [], "nosuch://host:1", None))
-
-
 def test_synthesized_points_are_spread_over_the_front() -> None:
-    assert study._spread([3, 5, 6, 9, 11], 3) == [3, 6, 11]
-    assert study._spread([3, 5], 7) == [3, 5]
-    assert study._spread([3, 5], 0) == []
+    front: list[points.Row] = [{"point": n} for n in (3, 5, 6, 9, 11)]
+
+    assert [row["point"] for row in study._spread(front, 3)] == [3, 6, 11]
+    assert study._spread(front[:2], 7) == front[:2]
+    assert study._spread(front[:2], 0) == []
 
 
 @pytest.mark.soak

@@ -1,4 +1,4 @@
-"""What a machine must have for some tests.
+"""Tools that some tests need.
 
 A test that misses a tool is skipped and says why. In continuous integration (the environment variable CI is "true") it
 fails instead, because a skipped test there would never run anywhere.

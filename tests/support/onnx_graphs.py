@@ -123,7 +123,7 @@ def executed(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
 
 
 PIXELS = bnn2hw.Input("int4", scale=0.5)
-"""What arrives on the wire in most tests."""
+"""Integers on the wire in most tests."""
 
 
 def hardware_equals_executor(graph: Graph, output: str, wire: bnn2hw.Input = PIXELS) -> Accelerator:

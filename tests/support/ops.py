@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -12,7 +14,7 @@ from _pytest.mark import ParameterSet
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.data_files import data_dir
-from bnn2hw.ir import HardwareOp, Tensor
+from bnn2hw.ir import Graph, HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS
 from bnn2hw.targets import families
 from bnn2hw.targets.families import Family
@@ -22,7 +24,15 @@ TEMPLATES = data_dir("templates") / "verilog"
 FAMILIES = tuple(families.known().values())
 
 
-def _all() -> Iterator[tuple[str, HardwareOp, tuple[Tensor, ...]]]:
+Example = tuple[str, HardwareOp, tuple[Tensor, ...]]
+"""The name of an example, its op, and the types of its inputs."""
+
+MOST_TOGETHER = 8
+"""Examples in one design: enough that tools start seldom, few enough that workers share the tests evenly."""
+
+
+def every() -> Iterator[Example]:
+    """Yield the examples of all ops."""
     for kind in HARDWARE_OPS:
         for i, (op, x) in enumerate(kind.examples()):
             yield f"{op.kind}-{i}", op, x
@@ -30,14 +40,50 @@ def _all() -> Iterator[tuple[str, HardwareOp, tuple[Tensor, ...]]]:
 
 def examples(wanted: Callable[[HardwareOp], bool] = lambda _: True) -> list[ParameterSet]:
     """Return parameters (op, x) for each example of the ops that are wanted."""
-    return [pytest.param(op, x, id=name) for name, op, x in _all() if wanted(op)]
+    return [pytest.param(op, x, id=name) for name, op, x in every() if wanted(op)]
+
+
+def bundles(wanted: Callable[[HardwareOp], bool] = lambda _: True) -> list[ParameterSet]:
+    """Return the examples of the ops that are wanted, several of one op in each parameter."""
+    return [pytest.param(made, id=name) for name, made in _bundled(e for e in every() if wanted(e[1]))]
+
+
+def family_bundles() -> list[ParameterSet]:
+    """Return parameters (examples, family): those of `family_forms`, several of one op together."""
+    return [
+        pytest.param(made, family, id=f"{name}-{family.name}")
+        for family in WITH_FORMS
+        for name, made in _bundled(e for e in every() if modules_in(e[1].kind) & forms_of(family))
+    ]
+
+
+def _bundled(examples: Iterator[Example]) -> Iterator[tuple[str, tuple[Example, ...]]]:
+    for kind, same in itertools.groupby(examples, lambda e: e[1].kind):
+        number = itertools.count()
+        while part := tuple(itertools.islice(same, MOST_TOGETHER)):
+            yield f"{kind}-{next(number)}", part
+
+
+def side_by_side(examples: Sequence[Example]) -> Graph:
+    """Return one streamed graph of examples that have nothing to do with each other.
+
+    Nodes are named by their examples, and inputs come from ports of their own.
+    """
+    nodes, outputs = [], []
+    for name, op, x in examples:
+        graph = alone(op, *x)
+        nodes += [
+            replace(n, name=f"{name}.{n.name}", inputs=tuple(f"{name}.{m}" for m in n.inputs)) for n in graph
+        ]
+        outputs += [f"{name}.{o}" for o in graph.outputs]
+    return Graph(tuple(nodes), tuple(outputs))
 
 
 def family_forms() -> list[ParameterSet]:
     """Return parameters (op, x, family) for each example that contains a module of which the family has a form."""
     return [
         pytest.param(op, x, family, id=f"{name}-{family.name}")
-        for name, op, x in _all()
+        for name, op, x in every()
         for family in WITH_FORMS
         if modules_in(op.kind) & forms_of(family)
     ]

@@ -158,6 +158,9 @@ class Netlist:
         if "adder_row" in kind:
             self._clocked(wires["clk"], wires["enable"])
             return self._adder(wires, index)
+        if "adder_chain" in kind:
+            self._clocked(wires["clk"], wires["enable"])
+            return self._chained(cell["parameters"], wires, index)
         if "popcount3" in kind:
             self._clocked(wires["clk"], wires["enable"])
             lanes = range(index // 2 * 3, index // 2 * 3 + 3)
@@ -171,6 +174,25 @@ class Netlist:
         terms = [wires["terms"][(2 * n + k) * bits : (2 * n + k + 1) * bits] for k in (0, 1)]
         made = total([*map(self.count, terms), self.lane(wires["a"][n], wires["b"][n])], width)
         return _bit(made and made.later(1), index % width)
+
+    def _chained(
+        self, masks: Mapping[str, str], wires: Mapping[str, Sequence[Bit]], index: int
+    ) -> Place | None:
+        """Return a bit of the sum of an adder in a chain, which goes from one FIRST to before the next."""
+        first, pairs = (masks[name][::-1] for name in ("FIRST", "PAIRS"))
+        start = first.rindex("1", 0, index + 1)
+        end = first.find("1", index + 1)
+        end = len(wires["a"]) if end < 0 else end
+        a, b = wires["a"], wires["b"]
+        counts = [self.lane(a[start], b[start])]
+        if "1" in pairs[start:end]:
+            if pairs[start:end] != "01":
+                raise WrongSumError("a pair of lanes above the first bit of a sum")
+            counts += [self.lane(wires[x][start + 1], wires[y][start + 1]) for x, y in ("ab", "cd")]
+        else:
+            counts += [self.count(side[start + 1 : end]) for side in (a, b)]
+        made = total(counts, end - start)
+        return _bit(made and made.later(1), index - start)
 
     def _clocked(self, clk: Sequence[Bit], enable: Sequence[Bit]) -> None:
         if [self.place(*clk), self.place(*enable)] != [Place("clk", 0), Place("enable", 0)]:

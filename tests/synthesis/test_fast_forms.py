@@ -19,8 +19,10 @@ import pytest
 
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
-from bnn2hw.backends.text import Printer
+from bnn2hw.backends.text import Header, Printer
+from bnn2hw.ops.base.popcount_trees import Chains
 from bnn2hw.synthesis import synthesize
+from bnn2hw.targets import families
 from tests.support.sums import Count, Netlist, Place, WrongSumError
 
 pytestmark = pytest.mark.usefixtures("yosys")
@@ -43,10 +45,24 @@ WIDE = (*range(1, 257), *random.Random(0).sample(range(257, 4096), 20))
 
 MODULES = ("popcount", "stagger", "popcount3", "adder_row")
 REAL = {f"{name}.sv": verilog.module(name) for name in MODULES}
+ECP5 = families.family("ecp5")
 FAST = REAL | {
     f"{name}.sv": Printer("verilog").file(f"{name}.sv", f"simulation/{name}.sv.j2")
     for name in ("popcount", "stagger")
 }
+
+
+def drawn(widths: Iterable[int]) -> dict[str, str]:
+    """Return the files with the popcount of ECP5, which is drawn for each number of lanes.
+
+    Its chains are portable: what matters of them are their ports.
+    """
+    shapes = {"popcount": [Chains(width) for width in widths]}
+    own = {
+        "popcount.sv": verilog.module("popcount", Header(target=ECP5), shapes),
+        "adder_chain.sv": verilog.module("adder_chain"),
+    }
+    return {"stagger.sv": REAL["stagger.sv"]} | own
 
 
 def netlists(files: Mapping[str, str], widths: Iterable[int], folder: Path) -> dict[int, Any]:
@@ -57,7 +73,7 @@ def netlists(files: Mapping[str, str], widths: Iterable[int], folder: Path) -> d
         passes += [
             "design -load read",
             f"hierarchy -top pair -chparam LANES {width}",
-            "setattr -mod -set keep_hierarchy 1 *popcount3* *adder_row*",
+            "setattr -mod -set keep_hierarchy 1 *popcount3* *adder_row* *adder_chain*",
             "proc; flatten; opt_expr; opt_dff; opt_clean",
             f"write_json {width}.json",
         ]
@@ -66,6 +82,9 @@ def netlists(files: Mapping[str, str], widths: Iterable[int], folder: Path) -> d
     for width in widths:
         modules = json.loads((folder / f"{width}.json").read_text())["modules"]
         found[width] = next(m for m in modules.values() if int(m["attributes"].get("top", "0"), 2))
+        for cell in found[width]["cells"].values():
+            if "adder_chain" in cell["type"]:
+                cell["parameters"] = modules[cell["type"]]["parameter_default_values"]
     return found
 
 
@@ -82,17 +101,17 @@ def check_all(modules: Mapping[int, Any]) -> None:
         check(module, lanes)
 
 
-@pytest.mark.parametrize("form", ["real", "fast"])
+@pytest.mark.parametrize("form", ["real", "fast", "ecp5"])
 def test_each_lane_counts_once_and_in_time(form: str, tmp_path: Path) -> None:
-    files = {"real": REAL, "fast": FAST}[form]
+    files = {"real": REAL, "fast": FAST, "ecp5": drawn(SHORT)}[form]
 
     check_all(netlists(files, SHORT, tmp_path))
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("form", ["real", "fast"])
+@pytest.mark.parametrize("form", ["real", "fast", "ecp5"])
 def test_each_lane_counts_once_and_in_time_for_all_widths(form: str, tmp_path: Path) -> None:
-    files = {"real": REAL, "fast": FAST}[form]
+    files = {"real": REAL, "fast": FAST, "ecp5": drawn(WIDE)}[form]
 
     check_all(netlists(files, WIDE, tmp_path))
 
@@ -130,6 +149,24 @@ module meaning #(parameter int COUNT = 1) (
     input clk, input enable, input [3*COUNT-1:0] a, input [3*COUNT-1:0] b, output reg [2*COUNT-1:0] sums);
   always @(posedge clk) if (enable) for (int t = 0; t < COUNT; t++)
     sums[2*t+:2] <= 2'(a[3*t] ^ b[3*t]) + 2'(a[3*t+1] ^ b[3*t+1]) + 2'(a[3*t+2] ^ b[3*t+2]);
+endmodule
+""",
+    "adder_chain": """
+module meaning #(
+    parameter int HALVES = 2, parameter logic [HALVES-1:0] FIRST = 1, parameter logic [HALVES-1:0] PAIRS = 0) (
+    input clk, input enable, input [HALVES-1:0] a, b, c, d, output reg [HALVES-1:0] sums);
+  reg [HALVES:0] value, term;
+  integer base;
+  always @(posedge clk) if (enable) for (int i = 0; i < HALVES; i++) begin
+    base = 0;
+    for (int j = 0; j <= i; j++) if (FIRST[j]) base = j;
+    value = a[base] ^ b[base];
+    for (int j = 0; j < HALVES; j++) begin
+      term = PAIRS[j] ? (HALVES+1)'(a[j] ^ b[j]) + (HALVES+1)'(c[j] ^ d[j]) : (HALVES+1)'(a[j]) + (HALVES+1)'(b[j]);
+      if (j > base && (j <= i || (j == i + 1 && !FIRST[j]))) value = value + (term << (j - base - 1));
+    end
+    sums[i] <= value[i-base];
+  end
 endmodule
 """,
     "adder_row": """

@@ -13,11 +13,30 @@ from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
 from bnn2hw.errors import ToolError
+from bnn2hw.ops.base.popcount_trees import Chains
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import families
 from tests.support import ROOT, ops
 
 PARAMETERS: dict[str, list[Mapping[str, int]]] = {
+    "adder_chain": [
+        {"HALVES": halves, "FIRST": first, "PAIRS": pairs}
+        for halves, first, pairs in (
+            (2, 0b1, 0b10),
+            (3, 0b1, 0),
+            (5, 0b101, 0b1010),
+            (8, 0b00010001, 0b00100010),
+        )
+    ]
+    + [
+        {
+            "HALVES": chain.halves,
+            "FIRST": int(chain.mask(pairs=False).split("b")[1], 2),
+            "PAIRS": int(chain.mask(pairs=True).split("b")[1], 2),
+        }
+        for lanes in (15, 63, 70)
+        for chain in Chains(lanes).drawn
+    ],
     "popcount3": [{"COUNT": n} for n in (1, 2, 8, 9, 19)],
     "adder_row": [
         {"COUNT": n, "BITS": b} for n, b in ((1, 1), (1, 2), (5, 2), (9, 3), (3, 7), (2, 11), (1, 17), (7, 4))
@@ -91,7 +110,7 @@ def prove(module: str, family: families.Family, forms: Mapping[str, str], folder
     synthesize.run_yosys(Design("", files, (), (), ()), folder, passes, "proved.txt")
 
 
-ELSEWHERE = {"rows": "test_rows.py", "fifo": "test_fifo_forms.py"}
+ELSEWHERE = {"rows": "test_rows.py", "fifo": "test_fifo_forms.py", "popcount": "test_fast_forms.py"}
 """Forms that other files of this folder prove."""
 
 
@@ -112,10 +131,10 @@ def test_both_forms_are_one_function(module: str, family: families.Family, tmp_p
 
 def test_a_wrong_form_is_found(tmp_path: Path) -> None:
     ecp5 = families.family("ecp5")
-    form = text("popcount3", ecp5).replace("6996", "6997")
+    form = text("adder_chain", ecp5).replace("6996", "6997")
 
     with pytest.raises(ToolError, match="proof did fail"):
-        prove("popcount3", ecp5, {"portable": text("popcount3"), "own": form}, tmp_path / "proof")
+        prove("adder_chain", ecp5, {"portable": text("adder_chain"), "own": form}, tmp_path / "proof")
 
 
 def test_every_form_is_proved() -> None:

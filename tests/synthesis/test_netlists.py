@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
-from bnn2hw.ir import HardwareOp, Tensor
+from bnn2hw.estimate import cycles
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets.families import Family
-from tests.support import alone, ops, random_frames
+from tests.support import ops, random_frames
 
-# The memories of the other writable ops are written in the same way.
-EXAMPLES = ops.examples(lambda op: not op.writable or op.kind in ("xnor", "threshold"))
 FRAMES = 8
 UNLINTED = (
     "UNUSEDSIGNAL",
@@ -49,25 +48,28 @@ def as_yosys_reads(design: Design, folder: Path) -> Design:
     return replace(design, files={"netlist.sv": unlinted + netlist}, bench={}, fast={})
 
 
-@pytest.mark.parametrize(("op", "x"), EXAMPLES)
-def test_yosys_understands_what_the_simulator_does(
-    op: HardwareOp, x: tuple[Tensor, ...], tmp_path: Path
-) -> None:
-    graph = alone(op, *x)
-    netlist = as_yosys_reads(ops.render(op, x), tmp_path)
+def check(examples: tuple[ops.Example, ...], folder: Path, family: Family | None = None) -> None:
+    graph = ops.side_by_side(examples)
+    netlist = as_yosys_reads(verilog.render(graph, family=family), folder)
 
-    run = simulate.simulate(netlist, graph, random_frames(graph, FRAMES), op.cycles(*x), stalls=0.3, seed=1)
+    run = simulate.simulate(
+        netlist, graph, random_frames(graph, FRAMES), cycles.cycles(graph), stalls=0.3, seed=1
+    )
 
     run.check()
+    assert len(run.mismatches) >= 2 * len(examples)
 
 
-@pytest.mark.parametrize(("op", "x", "family"), ops.family_forms())
+# The memories of the other writable ops are written in the same way.
+@pytest.mark.parametrize(
+    "examples", ops.bundles(lambda op: not op.writable or op.kind in ("xnor", "threshold"))
+)
+def test_yosys_understands_what_the_simulator_does(examples: tuple[ops.Example, ...], tmp_path: Path) -> None:
+    check(examples, tmp_path)
+
+
+@pytest.mark.parametrize(("examples", "family"), ops.family_bundles())
 def test_yosys_understands_the_forms_of_a_family(
-    op: HardwareOp, x: tuple[Tensor, ...], family: Family, tmp_path: Path
+    examples: tuple[ops.Example, ...], family: Family, tmp_path: Path
 ) -> None:
-    graph = alone(op, *x)
-    netlist = as_yosys_reads(ops.render(op, x, family), tmp_path)
-
-    run = simulate.simulate(netlist, graph, random_frames(graph, FRAMES), op.cycles(*x), stalls=0.3, seed=1)
-
-    run.check()
+    check(examples, tmp_path, family)

@@ -131,11 +131,11 @@ def test_what_many_block_rams_read_is_copied_and_nothing_else_changes(tmp_path: 
 
 @pytest.mark.usefixtures("installed")
 def test_of_several_seeds_the_fastest_is_packed(tiny: Design, tmp_path: Path) -> None:
-    usage = synthesize.synthesize(tiny, ECP5, tmp_path, seeds=(1, 2, 3))
+    usage = synthesize.synthesize(tiny, ECP5, tmp_path, seeds=(1, 2))
     best = max(usage.seeds, key=lambda seed: usage.seeds[seed])
     alone = synthesize.synthesize(tiny, ECP5, tmp_path / "alone", seeds=(best,))
 
-    assert list(usage.seeds) == [1, 2, 3]
+    assert list(usage.seeds) == [1, 2]
     assert usage.fmax_mhz == max(usage.seeds.values())
     assert usage.bitstream.read_bytes() == alone.bitstream.read_bytes()
     assert not [p.name for p in tmp_path.glob("seed*")], "no trial is left behind"

@@ -43,11 +43,24 @@ def check(call: Call, added: Sequence[Node], edge: str) -> None:
     try:
         _check(call, added, edge)
     except backend_errors() as error:
+        cannot_compute(call, error)
+
+
+def cannot_compute(call: Call, error: Exception) -> None:
+    """Note the problem of a layer for which the backend of Keras raised an error."""
+    said = str(error).strip().splitlines()[0]
+    if half_layers(call.layer):
         call.problem(
-            f"{keras.backend.backend()} cannot compute it: {str(error).strip().splitlines()[0]}",
-            "layers that Keras can compute",
-            "use other shapes, or another backend of Keras",
+            f"a function that computes in half precision only: {said}",
+            "layers that can compute in float32, since the compiler evaluates them so",
+            "convert its constants to the type of its input (x.dtype), or build the model without a mixed policy",
         )
+        return
+    call.problem(
+        f"{keras.backend.backend()} cannot compute it: {said}",
+        "layers that Keras can compute",
+        "use other shapes, or another backend of Keras",
+    )
 
 
 def _check(call: Call, added: Sequence[Node], edge: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from bnn2hw.importers.keras import layer_check
 from bnn2hw.importers.keras.calls import HANDLERS, JOINS, Call, Draft, Handler, Layer
-from bnn2hw.importers.keras.functions import array
+from bnn2hw.importers.keras.functions import array, backend_errors
 from bnn2hw.importers.keras.walk import class_name, is_graph, looks_known, order
 from bnn2hw.ir import Tensor
 from bnn2hw.ops.source import Source
@@ -76,7 +76,11 @@ def _handled(call: Call) -> str:
 def _read_and_checked(call: Call, handler: Handler) -> str:
     """Let a handler add its nodes, and hold them against the layer itself."""
     nodes, problems = len(call.draft.nodes), len(call.draft.problems)
-    edge = handler(call)
+    try:
+        edge = handler(call)
+    except backend_errors() as error:
+        layer_check.cannot_compute(call, error)
+        return call.edge
     if len(call.draft.problems) == problems:
         layer_check.check(call, call.draft.nodes[nodes:], edge)
     return edge

@@ -12,18 +12,27 @@ class Layout:
 
     Args:
         sums: The program.
-        outputs: For each neuron its node and the sign of that node; integers of shape (MH, 2).
-        weights: ±1, of shape (MW, MH).
-        thresholds: Integers of shape (MH,); None for dot products.
+        outputs: For each neuron its node and the factor of that node, ± a power of two; integers of
+            shape (MH, 2). The node is -1 for a neuron without weights.
+        weights: Integers of shape (MW, MH).
+        thresholds: Integers of shape (MH,); None for sums.
         falls: Booleans of shape (MH,), true where the output falls; None if no neuron falls.
+        signs: True for dot products of signs, coded as such; false for sums of weight · bit.
     """
 
     def __init__(
-        self, sums: Sums, outputs: Array, weights: Array, thresholds: Array | None, falls: Array | None
+        self,
+        sums: Sums,
+        outputs: Array,
+        weights: Array,
+        thresholds: Array | None,
+        falls: Array | None,
+        *,
+        signs: bool,
     ) -> None:
         self._sums, self._outputs, self._weights = sums, outputs, weights
-        self._thresholds, self._falling = thresholds, falls
-        self._last = max(sums.stages[int(n)] for n in outputs[:, 0])
+        self._thresholds, self._falling, self._signs = thresholds, falls, signs
+        self._last = max((sums.stages[n] for n in outputs[:, 0].tolist() if n >= 0), default=0)
         self._delays: dict[int, int] = {}  # by node, the largest delay of a reader
         self._lanes: dict[int, int] = {}  # by input, the last stage that reads it
         self._slots: dict[int, int] = {}  # by input, its position among those that are kept
@@ -36,7 +45,9 @@ class Layout:
         """
         sums, last, (inputs, neurons) = self._sums, self._last, self._weights.shape
         decided = [self._decided(n) for n in range(neurons)]
-        outputs = [int(n) for n, d in zip(self._outputs[:, 0], decided, strict=True) if d is None]
+        outputs = [
+            n for n, d in zip(self._outputs[:, 0].tolist(), decided, strict=True) if d is None and n >= 0
+        ]
         nodes = sums.reached(outputs)
         adders = [(n, made) for n in nodes if isinstance(made := sums.nodes[n], Sum)]
         for n, made in adders:
@@ -103,21 +114,25 @@ class Layout:
             made.minus,
             None if made.carry is None else self._lane(made.carry, stage),
             made.inverted,
+            made.shift,
         )
 
     def _limit(self, neuron: int) -> int:
         """Return the limit of a neuron's node that corresponds to its threshold.
 
-        The dot product is 2 · (sum of weight · bit) - (sum of weight), and that first sum is
-        sign · (node - constant). With a negative sign, the dot product reaches its threshold if the
+        A dot product of signs is 2 · (sum of weight · bit) - (sum of weight). The sum of weight ·
+        bit is factor · (node - constant). With a negative factor, it reaches its threshold if the
         node is below the limit.
         """
-        node, sign = self._outputs[neuron].tolist()
+        node, factor = map(int, self._outputs[neuron])
         if self._thresholds is None:
             raise ValueError("has no thresholds to compare with")
-        least = (int(self._thresholds[neuron]) + int(self._weights[:, neuron].sum())) // 2
+        least = int(self._thresholds[neuron])
+        if self._signs:
+            least = (least + int(self._weights[:, neuron].sum())) // 2
+        least = -(-least // abs(factor))
         constant = self._sums.constant(node)
-        return constant + least if sign > 0 else constant - least + 1
+        return constant + least if factor > 0 else constant - least + 1
 
     def _falls(self, neuron: int) -> bool:
         falls = self._falling is not None and bool(self._falling[neuron])
@@ -130,16 +145,21 @@ class Layout:
         limit, falls = self._limit(neuron), self._falls(neuron)
         if limit <= 0:
             return not falls
-        return falls if limit > self._sums.highest[int(self._outputs[neuron, 0])] else None
+        node = int(self._outputs[neuron, 0])
+        return falls if node < 0 or limit > self._sums.highest[node] else None
 
     def _neuron(self, neuron: int, decided: bool | None, code_bits: int) -> Neuron:
         if decided is not None:
             return Neuron(None, 1, decided=decided)
-        node, sign = self._outputs[neuron].tolist()
+        node, factor = self._outputs[neuron].tolist()
+        offset = -factor * self._sums.constant(node)
+        if self._signs:
+            offset += (len(self._weights) - int(self._weights[:, neuron].sum())) // 2
+        offset %= 1 << code_bits
+        if node < 0:
+            return Neuron(None, 1, offset=offset)
         wire, bits = self._wire(node, self._last), self._sums.width(node)
         if self._thresholds is not None:
             return Neuron(wire, bits, self._limit(neuron), self._falls(neuron))
-        offset = (len(self._weights) - int(self._weights[:, neuron].sum())) // 2 - sign * self._sums.constant(
-            node
-        )
-        return Neuron(wire, bits, sign=sign, offset=offset % (1 << code_bits))
+        sign, shift = (1 if factor > 0 else -1), abs(factor).bit_length() - 1
+        return Neuron(wire, bits, sign=sign, offset=offset, shift=shift)

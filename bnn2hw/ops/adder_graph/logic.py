@@ -39,7 +39,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Adder:
-    """A sum of two numbers and a carry bit.
+    """A sum of two numbers and a carry bit: left + (right + carry) · 2^shift.
 
     Attributes:
         node: Number of the node.
@@ -51,6 +51,7 @@ class Adder:
         minus: True if the bits of the second operand are inverted.
         carry: Input that is added as carry; None if there is none.
         inverted: True if the carry counts when it is 0.
+        shift: Places by which the second operand and the carry are shifted.
     """
 
     node: int
@@ -62,6 +63,7 @@ class Adder:
     minus: bool
     carry: Wire | None
     inverted: bool
+    shift: int
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,14 @@ class Neuron:
     """The output of a neuron: a comparison with a limit, a code, or a constant.
 
     Attributes:
-        number: Number that is compared or converted; None if the output is always `decided`.
+        number: Number that is compared or converted; None if the output is always `decided`, or the offset.
         bits: Bits of the number.
         limit: Limit of the comparison: the output is 1 if the number is at least the limit.
         falls: True if the comparison is inverted.
         decided: Output of a neuron without a number.
-        sign: Sign in the code, which is sign · number + offset.
+        sign: Sign in the code, which is sign · number · 2^shift + offset.
         offset: Offset in the code.
+        shift: Places by which the number is shifted in the code.
     """
 
     number: Wire | None
@@ -85,6 +88,12 @@ class Neuron:
     decided: bool = False
     sign: int = 1
     offset: int = 0
+    shift: int = 0
+
+    @property
+    def as_it_is(self) -> bool:
+        """True if the code is the number itself."""
+        return self.sign == 1 and not self.offset and not self.shift
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def node_luts(sums: Sums, node: int, table: int) -> int:
     made = sums.nodes[node]
     if isinstance(made, Count):
         return table_luts(len(made.lanes))
-    longer = max(sums.width(made.left), sums.width(made.right))
+    longer = max(sums.width(made.left) - made.shift, sums.width(made.right))
     return adder_luts(longer, made.carry is not None, table) + made.inverted
 
 

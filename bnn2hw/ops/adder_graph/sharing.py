@@ -1,4 +1,4 @@
-"""Share partial sums between the neurons of a constant matrix of signs.
+"""Share partial sums between the neurons of a constant matrix of signs and zeros.
 
 Take two neurons. Each input has equal signs in both, or opposite signs. Let A be the sum of the
 inputs with equal signs, and B the sum of the others. Then the neurons are A + B and A - B: two sums
@@ -8,6 +8,8 @@ A group of k neurons has 2^(k-1) such classes of inputs. The group is split in h
 that differ only in the signs of the second half form a pair, with the butterfly u = A + B, v = A -
 B: the first half needs u, the second half v. Each half continues with its own classes, which are
 fewer.
+
+Where an input has no weight in one of the halves, only the other half needs its class.
 
 Tables with as many inputs as a LUT count the inputs of a class. Each adder takes one more input at
 its carry for free. Inputs that a class leaves out go there, within the halves or at the end.
@@ -23,10 +25,10 @@ import numpy as np
 
 from bnn2hw.ir import Array
 from bnn2hw.ops.adder_graph.plans import adder_luts, node_luts, plan, table_luts
-from bnn2hw.ops.adder_graph.sums import Lane, Sums, Value
+from bnn2hw.ops.adder_graph.sums import NOTHING, Lane, Sums, Value
 
 Signs = tuple[int, ...]
-"""Signs of an input, by neuron."""
+"""Signs of an input, by neuron; 0 where a neuron does not read it."""
 
 Halves = tuple[Signs, Signs]
 """A pair of classes: signs in both halves of a group, each up to a common sign."""
@@ -37,10 +39,10 @@ class Class:
     """Class of an input, or of a sum, in a group of two halves.
 
     Attributes:
-        first: Signs in the first half, relative to the first of them.
-        second: Signs in the second half, relative to the first of them.
-        sign: First sign of the first half.
-        opposite: True if the first sign of the second half differs from it.
+        first: Signs in the first half, relative to the first of them that is not 0.
+        second: Signs in the second half, relative to the first of them that is not 0.
+        sign: First sign that is not 0, of the first half if it has one.
+        opposite: True if the first sign of the second half is the opposite one.
     """
 
     first: Signs
@@ -54,11 +56,17 @@ def class_of(signs: Signs) -> Class:
     """Return the class of some signs. The first half of the group is the larger one.
 
     Args:
-        signs: Signs by neuron; at least two.
+        signs: Signs by neuron; at least two, not all of them 0.
     """
     half = (len(signs) + 1) // 2
     p, q = signs[:half], signs[half:]
-    return Class(tuple(s * p[0] for s in p), tuple(s * q[0] for s in q), p[0], p[0] != q[0])
+    one, other = first_sign(p), first_sign(q)
+    return Class(tuple(s * one for s in p), tuple(s * other for s in q), one or other, one * other < 0)
+
+
+def first_sign(signs: Iterable[int]) -> int:
+    """Return the first sign that is not 0, or 0 if all are."""
+    return next((s for s in signs if s), 0)
 
 
 @dataclass
@@ -81,7 +89,7 @@ class Group:
     """Neurons that share sums. Some inputs can be left to the carries of later adders.
 
     Attributes:
-        weights: Signs of shape (inputs, neurons).
+        weights: Signs and zeros of shape (inputs, neurons); each neuron reads an input.
         table: Inputs of the largest table.
         sums: Program to which nodes are added.
     """
@@ -93,15 +101,16 @@ class Group:
     _luts: list[int] = field(default_factory=list)
 
     @cached_property
-    def signs(self) -> list[Signs]:
-        """Signs of each input, by neuron."""
-        return [tuple(row) for row in self.weights.tolist()]
+    def signs(self) -> dict[int, Signs]:
+        """Signs of each input that a neuron reads."""
+        read = np.flatnonzero(self.weights.any(1)).tolist()
+        return {i: tuple(row) for i, row in zip(read, self.weights[read].tolist(), strict=True)}
 
     @cached_property
     def members(self) -> dict[Halves, tuple[list[Lane], list[Lane]]]:
         """Inputs of each pair of classes: with equal first signs in both halves, opposite ones."""
         found: dict[Halves, tuple[list[Lane], list[Lane]]] = {}
-        for i, signs in enumerate(self.signs):
+        for i, signs in self.signs.items():
             where = class_of(signs)
             found.setdefault((where.first, where.second), ([], []))[where.opposite].append((i, where.sign))
         return found
@@ -114,7 +123,7 @@ class Group:
         """
         neurons = range(self.weights.shape[1])
         if len(neurons) == 1:
-            return [self._count([(i, s[0]) for i, s in enumerate(self.signs)])]
+            return [self._count([(i, s[0]) for i, s in self.signs.items()])]
         missing: dict[Halves, set[int]] = {}
         for i in late:
             where = class_of(self.signs[i])
@@ -145,8 +154,8 @@ class Group:
     def _halves(
         self, pairs: dict[Halves, tuple[Value, Value]], neurons: Sequence[int], late: Sequence[int]
     ) -> list[Value]:
-        first = [(u, halves[0]) for halves, (u, _) in pairs.items()]
-        second = [(v, halves[1]) for halves, (_, v) in pairs.items()]
+        first = [(u, halves[0]) for halves, (u, _) in pairs.items() if any(halves[0])]
+        second = [(v, halves[1]) for halves, (_, v) in pairs.items() if any(halves[1])]
         half = (len(neurons) + 1) // 2
         return self._later(neurons[:half], first, late) + self._later(neurons[half:], second, late)
 
@@ -154,7 +163,7 @@ class Group:
         self, neurons: Sequence[int], values: Sequence[tuple[Value, Signs]], late: Sequence[int]
     ) -> list[Value]:
         """Return sums of neurons from sums over classes; late inputs become carries on the way."""
-        rows = {i: tuple(self.signs[i][n] for n in neurons) for i in late}
+        rows = {i: signs for i in late if any(signs := tuple(self.signs[i][n] for n in neurons))}
         if len(neurons) == 1:
             return [self._merge([v.times(s[0]) for v, s in values], [(i, s[0]) for i, s in rows.items()])]
         pairs: dict[Halves, Pair] = {}
@@ -266,7 +275,7 @@ def settle(weights: Array, table: int) -> tuple[int, frozenset[int]]:
     """Choose, one by one, inputs of a group that are left to later carries to save LUTs.
 
     Args:
-        weights: Signs of shape (inputs, neurons).
+        weights: Signs and zeros of shape (inputs, neurons).
         table: Inputs of the largest table.
 
     Returns:
@@ -274,7 +283,7 @@ def settle(weights: Array, table: int) -> tuple[int, frozenset[int]]:
     """
     group = Group(weights, table, Sums())
     members: dict[Signs, list[int]] = {}
-    for i, signs in enumerate(group.signs):
+    for i, signs in group.signs.items():
         members.setdefault(signs, []).append(i)
     best, late = group.luts(frozenset()), frozenset[int]()
     while True:
@@ -300,25 +309,29 @@ def share(weights: Array, table: int = 6) -> tuple[Sums, list[Value]]:
     """Find a program for the sums of all neurons, each the sum of weight · bit.
 
     Args:
-        weights: ±1, of shape (inputs, neurons).
+        weights: ±1 and 0, of shape (inputs, neurons).
         table: Inputs of the largest table: those of a LUT of the family, which also decide the cost
             of carry chains.
 
     Returns:
-        The program, and the value of each neuron in it.
+        The program, and the value of each neuron in it; `NOTHING` for a neuron without weights.
     """
     columns, numbers, flips = _distinct(np.asarray(weights, np.int64))
     sums, found = Sums(), dict[int, Value]()
-    for neurons in _grouped(columns, table):
-        part = columns[:, neurons]
-        group = Group(part, table, sums)
-        found.update(zip(neurons, group.outputs(settle(part, table)[1]), strict=True))
-    return sums.needed([found[n].times(s) for n, s in zip(numbers, flips, strict=True)])
+    read = np.flatnonzero(columns.any(0))
+    for group in _grouped(columns[:, read], table):
+        part = columns[:, read[group]]
+        made = Group(part, table, sums).outputs(settle(part, table)[1])
+        found.update(zip(read[group].tolist(), made, strict=True))
+    return sums.needed(
+        [found[n].times(s) if n in found else NOTHING for n, s in zip(numbers, flips, strict=True)]
+    )
 
 
 def _distinct(weights: Array) -> tuple[Array, list[int], list[int]]:
     """Return the columns that differ up to sign, and for each neuron its column and sign."""
-    flips = weights[0].copy()
+    first = np.argmax(weights != 0, axis=0)
+    flips = np.where(weights.any(0), weights[first, np.arange(weights.shape[1])], 1)
     columns, numbers = np.unique(weights * flips, axis=1, return_inverse=True)
     return columns, numbers.reshape(-1).tolist(), flips.tolist()
 
@@ -326,7 +339,10 @@ def _distinct(weights: Array) -> tuple[Array, list[int], list[int]]:
 def _grouped(columns: Array, table: int) -> list[list[int]]:
     """Return neurons in groups of the better of two sizes, the best two by samples."""
     neurons = columns.shape[1]
-    worth = max(len(columns).bit_length() - 3, 2)  # classes double with each neuron; few should be empty
+    if not neurons:
+        return []
+    # Classes at least double with each neuron, and few should be empty.
+    worth = max((int(np.count_nonzero(columns)) // neurons).bit_length() - 3, 2)
     sizes = range(1, min(MOST_NEURONS, neurons, worth) + 1)
 
     def sampled(size: int) -> float:

@@ -1,6 +1,7 @@
-"""Sums of signed bits as a straight-line program of popcounts and additions.
+"""Sums of weighted bits as a straight-line program of popcounts and additions.
 
-A node is a popcount of a few bits, or the sum of two nodes and a carry bit. The value of a node is
+A node is a popcount of a few bits, or the sum of two nodes and a carry bit, where the second one may be
+shifted. The value of a node is
 never negative. Minus signs and constants cost nothing: a carry chain takes an operand inverted,
 since -n equals ~n plus a constant, and all constants move into the threshold at the end.
 """
@@ -8,7 +9,7 @@ since -n equals ~n plus a constant, and all constants move into the threshold at
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -31,7 +32,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The sum left + right + carry.
+    """The sum left + (right + carry) · 2^shift.
 
     Attributes:
         left: Node of the first operand.
@@ -39,6 +40,7 @@ class Sum:
         minus: True if the bits of `right` are inverted before the addition.
         carry: Input that is added as carry; None if there is none.
         inverted: True if the carry counts when it is 0.
+        shift: Places by which the second operand and the carry are shifted.
     """
 
     left: int
@@ -46,6 +48,7 @@ class Sum:
     minus: bool
     carry: int | None = None
     inverted: bool = False
+    shift: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class Value:
     """The value sign · node, up to a constant.
 
     Attributes:
-        node: Number of the node.
-        sign: +1 or -1.
+        node: Number of the node; -1 for no node, whose value is 0.
+        sign: +1 or -1, or such a power of two.
     """
 
     node: int
@@ -68,6 +71,9 @@ class Value:
         """
         return Value(self.node, self.sign * sign)
 
+
+NOTHING = Value(-1, 1)
+"""The value 0."""
 
 Lane = tuple[int, int]
 """An input and its sign."""
@@ -150,6 +156,16 @@ class Sums:
         inverted = lane is not None and sign != a.sign
         return Value(self.append(Sum(a.node, b.node, a.sign != b.sign, lane, inverted)), a.sign)
 
+    def add_shifted(self, a: Value, b: Value, shift: int) -> Value:
+        """Add the sum of a value and another one times 2^shift.
+
+        Args:
+            a: First value, of sign +1 or -1.
+            b: Value that is shifted, of sign +1 or -1.
+            shift: Places, at least 1.
+        """
+        return Value(self.append(Sum(a.node, b.node, a.sign != b.sign, shift=shift)), a.sign)
+
     def append(self, node: Count | Sum) -> int:
         """Return the number of a node, which is appended if it is new.
 
@@ -163,9 +179,8 @@ class Sums:
                 self.highest.append(len(node.lanes))
                 self.stages.append(min(len(node.lanes) - 1, 1))
             else:
-                self.highest.append(
-                    self.highest[node.left] + self.operand_top(node) + (node.carry is not None)
-                )
+                upper = self.operand_top(node) + (node.carry is not None)
+                self.highest.append(self.highest[node.left] + (upper << node.shift))
                 self.stages.append(max(self.stages[node.left], self.stages[node.right]) + 1)
         return self._made[node]
 
@@ -178,22 +193,25 @@ class Sums:
         Returns:
             The factor of each input, of shape (nodes, lanes), and the constant, of shape (nodes,).
         """
-        factors = np.zeros((len(self.nodes), lanes), np.int16)
+        factors = np.zeros((len(self.nodes), lanes), np.int32)
         for i, node in enumerate(self.nodes):
             if isinstance(node, Count):
                 factors[i, list(node.lanes)] = np.where(node.inverted, -1, 1)
                 continue
-            factors[i] = factors[node.left] + (-1 if node.minus else 1) * factors[node.right]
+            unit = 1 << node.shift
+            factors[i] = factors[node.left] + (-unit if node.minus else unit) * factors[node.right]
             if node.carry is not None:
-                factors[i, node.carry] += -1 if node.inverted else 1
+                factors[i, node.carry] += -unit if node.inverted else unit
         return factors, np.array([self.constant(n) for n in range(len(self.nodes))], np.int64)
 
     def constant(self, node: int) -> int:
         """Return the value of a node if all inputs are 0.
 
         Args:
-            node: Number of the node.
+            node: Number of the node; -1 for none.
         """
+        if node < 0:
+            return 0
         for i in range(len(self._constants), node + 1):
             made = self.nodes[i]
             if isinstance(made, Count):
@@ -202,7 +220,7 @@ class Sums:
             left, right = self._constants[made.left], self._constants[made.right]
             if made.minus:
                 right = (1 << self.width(made.right)) - 1 - right
-            self._constants.append(left + right + made.inverted)
+            self._constants.append(left + ((right + made.inverted) << made.shift))
         return self._constants[node]
 
     def needed(self, outputs: Sequence[Value]) -> tuple[Sums, list[Value]]:
@@ -214,11 +232,11 @@ class Sums:
         Returns:
             The smaller program, and the outputs in it.
         """
-        made, numbers = Sums(), dict[int, int]()
-        for i in self.reached(v.node for v in outputs):
+        made, numbers = Sums(), {-1: -1}
+        for i in self.reached(v.node for v in outputs if v.node >= 0):
             node = self.nodes[i]
             if isinstance(node, Sum):
-                node = Sum(numbers[node.left], numbers[node.right], node.minus, node.carry, node.inverted)
+                node = replace(node, left=numbers[node.left], right=numbers[node.right])
             numbers[i] = made.append(node)
         return made, [Value(numbers[v.node], v.sign) for v in outputs]
 
@@ -242,13 +260,13 @@ class Sums:
         """Encode the program as integers: a row per node.
 
         The row of a popcount lists its inputs: i + 1, or -(i + 1) for an inverted input i. The row
-        of a sum is -1, left, right, minus, and its carry in the same form, or 0. Zeros fill the
-        rows.
+        of a sum is -1, left, right, minus, its carry in the same form, or 0, and the shift. Zeros
+        fill the rows.
 
         Returns:
             Integers of shape (nodes, columns), int32.
         """
-        most = max([4, *(len(n.lanes) for n in self.nodes if isinstance(n, Count))])
+        most = max([5, *(len(n.lanes) for n in self.nodes if isinstance(n, Count))])
         rows = np.zeros((len(self.nodes), most + 1), np.int32)
         for row, node in zip(rows, self.nodes, strict=True):
             if isinstance(node, Count):
@@ -256,7 +274,7 @@ class Sums:
                 row[: len(signed)] = signed
             else:
                 carry = 0 if node.carry is None else _signed(node.carry, node.inverted)
-                row[:5] = -1, node.left, node.right, node.minus, carry
+                row[:6] = -1, node.left, node.right, node.minus, carry, node.shift
         return rows
 
     @classmethod
@@ -272,13 +290,13 @@ class Sums:
         made = cls()
         for number, row in enumerate(rows.tolist()):
             if row[0] == -1:
-                _, left, right, minus, carry = row[:5]
+                _, left, right, minus, carry, shift = row[:6]
                 if not (0 <= left < number and 0 <= right < number):
                     raise ValueError(
                         f"node {number} of the program reads nodes {left} and {right}, not earlier ones"
                     )
                 lane = abs(carry) - 1 if carry else None
-                made.append(Sum(left, right, bool(minus), lane, carry < 0))
+                made.append(Sum(left, right, bool(minus), lane, carry < 0, shift))
             else:
                 lanes = [v for v in row if v]
                 if not lanes:

@@ -112,9 +112,12 @@ def _few_inputs(call: Call, wires: Array, function: Callable[[Array], Array], no
 
 @handles("GroupSum")
 def group_sum(call: Call) -> str:
-    """Read sums of groups as a product with ones and zeros, and their scale."""
+    """Read sums of groups as a product with ones and zeros, then their integers and their scale."""
     inputs, groups = call.before[-1], call.layer.groups
     ones = np.repeat(np.eye(groups, dtype=np.float32), inputs // groups, axis=0)
     edge = call.add(call.name, of_weights(ones, call.shape), call.edge)
     scale = array(call.layer.scale).astype(np.float32)
-    return call.pointwise(f"{call.name}.scale", lambda x: x * scale, edge, uniform=True)
+    if not call.layer.use_bias:
+        return call.pointwise(f"{call.name}.scale", lambda x: x * scale, edge, uniform=True)
+    bias = np.rint(array(call.layer.bias)).astype(np.float32)
+    return call.pointwise(f"{call.name}.scale", lambda x: (x + bias) * scale, edge, uniform=False)

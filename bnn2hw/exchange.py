@@ -1,0 +1,207 @@
+"""Exchange the files of a folder so that a process may end at any moment, and another may run at the same time.
+
+The new files are written into a temporary folder inside the folder. A journal that appears in one
+step then says what is exchanged. From that moment on the exchange is finished: by this process, or
+by the next one that opens the folder. A lock, which the operating system releases when a process
+ends, lets one process at a time change a folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+if sys.platform != "win32":
+    import fcntl
+
+PREFIX = ".bnn2hw-"
+"""Beginning of the names of temporary folders and files inside a folder that is being written."""
+
+JOURNAL = f"{PREFIX}exchange.json"
+"""File that exists while the files of a folder are exchanged."""
+
+
+@contextmanager
+def locked(folder: Path, *, shared: bool = False) -> Iterator[bool]:
+    """Wait until no other process changes a folder, and finish what one that ended has begun.
+
+    On file systems without locks, and on Windows, processes do not wait for each other.
+
+    Args:
+        folder: The folder. Nothing happens if it does not exist.
+        shared: True to read; several processes may read at the same time.
+
+    Yields:
+        True if other processes wait.
+
+    Raises:
+        OSError: An exchange was left unfinished, and the folder cannot be written.
+    """
+    handle = _opened(folder)
+    try:
+        alone = _wait(handle, shared and not (folder / JOURNAL).exists())
+        if (folder / JOURNAL).exists():
+            finish(folder)
+            alone = _wait(handle, shared)
+        yield alone
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _opened(folder: Path) -> int | None:
+    if sys.platform == "win32":
+        return None
+    with suppress(OSError):
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    return None
+
+
+def _wait(handle: int | None, shared: bool) -> bool:
+    if handle is not None:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+            return True
+    return False
+
+
+@contextmanager
+def workplace(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Make two temporary folders inside a folder: for new files, and for those that they replace.
+
+    They disappear with the block, and so does what processes that ended have left.
+
+    Args:
+        folder: The folder. It is locked in the block.
+
+    Yields:
+        The two folders.
+    """
+    with locked(folder) as alone:
+        _remove(leftovers(folder) if alone else ())
+        work, old = (Path(tempfile.mkdtemp(prefix=PREFIX, dir=folder)) for _ in range(2))
+        try:
+            yield work, old
+        finally:
+            (folder / JOURNAL).unlink(missing_ok=True)
+            _remove((work, old))
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    for each in folders:
+        shutil.rmtree(each, ignore_errors=True)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the temporary folders in a folder. Under its lock, they are those of processes that ended."""
+    return [p for p in folder.glob(f"{PREFIX}*") if p.is_dir() and not p.is_symlink()]
+
+
+def is_temporary(path: Path) -> bool:
+    """True if a path has the name of a temporary file or folder."""
+    return path.name.startswith(PREFIX)
+
+
+def begin(folder: Path, work: Path, new: Sequence[str], known: Sequence[str]) -> None:
+    """Say in the journal that all files of `work` take their places, and that the known ones go.
+
+    Args:
+        folder: The folder, under its lock.
+        work: Temporary folder in it.
+        new: Relative paths of the files in `work`.
+        known: Relative paths of files of ours in `folder`.
+    """
+    facts = {"work": work.name, "new": list(new), "gone": [n for n in known if n not in new]}
+    draft = work / JOURNAL
+    draft.write_text(json.dumps(facts), encoding="utf-8")
+    draft.rename(folder / JOURNAL)
+
+
+def finish(folder: Path) -> None:
+    """Do what the journal of a folder says and is not done yet, and remove what was left behind.
+
+    Args:
+        folder: The folder, under its lock.
+    """
+    work, new, gone = _journal(folder)
+    for name in new:
+        if (work / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (work / name).replace(folder / name)
+    for name in gone:
+        (folder / name).unlink(missing_ok=True)
+    remove_empty(above(folder, gone))
+    (folder / JOURNAL).unlink(missing_ok=True)
+    _remove(leftovers(folder))
+
+
+def _journal(folder: Path) -> tuple[Path, list[str], list[str]]:
+    """Read a journal; without what leads out of the folder, which a process of ours does not write."""
+    try:
+        facts = json.loads((folder / JOURNAL).read_text(encoding="utf-8"))
+        work, new, gone = folder / str(facts["work"]), list(facts["new"]), list(facts["gone"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return folder / PREFIX, [], []
+    if work not in leftovers(folder):
+        return work, [], []
+    return (
+        work,
+        [n for n in new if inside(folder, n) and inside(work, n)],
+        [n for n in gone if inside(folder, n)],
+    )
+
+
+def inside(folder: Path, name: object) -> bool:
+    """True if a relative path stays in a folder, and no folder on the way is a link."""
+    if not isinstance(name, str):
+        return False
+    path = PurePosixPath(name)
+    plain = not path.is_absolute() and ".." not in path.parts and bool(path.parts) and "\0" not in name
+    return plain and not any((folder / parent).is_symlink() for parent in path.parents)
+
+
+def above(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Return the folders inside a folder that hold files, the deepest first."""
+    parents = {folder / p for n in names for p in PurePosixPath(n).parents if p.parts}
+    return sorted(parents, key=lambda p: len(p.parts), reverse=True)
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Remove those folders that are empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file, which appears as a whole.
+
+    Args:
+        path: The file. A link stays, and the file behind it is replaced.
+        data: Its contents.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():  # a device, or a pipe
+        path.write_bytes(data)
+        return
+    handle, fresh = tempfile.mkstemp(prefix=PREFIX, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(fresh, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        Path(fresh).replace(path)
+    finally:
+        Path(fresh).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The bits that new files do not get; Python has no other way to read them."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
