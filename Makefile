@@ -19,7 +19,7 @@ test-larq: .venv-larq/installed  ## the training side against Larq itself, which
 	TF_USE_LEGACY_KERAS=1 .venv-larq/bin/pytest tests/nn/larq -m larq
 
 # QKeras wants another TensorFlow than the compiler does.
-test-qkeras: .venv-qkeras/installed  ## models of QKeras and HGQ2 in memory against the packages themselves
+test-qkeras: .venv-qkeras/installed  ## models of QKeras in memory against the package itself
 	.venv-qkeras/bin/pytest -n0 tests/importers/packages
 
 soak: .venv/installed  ## the long runs
@@ -62,6 +62,5 @@ clean:
 
 .venv-qkeras/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-qkeras
-	.venv-qkeras/bin/pip install -q -e ".[dev]"
-	.venv-qkeras/bin/pip install -q "qkeras-v3>=1.2" "HGQ2>=0.2"
+	.venv-qkeras/bin/pip install -q -e ".[test,onnx]" "qkeras-v3>=1.2"
 	touch $@

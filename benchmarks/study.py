@@ -21,6 +21,7 @@ import records
 import bnn2hw
 from bnn2hw.folding.pareto import ParetoFront
 from bnn2hw.studies import points, space
+from bnn2hw.studies import table as tables
 from bnn2hw.studies.points import Row
 from bnn2hw.studies.study import Study
 
@@ -108,7 +109,7 @@ def _whole(study: Study, killer: _Killer) -> dict[str, str]:
         "fit, too large, refused": ", ".join(str(states.count(s)) for s in ("fits", "too large", "refused")),
         "evaluated in this run": f"{killer.finished:,}",
         "workers killed": str(int(killer.killed > 0)),
-        "points lost": str(sum(point["key"] is None for point in study)),
+        "points lost": str(len(study) - len({row["key"] for row in tables.read(TABLE) if row["state"]})),
         "front": str(len(study.front)),
         "seconds": f"{killer.seconds:,.0f}",
     }

@@ -6,7 +6,7 @@ versions of the tools.
 
 Several processes can use the cache at the same time. One of them builds an entry while the others
 wait for it, and a finished entry appears under its name in one step. If the cache cannot be
-written, this process keeps its entries in a temporary folder until it ends.
+written, or others can write it, this process keeps its entries in a temporary folder until it ends.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +59,8 @@ def entry(kind: str, ingredients: Sequence[Any], files: Sequence[str], build: Ca
         return shared
     with storing(tempfile.gettempdir()):
         own = Path(_temporary().name) / name
+    if not _only_ours(shared.parent):
+        shared = own
     with _lock(shared):
         for folder in (shared, own):
             if _complete(folder, files):
@@ -99,6 +102,8 @@ def keep(
         limit: Bytes that all entries of this kind may take. A larger entry is not kept.
     """
     folder = cache_dir() / _name(kind, ingredients)
+    if not _only_ours(folder.parent):
+        return
     with suppress(OSError), tempfile.TemporaryDirectory(prefix="bnn2hw-", ignore_cleanup_errors=True) as work:
         build(Path(work))
         if _size(Path(work)) <= limit:
@@ -154,7 +159,31 @@ def _temporary() -> tempfile.TemporaryDirectory[str]:
 
 
 def _complete(folder: Path, files: Sequence[str]) -> bool:
-    return all((folder / name).is_file() for name in files)
+    """True if an entry has all its files, and nobody else can have written them."""
+    paths = [folder, *(folder / name for name in files)]
+    return (
+        all((folder / name).is_file() for name in files)
+        and all(map(_ours, paths))
+        and _only_ours(folder.parent)
+    )
+
+
+def _only_ours(kind: Path) -> bool:
+    """True if nobody else can put an entry into the folder of a kind; it may not exist yet."""
+    return all(_ours(p.resolve()) for p in (kind, kind.parent) if p.exists())
+
+
+def _ours(path: Path) -> bool:
+    """True if a path belongs to this user or to root, and is no link and not for all to write."""
+    if sys.platform == "win32":
+        return True
+    try:
+        facts = path.lstat()
+    except OSError:
+        return False
+    group = bool(facts.st_mode & stat.S_IWGRP) and facts.st_gid != os.getegid()
+    writable = bool(facts.st_mode & stat.S_IWOTH) or group
+    return facts.st_uid in (os.geteuid(), 0) and not writable and not stat.S_ISLNK(facts.st_mode)
 
 
 @contextmanager
@@ -215,6 +244,7 @@ def _installed(work: Path, files: Sequence[str], folder: Path) -> Path:
     try:
         for name in files:
             shutil.copy2(work / name, staging / name)
+            (staging / name).chmod(0o755 if os.access(work / name, os.X_OK) else 0o644)
         staging.chmod(0o755)
         try:
             staging.rename(folder)

@@ -43,6 +43,8 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 default_role = "code"
 
+# Blocks without a language are commands, not Python.
+highlight_language = "none"
 html_theme = "furo"
 html_title = "bnn2hw"
 html_static_path = ["_static"]

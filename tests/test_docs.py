@@ -23,12 +23,13 @@ BLOCK = re.compile(
 
 NOT_RUN = {
     "needs a board": 5,
-    "needs a file of yours": 8,
+    "needs a file of yours": 7,
     "needs a model of yours": 1,
     "needs a package index": 1,
     "needs a vendor's tool": 1,
     "needs an op of yours": 1,
     "needs Brevitas": 1,
+    "needs QKeras": 1,
     "needs CMake": 1,
     "the README has it too": 2,
 }

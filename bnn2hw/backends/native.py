@@ -282,7 +282,7 @@ def _network(graph: Graph, model: str) -> Network:
     [prefix] = identifiers([ascii_only(model)[:MOST_NAME]]).values()
     inputs = tuple(_ports(graph, prefix.lower(), arrays, "in"))
     outputs = tuple(_ports(graph, prefix.lower(), results, "out"))
-    return Network(" ".join(model.split()), prefix.lower(), made, inputs, outputs, count)
+    return Network(" ".join(model.replace("*/", "* /").split()), prefix.lower(), made, inputs, outputs, count)
 
 
 def _ports(graph: Graph, prefix: str, recorded: Mapping[str, Array], stem: str) -> Iterator[ArrayPort]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from bnn2hw import untrusted
 from bnn2hw.errors import InputError, unreadable
 from bnn2hw.ir import Array
 
@@ -35,11 +38,16 @@ def read(path: Path, frames: int | None) -> tuple[Array, Array | None]:
         StorageError: The file cannot be read.
     """
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                untrusted.members(archive, sys.maxsize)
         data = np.load(path, allow_pickle=False)
         x, labels = _arrays(data, path)
     except OSError as error:
         raise unreadable(f"the images '{path}'", error) from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except MemoryError as error:
+        raise InputError(f"'{path}' declares more images than fit into memory") from error
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"'{path}' is no .npy or .npz file of plain arrays") from error
     if not x.ndim or not len(x):
         raise InputError(f"'{path}' holds no images")

@@ -25,6 +25,10 @@ REASONS = {1: "a checksum was wrong", 2: "a length was wrong", 3: "there was no 
 """Reasons for which the board refuses a frame, by the payload of its error."""
 
 
+LONGEST = 16 << 20
+"""Bytes without a flag that are kept; no frame is as long."""
+
+
 def frame(kind: int, number: int, payload: bytes = b"") -> bytes:
     """Return a frame as it travels on the line, with flags, checksum and escapes.
 
@@ -62,11 +66,15 @@ class Deframer:
 
     def feed(self, data: bytes) -> Iterator[Reply | None]:
         """Return the frames that these bytes complete; None for a damaged one."""
+        searched = len(self.held)
         self.held += data
-        while (end := self.held.find(FLAG)) >= 0:
-            body, self.held = bytes(self.held[:end]), self.held[end + 1 :]
+        while (end := self.held.find(FLAG, searched)) >= 0:
+            body, self.held, searched = bytes(self.held[:end]), self.held[end + 1 :], 0
             if body:
                 yield self._read(body)
+        if len(self.held) > LONGEST:
+            self.held.clear()
+            self.broken += 1
 
     def _read(self, escaped: bytes) -> Reply | None:
         body = bytearray()

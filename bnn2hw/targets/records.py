@@ -12,7 +12,7 @@ import dataclasses
 import re
 import tomllib
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -24,6 +24,12 @@ DATA = Path(__file__).parent / "data"
 
 SUFFIX, NAME = ".toml", r"[A-Za-z0-9][A-Za-z0-9._+-]*"
 """Ending of the files of records, and the pattern of their names, which tools must be able to read."""
+
+PLAIN = re.compile(
+    r"(?!-)[\w .,:()'/*=+-]*|--(package|speed|device|vopt|((um5?g?-)?\d+k)|((hx|lp|up|u)\d+k?))", re.ASCII
+)
+"""Texts of records in build folders, which reach scripts and command lines: words that end nothing, and options that
+name parts."""
 
 Record = TypeVar("Record")
 References = Mapping[type, Mapping[str, object]]
@@ -92,10 +98,25 @@ def from_facts(plain: Mapping[str, Any], kind: type[Record], references: Referen
         ValueError: The facts do not fit.
     """
     reader = _Reader(references or {})
+    reader.problems += [
+        f"{text!r} cannot stand in a script" for text in _texts(plain) if not PLAIN.fullmatch(text)
+    ]
     made = reader.record({k: v for k, v in plain.items() if v is not None}, kind, "")
     if reader.problems:
         raise ValueError("; ".join(reader.problems))
     return made
+
+
+def _texts(plain: object) -> Iterator[str]:
+    """All texts in plain data, with the keys of tables."""
+    if isinstance(plain, str):
+        yield plain
+    if isinstance(plain, Mapping):
+        yield from plain
+    for each in (
+        plain.values() if isinstance(plain, Mapping) else plain if isinstance(plain, list | tuple) else ()
+    ):
+        yield from _texts(each)
 
 
 def read_all(folder: str, read_one: Callable[[Path], Record]) -> dict[str, Record]:

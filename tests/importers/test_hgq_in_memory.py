@@ -1,0 +1,25 @@
+"""Models of HGQ2 in memory compile, and compute what the package computes, bit for bit."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+
+from tests.support.in_memory import agree, shake
+from tests.support.machine import package_or_skip
+
+package_or_skip("hgq")
+
+
+@pytest.mark.parametrize("overflow", ["WRAP", "SAT", "SAT_SYM"])
+def test_models_of_hgq2(overflow: str) -> None:
+    from hgq.config import QuantizerConfigScope
+    from hgq.layers import QAdd, QBatchNormDense, QDense
+
+    with QuantizerConfigScope(place="datalane", overflow_mode=overflow):
+        inputs = keras.Input((6,))
+        hidden = QDense(5, activation="relu", name="a")(inputs)
+        other = QBatchNormDense(5, name="b")(inputs)
+        outputs = QDense(3, name="c")(QAdd(name="d")([hidden, other]))
+
+    agree(shake(keras.Model(inputs, outputs)))
