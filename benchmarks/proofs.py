@@ -1,4 +1,4 @@
-"""Proofs of small instances of all ops: which properties hold for all inputs and all stalls.
+"""Proofs of small instances of all ops, and that forms of families are equal to the portable ones.
 
 make prove                              prove all, print the table and write record and page
 python benchmarks/figures.py proofs     prove anew what is stale
@@ -6,8 +6,10 @@ python benchmarks/figures.py proofs     prove anew what is stale
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,10 +18,12 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 import records  # noqa: E402
 
 from bnn2hw import tools  # noqa: E402
-from bnn2hw.formal import SECONDS  # noqa: E402
+from bnn2hw.formal import SECONDS, engine  # noqa: E402
 from bnn2hw.formal import prove as formal  # noqa: E402
 from bnn2hw.formal.harness import Harness  # noqa: E402
 from bnn2hw.formal.instances import Instance, instances  # noqa: E402
+from bnn2hw.targets.families import Family  # noqa: E402
+from tests.support import forms, ops  # noqa: E402
 
 RECORD = "proofs"
 
@@ -31,19 +35,62 @@ def _hash(instance: Instance) -> str:
     op, x = instance
     harness = Harness.of(op, *x)
     own = {name: records.without_comments(text) for name, text in harness.files.items()}
-    return records.hash_of(sorted(own.items()), SECONDS)
+    return records.hash_of(sorted(own.items()), SECONDS, engine.PASSES)
+
+
+def _forms() -> dict[str, tuple[str, Family]]:
+    """Return the modules with the families that have forms of them, by the name of the row."""
+    return {
+        f"{module}, {family.name}": (module, family)
+        for module in forms.PARAMETERS
+        for family in ops.WITH_FORMS
+        if module in ops.forms_of(family)
+    }
 
 
 def current() -> dict[str, dict[str, str]]:
     """Return the hash of today by table and row."""
-    return {"ops": {name: _hash(instance) for name, instance in instances().items()}}
+    pairs = {
+        row: records.hash_of(
+            *map(records.without_comments, (forms.text(module), forms.text(module, family))),
+            forms.PARAMETERS[module],
+        )
+        for row, (module, family) in _forms().items()
+    }
+    return {
+        "ops": {name: _hash(instance) for name, instance in instances().items()},
+        "forms": pairs,
+    }
 
 
 def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
     """Return the cells of a row and the versions of the tools."""
+    return _of_op(row) if table == "ops" else _of_form(row)
+
+
+def _of_form(row: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Prove that both forms of a module are equal; an error says where they are not."""
+    module, family = _forms()[row]
+    texts = {"portable": forms.text(module), "own": forms.text(module, family)}
+    started = sum(os.times()[:4])
+    with tempfile.TemporaryDirectory() as folder:
+        forms.prove(module, family, texts, Path(folder) / "proof")
+    seconds = sum(os.times()[:4]) - started
+    count = len(forms.PARAMETERS[module])
+    cells = {
+        "form": row,
+        "choices of parameters": str(count),
+        "equal in all cycles": "proved",
+        "seconds": f"{seconds:.0f}",
+    }
+    return cells, records.yosys()
+
+
+def _of_op(row: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Prove the properties of an instance of an op."""
     op, x = instances()[row]
     proofs = formal.prove(Harness.of(op, *x), seconds=SECONDS)
-    cells = {p.name: str(p) for p in proofs}
+    cells = {"op": row, **{p.name: str(p) for p in proofs}}
     return {**cells, "seconds": f"{sum(p.seconds for p in proofs):.0f}"}, versions()
 
 
@@ -52,20 +99,20 @@ def versions() -> dict[str, str]:
     return {**records.yosys(), "abc": tools.abc().release}
 
 
-def _rows() -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Prove all instances, and yield the cells of each in order."""
-    names = list(instances())
+def _rows() -> Iterator[tuple[str, str, dict[str, str], dict[str, str]]]:
+    """Prove all, and yield table, row, cells and versions of each in order."""
+    names = [(table, row) for table, rows in current().items() for row in rows]
     with ThreadPoolExecutor(WORKERS) as pool:
-        for name, (cells, _) in zip(names, pool.map(lambda n: measure("ops", n), names), strict=True):
-            yield name, cells
+        for (table, row), found in zip(names, pool.map(lambda name: measure(*name), names), strict=True):
+            yield table, row, *found
 
 
 def main() -> int:
     """Prove all, print a line each, and write the record and its page; return the number of refuted properties."""
-    record, digests, refuted = records.Record.read(RECORD), current()["ops"], 0
-    for name, cells in _rows():
-        print(f"{name:22}", ", ".join(f"{column}: {cell}" for column, cell in cells.items()), flush=True)
-        record.add("ops", name, cells, digests[name], versions())
+    record, digests, refuted = records.Record.read(RECORD), current(), 0
+    for table, row, cells, tool_versions in _rows():
+        print(", ".join(f"{column}: {cell}" for column, cell in cells.items()), flush=True)
+        record.add(table, row, cells, digests[table][row], tool_versions)
         refuted += sum(cell.startswith("refuted") for cell in cells.values())
     record.write_page()
     return refuted

@@ -19,10 +19,12 @@ from bnn2hw.tools import Ended
 
 PASSES = (
     "hierarchy -check -top {top}",
-    "proc; flatten; setundef -anyseq",  # what is undefined is chosen anew in each cycle
-    "memory_dff; opt_clean; memory_map; opt",
-    "async2sync; formalff -clk2ff; opt -full; techmap; opt -fast; dffunmap; aigmap; opt_clean",
-    "setundef -anyseq",
+    "proc; flatten; memory_collect; memory_map",
+    # What is undefined is chosen anew in each cycle, and registers begin free. Both must be said before any
+    # optimization, which may choose such values as it likes; indices out of range become undefined later.
+    "setundef -anyseq; async2sync; formalff -clk2ff -ff2anyinit",
+    "opt -full; setundef -anyseq; techmap; setundef -anyseq",
+    "opt -fast; dffunmap; aigmap; opt_clean; setundef -anyseq",
     "write_aiger -ascii -zinit -symbols {top}.aag",
     "write_aiger -zinit -symbols {top}.aig",
 )

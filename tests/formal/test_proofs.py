@@ -78,6 +78,13 @@ def test_the_initial_state_of_registers_is_arbitrary(tmp_path: Path) -> None:
     assert model.decide("bad_it", 5).kind == engine.REFUTED
 
 
+def test_a_register_that_keeps_its_arbitrary_value_proves_nothing(tmp_path: Path) -> None:
+    kept = "reg [1:0] r; always @(posedge clk) r <= r; assign bad_it = a & (r * 2'd3 != 2'd1);"
+    model = Model.of(sources(kept), NAME, tmp_path)
+
+    assert model.decide("bad_it", 5).kind == engine.REFUTED
+
+
 def test_what_is_undefined_is_arbitrary(tmp_path: Path) -> None:
     model = Model.of(sources("assign bad_it = a ? 1'bx : 1'b0;"), NAME, tmp_path)
 

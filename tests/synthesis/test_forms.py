@@ -2,112 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from bnn2hw import tools
-from bnn2hw.backends import verilog
-from bnn2hw.backends.design import Design
-from bnn2hw.backends.text import Header
 from bnn2hw.errors import ToolError
-from bnn2hw.ops.base.popcount_trees import Chains
-from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import families
 from tests.support import ROOT, ops
-
-PARAMETERS: dict[str, list[Mapping[str, int]]] = {
-    "adder_chain": [
-        {"HALVES": halves, "FIRST": first, "PAIRS": pairs}
-        for halves, first, pairs in (
-            (2, 0b1, 0b10),
-            (3, 0b1, 0),
-            (5, 0b101, 0b1010),
-            (8, 0b00010001, 0b00100010),
-        )
-    ]
-    + [
-        {
-            "HALVES": chain.halves,
-            "FIRST": int(chain.mask(pairs=False).split("b")[1], 2),
-            "PAIRS": int(chain.mask(pairs=True).split("b")[1], 2),
-        }
-        for lanes in (15, 63, 70)
-        for chain in Chains(lanes).drawn
-    ],
-    "popcount3": [{"COUNT": n} for n in (1, 2, 8, 9, 19)],
-    "adder_row": [
-        {"COUNT": n, "BITS": b} for n, b in ((1, 1), (1, 2), (5, 2), (9, 3), (3, 7), (2, 11), (1, 17), (7, 4))
-    ],
-    "accumulator": [
-        {"BITS": b, "START": s} for b, s in ((1, 0), (2, 1), (4, 0), (5, 9), (8, 200), (12, 1365), (17, 1))
-    ],
-    "pair_chain": [{"PAIRS": n} for n in (1, 2, 3, 4, 8)],
-    "compressor": [
-        {"ONES": ones, "TWOS": twos, "BITS": bits}
-        for ones, twos, most in ((2, 0, 2), (3, 0, 2), (6, 0, 3), (7, 0, 3), (5, 1, 3), (3, 2, 3))
-        for bits in range(1, most + 1)
-    ],
-    "row_accumulator": [
-        {"BITS": b, "COLUMNS": c} for b, c in ((1, 1), (2, 2), (4, 3), (5, 5), (9, 2), (11, 7), (17, 17))
-    ],
-    "signed_pair": [{"BITS": b} for b in (1, 2, 4, 9, 12, 17)],
-    "sum": [
-        {"LEFT": a, "RIGHT": b, "BITS": max(a, b) + grows, "MINUS": minus, "CARRIES": carries}
-        for a, b, grows in ((1, 1, 1), (3, 2, 1), (2, 5, 1), (4, 4, 0), (8, 3, 1), (9, 9, 1))
-        for minus in (0, 1)
-        for carries in (0, 1)
-    ],
-}
-
+from tests.support.forms import PARAMETERS, prove, text
 
 pytestmark = pytest.mark.usefixtures("yosys")
-
-
-def text(module: str, family: families.Family | None = None) -> str:
-    return verilog.module(module, Header(target=family))
-
-
-def proof(parameters: Mapping[str, int]) -> list[str]:
-    """Passes that fail unless the outputs are equal in all cycles, from equal registers on."""
-    chosen = " ".join(f"-chparam {name} {value}" for name, value in parameters.items())
-    passes = []
-    for side in ("portable", "own"):
-        passes += [
-            f"design -load read; hierarchy -check -top {side} {chosen}; proc; flatten; opt_clean",
-            f"rename -top {side}; design -stash {side}",
-        ]
-    return [
-        *passes,
-        *(f"design -copy-from {side} -as {side} {side}" for side in ("portable", "own")),
-        "miter -equiv -flatten -make_assert portable own miter; hierarchy -top miter; opt -full",
-        "sat -verify -tempinduct -prove-asserts -set-init-zero -maxsteps 4 miter",
-    ]
-
-
-def prove(module: str, family: families.Family, forms: Mapping[str, str], folder: Path) -> None:
-    """Run the proofs for all parameters; `forms` are the texts of both.
-
-    Raises:
-        ToolError: a proof failed.
-    """
-    share = tools.yosys_share() / Path(family.mapper.models).parent
-    folder.mkdir()
-    for path in share.glob("*.vh"):
-        (folder / path.name).write_text(path.read_text())
-    cells = (share / "cells_sim.v").read_text()
-    (folder / "cells.v").write_text(re.sub(r'`include "[^"]*/', '`include "', cells))
-    files = {f"{side}.sv": form.replace(f"bnn2hw_{module}", side) for side, form in forms.items()}
-    passes = [p for parameters in PARAMETERS[module] for p in proof(parameters)]
-    passes = [
-        "read_verilog -overwrite -I. cells.v",
-        "design -save read",
-        *passes,
-        "tee -o proved.txt log proved",
-    ]
-    synthesize.run_yosys(Design("", files, (), (), ()), folder, passes, "proved.txt")
 
 
 ELSEWHERE = {"rows": "test_rows.py", "fifo": "test_fifo_forms.py", "popcount": "test_fast_forms.py"}
