@@ -149,7 +149,10 @@ def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     network = NETWORKS[row]
     model = network.make()
-    accelerator = bnn2hw.compile(model, input=network.wire, target="xcu250")
+    if network.emulated:
+        accelerator = bnn2hw.compile(model, input=network.wire, target="xcu250")
+    else:
+        accelerator = bnn2hw.compile(model, input=network.wire, backend="native")
     graph = remove_fifos(accelerator.graph)
     native = library.network(graph, "speed")
     x = data(row, accelerator, network.images)

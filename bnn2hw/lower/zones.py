@@ -54,6 +54,8 @@ class Zone:
     @staticmethod
     def over(low: float, high: float, bits: int) -> Zone:
         """Return the zone in which a range and its margins fit some bits."""
+        least = max(abs(low), abs(high), 2.0**-64) * 2.0**-20
+        low, high = (low, high) if high - low > least else (low - least, high + least)  # of a constant input
         room = (high - low) * MARGIN
         step = (high - low + 2 * room) / (2.0**bits - 3)
         ints = Ints(int(np.floor((low - room) / step)), int(np.ceil((high + room) / step)))
@@ -110,6 +112,7 @@ def groups(
     least, most = y.min(0), y.max(0)
     size = np.full(low.shape, most.max() - least.min()) if even else most - least
     rise = np.abs(np.diff(y, axis=0)).max(0) / np.maximum((high - low) / (POINTS - 1), 1e-300)
+    size = np.where(size > 0, size, size.max())  # channels that are constant need no zone of their own
     allowed = np.maximum(2.0 ** spare[1] * size, 2 * (high - low) * rise)
     found: list[list[int]] = []
     for channel in np.argsort(-size, kind="stable").tolist():

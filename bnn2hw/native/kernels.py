@@ -23,6 +23,7 @@ from bnn2hw.ops import (
     TopK,
 )
 from bnn2hw.ops.interpolation import FINE
+from bnn2hw.ops.sliding_window import Windows
 
 TABLE_LEVELS = 4
 """Thresholds from which on a table is faster."""
@@ -31,10 +32,16 @@ TABLE_ENTRIES = 2**14
 """Entries of such a table at most, of all channels."""
 
 
-def _channels(x: Tensor, axes: int, rows: int) -> str:
-    """C++ expression of how constants are shared among channels."""
+SPAN = 256
+"""Values that kernels take at a time: constants of fewer channels are repeated, for several places at a time."""
+
+
+def _channels(x: Tensor, axes: int, rows: int) -> tuple[str, int]:
+    """C++ expression of how constants are shared among channels, and how often the constants stand in a row."""
     count = math.prod(x.shape[-axes:])
-    return f"Channels{{{x.size // count}, {count}, {rows}}}"
+    places = x.size // count
+    times = 1 if rows == 1 else max(t for t in range(1, max(SPAN // count, 1) + 1) if places % t == 0)
+    return f"Channels{{{places // times}, {count * times}, {rows * times}}}", times
 
 
 @handles(Threshold)
@@ -44,7 +51,7 @@ def threshold(c: Compiler, node: Node) -> None:
     x, rows = c.type(edge), op.thresholds.shape[0]
     falls = np.zeros(rows, bool) if op.falls is None else op.falls
     thresholds = op.thresholds.astype(np.int64)
-    shared = _channels(x, op.axes, rows)
+    shared, times = _channels(x, op.axes, rows)
     if c.has_bits(node.name) and (op.axes == 1 or rows == 1):
         by_place = f"Channels{{{places(x.shape)}, {x.channels}, {rows}}}"
         args = c.constants.add(thresholds[:, 0], "i64"), c.constants.add(packed(falls), "u32")
@@ -52,10 +59,12 @@ def threshold(c: Compiler, node: Node) -> None:
         return
     levels, y = thresholds.shape[1], c.make_numbers(node.name)
     if levels >= TABLE_LEVELS and x.ints.count * rows <= TABLE_ENTRIES:
-        values = c.constants.add(_counted(op, x.ints.values(), thresholds, falls), "i64")
+        counted = _counted(op, x.ints.values(), thresholds, falls)
+        values = c.constants.add(np.tile(counted, (times, 1)), "i64")
         c.step("table", c.numbers(edge), "n", shared, x.ints.lo, x.ints.step, x.ints.count, values, y)
         return
-    data = c.constants.add(thresholds.T, "i64"), c.constants.add(falls.astype(np.uint8), "u8")
+    rising = np.tile(thresholds, (times, 1)).T, np.tile(falls, times)
+    data = c.constants.add(rising[0], "i64"), c.constants.add(rising[1].astype(np.uint8), "u8")
     c.step("threshold", c.numbers(edge), "n", shared, levels, *data, op.type.lo, op.type.step, y)
 
 
@@ -71,8 +80,9 @@ def _counted(op: Threshold, values: Array, thresholds: Array, falls: Array) -> A
 def affine(c: Compiler, node: Node) -> None:
     """Scale, add and shift, by channel and segment."""
     op, [edge] = op_of(node, Affine), node.inputs
-    data = [c.constants.add(a.T.astype(np.int64), "i64") for a in (op.slopes, op.biases, op.cuts)]
-    shared, y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
+    (shared, times), y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
+    rows = (np.tile(a.astype(np.int64), (times, 1)).T for a in (op.slopes, op.biases, op.cuts))
+    data = [c.constants.add(a, "i64") for a in rows]
     ends = op.type.lo, op.type.hi
     c.step("affine", c.numbers(edge), "n", shared, op.slopes.shape[1], *data, op.drop, op.shift, *ends, y)
 
@@ -81,8 +91,8 @@ def affine(c: Compiler, node: Node) -> None:
 def quantize(c: Compiler, node: Node) -> None:
     """Drop low bits, and wrap or clamp the rest."""
     op, [edge] = op_of(node, Quantize), node.inputs
-    data = [c.constants.add(a.astype(np.int64), "i64") for a in op.constants()]
-    shared, y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
+    (shared, times), y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
+    data = [c.constants.add(np.tile(a.astype(np.int64), times), "i64") for a in op.constants()]
     c.step("quantize", c.numbers(edge), "n", shared, *data, op.wraps, op.shift, y)
 
 
@@ -90,8 +100,8 @@ def quantize(c: Compiler, node: Node) -> None:
 def table(c: Compiler, node: Node) -> None:
     """Look each value up."""
     op, [edge] = op_of(node, Table), node.inputs
-    values = c.constants.add(op.table.astype(np.int64), "i64")
-    shared, y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
+    (shared, times), y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
+    values = c.constants.add(np.tile(op.table.astype(np.int64), (times, 1)), "i64")
     domain = op.domain.lo, op.domain.step, op.table.shape[1]
     c.step("table", c.numbers(edge), "n", shared, *domain, values, y)
 
@@ -119,8 +129,27 @@ def pool(c: Compiler, node: Node) -> None:
         c.step("pool_bits", c.bits(edge), images, *args, c.make_bits(node.name))
         return
     data = c.constants.add(minimum.astype(np.uint8), "u8")
-    args = height, width, op.channels, *op.size, data
-    c.step("pool", c.numbers(edge), images, *args, c.make_numbers(node.name))
+    source = c.graph[edge]
+    if op.windowed and isinstance(source.op, Windows) and source.op.kernel == op.size:
+        [image] = source.inputs
+        geometry, images = c.window(source.op, c.type(image)), c.images(image, 3)
+        c.step("pool", c.numbers(image), images, geometry, data, c.make_numbers(node.name))
+        return
+    values = (
+        height,
+        width,
+        op.channels,
+        *op.size,
+        *op.size,
+        1,
+        1,
+        0,
+        0,
+        height // op.size[0],
+        width // op.size[1],
+    )
+    geometry = f"Window{{{', '.join(map(str, values))}, nullptr}}"
+    c.step("pool", c.numbers(edge), images, geometry, data, c.make_numbers(node.name))
 
 
 @handles(Add)

@@ -14,7 +14,16 @@ namespace {
 
 void depthwise(ConstNumbers x, int images, std::size_t places, int positions, int channels, const std::int64_t* weights,
                Output y) {
-  for (std::size_t place = 0; place < places * images; ++place)
+  const std::size_t all = static_cast<std::size_t>(positions) * channels;
+  for (std::size_t place = 0; place < places * images; ++place) {
+    if (all <= CHUNK) {
+      std::int64_t sums[CHUNK] = {}, values[CHUNK];
+      read(x, place * all, all, values);
+      for (int p = 0; p < positions; ++p)
+        for (int c = 0; c < channels; ++c) sums[c] += weights[p * channels + c] * values[p * channels + c];
+      write(y, place * channels, channels, sums);
+      continue;
+    }
     chunks(channels, [&](std::size_t at, std::size_t count) {
       std::int64_t sums[CHUNK] = {}, values[CHUNK];
       for (int p = 0; p < positions; ++p) {
@@ -24,6 +33,7 @@ void depthwise(ConstNumbers x, int images, std::size_t places, int positions, in
       }
       write(y, place * channels + at, count, sums);
     });
+  }
 }
 
 // ---- layouts -------------------------------------------------------------------------------------------------------
@@ -150,13 +160,15 @@ void fire(ConstNumbers x, int images, const Channels& c, const std::int64_t* thr
 template <class Row>
 inline void segment(const std::int64_t* in, std::int64_t* out, std::size_t count, int drop, const std::int64_t* cut,
                     Row&& row, const std::int64_t* slope, const std::int64_t* bias) {
+  // Sums of a segment that does not count may wrap.
+  const auto sum = [&](std::size_t i) {
+    const auto product = static_cast<std::uint64_t>(slope[row(i)]) * static_cast<std::uint64_t>(in[i] >> drop);
+    return static_cast<std::int64_t>(product + static_cast<std::uint64_t>(bias[row(i)]));
+  };
   if (!cut)
-    for (std::size_t i = 0; i < count; ++i) out[i] = slope[row(i)] * (in[i] >> drop) + bias[row(i)];
+    for (std::size_t i = 0; i < count; ++i) out[i] = sum(i);
   else
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::int64_t sum = slope[row(i)] * (in[i] >> drop) + bias[row(i)];
-      out[i] = in[i] >= cut[row(i)] ? sum : out[i];
-    }
+    for (std::size_t i = 0; i < count; ++i) out[i] = in[i] >= cut[row(i)] ? sum(i) : out[i];
 }
 
 void affine(ConstNumbers x, int images, const Channels& c, int segments, const std::int64_t* slopes,
@@ -286,6 +298,16 @@ void window(ConstNumbers x, int images, const Window& g, Output y) {
           }
 }
 
+// Fill places of `unit` bytes with the first one, which is there already.
+void repeat(char* first, std::size_t unit, std::size_t places) {
+  const std::size_t all = unit * places;
+  for (std::size_t done = unit; done < all;) {
+    const std::size_t more = least(done, all - done);
+    std::memcpy(first + done, first, more);
+    done += more;
+  }
+}
+
 // Copy an image into one that is filled already; places are `unit` bytes.
 void place_image(const char* from, char* to, int height, int width, std::size_t unit, int top, int left, int columns,
                  int gap_rows, int gap_columns) {
@@ -311,7 +333,7 @@ void pad(ConstNumbers x, int images, int height, int width, int channels, int to
   for (int image = 0; image < images; ++image) {
     write(y, image * places * channels, channels, value);
     char* first = to + image * places * unit;
-    for (std::size_t place = 1; place < places; ++place) std::memcpy(first + place * unit, first, unit);
+    repeat(first, unit, places);
     place_image(from + static_cast<std::size_t>(image) * height * width * unit, first, height, width, unit, top, left,
                 columns, gap_rows, gap_columns);
   }
@@ -321,31 +343,36 @@ void pad_bits(const std::uint32_t* x, int images, int height, int width, int wor
               int columns, int gap_rows, int gap_columns, const std::uint32_t* value, std::uint32_t* y) {
   const std::size_t unit = words * sizeof(std::uint32_t), places = static_cast<std::size_t>(rows) * columns;
   for (int image = 0; image < images; ++image, y += places * words) {
-    for (std::size_t place = 0; place < places; ++place) std::memcpy(y + place * words, value, unit);
+    std::memcpy(y, value, unit);
+    repeat(reinterpret_cast<char*>(y), unit, places);
     place_image(reinterpret_cast<const char*>(x + static_cast<std::size_t>(image) * height * width * words),
                 reinterpret_cast<char*>(y), height, width, unit, top, left, columns, gap_rows, gap_columns);
   }
 }
 
-void pool(ConstNumbers x, int images, int height, int width, int channels, int rows, int columns,
-          const std::uint8_t* minimum, Output y) {
-  const int out_rows = height / rows, out_columns = width / columns;
-  std::size_t to = 0;
-  for (int image = 0; image < images; ++image)
-    for (int r = 0; r < out_rows; ++r)
-      for (int c = 0; c < out_columns; ++c, to += channels)
-        chunks(channels, [&](std::size_t at, std::size_t count) {
-          std::int64_t best[CHUNK], values[CHUNK];
-          for (int i = 0; i < rows * columns; ++i) {
-            const std::size_t place = (static_cast<std::size_t>(image) * height + r * rows + i / columns) * width +
-                                      c * columns + i % columns;
-            read(x, place * channels + at, count, i ? values : best);
-            if (i)
-              for (std::size_t k = 0; k < count; ++k)
-                best[k] = minimum[at + k] ? least(best[k], values[k]) : most(best[k], values[k]);
-          }
-          write(y, to + at, count, best);
-        });
+// The largest values of a window, or the smallest ones where `minimum` is not null and says so.
+inline void pick(std::int64_t* best, const std::int64_t* values, std::size_t count, const std::uint8_t* minimum) {
+  if (!minimum)
+    for (std::size_t k = 0; k < count; ++k) best[k] = most(best[k], values[k]);
+  else
+    for (std::size_t k = 0; k < count; ++k)
+      best[k] = minimum[k] ? least(best[k], values[k]) : most(best[k], values[k]);
+}
+
+void pool(ConstNumbers x, int images, const Window& g, const std::uint8_t* minimum, Output y) {
+  bool some = false;
+  for (int c = 0; c < g.unit; ++c) some = some || minimum[c];
+  const std::size_t size = image_size(g);
+  windows(images, g, [&](int image, const Place& place, std::size_t here) {
+    chunks(g.unit, [&](std::size_t at, std::size_t count) {
+      std::int64_t best[CHUNK], values[CHUNK];
+      taps(g, place, [&](std::size_t from, int tap) {
+        read(x, image * size + from + at, count, tap ? values : best);
+        if (tap) pick(best, values, count, some ? minimum + at : nullptr);
+      });
+      write(y, here * g.unit + at, count, best);
+    });
+  });
 }
 
 // The largest bits of a window, or the smallest ones where `minimum` is set.

@@ -116,8 +116,8 @@ struct Kernels {
               int gap_rows, int gap_columns, const std::int64_t* value, Numbers y);
   void (*pad_bits)(const std::uint32_t* x, int images, int height, int width, int words, int top, int left, int rows,
                    int columns, int gap_rows, int gap_columns, const std::uint32_t* value, std::uint32_t* y);
-  void (*pool)(ConstNumbers x, int images, int height, int width, int channels, int rows, int columns,
-               const std::uint8_t* minimum, Numbers y);
+  // Windows without a border.
+  void (*pool)(ConstNumbers x, int images, const Window&, const std::uint8_t* minimum, Numbers y);
   void (*pool_bits)(const std::uint32_t* x, int images, int height, int width, int words, int rows, int columns,
                     const std::uint32_t* minimum, std::uint32_t* y);
 

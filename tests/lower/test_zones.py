@@ -38,7 +38,7 @@ def shares(model: keras.Model, **options: object) -> tuple[bnn2hw.Accelerator, n
     accelerator = bnn2hw.compile(model, input=WIRE, output="scores", **options)  # type: ignore[arg-type]
     wanted = model(x.astype(np.float32) / np.float32(255)).numpy().astype(np.float64)
     off = np.abs(accelerator.predict(x).reshape(wanted.shape) - wanted).max(0) - 2.0**-22
-    return accelerator, np.maximum(off, 0) / np.ptp(wanted, 0)
+    return accelerator, np.maximum(off, 0) / np.maximum(np.ptp(wanted, 0), 1e-30)
 
 
 def activation(name: str) -> Callable[[KerasTensor], KerasTensor]:
@@ -92,6 +92,14 @@ def test_channels_of_like_ranges_share_one_zone() -> None:
     accelerator, _ = shares(headed(activation("gelu"), np.array([1, 2, 0.5], np.float32)))
 
     assert not [node.name for node in accelerator.graph if ".zones" in node.name]
+
+
+@pytest.mark.parametrize("sizes", [(0.0, 1e-3, 1), (0.0, 0.0)])
+def test_a_constant_channel_needs_no_zone(sizes: tuple[float, ...]) -> None:
+    accelerator, off = shares(headed(activation("gelu"), np.array([*sizes, 1000], np.float32)))
+
+    assert accelerator.fidelity["gelu_layer"].kind == "rounded"
+    assert np.nan_to_num(off).max() < 2.0**-11
 
 
 def test_zones_in_hardware() -> None:
