@@ -72,6 +72,7 @@ def _products() -> Iterator[Instance]:
         ops.Unrolled.of(ops.Xnor(square, pe=2, simd=4), np.array([0, 2]), np.array([False, True])),
         (of(4, BIPOLAR),),
     )
+    yield ops.Unrolled.of(ops.Mac(np.array([[1, -2], [3, 0]]), pe=2, simd=2)), (of(2, BIPOLAR),)
 
 
 def _values() -> Iterator[Instance]:

@@ -151,8 +151,12 @@ def _products(weights: Any, frame: Frame) -> list[Value]:
 
 @means(ops.Unrolled)
 def unrolled(op: ops.Unrolled, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value]:
-    """Return the dot products with the weights, or signs of their comparisons with thresholds."""
-    dots, mh = _products(op.weights, frames[0]), op.weights.shape[1]
+    """Return the dot products with the weights, or signs of their comparisons with thresholds.
+
+    The products are those of values if all weights and inputs are ±1, else those of wire codes.
+    """
+    codes = frames[0] if op.signs else [_code(v, x[0].ints) for v in frames[0]]
+    dots, mh = _products(op.weights, codes), op.weights.shape[1]
     if op.thresholds is None:
         return dots
     return [_sign(dot, int(op.thresholds[i % mh]), _falls(op, i % mh)) for i, dot in enumerate(dots)]

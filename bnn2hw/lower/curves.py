@@ -39,6 +39,9 @@ from bnn2hw.ops.table import Table
 FINER = 2
 """Bits that the results of a table have more than its input."""
 
+MOST_TABLES = 4
+"""Most tables of a curve. Channels in more groups than these share one, whose stated error is larger."""
+
 
 @dataclass(frozen=True)
 class _Curve:
@@ -89,7 +92,8 @@ class _Curve:
         """Return the channels that can share lines or a table of some bits, which is true to some bits."""
         wanted = min(self.wanted, true)
         spare = max(true - wanted, 1), max(bits - wanted, 1)
-        return zones.groups(self, self.low, self.high, bits, spare, even=self.even)
+        low, high = (np.clip(ends, *self.active(self.whole, bits)) for ends in (self.low, self.high))
+        return zones.groups(self, low, high, bits, spare, even=self.even)
 
 
 def curve(work: Strategies, task: Task) -> Pending:
@@ -144,17 +148,25 @@ def _by_lines(b: Builder, known: _Curve, name: str, *, alone: bool) -> str | Non
     if not known.op.uniform or known.bits <= TABLE_BITS:
         return None
     groups = [] if alone else known.groups(known.bits, TRUE_BITS[0])
-    if len(groups) <= 1:
-        step, ints = fixed_input(*known.active(known.whole, known.bits), known.bits)
-        op = interpolation(known.op, ints, step, known.requirement, known.bits)
-        if op is not None:
-            before = fixed(b, known.before, (ints.lo * step, ints.hi * step), step, ints)
-            return b.add(name, op, before, part=op.kind)
-    edge = _by_zones(b, known, name, groups) if groups else None
+    edge = _by_one(b, known, name) if len(groups) <= 1 else None
+    if edge is None and groups:
+        edge = _by_zones(b, known, name, groups)
     if edge is None and groups and known.wanted > RANGE_BITS:  # fewer groups need fewer lines
         fewer = replace(known, wanted=RANGE_BITS)
         edge = _by_zones(b, fewer, name, fewer.groups(known.bits, TRUE_BITS[0]))
+    if edge is None and len(groups) > 1 and len(known.groups(TABLE_BITS, TABLE_BITS + FINER)) > MOST_TABLES:
+        edge = _by_one(b, known, name)
     return edge
+
+
+def _by_one(b: Builder, known: _Curve, name: str) -> str | None:
+    """An edge of lines in one zone, which all channels share; None if there would be too many."""
+    step, ints = fixed_input(*known.active(known.whole, known.bits), known.bits)
+    op = interpolation(known.op, ints, step, known.requirement, known.bits)
+    if op is None:
+        return None
+    before = fixed(b, known.before, (ints.lo * step, ints.hi * step), step, ints)
+    return b.add(name, op, before, part=op.kind)
 
 
 def _by_zones(b: Builder, known: _Curve, name: str, groups: Sequence[Group]) -> str | None:
@@ -245,7 +257,7 @@ def _by_table(b: Builder, known: _Curve, name: str, *, alone: bool) -> str:
     """An edge of a table with the values of a curve."""
     bits = min(known.bits, TABLE_BITS)
     groups = [] if alone else known.groups(bits, bits + FINER)
-    if len(groups) > 1:
+    if 1 < len(groups) <= MOST_TABLES:
         own = [[Zone.over(*known.active(group.ends, bits), bits)] for group in groups]
         made = stacked_tables(known, own, known.requirement, bits + FINER)
         stacked = _behind(b, known, name, groups, made)

@@ -40,7 +40,8 @@ def build(sources: Mapping[str, str], progress: Progress = silent) -> Path:
         MissingToolError: There is no C++ compiler.
         ToolError: The compiler failed.
     """
-    objects = [_kernels(version, progress) for version in versions()]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(lambda version: _kernels(version, progress), versions()))
     ours = native_sources.folder()
 
     def link(folder: Path) -> None:

@@ -101,9 +101,9 @@ def test_a_report_of_a_place_that_is_no_build_folder_is_refused(tmp_path: Path) 
 def test_a_folder_that_cannot_be_written_is_simulated_all_the_same(
     build: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, text: str) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bnn2hw.folders._replace", full)
+    monkeypatch.setattr("bnn2hw.folders._exchange", full)
 
     assert "warning: the report does not show this: " in ran("simulate", build, "--frames", 2)

@@ -183,7 +183,7 @@ endmodule
 
 @pytest.mark.parametrize("module", MEANING)
 def test_the_sums_are_what_they_are_called(module: str, tmp_path: Path) -> None:
-    from tests.synthesis.test_forms import PARAMETERS, proof
+    from tests.support.forms import PARAMETERS, proof
 
     files = {
         "portable.sv": verilog.module(module).replace(f"bnn2hw_{module}", "portable"),

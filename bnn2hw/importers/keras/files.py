@@ -29,6 +29,7 @@ def load(path: Path) -> Any:
     from bnn2hw.nn import hgq_objects, qkeras_layers
 
     try:
+        _check_kind(path)
         with preflight.no_more_than(preflight.check(path)):
             if _is_of_keras_2(path):
                 return nn.models.load_larq(path)
@@ -79,6 +80,29 @@ def _reason(path: Path, error: Exception) -> str:
         text = f"{text[:MOST]} ..."
     own = not isinstance(error, InputError) and ("class" in text or "function" in text)
     return f"{text or type(error).__name__}{OWN if own else ''}"
+
+
+AGAIN = "save the whole model with model.save('model.keras')"
+
+
+def _check_kind(path: Path) -> None:
+    """Check that a file is a whole archive or HDF5 file with a model.
+
+    Raises:
+        InputError: It is neither, or it holds weights alone, or Keras 1 wrote it.
+    """
+    if zipfile.is_zipfile(path):
+        return
+    try:
+        file = h5py.File(path)
+    except OSError:
+        raise InputError(f"it is cut off, or no file that Keras writes; {AGAIN}") from None
+    with file:
+        version = str(file.attrs.get("keras_version", ""))
+        if version.startswith("1."):
+            raise InputError(f"Keras {version} wrote it; load it with Keras 2 and save it again")
+        if "model_config" not in file.attrs:
+            raise InputError(f"it holds weights and no model; {AGAIN}")
 
 
 def _is_of_keras_2(path: Path) -> bool:

@@ -1,0 +1,50 @@
+"""Files of Keras that hold no whole model: each is refused with what it is, and what to save instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import pytest
+
+import bnn2hw
+from bnn2hw.errors import InputError
+from tests.support import networks as net
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("files")
+    model = net.chain((6,), net.dense(2, name="last"))
+    for suffix in ("keras", "h5"):
+        model.save(made / f"whole.{suffix}")
+        whole = (made / f"whole.{suffix}").read_bytes()
+        (made / f"cut.{suffix}").write_bytes(whole[: len(whole) // 4])
+        (made / f"empty.{suffix}").write_bytes(b"")
+        (made / f"text.{suffix}").write_bytes(b"no model\n" * 100)
+    model.save_weights(made / "last.weights.h5")
+    with h5py.File(made / "old.h5", "w") as file:
+        file.attrs["keras_version"] = "1.2.2"
+        file.attrs["model_config"] = "{}"
+    return made
+
+
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize("kind", ["cut", "empty", "text"])
+def test_no_whole_file(folder: Path, kind: str, suffix: str) -> None:
+    with pytest.raises(
+        InputError, match=r"it is cut off, or no file that Keras writes; save the whole model"
+    ):
+        bnn2hw.compile(folder / f"{kind}.{suffix}")
+
+
+def test_weights_alone(folder: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"holds weights and no model; save the whole model with model\.save"
+    ):
+        bnn2hw.compile(folder / "last.weights.h5")
+
+
+def test_a_file_of_keras_1(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"Keras 1\.2\.2 wrote it; load it with Keras 2 and save it again"):
+        bnn2hw.compile(folder / "old.h5")
