@@ -180,6 +180,7 @@ def _workplace(folder: Path, facts: Mapping[str, Any]) -> Iterator[dict[str, Any
         Further facts for `FACTS`; the block adds to them.
 
     Other runs into the same folder wait. A run that is killed leaves files and the state "unfinished".
+    Those of them that a later run writes again are recorded as its own; the others stay.
 
     Raises:
         InputError: The folder holds files, and synthesis did not write it.
@@ -190,14 +191,30 @@ def _workplace(folder: Path, facts: Mapping[str, Any]) -> Iterator[dict[str, Any
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with storing(folder), exchange.locked(folder):
-        folders.delete(folder, [*folders.listed(folder, FACTS), LINK])
-        kept = _files(folder)
-        _write(folder, {**facts, **result, "files": []})
+        old = _facts(folder)
+        before = [n for n in folders.listed(folder, FACTS) if n != FACTS]
+        _write(folder, {**facts, **result, "files": before})  # first, so that the folder is always known
+        folders.delete(folder, [*before, LINK])
+        kept = _files(folder) - {FACTS}
+        left = kept if old.get("state") == "unfinished" else {n for n in kept if n in old.get("left", [])}
+        known = {"left": sorted(left)} if left else {}
+        _write(folder, {**facts, **result, **known, "files": []})
+        start = (folder / FACTS).stat().st_mtime_ns
         try:
             yield result
         finally:
-            made = sorted(_files(folder) - kept - {FACTS})
-            _write(folder, {**facts, **result, "files": made})
+            there = _files(folder) - {FACTS}
+            again = {n for n in there & left if (folder / n).stat().st_mtime_ns >= start}
+            _write(folder, {**facts, **result, **known, "files": sorted((there - kept) | again)})
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """Return what the run before recorded; nothing if that cannot be read."""
+    try:
+        facts = json.loads((folder / FACTS).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) and isinstance(facts.get("left", []), list) else {}
 
 
 def _files(folder: Path) -> set[str]:
