@@ -138,7 +138,8 @@ def _header(effort: Effort) -> Path:
         tools.run(command, folder, "compiling Verilator's header")
 
     made = f"{RUNTIME_HEADER}.{'pch' if effort.clang else 'gch'}"
-    ingredients = [tools.verilator().identity, str(include_dir()), effort.identity, CFLAGS]
+    installed = max(file.stat().st_mtime_ns for file in include_dir().glob("*.h"))  # clang++ checks that, too
+    ingredients = [tools.verilator().identity, str(include_dir()), installed, effort.identity, CFLAGS]
     return compile_cache.entry("verilator-header", ingredients, [RUNTIME_HEADER, made], build)
 
 
