@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnn2hw import checks, folders
-from bnn2hw import workers as pool
 from bnn2hw.errors import InputError
 from bnn2hw.progress import Progress, silent
 from bnn2hw.studies import page, picture, space, table
@@ -20,6 +19,7 @@ from bnn2hw.studies.points import Evaluator, Row, again
 from bnn2hw.studies.space import FOLDED, Axes, Setting
 from bnn2hw.tables import Table, terminal_width, wrapped
 from bnn2hw.targets import devices
+from bnn2hw.workers import Pool
 
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
@@ -179,7 +179,8 @@ def explore(
     checks.path("model", model)
     checks.path("out", out)
     _check(objectives, limits or {}, labels is not None)
-    pool.check(scheduler, workers)
+    pool = Pool(scheduler, workers)
+    pool.check()
     path = Path(out)
     setting = Setting(str(model), input, output)
     evaluate = Evaluator(setting, _array(images), _array(labels))
@@ -199,7 +200,7 @@ def explore(
     if known or table.journal(path).exists():
         table.write(table.journal(path), list(known.values()))  # without a last line that was cut off
     missing = [task for task, key in zip(tasks, keys, strict=True) if key not in known]
-    for row in pool.results(evaluate, missing, scheduler, workers):
+    for row in pool.results(evaluate, missing):
         known[str(row["key"])] = row
         table.append(table.journal(path), row)
         progress(f"{sum(key in known for key in keys)} of {len(tasks)} points")
@@ -207,7 +208,7 @@ def explore(
     rows = _judged(rows, objectives, limits or {})
     chosen = _spread([row for row in rows if row["front"]], synthesize)
     waiting = [row for row in chosen if row.get("synth_lut") is None and not row.get("synth_reason")]
-    for done, row in enumerate(pool.results(evaluate.synthesized, waiting, scheduler, workers), 1):
+    for done, row in enumerate(pool.results(evaluate.synthesized, waiting), 1):
         rows[int(row["point"])] = row  # type: ignore[arg-type]
         table.append(table.journal(path), row)
         progress(f"{done} of {len(waiting)} points synthesized")
