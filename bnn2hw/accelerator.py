@@ -118,6 +118,7 @@ class Accelerator(ComputedModel):
             fidelity=weights.fidelity,
             origin=weights.origin,
             measured={d.edge: d for d in weights.measured},
+            compared=weights.compared,
         )
         reloading.compare(self.design, other.design)
         return other

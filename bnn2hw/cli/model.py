@@ -95,8 +95,14 @@ def _show(accelerator: Accelerator, as_json: bool) -> None:
 def _facts(accelerator: Accelerator) -> dict[str, Any]:
     """Return what --json prints of an accelerator."""
     fidelity = {layer: {"kind": f.kind, "why": f.why} for layer, f in accelerator.fidelity.items()}
+    compared = accelerator.compared and accelerator.compared.plain()
     if accelerator.is_native:
-        return {"name": accelerator.name, "backend": accelerator.backend, "fidelity": fidelity}
+        return {
+            "name": accelerator.name,
+            "backend": accelerator.backend,
+            "fidelity": fidelity,
+            "compared": compared,
+        }
     from bnn2hw.report.facts import collect
 
     estimate = accelerator.estimate()
@@ -116,6 +122,7 @@ def _facts(accelerator: Accelerator) -> dict[str, Any]:
         "layers": [_layer(layer) for layer in collect(accelerator).working],
         "folding": accelerator.folding(),
         "fidelity": fidelity,
+        "compared": compared,
     }
 
 
