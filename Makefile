@@ -22,8 +22,10 @@ test-larq: .venv-larq/installed  ## the training side against Larq itself, which
 test-qkeras: .venv-qkeras/installed  ## models of QKeras in memory against the package itself
 	.venv-qkeras/bin/pytest -n0 tests/importers/packages
 
-soak: .venv/installed  ## the long runs
-	$(BIN)/pytest -n auto --dist worksteal -m soak
+SCHEDULER ?= local
+
+soak: .venv/installed  ## the long runs, on all cores or on the workers of SCHEDULER=tcp://host:8786
+	$(BIN)/python -m tests.soak --scheduler $(SCHEDULER)
 
 prove: .venv/installed  ## proofs of small instances of all ops: for all inputs and all stalls, or up to a bound
 	$(BIN)/python benchmarks/proofs.py
