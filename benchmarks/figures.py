@@ -33,6 +33,7 @@ BENCHMARKS = (
     "networks",
     "pixels",
     "proofs",
+    "report",
     "simulation",
     "speed",
     "study",

@@ -23,7 +23,7 @@ BLOCK = re.compile(
 
 NOT_RUN = {
     "needs a board": 5,
-    "needs a file of yours": 7,
+    "needs a file of yours": 3,
     "needs a model of yours": 1,
     "needs a package index": 1,
     "needs a vendor's tool": 1,
