@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from bnn2hw.synthesis.usage import Usage
 
 
-RENAMED = "Accelerator.{} is now Accelerator.{}; the old name works for one more version"
-
-
 @dataclass(frozen=True, repr=False)
 class Accelerator(ComputedModel):
     """A compiled model: its design, and everything that can be done with it.
@@ -42,7 +39,7 @@ class Accelerator(ComputedModel):
     @property
     def units(self) -> InputSpecs:
         """The attribute `input_specs` under its old name."""
-        deprecation.warn(RENAMED.format("units", "input_specs"))
+        deprecation.renamed("Accelerator.units", "Accelerator.input_specs")
         return self.input_specs
 
     @cached_property
@@ -88,7 +85,7 @@ class Accelerator(ComputedModel):
 
     def image(self) -> Array:
         """Return `weight_image()`; this is its old name."""
-        deprecation.warn(RENAMED.format("image", "weight_image"))
+        deprecation.renamed("Accelerator.image", "Accelerator.weight_image")
         return self.weight_image()
 
     def reload(self, model: Any, *, progress: Progress = silent) -> Accelerator:

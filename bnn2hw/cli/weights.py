@@ -102,7 +102,7 @@ def load(folder: Path, port: str, image: Path, as_json: bool = False) -> None:
 @click.pass_context
 def old_pack(context: click.Context, /, **given: Any) -> None:
     """Run 'bnn2hw weights pack' under its old name."""
-    _warn("bnn2hw image", "bnn2hw weights pack")
+    deprecation.renamed("'bnn2hw image'", "'bnn2hw weights pack'")
     context.invoke(pack, **given)
 
 
@@ -113,9 +113,5 @@ def old_pack(context: click.Context, /, **given: Any) -> None:
 @click.pass_context
 def old_load(context: click.Context, /, **given: Any) -> None:
     """Run 'bnn2hw weights load' under its old name."""
-    _warn("bnn2hw load", "bnn2hw weights load")
+    deprecation.renamed("'bnn2hw load'", "'bnn2hw weights load'")
     context.invoke(load, **given)
-
-
-def _warn(old: str, new: str) -> None:
-    deprecation.warn(f"'{old}' is now '{new}'; the old name works for one more version")

@@ -98,7 +98,7 @@ class SerialBoard:
     @property
     def image(self) -> int | None:
         """Return `weight_image`; this is its old name."""
-        deprecation.warn("SerialBoard.image is now weight_image; the old name works for one more version")
+        deprecation.renamed("SerialBoard.image", "SerialBoard.weight_image")
         return self.weight_image
 
     def predict(self, batch: Array) -> Array:
@@ -184,7 +184,7 @@ class SerialBoard:
 
     def load(self, image: Array) -> None:
         """Call `load_weights`; this is its old name."""
-        deprecation.warn("SerialBoard.load is now load_weights; the old name works for one more version")
+        deprecation.renamed("SerialBoard.load", "SerialBoard.load_weights")
         self.load_weights(image)
 
     @staticmethod

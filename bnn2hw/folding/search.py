@@ -226,7 +226,7 @@ def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping
     """Return a user's folding with `lanes` where it says `simd` of an op that moves values."""
     if "simd" not in knobs or "lanes" not in op.knobs:
         return knobs
-    deprecation.warn(f"layer '{name}': 'simd' is now 'lanes'; the old name works for one more version")
+    deprecation.renamed(f"layer '{name}': 'simd'", "'lanes'")
     return {"lanes" if knob == "simd" else knob: value for knob, value in knobs.items()}
 
 

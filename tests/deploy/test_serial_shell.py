@@ -278,6 +278,10 @@ def test_names_of_the_version_before(small: bnn2hw.Accelerator, board: VirtualBo
         assert isinstance(device, bnn2hw.SerialBoard)
         with pytest.warns(DeprecationWarning, match="load_weights"), pytest.raises(InputError):
             device.load(np.zeros(3, int))
+        with pytest.warns(
+            DeprecationWarning, match=r"^SerialBoard\.image is now SerialBoard\.weight_image; "
+        ):
+            assert device.image == device.weight_image
     with pytest.raises(AttributeError, match="has no attribute 'Frame'"):
         before.Frame  # noqa: B018
 
@@ -285,6 +289,13 @@ def test_names_of_the_version_before(small: bnn2hw.Accelerator, board: VirtualBo
 @pytest.fixture(scope="module")
 def loadable() -> bnn2hw.Accelerator:
     return bnn2hw.compile(net.tutorial_like(), input=PIXELS, fps=1000, loadable=True)
+
+
+def test_names_of_an_accelerator_of_the_version_before(loadable: bnn2hw.Accelerator) -> None:
+    with pytest.warns(DeprecationWarning, match=r"^Accelerator\.units is now Accelerator\.input_specs; "):
+        assert loadable.units == loadable.input_specs
+    with pytest.warns(DeprecationWarning, match=r"^Accelerator\.image is now Accelerator\.weight_image; "):
+        assert np.array_equal(loadable.image(), loadable.weight_image())
 
 
 @pytest.mark.parametrize(
