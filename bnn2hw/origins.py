@@ -67,7 +67,7 @@ def of(
         return own
     if given.model is None:
         raise InputError(
-            "a loaded accelerator has no Keras model to be compared with; give it with model=, or compile the model"
+            "a loaded accelerator has no Keras model to compare with; give it with model=, or compile the model"
         )
     _check_calibration(made, given)
     progress("reading the model")

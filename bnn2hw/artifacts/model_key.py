@@ -138,7 +138,7 @@ def _digest(calibration: Any) -> Any:
         return [[name, _digest(array)] for name, array in calibration.items()]
     if calibration is None or isinstance(calibration, np.ndarray):
         return None if calibration is None else _of_array(calibration)
-    raise TypeError(f"{type(calibration).__name__} is no array")
+    raise TypeError(f"{type(calibration).__name__} is not an array")
 
 
 def _of_array(array: Array) -> list[Any]:

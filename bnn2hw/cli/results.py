@@ -74,7 +74,7 @@ def predict(
     x, labels = image_files.read(images, frames)
     board = port or old_port
     if board and virtual:
-        raise InputError("a simulated board has a port of its own; give --virtual or --port, not both")
+        raise InputError("a simulated board has its own port; give --virtual or --port, not both")
     with spinner(as_json) as progress:
         progress("computing")
         if virtual:

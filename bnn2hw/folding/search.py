@@ -215,7 +215,7 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, list[HardwareOp]]:
     for name, knobs in folding.items():
         if name not in foldable:
             raise FoldingError(
-                f"the folding names a layer '{name}' that is not there; layers: {', '.join(foldable)}"
+                f"the folding names a layer '{name}', which the model does not have; layers: {', '.join(foldable)}"
             )
         node, op = foldable[name]
         ops[name] = _refolded(name, op, list(op.allowed(*graph.inputs_of(node))), _today(name, op, knobs))
@@ -233,7 +233,7 @@ def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping
 def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:
     """Say why a value of a knob is not legal."""
     if not isinstance(value, int) or isinstance(value, bool):
-        return "is no whole number"
+        return "is not a whole number"
     if not 1 <= value <= legal[-1]:
         return "is too small" if value < 1 else "is more than there is to do"
     fewer = max((v for v in legal if isinstance(value, int) and v < value), default=0)

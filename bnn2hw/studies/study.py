@@ -160,7 +160,7 @@ def explore(
 ) -> Study:
     """Compile a model in many ways, and find those that no other one beats.
 
-    Each finished point is kept in the table at once: a study that is interrupted goes on where it stopped when it
+    Each finished point is kept in the table at once: a study that is interrupted continues where it stopped when it
     is started again with the same table.
 
     Args:

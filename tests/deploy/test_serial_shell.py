@@ -212,7 +212,7 @@ def test_a_board_with_another_design(board: VirtualBoard, tmp_path: Path) -> Non
             r"^the images have shape \(10, 11, 1\), expected a batch of 11×11×1$",
         ),
         (np.full((2, 11, 11, 1), 256), r"^the images hold values that are not among 0…255$"),
-        (np.full((2, 11, 11, 1), 0.123), r"^the input holds floats that are no uint8 values"),
+        (np.full((2, 11, 11, 1), 0.123), r"^the input holds floats that are not uint8 values"),
     ],
 )
 def test_images_that_cannot_be_sent(board: VirtualBoard, x: np.ndarray, message: str) -> None:
@@ -239,7 +239,9 @@ def test_a_folder_without_a_usable_link(tmp_path: Path, text: str | None, messag
 def test_lines_that_no_clock_makes(small: bnn2hw.Accelerator) -> None:
     with pytest.raises(InputError, match=r"3,000,000 bit/s are too fast for a clock of 12 MHz"):
         serial_shell.serial(small.design, 12, 3_000_000)
-    told = r"8\.5 MHz have no whole number of cycles for a bit of 921,600 bit/s \(9\.22\); ask for 944,444"
+    told = (
+        r"8\.5 MHz do not give a whole number of cycles for a bit of 921,600 bit/s \(9\.22\); ask for 944,444"
+    )
     with pytest.raises(InputError, match=told):
         serial_shell.serial(small.design, 8.5, 921_600)
 
