@@ -24,7 +24,7 @@ LOCAL = "local"
 
 @dataclass(frozen=True)
 class Pool:
-    """Where tasks are worked on.
+    """The processes that work on tasks.
 
     Attributes:
         scheduler: None for this process, "local" for workers on this machine, or the address of a scheduler.

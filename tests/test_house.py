@@ -78,6 +78,19 @@ def test_manners() -> None:
     assert not house.bad_manners(PACKAGE)
 
 
+def test_docstrings_name_a_thing_or_say_what_is_done() -> None:
+    assert not house.odd_docstrings(PACKAGE)
+    assert not house.odd_docstrings(TESTS)
+
+
+def test_a_family_is_known_by_its_record_alone() -> None:
+    records = (ROOT / "bnn2hw/targets/data/families").glob("*.toml")
+    families = frozenset(record.stem for record in records) - {"generic"}
+    allowed = frozenset({"bnn2hw.targets.devices", "bnn2hw.simulation.hls_csim"})  # DEFAULT, $XILINX_HLS
+
+    assert not house.named(PACKAGE, families, allowed)
+
+
 def test_ops_know_no_backend_and_backends_no_op() -> None:
     from bnn2hw.ops import HARDWARE_OPS
 
@@ -123,6 +136,11 @@ BROKEN: dict[str, tuple[Callable[[Tree], list[str]], dict[str, str], str]] = {
     "a large file": (house.large_files, {"low": "x = 1\n" * 401}, "401 lines"),
     "an assertion": (house.bad_manners, {"low": "assert True\n"}, "pkg.low:1"),
     "a bare exception": (house.bad_manners, {"low": "raise Exception('no')\n"}, "pkg.low:1"),
+    "a family in code": (
+        lambda tree: house.named(tree, frozenset({"ecp5"})),
+        {"low": 'NAME = "ecp5"\n'},
+        "pkg.low:1 names ecp5",
+    ),
     "a question as a docstring": (house.odd_docstrings, {"low": '"""Where it is."""\n'}, "Where it is"),
 }
 

@@ -167,7 +167,7 @@ def _print(results: Batch) -> None:
 @frames_option
 @shared.as_json
 def evaluate(folder: Path, images: Path, frames: int | None, as_json: bool) -> None:
-    """Print the accuracy on labelled images.
+    """Print the accuracy on labeled images.
 
     FOLDER is a folder that 'bnn2hw compile' wrote. Native code on this machine computes the classes,
     which are those of the hardware.

@@ -148,7 +148,7 @@ def pareto(
         graph: Graph in hardware form.
         device: Device that must hold the designs; its capacities weigh the resources against each other.
         by_hand: Layers whose folding is given.
-        ratio: Smallest ratio of the rates of neighbouring points; 1 for all points.
+        ratio: Smallest ratio of the rates of neighboring points; 1 for all points.
 
     Raises:
         FoldingError: As for `for_device`.

@@ -1,4 +1,4 @@
-"""Where scores are the output, their values are true; where a class is, their order is."""
+"""Scores as the output have true values; under a class, their order is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where streams of unequal steps meet, the finer one keeps its bits."""
+"""The finer of two streams of unequal steps keeps its bits where they meet."""
 
 from __future__ import annotations
 

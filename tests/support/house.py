@@ -118,6 +118,29 @@ def large_files(tree: Tree) -> list[str]:
     return [f"{m} has {n} lines, {LARGEST_FILE} are allowed" for m, n in counts.items() if n > LARGEST_FILE]
 
 
+def named(tree: Tree, words: frozenset[str], allowed: frozenset[str] = frozenset()) -> list[str]:
+    """Find strings and identifiers that are, or have as a part, one of some words.
+
+    Args:
+        tree: The tree.
+        words: Words in lower case.
+        allowed: Modules that may use them.
+    """
+    faults = []
+    for module, parsed in tree.parsed.items():
+        for node in ast.walk(parsed) if module not in allowed else ():
+            text = (
+                node.value
+                if isinstance(node, ast.Constant)
+                else getattr(node, "id", getattr(node, "attr", ""))
+            )
+            parts = text.lower().replace("-", "_").split("_") if isinstance(text, str) else []
+            faults += [
+                f"{module}:{getattr(node, 'lineno', 0)} names {part}" for part in words.intersection(parts)
+            ]
+    return faults
+
+
 def bad_manners(tree: Tree) -> list[str]:
     """Find assertions and untyped exceptions: the package raises errors of its own."""
     faults = []

@@ -1,4 +1,4 @@
-"""Where the axes of a model's tensors lie in tensors that have their channels last."""
+"""The axes of a model's tensors in tensors that have their channels last."""
 
 from __future__ import annotations
 
