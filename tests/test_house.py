@@ -64,6 +64,13 @@ def test_imports_run_downward() -> None:
     assert not house.upward_imports(PACKAGE, FLOORS)
 
 
+def test_the_table_of_rooms_is_complete_and_in_the_order_of_imports() -> None:
+    *rows, last, outside = house.rows_of((ROOT / "ARCHITECTURE.md").read_text().partition("| room |")[2])
+
+    assert not house.upward_imports(PACKAGE, [*rows, frozenset({""}), last], level=True)
+    assert all((ROOT / name).is_dir() for name in outside)
+
+
 def test_the_training_side_stands_apart() -> None:
     assert not house.imports_of(PACKAGE, "nn", allowed=frozenset({"bnn2hw.version", "bnn2hw.frameworks"}))
 
