@@ -1,4 +1,4 @@
-"""Hold a model that was read against the model itself, as a whole."""
+"""Compare a model as it was read with the model itself, as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold a design against the executor of the model's own format."""
+"""Compare a design with the executor of the format that its model came in."""
 
 from __future__ import annotations
 
