@@ -1,4 +1,4 @@
-"""Batches of images in the forms in which people have them: arrays, Keras's and TensorFlow's data sets, iterators."""
+"""Batches of inputs from arrays, data sets of Keras and TensorFlow, and iterators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a model to streams: the passes in order, and the functions that run them."""
+"""The passes from a model to streams, in order, and the functions that run them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The key of a lowered model: all that its hardware form depends on, found without importing a framework."""
+"""The key of a lowered model: everything that its hardware form depends on, found without importing a framework."""
 
 from __future__ import annotations
 

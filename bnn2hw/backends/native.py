@@ -1,6 +1,6 @@
 """Render a graph in hardware form as a folder of C++ for a processor, with a C interface.
 
-The sources are those of `bnn2hw.native`, in names of their own, so that several networks fit into one program.
+The sources are those of `bnn2hw.native` under other names, so that several networks fit into one program.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The host's driver of a board: images travel over a serial line, and results come back.
 
-It needs numpy, pyserial, and the `link.json` that `Accelerator.synthesize` wrote beside the
+It needs numpy, pyserial, and the `link.json` that `Accelerator.synthesize` wrote next to the
 bitstream.
 """
 

@@ -1,4 +1,4 @@
-"""Find settings of a device's PLL for a clock that the oscillator of a board does not give."""
+"""Find settings of a device's PLL for a clock other than that of the board's oscillator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follow a curved function of single values with lines or a table, each channel true to its own range."""
+"""Follow a curved function of single values with lines or a table, as accurately as the range of each channel needs."""
 
 from __future__ import annotations
 

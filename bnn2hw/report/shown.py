@@ -1,4 +1,4 @@
-"""The face of a compiled model: how it prints, and its report."""
+"""The text and the report of a compiled model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colors in drawings: stand-ins that libraries pass through, and the tokens of the page in their place."""
+"""Colors in drawings: placeholders that libraries pass through, replaced by the tokens of the page."""
 
 from __future__ import annotations
 

@@ -51,6 +51,7 @@ def test_real_images_through_the_line() -> None:
         x, y = sample["x"][:100], sample["y"][:100]
 
     with VirtualBoard(accelerator) as board, host.SerialBoard(board.port, board.folder) as device:
+        device.line.timeout = 30  # a busy machine must not count as a lost image
         classes = device.predict(x)
 
     assert np.array_equal(classes, accelerator.golden(x))
