@@ -1,7 +1,8 @@
 """Zones of the input of a curve, each with its own step.
 
 Lines over evenly spaced inputs are only as accurate as the widest range allows. Zones help if the ranges of channels
-differ much, or if a curve bends in a small part of a wide range. The integers of a zone follow those of the zone before.
+differ much, or if a curve bends in a small part of a wide range. The integers of a zone follow those of the zone
+before it.
 """
 
 from __future__ import annotations
