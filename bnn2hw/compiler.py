@@ -151,6 +151,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             calibrated=calibration is not None,
         ),
         measured={d.edge: d for d in prepared.measured},
+        compared=prepared.compared,
         origin=prepared.made,
         layouts=pipeline.layouts(prepared, graph),
         board=place,
@@ -172,14 +173,14 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     progress("lowering to integers")
     made = pipeline.lower(imported, given.input, recipe, given.calibration)
     reloading.check(made.lowered.graph, recipe)
-    progress(f"comparing with the model ({imported.executor})")
+    progress(f"comparing with the model ({imported.oracle.name if imported.oracle else imported.executor})")
     frames = pipeline.compared_frames(imported, made, given.calibration)
-    pipeline.check_whole(imported, made, frames)
+    compared = pipeline.check_whole(imported, made, frames)
     progress("measuring the deviation from the model")
     measured = deviation.measure(imported.graph, made.lowered, made.lowered.graph, frames)
     deviation.check(measured, made.lowered.graph)
     return pipeline.Prepared(
-        imported.name, made, recipe, imported.layouts, imported.graph.outputs, tuple(measured)
+        imported.name, made, recipe, imported.layouts, imported.graph.outputs, tuple(measured), compared
     )
 
 
@@ -292,6 +293,7 @@ def load(folder: str | Path) -> Accelerator:
         device=manifest.device,
         fidelity=manifest.fidelity,
         measured={d.edge: d for d in manifest.measured},
+        compared=manifest.compared,
         input_specs=manifest.input_specs,
         backend=manifest.backend,
         recipe=manifest.recipe,

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import agreement, checks, importers, inputs
+from bnn2hw import agreement, checks, comparison, importers, inputs
+from bnn2hw.comparison import Comparison
 from bnn2hw.dataflow import connect, insert
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
@@ -121,6 +122,7 @@ class Prepared:
             output of the real form.
         ends: Outputs of the real form.
         measured: Deviation from the model by edge of the hardware form.
+        compared: The outputs beside those of the executor of the model's own format.
     """
 
     name: str
@@ -129,6 +131,7 @@ class Prepared:
     layouts: Mapping[str, AxisOrder]
     ends: tuple[str, ...]
     measured: tuple[Deviation, ...]
+    compared: Comparison | None = None
 
 
 def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Imported:
@@ -249,13 +252,16 @@ def compared_frames(imported: Imported, made: LoweredModel, calibration: Batch |
     return _frames(imported, made.input_specs, first_batch(calibration))
 
 
-def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Array]) -> None:
-    """Refuse a model that does not compute what its layers compute one by one.
+def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Array]) -> Comparison:
+    """Compare a model with itself: refuse one that does not compute what its layers compute one by one.
 
     Args:
         imported: The model.
         made: The same in hardware form.
         frames: Integers on the wires by input.
+
+    Returns:
+        The hardware form beside the executor of the model's own format.
 
     Raises:
         UnsupportedError: The model as a whole returns other values.
@@ -264,7 +270,7 @@ def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Arr
     inside = {n: types[n].real(a).astype(np.float32) for n, a in frames.items()}
     specs = {n: source.input_spec(made.input_specs, n).tensor(types[n].shape) for n in frames}
     outside = {n: specs[n].real(a).astype(np.float32) for n, a in frames.items()}
-    agreement.check(imported, inside, outside)
+    return comparison.compare(made.lowered, agreement.check(imported, inside, outside), frames)
 
 
 def _frames(imported: Imported, specs: InputSpecs, calibration: Batch) -> dict[str, Array]:

@@ -38,6 +38,7 @@ FLOORS = tuple(
             {"lower", "native"},
             {"error_bounds"},
             {"agreement", "backends", "dataflow", "deviation", "inputs"},
+            {"comparison"},
             {"compiled", "folding", "simulation", "synthesis"},
             {"formal"},
             {"deploy", "pipeline", "report", "results"},

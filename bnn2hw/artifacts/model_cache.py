@@ -21,6 +21,7 @@ from bnn2hw import compile_cache
 from bnn2hw.artifacts import model_key
 from bnn2hw.artifacts.graph_json import graph_from_json, graph_to_json
 from bnn2hw.artifacts.model_key import Given
+from bnn2hw.comparison import Comparison
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
 from bnn2hw.folders import sha256
@@ -168,6 +169,7 @@ def write_entry(entry: Entry, folder: Path) -> None:
         "layouts": {name: layout.facts() for name, layout in model.layouts.items()},
         "ends": list(model.ends),
         "measured": [list(astuple(d)) for d in model.measured],
+        "compared": model.compared and model.compared.plain(),
         "warned": [list(w) for w in entry.warned],
         "logged": [list(w) for w in entry.logged],
         "types": {name: str(a.dtype) for name, a in arrays.items()},
@@ -201,6 +203,7 @@ def _read(folder: Path, read: Callable[[], Graph]) -> Entry:
         layouts={name: AxisOrder.of(f) for name, f in facts["layouts"].items()},
         ends=tuple(facts["ends"]),
         measured=tuple(Deviation(*d) for d in facts["measured"]),
+        compared=Comparison.of(facts["compared"]),
     )
     warned = tuple((str(c), str(text)) for c, text in facts["warned"] if c in CATEGORIES)
     return Entry(model, warned, tuple((str(name), str(text)) for name, text in facts["logged"]))

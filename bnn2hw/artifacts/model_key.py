@@ -28,7 +28,7 @@ SWITCH = "BNN2HW_MODEL_CACHE"
 """Environment variable; the value "off" keeps lowered models from being read and kept."""
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_", "jax", "torch", "openvino", "numpy", "h5py", "ml_dtypes", "onnx", "qonnx",
-              "larq", "qkeras")  # fmt: skip
+              "larq", "qkeras", "hgq", "quantizers")  # fmt: skip
 """First parts of the names of packages that compute what a model is, or read its file."""
 
 VARIABLES = ("TF_", "XLA_", "JAX_", "ONEDNN_", "DNNL_")
@@ -37,7 +37,7 @@ VARIABLES = ("TF_", "XLA_", "JAX_", "ONEDNN_", "DNNL_")
 QUIET = "TF_CPP_MIN_LOG_LEVEL"
 """A variable of this kind that changes messages alone."""
 
-SELF_CONTAINED = ("keras", "bnn2hw", "qkeras", "larq", "tensorflow", "builtins")
+SELF_CONTAINED = ("keras", "bnn2hw", "qkeras", "hgq", "larq", "tensorflow", "builtins")
 """Packages whose classes a file may name. The contents of others can change under the same name."""
 
 

@@ -50,8 +50,8 @@ from bnn2hw.errors import InputError
 @click.option(
     "--synth", type=click.IntRange(0), default=0, help="Number of points of the front to synthesize."
 )
-@click.option("--scheduler", help="local for workers of Dask on this machine, or the address of a scheduler.")
-@click.option("--workers", type=click.IntRange(1), help="Number of local workers. Default: one per core.")
+@shared.scheduler
+@shared.workers
 @shared.as_json
 def explore(
     model: Path, out: Path, images: Path | None, frames: int | None, as_json: bool, **given: Any

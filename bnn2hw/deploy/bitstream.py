@@ -29,6 +29,7 @@ from bnn2hw.synthesis.usage import Usage
 from bnn2hw.targets import boards, devices
 from bnn2hw.targets.boards import Board
 from bnn2hw.targets.devices import Device
+from bnn2hw.workers import HERE, Pool
 
 FACTS = "usage.json"
 """File that describes the result of synthesis; a folder that has one is ours."""
@@ -42,6 +43,7 @@ def implement(
     seeds: int | Sequence[int] = 1,
     clock_mhz: float | None = None,
     baud: int | None = None,
+    pool: Pool = HERE,
     progress: Progress = silent,
 ) -> Usage:
     """Synthesize a design for a board, behind its serial line, or for a bare device, to measure it.
@@ -53,6 +55,7 @@ def implement(
         seeds: Seeds of the placer, or their number; the fastest result is taken.
         clock_mhz: Clock of the accelerator. On a board it must be reached.
         baud: Bits per second on the serial line.
+        pool: Where the seeds are placed and routed.
         progress: Called at the start of each step.
 
     Raises:
@@ -62,6 +65,7 @@ def implement(
         TimingError: The clock of the board is not reached.
         MissingToolError: A tool is not installed.
         ToolError: A tool failed, or ended without its result. Logs are in the folder.
+        LinkError: The scheduler does not answer.
     """
     device = place.device if isinstance(place, Board) else place
     checks.path("folder", folder)
@@ -74,6 +78,7 @@ def implement(
             f"seeds are for place and route, and no open tool does that for {device.name}; leave out the seeds, "
             "and the result is an area"
         )
+    _check_pool(pool, tried)
     folders.claim(folder, FACTS, by="synthesis")
     job = _job(_design(accelerator, device), place, clock_mhz, baud)
     facts = {
@@ -85,7 +90,7 @@ def implement(
     with workplace(folder, facts) as result:
         try:
             used = synthesize.synthesize(
-                job.design, device, folder, job.placement, seeds=tried, progress=progress
+                job.design, device, folder, job.placement, seeds=tried, pool=pool, progress=progress
             )
         except DoesNotFitError as error:
             raise _with_remedy(error, accelerator.graph, device, job.clock_mhz) from error
@@ -93,6 +98,18 @@ def implement(
             for_host(job.link, accelerator, job.clock_mhz).write(folder)
         result |= {"state": "done", **used.facts}
     return used
+
+
+def _check_pool(pool: Pool, seeds: Sequence[int]) -> None:
+    """Check that seeds can be shared.
+
+    Raises:
+        InputError: There is nothing to share, or the pool makes no sense.
+        MissingToolError: Dask is not installed.
+    """
+    pool.check()
+    if pool.scheduler is not None and len(seeds) < 2:
+        raise InputError("a scheduler shares the seeds of place and route; ask for several, such as seeds=16")
 
 
 def seed_numbers(seeds: int | Sequence[int]) -> Sequence[int]:

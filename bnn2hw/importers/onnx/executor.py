@@ -150,7 +150,7 @@ def _shapes(op: Op, constants: Mapping[int, Array]) -> list[tuple[int, ...]]:
 def _session(op: Op, free: Mapping[int, Any], constants: Mapping[int, Array]) -> Any:
     """A session of ONNX Runtime for one node."""
     return onnxruntime.InferenceSession(
-        _model(op, free, constants).SerializeToString(), _options(), providers=["CPUExecutionProvider"]
+        _model(op, free, constants).SerializeToString(), quiet_options(), providers=["CPUExecutionProvider"]
     )
 
 
@@ -172,7 +172,8 @@ def _model(op: Op, free: Mapping[int, Any], constants: Mapping[int, Array]) -> o
 
 
 @cache
-def _options() -> Any:
+def quiet_options() -> Any:
+    """Return settings of ONNX Runtime: one thread, and no messages."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1

@@ -12,7 +12,7 @@ import onnx
 
 from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.importers.imported import Imported
-from bnn2hw.importers.onnx import constants, executor, handlers, inputs
+from bnn2hw.importers.onnx import constants, executor, handlers, inputs, whole
 from bnn2hw.importers.onnx.calls import HANDLERS, Call, Draft
 from bnn2hw.importers.onnx.constants import Constant
 from bnn2hw.importers.onnx.model import QUANTIZED, Model, Op, parsed
@@ -64,7 +64,19 @@ def to_graph(proto: onnx.ModelProto, name: str) -> Imported:
     layouts.update((edge, layout) for edge, layout in found if layout is not None)
     best = {draft.best[o] for o in model.outputs if o in draft.best}
     output = None if not best else "class" if best == {1} else f"top{max(best)}"
-    return Imported(graph, {}, name, inputs.wires(draft), layouts, output, executor="ONNX Runtime")
+    executor, lacking = whole.executor_of(model)
+    return Imported(
+        graph,
+        {},
+        name,
+        inputs.wires(draft),
+        layouts,
+        output,
+        executor=executor,
+        packages=whole.RUNTIME,
+        oracle=whole.oracle(proto, model, layouts, graph.outputs),
+        lacking=lacking,
+    )
 
 
 def _read(draft: Draft, op: Op) -> None:
