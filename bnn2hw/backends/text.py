@@ -157,6 +157,12 @@ class Printer:
 
 @cache
 def templates_in(folder: str, blocks: bool) -> jinja2.Environment:
+    """Return the templates of a backend's folder.
+
+    Args:
+        folder: Folder of templates.
+        blocks: True if a line with only a block of Jinja leaves no empty line.
+    """
     import jinja2
 
     folders = (data_dir("templates") / folder, data_dir("templates") / "shared")

@@ -105,6 +105,7 @@ def _runtime(proto: onnx.ModelProto) -> Frame:
 
 
 def by_qonnx(proto: onnx.ModelProto, model: Parsed) -> Frame:
+    """Return the function that evaluates a model on one frame by the executor of qonnx."""
     from qonnx.core.datatype import DataType
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
