@@ -153,8 +153,8 @@ def looks_into_privates(tree: Tree, package: str) -> list[str]:
     """
     faults = []
     for module, parsed in tree.parsed.items():
-        froms = [n for n in ast.walk(parsed) if isinstance(n, ast.ImportFrom)]
-        ours = [n for n in froms if (n.module or "").split(".")[0] == package]
+        imports = [n for n in ast.walk(parsed) if isinstance(n, ast.ImportFrom)]
+        ours = [n for n in imports if (n.module or "").split(".")[0] == package]
         aliases = [alias for n in ours for alias in n.names]
         known = {alias.asname or alias.name for alias in aliases} | {package}
         seen = [a.name for a in aliases]
