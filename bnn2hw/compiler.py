@@ -120,7 +120,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     place, device = _place(target, board)
     progress("reading the model")
     given = Given(input, output, bits, loadable, calibration, custom_objects)
-    prepared = model_cache.prepared(model, given, lambda: _prepare(model, given, progress), _real)
+    prepared = model_cache.prepared(model, given, lambda: prepare(model, given, progress), _real)
     lowered = prepared.made.lowered
     graph = lowered.graph
     if backend != "native":
@@ -169,7 +169,7 @@ def _place(target: str | Path | None, board: str | Path | None) -> tuple[Board |
     return place, board_plan.device(place)
 
 
-def _prepare(model: Any, given: Given, progress: Progress) -> Prepared:
+def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     """Read a model, lower it, and compare it with itself.
 
     Raises:

@@ -244,7 +244,7 @@ class _Run:
 
     def synthesize(self, rows: list[Row], count: int) -> None:
         """Synthesize some points of the front, and put what was measured into their rows."""
-        chosen = _spread([row for row in rows if row["front"]], count)
+        chosen = spread([row for row in rows if row["front"]], count)
         waiting = [row for row in chosen if row.get("synth_lut") is None and not row.get("synth_reason")]
         for done, row in enumerate(self.pool.results(self.evaluate.synthesized, waiting), 1):
             rows[int(row["point"])] = row  # type: ignore[arg-type]
@@ -313,7 +313,7 @@ def _beaten(cost: Array, costs: Array) -> bool:
     return bool(((costs <= cost).all(1) & (costs < cost).any(1)).any())
 
 
-def _spread(front: Sequence[Row], count: int) -> list[Row]:
+def spread(front: Sequence[Row], count: int) -> list[Row]:
     """Return some points of the front, as evenly spread as they can be."""
     if count >= len(front):
         return list(front)

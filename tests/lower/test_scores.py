@@ -1,4 +1,4 @@
-"""Scores as the output have true values; under a class, their order is kept."""
+"""Scores have true values where they are the output, and the true order where a class is."""
 
 from __future__ import annotations
 

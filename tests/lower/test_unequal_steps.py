@@ -1,4 +1,4 @@
-"""The finer of two streams of unequal steps keeps its bits where they meet."""
+"""The finer stream keeps its bits where streams of unequal steps meet."""
 
 from __future__ import annotations
 
