@@ -29,6 +29,7 @@ BENCHMARKS = (
     "layer_orders",
     "layout",
     "mnist",
+    "mutation",
     "networks",
     "pixels",
     "proofs",
