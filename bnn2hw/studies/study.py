@@ -218,7 +218,7 @@ def explore(
         progress(f"{sum(key in known for key in keys)} of {len(tasks)} points")
     rows = [known[key] | {"point": number} for number, key in enumerate(keys)]
     rows = _judged(rows, objectives, limits or {})
-    chosen = _spread([row for row in rows if row["front"]], synthesize)
+    chosen = spread([row for row in rows if row["front"]], synthesize)
     waiting = [row for row in chosen if row.get("synth_lut") is None and not row.get("synth_reason")]
     for done, row in enumerate(pool.results(evaluate.synthesized, waiting), 1):
         rows[int(row["point"])] = row  # type: ignore[arg-type]
@@ -294,7 +294,7 @@ def _beaten(cost: Array, costs: Array) -> bool:
     return bool(((costs <= cost).all(1) & (costs < cost).any(1)).any())
 
 
-def _spread(front: Sequence[Row], count: int) -> list[Row]:
+def spread(front: Sequence[Row], count: int) -> list[Row]:
     """Return some points of the front, as evenly spread as they can be."""
     if count >= len(front):
         return list(front)
