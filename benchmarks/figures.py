@@ -26,6 +26,7 @@ BENCHMARKS = (
     "boards",
     "folding",
     "foreign_files",
+    "imagenet",
     "layer_orders",
     "layout",
     "mnist",
