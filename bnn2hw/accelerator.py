@@ -150,11 +150,11 @@ class Accelerator(ComputedModel):
                 name. By default some modules, such as the popcount, have a form that is proved to
                 give the same values in the same cycles, and compiles and runs much faster.
             processes: Number of processes that share the frames: for many frames of a small design.
-                Each starts with an empty design and has pauses of its own.
+                Each starts with an empty design and has its own pauses.
             scheduler: "local", or the address of a scheduler of Dask, whose workers run the processes. By
                 default this machine does, without Dask.
             trace: File for the waveforms, .vcd or .fst. Lists of signals for GTKWave (.gtkw) and Surfer
-                (.sucl) are written beside it. The simulator is compiled again for it.
+                (.sucl) are written next to it. The simulator is compiled again.
             progress: Called with the name of each step.
 
         Returns:

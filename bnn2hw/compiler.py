@@ -54,8 +54,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     `compile` does not check that: call `Accelerator.simulate` to compare every stream of the design
     with golden.
 
-    `compile` holds each layer that it reads against the layer itself, and the whole against the
-    model. Golden equals Keras wherever that is possible. A layer whose values must be rounded is reported
+    `compile` compares each layer that it reads with the layer itself, and the whole with the model.
+    Golden equals Keras wherever that is possible. A layer whose values must be rounded is reported
     as rounded, with the reason. A layer that cannot be compiled stops the compiler with its name,
     the reason and a way out.
 

@@ -261,7 +261,7 @@ def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Arr
         frames: Integers on the wires by input.
 
     Returns:
-        The hardware form beside the executor of the model's own format.
+        The comparison of the hardware form with the executor of the model's format.
 
     Raises:
         UnsupportedError: The model as a whole returns other values.

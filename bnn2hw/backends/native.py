@@ -268,7 +268,7 @@ def _templates(network: Network) -> dict[str, str]:
 
 
 def _renamed(text: str, namespace: str) -> str:
-    """Return a source of ours in another namespace, so that the kernels of two networks stay apart."""
+    """Return a source of bnn2hw in another namespace, so that the kernels of two networks stay apart."""
     return re.sub(r"\bnamespace bnn2hw\b|\bbnn2hw(?=::)", lambda m: m[0].replace("bnn2hw", namespace), text)
 
 

@@ -64,7 +64,7 @@ def explore(
     """Compile a model in many ways, and show the best.
 
     MODEL is a model file. The table has a row for each point; the front shows those within the limits that no
-    other point beats, and a page beside the table draws it. If a study is interrupted, the same command
+    other point beats, and a page next to the table draws it. If a study is interrupted, the same command
     continues it. 'bnn2hw compile MODEL --from TABLE --point N' builds a point.
     """
     import bnn2hw

@@ -91,7 +91,7 @@ class Study:
         """Write the study as an HTML page that loads nothing.
 
         Args:
-            path: The file. Default: beside the table.
+            path: The file. Default: next to the table.
 
         Returns:
             The path of the file.
