@@ -203,7 +203,9 @@ class SerialBoard:
 
     def _encode(self, batch: Array) -> list[bytes]:
         shape, ints = self.link.input.tensor.shape, self.link.input.tensor.ints
-        values = self.link.unit.integers(golden.with_channels(source.numbers(batch, "the input"), shape))
+        values = self.link.input_spec.integers(
+            golden.with_channels(source.numbers(batch, "the input"), shape)
+        )
         if values.shape[1:] != shape:
             expected = "×".join(map(str, shape))
             raise InputError(f"the images have shape {values.shape[1:]}, expected a batch of {expected}")

@@ -259,13 +259,13 @@ def test_frames_survive_what_is_among_them() -> None:
 
 def test_what_link_json_says_comes_back(small: bnn2hw.Accelerator, tmp_path: Path) -> None:
     made = serial_shell.serial(small.design, 12, 1_000_000).link
-    made = replace(made, units=PIXELS, name="small", board="none", seconds_per_image=1.5)
+    made = replace(made, input_specs=PIXELS, name="small", board="none", seconds_per_image=1.5)
     made.write(tmp_path)
 
     found = read_link(tmp_path)
 
     assert found.facts() == made.facts() == json.loads((tmp_path / "link.json").read_text())
-    assert found.unit == PIXELS
+    assert found.input_spec == PIXELS
     assert (found.input.tensor.shape, found.output.lanes) == ((11, 11, 1), made.output.lanes)
 
 
