@@ -40,7 +40,7 @@ class OutputComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a design was compared with when its model was compiled, and the result.
+    """The executor that a design was compared with when its model was compiled, and the result.
 
     Attributes:
         executor: What computed the model, in words, with its versions.

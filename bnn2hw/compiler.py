@@ -125,7 +125,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     )
     progress("reading the model")
     given = Given(input, output, bits, loadable, calibration, custom_objects)
-    prepared = model_cache.prepared(model, given, lambda: _prepare(model, given, progress), _real)
+    prepared = model_cache.prepared(model, given, lambda: prepare(model, given, progress), _real)
     lowered = prepared.made.lowered
     graph = lowered.graph
     if backend != "native":
@@ -158,7 +158,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     )
 
 
-def _prepare(model: Any, given: Given, progress: Progress) -> Prepared:
+def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     """Read a model, lower it, and compare it with itself.
 
     Raises:

@@ -75,7 +75,7 @@ def of(
     how = made.recipe or pipeline.recipe(imported, _output(made), _bits(made), False)
     progress("lowering to integers")
     lowered = pipeline.lower(imported, made.input_specs, how, given.calibration)
-    _compare(made.graph, lowered.lowered.graph, {name: a[:FRAMES] for name, a in arrays.items()})
+    compare(made.graph, lowered.lowered.graph, {name: a[:FRAMES] for name, a in arrays.items()})
     return lowered
 
 
@@ -105,7 +105,7 @@ def _bits(made: CompiledModel) -> int | dict[str, int] | None:
     return int(text) if text.isdecimal() else {layer: int(bits) for layer, bits in LAYER_BITS.findall(text)}
 
 
-def _compare(design: Graph, model: Graph, arrays: Mapping[str, Array]) -> None:
+def compare(design: Graph, model: Graph, arrays: Mapping[str, Array]) -> None:
     """Check that a model computes what a design computes.
 
     Raises:

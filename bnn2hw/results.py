@@ -103,7 +103,7 @@ class Runner:
         except ToolError as error:
             warnings.warn(f"native code cannot be compiled, NumPy is used instead: {error}", stacklevel=4)
             return None
-        log.info("results come from native code (%s)", network.library)
+        log.info("results come from native code (%s)", network.library.fastest)
         return network
 
 

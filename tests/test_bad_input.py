@@ -48,7 +48,7 @@ def test_all_problems_of_a_model_at_once() -> None:
         net.conv(4, name="convolution"),
         keras.layers.GroupNormalization(2, name="groups"),
         keras.layers.UpSampling2D(2, interpolation="bilinear", name="larger"),
-        keras.layers.Softmax(axis=1, name="shares"),
+        keras.layers.Softmax(axis=[1, 2], name="shares"),
         keras.layers.Flatten(),
         net.dense(2, name="last"),
     )
@@ -58,7 +58,8 @@ def test_all_problems_of_a_model_at_once() -> None:
         "  - layer 'groups': a layer of type GroupNormalization. Supported: the layers in docs/coverage.md. "
         "Way out: replace the layer.\n"
         "  - layer 'larger': interpolation='bilinear'. Supported: interpolation='nearest'. Way out: use nearest.\n"
-        "  - layer 'shares': axis=1. Supported: the last axis. Way out: use axis=-1."
+        "  - layer 'shares': axis=[1, 2]. Supported: one axis of its input. "
+        "Way out: put a Reshape in front that joins these axes."
     )
 
 
@@ -74,8 +75,9 @@ def test_streams_that_do_not_fit_each_other() -> None:
         "  - layer 'broadcast': inputs of the shapes [(2, 1, 1, 2), (1, 3, 4, 2)]. "
         "Supported: inputs of one shape, or repeated along channels, rows and columns. "
         "Way out: reshape or repeat the inputs.\n"
-        "  - layer 'dot': Dot of inputs of shapes (1, 1, 1, 2) and (1, 1, 1, 2). "
-        "Supported: Dot of two vectors, without normalize. Way out: replace the layer."
+        "  - layer 'dot': Dot of inputs of shapes (1, 1, 1, 2) and (1, 1, 1, 2), axes=-1. "
+        "Supported: products of vectors and matrices with up to 16,384 factors, without normalize. "
+        "Way out: replace the layer."
     )
 
 
@@ -96,7 +98,7 @@ class Identity(keras.layers.Layer):
     """Named as one of Keras's layers, and another function."""
 
     def call(self, x):
-        return 2 * x
+        return x - keras.ops.mean(x, -1, keepdims=True)
 
 
 class Doubled(keras.layers.Dense):
@@ -110,9 +112,9 @@ def test_classes_of_the_users_own(layer: keras.layers.Layer) -> None:
 
     assert text == (
         "this model cannot be compiled (1 problem):\n"
-        f"  - layer 'own': a class {type(layer).__name__} of your own, whose computation is not known. "
-        "Supported: the layers of Keras and bnn2hw.nn themselves. "
-        "Way out: replace the layer; for a function of single values use Activation or a quantizer."
+        f"  - layer 'own': a class {type(layer).__name__} of your own, whose values depend on several values of its "
+        "input. Supported: the layers of Keras and bnn2hw.nn themselves, and functions that map each value by itself. "
+        "Way out: replace the layer."
     )
 
 

@@ -200,7 +200,7 @@ def test_a_report_tells_an_op_from_what_came_before_it() -> None:
 
 
 def test_seeds_are_a_number_or_a_list() -> None:
-    assert list(bitstream._seeds(3)) == [1, 2, 3]
-    assert list(bitstream._seeds([7, 9])) == [7, 9]
+    assert list(bitstream.seed_numbers(3)) == [1, 2, 3]
+    assert list(bitstream.seed_numbers([7, 9])) == [7, 9]
     with pytest.raises(InputError, match="seeds must be a positive whole number, not 0"):
-        bitstream._seeds(0)
+        bitstream.seed_numbers(0)

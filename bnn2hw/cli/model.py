@@ -47,6 +47,8 @@ def compile_command(
         accelerator = _of_study(model, study, point) if study else shared.compiled(model, options, progress)
         progress("writing")
         accelerator.write(out)
+        if study:
+            _keep_study(out, accelerator, study, point or 0)
     if as_json or volume() != QUIET:
         _show(accelerator, as_json)
     if not as_json:
@@ -60,6 +62,15 @@ def _of_study(model: Path, study: Path, point: int | None) -> Accelerator:
     from bnn2hw.studies import study as studies
 
     return studies.build(model, study, point or 0)
+
+
+def _keep_study(folder: Path, accelerator: Accelerator, study: Path, point: int) -> None:
+    """Keep the other designs of a study for the report of this one."""
+    from bnn2hw.artifacts import records
+    from bnn2hw.studies import study as studies
+    from bnn2hw.studies import table
+
+    records.keep(folder, accelerator, explored=studies.surroundings(table.read(study), study, point))
 
 
 @click.command()

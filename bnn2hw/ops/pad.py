@@ -132,6 +132,9 @@ class Pad(HardwareOp):
         reads = np.tile(reads, math.prod(images))
         return Steps(reads, np.ones(reads.size, bool), latency=1)
 
+    def inner_bits(self, *x: Tensor) -> int:
+        return x[0].channels // self.lanes  # a bit of the border of a lane, by fold
+
     def params(self, *x: Tensor) -> Mapping[str, Param]:
         before, after = x[0].ints, self.infer(*x).ints
         *_, height, _, channels = x[0].shape

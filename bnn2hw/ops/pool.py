@@ -126,6 +126,9 @@ class Pool(HardwareOp):
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         return self.lanes * self.pixels, self._values_out
 
+    def inner_bits(self, *x: Tensor) -> int:
+        return self.channels // self.lanes if self.minimum.any() else 0  # the directions of a lane
+
     def interval(self, *x: Tensor) -> int:
         return x[0].size // (self.lanes * self.pixels)
 

@@ -27,9 +27,6 @@ NAMES = {
 
 UNITS = {"fps": "frames/s", "latency_us": "µs"}
 
-RANGE = 20
-"""From this ratio of the largest to the smallest figure on, an axis is logarithmic."""
-
 LONG = 3
 """Powers of ten from which on a logarithmic axis shows these alone."""
 
@@ -120,7 +117,7 @@ def draw(rows: Sequence[Row], objectives: Sequence[str], width: int = 620, heigh
 
 def _axis(way: str, name: str, rows: Sequence[Row]) -> Spec:
     values = [float(row[name] or 0) for row in rows]
-    wide = bool(values) and min(values) > 0 and max(values) > RANGE * min(values)
+    wide = bool(values) and min(values) > 0 and max(values) > charts.RANGE * min(values)
     title = NAMES.get(name, f"{name.upper()}, predicted")
     form = "~%" if name in ("use", "accuracy") else "~s"
     marks = {"values": _marks(min(values), max(values))} if wide else {"tickCount": 5}

@@ -13,6 +13,7 @@ import numpy as np
 from bnn2hw import checks, folders
 from bnn2hw.errors import InputError
 from bnn2hw.progress import Progress, silent
+from bnn2hw.report.records import Alternative, Explored
 from bnn2hw.studies import page, picture, space, table
 from bnn2hw.studies.picture import Picture
 from bnn2hw.studies.points import Evaluator, Row, again
@@ -104,6 +105,17 @@ class Study:
         page.check(out)
         folders.write_text(out, page.of(self.rows, self.objectives, self.path))
         return out
+
+    def explored(self, point: int) -> Explored:
+        """Return what the report of a point shows of the study: `accelerator.report(explored=...)`.
+
+        Args:
+            point: Number of the point.
+
+        Raises:
+            InputError: There is no such point.
+        """
+        return surroundings(self.rows, self.path, point)
 
     def _table(self) -> Table:
         names = [n for n in SHOWN if any(row.get(n) is not None for row in self.front)]
@@ -206,7 +218,7 @@ def explore(
         progress(f"{sum(key in known for key in keys)} of {len(tasks)} points")
     rows = [known[key] | {"point": number} for number, key in enumerate(keys)]
     rows = _judged(rows, objectives, limits or {})
-    chosen = _spread([row for row in rows if row["front"]], synthesize)
+    chosen = spread([row for row in rows if row["front"]], synthesize)
     waiting = [row for row in chosen if row.get("synth_lut") is None and not row.get("synth_reason")]
     for done, row in enumerate(pool.results(evaluate.synthesized, waiting), 1):
         rows[int(row["point"])] = row  # type: ignore[arg-type]
@@ -282,11 +294,50 @@ def _beaten(cost: Array, costs: Array) -> bool:
     return bool(((costs <= cost).all(1) & (costs < cost).any(1)).any())
 
 
-def _spread(front: Sequence[Row], count: int) -> list[Row]:
+def spread(front: Sequence[Row], count: int) -> list[Row]:
     """Return some points of the front, as evenly spread as they can be."""
     if count >= len(front):
         return list(front)
     return [front[round(i)] for i in np.linspace(0, len(front) - 1, count)] if count else []
+
+
+def surroundings(rows: Sequence[Row], path: Path, point: int) -> Explored:
+    """Return the designs of a study for the device of a point.
+
+    Args:
+        rows: All points.
+        path: File with the table.
+        point: Number of the point.
+
+    Raises:
+        InputError: There is no such point.
+    """
+    target = _row(rows, path, point)["target"]
+    same = [row for row in rows if row["target"] == target and row["state"] == "fits"]
+    designs = tuple(
+        Alternative(
+            point=int(row["point"] or 0),
+            style=str(row["style"]),
+            fps=float(row["fps"] or 0),
+            **{name: int(row[name] or 0) for name in ("lut", "bram", "dsp")},
+            used=None if row["synth_lut"] is None else int(row["synth_lut"]),
+            front=bool(row["front"]),
+        )
+        for row in same
+    )
+    return Explored(path.name, point, designs, len(rows))
+
+
+def _row(rows: Sequence[Row], path: str | Path, point: int) -> Row:
+    """Return the row of a point.
+
+    Raises:
+        InputError: There is none.
+    """
+    for row in rows:
+        if row["point"] == point:
+            return row
+    raise InputError(f"'{path}' has no point {point}; its points are 0 to {len(rows) - 1}")
 
 
 def build(model: str | Path, study: str | Path, point: int) -> Accelerator:
@@ -302,9 +353,7 @@ def build(model: str | Path, study: str | Path, point: int) -> Accelerator:
         Bnn2hwError: An error of `bnn2hw.compile`.
     """
     rows = table.read(Path(study))
-    row = next((r for r in rows if r["point"] == point), None)
-    if row is None:
-        raise InputError(f"'{study}' has no point {point}; its points are 0 to {len(rows) - 1}")
+    row = _row(rows, study, point)
     setting = Setting.of(str(model), str(row["settings"]))
     if row["model"] != setting.content:
         raise InputError(

@@ -134,7 +134,7 @@ def no_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     Verilator's library stays in the cache that all tests share, since compiling it takes longer than all else.
     """
     effort.runtime(), effort.header_flags(effort.for_run(0)[0])
-    made = (compile_cache._temporary, effort.library)
+    made = (compile_cache.temporary, effort.library)
     monkeypatch.setenv("BNN2HW_CACHE", NOWHERE)
     for known in made:
         known.cache_clear()

@@ -142,3 +142,27 @@ def odd_docstrings(tree: Tree) -> list[str]:
                     f"{module}: {getattr(node, 'name', 'module')}: '{words[0]} {' '.join(words[1:6])} ...'"
                 )
     return faults
+
+
+def looks_into_privates(tree: Tree, package: str) -> list[str]:
+    """Find private names that are imported from a package, or read from what is imported from it.
+
+    Args:
+        tree: The modules that look.
+        package: Name of the package that they look into.
+    """
+    faults = []
+    for module, parsed in tree.parsed.items():
+        imports = [n for n in ast.walk(parsed) if isinstance(n, ast.ImportFrom)]
+        ours = [n for n in imports if (n.module or "").split(".")[0] == package]
+        aliases = [alias for n in ours for alias in n.names]
+        known = {alias.asname or alias.name for alias in aliases} | {package}
+        seen = [a.name for a in aliases]
+        for node in ast.walk(parsed):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value).split(".")[0] in known:
+                seen.append(node.attr)
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
+                seen += [a.value for a in node.args[1:2] if isinstance(a, ast.Constant)]
+        private = sorted({n for n in seen if n[0] == "_" and n[:2] != "__" and not n.endswith("_")})
+        faults += [f"{module} looks into the private {name}" for name in private]
+    return faults

@@ -60,7 +60,7 @@ def _ungrouped(weights: Array, groups: int) -> Array:
     return whole
 
 
-@handles("QuantConv2DTranspose", "Conv2DTranspose", "Conv1DTranspose", "QConv2DTranspose")
+@handles("QuantConv2DTranspose", "Conv2DTranspose", "Conv1DTranspose", "Conv3DTranspose", "QConv2DTranspose")
 def transposed_convolution(call: Call) -> str:
     """Read a transposed convolution as one with the mirrored kernel over an image with gaps.
 
@@ -73,18 +73,23 @@ def transposed_convolution(call: Call) -> str:
     edge = call.image(quantized(call, call.edge))
     weights = kernel(layer)
     weights = weights[None] if weights.ndim == 3 else weights
-    weights = np.flip(weights, (0, 1)).transpose(0, 1, 3, 2).copy()
-    size, stride, dilation = weights.shape[:2], (1, *layer.strides)[-2:], (1, *layer.dilation_rate)[-2:]
-    image = (1, *call.shape)[-3:-1]
+    rank = weights.ndim - 2
+    weights = np.flip(weights, tuple(range(rank))).swapaxes(-1, -2).copy()
+    size, stride, dilation = (
+        weights.shape[:-2],
+        (1, *layer.strides)[-rank:],
+        (1, *layer.dilation_rate)[-rank:],
+    )
+    image = (1, *call.shape)[-rank - 1 : -1]
     forward = Windows(size, stride, dilation)
-    cut = forward.same(image) if layer.padding == "same" else [(0, 0), (0, 0)]
+    cut = forward.same(image) if layer.padding == "same" else [(0, 0)] * rank
     sides = []
     for n, s, extent, out, (left, _) in zip(
         call.shape_of(edge), stride, forward.extent, image, cut, strict=False
     ):
         sides.append((extent - 1 - left, out - (n - 1) * s - 1 + left))
     edge = border(call, f"{call.name}.pad", edge, sides, 0.0, stride)
-    edge = valid_convolution(call, call.name, edge, weights, Windows(size, (1, 1), dilation))
+    edge = valid_convolution(call, call.name, edge, weights, Windows(size, (1,) * rank, dilation))
     return bias_and_activation(call, as_row(call, edge))
 
 
