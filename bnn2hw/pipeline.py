@@ -270,7 +270,8 @@ def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Arr
     inside = {n: types[n].real(a).astype(np.float32) for n, a in frames.items()}
     specs = {n: source.input_spec(made.input_specs, n).tensor(types[n].shape) for n in frames}
     outside = {n: specs[n].real(a).astype(np.float32) for n, a in frames.items()}
-    return comparison.compare(made.lowered, agreement.check(imported, inside, outside), frames)
+    reference = agreement.check(imported, inside, outside)
+    return comparison.compare(imported.graph, made.lowered, reference, frames)
 
 
 def _frames(imported: Imported, specs: InputSpecs, calibration: Batch) -> dict[str, Array]:

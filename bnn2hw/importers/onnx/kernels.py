@@ -50,6 +50,10 @@ class Kernel:
         scales = None if self.scales is None else self.scales * np.float32(factor)
         return Kernel(self.values * np.float32(factor), self.integers, scales)
 
+    def negated(self) -> Kernel:
+        """Return the kernel with the opposite signs."""
+        return Kernel(-self.values, None if self.integers is None else -self.integers, self.scales)
+
 
 def of(constant: Constant) -> Kernel:
     """Return a constant as a kernel."""
