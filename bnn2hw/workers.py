@@ -28,7 +28,7 @@ LOCAL = "local"
 
 @dataclass(frozen=True)
 class Pool:
-    """Where tasks are worked on.
+    """The processes that work on tasks.
 
     Attributes:
         scheduler: None for this process, "local" for workers on this machine, or the address of a scheduler.
@@ -86,7 +86,7 @@ class Pool:
         with self._client(distributed) as client:
             # As the result of a task, the function travels once to each worker, and is made again if a worker dies.
             held = client.submit(_same, function, pure=False)
-            futures = [client.submit(_called, held, task, __version__, pure=False) for task in tasks]
+            futures = [client.submit(called, held, task, __version__, pure=False) for task in tasks]
             try:
                 for future in distributed.as_completed(futures):
                     yield future.result()
@@ -163,7 +163,7 @@ def _same(function: Callable[[Task], Result]) -> Callable[[Task], Result]:
     return function
 
 
-def _called(function: Callable[[Task], Result], task: Task, version: str) -> Result:
+def called(function: Callable[[Task], Result], task: Task, version: str) -> Result:
     """Work on a task, as the version of bnn2hw that asks for it does.
 
     Raises:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bnn2hw.errors import DoesNotFitError, InputError, LinkError, Problem, UnsupportedError
-from bnn2hw.workers import Pool, _called
+from bnn2hw.workers import Pool, called
 from tests.support import ROOT
 
 
@@ -111,7 +111,7 @@ def test_results_in_the_order_of_the_tasks(threads: int) -> None:
 
 def test_a_worker_of_another_version_is_refused() -> None:
     with pytest.raises(InputError, match=r"has bnn2hw .*, not 0\.0\.1; install the same there"):
-        _called(double, 1, "0.0.1")
+        called(double, 1, "0.0.1")
 
 
 @pytest.mark.parametrize(
