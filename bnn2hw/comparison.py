@@ -1,4 +1,4 @@
-"""Hold a design against the executor of the model's own format."""
+"""Compare a design with the executor of the format that its model came in."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OutputComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The executor that a design was compared with when its model was compiled, and the result.
+    """The comparison of a design with another executor while its model is compiled.
 
     Attributes:
         executor: What computed the model, in words, with its versions.
