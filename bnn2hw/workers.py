@@ -7,6 +7,7 @@ import logging
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -18,13 +19,16 @@ from bnn2hw.version import __version__
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+IDLE = "600s"
+"""Time without a task after which a scheduler on this machine ends: nobody waits for it any more."""
+
 LOCAL = "local"
 """Scheduler that starts workers on this machine."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Where tasks are worked on.
+    """The processes that work on tasks.
 
     Attributes:
         scheduler: None for this process, "local" for workers on this machine, or the address of a scheduler.
@@ -82,7 +86,7 @@ class Pool:
         with self._client(distributed) as client:
             # As the result of a task, the function travels once to each worker, and is made again if a worker dies.
             held = client.submit(_same, function, pure=False)
-            futures = [client.submit(_called, held, task, __version__, pure=False) for task in tasks]
+            futures = [client.submit(called, held, task, __version__, pure=False) for task in tasks]
             try:
                 for future in distributed.as_completed(futures):
                     yield future.result()
@@ -115,23 +119,36 @@ class Pool:
         found = dict(self.results(partial(_numbered, function), list(enumerate(tasks))))
         return [found[number] for number in range(len(tasks))]
 
-    def _client(self, distributed: Any) -> Any:
+    @contextmanager
+    def _client(self, distributed: Any) -> Iterator[Any]:
         """Connect to the scheduler, or start one with its workers.
+
+        Local workers are programs of their own, so that none of them runs the script of the user once more.
 
         Raises:
             LinkError: The scheduler does not answer.
         """
-        try:
-            if self.scheduler == LOCAL:
-                return distributed.Client(
-                    n_workers=self.workers,
-                    threads_per_worker=1,
-                    dashboard_address=":0",
-                    silence_logs=logging.CRITICAL,
+        with ExitStack() as stack:
+            try:
+                at = (
+                    self.scheduler
+                    if self.scheduler != LOCAL
+                    else stack.enter_context(self._local(distributed))
                 )
-            return distributed.Client(self.scheduler)
-        except (OSError, ValueError) as error:
-            raise LinkError(f"the scheduler '{self.scheduler}' does not answer: {error}") from error
+                client = stack.enter_context(distributed.Client(at))
+            except (OSError, ValueError, RuntimeError) as error:
+                raise LinkError(f"the scheduler '{self.scheduler}' does not answer: {error}") from error
+            yield client
+
+    def _local(self, distributed: Any) -> Any:
+        """Start a scheduler and its workers. They end by themselves if this process is killed."""
+        return distributed.SubprocessCluster(
+            n_workers=self.workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            scheduler_kwargs={"idle_timeout": IDLE},
+            silence_logs=logging.CRITICAL,
+        )
 
 
 HERE = Pool()
@@ -146,7 +163,7 @@ def _same(function: Callable[[Task], Result]) -> Callable[[Task], Result]:
     return function
 
 
-def _called(function: Callable[[Task], Result], task: Task, version: str) -> Result:
+def called(function: Callable[[Task], Result], task: Task, version: str) -> Result:
     """Work on a task, as the version of bnn2hw that asks for it does.
 
     Raises:

@@ -32,7 +32,7 @@ NOTHING = 5
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a group of tests.
+    """The result of a group of tests.
 
     Attributes:
         tests: Their names.

@@ -74,7 +74,7 @@ def test_an_executor_that_fails_is_named_with_its_reason(monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise AssertionError("no shape\nat all")
 
-    monkeypatch.setattr(importer.whole, "_qonnx", fail)
+    monkeypatch.setattr(importer.whole, "by_qonnx", fail)
 
     accelerator = bnn2hw.compile(convolved(quantized=True), input=WIRE)
 
@@ -84,8 +84,8 @@ def test_an_executor_that_fails_is_named_with_its_reason(monkeypatch: pytest.Mon
 
 def test_a_model_that_its_executor_computes_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     package_or_skip("qonnx")
-    real = importer.whole._qonnx
-    monkeypatch.setattr(importer.whole, "_qonnx", lambda *model: lambda x: [3 * y for y in real(*model)(x)])
+    real = importer.whole.by_qonnx
+    monkeypatch.setattr(importer.whole, "by_qonnx", lambda *model: lambda x: [3 * y for y in real(*model)(x)])
 
     with pytest.raises(UnsupportedError, match=r"the model in qonnx .* returns other values"):
         bnn2hw.compile(convolved(quantized=True), input=WIRE)

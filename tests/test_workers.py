@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bnn2hw.errors import DoesNotFitError, InputError, LinkError, Problem, UnsupportedError
-from bnn2hw.workers import Pool, _called
+from bnn2hw.workers import Pool, called
+from tests.support import ROOT
 
 
 def double(task: int) -> int:
@@ -42,11 +45,31 @@ def test_in_this_process() -> None:
     assert list(Pool().results(double, range(3))) == [0, 2, 4]
 
 
-def test_a_worker_that_dies_loses_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("distributed", reason="needs Dask")
-    deadly = Deadly(4, tmp_path / "dead")
+SCRIPT = """
+from pathlib import Path
+from bnn2hw.workers import Pool
+from tests.test_workers import Deadly
+print("the script runs")
+print(Pool("local", 2).ordered(Deadly(4, Path("dead").resolve()), range(8)))
+"""
 
-    assert Pool("local", 2).ordered(deadly, range(8)) == [2 * n for n in range(8)]
+
+def test_a_worker_that_dies_loses_nothing_and_none_runs_the_script(tmp_path: Path) -> None:
+    """Users start workers from scripts that guard nothing."""
+    pytest.importorskip("distributed", reason="needs Dask")
+    (tmp_path / "script.py").write_text(SCRIPT)
+
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+
+    assert done.stderr == ""
+    assert done.stdout == f"the script runs\n{[2 * n for n in range(8)]}\n"
     assert (tmp_path / "dead").exists()
 
 
@@ -88,7 +111,7 @@ def test_results_in_the_order_of_the_tasks(threads: int) -> None:
 
 def test_a_worker_of_another_version_is_refused() -> None:
     with pytest.raises(InputError, match=r"has bnn2hw .*, not 0\.0\.1; install the same there"):
-        _called(double, 1, "0.0.1")
+        called(double, 1, "0.0.1")
 
 
 @pytest.mark.parametrize(

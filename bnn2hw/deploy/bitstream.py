@@ -69,7 +69,7 @@ def implement(
     """
     device = place.device if isinstance(place, Board) else place
     checks.path("folder", folder)
-    folder, tried = Path(folder), _seeds(seeds)
+    folder, tried = Path(folder), seed_numbers(seeds)
     for name, value in (("clock_mhz", clock_mhz), ("baud", baud)):
         if value is not None:
             checks.number(name, value, above=0)
@@ -87,7 +87,7 @@ def implement(
         "device": device.name,
         "board": place.name if isinstance(place, Board) else None,
     }
-    with _workplace(folder, facts) as result:
+    with workplace(folder, facts) as result:
         try:
             used = synthesize.synthesize(
                 job.design, device, folder, job.placement, seeds=tried, pool=pool, progress=progress
@@ -112,7 +112,7 @@ def _check_pool(pool: Pool, seeds: Sequence[int]) -> None:
         raise InputError("a scheduler shares the seeds of place and route; ask for several, such as seeds=16")
 
 
-def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:
+def seed_numbers(seeds: int | Sequence[int]) -> Sequence[int]:
     """Return the seeds that a user asks for, by their number or one by one.
 
     Raises:
@@ -182,11 +182,13 @@ def for_host(link: Link, accelerator: CompiledModel, clock_mhz: float) -> Link:
     """
     found = accelerator.estimate().cycles
     seconds = (found.interval + found.latency) / clock_mhz / 1e6
-    return replace(link, name=accelerator.name, units=accelerator.input_specs, seconds_per_image=seconds)
+    return replace(
+        link, name=accelerator.name, input_specs=accelerator.input_specs, seconds_per_image=seconds
+    )
 
 
 @contextmanager
-def _workplace(folder: Path, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def workplace(folder: Path, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Remove the results of an earlier run from a folder, and record the files of this one.
 
     Args:

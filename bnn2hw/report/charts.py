@@ -23,6 +23,12 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 VERSION = "6.4"
 """Version of Vega-Lite."""
 
+RANGE = 20
+"""Ratio of the largest to the smallest figure from which on an axis is logarithmic."""
+
+LEFT = 4
+"""Up to so many times the slowest rate, a point has its name on the right."""
+
 TOP = 10
 """Number of bars; the others are a sentence."""
 
@@ -52,7 +58,7 @@ BY_RATE: Spec = {"condition": {"test": "datum.slow", "value": WARN}, "value": AC
 
 
 def drawn(layers: Sequence[Spec], label: str, width: int, height: Any) -> str:
-    """Draw layers over each other, in the colours of the page.
+    """Draw layers over each other, in the colors of the page.
 
     Args:
         layers: Layers of Vega-Lite, the lowest first.
@@ -150,6 +156,10 @@ def pareto(
     points, behind = ([_named(*place) for place in places] for places in (front, others))
     here = {"fps": estimate.fps, "lut": estimate.cost.lut, "words": "this design"}
     here["label"] = f"this design: {_point(estimate.fps, estimate.cost.lut)}"
+    luts = [estimate.cost.lut, *(lut for _, lut, _ in (*front, *others))]
+    wide = max(luts) > RANGE * max(min(luts), 1.0)
+    rates = [fps for fps, _, _ in (*front, *others)]
+    name = NAME if estimate.fps > LEFT * min(rates) else {**NAME, "align": "left", "dx": 10}
     x = {
         "field": "fps",
         "type": "quantitative",
@@ -160,9 +170,9 @@ def pareto(
     y = {
         "field": "lut",
         "type": "quantitative",
-        "scale": {"zero": True},
+        "scale": {"type": "log", "nice": False} if wide else {"zero": True},
         "title": "LUT, predicted",
-        "axis": {"format": ",.0f", "tickCount": 5},
+        "axis": {"format": "~s" if wide else ",.0f", "tickCount": 5},
     }
     at = {"x": x, "y": y}
     data, own = {"values": points}, {"values": [here]}
@@ -175,7 +185,6 @@ def pareto(
     }
     told = {**at, "description": {"field": "label"}}
     grey = {"type": "circle", "color": MUTED, "size": 16, "opacity": 0.45}
-    most = max(lut for _, lut, _ in (*front, *others))
     layers: list[Spec] = [
         *([{"data": {"values": behind}, "mark": grey, "encoding": told}] if behind else []),
         {"data": data, "mark": line, "encoding": at},
@@ -184,9 +193,9 @@ def pareto(
             "mark": {"type": "circle", "color": ACCENT, "size": 28, "opacity": 1},
             "encoding": told,
         },
-        *_limits(facts, x, y, most, device.lut),
+        *_limits(facts, x, y, max(luts), device.lut),
         {"data": own, "mark": DIAMOND, "encoding": told},
-        {"data": own, "mark": NAME, "encoding": {**at, "text": {"field": "words"}}},
+        {"data": own, "mark": name, "encoding": {**at, "text": {"field": "words"}}},
     ]
     return drawn(layers, "Predicted LUTs against frames per second, this design marked", width, height)
 

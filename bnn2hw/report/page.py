@@ -66,6 +66,7 @@ def page(facts: Facts) -> str:
             advice=advice.advice(facts),
             chosen=advice.spread(facts.front, lambda p: p.interval == facts.interval),
             alternatives=_alternatives(facts),
+            used_kinds=_used_kinds(facts),
             bound=accelerator.estimate().cycles.latency * len(accelerator.graph.nodes) > cycles.USUAL.exact,
             biggest=max((o.cost.lut for o in facts.ops), default=0) or 1,
             commands=commands.commands(accelerator, facts.explored),
@@ -176,12 +177,18 @@ def _placed(design: Alternative) -> charts.Placed:
 
 
 def _alternatives(facts: Facts) -> list[Alternative]:
-    """Return some points of the front of the study, and this design if it lies behind it."""
+    """Return some points of the front of the study, and this design if it is not on the front."""
     if not facts.explored:
         return []
     front, here = facts.explored.front, facts.explored.point
     own = [d for d in facts.explored.designs if d.point == here and not d.front]
     return sorted([*advice.spread(front, lambda d: d.point == here), *own], key=lambda d: d.fps)
+
+
+def _used_kinds(facts: Facts) -> set[str]:
+    """Return the kinds of blocks that some design of the study uses."""
+    designs = facts.explored.designs if facts.explored else ()
+    return {key for key in ("bram", "dsp") if any(getattr(d, key) for d in designs)}
 
 
 def _resource(facts: Facts, key: str) -> list[Row]:

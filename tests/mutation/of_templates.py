@@ -46,7 +46,7 @@ def bundles() -> tuple[Bundle, ...]:
     """Return the designs of the conformance suite."""
     found: list[Bundle] = [(p.values[0], None) for p in ops.bundles()]  # type: ignore[misc]
     found += [(p.values[0], p.values[1]) for p in ops.family_bundles()]  # type: ignore[misc]
-    cleared = tuple(e for e in ops.every() if test_conformance._clears(*e[1:]))
+    cleared = tuple(e for e in ops.every() if test_conformance.clears(*e[1:]))
     return (*found, (cleared, families.family("ice40")))
 
 
@@ -79,7 +79,7 @@ def rendered() -> tuple[Rendered, ...]:
 
 
 def _rendered(bundle: Bundle) -> Rendered:
-    made = texts._environment("verilog", False)
+    made = texts.templates_in("verilog", False)
     plain, loader = made.loader, _Loader(made.loader)
     made.loader = loader
     _forget(made)
@@ -103,6 +103,10 @@ class _Loader(jinja2.BaseLoader):
         self.loaded.add(template)
         return found
 
+    def list_templates(self) -> list[str]:
+        """Return the names of all templates."""
+        return self.loader.list_templates()
+
 
 def _forget(environment: jinja2.Environment) -> None:
     if environment.cache is not None:
@@ -118,7 +122,7 @@ def change(mutant: Mutant) -> None:
     """Put a mutant in the place of its template, in this process."""
     folder, _, name = mutant.file.removeprefix("templates/").partition("/")
     for blocks in (False, True):
-        made = texts._environment(folder, blocks)
+        made = texts.templates_in(folder, blocks)
         found = [jinja2.DictLoader({name: mutant.text}), *([made.loader] if made.loader else [])]
         made.loader = jinja2.ChoiceLoader(found)
         _forget(made)

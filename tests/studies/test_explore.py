@@ -190,7 +190,7 @@ def test_limits_accuracy_and_the_command_line(place: Path, tmp_path: Path) -> No
         (
             {"styles": ["nosuch"]},
             InputError,
-            "'nosuch' is no layer that can be unrolled; those are quant_dense",
+            "'nosuch' is not a layer that can be unrolled; those are quant_dense",
         ),
         ({"targets": ["nosuch"]}, InputError, "unknown target 'nosuch'"),
         ({"scheduler": "here"}, InputError, "scheduler must be 'local' or an address"),
@@ -243,9 +243,9 @@ def test_parquet_files(place: Path, tmp_path: Path) -> None:
 def test_synthesized_points_are_spread_over_the_front() -> None:
     front: list[points.Row] = [{"point": n} for n in (3, 5, 6, 9, 11)]
 
-    assert [row["point"] for row in study._spread(front, 3)] == [3, 6, 11]
-    assert study._spread(front[:2], 7) == front[:2]
-    assert study._spread(front[:2], 0) == []
+    assert [row["point"] for row in study.spread(front, 3)] == [3, 6, 11]
+    assert study.spread(front[:2], 7) == front[:2]
+    assert study.spread(front[:2], 0) == []
 
 
 @pytest.mark.soak

@@ -58,7 +58,7 @@ def oracle(
         return Oracle(RUNTIME, _whole(lambda: _runtime(proto), model, layouts, ends))
     if find_spec("qonnx") is None:
         return None
-    return Oracle(QONNX, _whole(lambda: _qonnx(proto, model), model, layouts, ends))
+    return Oracle(QONNX, _whole(lambda: by_qonnx(proto, model), model, layouts, ends))
 
 
 def _whole(
@@ -104,7 +104,8 @@ def _runtime(proto: onnx.ModelProto) -> Frame:
     return lambda given: [np.asarray(a)[0] for a in session.run(None, given)]
 
 
-def _qonnx(proto: onnx.ModelProto, model: Parsed) -> Frame:
+def by_qonnx(proto: onnx.ModelProto, model: Parsed) -> Frame:
+    """Return the function that evaluates a model on one frame by the executor of qonnx."""
     from qonnx.core.datatype import DataType
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
