@@ -1,7 +1,7 @@
 """Mutation testing: small changes of templates, of lowering and of golden, and how many of them the tests find.
 
 make mutate                                              try what is stale, two at a time
-python benchmarks/mutation.py --workers 1 lower/zones    of files whose paths hold a text; print each survivor
+python benchmarks/mutation.py --again lower/zones        of files whose paths hold a text, changed or not
 python benchmarks/mutation.py --list fifo                list the mutants only
 
 The tests of a module of Python are those that call the changed function. `tests/mutation/reach.py` finds them once, in
@@ -128,12 +128,12 @@ def trials(table: str, mutants: Sequence[Mutant]) -> list[Trial]:
     return found
 
 
-def _stale(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _stale(words: Sequence[str], *, again: bool) -> Iterator[tuple[str, str]]:
     record = records.Record.read(RECORD)
     for table, rows in current().items():
         for row, digest in rows.items():
             fresh = record.rows(table).get(row, {}).get("depends") == digest
-            if any(w in row for w in words) or (not words and not fresh):
+            if (again or not fresh) and (not words or any(w in row for w in words)):
                 yield table, row
 
 
@@ -154,10 +154,11 @@ def main() -> None:
     )
     parser.add_argument("words", nargs="*", help="files whose paths hold one of these texts")
     parser.add_argument("--workers", type=int, default=workers, help="trials at the same time")
+    parser.add_argument("--again", action="store_true", help="also files that have not changed")
     parser.add_argument("--list", action="store_true", help="list the mutants only")
     options = parser.parse_args()
     workers = options.workers
-    rows = _in_turn(list(_stale(options.words)))
+    rows = _in_turn(list(_stale(options.words, again=options.again or options.list)))
     if options.list:
         print("\n".join(str(m) for table, row in rows for m in chosen()[table][row]))
         return

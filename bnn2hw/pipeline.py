@@ -1,4 +1,4 @@
-"""From a model to streams: the passes in order, and the functions that run them."""
+"""The passes from a model to streams, in order, and the functions that run them."""
 
 from __future__ import annotations
 
@@ -261,7 +261,7 @@ def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Arr
         frames: Integers on the wires by input.
 
     Returns:
-        The hardware form beside the executor of the model's own format.
+        The comparison of the hardware form with the executor of the model's format.
 
     Raises:
         UnsupportedError: The model as a whole returns other values.
@@ -270,7 +270,8 @@ def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Arr
     inside = {n: types[n].real(a).astype(np.float32) for n, a in frames.items()}
     specs = {n: source.input_spec(made.input_specs, n).tensor(types[n].shape) for n in frames}
     outside = {n: specs[n].real(a).astype(np.float32) for n, a in frames.items()}
-    return comparison.compare(made.lowered, agreement.check(imported, inside, outside), frames)
+    reference = agreement.check(imported, inside, outside)
+    return comparison.compare(imported.graph, made.lowered, reference, frames)
 
 
 def _frames(imported: Imported, specs: InputSpecs, calibration: Batch) -> dict[str, Array]:

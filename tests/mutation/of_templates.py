@@ -103,6 +103,10 @@ class _Loader(jinja2.BaseLoader):
         self.loaded.add(template)
         return found
 
+    def list_templates(self) -> list[str]:
+        """Return the names of all templates."""
+        return self.loader.list_templates()
+
 
 def _forget(environment: jinja2.Environment) -> None:
     if environment.cache is not None:

@@ -11,8 +11,9 @@ from collections import Counter
 
 import pytest
 
-from tests.mutation import mutant, of_python, python, templates, trial
+from tests.mutation import mutant, of_python, of_templates, python, templates, trial
 from tests.mutation.mutant import ROOT, Mutant
+from tests.support import ops
 
 SIGN = "bnn2hw/ops/base/folds.py"
 
@@ -119,3 +120,22 @@ def test_a_changed_module_is_imported_in_a_trial_and_only_there() -> None:
     from bnn2hw.version import __version__
 
     assert __version__ != "mutant"
+
+
+def test_trials_of_templates_find_a_fault_and_let_the_source_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = [e for e in ops.every() if e[0] == "add-0"]
+    monkeypatch.setattr(of_templates, "bundles", lambda: ((tuple(chosen), None),))
+    of_templates.rendered.cache_clear()
+    file = "templates/verilog/add.sv.j2"
+    fault = next(m for m in templates.mutants(file) if "s0_valid || (s1_valid || !both)" in m.key)
+
+    [design] = of_templates.rendered()
+    found = trial.run(fault, of_templates.tried, 60)
+    same = trial.run(Mutant(file, 0, 0, "", "none"), of_templates.tried, 60)
+    of_templates.rendered.cache_clear()
+
+    assert {"add.sv.j2", "module.j2", "top.sv.j2"} <= design.templates
+    assert "xnor.sv.j2" not in design.templates
+    assert found.verdict == trial.KILLED
+    assert "add-0" in found.detail
+    assert same.verdict == trial.UNTESTED
