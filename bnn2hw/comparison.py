@@ -18,7 +18,7 @@ from bnn2hw.ops.real import Refold, Reshape
 
 @dataclass(frozen=True)
 class OutputComparison:
-    """An output of a design beside that of the executor.
+    """The comparison of an output of a design with that of the executor.
 
     Attributes:
         name: Output of the design.

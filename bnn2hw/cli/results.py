@@ -90,7 +90,7 @@ def predict(
     if accuracy is not None:
         click.echo(f"accuracy on these {len(x)} images: {accuracy:.2%}", err=True)
     if found.line and found.line["recoveries"]:
-        click.echo(f"the line was brought back into step {found.line['recoveries']} times", err=True)
+        click.echo(f"the line was resynchronized {found.line['recoveries']} times", err=True)
 
 
 def _by_board(folder: Path, port: str, x: Array) -> _Results:

@@ -37,9 +37,9 @@ from bnn2hw.ops import source
 class SerialBoard:
     """A board that runs an accelerator, at the other end of a serial line.
 
-    Every image carries a number and a checksum, and so does every result. What is lost or damaged
-    is sent again, and what cannot be delivered is an error. Each result is the board's answer to
-    that very image.
+    Every image carries a number and a checksum, and so does every result. The driver sends lost and
+    damaged images again, and raises an error if it cannot deliver one. The number of a result says
+    to which image it belongs.
 
     Args:
         port: Name of the serial port.
