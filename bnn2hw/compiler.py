@@ -161,12 +161,8 @@ def _place(target: str | Path | None, board: str | Path | None) -> tuple[Board |
     """
     from bnn2hw.deploy import board_plan
 
-    if board is None:
-        return None, devices.device(devices.DEFAULT if target is None else target)
-    if target is not None:
-        raise InputError("name a board or a target, not both: a board has its device")
-    place = boards.board(board)
-    return place, board_plan.device(place)
+    named = boards.named(board, target, devices.device(devices.DEFAULT))
+    return (named, board_plan.device(named)) if isinstance(named, boards.Board) else (None, named)
 
 
 def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
