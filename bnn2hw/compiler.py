@@ -119,7 +119,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     from bnn2hw.pipeline import Layout
 
     _check(backend, output, fps, loadable)
-    _check_latency(latency)
+    latency = _cycles(latency)
     if backend == "native":
         _refuse({"target": target, "board": board, "fps": fps, "folding": folding, "latency": latency})
     _check_kinds(input, folding, bits, progress)
@@ -236,8 +236,8 @@ def _check(backend: str, output: Output | None, fps: float | None, loadable: Loa
         checks.number("fps", fps, above=0)
 
 
-def _check_latency(latency: Any) -> None:
-    """Refuse a latency that is no number of cycles.
+def _cycles(latency: Any) -> int | str | None:
+    """Return a latency that is a number of cycles, or "least".
 
     Raises:
         InputError: It is neither a positive whole number nor "least".
@@ -246,8 +246,10 @@ def _check_latency(latency: Any) -> None:
 
     if isinstance(latency, str) and latency != LEAST:
         raise InputError(f"latency must be a number of cycles, or '{LEAST}', not {latency!r}")
-    if latency is not None and latency != LEAST:
-        checks.number("latency", latency, above=0, whole=True)
+    if latency is None or isinstance(latency, str):
+        return latency
+    checks.number("latency", latency, above=0, whole=True)
+    return int(latency)
 
 
 def _refuse(without_effect: Mapping[str, object]) -> None:

@@ -29,6 +29,18 @@ WIRE = 64
 ROUNDS = 100
 """Foldings that a search lays out before it ends with the gap that is left."""
 
+NEAR = 0.02
+"""Share by which a folding may cost more than the cheapest while the search still looks for paths."""
+
+ANY = 1.0
+"""The same share where only cycles count: any folding will do."""
+
+LAST_ROUNDS = 2
+"""Foldings that it then lays out that are each the cheapest for the known paths."""
+
+SMALL = 10
+"""Nodes of a graph up to which it does so: larger ones keep the gap that is left."""
+
 ENDLESS = 2**40
 """Cycles that no folding needs."""
 
@@ -41,12 +53,16 @@ class BoundedSpace(FoldingSpace):
         delays: The cycles of the paths.
         most: Cycles that each path may take.
         wire: Bits of a beat up to which inputs may be wider than the rate asks for.
+        near: Share by which a folding that is found may cost more than the cheapest.
     """
 
-    def __init__(self, space: FoldingSpace, delays: Sequence[Delays], most: int, wire: float) -> None:
+    def __init__(
+        self, space: FoldingSpace, delays: Sequence[Delays], most: int, wire: float, near: float = NEAR
+    ) -> None:
         self.graph, self.device, self.places = space.graph, space.device, space.places
         self.weights = np.append(space.weights, np.zeros(len(delays)))
         self._space, self._delays, self._most, self._wire = space, delays, most, wire
+        self._near = near
 
     @cached_property
     def links(self) -> list[StreamCosts]:
@@ -58,6 +74,9 @@ class BoundedSpace(FoldingSpace):
     def _delayed(self, link: StreamCosts) -> StreamCosts:
         cycles = self._clipped([d.stream(link) for d in self._delays])
         return replace(link, costs=np.concatenate([link.costs, cycles], -1))
+
+    def _raised(self, bound: float, found: FoldingPoint | None, most: float) -> float:
+        return bound if found is None else max(bound, min(found.bound, most))
 
     def shortest(self, period: int) -> int:
         """Return the fewest cycles that the last path takes in any folding for a rate; 0 if that is unknown.
@@ -134,11 +153,22 @@ class LatencySearch:
             most: Cycles to the first output.
             wire: Bits of a beat up to which inputs may be wider than the rate asks for.
         """
+        bound = self._narrowed(most, wire, ROUNDS)
+        if self._in_time(most) and len(self._space.places) <= SMALL:
+            bound = max(bound, self._narrowed(most, wire, LAST_ROUNDS, near=0.0))
+        best = self._in_time(most)
+        return best and replace(best, bound=min(bound, best.price))
+
+    def _narrowed(self, most: int, wire: float, rounds: int, near: float = NEAR) -> float:
+        """Lay out foldings, each the cheapest for the paths that are known, until one is in time.
+
+        Returns:
+            A lower bound on the price of each folding in time.
+        """
         goal, bound = most, -np.inf
-        for _ in range(ROUNDS):
-            point = BoundedSpace(self._space, [*self._delays.values()], goal, wire).least(
-                self._period, self._room
-            )
+        for _ in range(rounds):
+            space = BoundedSpace(self._space, [*self._delays.values()], goal, wire, near)
+            point = space.least(self._period, self._room)
             if point is None:
                 break
             if goal == most:
@@ -148,26 +178,31 @@ class LatencySearch:
                 break
             if self._along(made.path).length(point.ops, self._space.links) <= goal:
                 goal -= made.cycles - most
+        return bound
+
+    def _in_time(self, most: int) -> FoldingPoint | None:
+        """Return the cheapest folding of those laid out so far that are in time."""
         in_time = [s.point for s in self._known.values() if s.cycles <= most]
-        best = min(in_time, key=lambda p: p.price, default=None)
-        return best and replace(best, bound=min(bound, best.price))
+        return min(in_time, key=lambda p: p.price, default=None)
 
     def soonest(self, wire: float = np.inf) -> tuple[int, FoldingPoint] | None:
-        """Return the fewest cycles to the first output, and the cheapest folding that needs no more.
+        """Return the fewest cycles to the first output that were found, and a folding that needs no more.
 
         Args:
             wire: Bits of a beat up to which inputs may be wider than the rate asks for.
         """
-        best = self.cheapest(ENDLESS, wire)
+        self._narrowed(ENDLESS, wire, 1, ANY)
+        best = self._in_time(ENDLESS)
         low, step = 0, 1
         # That nothing is in time is proved sooner than what is cheapest of all that is, so this begins from below.
         while best and (low := max(low, self._floor(wire))) + 1 < (high := self._stepped(best).cycles):
             tried = min(low + step, (low + high) // 2)
-            found = self.cheapest(tried, wire)
+            self._narrowed(tried, wire, ROUNDS, ANY)
+            found = self._in_time(tried)
             best, low, step = (found, low, 1) if found else (best, tried, 2 * step)
         return (self._stepped(best).cycles, best) if best else None
 
-    def slowest(self, point: FoldingPoint) -> tuple[str, int]:
+    def slowest(self, point: FoldingPoint) -> tuple[str, float]:
         """Return the op that the first output waits for longest, and the cycles in it.
 
         Args:

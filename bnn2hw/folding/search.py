@@ -95,10 +95,7 @@ def in_time(
     period = int(device.clock_mhz * 1e6 / fps) if fps else choices.periods[-1]
     _check_rate(choices, period)
     tried = LatencySearch(choices, period, _room(device, FILL if latency == LEAST else 1.0))
-    if isinstance(latency, int):
-        found = tried.cheapest(latency) or tried.cheapest(latency, math.inf)
-    else:
-        found = (tried.soonest() or (0, None))[1]
+    found = _soon_enough(tried, latency)
     if found is None:
         raise _late(tried, choices, period, latency)
     gap = 1 - max(found.bound, 0.0) / found.price
@@ -108,6 +105,17 @@ def in_time(
         else "no folding in this time is cheaper, by the cost models"
     )
     return graph.map_ops(found.ops)
+
+
+def _soon_enough(tried: LatencySearch, latency: int | str) -> FoldingPoint | None:
+    """Return the cheapest folding whose first output comes in time; None if none was found."""
+    found = None
+    if isinstance(latency, int):
+        found = tried.cheapest(latency) or tried.cheapest(latency, math.inf)
+    soonest = None if found else tried.soonest()
+    if soonest and (latency == LEAST or soonest[0] <= int(latency)):
+        found = tried.cheapest(soonest[0], math.inf)
+    return found
 
 
 def _late(tried: LatencySearch, choices: FoldingSpace, period: int, latency: int | str) -> FoldingError:
@@ -125,8 +133,8 @@ def _late(tried: LatencySearch, choices: FoldingSpace, period: int, latency: int
     cycles, point = soonest
     name, waits = tried.slowest(point)
     return FoldingError(
-        f"no folding that {device.name} holds for this rate has a latency of {latency} cycles: the least is {cycles}, "
-        f"of which layer '{name}' takes {waits:.0f}; ask for at least {cycles}, or choose a larger target"
+        f"no folding that {device.name} holds for this rate has a latency of {latency} cycles: the least found is "
+        f"{cycles}, of which layer '{name}' takes {waits:.0f}; ask for at least {cycles}, or choose a larger target"
     )
 
 

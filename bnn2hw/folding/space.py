@@ -96,6 +96,7 @@ class FoldingSpace:
                 ops = widths.narrow(graph, node, free)
                 self.places.append(NodeOptions(node, ops, inputs, given is not None, known))
         self.weights = weights_of(device)
+        self._near = NEAR if len(self.places) > MANY else 0.0
 
     @cached_property
     def periods(self) -> list[int]:
@@ -219,21 +220,25 @@ class FoldingSpace:
             return None
         bound = max(found, free.price)
         best = self._crossed(seen, self.weights + prices / unit, room)
-        near = NEAR if len(self.places) > MANY else 0.0
         for share in SHARES:
             top = best.price if best else limit
-            if top - bound <= max(near, 1e-9) * abs(top):
+            if top - bound <= max(self._near, 1e-9) * abs(top):
                 break
             # Every folding up to this price consists of what is left, so if one is found, none is cheaper.
             most = bound + share * (top - bound)
             left = self._within(which, prices / unit, most + float(prices @ (room / unit)))
-            exact = self._program(left, room, bound, near)
+            exact = self._program(left, room, bound, self._near)
+            bound = self._raised(bound, exact, most)
             if exact is not None and (best is None or exact.price < best.price):
                 best = exact
             if exact is not None and exact.price <= most:
                 break
         # The solver of the integer program may miss the best solution, so its answer is no proof.
         return replace(best, bound=bound) if best else None
+
+    def _raised(self, bound: float, found: FoldingPoint | None, most: float) -> float:
+        """Return the lower bound after an integer program over all foldings up to a price."""
+        return bound
 
     def _crossed(
         self, seen: Mapping[tuple[int, ...], FoldingPoint], weights: Array, room: Array
@@ -369,11 +374,11 @@ class FoldingSpace:
                 (groups[link.reader], np.searchsorted(columns, read)),
             )
             program.link(costs, ends)
-        found, proved = program.solve(self.weights, room, gap)
+        found, proved, least = program.solve(self.weights, room, gap)
         if found is None:
             return None
         numbers = [int(mine[np.argmax(found[group])]) for mine, group in zip(which, groups, strict=True)]
-        return self._chosen(numbers, None if proved else bound)
+        return self._chosen(numbers, None if proved else max(bound, least))
 
 
 def _fits(point: FoldingPoint, room: Array) -> bool:

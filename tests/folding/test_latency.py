@@ -83,7 +83,7 @@ def test_the_least_latency_can_be_had_and_one_cycle_less_is_refused_with_it() ->
     least = cycles.latency(connect.connect(search.in_time(graph, DEVICE, search.LEAST)))
 
     with pytest.raises(
-        FoldingError, match=f"latency of {least - 1} cycles: the least is {least}, of which layer"
+        FoldingError, match=f"latency of {least - 1} cycles: the least found is {least}, of which layer"
     ):
         search.in_time(graph, DEVICE, least - 1)
 
