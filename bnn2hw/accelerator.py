@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from bnn2hw.synthesis.usage import Usage
 
 
-RENAMED = "Accelerator.{} is now Accelerator.{}; the old name works for one more version"
-
-
 @dataclass(frozen=True, repr=False)
 class Accelerator(ComputedModel):
     """A compiled model: its design, and everything that can be done with it.
@@ -42,7 +39,7 @@ class Accelerator(ComputedModel):
     @property
     def units(self) -> InputSpecs:
         """The attribute `input_specs` under its old name."""
-        deprecation.warn(RENAMED.format("units", "input_specs"))
+        deprecation.renamed("Accelerator.units", "Accelerator.input_specs")
         return self.input_specs
 
     @cached_property
@@ -88,7 +85,7 @@ class Accelerator(ComputedModel):
 
     def image(self) -> Array:
         """Return `weight_image()`; this is its old name."""
-        deprecation.warn(RENAMED.format("image", "weight_image"))
+        deprecation.renamed("Accelerator.image", "Accelerator.weight_image")
         return self.weight_image()
 
     def reload(self, model: Any, *, progress: Progress = silent) -> Accelerator:
@@ -118,6 +115,7 @@ class Accelerator(ComputedModel):
             fidelity=weights.fidelity,
             origin=weights.origin,
             measured={d.edge: d for d in weights.measured},
+            compared=weights.compared,
         )
         reloading.compare(self.design, other.design)
         return other
@@ -131,6 +129,7 @@ class Accelerator(ComputedModel):
         reloads: Mapping[int, Accelerator] | None = None,
         cells: bool = False,
         processes: int = 1,
+        scheduler: str | None = None,
         trace: str | Path | None = None,
         progress: Progress = silent,
     ) -> Run:
@@ -151,9 +150,11 @@ class Accelerator(ComputedModel):
                 name. By default some modules, such as the popcount, have a form that is proved to
                 give the same values in the same cycles, and compiles and runs much faster.
             processes: Number of processes that share the frames: for many frames of a small design.
-                Each starts with an empty design and has pauses of its own.
+                Each starts with an empty design and has its own pauses.
+            scheduler: "local", or the address of a scheduler of Dask, whose workers run the processes. By
+                default this machine does, without Dask.
             trace: File for the waveforms, .vcd or .fst. Lists of signals for GTKWave (.gtkw) and Surfer
-                (.sucl) are written beside it. The simulator is compiled again for it.
+                (.sucl) are written next to it. The simulator is compiled again.
             progress: Called with the name of each step.
 
         Returns:
@@ -162,8 +163,9 @@ class Accelerator(ComputedModel):
         Raises:
             InputError: x does not fit the inputs, `stalls` is out of range, the design is not
                 loadable, native code should stall, or `trace` has another ending.
-            MissingToolError: There is no Verilator or no C++ compiler.
+            MissingToolError: There is no Verilator, no C++ compiler, or no Dask.
             ToolError: A tool failed, or the design broke the stream protocol.
+            LinkError: The scheduler does not answer.
         """
         from bnn2hw.simulation import simulate as simulating
 
@@ -182,6 +184,7 @@ class Accelerator(ComputedModel):
             ],
             cells=cells,
             processes=processes,
+            scheduler=scheduler,
             trace=None if trace is None else Path(trace),
             progress=progress,
         )
@@ -292,6 +295,8 @@ class Accelerator(ComputedModel):
         seeds: int | Sequence[int] = 1,
         clock_mhz: float | None = None,
         baud: int | None = None,
+        scheduler: str | None = None,
+        workers: int | None = None,
         progress: Progress = silent,
     ) -> Usage:
         """Synthesize the design with Yosys and nextpnr.
@@ -309,6 +314,9 @@ class Accelerator(ComputedModel):
             seeds: Number of placements to try, or their seeds. The fastest placement is kept.
             clock_mhz: Clock of the accelerator in MHz. Default: that of the board or device.
             baud: Bits per second on the serial line. Default: that of the board.
+            scheduler: "local", or the address of a scheduler of Dask, whose workers place and route the seeds.
+                By default this process does, one after the other.
+            workers: Number of local workers. Default: one per core.
             progress: Called with the name of each step.
 
         Returns:
@@ -320,15 +328,24 @@ class Accelerator(ComputedModel):
             DoesNotFitError: The design needs more than the device has. The message names a rate
                 that fits.
             TimingError: The clock of the board is not reached.
-            MissingToolError: A tool is not installed.
+            MissingToolError: A tool, or Dask, is not installed.
             ToolError: A tool failed. Its log is in the folder.
+            LinkError: The scheduler does not answer.
         """
         from bnn2hw.deploy import bitstream
+        from bnn2hw.workers import Pool
 
         self.need_hardware("synthesis")
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
         place = bitstream.place_named(board, target, self.device)
         return bitstream.implement(
-            self, place, folder, seeds=seeds, clock_mhz=clock_mhz, baud=baud, progress=progress
+            self,
+            place,
+            folder,
+            seeds=seeds,
+            clock_mhz=clock_mhz,
+            baud=baud,
+            pool=Pool(scheduler, workers),
+            progress=progress,
         )

@@ -1,15 +1,15 @@
-"""Hold a model that was read against the model itself, as a whole."""
+"""Compare a model as it was read with the model itself, as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bnn2hw import error_bounds, golden
 from bnn2hw.errors import Problem, UnsupportedError
-from bnn2hw.importers.imported import Imported
+from bnn2hw.importers.imported import Imported, versions
 from bnn2hw.ir import Array, Graph
 
 FRAMES = 8
@@ -44,7 +44,24 @@ def random_frames(graph: Graph, real: Graph) -> dict[str, Array]:
     return frames
 
 
-def check(imported: Imported, inside: Mapping[str, Array], outside: Mapping[str, Array]) -> None:
+@dataclass(frozen=True)
+class Reference:
+    """The outputs of a model on some frames.
+
+    Attributes:
+        outputs: By output of the real form, in its order.
+        executor: What computed them, in words, with its versions.
+        versions: Versions by package.
+        lacking: Reason why it is not the executor of the model's own format; empty if it is.
+    """
+
+    outputs: Mapping[str, Array]
+    executor: str
+    versions: Mapping[str, str]
+    lacking: str = ""
+
+
+def check(imported: Imported, inside: Mapping[str, Array], outside: Mapping[str, Array]) -> Reference:
     """Refuse a model that does not compute what its layers compute one by one.
 
     Args:
@@ -52,28 +69,65 @@ def check(imported: Imported, inside: Mapping[str, Array], outside: Mapping[str,
         inside: Real inputs of that form by source, of shape (frames, *shape).
         outside: The same inputs as the model itself takes them.
 
+    Returns:
+        The outputs of the model itself, by the executor of its own format if there is one.
+
     Raises:
         UnsupportedError: Outputs differ by more than float32 rounding explains.
     """
-    if imported.model is None:
-        return
     values = golden.run(imported.graph, inside)
-    bounds = error_bounds.bounds(imported.graph, values)
-    problems = []
-    for name, theirs in imported.model(outside).items():
-        compared = _Compared.of(values[name], theirs, bounds[name].free)
-        if compared.explained:
-            continue
-        off, most = compared.worst
-        problems.append(
-            Problem(
-                imported.graph[name].layer,
-                f"the model as a whole returns other values here than its layers one by one: they differ by {off:.2g} "
-                f"of at most {compared.largest:.2g}, and float32 rounding explains {most:.2g}",
-                "models that call their layers as their graph says",
-                "replace nested models that have a call of their own by Sequential or functional ones",
-            )
+    own = {name: values[name] for name in imported.graph.outputs}
+    if imported.model is not None:
+        bounds = error_bounds.bounds(imported.graph, values)
+        theirs = imported.model(outside)
+        compared = {name: _Compared.of(own[name], y, bounds[name].free) for name, y in theirs.items()}
+        _refuse_unexplained(imported, compared, "as a whole")
+        own = {**own, **theirs}
+    return _by_executor(imported, own, outside)
+
+
+def _by_executor(imported: Imported, own: dict[str, Array], outside: Mapping[str, Array]) -> Reference:
+    """The outputs by the executor of the format; those of the layers if there is none, or it fails."""
+    read = Reference(own, imported.executor, versions(imported.packages), imported.lacking)
+    if imported.oracle is None:
+        return read
+    name = imported.oracle.name
+    try:
+        theirs = imported.oracle.run(outside)
+    except Exception as error:  # the executors of other packages raise anything
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:MOST]
+        return replace(read, lacking=f"{name} cannot compute the model: {reason}")
+    # Quantizers of other packages round in orders of their own, which no bound here covers.
+    compared = {
+        o: _Compared.of(own[o], y, np.full((len(y), 1), np.inf))
+        for o, y in theirs.items()
+        if y.dtype.kind == "f" and y.size == own[o].size
+    }
+    _refuse_unexplained(imported, compared, f"in {name}")
+    return Reference(theirs, name, versions(imported.oracle.packages))
+
+
+MOST = 200
+"""Characters of the reason why an executor fails."""
+
+
+def _refuse_unexplained(imported: Imported, compared: Mapping[str, _Compared], where: str) -> None:
+    """Refuse a model whose outputs differ from those of its layers.
+
+    Raises:
+        UnsupportedError: They do.
+    """
+    problems = [
+        Problem(
+            imported.graph[name].layer,
+            f"the model {where} returns other values than its layers return one by one: they differ by "
+            f"{each.worst[0]:.2g} of at most {each.largest:.2g}, and float32 rounding explains {each.worst[1]:.2g}",
+            "models that call their layers as their graph says",
+            "replace nested models that define call() by Sequential or functional ones",
         )
+        for name, each in compared.items()
+        if not each.explained
+    ]
     if problems:
         raise UnsupportedError(problems)
 

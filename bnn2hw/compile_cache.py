@@ -58,7 +58,7 @@ def entry(kind: str, ingredients: Sequence[Any], files: Sequence[str], build: Ca
     if _complete(shared, files):
         return shared
     with storing(tempfile.gettempdir()):
-        own = Path(_temporary().name) / name
+        own = Path(temporary().name) / name
     if not _only_ours(shared.parent):
         shared = own
     with _lock(shared):
@@ -153,7 +153,7 @@ def code(text: str) -> str:
 
 
 @cache
-def _temporary() -> tempfile.TemporaryDirectory[str]:
+def temporary() -> tempfile.TemporaryDirectory[str]:
     """The cache of this process alone, which disappears when the process ends."""
     return tempfile.TemporaryDirectory(prefix="bnn2hw-cache-")
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from bnn2hw import backends, golden, inputs
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
+from bnn2hw.comparison import Comparison
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import Bnn2hwError, InputError
 from bnn2hw.estimate import estimate as estimating
@@ -36,6 +37,8 @@ class CompiledModel:
         backend: "verilog", "hls" or "native".
         recipe: Options of the lowering, if other weights can be loaded; None otherwise.
         measured: By edge, the deviation from Keras on calibration data, or on random frames without them.
+        compared: Comparison of the outputs with those of the executor of the model's format, on the same frames;
+            None if they were not compared.
         options: Options of the compilation by name, without those that have their default.
         layouts: Order of the values in the stream by input and output, where the arrays of the model
             have their axes in another order: images with their channels first, for example.
@@ -50,6 +53,7 @@ class CompiledModel:
     backend: str = "verilog"
     recipe: Recipe | None = None
     measured: Mapping[str, Deviation] = field(default_factory=dict, repr=False, kw_only=True)
+    compared: Comparison | None = field(default=None, repr=False, kw_only=True)
     options: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
     layouts: Mapping[str, AxisOrder] = field(default_factory=dict, repr=False, kw_only=True)
     board: Board | None = field(default=None, repr=False, kw_only=True)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnn2hw import error_bounds, golden, tables
-from bnn2hw.error_bounds import Bound, Rounding, by_channel
+from bnn2hw import golden, tables
 from bnn2hw.errors import Problem, UnsupportedError
 from bnn2hw.ir import Array, Graph, Tensor
-from bnn2hw.lower.hardware import Lowered
 from bnn2hw.tables import Table
+
+if TYPE_CHECKING:  # needed to measure, not to show what was measured
+    from bnn2hw.error_bounds import Bound
+    from bnn2hw.lower.hardware import Lowered
 
 DECISIONS = 256
 """Largest number of integers of an edge whose values are decisions of a quantizer."""
@@ -42,11 +45,11 @@ class Deviation:
         frames: Number of frames that were compared.
         changed: Number of these frames in which any decision of the network changed.
         steady: Largest difference in the other frames, in the model's own unit.
-        bound: What the differences in the other frames can be at most, in the model's own unit; None if
-            nothing is known.
+        bound: Largest possible difference in the other frames, in the model's own unit; None if it is
+            not known.
         beyond: Number of values that differ by more than their bound, in frames in which no decision on
-            the edges before changed. A decision that changes is beyond it too, unless the bound of what
-            it decides about reaches it. 0, or the hardware form is not what it is said to be.
+            the edges before changed. A changed decision counts too, unless the bound of its input
+            reaches the threshold. If it is not 0, the hardware form is wrong.
     """
 
     edge: str
@@ -152,7 +155,7 @@ def check(found: Iterable[Deviation], graph: Graph) -> None:
 
     Raises:
         UnsupportedError: Values are beyond their bound. Only the first edge is named: the error shows in
-            all edges behind it.
+            all edges after it.
     """
     first = next((edge for edge in found if edge.beyond), None)
     if first is None:
@@ -169,6 +172,8 @@ def check(found: Iterable[Deviation], graph: Graph) -> None:
 
 def _measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str, Array]) -> list[Deviation]:
     """Do what `measure` does, with all frames at once."""
+    from bnn2hw import error_bounds
+
     types = lowered.graph.types
     ours = _values(lowered.graph, streamed, arrays)
     theirs = golden.run(real, {n: types[n].real(a).astype(np.float32) for n, a in arrays.items()})
@@ -177,7 +182,8 @@ def _measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str
         for edge in types
         if (node := lowered.matches.get(edge)) is not None
     }
-    bounds = error_bounds.bounds(real, theirs, Rounding(lowered.own, _held(lowered, pairs)))
+    rounding = error_bounds.Rounding(lowered.own, _held(lowered, pairs))
+    bounds = error_bounds.bounds(real, theirs, rounding)
     so_far, compared = np.zeros(golden.frames(arrays), bool), []
     for edge, pair in pairs.items():
         compared.append(_compared(pair, bounds[lowered.matches[edge]], so_far))
@@ -273,12 +279,14 @@ class _Pair:
     @property
     def nearest(self) -> Array:
         """Distance of the model's values from the nearest integers, by frame and channel."""
+        from bnn2hw import error_bounds
+
         scale, offset = (
             np.broadcast_to(np.asarray(v, np.float64), self.tensor.shape).reshape(self.theirs.shape[1:])
             for v in (self.tensor.scale, self.tensor.offset)
         )
         near = np.rint((np.nan_to_num(self.theirs, posinf=0.0, neginf=0.0) - offset) / scale)
-        return by_channel(self._from(near * scale + offset) + 2 * self.slack)
+        return error_bounds.by_channel(self._from(near * scale + offset) + 2 * self.slack)
 
     def _from(self, values: Array) -> Array:
         finite = np.isfinite(self.theirs)

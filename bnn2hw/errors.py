@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 
 class Bnn2hwError(Exception):
@@ -98,6 +99,11 @@ class DoesNotFitError(FoldingError):
         needs = " and ".join(f"{need:,} {name} of {there:,}" for name, (need, there) in over.items())
         way_out = remedy or "ask for fewer fps, or choose a larger target"
         super().__init__(f"the design needs {needs} of {device}{note}; {way_out}")
+        self._made_of = (device, self.over, remedy, note, fps)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """Let other processes make the same error."""
+        return type(self), self._made_of
 
     @property
     def excess(self) -> float:
@@ -146,3 +152,8 @@ class UnsupportedError(Bnn2hwError):
         head = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         lines = "\n".join(f"  - {p}" for p in self.problems)
         super().__init__(f"{refused} ({head}):\n{lines}")
+        self._made_of = (self.problems, refused)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """Let other processes make the same error."""
+        return type(self), self._made_of

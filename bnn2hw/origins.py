@@ -18,7 +18,7 @@ from bnn2hw.pipeline import LoweredModel
 from bnn2hw.progress import Progress
 
 FRAMES = 8
-"""Frames on which a model that is given is held against the design."""
+"""Frames on which a given model is compared with the design."""
 
 LAYER_BITS = re.compile(r"(.+?) \((\d+)\)(?:, |$)")
 """A layer and its bits, as the options of a compilation are kept."""
@@ -67,7 +67,7 @@ def of(
         return own
     if given.model is None:
         raise InputError(
-            "a loaded accelerator has no Keras model to be compared with; give it with model=, or compile the model"
+            "a loaded accelerator has no Keras model to compare with; give it with model=, or compile the model"
         )
     _check_calibration(made, given)
     progress("reading the model")
@@ -75,7 +75,7 @@ def of(
     how = made.recipe or pipeline.recipe(imported, _output(made), _bits(made), False)
     progress("lowering to integers")
     lowered = pipeline.lower(imported, made.input_specs, how, given.calibration)
-    _compare(made.graph, lowered.lowered.graph, {name: a[:FRAMES] for name, a in arrays.items()})
+    compare(made.graph, lowered.lowered.graph, {name: a[:FRAMES] for name, a in arrays.items()})
     return lowered
 
 
@@ -105,7 +105,7 @@ def _bits(made: CompiledModel) -> int | dict[str, int] | None:
     return int(text) if text.isdecimal() else {layer: int(bits) for layer, bits in LAYER_BITS.findall(text)}
 
 
-def _compare(design: Graph, model: Graph, arrays: Mapping[str, Array]) -> None:
+def compare(design: Graph, model: Graph, arrays: Mapping[str, Array]) -> None:
     """Check that a model computes what a design computes.
 
     Raises:

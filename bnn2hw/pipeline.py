@@ -1,4 +1,4 @@
-"""From a model to streams: the passes in order, and the functions that run them."""
+"""The passes from a model to streams, in order, and the functions that run them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import agreement, checks, importers, inputs
+from bnn2hw import agreement, checks, comparison, importers, inputs
+from bnn2hw.comparison import Comparison
 from bnn2hw.dataflow import connect, insert
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
@@ -128,6 +129,7 @@ class Prepared:
             output of the real form.
         ends: Outputs of the real form.
         measured: Deviation from the model by edge of the hardware form.
+        compared: The outputs beside those of the executor of the model's own format.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Prepared:
     layouts: Mapping[str, AxisOrder]
     ends: tuple[str, ...]
     measured: tuple[Deviation, ...]
+    compared: Comparison | None = None
 
 
 def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Imported:
@@ -256,13 +259,16 @@ def compared_frames(imported: Imported, made: LoweredModel, calibration: Batch |
     return _frames(imported, made.input_specs, first_batch(calibration))
 
 
-def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Array]) -> None:
-    """Refuse a model that does not compute what its layers compute one by one.
+def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Array]) -> Comparison:
+    """Compare a model with itself: refuse one that does not compute what its layers compute one by one.
 
     Args:
         imported: The model.
         made: The same in hardware form.
         frames: Integers on the wires by input.
+
+    Returns:
+        The comparison of the hardware form with the executor of the model's format.
 
     Raises:
         UnsupportedError: The model as a whole returns other values.
@@ -271,7 +277,8 @@ def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Arr
     inside = {n: types[n].real(a).astype(np.float32) for n, a in frames.items()}
     specs = {n: source.input_spec(made.input_specs, n).tensor(types[n].shape) for n in frames}
     outside = {n: specs[n].real(a).astype(np.float32) for n, a in frames.items()}
-    agreement.check(imported, inside, outside)
+    reference = agreement.check(imported, inside, outside)
+    return comparison.compare(imported.graph, made.lowered, reference, frames)
 
 
 def _frames(imported: Imported, specs: InputSpecs, calibration: Batch) -> dict[str, Array]:

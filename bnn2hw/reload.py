@@ -10,6 +10,7 @@ import numpy as np
 
 from bnn2hw import deviation, pipeline
 from bnn2hw.backends.design import Design
+from bnn2hw.comparison import Comparison
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import connect, insert
 from bnn2hw.deviation import Deviation
@@ -36,12 +37,14 @@ class Reloaded:
         fidelity: Fidelity by layer.
         origin: The other model.
         measured: Deviations of its edges from the model, on random frames.
+        compared: Its outputs beside those of the executor of the model's own format.
     """
 
     graph: Graph
     fidelity: Mapping[str, Fidelity]
     origin: LoweredModel
     measured: tuple[Deviation, ...]
+    compared: Comparison
 
 
 def check(graph: Graph, how: Recipe) -> None:
@@ -100,12 +103,12 @@ def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> Reloa
     renamed = _renamed(imported, accelerator.recipe)
     made = pipeline.lower(renamed, accelerator.input_specs, accelerator.recipe)
     graph = _streamed(accelerator.graph, made.lowered.graph)
-    progress(f"comparing with the model ({imported.executor})")
+    progress(f"comparing with the model ({imported.oracle.name if imported.oracle else imported.executor})")
     frames = pipeline.compared_frames(renamed, made, None)
-    pipeline.check_whole(renamed, made, frames)
+    compared = pipeline.check_whole(renamed, made, frames)
     measured = deviation.measure(renamed.graph, made.lowered, made.lowered.graph, frames)
     deviation.check(measured, made.lowered.graph)
-    return Reloaded(graph, made.lowered.fidelity, made, tuple(measured))
+    return Reloaded(graph, made.lowered.fidelity, made, tuple(measured), compared)
 
 
 def compare(old: Design, new: Design) -> None:

@@ -93,7 +93,7 @@ class Table:
     def _widths(self) -> list[int]:
         """The width of each column."""
         columns = zip((*self.left, *self.right), *filter(None, self.rows), strict=True)
-        return [max(map(_width, column)) for column in columns]
+        return [max(map(columns_of, column)) for column in columns]
 
     @property
     def _total(self) -> int:
@@ -126,7 +126,7 @@ class Table:
         """Draw a row between vertical bars."""
         padded = []
         for i, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-            space = " " * (width - _width(cell))
+            space = " " * (width - columns_of(cell))
             padded.append(f" {cell}{space} " if i < len(self.left) else f" {space}{cell} ")
         return bar + bar.join(padded) + bar
 
@@ -202,6 +202,6 @@ def wrapped(lines: Iterable[str], width: int | None) -> str:
     )
 
 
-def _width(text: str) -> int:
+def columns_of(text: str) -> int:
     """Count the columns of a text on a terminal, where letters of East Asia take two."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

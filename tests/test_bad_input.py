@@ -48,7 +48,7 @@ def test_all_problems_of_a_model_at_once() -> None:
         net.conv(4, name="convolution"),
         keras.layers.GroupNormalization(2, name="groups"),
         keras.layers.UpSampling2D(2, interpolation="bilinear", name="larger"),
-        keras.layers.Softmax(axis=1, name="shares"),
+        keras.layers.Softmax(axis=[1, 2], name="shares"),
         keras.layers.Flatten(),
         net.dense(2, name="last"),
     )
@@ -58,7 +58,8 @@ def test_all_problems_of_a_model_at_once() -> None:
         "  - layer 'groups': a layer of type GroupNormalization. Supported: the layers in docs/coverage.md. "
         "Way out: replace the layer.\n"
         "  - layer 'larger': interpolation='bilinear'. Supported: interpolation='nearest'. Way out: use nearest.\n"
-        "  - layer 'shares': axis=1. Supported: the last axis. Way out: use axis=-1."
+        "  - layer 'shares': axis=[1, 2]. Supported: one axis of its input. "
+        "Way out: put a Reshape in front that joins these axes."
     )
 
 
@@ -74,8 +75,9 @@ def test_streams_that_do_not_fit_each_other() -> None:
         "  - layer 'broadcast': inputs of the shapes [(2, 1, 1, 2), (1, 3, 4, 2)]. "
         "Supported: inputs of one shape, or repeated along channels, rows and columns. "
         "Way out: reshape or repeat the inputs.\n"
-        "  - layer 'dot': Dot of inputs of shapes (1, 1, 1, 2) and (1, 1, 1, 2). "
-        "Supported: Dot of two vectors, without normalize. Way out: replace the layer."
+        "  - layer 'dot': Dot of inputs of shapes (1, 1, 1, 2) and (1, 1, 1, 2), axes=-1. "
+        "Supported: products of vectors and matrices with up to 16,384 factors, without normalize. "
+        "Way out: replace the layer."
     )
 
 
@@ -96,7 +98,7 @@ class Identity(keras.layers.Layer):
     """Named as one of Keras's layers, and another function."""
 
     def call(self, x):
-        return 2 * x
+        return x - keras.ops.mean(x, -1, keepdims=True)
 
 
 class Doubled(keras.layers.Dense):
@@ -110,9 +112,9 @@ def test_classes_of_the_users_own(layer: keras.layers.Layer) -> None:
 
     assert text == (
         "this model cannot be compiled (1 problem):\n"
-        f"  - layer 'own': a class {type(layer).__name__} of your own, whose computation is not known. "
-        "Supported: the layers of Keras and bnn2hw.nn themselves. "
-        "Way out: replace the layer; for a function of single values use Activation or a quantizer."
+        f"  - layer 'own': a class {type(layer).__name__} of your own, whose values depend on several values of its "
+        "input. Supported: the layers of Keras and bnn2hw.nn themselves, and functions that map each value by itself. "
+        "Way out: replace the layer."
     )
 
 
@@ -205,7 +207,7 @@ def test_foldings_and_rates() -> None:
         "layer 'first': pe=3 does not divide; use one of 1, 2, 4"
     )
     assert message(FoldingError, small(), folding={"frist": {"pe": 2}}) == (
-        "the folding names a layer 'frist' that is not there; layers: first, first.threshold, last"
+        "the folding names a layer 'frist', which the model does not have; layers: first, first.threshold, last"
     )
     assert (
         message(FoldingError, small(), folding={"first": {"lanes": 2}})
@@ -268,7 +270,7 @@ def test_images_that_do_not_fit(accelerator: bnn2hw.Accelerator) -> None:
         (np.array([["a"] * 6]), "the input has dtype <U1, expected integers or floats"),
         (
             np.full((2, 6), 0.5),
-            "the input holds floats that are no bipolar values: expected v · 1 + 0 for integers v",
+            "the input holds floats that are not bipolar values: expected v · 1 + 0 for integers v",
         ),
     ):
         with pytest.raises(InputError) as caught:
@@ -332,7 +334,9 @@ def test_corrupt_build_folders(accelerator: bnn2hw.Accelerator, tmp_path: Path) 
     (folder / MANIFEST).write_text(json.dumps({**manifest, "format": 0}))
     assert reason() == f"'{folder}' has format 0, expected 1 or 2; compile the model again"
     (folder / MANIFEST).write_text("{")
-    assert reason() == f"'{folder}' is not a build folder of bnn2hw: it has no manifest.json of ours"
+    assert (
+        reason() == f"'{folder}' is not a build folder of bnn2hw: it has no manifest.json that bnn2hw wrote"
+    )
 
 
 def test_missing_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

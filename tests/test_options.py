@@ -127,7 +127,7 @@ def test_odd_arguments_of_every_other_call(
         ({"latency": 99.5}, "latency must be a positive whole number, not 99.5"),
         ({"folding": {"first": 2}}, "folding['first'] must be a mapping such as {'pe': 4, 'simd': 8}, not 2"),
         ({"folding": 2}, "folding must be a mapping such as {'conv': {'pe': 4}}, not 2"),
-        ({"bits": {"nosuch": 8}}, "bits names a layer 'nosuch' that is not there; layers: "),
+        ({"bits": {"nosuch": 8}}, "bits names a layer 'nosuch', which the model does not have; layers: "),
         ({"bits": "8"}, "bits must be a whole number, not '8'"),
         ({"bits": {"first": 8.5}}, "bits['first'] must be a whole number, not 8.5"),
         ({"bits": True}, "bits must be a whole number, not True"),
@@ -203,7 +203,7 @@ def test_a_report_tells_an_op_from_what_came_before_it() -> None:
 
 
 def test_seeds_are_a_number_or_a_list() -> None:
-    assert list(bitstream._seeds(3)) == [1, 2, 3]
-    assert list(bitstream._seeds([7, 9])) == [7, 9]
+    assert list(bitstream.seed_numbers(3)) == [1, 2, 3]
+    assert list(bitstream.seed_numbers([7, 9])) == [7, 9]
     with pytest.raises(InputError, match="seeds must be a positive whole number, not 0"):
-        bitstream._seeds(0)
+        bitstream.seed_numbers(0)

@@ -32,7 +32,7 @@ def test_figures_stay_at_every_width(width: int) -> None:
     text = residual().fitted(width)
     names = [line.split("│")[1].strip() for line in text.splitlines() if "stage" in line]
 
-    assert all(tables._width(line) <= width for line in text.splitlines() if line[0] in "┏┃┡│├└")
+    assert all(tables.columns_of(line) <= width for line in text.splitlines() if line[0] in "┏┃┡│├└")
     assert all(figure in text for figure in ("73,728", "73,729", "73,730", "1,069", "123,456,789"))
     assert len(set(names)) == 3
     assert ("not shown at this width: " in text) == (width < 80)

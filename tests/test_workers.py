@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from bnn2hw import workers
-from bnn2hw.errors import InputError, LinkError
+from bnn2hw.errors import DoesNotFitError, InputError, LinkError, Problem, UnsupportedError
+from bnn2hw.workers import Pool, called
+from tests.support import ROOT
 
 
 def double(task: int) -> int:
@@ -38,14 +42,34 @@ class Deadly:
 
 
 def test_in_this_process() -> None:
-    assert list(workers.results(double, range(3), None, None)) == [0, 2, 4]
+    assert list(Pool().results(double, range(3))) == [0, 2, 4]
 
 
-def test_a_worker_that_dies_loses_nothing(tmp_path: Path) -> None:
+SCRIPT = """
+from pathlib import Path
+from bnn2hw.workers import Pool
+from tests.test_workers import Deadly
+print("the script runs")
+print(Pool("local", 2).ordered(Deadly(4, Path("dead").resolve()), range(8)))
+"""
+
+
+def test_a_worker_that_dies_loses_nothing_and_none_runs_the_script(tmp_path: Path) -> None:
+    """Users start workers from scripts that guard nothing."""
     pytest.importorskip("distributed", reason="needs Dask")
-    deadly = Deadly(4, tmp_path / "dead")
+    (tmp_path / "script.py").write_text(SCRIPT)
 
-    assert sorted(workers.results(deadly, range(8), "local", 2)) == [2 * n for n in range(8)]
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+
+    assert done.stderr == ""
+    assert done.stdout == f"the script runs\n{[2 * n for n in range(8)]}\n"
     assert (tmp_path / "dead").exists()
 
 
@@ -57,14 +81,14 @@ def test_a_task_that_ends_every_worker() -> None:
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         pytest.raises(LinkError, match="ended several workers one after the other"),
     ):
-        list(workers.results(Deadly(0), range(1), "local", 1))
+        list(Pool("local", 1).results(Deadly(0), range(1)))
 
 
 def test_a_scheduler_that_does_not_answer() -> None:
     pytest.importorskip("distributed", reason="needs Dask")
 
     with pytest.raises(LinkError, match="does not answer"):
-        list(workers.results(double, range(1), "nosuch://host:1", None))
+        list(Pool("nosuch://host:1").results(double, range(1)))
 
 
 @pytest.mark.parametrize(
@@ -77,4 +101,27 @@ def test_a_scheduler_that_does_not_answer() -> None:
 )
 def test_what_makes_no_sense_is_refused(scheduler: str | None, count: int | None, expected: str) -> None:
     with pytest.raises(InputError, match=expected):
-        workers.check(scheduler, count)
+        Pool(scheduler, count).check()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_results_in_the_order_of_the_tasks(threads: int) -> None:
+    assert Pool().ordered(double, range(7), threads=threads) == [2 * n for n in range(7)]
+
+
+def test_a_worker_of_another_version_is_refused() -> None:
+    with pytest.raises(InputError, match=r"has bnn2hw .*, not 0\.0\.1; install the same there"):
+        called(double, 1, "0.0.1")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DoesNotFitError("a-device", {"LUT": (7, 5)}, "choose another", ", of which 2 fit", 8.0),
+        UnsupportedError([Problem("dense", "found", "supported", "way out")]),
+    ],
+)
+def test_errors_travel(error: Exception) -> None:
+    again = pickle.loads(pickle.dumps(error))
+
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

@@ -7,6 +7,7 @@ from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 from bnn2hw.backends.design import named_words
+from bnn2hw.comparison import Comparison
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.deviation import Deviation
 from bnn2hw.ir import AxisOrder, Cycles
@@ -20,7 +21,7 @@ from bnn2hw.targets.devices import Device
 
 
 def _device(data: Mapping[str, Any]) -> Device:
-    """Return the device that a manifest names, or describes if it is none of the package's own.
+    """Return the device that a manifest names, or describes if the package does not have it.
 
     Native code has no device; the default one stands for it.
     """
@@ -47,6 +48,7 @@ class Manifest:
         input_specs: Integers on the wires and their meaning.
         fidelity: By layer, whether the hardware is exact or rounded.
         measured: Deviations from Keras on calibration data, or on random frames without them.
+        compared: The outputs beside those of the executor of the model's own format.
         recipe: Options of the lowering, if other weights can be loaded.
         options: Options of the compilation by name, without those that have their default.
         layouts: Order of the values in the stream, by input and output whose arrays have another.
@@ -63,6 +65,7 @@ class Manifest:
     input_specs: InputSpecs
     fidelity: Mapping[str, Fidelity]
     measured: tuple[Deviation, ...] = ()
+    compared: Comparison | None = None
     recipe: Recipe | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     layouts: Mapping[str, AxisOrder] = field(default_factory=dict)
@@ -83,6 +86,7 @@ class Manifest:
             input_specs=accelerator.input_specs,
             fidelity=accelerator.fidelity,
             measured=tuple(accelerator.measured.values()),
+            compared=accelerator.compared,
             recipe=accelerator.recipe,
             options=accelerator.options,
             layouts=accelerator.layouts,
@@ -99,6 +103,7 @@ class Manifest:
             "input_specs": source.facts(self.input_specs),
             "fidelity": {layer: [f.kind, f.why] for layer, f in self.fidelity.items()},
             "measured": [list(astuple(d)) for d in self.measured],
+            "compared": self.compared and self.compared.plain(),
             "input": self.input,
             "output": self.output,
             "options": dict(self.options),
@@ -132,6 +137,7 @@ class Manifest:
             input_specs=source.from_facts(data["input_specs" if "input_specs" in data else "units"]),
             fidelity={layer: Fidelity(*f) for layer, f in data["fidelity"].items()},
             measured=tuple(Deviation(*d) for d in data["measured"]),
+            compared=Comparison.of(data.get("compared")),
             recipe=Recipe.of(data["recipe"]) if "recipe" in data else None,
             options=data.get("options", {}),
             layouts={name: AxisOrder.of(facts) for name, facts in data.get("layouts", {}).items()},

@@ -1,7 +1,7 @@
 """Keep lowered models on disk, so that a model file is compiled again without its framework.
 
-An entry holds the hardware form and the facts that `bnn2hw.compile` needs beside it, as JSON and arrays without pickled
-objects: nothing in it is ever executed. An entry whose hashes do not fit its contents is made anew.
+An entry holds the hardware form and the facts that `bnn2hw.compile` also needs, as JSON and arrays without pickled
+objects. Nothing in it is ever executed. An entry whose hashes do not match its contents is built again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from bnn2hw import compile_cache
 from bnn2hw.artifacts import model_key
 from bnn2hw.artifacts.graph_json import graph_from_json, graph_to_json
 from bnn2hw.artifacts.model_key import Given
+from bnn2hw.comparison import Comparison
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
 from bnn2hw.folders import sha256
@@ -51,7 +52,7 @@ Read = Callable[[Path], Graph]
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
     """A lowered model and what users were told of it.
 
     Attributes:
@@ -80,17 +81,17 @@ def prepared(model: Any, given: Given, prepare: Callable[[], Prepared], read: Re
     key = model_key.key(model, given)
     if key is None:
         return prepare()
-    found = _found(key, partial(_unchanged, Path(model), key[model_key.CONTENT], read))
+    found = found_entry(key, partial(_unchanged, Path(model), key[model_key.CONTENT], read))
     if found is not None:
         _tell(found)
         return found.model
     made = _noted(prepare)
     if model_key.self_contained(Path(model)) and model_key.key(model, given) == key:
-        compile_cache.keep(KIND, key, FILES, partial(_write, made), LIMIT)
+        compile_cache.keep(KIND, key, FILES, partial(write_entry, made), LIMIT)
     return made.model
 
 
-def _noted(prepare: Callable[[], Prepared]) -> _Entry:
+def _noted(prepare: Callable[[], Prepared]) -> Entry:
     """Lower a model, and note what users are told."""
     records = _Records(logging.WARNING)
     log.addHandler(records)
@@ -103,7 +104,7 @@ def _noted(prepare: Callable[[], Prepared]) -> _Entry:
     for each in caught:
         warnings.warn_explicit(each.message, each.category, each.filename, each.lineno, source=each.source)
     kept = [(w.category.__name__, str(w.message)) for w in caught if w.category.__name__ in CATEGORIES]
-    return _Entry(model, tuple(dict.fromkeys(kept)), tuple(records.texts))
+    return Entry(model, tuple(dict.fromkeys(kept)), tuple(records.texts))
 
 
 class _Records(logging.Handler):
@@ -121,7 +122,7 @@ class _Records(logging.Handler):
         self.texts.append((record.name, record.getMessage()))
 
 
-def _tell(entry: _Entry) -> None:
+def _tell(entry: Entry) -> None:
     """Tell users again what they were told when the model was lowered."""
     for name, text in entry.logged:
         logging.getLogger(name).warning("%s", text)
@@ -140,7 +141,7 @@ def _unchanged(path: Path, content: str, read: Read) -> Graph:
     return read(path)
 
 
-def _found(key: list[Any], read: Callable[[], Graph]) -> _Entry | None:
+def found_entry(key: list[Any], read: Callable[[], Graph]) -> Entry | None:
     """Return an entry; None if there is none. A damaged one is deleted."""
     folder = compile_cache.find(KIND, key, FILES)
     if folder is None:
@@ -152,7 +153,7 @@ def _found(key: list[Any], read: Callable[[], Graph]) -> _Entry | None:
         return None
 
 
-def _write(entry: _Entry, folder: Path) -> None:
+def write_entry(entry: Entry, folder: Path) -> None:
     """Write an entry into an empty folder."""
     model = entry.model
     lowered = model.made.lowered
@@ -168,6 +169,7 @@ def _write(entry: _Entry, folder: Path) -> None:
         "layouts": {name: layout.facts() for name, layout in model.layouts.items()},
         "ends": list(model.ends),
         "measured": [list(astuple(d)) for d in model.measured],
+        "compared": model.compared and model.compared.plain(),
         "warned": [list(w) for w in entry.warned],
         "logged": [list(w) for w in entry.logged],
         "types": {name: str(a.dtype) for name, a in arrays.items()},
@@ -177,7 +179,7 @@ def _write(entry: _Entry, folder: Path) -> None:
     (folder / HASHES).write_text(json.dumps([sha256(folder / name) for name in (FACTS, ARRAYS)]))
 
 
-def _read(folder: Path, read: Callable[[], Graph]) -> _Entry:
+def _read(folder: Path, read: Callable[[], Graph]) -> Entry:
     """Read an entry.
 
     Raises:
@@ -201,9 +203,10 @@ def _read(folder: Path, read: Callable[[], Graph]) -> _Entry:
         layouts={name: AxisOrder.of(f) for name, f in facts["layouts"].items()},
         ends=tuple(facts["ends"]),
         measured=tuple(Deviation(*d) for d in facts["measured"]),
+        compared=Comparison.of(facts["compared"]),
     )
     warned = tuple((str(c), str(text)) for c, text in facts["warned"] if c in CATEGORIES)
-    return _Entry(model, warned, tuple((str(name), str(text)) for name, text in facts["logged"]))
+    return Entry(model, warned, tuple((str(name), str(text)) for name, text in facts["logged"]))
 
 
 def smallest(array: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The key of a lowered model: all that its hardware form depends on, found without importing a framework."""
+"""The key of a lowered model: everything that its hardware form depends on, found without importing a framework."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SWITCH = "BNN2HW_MODEL_CACHE"
 """Environment variable; the value "off" keeps lowered models from being read and kept."""
 
 FRAMEWORKS = ("keras", "tensorflow", "tf_", "jax", "torch", "openvino", "numpy", "h5py", "ml_dtypes", "onnx", "qonnx",
-              "larq", "qkeras")  # fmt: skip
+              "larq", "qkeras", "hgq", "quantizers")  # fmt: skip
 """First parts of the names of packages that compute what a model is, or read its file."""
 
 VARIABLES = ("TF_", "XLA_", "JAX_", "ONEDNN_", "DNNL_")
@@ -37,7 +37,7 @@ VARIABLES = ("TF_", "XLA_", "JAX_", "ONEDNN_", "DNNL_")
 QUIET = "TF_CPP_MIN_LOG_LEVEL"
 """A variable of this kind that changes messages alone."""
 
-SELF_CONTAINED = ("keras", "bnn2hw", "qkeras", "larq", "tensorflow", "builtins")
+SELF_CONTAINED = ("keras", "bnn2hw", "qkeras", "hgq", "larq", "tensorflow", "builtins")
 """Packages whose classes a file may name. The contents of others can change under the same name."""
 
 
@@ -84,7 +84,14 @@ def key(model: Any, given: Given) -> list[Any] | None:
         return None
     if _other_files(Path(model), content) or _foreign_objects():
         return None
-    return [Path(model).name, hashlib.sha256(content).hexdigest(), options, _product(), _keras(), _machine()]
+    return [
+        Path(model).name,
+        hashlib.sha256(content).hexdigest(),
+        options,
+        product_key(),
+        keras_key(),
+        _machine(),
+    ]
 
 
 def self_contained(path: Path) -> bool:
@@ -100,7 +107,7 @@ def self_contained(path: Path) -> bool:
     except (KeyError, OSError):  # a file of another tool, which may name anything
         return False
     return all(
-        item.get("class_name") != "__lambda__" and _package(item.get("module")) in SELF_CONTAINED
+        item.get("class_name") != "__lambda__" and package_key(item.get("module")) in SELF_CONTAINED
         for item in untrusted.mappings(json.loads(text))
     )
 
@@ -138,7 +145,7 @@ def _digest(calibration: Any) -> Any:
         return [[name, _digest(array)] for name, array in calibration.items()]
     if calibration is None or isinstance(calibration, np.ndarray):
         return None if calibration is None else _of_array(calibration)
-    raise TypeError(f"{type(calibration).__name__} is no array")
+    raise TypeError(f"{type(calibration).__name__} is not an array")
 
 
 def _of_array(array: Array) -> list[Any]:
@@ -169,15 +176,16 @@ def _foreign_objects() -> bool:
     except (KeyError, AttributeError):  # another version of Keras, whose scopes cannot be seen
         return True
     every = (*registered.values(), *(scope or {}).values())
-    return any(_package(getattr(each, "__module__", "?")) not in SELF_CONTAINED for each in every)
+    return any(package_key(getattr(each, "__module__", "?")) not in SELF_CONTAINED for each in every)
 
 
-def _package(module: Any) -> str:
+def package_key(module: Any) -> str:
+    """Return the first part of a module's name."""
     return "builtins" if module is None else str(module).split(".")[0]
 
 
 @cache
-def _product() -> list[str]:
+def product_key() -> list[str]:
     """The version of this package, and a hash of its sources, which change more often."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
@@ -185,7 +193,7 @@ def _product() -> list[str]:
     return [__version__, digest.hexdigest()]
 
 
-def _keras() -> dict[str, Any]:
+def keras_key() -> dict[str, Any]:
     """Settings of Keras: of the one that runs, otherwise those with which it would start."""
     keras = sys.modules.get("keras")
     if keras is not None:
@@ -217,11 +225,11 @@ def _keras() -> dict[str, Any]:
 def _machine() -> list[Any]:
     """Versions of the frameworks, their variables, and the kind of processor."""
     variables = {n: v for n, v in os.environ.items() if n.startswith(VARIABLES) and n != QUIET}
-    return [platform.machine(), platform.python_version(), _installed(), sorted(variables.items())]
+    return [platform.machine(), platform.python_version(), installed_packages(), sorted(variables.items())]
 
 
 @cache
-def _installed() -> list[str]:
+def installed_packages() -> list[str]:
     """Names and versions of the installed frameworks: the names of the folders of their metadata."""
     found: set[str] = set()
     for folder in sys.path:

@@ -1,4 +1,4 @@
-"""Keep results beside a design: simulations, synthesis, proofs and the front, which its report shows."""
+"""Keep results with a design, for its report: simulations, synthesis, proofs, the front and the study."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from bnn2hw.formal.whole import Proofs
 from bnn2hw.ir import Cost
 from bnn2hw.report import facts, page
 from bnn2hw.report.facts import Facts
-from bnn2hw.report.records import Measured, Simulation
+from bnn2hw.report.records import Explored, Measured, Simulation
 
 SIMULATION, SYNTHESIS, FRONT, PROOFS = "simulation.json", "synthesis.json", "front.json", "proofs.json"
+STUDY = "study.json"
 
 
 def keep(
@@ -29,6 +30,7 @@ def keep(
     measured: Measured | None = None,
     front: Iterable[Point] | None = None,
     proofs: Proofs | None = None,
+    explored: Explored | None = None,
 ) -> None:
     """Keep results in the build folder of a design, and make its report again.
 
@@ -41,6 +43,7 @@ def keep(
         measured: The result of its synthesis.
         front: Points of rate against resources.
         proofs: What is proved of its ops.
+        explored: The study that it is a point of.
 
     Raises:
         MissingToolError: A library that draws is not installed.
@@ -55,6 +58,8 @@ def keep(
         new[FRONT] = [asdict(point) for point in front]
     if proofs is not None:
         new[PROOFS] = proofs.plain()
+    if explored is not None:
+        new[STUDY] = explored.plain()
     folders.add(folder, {name: json.dumps(data, indent=1) + "\n" for name, data in new.items()})
     if not accelerator.is_native:
         folders.add(folder, {REPORT: page.page(collect(folder, accelerator))})
@@ -67,13 +72,14 @@ def collect(folder: Path, accelerator: CompiledModel) -> Facts:
         folder: The build folder.
         accelerator: The design in it.
     """
-    measured, proofs = _read(folder, SYNTHESIS), _read(folder, PROOFS)
+    measured, proofs, explored = (_read(folder, name) for name in (SYNTHESIS, PROOFS, STUDY))
     return facts.collect(
         accelerator,
         [Point(**{**point, "cost": Cost(**point["cost"])}) for point in _read(folder, FRONT) or ()],
         [Simulation.from_plain(run) for run in _read(folder, SIMULATION) or ()],
         Measured.from_plain(measured) if measured else None,
         Proofs.from_plain(proofs) if proofs else None,
+        Explored.from_plain(explored) if explored else None,
     )
 
 

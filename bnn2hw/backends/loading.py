@@ -27,8 +27,11 @@ def memories(graph: Graph) -> Iterator[tuple[str, str, Memory]]:
     """
     for node in graph:
         if isinstance(node.op, HardwareOp):
-            for name, memory in node.op.loads(*graph.inputs_of(node)).items():
-                yield node.name, name, memory
+            x = graph.inputs_of(node)
+            parts = node.op.printed_parts(*x) if node.op.writable else ()
+            for held in [part.memories for part in parts] or [node.op.loads(*x)]:
+                for name, memory in held.items():
+                    yield node.name, name, memory
 
 
 def of(graph: Graph) -> Load | None:

@@ -113,7 +113,7 @@ class Printer:
     @property
     def environment(self) -> jinja2.Environment:
         """The templates of the folder."""
-        return _environment(self.folder, self.blocks)
+        return templates_in(self.folder, self.blocks)
 
     def has(self, template: str) -> bool:
         """Return True if there is a template of that name."""
@@ -156,7 +156,13 @@ class Printer:
 
 
 @cache
-def _environment(folder: str, blocks: bool) -> jinja2.Environment:
+def templates_in(folder: str, blocks: bool) -> jinja2.Environment:
+    """Return the templates of a backend's folder.
+
+    Args:
+        folder: Folder of templates.
+        blocks: True if a line with only a block of Jinja leaves no empty line.
+    """
     import jinja2
 
     folders = (data_dir("templates") / folder, data_dir("templates") / "shared")
@@ -176,7 +182,7 @@ def _environment(folder: str, blocks: bool) -> jinja2.Environment:
 
 @cache
 def _templates(folder: str) -> frozenset[str]:
-    return frozenset(_environment(folder, False).list_templates())
+    return frozenset(templates_in(folder, False).list_templates())
 
 
 def _xml(body: str, header: Header) -> str:

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw.backends import loading
+from bnn2hw.backends import loading, verilog_parts
 from bnn2hw.backends.design import Design, Stream, ends, hex_lines, pack, port_table, streams
 from bnn2hw.backends.text import ANY_TARGET, Header, Printer, bare
 from bnn2hw.backends.verilog_top import (
     LOADABLE,
+    PATH,
     Instance,
     Top,
     VerilogPort,
@@ -115,13 +116,20 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
             module = f"{node.op.kind}_{stream.id}"
             facts = {"module": module, "body": body, "attributes": attributes(printer.header)}
             own[module] = printer.file(f"{module}.sv", f"{node.op.kind}.sv.j2", **facts)
-        made = instance(graph, node, node.op, module, by_name)
+        made, parts = instance(graph, node, node.op, module, by_name), node.op.printed_parts(*inputs)
+        contents = {
+            memory_file(stream, parameter): memory
+            for parameter, memory in (node.op.loads(*inputs) or node.op.memories(*inputs)).items()
+        }
         if node.op.writable:
             stage = sum(i.stage is not None for i in instances)
             made = replace(made, module=f"{LOADABLE}{module}", stage=stage)
+        if parts:
+            made = replace(made, module=f"{made.module}_{stream.id}", params={PATH: PATH})
+            own[made.module] = verilog_parts.module(printer, made.module, node.op, inputs, stream, parts)
+            contents = verilog_parts.memories(stream, parts)
         instances.append(made)
-        for parameter, memory in (node.op.loads(*inputs) or node.op.memories(*inputs)).items():
-            memories[memory_file(stream, parameter)] = hex_words(memory)
+        memories.update({file: hex_words(memory) for file, memory in contents.items()})
         for drawn, plan in node.op.shapes(*inputs).items():
             shapes[drawn].add(plan)
     return _Parts(tuple(instances), own, memories, {drawn: sorted(plans) for drawn, plans in shapes.items()})

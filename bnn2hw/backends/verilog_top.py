@@ -132,16 +132,16 @@ def instance(
         by_name: Streams by name.
     """
     inputs, stream = graph.inputs_of(node), by_name[node.name]
-    params = {name: _literal(value) for name, value in op.params(*inputs).items()}
+    params = {name: literal(value) for name, value in op.params(*inputs).items()}
     for parameter in op.loads(*inputs) or op.memories(*inputs):
         params[parameter] = f'"{memory_file(stream, parameter)}"'
         params[PATH] = PATH
     return Instance(module, _connections(graph, node, by_name), stream, params, copies=op.copies)
 
 
-def memory_file(stream: Stream, parameter: str) -> str:
-    """Return the file of a memory of the op that writes a stream."""
-    return f"{stream.id}.{parameter.lower()}.hex"
+def memory_file(stream: Stream, parameter: str, part: int | None = None) -> str:
+    """Return the file of a memory of the op that writes a stream, or of a part of that op."""
+    return f"{stream.id}.{parameter.lower()}{'' if part is None else f'_{part}'}.hex"
 
 
 def _connections(graph: Graph, node: Node, by_name: Mapping[str, Stream]) -> tuple[Connection, ...]:
@@ -164,7 +164,7 @@ def _connections(graph: Graph, node: Node, by_name: Mapping[str, Stream]) -> tup
     return tuple(made)
 
 
-def _literal(value: Param) -> int | str:
+def literal(value: Param) -> int | str:
     """Return a parameter as Verilog prints it."""
     if not isinstance(value, np.ndarray):
         return value

@@ -47,6 +47,8 @@ def compile_command(
         accelerator = _of_study(model, study, point) if study else shared.compiled(model, options, progress)
         progress("writing")
         accelerator.write(out)
+        if study:
+            _keep_study(out, accelerator, study, point or 0)
     if as_json or volume() != QUIET:
         _show(accelerator, as_json)
     if not as_json:
@@ -60,6 +62,15 @@ def _of_study(model: Path, study: Path, point: int | None) -> Accelerator:
     from bnn2hw.studies import study as studies
 
     return studies.build(model, study, point or 0)
+
+
+def _keep_study(folder: Path, accelerator: Accelerator, study: Path, point: int) -> None:
+    """Keep the other designs of a study for the report of this one."""
+    from bnn2hw.artifacts import records
+    from bnn2hw.studies import study as studies
+    from bnn2hw.studies import table
+
+    records.keep(folder, accelerator, explored=studies.surroundings(table.read(study), study, point))
 
 
 @click.command()
@@ -84,8 +95,14 @@ def _show(accelerator: Accelerator, as_json: bool) -> None:
 def _facts(accelerator: Accelerator) -> dict[str, Any]:
     """Return what --json prints of an accelerator."""
     fidelity = {layer: {"kind": f.kind, "why": f.why} for layer, f in accelerator.fidelity.items()}
+    compared = accelerator.compared and accelerator.compared.plain()
     if accelerator.is_native:
-        return {"name": accelerator.name, "backend": accelerator.backend, "fidelity": fidelity}
+        return {
+            "name": accelerator.name,
+            "backend": accelerator.backend,
+            "fidelity": fidelity,
+            "compared": compared,
+        }
     from bnn2hw.report.facts import collect
 
     estimate = accelerator.estimate()
@@ -105,6 +122,7 @@ def _facts(accelerator: Accelerator) -> dict[str, Any]:
         "layers": [_layer(layer) for layer in collect(accelerator).working],
         "folding": accelerator.folding(),
         "fidelity": fidelity,
+        "compared": compared,
     }
 
 

@@ -54,6 +54,13 @@ def stalls(default: float, of: str = "") -> Callable[[Callable[..., None]], Call
     return click.option("--stalls", type=kind, default=default, show_default=True, help=told)
 
 
+scheduler = click.option(
+    "--scheduler", help="local for workers of Dask on this machine, or the address of a scheduler."
+)
+workers = click.option(
+    "--workers", type=click.IntRange(1), help="Number of local workers. Default: one per core."
+)
+
 model_argument = click.argument("model", type=click.Path(path_type=Path))
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
 

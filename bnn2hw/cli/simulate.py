@@ -43,10 +43,11 @@ RANDOM_FRAMES = 16
     show_default=True,
     help="Processes that share the frames. Each starts with an empty design.",
 )
+@shared.scheduler
 @shared.path(
     "--trace",
     help="File for the waveforms of the run without stalls: .vcd, or .fst; lists of signals for GTKWave (.gtkw) "
-    "and Surfer (.sucl) are written beside it.",
+    "and Surfer (.sucl) are written next to it.",
 )
 @shared.as_json
 def simulate(
@@ -57,6 +58,7 @@ def simulate(
     seed: int,
     cells: bool,
     processes: int,
+    scheduler: str | None,
     trace: Path | None,
     as_json: bool,
 ) -> None:
@@ -78,7 +80,7 @@ def simulate(
     x, labels = images_of(images, accelerator, frames, seed)
     shares = {"smooth": 0.0, "stalled": stalls}
     if accelerator.is_native:
-        own = {"stalls", "cells", "processes", "trace"}
+        own = {"stalls", "cells", "processes", "scheduler", "trace"}
         shared.refuse(own, "native code has no streams, no cells, no clock and one process")
         shares = {"native": 0.0}
     runs = {}
@@ -86,7 +88,14 @@ def simulate(
         for name, share in shares.items():
             traced = None if share else trace
             runs[name] = accelerator.simulate(
-                x, stalls=share, seed=seed, cells=cells, processes=processes, trace=traced, progress=progress
+                x,
+                stalls=share,
+                seed=seed,
+                cells=cells,
+                processes=processes,
+                scheduler=scheduler,
+                trace=traced,
+                progress=progress,
             )
     count = golden.frames(x)
     accuracy = _accuracy(accelerator, next(iter(runs.values())), labels)

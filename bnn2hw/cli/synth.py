@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     "--clock", type=click.FloatRange(1), help="Clock of the accelerator in MHz. Default: the board's."
 )
 @click.option("--baud", type=click.IntRange(300), help="Bits per second on the board's serial line.")
+@shared.scheduler
+@shared.workers
 @shared.model_options
 @shared.as_json
 def synth(
@@ -44,6 +46,8 @@ def synth(
     seeds: int,
     clock: float | None,
     baud: int | None,
+    scheduler: str | None,
+    workers: int | None,
     options: ModelOptions,
     as_json: bool,
 ) -> None:
@@ -62,7 +66,15 @@ def synth(
     board = options.board
     with spinner(as_json) as progress:
         accelerator, used = _synthesized(
-            model, options, progress, out=out, seeds=seeds, clock=clock, baud=baud
+            model,
+            options,
+            progress,
+            clock_mhz=clock,
+            folder=out,
+            seeds=seeds,
+            baud=baud,
+            scheduler=scheduler,
+            workers=workers,
         )
     _warn_of_rate(accelerator, used, board)
     if model.is_dir():
@@ -76,7 +88,7 @@ def synth(
 
 
 def _synthesized(
-    model: Path, options: ModelOptions, progress: Progress, *, clock: float | None, **how: Any
+    model: Path, options: ModelOptions, progress: Progress, *, clock_mhz: float | None, **how: Any
 ) -> tuple[Accelerator, Usage]:
     """Synthesize a model or a build folder.
 
@@ -85,18 +97,12 @@ def _synthesized(
     """
     free = not (model.is_dir() or options.fps or options.folding or options.latency)
     for attempt in range(ATTEMPTS):
-        asked = options if model.is_dir() else _at_clock(options, clock)
+        asked = options if model.is_dir() else _at_clock(options, clock_mhz)
         accelerator = shared.accelerator(model, asked, progress, allowed=("target", "board"))
         target = options.target if model.is_dir() else None
         try:
             return accelerator, accelerator.synthesize(
-                how["out"],
-                board=options.board,
-                target=target,
-                seeds=how["seeds"],
-                clock_mhz=clock,
-                baud=how["baud"],
-                progress=progress,
+                board=options.board, target=target, clock_mhz=clock_mhz, progress=progress, **how
             )
         except DoesNotFitError as error:
             if not free or error.fps is None or attempt == ATTEMPTS - 1:

@@ -29,6 +29,7 @@ from bnn2hw.synthesis.usage import Usage
 from bnn2hw.targets import boards, devices
 from bnn2hw.targets.boards import Board
 from bnn2hw.targets.devices import Device
+from bnn2hw.workers import HERE, Pool
 
 FACTS = "usage.json"
 """File that describes the result of synthesis; a folder that has one is ours."""
@@ -42,6 +43,7 @@ def implement(
     seeds: int | Sequence[int] = 1,
     clock_mhz: float | None = None,
     baud: int | None = None,
+    pool: Pool = HERE,
     progress: Progress = silent,
 ) -> Usage:
     """Synthesize a design for a board, behind its serial line, or for a bare device, to measure it.
@@ -53,6 +55,7 @@ def implement(
         seeds: Seeds of the placer, or their number; the fastest result is taken.
         clock_mhz: Clock of the accelerator. On a board it must be reached.
         baud: Bits per second on the serial line.
+        pool: Where the seeds are placed and routed.
         progress: Called at the start of each step.
 
     Raises:
@@ -62,10 +65,11 @@ def implement(
         TimingError: The clock of the board is not reached.
         MissingToolError: A tool is not installed.
         ToolError: A tool failed, or ended without its result. Logs are in the folder.
+        LinkError: The scheduler does not answer.
     """
     device = place.device if isinstance(place, Board) else place
     checks.path("folder", folder)
-    folder, tried = Path(folder), _seeds(seeds)
+    folder, tried = Path(folder), seed_numbers(seeds)
     for name, value in (("clock_mhz", clock_mhz), ("baud", baud)):
         if value is not None:
             checks.number(name, value, above=0)
@@ -74,6 +78,7 @@ def implement(
             f"seeds are for place and route, and no open tool does that for {device.name}; leave out the seeds, "
             "and the result is an area"
         )
+    _check_pool(pool, tried)
     folders.claim(folder, FACTS, by="synthesis")
     job = _job(_design(accelerator, device), place, clock_mhz, baud)
     facts = {
@@ -82,10 +87,10 @@ def implement(
         "device": device.name,
         "board": place.name if isinstance(place, Board) else None,
     }
-    with _workplace(folder, facts) as result:
+    with workplace(folder, facts) as result:
         try:
             used = synthesize.synthesize(
-                job.design, device, folder, job.placement, seeds=tried, progress=progress
+                job.design, device, folder, job.placement, seeds=tried, pool=pool, progress=progress
             )
         except DoesNotFitError as error:
             raise _with_remedy(error, accelerator.graph, device, job.clock_mhz) from error
@@ -95,7 +100,19 @@ def implement(
     return used
 
 
-def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:
+def _check_pool(pool: Pool, seeds: Sequence[int]) -> None:
+    """Check that seeds can be shared.
+
+    Raises:
+        InputError: There is nothing to share, or the pool makes no sense.
+        MissingToolError: Dask is not installed.
+    """
+    pool.check()
+    if pool.scheduler is not None and len(seeds) < 2:
+        raise InputError("a scheduler shares the seeds of place and route; ask for several, such as seeds=16")
+
+
+def seed_numbers(seeds: int | Sequence[int]) -> Sequence[int]:
     """Return the seeds that a user asks for, by their number or one by one.
 
     Raises:
@@ -165,11 +182,13 @@ def for_host(link: Link, accelerator: CompiledModel, clock_mhz: float) -> Link:
     """
     found = accelerator.estimate().cycles
     seconds = (found.interval + found.latency) / clock_mhz / 1e6
-    return replace(link, name=accelerator.name, units=accelerator.input_specs, seconds_per_image=seconds)
+    return replace(
+        link, name=accelerator.name, input_specs=accelerator.input_specs, seconds_per_image=seconds
+    )
 
 
 @contextmanager
-def _workplace(folder: Path, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def workplace(folder: Path, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Remove the results of an earlier run from a folder, and record the files of this one.
 
     Args:

@@ -119,7 +119,7 @@ def stream_cost(family: Family, bits: int, have: Beats, want: Beats | None, fifo
     ops = converters.between(have, want, fifo=fifo) if want else converters.to_output(have, fifo=fifo)
     lut, ff, bram, dsp = 0.0, 0.0, 0.0, 0.0
     for op in ops:
-        if op.beats()[1].lanes * bits > MOST_INSIDE:
+        if max(op.beats()[1].lanes * bits, op.inner_bits(Tensor((1,), Ints(0, 2**bits - 1)))) > MOST_INSIDE:
             return TOO_WIDE, ff, bram, dsp
         cost = _cost_of(op, family, bits)
         lut, ff, bram, dsp = lut + cost.lut, ff + cost.ff, bram + cost.bram, dsp + cost.dsp

@@ -1,4 +1,4 @@
-"""The widest beats of a design: wider ones cost more than they save, and simulators refuse to compile them."""
+"""The widest beats and words of a design: wider ones cost more than they save, and tools refuse to compile them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bnn2hw.errors import FoldingError
-from bnn2hw.ir import Graph, Node, StreamOp, Tensor
+from bnn2hw.ir import Graph, HardwareOp, Node, StreamOp, Tensor
 from bnn2hw.ops.base.folds import MOST_INSIDE as MOST_INSIDE
 from bnn2hw.ops.lut import Lut
 
@@ -15,18 +15,20 @@ MOST_AT_PORTS = 8192
 
 
 def narrow(graph: Graph, node: Node, ops: Sequence[StreamOp]) -> list[StreamOp]:
-    """Return the foldings of a node whose beats are not too wide.
+    """Return the foldings of a node whose beats and words are not too wide.
 
     Raises:
         FoldingError: There is none.
     """
     limits = _limits(graph, node)
-    kept = [op for op in _whole(graph, node, ops) if all(bits <= most for bits, most in _widths(limits, op))]
+    kept = [
+        op for op in _whole(graph, node, ops) if all(bits <= most for bits, most, _ in _widths(limits, op))
+    ]
     if kept:
         return kept
-    bits, most = min(max(_widths(limits, op), key=lambda w: w[0] - w[1]) for op in ops)
+    bits, most, what = min(max(_widths(limits, op), key=lambda w: w[0] - w[1]) for op in ops)
     raise FoldingError(
-        f"layer '{node.name}' has a beat of {bits:,} bits, and at most {most:,} are possible; "
+        f"layer '{node.name}' has {what} of {bits:,} bits, and at most {most:,} are possible; "
         "fold it into more beats, or give the layer fewer values"
     )
 
@@ -70,8 +72,13 @@ def _limits(graph: Graph, node: Node) -> _Limits:
     return _Limits(inputs, tuple(x.ints.bits for x in inputs), graph.types[node.name].ints.bits, most, widest)
 
 
-def _widths(limits: _Limits, op: StreamOp) -> list[tuple[int, int]]:
-    """Return the width of each beat of a folding, in bits, and the most that it may be."""
+def _widths(limits: _Limits, op: StreamOp) -> list[tuple[int, int, str]]:
+    """Return the bits of each beat and of the inside of a folding, with the most that they may be and a name."""
     taken, given = op.beats(*limits.inputs)
-    inputs = [(taken.lanes * bits, limits.widest) for bits in limits.taken]
-    return [*inputs, (given.lanes * limits.given, limits.most)]
+    inputs = [(taken.lanes * bits, limits.widest, "a beat") for bits in limits.taken]
+    inside = (
+        [(op.inner_bits(*limits.inputs), MOST_INSIDE, "a signal inside")]
+        if isinstance(op, HardwareOp)
+        else []
+    )
+    return [*inputs, (given.lanes * limits.given, limits.most, "a beat"), *inside]

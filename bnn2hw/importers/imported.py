@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 
 from bnn2hw import untrusted
 from bnn2hw.errors import Problem, UnsupportedError
@@ -13,6 +14,51 @@ from bnn2hw.ops.source import Input
 
 Model = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 """A model as a function of its inputs by name."""
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """The executor of a model's own format.
+
+    Attributes:
+        packages: Its packages and those that it runs on, with their names in words.
+        run: The model as it computes it: as `Imported.model`, but it may raise anything.
+    """
+
+    packages: Mapping[str, str]
+    run: Model
+
+    @property
+    def name(self) -> str:
+        """The executor in words, with its versions."""
+        return version_of(self.packages)
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of packages; empty for those whose version is not known."""
+    return {package: _version(package) for package in packages}
+
+
+def version_of(packages: Mapping[str, str]) -> str:
+    """Return packages in words with their versions, each on the next one.
+
+    Args:
+        packages: Their names in words by package.
+    """
+    return " on ".join(f"{words} {_version(package)}".strip() for package, words in packages.items())
+
+
+def _version(package: str) -> str:
+    found = [metadata.version(name) for name in (package, *ALIASES.get(package, ())) if _is_installed(name)]
+    return found[0] if found else ""
+
+
+def _is_installed(package: str) -> bool:
+    return any(True for _ in metadata.Distribution.discover(name=package))
+
+
+ALIASES = {"tensorflow": ("tensorflow-cpu",), "onnxruntime": ("onnxruntime-gpu",)}
+"""Other distributions of packages."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +78,10 @@ class Imported:
         model: The model itself, in float32 and inference mode: takes its real inputs by source, of
             shape (frames, *shape), and returns its outputs by node. None if the importer cannot
             evaluate it.
-        executor: What evaluates the layers, in words.
+        executor: What evaluates the layers one by one, in words.
+        packages: The packages among these, with their names in words.
+        oracle: The executor of the model's own format; None if it is missing, or is what evaluates the layers.
+        lacking: Reason why there is no such executor, where the format has one.
         output: Output of the design if the model ends in an index of its largest scores; None for
             the default.
         names: Names of the outputs for users, in the order of the graph's; empty if the model names none.
@@ -47,6 +96,9 @@ class Imported:
     names: tuple[str, ...] = ()
     model: Model | None = None
     executor: str = "layer by layer"
+    packages: Mapping[str, str] = field(default_factory=dict)
+    oracle: Oracle | None = None
+    lacking: str = ""
 
 
 def small_enough(layer: str, shape: tuple[int, ...]) -> None:

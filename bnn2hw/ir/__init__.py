@@ -2,7 +2,8 @@
 
 from bnn2hw.ir.axes import AxisOrder
 from bnn2hw.ir.graph import Graph, Node, hardware_nodes, stream_op
-from bnn2hw.ir.op import Array, Cost, Cycles, HardwareOp, Memory, Op, Param, StreamOp, View, startup
+from bnn2hw.ir.op import Cost, Cycles, HardwareOp, Op, StreamOp, View, startup
+from bnn2hw.ir.parts import Array, Memory, Param, Part
 from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Supply, Timing
 from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
@@ -23,6 +24,7 @@ __all__ = [
     "Node",
     "Op",
     "Param",
+    "Part",
     "Queue",
     "Ranges",
     "Steps",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bnn2hw.ir.op import Array
+from bnn2hw.ir.parts import Array
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bnn2hw.ir.parts import Array, Memory, Param, Printed
 from bnn2hw.ir.ranges import Ranges
 from bnn2hw.ir.timing import Timing
 from bnn2hw.ir.types import Beats, Tensor
 from bnn2hw.targets.families import Family
-
-Array = NDArray[Any]
-Param = int | str | Array
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Cycles:
     startup: tuple[int, ...] | None = None
 
     def between(self, frames: int) -> tuple[int, ...] | None:
-        """Return the cycles between the ends of neighbouring frames; None if the start-up is not known.
+        """Return the cycles between the ends of neighboring frames; None if the start-up is not known.
 
         Args:
             frames: Number of frames, sent without a pause.
@@ -85,20 +82,6 @@ class Cost:
 
     def __mul__(self, times: float) -> Cost:
         return Cost(self.lut * times, self.ff * times, self.bram * times, self.dsp * times, self.held * times)
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Contents of a ROM.
-
-    Attributes:
-        codes: Wire codes of shape (words, lanes). Lane 0 is in the least significant bits of a
-            word.
-        bits: Bits of a lane.
-    """
-
-    codes: Array
-    bits: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +204,7 @@ class StreamOp(Op):
         return False
 
 
-class HardwareOp(StreamOp):
+class HardwareOp(Printed, StreamOp):
     """An op over integers that backends can print. Its class holds everything known about it."""
 
     kind: ClassVar[str]

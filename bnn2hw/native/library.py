@@ -29,11 +29,45 @@ FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror
 LIBRARY, OBJECT = "network.so", "kernels.o"
 
 
-def build(sources: Mapping[str, str], progress: Progress = silent) -> Path:
+PROBE = """#include "kernels.hpp"
+extern "C" int bnn2hw_runs(const char* version) { return bnn2hw::runs(version); }
+"""
+
+
+def fastest(progress: Progress = silent) -> str:
+    """Return the fastest instruction set of this processor.
+
+    Args:
+        progress: Told what is being done.
+
+    Raises:
+        MissingToolError: There is no C++ compiler.
+        ToolError: The compiler failed, or what it made cannot be loaded.
+    """
+    return next(v for v in reversed(versions()) if runs(v, progress))
+
+
+def runs(version: str, progress: Progress = silent) -> bool:
+    """True if this processor has an instruction set; see `fastest`."""
+    name = "processor.so"
+
+    def compile_probe(folder: Path) -> None:
+        (folder / "probe.cpp").write_text(PROBE)
+        ours = native_sources.folder()
+        progress("compiling native code")
+        texts = ["-shared", f"-I{ours}", "probe.cpp", str(ours / "processor.cpp"), "-o", name]
+        tools.run([tools.cxx().command, *FLAGS, *texts], folder, "compiling native code")
+
+    path = compile_cache.entry("native-processor", [*_ingredients(), PROBE], [name], compile_probe) / name
+    return bool(_loaded(path).bnn2hw_runs(version.encode()))
+
+
+def build(sources: Mapping[str, str], only: str = "", progress: Progress = silent) -> Path:
     """Compile sources and kernels to a library, from the cache if they were compiled before.
 
     Args:
         sources: Texts by file name.
+        only: Instruction set of the kernels; all of `versions` by default.
         progress: Told what is being done.
 
     Raises:
@@ -41,30 +75,38 @@ def build(sources: Mapping[str, str], progress: Progress = silent) -> Path:
         ToolError: The compiler failed.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(lambda version: _kernels(version, progress), versions()))
+        objects = list(pool.map(lambda v: compiled_kernels(v, progress), [only] if only else versions()))
+    objects += _calls(sources, progress)
     ours = native_sources.folder()
+    texts = [ours / "choose.cpp", ours / "processor.cpp", *objects]
+    chosen = f"-DBNN2HW_ONLY={only}" if only else "-DBNN2HW_VERSIONS"
 
     def link(folder: Path) -> None:
-        progress("compiling native code")
-        for file, text in sources.items():
-            (folder / file).write_text(text)
-        texts = [name for name in sources if name.endswith(".cpp")] + [str(ours / "choose.cpp")]
-        command = [
-            tools.cxx().command,
-            *FLAGS,
-            "-DBNN2HW_VERSIONS",
-            "-shared",
-            f"-I{ours}",
-            *texts,
-            *map(str, objects),
-        ]
+        command = [tools.cxx().command, *FLAGS, chosen, "-shared", f"-I{ours}", *map(str, texts)]
         tools.run([*command, "-o", LIBRARY], folder, "compiling native code")
 
-    ingredients = [*_ingredients(), sorted(sources.items())]
+    ingredients = [*_ingredients(), only, sorted(sources.items())]
     return compile_cache.entry("native", ingredients, [LIBRARY], link) / LIBRARY
 
 
-def _kernels(version: str, progress: Progress) -> Path:
+def _calls(sources: Mapping[str, str], progress: Progress) -> list[Path]:
+    """The object files of networks, which call the kernels of any instruction set."""
+    texts = [name for name in sources if name.endswith(".cpp")]
+    objects = [f"{Path(name).stem}.o" for name in texts]
+
+    def compile_calls(folder: Path) -> None:
+        progress("compiling native code")
+        for file, text in sources.items():
+            (folder / file).write_text(text)
+        command = [tools.cxx().command, *FLAGS, "-c", f"-I{native_sources.folder()}", *texts]
+        tools.run(command, folder, "compiling native code")
+
+    ingredients = [*_ingredients(), sorted(sources.items())]
+    folder = compile_cache.entry("native-calls", ingredients, objects, compile_calls)
+    return [folder / name for name in objects]
+
+
+def compiled_kernels(version: str, progress: Progress) -> Path:
     """The object file of the kernels for an instruction set."""
 
     def compile_kernels(folder: Path) -> None:
@@ -98,12 +140,40 @@ class _Functions:
     run: Any
 
 
+@dataclass(frozen=True, eq=False)
+class Library:
+    """Sources that are compiled when they are first used.
+
+    Attributes:
+        sources: Texts by file name.
+        progress: Told what is being done.
+    """
+
+    sources: Mapping[str, str]
+    progress: Progress = silent
+
+    @cached_property
+    def fastest(self) -> Path:
+        """The file with the kernels for the fastest instruction set of this processor."""
+        return build(self.sources, fastest(self.progress), self.progress)
+
+    @cached_property
+    def complete(self) -> Path:
+        """The file with the kernels for all instruction sets."""
+        return build(self.sources, "", self.progress)
+
+
 @cache
-def _functions(path: Path, prefix: str) -> _Functions:
+def _loaded(path: Path) -> ctypes.CDLL:
     try:
-        library = ctypes.CDLL(str(path))
+        return ctypes.CDLL(str(path))
     except OSError as error:  # compiled on another machine of a cache that is shared
         raise ToolError(f"the compiled native code cannot be loaded: {error}") from error
+
+
+@cache
+def _functions(path: Path, prefix: str) -> _Functions:
+    library = _loaded(path)
     made = _Functions(library[f"{prefix}_memory"], library[f"{prefix}_run"])
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
     made.memory.restype, made.memory.argtypes = size, [size]
@@ -117,13 +187,13 @@ class NativeNetwork:
 
     Attributes:
         program: Its calls and constants.
-        library: The compiled library.
+        library: The library that it is a part of.
         prefix: Beginning of its functions' names.
         shapes: By edge that leaves, the shape of one sample.
     """
 
     program: Program
-    library: Path
+    library: Library
     prefix: str
     shapes: Mapping[str, tuple[int, ...]]
 
@@ -189,7 +259,7 @@ class NativeNetwork:
             outputs: Addresses of the arrays that leave.
             frames: How many there are.
             threads: How many work on them at most, or None.
-            version: Instruction set.
+            version: Instruction set, or "".
         """
         workers = frames // self.capacity and min(threads or os.cpu_count() or 1, frames // self.capacity)
         if workers <= 1:
@@ -205,7 +275,8 @@ class NativeNetwork:
             )
 
     def _part(self, inputs: list[int], outputs: list[int], begin: int, end: int, version: str) -> None:
-        functions = _functions(self.library, self.prefix)
+        library = self.library.complete if version else self.library.fastest
+        functions = _functions(library, self.prefix)
         capacity = max(1, min(self.capacity, end - begin))
         memory = self._memory(functions, capacity)
         failed = functions.run(
@@ -290,9 +361,9 @@ def networks(
     sources: dict[str, str] = {}
     for name, program in programs.items():
         sources |= render(program, name, prefixes[name])
-    library = build(sources, progress)
+    library = Library(sources, progress)
     for prefix in prefixes.values():
-        _functions(library, prefix)
+        _functions(library.fastest, prefix)
     return {
         name: NativeNetwork(
             program,

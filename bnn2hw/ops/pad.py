@@ -29,7 +29,7 @@ class Pad(HardwareOp):
         columns: Columns added to the left and to the right.
         value: Integer that is inserted: one for all channels, or one for each.
         gaps: Distance in rows and in columns from one pixel of the image to the next. With 2, one
-            `value` lies between neighbours.
+            `value` lies between neighbors.
         lanes: Channels per beat of each pixel; must divide the number of channels.
         pixels: Pixels per beat; must divide the columns of the input and of the output. More than
             one only with all channels and without gaps.
@@ -131,6 +131,9 @@ class Pad(HardwareOp):
             reads[0], reads[last] = True, False
         reads = np.tile(reads, math.prod(images))
         return Steps(reads, np.ones(reads.size, bool), latency=1)
+
+    def inner_bits(self, *x: Tensor) -> int:
+        return x[0].channels // self.lanes  # a bit of the border of a lane, by fold
 
     def params(self, *x: Tensor) -> Mapping[str, Param]:
         before, after = x[0].ints, self.infer(*x).ints

@@ -145,6 +145,9 @@ class Quantize(Elementwise):
             "OUT_BITS": self.type.bits,
         }
 
+    def lane_bits(self, *x: Tensor) -> int:
+        return self._fields * self._width(x[0])
+
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         add, mask, low, high, tie = self.constants()
         fields = [

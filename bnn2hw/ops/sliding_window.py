@@ -280,6 +280,11 @@ class ParallelWindow(Windows):
         writes = np.tile((rows[:, None] & beats).reshape(-1), math.prod(x[0].shape[:-3]))
         return Steps(np.ones(writes.size, bool), writes, latency=2)
 
+    def inner_bits(self, *x: Tensor) -> int:
+        grain = self._positions(x[0])[1]
+        held = -(-self._spanned(x[0]) // grain) * grain + self.pixels - grain
+        return max(held, self.pixels) * self.span[0] * x[0].channels * x[0].ints.bits
+
     def params(self, *x: Tensor) -> dict[str, int | str]:
         return {
             "PIXEL_BITS": x[0].channels * x[0].ints.bits,

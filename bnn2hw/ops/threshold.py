@@ -9,8 +9,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Ranges, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Param, Part, Ranges, Tensor
 from bnn2hw.ir.types import narrow
+from bnn2hw.ops.base import parts
 from bnn2hw.ops.base.channels import Meaning, channels
 from bnn2hw.ops.base.costs import comparison, distinct, rom_cost, rom_luts, state_bits, store_cost
 from bnn2hw.ops.base.pixelwise import Elementwise
@@ -110,8 +111,7 @@ class Threshold(Elementwise):
         return not self.shared and 0 <= -self.type.first_code < self.type.count and x.ints.count > 1
 
     def _rom(self, x: Tensor) -> Memory:
-        ints = x.ints
-        bits = Ints(ints.first_code, ints.first_code + ints.count).bits
+        ints, bits = x.ints, self._level_bits(x)
         codes = self.in_folds(ints.encode(self.thresholds))
         if self.pads_with_zero(x):
             # For padding, as many thresholds as give code 0 are below all codes; the others are
@@ -123,6 +123,24 @@ class Threshold(Elementwise):
 
     def memories(self, *x: Tensor) -> Mapping[str, Memory]:
         return {"THRESHOLDS": self._rom(x[0])}
+
+    def _level_bits(self, x: Tensor) -> int:
+        """Bits of the code of a threshold."""
+        return Ints(x.ints.first_code, x.ints.first_code + x.ints.count).bits
+
+    def lane_bits(self, *x: Tensor) -> int:
+        return int(self.thresholds.shape[1]) * self._level_bits(x[0])
+
+    def inner_bits(self, *x: Tensor) -> int:
+        # Parts hold as many levels as fit. A lane has a direction for each fold.
+        return self.folds if self.falls is not None and not self.loadable else 0
+
+    def printed_parts(self, *x: Tensor) -> tuple[Part, ...]:
+        found = super().printed_parts(*x)
+        levels, bits = self.thresholds.shape[1], self._level_bits(x[0])
+        if not parts.needed(levels, bits):
+            return found
+        return tuple(cut for part in found for cut in parts.by_level(part, levels, bits))
 
     @property
     def _directions(self) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import ClassVar, Self
 
 import numpy as np
@@ -24,6 +24,16 @@ from bnn2hw.targets.families import Family
 
 GROUP = 64
 """Nodes that share an enable signal; unrolled.sv.j2 has the same number."""
+
+
+@lru_cache(32)
+def _program_of(weights: bytes, shape: tuple[int, ...], table: int) -> tuple[Array, Array]:
+    """Return a program and its outputs; designs of the same weights, as those of a study, share the search."""
+    sums, found = program(np.frombuffer(weights, np.int64).reshape(shape), table)
+    nodes, outputs = sums.encode(), np.array([(v.node, v.sign) for v in found])
+    nodes.setflags(write=False)
+    outputs.setflags(write=False)
+    return nodes, outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +98,8 @@ class Unrolled(Pixelwise):
             weights: Integers of shape (MW, MH).
             table: Inputs of the largest popcount table.
         """
-        sums, found = program(weights, table)
-        return sums.encode(), np.array([(v.node, v.sign) for v in found])
+        weights = np.ascontiguousarray(weights, np.int64)
+        return _program_of(weights.tobytes(), weights.shape, table)
 
     @cached_property
     def folded(self) -> Xnor | Mac:

@@ -81,6 +81,9 @@ class WidthConverter(HardwareOp):
             return Steps(every, repeated(last, count), latency=1)
         return Steps(repeated(at % self.ratio == 0, count), every, latency=1)
 
+    def inner_bits(self, *x: Tensor) -> int:
+        return self.narrow * self.ratio * x[0].ints.bits
+
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
         return {
             "NARROW_BITS": self.narrow * x[0].ints.bits,

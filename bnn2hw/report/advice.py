@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bnn2hw.folding.pareto import Point
 from bnn2hw.ir import Cost, Graph, Node, StreamOp
 from bnn2hw.report import words
 from bnn2hw.report.facts import Facts, OpFacts
 from bnn2hw.targets.families import Family
+
+Place = TypeVar("Place")
+"""A point of a front."""
 
 TRIED = 8
 """Foldings of an op whose cost is computed in search of a faster one."""
@@ -76,7 +80,7 @@ def _folds(op: OpFacts) -> str:
 
 
 def _from_front(facts: Facts) -> Iterator[Way]:
-    """Yield the neighbours of this design on the front."""
+    """Yield the neighbors of this design on the front."""
     front = sorted(facts.front, key=lambda p: p.interval)
     same = min(front, key=lambda p: abs(p.interval - facts.interval))
     faster = [p for p in front if p.interval < facts.interval * STEP]
@@ -156,14 +160,14 @@ def _less(a: Cost, b: Cost) -> Cost:
     return a + b * -1.0
 
 
-def some(front: Sequence[Point], interval: int, most: int = 8) -> list[Point]:
+def spread(front: Sequence[Place], own: Callable[[Place], bool], most: int = 8) -> list[Place]:
     """Return a few points for a table: evenly, with both ends and the one of this design.
 
     Args:
         front: All points.
-        interval: Interval of this design.
+        own: Says of a point if it is this design.
         most: Number of points.
     """
     last = len(front) - 1
     keep = {round(i * last / (most - 1)) for i in range(most)} if last > most else set(range(last + 1))
-    return [p for i, p in enumerate(front) if i in keep or p.interval == interval]
+    return [p for i, p in enumerate(front) if i in keep or own(p)]

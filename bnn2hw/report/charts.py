@@ -14,11 +14,20 @@ Spec = dict[str, Any]
 Row = tuple[str, float, bool]
 """A bar: its name, its value, and whether it sets the rate."""
 
+Placed = tuple[float, float, str]
+"""A point of a front: frames per second, LUTs, and its name with what parts it from its figures."""
+
 FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 """Font that texts are measured with. The page draws with its own."""
 
 VERSION = "6.4"
 """Version of Vega-Lite."""
+
+RANGE = 20
+"""Ratio of the largest to the smallest figure from which on an axis is logarithmic."""
+
+LEFT = 4
+"""Up to so many times the slowest rate, a point has its name on the right."""
 
 TOP = 10
 """Number of bars; the others are a sentence."""
@@ -49,7 +58,7 @@ BY_RATE: Spec = {"condition": {"test": "datum.slow", "value": WARN}, "value": AC
 
 
 def drawn(layers: Sequence[Spec], label: str, width: int, height: Any) -> str:
-    """Draw layers over each other, in the colours of the page.
+    """Draw layers over each other, in the colors of the page.
 
     Args:
         layers: Layers of Vega-Lite, the lowest first.
@@ -131,18 +140,26 @@ def bars(rows: Sequence[Row], label: str, printed: Callable[[float], str], width
     return drawn([marks, text], label, width, {"step": 19})
 
 
-def pareto(facts: Facts, width: int, height: int) -> str:
-    """Draw the front of rate against LUTs, with this design and the limits on it.
+def pareto(
+    facts: Facts, front: Sequence[Placed], width: int, height: int, *, others: Sequence[Placed] = ()
+) -> str:
+    """Draw a front of rate against LUTs, with this design and the limits on it.
 
     Args:
-        facts: The facts; their front has at least one point.
+        facts: The facts.
+        front: Points of the front, at least one.
         width: Pixels.
         height: Pixels.
+        others: Points behind the front.
     """
     estimate, device = facts.accelerator.estimate(), facts.accelerator.device
-    points = [{"fps": p.fps, "lut": p.cost.lut, "label": _point(p.fps, p.cost.lut)} for p in facts.front]
+    points, behind = ([_named(*place) for place in places] for places in (front, others))
     here = {"fps": estimate.fps, "lut": estimate.cost.lut, "words": "this design"}
     here["label"] = f"this design: {_point(estimate.fps, estimate.cost.lut)}"
+    luts = [estimate.cost.lut, *(lut for _, lut, _ in (*front, *others))]
+    wide = max(luts) > RANGE * max(min(luts), 1.0)
+    rates = [fps for fps, _, _ in (*front, *others)]
+    name = NAME if estimate.fps > LEFT * min(rates) else {**NAME, "align": "left", "dx": 10}
     x = {
         "field": "fps",
         "type": "quantitative",
@@ -153,9 +170,9 @@ def pareto(facts: Facts, width: int, height: int) -> str:
     y = {
         "field": "lut",
         "type": "quantitative",
-        "scale": {"zero": True},
+        "scale": {"type": "log", "nice": False} if wide else {"zero": True},
         "title": "LUT, predicted",
-        "axis": {"format": ",.0f", "tickCount": 5},
+        "axis": {"format": "~s" if wide else ",.0f", "tickCount": 5},
     }
     at = {"x": x, "y": y}
     data, own = {"values": points}, {"values": [here]}
@@ -167,16 +184,18 @@ def pareto(facts: Facts, width: int, height: int) -> str:
         "aria": False,
     }
     told = {**at, "description": {"field": "label"}}
+    grey = {"type": "circle", "color": MUTED, "size": 16, "opacity": 0.45}
     layers: list[Spec] = [
+        *([{"data": {"values": behind}, "mark": grey, "encoding": told}] if behind else []),
         {"data": data, "mark": line, "encoding": at},
         {
             "data": data,
             "mark": {"type": "circle", "color": ACCENT, "size": 28, "opacity": 1},
             "encoding": told,
         },
-        *_limits(facts, x, y, max(p.cost.lut for p in facts.front), device.lut),
+        *_limits(facts, x, y, max(luts), device.lut),
         {"data": own, "mark": DIAMOND, "encoding": told},
-        {"data": own, "mark": NAME, "encoding": {**at, "text": {"field": "words"}}},
+        {"data": own, "mark": name, "encoding": {**at, "text": {"field": "words"}}},
     ]
     return drawn(layers, "Predicted LUTs against frames per second, this design marked", width, height)
 
@@ -190,6 +209,10 @@ DIAMOND: Spec = {
     "opacity": 1,
 }
 NAME: Spec = {"type": "text", "align": "right", "dx": -10, "dy": -8, "fontWeight": "bold", "aria": False}
+
+
+def _named(fps: float, lut: float, name: str) -> Spec:
+    return {"fps": fps, "lut": lut, "label": f"{name}{_point(fps, lut)}"}
 
 
 def _point(fps: float, lut: float) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.ops.source import Input
+from bnn2hw.report.records import Explored
 
 FILES = {"folding": "--folding FOLDING.toml", "calibrated": "--calibration IMAGES.npz"}
 """Options whose files a design does not keep."""
@@ -16,13 +17,15 @@ PLAIN = {"fps": "--fps", "latency": "--latency", "output": "--output", "bits": "
 FLAGS = {"loadable": "--loadable"}
 
 
-def commands(accelerator: CompiledModel) -> list[str]:
+def commands(accelerator: CompiledModel, explored: Explored | None = None) -> list[str]:
     """Return the commands that compile, simulate and synthesize a design.
 
     Args:
         accelerator: The design.
+        explored: The study that it is a point of.
     """
-    words = ["bnn2hw compile MODEL", *_options(accelerator), "-o BUILD"]
+    given = [f"--from {shlex.quote(explored.table)} --point {explored.point}"] if explored else []
+    words = ["bnn2hw compile MODEL", *(given or _options(accelerator)), "-o BUILD"]
     made = [" ".join(words), "bnn2hw simulate BUILD"]
     board = accelerator.options.get("board")
     if accelerator.backend == "verilog":

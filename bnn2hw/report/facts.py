@@ -16,7 +16,7 @@ from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.source import Source
 from bnn2hw.ops.width_converter import WidthConverter
-from bnn2hw.report.records import Measured, Simulation
+from bnn2hw.report.records import Explored, Measured, Simulation
 
 PLUMBING = Fifo | WidthConverter
 """Ops that only carry streams. They are shown as parts of the streams."""
@@ -162,6 +162,7 @@ class Facts:
         runs: Simulations that were run.
         measured: The result of a synthesis; None if there was none.
         proofs: What is proved of the ops; None if nothing was tried.
+        explored: The study that the design is a point of; None without one.
     """
 
     accelerator: CompiledModel
@@ -173,6 +174,7 @@ class Facts:
     runs: tuple[Simulation, ...] = ()
     measured: Measured | None = None
     proofs: Proofs | None = None
+    explored: Explored | None = None
 
     @cached_property
     def layers(self) -> tuple[LayerFacts, ...]:
@@ -204,6 +206,7 @@ def collect(
     runs: Sequence[Simulation] = (),
     measured: Measured | None = None,
     proofs: Proofs | None = None,
+    explored: Explored | None = None,
 ) -> Facts:
     """Collect the facts about an accelerator.
 
@@ -213,6 +216,7 @@ def collect(
         runs: Simulations of it.
         measured: Result of its synthesis.
         proofs: What is proved of its ops.
+        explored: The study that it is a point of.
     """
     graph, cycles = accelerator.graph, accelerator.estimate().cycles
     frame = timeline.timeline(graph, cycles.latency, cycles.interval)
@@ -231,6 +235,7 @@ def collect(
         tuple(runs),
         measured,
         proofs,
+        explored,
     )
 
 

@@ -16,6 +16,25 @@ def deviation(accelerator: CompiledModel, node: Node) -> str:
     return "" if off is None else f"{off.share:.0e}" if off.different else "none"
 
 
+def data(accelerator: CompiledModel) -> str:
+    """Return in words the frames on which a model was compared with itself."""
+    return "the calibration data" if "calibrated" in accelerator.options else "random frames"
+
+
+def compared(accelerator: CompiledModel) -> Iterator[str]:
+    """Yield lines on what the outputs were compared with, and how many of them are equal."""
+    found = accelerator.compared
+    if found is None:
+        return
+    lacking = f" ({found.lacking})" if found.lacking else ""
+    on = "frames of the calibration data" if "calibrated" in accelerator.options else "random frames"
+    yield f"compared with {found.executor}{lacking} on {found.frames} {on}:"
+    for each in found.outputs:
+        what = "decisions" if each.decisions else "values"
+        off = f"; largest difference {each.largest:.2g} of a mean of {each.size:.2g}" if each.largest else ""
+        yield f"  {each.name}: {each.equal:,} of {each.count:,} {what} equal{off}"
+
+
 def rounded(accelerator: CompiledModel) -> Iterator[str]:
     """Yield lines on the layers that are not exact, with the reasons."""
     rounded = [(layer, f.why) for layer, f in accelerator.fidelity.items() if f.kind == "rounded"]
@@ -26,10 +45,9 @@ def rounded(accelerator: CompiledModel) -> Iterator[str]:
     yield from (f"  {layer}: {why}" for layer, why in rounded)
     if not accelerator.measured:
         return
-    data = "the calibration data" if "calibrated" in accelerator.options else "random frames"
     yield (
         "'this op' says if the op itself rounds; the deviation up to here is that of all ops so far: the mean "
-        f"difference from the model on {data}, divided by the mean absolute value"
+        f"difference from the model on {data(accelerator)}, divided by the mean absolute value"
     )
     last = [*accelerator.measured.values()][-1]
     if last.bound is not None:
@@ -40,7 +58,7 @@ def rounded(accelerator: CompiledModel) -> Iterator[str]:
     if last.changed:
         yield (
             f"float32 rounding in the model or fixed point changed decisions in {last.changed} of {last.frames} "
-            f"frames of {data}; in the others the last layer is off by at most {last.steady:.2g}"
+            f"frames of {data(accelerator)}; in the others the last layer is off by at most {last.steady:.2g}"
         )
     if "calibrated" not in accelerator.options:
         yield "to save bits, and to measure on data of your own, compile with calibration images"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.ir import HardwareOp, Node, Tensor, hardware_nodes
 from bnn2hw.native import sources
-from bnn2hw.report.fidelity import DEVIATION, deviation, rounded
+from bnn2hw.report.fidelity import DEVIATION, compared, deviation, rounded
 from bnn2hw.tables import Table, wrapped
 
 KIB = 2**10
@@ -52,6 +52,7 @@ def _summary(accelerator: CompiledModel) -> Iterator[str]:
         f"working memory: {made.arena / KIB:,.0f} KiB for each image of a batch"
     )
     yield from rounded(accelerator)
+    yield from compared(accelerator)
     yield "simulate compiles the sources and compares their outputs with golden"
 
 

@@ -16,6 +16,7 @@ from bnn2hw.ir import Cost
 from bnn2hw.report import advice, charts, commands, dataflow, words
 from bnn2hw.report.charts import Row
 from bnn2hw.report.facts import PLUMBING, Facts, LayerFacts
+from bnn2hw.report.records import Alternative
 from bnn2hw.version import __version__
 
 if TYPE_CHECKING:
@@ -63,10 +64,12 @@ def page(facts: Facts) -> str:
             graphs=_graphs(facts),
             many_rows=MANY_ROWS,
             advice=advice.advice(facts),
-            chosen=advice.some(facts.front, facts.interval),
+            chosen=advice.spread(facts.front, lambda p: p.interval == facts.interval),
+            alternatives=_alternatives(facts),
+            used_kinds=_used_kinds(facts),
             bound=accelerator.estimate().cycles.latency * len(accelerator.graph.nodes) > cycles.USUAL.exact,
             biggest=max((o.cost.lut for o in facts.ops), default=0) or 1,
-            commands=commands.commands(accelerator),
+            commands=commands.commands(accelerator, facts.explored),
             ends=_ends(facts),
             fingerprint=commands.fingerprint(accelerator),
             carriers=CARRIERS,
@@ -153,15 +156,39 @@ def _charts(facts: Facts) -> dict[str, Any]:
         key: charts.bars(shown[key][0], title, words.count) if shown[key][0] else ""
         for key, title in titles.items()
     }
-    if facts.front:
-        drawn["pareto_wide"] = charts.pareto(facts, 590, 270)
-        drawn["pareto_narrow"] = charts.pareto(facts, 290, 220)
+    for media, size in (("wide", (590, 270)), ("narrow", (290, 220))):
+        if facts.front:
+            front = [(p.fps, p.cost.lut, "") for p in facts.front]
+            drawn[f"pareto_{media}"] = charts.pareto(facts, front, *size)
+        if facts.explored and facts.explored.front:
+            best = [_placed(d) for d in facts.explored.front]
+            others = [_placed(d) for d in facts.explored.designs if not d.front]
+            drawn[f"study_{media}"] = charts.pareto(facts, best, *size, others=others)
     for key, width, gutter in (("time_wide", 950, 170), ("time_narrow", 214, 128)):
         drawn[key] = charts.timeline(facts, width, gutter) if facts.working else ""
     return {
         "charts": {key: Markup(svg) for key, svg in drawn.items()},  # noqa: S704 - Vega escapes texts
         "rest": {key: "" if key == "cycles" else sentence for key, (_, sentence) in shown.items()},
     }
+
+
+def _placed(design: Alternative) -> charts.Placed:
+    return design.fps, design.lut, f"point {design.point}, {design.style}: "
+
+
+def _alternatives(facts: Facts) -> list[Alternative]:
+    """Return some points of the front of the study, and this design if it is not on the front."""
+    if not facts.explored:
+        return []
+    front, here = facts.explored.front, facts.explored.point
+    own = [d for d in facts.explored.designs if d.point == here and not d.front]
+    return sorted([*advice.spread(front, lambda d: d.point == here), *own], key=lambda d: d.fps)
+
+
+def _used_kinds(facts: Facts) -> set[str]:
+    """Return the kinds of blocks that some design of the study uses."""
+    designs = facts.explored.designs if facts.explored else ()
+    return {key for key in ("bram", "dsp") if any(getattr(d, key) for d in designs)}
 
 
 def _resource(facts: Facts, key: str) -> list[Row]:

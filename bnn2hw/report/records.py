@@ -83,6 +83,62 @@ def _version(name: str) -> str:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """A design of a study.
+
+    Attributes:
+        point: Its number.
+        style: Its style.
+        fps: Frames per second.
+        lut: Predicted LUTs.
+        bram: Predicted block RAMs.
+        dsp: Predicted DSP blocks.
+        used: LUTs after synthesis; None if it was not synthesized.
+        front: Whether it is on the front of the study.
+    """
+
+    point: int
+    style: str
+    fps: float
+    lut: int
+    bram: int
+    dsp: int
+    used: int | None = None
+    front: bool = False
+
+
+@dataclass(frozen=True)
+class Explored:
+    """The study that a design is a point of.
+
+    Attributes:
+        table: Name of its file.
+        point: Number of the design.
+        designs: All designs for the same device that fit it, this one among them if it does.
+        points: Number of all points of the study.
+    """
+
+    table: str
+    point: int
+    designs: tuple[Alternative, ...]
+    points: int
+
+    @property
+    def front(self) -> tuple[Alternative, ...]:
+        """The designs on the front of the study, the slowest first."""
+        return tuple(sorted((d for d in self.designs if d.front), key=lambda d: d.fps))
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Self:
+        """Return what `plain` wrote."""
+        return cls(**{**data, "designs": tuple(Alternative(**d) for d in data["designs"])})
+
+    def plain(self) -> dict[str, Any]:
+        """Return the record as data that JSON can hold."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Measured:
     """The result of a synthesis.
 

@@ -1,4 +1,4 @@
-"""The face of a compiled model: how it prints, and its report."""
+"""The text and the report of a compiled model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bnn2hw.compiled import CompiledModel
 
 if TYPE_CHECKING:
     from bnn2hw.folding.pareto import Point
+    from bnn2hw.report.records import Explored
     from bnn2hw.simulation.run import Run
     from bnn2hw.synthesis.usage import Usage
 
@@ -27,6 +28,7 @@ class ShownModel(CompiledModel):
         front: Iterable[Point] = (),
         runs: Sequence[Run] = (),
         usage: Usage | None = None,
+        explored: Explored | None = None,
     ) -> str:
         """Show the design as one HTML page that loads nothing: graph, bottleneck, layers, timeline.
 
@@ -34,7 +36,8 @@ class ShownModel(CompiledModel):
             path: File to write. Default: none.
             front: Rates against resources, as `bnn2hw.pareto` finds them.
             runs: Simulations of this design.
-            usage: Result of its synthesis, which is shown beside the prediction.
+            usage: Result of its synthesis, shown next to the prediction.
+            explored: The study that it is a point of, as `Study.explored` returns it.
 
         Returns:
             The page. It is the same, byte for byte, for the same model, options, version and results.
@@ -51,7 +54,7 @@ class ShownModel(CompiledModel):
             folders.claim_file(Path(path))
         shown = [records.Simulation.of(run) for run in runs]
         measured = records.Measured.of(usage, self.device.name) if usage else None
-        text = page.page(facts.collect(self, front, shown, measured))
+        text = page.page(facts.collect(self, front, shown, measured, explored=explored))
         if path is not None:
             folders.write_text(Path(path), text)
         return text

@@ -9,7 +9,7 @@ from bnn2hw.compiled import CompiledModel
 from bnn2hw.ir import Cost, Cycles, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
-from bnn2hw.report.fidelity import DEVIATION, deviation, rounded
+from bnn2hw.report.fidelity import DEVIATION, compared, deviation, rounded
 from bnn2hw.tables import Table, wrapped
 
 COLUMNS = ("layer", "op", "out", "values", "this op")
@@ -109,6 +109,7 @@ def summary(accelerator: CompiledModel) -> list[str]:
         *([] if estimate.fits else [f"the design does not fit: {estimate.excess}"]),
         *_caveats(accelerator),
         *rounded(accelerator),
+        *compared(accelerator),
         "simulate the design to compare every stream with golden",
     ]
 

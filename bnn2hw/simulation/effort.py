@@ -72,18 +72,18 @@ def for_run(cycles: int) -> list[Effort]:
     if cycles >= LONG_RUN:
         return [_fast()]
     if cycles >= MEDIUM_RUN:
-        return [_medium(), _fast()]
-    return list(dict.fromkeys((_quick(), _medium(), _fast())))
+        return [medium(), _fast()]
+    return list(dict.fromkeys((_quick(), medium(), _fast())))
 
 
 def _quick() -> Effort:
     """No optimization with clang++; g++ compiles no faster without it."""
-    medium = _medium()
-    return replace(medium, flags=("-O0",)) if medium.clang else medium
+    effort = medium()
+    return replace(effort, flags=("-O0",)) if effort.clang else effort
 
 
 @cache
-def _medium() -> Effort:
+def medium() -> Effort:
     """Clang++ if it is there and finds its headers: it compiles faster than g++, and its programs are as fast."""
     other = tools.clang()
     if other:
@@ -94,17 +94,17 @@ def _medium() -> Effort:
             pass
         else:
             return effort
-    return _plain()
+    return plain()
 
 
-def _plain() -> Effort:
+def plain() -> Effort:
     """The compiler of everything else, for what is compiled once per machine."""
     return Effort(tools.cxx(), tools.is_clang(), ("-O1",))
 
 
 def _fast() -> Effort:
     flags = ("-O3", "-march=native")
-    return replace(_medium(), flags=flags, unit_bytes=4_000_000, precompiled=False)
+    return replace(medium(), flags=flags, unit_bytes=4_000_000, precompiled=False)
 
 
 def header_flags(effort: Effort) -> tuple[str, ...]:
@@ -146,7 +146,7 @@ def _header(effort: Effort) -> Path:
 @cache
 def runtime() -> list[str]:
     """Return the objects of Verilator's run-time library, compiled once per machine."""
-    effort = _plain()
+    effort = plain()
 
     def build(folder: Path) -> None:
         effort.compile([include_dir() / n for n in RUNTIME], (), folder)
@@ -161,7 +161,7 @@ def runtime() -> list[str]:
 def library(source: str) -> str:
     """Return the object of a file in sim/ that does not depend on a design, compiled once per machine."""
     path = data_dir("sim") / source
-    effort = _plain()
+    effort = plain()
 
     def build(folder: Path) -> None:
         effort.compile([path], [f"-I{path.parent}"], folder)
@@ -176,7 +176,7 @@ def library(source: str) -> str:
 @cache
 def waves(source: str) -> str:
     """Return the object of a file of Verilator's library that writes waveforms, compiled once per machine."""
-    effort = _plain()
+    effort = plain()
 
     def build(folder: Path) -> None:
         effort.compile([include_dir() / source], (), folder)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from bnn2hw.progress import Progress, silent
 from bnn2hw.simulation import compare, harness, hls_csim, native_check, splitter, waves
 from bnn2hw.simulation.harness import Drive, Measured
 from bnn2hw.simulation.run import Run
+from bnn2hw.workers import LOCAL, Pool
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def simulate(
     reloads: Sequence[Reload] = (),
     cells: bool = False,
     processes: int = 1,
-    executor: Executor | None = None,
+    scheduler: str | None = None,
     trace: Path | None = None,
     progress: Progress = silent,
 ) -> Run:
@@ -83,20 +83,22 @@ def simulate(
         cells: Whether a Verilog simulation takes the sources as they are (see
             `Design.simulated`).
         processes: Number of processes that share the frames. Each starts with an empty design, and
-            has pauses of its own.
-        executor: Runs the share of each process (see `simulate_part`). By default threads of this
-            process do, each of which starts a program and waits for it.
+            has its own pauses.
+        scheduler: "local" or the address of a scheduler of Dask, whose workers run the shares. By default
+            threads of this process do, each of which starts a program and waits for it.
         trace: File that takes the waveforms of a Verilog simulation, .vcd or .fst; None for none.
         progress: Called with the name of each step.
 
     Raises:
         InputError: x does not fit the graph, an option is out of range, or the weights of the design cannot be loaded.
-        MissingToolError: There is no Verilator or no C++ compiler.
+        MissingToolError: There is no Verilator or no C++ compiler, or no Dask.
         ToolError: Verilator or the compiler failed, the design broke the stream protocol, or its
             processes wait for each other.
+        LinkError: The scheduler does not answer.
         StorageError: The folder for temporary files cannot be written.
     """
     _check(design, stalls, seed, reloads, cells, processes, trace)
+    _check_scheduler(scheduler, processes)
     if predicted is None:
         return _native(design, graph, x, stalls, progress)
     arrays = golden.check(graph, x)
@@ -104,14 +106,13 @@ def simulate(
     work = Work(design, graph, predicted, round(1000 * stalls), seed, tuple(reloads), cells, trace)
     if len(parts) == 1:
         return replace(simulate_part(work, arrays, progress), stalls=stalls)
-    if design.backend == "verilog":
+    if design.backend == "verilog" and scheduler in (None, LOCAL):
         longest = max(p.stop - p.start for p in parts)
         harness.build(design, progress, cells=cells, cycles=harness.planned(predicted, longest))
     progress(f"simulating {parts[-1].stop} frames in {len(parts)} processes")
-    seeds = (seed + i * splitter.SEED_STEP for i in range(len(parts)))
-    with nullcontext(executor) if executor else ThreadPoolExecutor(len(parts)) as workers:
-        works = [replace(work, seed=s) for s in seeds]
-        runs = list(workers.map(simulate_part, works, [golden.part(arrays, p) for p in parts]))
+    shares = [(seed + i * splitter.SEED_STEP, golden.part(arrays, part)) for i, part in enumerate(parts)]
+    pool = Pool(scheduler, len(parts) if scheduler == LOCAL else None)
+    runs = pool.ordered(Share(work), shares, threads=len(parts))
     return replace(splitter.joined(runs, parts, seed), stalls=stalls)
 
 
@@ -138,6 +139,22 @@ class Work:
     reloads: tuple[Reload, ...]
     cells: bool
     trace: Path | None
+
+
+@dataclass(frozen=True)
+class Share:
+    """Simulates the frames of one process, which come with the seed of its pauses.
+
+    Attributes:
+        work: All that the processes have in common.
+    """
+
+    work: Work
+
+    def __call__(self, share: tuple[int, Batch]) -> Run:
+        """Return the run of the frames."""
+        seed, x = share
+        return simulate_part(replace(self.work, seed=seed), x)
 
 
 def simulate_part(work: Work, x: Batch, progress: Progress = silent) -> Run:
@@ -219,6 +236,13 @@ def _check(
         raise InputError("the memories of this design cannot be written; compile it with loadable=True")
     if reloads and processes > 1:
         raise InputError("new weights are sent to a design that runs in one process; leave out processes")
+
+
+def _check_scheduler(scheduler: str | None, processes: int) -> None:
+    """Raise if a scheduler cannot be used, or has nothing to share."""
+    Pool(scheduler).check()
+    if scheduler is not None and processes == 1:
+        raise InputError("a scheduler shares the frames among processes; say how many, such as processes=4")
 
 
 def _native(design: Design, graph: Graph, x: Batch, stalls: float, progress: Progress) -> Run:

@@ -77,7 +77,7 @@ def check(path: Path) -> Format:
         raise InputError(f"waveforms are written to a .vcd or .fst file, not to '{path}'")
     for file in (path, *lists(path)):
         folders.claim_file(file)
-    missing = [header for header in found.headers if not _has(header)]
+    missing = [header for header in found.headers if not has_header(header)]
     if missing:
         raise MissingToolError(
             f"waveforms in a .fst file need {' and '.join(missing)} of {found.packages}; install them, "
@@ -87,7 +87,7 @@ def check(path: Path) -> Format:
 
 
 @cache
-def _has(header: str) -> bool:
+def has_header(header: str) -> bool:
     """True if the C++ compiler finds a header."""
     command = [tools.cxx().command, "-E", "-x", "c++", "-", "-o", "/dev/null"]
     return not subprocess.run(

@@ -27,9 +27,6 @@ NAMES = {
 
 UNITS = {"fps": "frames/s", "latency_us": "µs"}
 
-RANGE = 20
-"""From this ratio of the largest to the smallest figure on, an axis is logarithmic."""
-
 LONG = 3
 """Powers of ten from which on a logarithmic axis shows these alone."""
 
@@ -41,7 +38,7 @@ NOTEBOOK = (
     "--rule:color-mix(in srgb,currentColor 35%,transparent);--track:color-mix(in srgb,currentColor 14%,transparent);"
     "--accent:#2a86c0;--warn:#d2691e"
 )
-"""Colours for pages whose background is not known."""
+"""Colors for pages whose background is not known."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Picture:
     """A drawing that notebooks show.
 
     Attributes:
-        svg: The drawing, in the colours of the page that shows it.
+        svg: The drawing, in the colors of the page that shows it.
     """
 
     svg: str
@@ -61,7 +58,7 @@ class Picture:
         return f'<div style="{NOTEBOOK};max-width:720px">{self.svg}</div>'
 
     def save(self, path: str | Path) -> None:
-        """Write the drawing as an SVG file in light colours.
+        """Write the drawing as an SVG file in light colors.
 
         Args:
             path: The file.
@@ -120,7 +117,7 @@ def draw(rows: Sequence[Row], objectives: Sequence[str], width: int = 620, heigh
 
 def _axis(way: str, name: str, rows: Sequence[Row]) -> Spec:
     values = [float(row[name] or 0) for row in rows]
-    wide = bool(values) and min(values) > 0 and max(values) > RANGE * min(values)
+    wide = bool(values) and min(values) > 0 and max(values) > charts.RANGE * min(values)
     title = NAMES.get(name, f"{name.upper()}, predicted")
     form = "~%" if name in ("use", "accuracy") else "~s"
     marks = {"values": _marks(min(values), max(values))} if wide else {"tickCount": 5}

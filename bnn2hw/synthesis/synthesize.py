@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bnn2hw import tools
 from bnn2hw.backends.design import Design
-from bnn2hw.errors import InputError, TimingError, ToolError
+from bnn2hw.errors import Bnn2hwError, DoesNotFitError, InputError, TimingError, ToolError, storing
 from bnn2hw.progress import Progress, silent
 from bnn2hw.synthesis import fit, toolchains, usage
 from bnn2hw.synthesis.netlist import rewrite
@@ -17,6 +18,7 @@ from bnn2hw.synthesis.usage import Usage
 from bnn2hw.targets import families
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Family
+from bnn2hw.workers import HERE, Pool
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ def synthesize(
     placement: Placement = Placement(),
     *,
     seeds: Sequence[int] = (1,),
+    pool: Pool = HERE,
     progress: Progress = silent,
 ) -> Usage:
     """Map, place, route and pack a design. If open tools cannot place for the device, map it only.
@@ -53,6 +56,7 @@ def synthesize(
         folder: Takes sources, netlist, bitstream and the log of each tool.
         placement: Package, pins and clock.
         seeds: Seeds of the placer. All are tried, and the fastest result is packed.
+        pool: Where the seeds are placed and routed.
         progress: Called at the start of each step.
 
     Raises:
@@ -61,6 +65,7 @@ def synthesize(
         MissingToolError: A tool is not installed.
         ToolError: A tool failed, or ended without its result.
         InputError: There is no open flow for this device, or no seed.
+        LinkError: The scheduler of the pool does not answer.
     """
     if not seeds:
         raise InputError("there is no seed to place with; give at least one")
@@ -73,7 +78,7 @@ def synthesize(
     used = area(design, device.family, folder)
     used = replace(used, seconds={"map": time.perf_counter() - started})
     fit.check_mapped(used, device)
-    return _routed(used, device, folder, placement, seeds, progress) if routable else used
+    return _routed(used, device, folder, placement, seeds, pool, progress) if routable else used
 
 
 def _routed(
@@ -82,22 +87,26 @@ def _routed(
     folder: Path,
     placement: Placement,
     seeds: Sequence[int],
+    pool: Pool,
     progress: Progress,
 ) -> Usage:
     """Place and route with each seed, and pack the fastest result."""
     goal = placement.clock_mhz or device.clock_mhz
-    clocks: dict[int, float] = {}
-    seconds = dict(used.seconds)
-    for number, seed in enumerate(seeds, 1):
-        progress(f"placing and routing, seed {seed} ({number} of {len(seeds)})")
-        started = time.perf_counter()
-        clocks[seed] = _place(device, folder, placement, seed, set(clocks.values()))
-        seconds[f"route, seed {seed}"] = time.perf_counter() - started
-    best = max(clocks.values())
-    used = replace(used, fmax_mhz=best, clock_mhz=goal, seeds=clocks, seconds=seconds)
-    if placement.clock_must and best < goal:
+    order = {seed: -i for i, seed in enumerate(seeds)}
+    found: dict[int, Trial] = {}
+    progress(f"placing and routing, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}")
+    for trial in pool.results(Placer.of(device, placement, folder), seeds):
+        found[trial.seed] = replace(trial, files={})
+        best = max(found.values(), key=lambda t: (t.clock_mhz, order[t.seed]))
+        trial.keep(folder, fastest=best.seed == trial.seed)
+        progress(f"seed {trial.seed} ({len(found)} of {len(seeds)}): {trial.clock_mhz:.1f} MHz")
+    clocks = {seed: found[seed].clock_mhz for seed in seeds}
+    seconds = {**used.seconds, **{f"route, seed {seed}": found[seed].seconds for seed in seeds}}
+    reached = max(clocks.values())
+    used = replace(used, fmax_mhz=reached, clock_mhz=goal, seeds=clocks, seconds=seconds)
+    if placement.clock_must and reached < goal:
         raise TimingError(
-            f"the clock of {goal:g} MHz is not reached: {best:.1f} MHz is the best of {len(clocks)} seeds; "
+            f"the clock of {goal:g} MHz is not reached: {reached:.1f} MHz is the best of {len(clocks)} seeds; "
             "try more seeds, or ask for a lower clock"
         )
     progress("packing the bitstream")
@@ -118,31 +127,107 @@ def clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _place(device: Device, folder: Path, placement: Placement, seed: int, before: set[float]) -> float:
-    """Place and route with one seed, keep the result if it is the fastest, and return the clock."""
-    router, part = toolchains.router(device)
-    nextpnr = tools.nextpnr(router.architecture)
-    option, made = router.result
-    trial = {name: f"seed{seed}.{name}" for name in (made, "timing.json")}
-    goal = placement.clock_mhz or device.clock_mhz
-    command = [*nextpnr.start, *part.arguments, *(placement.package or part.package), *router.arguments]
-    command += ["--json", "netlist.json", option, trial[made], "--report", trial["timing.json"]]
-    command += ["--freq", f"{goal:g}", "--timing-allow-fail", "--seed", str(seed)]
-    if placement.constraints:
-        command += [a.format(file=placement.constraints) for a in router.constraints]
-    log = folder / f"nextpnr.seed{seed}.log"
-    try:
-        _make(folder, trial[made], command, "nextpnr", log)
-    except ToolError:
-        fit.check_placed(log.read_text() if log.is_file() else "", device)
-        raise
-    reached = usage.clock(folder / trial["timing.json"])
-    fastest = all(reached > clock for clock in before)
-    for name, tried in trial.items():
-        if fastest:
-            (folder / tried).replace(folder / name)
-        (folder / tried).unlink(missing_ok=True)
-    return reached
+@dataclass(frozen=True)
+class Trial:
+    """A design that was placed and routed with one seed.
+
+    Attributes:
+        seed: The seed.
+        log: What nextpnr printed.
+        clock_mhz: The clock that it reached; 0 if it failed.
+        seconds: Time that it took.
+        files: By name, the files that it made.
+        failure: Why it failed; None if it did not.
+    """
+
+    seed: int
+    log: str
+    clock_mhz: float = 0.0
+    seconds: float = 0.0
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    failure: Bnn2hwError | None = None
+
+    def keep(self, folder: Path, *, fastest: bool) -> None:
+        """Write the log into a folder, and the files if they are those of the fastest trial.
+
+        Raises:
+            Bnn2hwError: The reason why it failed.
+        """
+        (folder / f"nextpnr.seed{self.seed}.log").write_text(self.log)
+        if self.failure:
+            raise self.failure
+        for name, data in self.files.items() if fastest else ():
+            (folder / name).write_bytes(data)
+
+
+@dataclass(frozen=True)
+class Placer:
+    """Places and routes a netlist, with any seed and on any machine.
+
+    Attributes:
+        device: Device to place for.
+        placement: Package, pins and clock.
+        files: By name, what nextpnr reads: the netlist and perhaps the constraints.
+        home: Folder of the synthesis, for messages.
+    """
+
+    device: Device
+    placement: Placement
+    files: Mapping[str, bytes]
+    home: Path
+
+    @classmethod
+    def of(cls, device: Device, placement: Placement, folder: Path) -> Placer:
+        """Return the placer of the netlist in a folder."""
+        names = ["netlist.json", *([placement.constraints] if placement.constraints else [])]
+        return cls(device, placement, {name: (folder / name).read_bytes() for name in names}, folder)
+
+    def __call__(self, seed: int) -> Trial:
+        """Place and route with a seed, in a temporary folder."""
+        with (
+            storing(tempfile.gettempdir()),
+            tempfile.TemporaryDirectory(prefix="bnn2hw-") as name,
+        ):
+            for file, data in self.files.items():
+                (Path(name) / file).write_bytes(data)
+            return self._tried(seed, Path(name))
+
+    def _tried(self, seed: int, folder: Path) -> Trial:
+        log, started = folder / "log", time.perf_counter()
+        _, made = toolchains.router(self.device)[0].result
+        try:
+            tools.run(self._command(seed), folder, "nextpnr", log)
+            _check_made(folder / made, "nextpnr", self.home / f"nextpnr.seed{seed}.log")
+        except ToolError as error:
+            text = log.read_text() if log.is_file() else ""
+            return Trial(seed, text, failure=self._reason(text, error))
+        return Trial(
+            seed,
+            log.read_text(),
+            usage.clock(folder / "timing.json"),
+            time.perf_counter() - started,
+            {n: (folder / n).read_bytes() for n in (made, "timing.json")},
+        )
+
+    def _command(self, seed: int) -> list[str]:
+        router, part = toolchains.router(self.device)
+        option, made = router.result
+        goal = self.placement.clock_mhz or self.device.clock_mhz
+        command = [*tools.nextpnr(router.architecture).start, *part.arguments]
+        command += [*(self.placement.package or part.package), *router.arguments]
+        command += ["--json", "netlist.json", option, made, "--report", "timing.json"]
+        command += ["--freq", f"{goal:g}", "--timing-allow-fail", "--seed", str(seed)]
+        if self.placement.constraints:
+            command += [a.format(file=self.placement.constraints) for a in router.constraints]
+        return command
+
+    def _reason(self, log: str, error: ToolError) -> Bnn2hwError:
+        """Return why nextpnr failed: for lack of space, or as it says itself."""
+        try:
+            fit.check_placed(log, self.device)
+        except DoesNotFitError as lack:
+            return lack
+        return error
 
 
 def _pack(device: Device, folder: Path) -> Path:
@@ -178,18 +263,23 @@ def run_yosys(design: Design, folder: Path, passes: Sequence[str], makes: str) -
     return _make(folder, makes, [*yosys.start, "yosys.ys"], "Yosys")
 
 
-def _make(folder: Path, makes: str, command: Sequence[str], what: str, log: Path | None = None) -> Path:
+def _make(folder: Path, makes: str, command: Sequence[str], what: str) -> Path:
     """Run a tool that must write a file, and return the path of the file.
 
     An exit status of 0 is no proof: ABC, which runs inside Yosys, may end without a netlist and
     without a message.
     """
-    made, log = folder / makes, log or folder / f"{what.lower()}.log"
+    made, log = folder / makes, folder / f"{what.lower()}.log"
     made.unlink(missing_ok=True)
     tools.run(command, folder, what, log)
-    if not made.is_file() or not made.stat().st_size:
-        raise ToolError(f"{what} ended without an error but wrote no {makes}; its log is {log}")
+    _check_made(made, what, log)
     return made
+
+
+def _check_made(made: Path, what: str, log: Path) -> None:
+    """Raise if a tool did not write its file, and name its log."""
+    if not made.is_file() or not made.stat().st_size:
+        raise ToolError(f"{what} ended without an error but wrote no {made.name}; its log is {log}")
 
 
 def mapped(

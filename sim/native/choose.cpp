@@ -1,5 +1,5 @@
-// The versions of the kernels, the fastest first, and the one that this processor runs. Without BNN2HW_VERSIONS there is
-// one version, which is compiled with whatever options the compiler got.
+// The versions of the kernels that this program has, the fastest first, and the choice among them: all versions with
+// BNN2HW_VERSIONS, one with BNN2HW_ONLY as its name, else the one that is compiled with whatever options the compiler got.
 
 #include <cstring>
 
@@ -7,28 +7,22 @@
 
 namespace bnn2hw {
 
+#if defined(BNN2HW_ONLY)
+extern const Kernels BNN2HW_ONLY;
+static const Kernels* const versions[] = {&BNN2HW_ONLY};
+#elif defined(BNN2HW_VERSIONS) && defined(__x86_64__)
+extern const Kernels plain, avx2, avx512, avx512vnni, avx512popcnt;
+static const Kernels* const versions[] = {&avx512popcnt, &avx512vnni, &avx512, &avx2, &plain};
+#else
 extern const Kernels plain;
-#if defined(BNN2HW_VERSIONS) && defined(__x86_64__)
-extern const Kernels avx2;
-extern const Kernels avx512;
-extern const Kernels avx512vnni;
-extern const Kernels avx512popcnt;
+static const Kernels* const versions[] = {&plain};
 #endif
 
 const Kernels* kernels(const char* name) {
-  const auto asked = [name](const Kernels& k) { return !name || !*name || !std::strcmp(name, k.name); };
-#if defined(BNN2HW_VERSIONS) && defined(__x86_64__)
-  __builtin_cpu_init();
-  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                          __builtin_cpu_supports("fma");
-  const bool has_vnni = has_avx512 && __builtin_cpu_supports("avx512vnni");
-  if (asked(avx512popcnt) && has_vnni && __builtin_cpu_supports("avx512bitalg")) return &avx512popcnt;
-  if (asked(avx512vnni) && has_vnni) return &avx512vnni;
-  if (asked(avx512) && has_avx512) return &avx512;
-  if (asked(avx2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &avx2;
-#endif
-  return asked(plain) ? &plain : nullptr;
+  for (const Kernels* k : versions) {
+    if ((!name || !*name || !std::strcmp(name, k->name)) && runs(k->name)) return k;
+  }
+  return nullptr;
 }
 
 }  // namespace bnn2hw

@@ -133,6 +133,9 @@ struct Kernels {
   void (*largest)(ConstNumbers x, std::size_t places, int values, int k, Numbers y);
 };
 
+// True if this processor has the instructions of a version.
+bool runs(const char* version);
+
 // The version for this processor, or the one of that name. Null if the processor lacks its instructions.
 const Kernels* kernels(const char* name = nullptr);
 

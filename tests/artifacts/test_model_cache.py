@@ -49,7 +49,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(model_key.SWITCH, raising=False)
     registered = keras.saving.get_custom_objects()
     for name, there in list(registered.items()):  # other tests may have left theirs
-        if model_key._package(there.__module__) not in model_key.SELF_CONTAINED:
+        if model_key.package_key(there.__module__) not in model_key.SELF_CONTAINED:
             monkeypatch.delitem(registered, name)
     return tmp_path / "cache" / model_cache.KIND
 
@@ -59,11 +59,11 @@ def lowered(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one element with each model that is lowered."""
     calls: list[int] = []
 
-    def counted(*given: Any, original: Callable[..., Any] = compiler._prepare) -> Any:
+    def counted(*given: Any, original: Callable[..., Any] = compiler.prepare) -> Any:
         calls.append(1)
         return original(*given)
 
-    monkeypatch.setattr(compiler, "_prepare", counted)
+    monkeypatch.setattr(compiler, "prepare", counted)
     return calls
 
 
@@ -143,10 +143,10 @@ def test_other_weights_settings_and_versions_are_another_model(
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "7")
     _compile(path)
     assert len(lowered) == 3
-    monkeypatch.setattr(model_key, "_installed", lambda: ["keras-0.dist-info"])
+    monkeypatch.setattr(model_key, "installed_packages", lambda: ["keras-0.dist-info"])
     _compile(path)
     assert len(lowered) == 4
-    monkeypatch.setattr(model_key, "_product", lambda: ["0", ""])
+    monkeypatch.setattr(model_key, "product_key", lambda: ["0", ""])
     _compile(path)
     assert len(lowered) == 5
     monkeypatch.setattr(keras.config, "epsilon", lambda: 1e-3)
@@ -161,13 +161,13 @@ def test_settings_are_those_with_which_keras_starts(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_BACKEND", "")
     monkeypatch.setattr(frameworks, "installed_backends", lambda: list(frameworks.BACKENDS))
-    assert model_key._keras()["backend"] == "tensorflow"
+    assert model_key.keras_key()["backend"] == "tensorflow"
     (tmp_path / "keras.json").write_text('{"backend": "jax", "epsilon": 0.5}')
-    assert (model_key._keras()["backend"], model_key._keras()["epsilon"]) == ("jax", 0.5)
+    assert (model_key.keras_key()["backend"], model_key.keras_key()["epsilon"]) == ("jax", 0.5)
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    assert model_key._keras()["backend"] == "torch"
+    assert model_key.keras_key()["backend"] == "torch"
     (tmp_path / "keras.json").write_text("{")
-    assert model_key._keras()["floatx"] == "float32"
+    assert model_key.keras_key()["floatx"] == "float32"
 
 
 def _cut(folder: Path) -> None:
@@ -344,17 +344,17 @@ def test_the_deviation_is_measured_on_the_file_itself(tmp_path: Path, lowered: l
 
 
 def test_several_writers_at_once(tmp_path: Path, cache: Path) -> None:
-    made = compiler._prepare(
+    made = compiler.prepare(
         _save(tmp_path / "model.keras"),
         model_key.Given(PIXELS, None, None, False, None, None),
         lambda _: None,
     )
-    entry = model_cache._Entry(made, (("UserWarning", "odd"),), ())
+    entry = model_cache.Entry(made, (("UserWarning", "odd"),), ())
 
     def write(_: int) -> bool:
-        write_entry = partial(model_cache._write, entry)
+        write_entry = partial(model_cache.write_entry, entry)
         compile_cache.keep(model_cache.KIND, ["key"], model_cache.FILES, write_entry, model_cache.LIMIT)
-        found = model_cache._found(["key"], made.made.read)
+        found = model_cache.found_entry(["key"], made.made.read)
         return found is not None and found.model.measured == made.measured and found.warned == entry.warned
 
     with ThreadPoolExecutor(8) as pool:

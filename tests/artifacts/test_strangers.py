@@ -138,14 +138,14 @@ def test_a_new_folder_disappears_again_when_writing_fails(tmp_path: Path) -> Non
 
 def test_synthesis_deletes_what_it_made_and_nothing_else(tmp_path: Path) -> None:
     facts = {"generator": "bnn2hw", "name": "n"}
-    with bitstream._workplace(tmp_path, facts) as result:
+    with bitstream.workplace(tmp_path, facts) as result:
         (tmp_path / "netlist.json").write_text("{}")
         result |= {"state": "done"}
     (tmp_path / "pins.txt").write_text("mine")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "mine").write_text("mine")
 
-    with bitstream._workplace(tmp_path, facts):
+    with bitstream.workplace(tmp_path, facts):
         assert sorted(files(tmp_path)) == ["pins.txt", "sub/mine", "usage.json"]
         (tmp_path / "yosys.log").write_text("failed")
 

@@ -16,8 +16,9 @@ from bnn2hw import golden, nn, tools
 from bnn2hw.backends import loading, verilog
 from bnn2hw.cli.main import main
 from bnn2hw.errors import InputError, ToolError, UnsupportedError
-from bnn2hw.ir import HardwareOp, Tensor
+from bnn2hw.ir import BIPOLAR, HardwareOp, Tensor
 from bnn2hw.ops import HARDWARE_OPS, ParallelWindow, Xnor
+from bnn2hw.ops.base import parts
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import gate_level
 from bnn2hw.targets import families
@@ -34,6 +35,10 @@ LOADABLE = [
 ]
 
 
+WIDE = Xnor(np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (9, 6)), pe=6, simd=3, loadable=True)
+"""Its words have 18 bits."""
+
+
 def another(op: HardwareOp, by: int) -> HardwareOp:
     """The same op with other contents of its memories: the numbers of each array move on by some places."""
     arrays = {f.name: getattr(op, f.name) for f in fields(op) if isinstance(getattr(op, f.name), np.ndarray)}
@@ -41,6 +46,14 @@ def another(op: HardwareOp, by: int) -> HardwareOp:
     if "thresholds" in moved:
         moved["thresholds"] = np.sort(moved["thresholds"], axis=1)
     return replace(op, **moved)
+
+
+def test_parts_of_a_wide_unit_are_loaded_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "MOST_INSIDE", 6)
+    x = Tensor((2, 9), BIPOLAR)
+    assert len(WIDE.printed_parts(x)) == 3
+
+    test_frames_meet_the_weights_of_their_time(WIDE, (x,))
 
 
 @pytest.mark.parametrize(("op", "x"), LOADABLE)

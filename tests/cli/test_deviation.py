@@ -79,15 +79,15 @@ def test_other_weights_are_found_on_the_first_edge_that_differs() -> None:
     model = design.map_ops({"fc1": replace(design["fc1"].op, weights=-design["fc1"].op.weights)})
     x = {"x": random_frames(design, 4)}
 
-    origins._compare(design, design, x)
+    origins.compare(design, design, x)
     with pytest.raises(InputError, match=r"another model, or it was compiled .* 'fc1' has other values"):
-        origins._compare(design, model, x)
+        origins.compare(design, model, x)
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("{place}/b",), "error: '{place}/b' holds no model to be compared with; give the one"),
+        (("{place}/b",), "error: '{place}/b' holds no model to compare with; give the one"),
         (("{place}/m.keras", "--model", "{place}/m.keras"), "error: --model has no effect: "),
         (
             ("{place}/b", "--model", "{place}/m.keras", "--bits", "4"),

@@ -134,7 +134,7 @@ def no_cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     Verilator's library stays in the cache that all tests share, since compiling it takes longer than all else.
     """
     effort.runtime(), effort.header_flags(effort.for_run(0)[0])
-    made = (compile_cache._temporary, effort.library)
+    made = (compile_cache.temporary, effort.library)
     monkeypatch.setenv("BNN2HW_CACHE", NOWHERE)
     for known in made:
         known.cache_clear()
@@ -195,7 +195,7 @@ def test_a_weight_image_replaces_nothing_but_weight_images(built: Path) -> None:
 
     assert pack(model) == (
         2,
-        f"error: '{model}' is there and is no weight image; name another file, or delete it\n",
+        f"error: '{model}' exists and is not a weight image; name another file, or delete it\n",
     )
     assert model.read_bytes() == before
     assert [pack(built.parent / "w.bin") for _ in range(2)] == [(0, ""), (0, "")]

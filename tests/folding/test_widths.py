@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bnn2hw.backends import verilog
 from bnn2hw.dataflow import connect
 from bnn2hw.errors import FoldingError
 from bnn2hw.folding import search, unroll, widths
 from bnn2hw.folding.options import TOO_WIDE, stream_cost
 from bnn2hw.ir import BIPOLAR, Beats, Graph, Ints, Node, StreamOp, Tensor, hardware_nodes
 from bnn2hw.ops import Mac, Pool, SlidingWindow, Source, Threshold, Xnor
-from bnn2hw.simulation import simulate
 from bnn2hw.targets import devices
-from tests.support import alone, cycles_alone, random_frames
 
 DEVICE = devices.device("ecp5-85k")
 
@@ -83,16 +80,3 @@ def test_a_folding_by_hand_with_a_wide_beat_is_refused_by_name() -> None:
 
     with pytest.raises(FoldingError, match=r"layer 'window' has a beat of 9,936 bits, and at most 4,096"):
         search.chosen(graph, DEVICE, by_hand={"window": {"pixels": 24}})
-
-
-def test_a_weight_word_may_be_wider_than_a_beat() -> None:
-    """No tool limits the words of a memory inside of a unit: Verilator reads one of 16,384 bits."""
-    rng = np.random.default_rng(0)
-    op = Xnor(rng.choice(np.array([-1, 1], np.int8), (256, 128)), pe=128, simd=128)
-    graph = alone(op, Tensor((2, 256), BIPOLAR))
-    frames = random_frames(graph, 3)
-
-    run = simulate.simulate(verilog.render(graph), graph, frames, cycles_alone(op, Tensor((2, 256), BIPOLAR)))
-
-    assert op.pe * op.simd > 2 * widths.MOST_AT_PORTS - 1
-    run.check()

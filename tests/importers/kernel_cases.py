@@ -79,6 +79,7 @@ def kernels() -> Iterator[Case]:
     yield alone(at, IMAGE, q.QuantConv2DTranspose(3, 2, dilation_rate=2, **BINARY), "dilation_rate=2")
     yield alone(at, IMAGE, layers.Conv2DTranspose(3, 2), "", input=PIXELS)
     yield alone(at, ROW, layers.Conv1DTranspose(3, 2, strides=2), "", input=PIXELS)
+    yield alone(at, (2, 2, 3, 2), layers.Conv3DTranspose(2, 2, strides=2), "", input=PIXELS)
     yield alone(
         at, ROW, layers.EinsumDense("abc,cd->abd", (ROW[0], 5), bias_axes="d"), "sums over the last axes"
     )

@@ -117,6 +117,7 @@ def shapes() -> Iterator[Case]:
     yield alone(at, VOLUME, layers.ZeroPadding3D(1))
     yield alone(at, ROW, layers.Cropping1D(1))
     yield alone(at, IMAGE, layers.Cropping2D(((1, 0), (2, 1))))
+    yield alone(at, IMAGE, layers.CenterCrop(2, 3))
     yield alone(at, VOLUME, layers.Cropping3D(1))
     yield alone(at, ROW, layers.Permute((2, 1)), "up to 4096 values")
     yield alone(at, (100, 60), layers.Permute((2, 1)), "more values")

@@ -96,7 +96,9 @@ def graphs() -> Iterator[Case]:
     yield Case(at, "a shared layer", "one unit for each use", shared)
     yield Case(at, "several inputs", "", inputs)
     yield Case(at, "several outputs", "", outputs)
-    yield Case(at, "a class of your own", "overrides `call`", subclass)
+    yield Case(at, "a class of your own", "several values", subclass)
+    yield Case(at, "a class of your own", "single values", single(Curved))
+    yield Case(at, "Lambda", "single values", single(lambda name: layers.Lambda(lambda x: 2 * x, name=name)))
     for dtype in ("bipolar", "bit", "int4", "uint8", "uint16"):
         yield Case(at, "input", f"Input('{dtype}')", one, {"input": bnn2hw.Input(dtype)})
     yield Case(at, "input", "not given", one, {"input": None})
@@ -117,6 +119,23 @@ def graphs() -> Iterator[Case]:
     yield Case(at, "output", "class of each position of a feature map", ending(), {"output": "class"})
     yield Case(at, "output", "a feature map", ending())
     yield Case(at, "output", "a feature map after BatchNormalization", ending(net.norm()))
+
+
+def single(kind: Callable) -> Build:
+    def build() -> keras.Model:
+        return net.chain((6,), layers.Dense(4), kind(name="it"), layers.Dense(3))
+
+    return build
+
+
+class Curved(layers.Layer):
+    """Curves that differ by channel."""
+
+    def build(self, shape: tuple[int, ...]) -> None:
+        self.steep = self.add_weight(shape=shape[-1:], initializer="random_normal")
+
+    def call(self, x):
+        return keras.ops.tanh(self.steep * x)
 
 
 class Own(layers.Dense):

@@ -89,6 +89,22 @@ CASES: dict[str, tuple] = {
     ),
     "UpSampling3D": (lambda x: layers.Conv3D(2, 2)(layers.UpSampling3D((2, 1, 3))(x)), (2, 2, 2, 2)),
     "RepeatVector": (lambda x: layers.Conv1D(2, 2)(layers.RepeatVector(3)(x)), (4,)),
+    "Dot of matrices": (
+        lambda x: layers.Dot((2, 1))([layers.Dense(4)(x), layers.Permute((2, 1))(layers.Dense(4)(x))]),
+        (4, 3),
+    ),
+    "Dot of a matrix with itself": (lambda x: layers.Dot((1, 1))([x, layers.Dense(2)(x)]), (4, 3)),
+    "Dot of a matrix and a vector": (lambda x, y: layers.Dot((2, 1))([layers.Dense(4)(x), y]), (2, 3), (4,)),
+    "Conv3DTranspose": (
+        lambda x: layers.Conv3DTranspose(2, (2, 3, 2), strides=(2, 1, 2), padding="same")(x),
+        (2, 3, 2, 2),
+    ),
+    "Conv3DTranspose, valid": (
+        lambda x: layers.Conv3DTranspose(2, 2, strides=3, padding="valid")(x),
+        (2, 1, 2, 2),
+    ),
+    "CenterCrop": (lambda x: layers.Dense(2)(layers.CenterCrop(2, 3)(x)), (5, 4, 2)),
+    "a Lambda": (lambda x: layers.Dense(2)(layers.Lambda(lambda v: v * v - 0.5)(x)), (5,)),
     "Dot": (lambda x: layers.Dot(axes=1)([layers.Dense(5)(x), layers.Dense(5)(x)]), (4,)),
     "EinsumDense, an outer product": (
         lambda x: layers.EinsumDense("bi,j->bij", (4, 3), bias_axes="j")(x),
@@ -153,6 +169,59 @@ def test_transposed_convolutions(padding: str, dilation: int) -> None:
     assert np.array_equal(found, model(x.astype(np.float32)).numpy())
 
 
+@pytest.mark.parametrize("axis", [1, 2, 3, -2])
+def test_softmax_along_any_axis(axis: int) -> None:
+    """The class is the place along this axis; scores have the model's own axes."""
+    model = net.chain((3, 4, 2), net.conv(3, 1), layers.Softmax(axis=axis))
+    x = np.random.default_rng(0).choice([-1, 1], (20, 3, 4, 2))
+    logits = keras.Model(model.inputs, model.layers[-1].input)(x.astype(np.float32)).numpy()
+
+    classes = bnn2hw.compile(model, input=bnn2hw.Input("bipolar")).predict(x)
+    scores = bnn2hw.compile(model, input=bnn2hw.Input("bipolar"), output="scores").predict(x)
+
+    assert np.array_equal(classes.reshape(logits.argmax(axis).shape), logits.argmax(axis))
+    assert np.allclose(scores, logits, atol=1e-4)
+
+
+def test_softmax_behind_permute() -> None:
+    """Its last axis is the second one of the input."""
+    model = net.chain((3, 4), layers.Permute((2, 1)), layers.Softmax(axis=2))
+    x = np.random.default_rng(0).integers(-128, 128, (20, 3, 4))
+
+    found = bnn2hw.compile(model, input=WIRE).predict(x)
+
+    assert np.array_equal(found.reshape(20, 4), x.argmax(1))
+
+
+class ByPosition(layers.Layer):
+    """A curve of its own for each position, or for each channel."""
+
+    def __init__(self, *, positions: bool) -> None:
+        super().__init__(name="own")
+        self.positions = positions
+
+    def build(self, shape: tuple[int, ...]) -> None:
+        size = shape[1:] if self.positions else shape[-1:]
+        self.steep = self.add_weight(shape=size, initializer="random_normal")
+
+    def call(self, x):
+        return keras.ops.tanh(3 * self.steep * x)
+
+
+@pytest.mark.parametrize("positions", [False, True])
+def test_a_layer_of_the_users_own(*, positions: bool) -> None:
+    keras.utils.set_random_seed(0)
+    model = net.chain(
+        (3, 3, 2), layers.Conv2D(3, 2), ByPosition(positions=positions), layers.Flatten(), layers.Dense(2)
+    )
+    x = np.random.default_rng(0).integers(-128, 128, (20, 3, 3, 2))
+    expected = model((x / 128).astype(np.float32)).numpy()
+
+    found = bnn2hw.compile(model, input=WIRE, output="scores", target="xc7z045").predict(x)
+
+    assert np.abs(found - expected).max() < 1e-3 * np.abs(expected).max()
+
+
 SOFTMAXES: dict[str, object] = {
     "keras.ops.softmax": keras.ops.softmax,
     "tf.nn.softmax": tf.nn.softmax,
@@ -191,13 +260,21 @@ REFUSED = {
         (3, 4, 2),
     ),
     "an equation of too many values": (layers.EinsumDense("abc,bd->acd", (8, 500), name="it"), (300, 8)),
+    "a Dot of normalized vectors": (layers.Dot(1, normalize=True, name="it"), (4,), (4,)),
+    "a Dot of volumes": (layers.Dot((3, 1), name="it"), (2, 3, 4), (4,)),
+    "a softmax along two axes": (layers.Softmax(axis=[1, 2], name="it"), (3, 4)),
+    "a Lambda of all values": (layers.Lambda(lambda x: x - keras.ops.max(x), name="it"), (4,)),
+    "a function that ends in an error": (layers.Activation("threshold", name="it"), (4,)),
+    "a crop that enlarges": (layers.CenterCrop(8, 8, name="it"), (4, 4, 2)),
     "a large permutation": (layers.Permute((2, 1), name="it"), (100, 60)),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
-def test_refused_by_name(case: tuple[keras.layers.Layer, tuple[int, ...]]) -> None:
-    layer, shape = case
+def test_refused_by_name(case: tuple) -> None:
+    layer, *shapes = case
+    inputs = [keras.Input(shape) for shape in shapes]
+    model = keras.Model(inputs, layer(inputs if len(inputs) > 1 else inputs[0]))
 
     with pytest.raises(UnsupportedError, match=r"layer 'it': .* Way out: "):
-        bnn2hw.compile(net.chain(shape, layer), input=WIRE)
+        bnn2hw.compile(model, input=WIRE)

@@ -1,4 +1,4 @@
-"""Where scores are the output, their values are true; where a class is, their order is."""
+"""Scores have true values where they are the output, and the true order where a class is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where streams of unequal steps meet, the finer one keeps its bits."""
+"""The finer stream keeps its bits where streams of unequal steps meet."""
 
 from __future__ import annotations
 

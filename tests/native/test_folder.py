@@ -93,7 +93,7 @@ def test_no_warnings(folder: Path, compiler: str, version: str) -> None:
     flags = ("-fsyntax-only", "-DBNN2HW_VERSIONS", f"-DBNN2HW_VERSION={version}", *sources.VERSIONS[version])
     root = folder / "native"
     texts = sorted(root.rglob("*.cpp"))
-    assert len(texts) == 7
+    assert len(texts) == 8
 
     run(tool_or_skip(compiler), *STRICT, *flags, *texts, cwd=root)
 

@@ -98,7 +98,7 @@ def test_an_unknown_instruction_set() -> None:
 @pytest.mark.parametrize("version", library.versions())
 def test_versions_share_no_functions(version: str) -> None:
     """The linker keeps one of several weak functions: that of any instruction set, which not every processor has."""
-    made = library._kernels(version, print)
+    made = library.compiled_kernels(version, print)
 
     symbols = [
         line.split() for line in tools.run([tool_or_skip("nm"), str(made)], Path.cwd(), "nm").splitlines()
@@ -111,7 +111,7 @@ def test_versions_share_no_functions(version: str) -> None:
 
 def test_common_code_needs_no_instructions_of_a_version() -> None:
     graph, _ = bare(bnn2hw.compile(net.tutorial_like(), input=PIXELS).graph)
-    made = library.network(graph, "small").library
+    made = library.network(graph, "small").library.complete
     text = tools.run([tool_or_skip("objdump"), "-d", "--no-show-raw-insn", str(made)], Path.cwd(), "objdump")
     functions = {part.split(">:")[0]: part for part in text.split("\n\n") if ">:" in part}
 

@@ -94,6 +94,28 @@ def test_a_gathered_layer_takes_over_a_masked_one(rng, hidden):
     np.testing.assert_allclose(gathered(x), masked(x), atol=1e-5)
 
 
+@pytest.mark.parametrize(("fan_in", "hidden"), [(1, 0), (4, 0), (3, 2), (6, 4)])
+def test_tables_of_signs_train_as_functions_do(rng, fan_in, hidden):
+    x, y = rng.normal(size=(9, 10)).astype("float32"), rng.normal(size=(9, 3)).astype("float32")
+    dense = rng.normal(size=(10, 8)).astype("float32")
+    after = []
+    for signs in (False, True):
+        layer = L.GatheredDense(3, fan_in, hidden, signs=signs)
+        before = keras.layers.Dense(8, "ste_sign", use_bias=False)
+        model = keras.Sequential([keras.Input((10,)), before, layer])
+        before.set_weights([dense])
+        for weight in (w for w in layer.trainable_weights if w.name in ("kernel", "outer")):
+            weight.assign(np.random.default_rng(5).normal(size=weight.shape))
+        scores = model.predict(x, verbose=0)
+        model.compile(keras.optimizers.SGD(0.5), "mse")
+        model.train_on_batch(x, y)
+        after.append([scores, *model.get_weights()])
+
+    for a, b in zip(*after, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert np.any(np.abs(after[1][1] - dense) > 1e-3)
+
+
 def test_sums_of_groups(rng):
     x = rng.normal(size=(3, 6)).astype("float32")
 
@@ -130,6 +152,10 @@ def test_thermometers_compare_with_constant_and_with_distributive_thresholds(rng
     [
         (lambda: built(L.MaskedDense(2, 13, name="it")), "'it': fan_in=13 exceeds its 12 inputs"),
         (lambda: built(L.GatheredDense(2, 13, name="it")), "'it': fan_in=13 exceeds its 12 inputs"),
+        (
+            lambda: L.GatheredDense(2, 11, signs=True, name="it"),
+            "'it': signs=True takes a fan_in of at most 10",
+        ),
         (lambda: L.MaskedDense(2, 0, name="it"), "'it': fan_in must be a whole number of at least 1, not 0"),
         (lambda: built(L.GroupSum(5, name="it")), "'it': 5 groups do not divide its 12 inputs"),
         (lambda: L.Thermometer([2.0, 1.0], name="it"), "'it' needs ascending thresholds"),

@@ -24,7 +24,7 @@ from tests.support import alone, cycles_alone, ops, random_frames, random_values
 EXAMPLES = ops.examples()
 
 
-def _clears(op: HardwareOp, x: tuple[Tensor, ...]) -> bool:
+def clears(op: HardwareOp, x: tuple[Tensor, ...]) -> bool:
     """Return True for a unit that clears its accumulators in families without cells."""
     return isinstance(op, Xnor) and op.clears(x[0])
 
@@ -93,7 +93,7 @@ def test_the_forms_of_a_family_equal_golden(examples: tuple[ops.Example, ...], f
 
 
 def test_units_without_cells_equal_golden() -> None:
-    chosen = [e for e in ops.every() if _clears(*e[1:])]
+    chosen = [e for e in ops.every() if clears(*e[1:])]
     assert chosen
     check_hardware(tuple(chosen), families.family("ice40"))
 

@@ -19,7 +19,7 @@ from tests.support.machine import tool_or_skip
 @pytest.fixture
 def fresh() -> Iterator[None]:
     """Compilers are looked for before and after the test."""
-    known = (tools.cxx, tools.is_clang, tools.clang, effort._medium)
+    known = (tools.cxx, tools.is_clang, tools.clang, effort.medium)
     for each in known:
         each.cache_clear()
     yield
@@ -94,7 +94,7 @@ def test_a_clang_without_headers_is_left_out(monkeypatch: pytest.MonkeyPatch, tm
     broken = tmp_path / "clang++"
     broken.write_text('#!/bin/sh\n[ "$1" = --version ] && echo clang version 99.0.1 || exit 1\n')
     broken.chmod(0o755)
-    plain = effort._plain()
+    plain = effort.plain()
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setattr(tools, "clang", lambda: tools.Tool(str(broken), (99, 0, 1)))
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pickle
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -74,23 +73,35 @@ def test_a_difference_has_the_number_of_its_frame() -> None:
     assert found.frame == 5
 
 
-class Elsewhere(ThreadPoolExecutor):
-    """Runs what survives a journey to another process."""
-
-    def submit(self, work: Any, *arguments: Any, **options: Any) -> Future:
-        return super().submit(*pickle.loads(pickle.dumps((work, *arguments))), **options)
-
-
-def test_an_executor_of_ones_own() -> None:
+def test_workers_of_dask_of_which_one_dies() -> None:
+    distributed = pytest.importorskip("distributed", reason="needs Dask")
     op, x = next(iter(Argmax.examples()))
     graph, predicted = alone(op, *x), cycles_alone(op, *x)
     design, frames = backends.render("verilog", graph), random_frames(graph, FRAMES)
-    executor: Executor = Elsewhere(2)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
 
-    run = simulate.simulate(design, graph, frames, predicted, processes=2, executor=executor)
+        def killing(text: str) -> None:
+            if text.startswith("simulating"):
+                os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
 
-    run.check()
-    assert len(run.frame_ends) == FRAMES
+        shared = simulate.simulate(
+            design,
+            graph,
+            frames,
+            predicted,
+            stalls=0.3,
+            seed=3,
+            processes=3,
+            scheduler=cluster.scheduler_address,
+            progress=killing,
+        )
+
+    here = simulate.simulate(design, graph, frames, predicted, stalls=0.3, seed=3, processes=3)
+    assert np.array_equal(shared.outputs, here.outputs)
+    assert (shared.frame_ends, shared.starts) == (here.frame_ends, here.starts)
 
 
 def test_what_has_one_process_only() -> None:

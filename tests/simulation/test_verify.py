@@ -14,7 +14,7 @@ from bnn2hw.accelerator import Accelerator
 from bnn2hw.backends.design import Design
 from bnn2hw.errors import InputError, MismatchError
 from bnn2hw.ir import HardwareOp, View
-from bnn2hw.simulation import verify, wiring
+from bnn2hw.simulation import simulate, verify, wiring
 from tests.support import networks as net
 
 FRAMES = np.random.default_rng(0).choice(np.array([-1, 1]), (2, 6, 6, 2))
@@ -68,6 +68,19 @@ def test_a_changed_module_is_found_and_named(residual: Accelerator) -> None:
     )
 
     assert {op.kind for op in found.ops if op.problem} == {"add"}
+
+
+def test_a_simulation_of_the_whole_names_the_same_ops(residual: Accelerator) -> None:
+    word = residual.design.files["second.weights.hex"].split("\n")[0]
+    flipped = f"{int(word, 16) ^ 1:0{len(word)}x}"
+    weight = mutated(residual.design, "second.weights.hex", word, flipped)
+    module = mutated(residual.design, "bnn2hw_add.sv", "Y_BITS'(A_FACTOR)", "Y_BITS'(A_FACTOR + 1)")
+
+    for design, first in ((weight, "second"), (module, "sum")):
+        found = simulate.simulate(
+            design, residual.graph, residual.to_streams(FRAMES), residual.estimate().cycles
+        )
+        assert next(m.stream for m in found.mismatches.values() if m) == first
 
 
 WIRES = {

@@ -71,7 +71,9 @@ def test_the_lists_name_signals_of_the_waveforms(accelerator: bnn2hw.Accelerator
     assert gtkw[0] == f'[dumpfile] "{tmp_path / "w.vcd"}"'
 
 
-@pytest.mark.skipif(not all(map(waves._has, waves.FORMATS[".fst"].headers)), reason="needs zlib.h and lz4.h")
+@pytest.mark.skipif(
+    not all(map(waves.has_header, waves.FORMATS[".fst"].headers)), reason="needs zlib.h and lz4.h"
+)
 def test_compressed_waveforms(accelerator: bnn2hw.Accelerator, tmp_path: Path) -> None:
     run = accelerator.simulate(random_frames(accelerator.graph, 1), trace=tmp_path / "w.fst")
 
@@ -81,7 +83,7 @@ def test_compressed_waveforms(accelerator: bnn2hw.Accelerator, tmp_path: Path) -
 
 
 def test_compressed_waveforms_need_headers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waves, "_has", lambda header: header != "lz4.h")
+    monkeypatch.setattr(waves, "has_header", lambda header: header != "lz4.h")
 
     with pytest.raises(
         MissingToolError, match=r"\.fst file need lz4\.h of zlib and lz4 .* or name a \.vcd file$"
@@ -144,5 +146,5 @@ def test_a_virtual_board_computes_the_results(accelerator: bnn2hw.Accelerator, t
     assert [line.split() for line in done.stdout.splitlines()] == accelerator.golden(x).astype(str).tolist()
     assert (both.exit_code, both.stderr) == (
         2,
-        "error: a simulated board has a port of its own; give --virtual or --port, not both\n",
+        "error: a simulated board has its own port; give --virtual or --port, not both\n",
     )

@@ -105,7 +105,11 @@ def test_a_point_is_built(place: Path, tmp_path: Path) -> None:
     row = table.read(place / "s.csv")[3]
     done = run("compile", place / "m.keras", "--from", place / "s.csv", "--point", "3", "-o", tmp_path / "b")
     made = bnn2hw.load(tmp_path / "b")
+    report = (tmp_path / "b" / "report.html").read_text()
 
+    assert "Point 3 of s.csv. 4 of its 6 points are designs that fit ecp5-85k" in report
+    assert "bnn2hw compile MODEL --from s.csv --point 3 -o BUILD" in report
+    assert report.count("this design") > 2
     assert (done.exit_code, done.stderr) == (0, "")
     assert made.folding() == json.loads(str(row["folding"]))
     assert (made.estimate().fps, round(made.estimate().cost.lut)) == (row["fps"], row["lut"])
@@ -186,7 +190,7 @@ def test_limits_accuracy_and_the_command_line(place: Path, tmp_path: Path) -> No
         (
             {"styles": ["nosuch"]},
             InputError,
-            "'nosuch' is no layer that can be unrolled; those are quant_dense",
+            "'nosuch' is not a layer that can be unrolled; those are quant_dense",
         ),
         ({"targets": ["nosuch"]}, InputError, "unknown target 'nosuch'"),
         ({"scheduler": "here"}, InputError, "scheduler must be 'local' or an address"),
@@ -239,9 +243,9 @@ def test_parquet_files(place: Path, tmp_path: Path) -> None:
 def test_synthesized_points_are_spread_over_the_front() -> None:
     front: list[points.Row] = [{"point": n} for n in (3, 5, 6, 9, 11)]
 
-    assert [row["point"] for row in study._spread(front, 3)] == [3, 6, 11]
-    assert study._spread(front[:2], 7) == front[:2]
-    assert study._spread(front[:2], 0) == []
+    assert [row["point"] for row in study.spread(front, 3)] == [3, 6, 11]
+    assert study.spread(front[:2], 7) == front[:2]
+    assert study.spread(front[:2], 0) == []
 
 
 @pytest.mark.soak

@@ -21,7 +21,7 @@ EXAMPLES = ROOT / "examples"
 
 
 def cycles_alone(op: HardwareOp, *x: Tensor) -> Cycles:
-    """Those of an op, or where it stands between converters those of all."""
+    """Cycles of an op, or of an op and its converters where it needs some."""
     graph = alone(op, *x)
     whole = graph.outputs == ("y",) and "x.ragged" not in graph.types
     return op.cycles(*x) if whole else Cycles(op.interval(*x), cycles.latency(graph))

@@ -148,7 +148,7 @@ class Synthesis:
 
     def work(self, folder: Path) -> None:
         for turn in itertools.count(os.getpid()):
-            with bitstream._workplace(folder / "s", self.facts) as result:
+            with bitstream.workplace(folder / "s", self.facts) as result:
                 for name in ("netlist.json", "design.bit"):
                     (folder / "s" / name).write_text(f"{turn}")
                 result |= {"state": "done", "turn": turn}
@@ -163,7 +163,7 @@ class Synthesis:
 
     def end(self, folder: Path) -> None:
         folders.claim(folder / "s", bitstream.FACTS, by="synthesis")
-        with bitstream._workplace(folder / "s", self.facts) as result:
+        with bitstream.workplace(folder / "s", self.facts) as result:
             result |= {"state": "done"}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bnn2hw.importers.imported import Imported
-from bnn2hw.importers.keras import files
+from bnn2hw.importers.keras import files, originals
 from bnn2hw.importers.keras.model import to_graph
 
 
@@ -19,5 +19,7 @@ def read(model: Any) -> Imported:
             all of them.
     """
     if isinstance(model, Path):
-        return to_graph(files.load(model))
-    return to_graph(files.reloaded(model), itself=model) if files.is_foreign(model) else to_graph(model)
+        return to_graph(files.load(model), lambda package: originals.in_file(model, package))
+    if files.is_foreign(model):
+        return to_graph(files.reloaded(model), lambda package: lambda: model)
+    return to_graph(model)

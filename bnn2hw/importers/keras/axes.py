@@ -1,4 +1,4 @@
-"""Where the axes of a model's tensors lie in tensors that have their channels last."""
+"""Axes of a model's arrays, and the order of channels on the wire."""
 
 from __future__ import annotations
 

@@ -83,7 +83,14 @@ def _kinds(layer: Layer) -> set[str]:
 
 
 def _moves(layer: Layer) -> bool:
-    return getattr(layer, "data_format", None) == "channels_first" or "Permute" in _kinds(layer)
+    first = getattr(layer, "data_format", None) == "channels_first"
+    return first or "Permute" in _kinds(layer) or _softmax_axis(layer) not in (None, -1)
+
+
+def _softmax_axis(layer: Layer) -> int | None:
+    """The axis of a Softmax along one axis; None for other layers."""
+    axis = getattr(layer, "axis", None) if "Softmax" in _kinds(layer) else None
+    return axis if isinstance(axis, int) else None
 
 
 Readers = dict[int, list[tuple[Layer, Any, int]]]
@@ -288,10 +295,17 @@ def _ordered(value: Any, axes: Axes) -> Any:
 
 def _along(work: _Work, layer: Layer, node: Any, given: list[Place], kinds: set[str]) -> Place | None:
     """A layer along an axis."""
-    if given[0].is_plain or given[0].flat or not kinds & set(ALONG_AXIS) or not isinstance(layer.axis, int):
+    place = given[0]
+    if place.flat or not kinds & set(ALONG_AXIS) or not isinstance(layer.axis, int):
         return None
-    [result] = work.call(layer, node, given[:1], axis=given[0].axis(layer.axis), _input_spec=None)
-    return replace(given[0], tensor=result)
+    own = place.axis(layer.axis) - 1
+    if "Softmax" in kinds and own < len(place.axes) - 1:
+        last = (*place.axes[:own], *place.axes[own + 1 :], place.axes[own])
+        place = moved(place, last, work._free(layer))
+    elif place.is_plain:
+        return None
+    [result] = work.call(layer, node, [place], axis=place.axis(layer.axis), _input_spec=None)
+    return replace(place, tensor=result)
 
 
 def _joined(work: _Work, layer: Layer, node: Any, given: list[Place], kinds: set[str]) -> Place | None:

@@ -31,16 +31,30 @@ def backend_errors() -> tuple[type[Exception], ...]:
     return RuntimeError, tensorflow.errors.OpError
 
 
+class LayerError(RuntimeError):
+    """The code of a layer, or of a user's function in it, raised an error."""
+
+
+ERRORS = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, NotImplementedError)
+"""Errors of Python with which the code of a layer ends that does not fit its input."""
+
+
 def function(layer: Any) -> Callable[..., Array]:
-    """Return a layer in float32 and inference mode as a function of NumPy arrays."""
+    """Return a layer in float32 and inference mode as a function of NumPy arrays.
+
+    It raises a `LayerError` if the layer raises an error of Python.
+    """
     takes_training = getattr(layer, "_call_has_training_arg", False)
     halves = half_layers(layer)
 
     def apply(*x: Array) -> Array:
         tensors = [tensor(v) for v in x]
         argument = tensors if len(tensors) > 1 else tensors[0]
-        with in_float32(halves):
-            return array(layer(argument, training=False) if takes_training else layer(argument))
+        try:
+            with in_float32(halves):
+                return array(layer(argument, training=False) if takes_training else layer(argument))
+        except ERRORS as error:
+            raise LayerError(f"{type(error).__name__}: {error}") from error
 
     return apply
 

@@ -1,4 +1,4 @@
-"""Hold what was read of a layer against the layer itself, on random data."""
+"""Compare each layer as it was read with the layer itself, on random data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call
-from bnn2hw.importers.keras.functions import array, backend_errors, tensor
+from bnn2hw.importers.keras.functions import ERRORS, LayerError, array, backend_errors, tensor
 from bnn2hw.importers.keras.half_precision import half_layers, in_float32
 from bnn2hw.importers.keras.walk import FAMILIES
 from bnn2hw.ir import Array, Node
@@ -54,6 +54,11 @@ def cannot_compute(call: Call, error: Exception) -> None:
             f"a function that computes in half precision only: {said}",
             "layers that can compute in float32, since the compiler evaluates them so",
             "convert its constants to the type of its input (x.dtype), or build the model without a mixed policy",
+        )
+        return
+    if isinstance(error, LayerError):
+        call.problem(
+            f"its code ends with {said}", "layers and functions that compute", "mend it: predict fails, too"
         )
         return
     call.problem(
@@ -114,8 +119,11 @@ def _called(call: Call, x: Mapping[str, Array]) -> Array:
     args, kwargs = call.node.arguments.fill_in(tensors)
     if getattr(call.layer, "_call_has_training_arg", False):
         kwargs = {**kwargs, "training": False}  # whatever was given when the model was built
-    with keras.StatelessScope(), in_float32(half_layers(call.layer)):
-        return array(call.layer(*args, **kwargs))
+    try:
+        with keras.StatelessScope(), in_float32(half_layers(call.layer)):
+            return array(call.layer(*args, **kwargs))
+    except ERRORS as error:
+        raise LayerError(f"{type(error).__name__}: {error}") from error
 
 
 def _alone(call: Call, x: Mapping[str, Array]) -> Array:

@@ -8,7 +8,7 @@ layer computes is asked of the layer itself, one layer at a time, in float32 and
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +16,12 @@ import keras
 import numpy as np
 
 from bnn2hw.errors import InputError, UnsupportedError
-from bnn2hw.importers.imported import Imported, Model
-from bnn2hw.importers.keras import channels_last, handlers
+from bnn2hw.importers.imported import Imported, Model, Oracle, version_of
+from bnn2hw.importers.keras import channels_last, handlers, originals
 from bnn2hw.importers.keras.calls import Draft
 from bnn2hw.importers.keras.functions import array, tensor
 from bnn2hw.importers.keras.half_precision import half_layers, in_float32
+from bnn2hw.importers.keras.originals import Load, Package
 from bnn2hw.importers.keras.reader import read_model
 from bnn2hw.importers.keras.walk import names
 from bnn2hw.ir import Array, AxisOrder, Graph
@@ -36,12 +37,12 @@ HANDLER_FILES = handlers.FILES
 """The files whose handlers are registered."""
 
 
-def to_graph(model: Any, itself: Any = None) -> Imported:
+def to_graph(model: Any, original: Callable[[Package], Load] | None = None) -> Imported:
     """Return the graph of a built Sequential or functional model.
 
     Args:
         model: The model.
-        itself: The model with which it is compared; None for the same.
+        original: Returns what loads the model with the layers of their own package; None if there are none.
 
     Raises:
         InputError: The object is not a Keras model, or it has no weights and shapes yet.
@@ -74,7 +75,32 @@ def to_graph(model: Any, itself: Any = None) -> Imported:
     if relaid is not None:
         whole = _in_streams(whole, layouts, _whole(relaid.model, relaid.names, edges))
     made = Imported(graph, meanings, model.name, _of_quantizers(graph), layouts, names=_output_names(model))
-    return replace(made, model=whole, executor=f"Keras on {keras.config.backend()}")
+    return replace(made, model=whole, **_executors(model, edges, layouts, original))
+
+
+def _executors(
+    model: Any,
+    edges: tuple[str, ...],
+    layouts: Mapping[str, AxisOrder],
+    original: Callable[[Package], Load] | None,
+) -> dict[str, Any]:
+    """Return the fields of `Imported` that say what evaluates a model: Keras, or the package of its layers."""
+    keras_itself, package = originals.runs_on(), originals.package_of(model)
+    if package is None:
+        return {"executor": version_of(keras_itself), "packages": keras_itself}
+    words = {
+        "executor": f"bnn2hw's layers of {package.name} on {version_of(keras_itself)}",
+        "packages": keras_itself,
+    }
+    if package.installed is None or original is None:
+        return {**words, "lacking": f"the package {package.distributions[0]} is not installed"}
+    load = original(package)
+
+    def run(x: Mapping[str, Array]) -> Mapping[str, Array]:
+        found = load()
+        return _in_order(_whole(found, names(found), edges), layouts)(x)
+
+    return {**words, "oracle": Oracle({package.installed: package.name, **keras_itself}, run)}
 
 
 def _layouts(relaid: channels_last.Rewritten, outputs: tuple[str, ...]) -> dict[str, AxisOrder]:
@@ -126,14 +152,23 @@ def _in_streams(model: Model, layouts: Mapping[str, AxisOrder], twin: Model) -> 
         layouts: The order of the axes by input and output.
         twin: The model rewritten, which serves where the backend cannot compute with channels first.
     """
+    ordered = _in_order(model, layouts)
 
     def apply(x: Mapping[str, Array]) -> Mapping[str, Array]:
-        given = {n: layouts[n].from_stream(a) if n in layouts else a for n, a in x.items()}
         try:
-            found = model(given)
+            return ordered(x)
         except Exception as error:
             warnings.warn(f"{UNABLE} ({type(error).__name__})", stacklevel=2)
             return twin(x)
+
+    return apply
+
+
+def _in_order(model: Model, layouts: Mapping[str, AxisOrder]) -> Model:
+    """A model as a function of values in the order of the streams, if its backend can compute it."""
+
+    def apply(x: Mapping[str, Array]) -> Mapping[str, Array]:
+        found = model({n: layouts[n].from_stream(a) if n in layouts else a for n, a in x.items()})
         return {n: layouts[n].to_stream(a) if n in layouts else a for n, a in found.items()}
 
     return apply

@@ -14,7 +14,8 @@ import numpy as np
 from bnn2hw.importers.keras import layer_check
 from bnn2hw.importers.keras.calls import HANDLERS, JOINS, Call, Draft, Handler, Layer
 from bnn2hw.importers.keras.functions import array, backend_errors
-from bnn2hw.importers.keras.walk import class_name, is_graph, looks_known, order
+from bnn2hw.importers.keras.handlers.pointwise import SINGLE, own_function
+from bnn2hw.importers.keras.walk import FAMILIES, class_name, is_graph, order
 from bnn2hw.ir import Tensor
 from bnn2hw.ops.source import Source
 
@@ -67,14 +68,31 @@ def _handled(call: Call) -> str:
     known = JOINS if len(call.edges) > 1 else HANDLERS
     name = class_name(call.layer, known)
     if name is None:
+        return _of_the_user(call, known)
+    return _read_and_checked(call, known[name]) if _finite(call) else call.edge
+
+
+def _of_the_user(call: Call, known: Mapping[str, Handler]) -> str:
+    """Read a layer without a handler if it is of a class of the user's own and a function of single values."""
+    foreign = type(call.layer).__module__.split(".")[0] not in (*FAMILIES, "qkeras", "hgq")
+    if not foreign or len(call.edges) > 1 or not isinstance(call.layer, keras.Layer):
         _unknown(call, known)
-    elif _finite(call):
-        return _read_and_checked(call, known[name])
-    return call.edge
+        return call.edge
+
+    def read(call: Call) -> str:
+        edge = own_function(call)
+        if edge is None:
+            name = type(call.layer).__name__
+            call.problem(
+                f"a class {name} of your own, whose values depend on several values of its input", *SINGLE
+            )
+        return edge or call.edge
+
+    return _read_and_checked(call, read) if _finite(call) else call.edge
 
 
 def _read_and_checked(call: Call, handler: Handler) -> str:
-    """Let a handler add its nodes, and hold them against the layer itself."""
+    """Let a handler add its nodes, and compare them with the layer itself."""
     nodes, problems = len(call.draft.nodes), len(call.draft.problems)
     try:
         edge = handler(call)
@@ -89,13 +107,6 @@ def _read_and_checked(call: Call, handler: Handler) -> str:
 def _unknown(call: Call, known: Mapping[str, Any]) -> None:
     """Note the problem of a layer without a handler."""
     name = type(call.layer).__name__
-    if looks_known(call.layer, known):
-        call.problem(
-            f"a class {name} of your own, whose computation is not known",
-            "the layers of Keras and bnn2hw.nn themselves",
-            "replace the layer; for a function of single values use Activation or a quantizer",
-        )
-        return
     several = " with several inputs" if len(call.edges) > 1 else ""
     call.problem(f"a layer of type {name}{several}", "the layers in docs/coverage.md", "replace the layer")
 

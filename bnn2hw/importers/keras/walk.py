@@ -97,8 +97,3 @@ def class_name(layer: Layer, known: Container[str]) -> str | None:
             same = cls.__name__ in OPEN or getattr(type(layer), "call", None) is getattr(cls, "call", None)
             return str(cls.__name__) if same else None
     return None
-
-
-def looks_known(layer: Layer, known: Container[str]) -> bool:
-    """True if a class from which a layer derives has a known name, whoever wrote the class."""
-    return any(cls.__name__ in known for cls in type(layer).__mro__)

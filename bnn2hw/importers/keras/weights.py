@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, Layer
-from bnn2hw.importers.keras.functions import array, function
+from bnn2hw.importers.keras.functions import LayerError, array, function
 from bnn2hw.importers.keras.half_precision import half_layers, in_float32
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
@@ -69,7 +69,7 @@ def _is_softmax(fn: Any, shape: tuple[int, ...]) -> bool:
     powers = np.exp(x.astype(np.float32))
     try:
         found = function(fn)(x)
-    except (ValueError, TypeError):
+    except LayerError:
         return False
     expected = powers / powers.sum(-1, keepdims=True)
     return shape[-1] > 1 and found.shape == expected.shape and np.allclose(found, expected, 1e-4, 1e-6)

@@ -76,8 +76,8 @@ def _padded(lowering: Lowering, node: Node, op: Border, value: int | tuple[int, 
         return b.add(node.name, Pad(op.sides[0], op.sides[1], value, (op.gaps[0], op.gaps[1])), edge)
     depth = b.types[edge].shape[0]
     rows, columns = op.sides[1:]
-    if any((*rows, *columns)):
-        edge = b.add(node.name, Pad(rows, columns, value), edge, part="planes")
+    if any((*rows, *columns)) or op.gaps[1:] != (1, 1):
+        edge = b.add(node.name, Pad(rows, columns, value, (op.gaps[1], op.gaps[2])), edge, part="planes")
     _, height, width, channels = b.types[edge].shape
     flat = b.view(edge, (depth, height * width, channels))
-    return b.view(b.add(node.name, Pad(op.sides[0], (0, 0), value), flat), op.shape)
+    return b.view(b.add(node.name, Pad(op.sides[0], (0, 0), value, (op.gaps[0], 1)), flat), op.shape)

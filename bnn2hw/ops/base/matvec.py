@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
-from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Ranges, Steps, StreamOp, Tensor
+from bnn2hw.ir import Array, Beats, Cost, Ints, Memory, Part, Ranges, Steps, StreamOp, Tensor
 from bnn2hw.ir.timing import repeated
 from bnn2hw.ir.types import narrow
+from bnn2hw.ops.base import parts
 from bnn2hw.ops.base.channels import Meaning, signed_parts, uniform
 from bnn2hw.ops.base.costs import adder, block_ram_rows, ram_cost, state_bits, store_cost
 from bnn2hw.ops.base.folds import check_folds, fold_sizes, worthwhile
@@ -237,6 +238,23 @@ class MatVec(Pixelwise):
             self.neuron_folds * self.synapse_folds, self.pe * self.simd
         )
         return {"WEIGHTS": Memory(words, self.weight_bits)}
+
+    def lane_bits(self, *x: Tensor) -> int:
+        return self.simd * self.weight_bits
+
+    def printed_parts(self, *x: Tensor) -> tuple[Part, ...]:
+        bits = self.lane_bits(*x)
+        if not parts.needed(self.pe, bits):
+            return ()
+        return parts.split(self.pe, bits, self.params(*x), self.memories(*x), reads_all=True)
+
+    def cost(self, family: Family, *x: Tensor) -> Cost:
+        more, total = parts.count(self.pe, self.lane_bits(*x)) - 1, super().cost(family, *x)
+        if not more:
+            return total
+        # Each part has its own schedule, and its own copy of the vector.
+        own = self.steps_cost(family, x[0]) + self.vector_cost(family, x[0])
+        return total + own * (more * self.pixels)
 
     def sums(self, *x: Tensor) -> Ints:
         """Return the integers of the output, which are the same in all foldings.

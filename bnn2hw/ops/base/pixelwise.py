@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ranges, Steps, Tensor
+from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Part, Ranges, Steps, Tensor
+from bnn2hw.ops.base import parts
 from bnn2hw.ops.base.channels import channels
 from bnn2hw.ops.base.folds import check_folds, divisors, fold_sizes, worthwhile
 from bnn2hw.targets.families import Family
@@ -36,6 +37,14 @@ class Pixelwise(HardwareOp):
     @property
     def copies(self) -> int:
         return self.pixels
+
+    def lane_bits(self, *x: Tensor) -> int:
+        """Return the bits of one of the `pe` lanes in the widest word inside of the module; 0 if beats are wider.
+
+        Args:
+            x: Types of the inputs.
+        """
+        return 0
 
     @abstractmethod
     def whole(self, *x: Tensor) -> bool:
@@ -157,6 +166,17 @@ class Elementwise(Pixelwise):
             (len(points), *y.shape[-self.axes :]),
         )
         return Ranges.spanning(self.golden(whole.astype(np.int64)).reshape(-1, y.channels))
+
+    def printed_parts(self, *x: Tensor) -> tuple[Part, ...]:
+        bits = self.lane_bits(*x)
+        if not parts.needed(self.pe, bits):
+            return ()
+        memories = self.loads(*x) or self.memories(*x)
+        params = {name: value for name, value in self.params(*x).items() if name not in memories}
+        return parts.split(self.pe, bits, params, memories, reads_all=False)
+
+    def inner_bits(self, *x: Tensor) -> int:
+        return self.lane_bits(*x)
 
     def check_folding(self, *x: Tensor) -> int:
         """Check the folding, and return the number of channels.

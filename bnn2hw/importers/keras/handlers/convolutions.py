@@ -11,7 +11,7 @@ import numpy as np
 from bnn2hw.importers.keras.calls import Call, handles
 from bnn2hw.importers.keras.handlers.windows import as_row, border, padded, valid_convolution
 from bnn2hw.importers.keras.weights import bias_and_activation, dyadic_levels, kernel, quantized
-from bnn2hw.importers.windows import Windows
+from bnn2hw.importers.windows import Windows, ungrouped
 from bnn2hw.ir import Array
 
 
@@ -33,7 +33,7 @@ def convolved(call: Call, edge: str, weights: Array, *, dyadic: bool = False) ->
         dyadic: True if the weights are numbers in binary fixed point.
     """
     layer = call.layer
-    weights = _ungrouped(weights, layer.groups)
+    weights = ungrouped(weights, layer.groups)
     stride, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
     if len(call.shape) == 2:
         weights, stride, dilation = weights[None], (1, *stride), (1, *dilation)
@@ -43,24 +43,7 @@ def convolved(call: Call, edge: str, weights: Array, *, dyadic: bool = False) ->
     return as_row(call, valid_convolution(call, call.name, edge, weights, windows, levels))
 
 
-def _ungrouped(weights: Array, groups: int) -> Array:
-    """Return a grouped kernel as one that reads all channels, with zeros for those of other groups.
-
-    Args:
-        weights: Kernel of shape (*sizes, channels / groups, filters).
-        groups: Number of groups.
-    """
-    if groups == 1:
-        return weights
-    inputs, outputs = weights.shape[-2], weights.shape[-1] // groups
-    whole = np.zeros((*weights.shape[:-2], inputs * groups, weights.shape[-1]), weights.dtype)
-    for g in range(groups):
-        own = slice(g * outputs, (g + 1) * outputs)
-        whole[..., g * inputs : (g + 1) * inputs, own] = weights[..., own]
-    return whole
-
-
-@handles("QuantConv2DTranspose", "Conv2DTranspose", "Conv1DTranspose", "QConv2DTranspose")
+@handles("QuantConv2DTranspose", "Conv2DTranspose", "Conv1DTranspose", "Conv3DTranspose", "QConv2DTranspose")
 def transposed_convolution(call: Call) -> str:
     """Read a transposed convolution as one with the mirrored kernel over an image with gaps.
 
@@ -73,18 +56,23 @@ def transposed_convolution(call: Call) -> str:
     edge = call.image(quantized(call, call.edge))
     weights = kernel(layer)
     weights = weights[None] if weights.ndim == 3 else weights
-    weights = np.flip(weights, (0, 1)).transpose(0, 1, 3, 2).copy()
-    size, stride, dilation = weights.shape[:2], (1, *layer.strides)[-2:], (1, *layer.dilation_rate)[-2:]
-    image = (1, *call.shape)[-3:-1]
+    rank = weights.ndim - 2
+    weights = np.flip(weights, tuple(range(rank))).swapaxes(-1, -2).copy()
+    size, stride, dilation = (
+        weights.shape[:-2],
+        (1, *layer.strides)[-rank:],
+        (1, *layer.dilation_rate)[-rank:],
+    )
+    image = (1, *call.shape)[-rank - 1 : -1]
     forward = Windows(size, stride, dilation)
-    cut = forward.same(image) if layer.padding == "same" else [(0, 0), (0, 0)]
+    cut = forward.same(image) if layer.padding == "same" else [(0, 0)] * rank
     sides = []
     for n, s, extent, out, (left, _) in zip(
         call.shape_of(edge), stride, forward.extent, image, cut, strict=False
     ):
         sides.append((extent - 1 - left, out - (n - 1) * s - 1 + left))
     edge = border(call, f"{call.name}.pad", edge, sides, 0.0, stride)
-    edge = valid_convolution(call, call.name, edge, weights, Windows(size, (1, 1), dilation))
+    edge = valid_convolution(call, call.name, edge, weights, Windows(size, (1,) * rank, dilation))
     return bias_and_activation(call, as_row(call, edge))
 
 

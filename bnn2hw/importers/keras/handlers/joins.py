@@ -9,7 +9,6 @@ import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, joins
 from bnn2hw.importers.keras.handlers.broadcasting import broadcast
-from bnn2hw.importers.keras.handlers.dense import of_weights
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 
@@ -19,7 +18,7 @@ def _plus(a: Array, b: Array) -> Array:
     return total
 
 
-def _times(a: Array, b: Array) -> Array:
+def times(a: Array, b: Array) -> Array:
     """A product with an array of the same shape, or with one factor for each channel."""
     factors = b if b.shape == a.shape else b.reshape(len(b), *(1,) * (a.ndim - 2), a.shape[-1])
     product: Array = a * factors
@@ -60,24 +59,7 @@ def multiply(call: Call) -> str:
     others = tuple(e for e in call.edges if e not in factors)
     whole = broadcast(call, others) if any(call.shape_of(e) == call.shape for e in others) else ()
     edges = (*whole, *factors) if whole else broadcast(call)
-    return _in_pairs(call, lambda shape: real.Product(_times, shape), edges)
-
-
-@joins("Dot")
-def dot(call: Call) -> str:
-    """Read the scalar product of two vectors as a product value by value and a sum with weights of one."""
-    vectors = all(len(call.shape_of(e)) == 1 for e in call.edges)
-    if not vectors or call.layer.normalize:
-        shapes = " and ".join(str(call.shape_of(e)) for e in call.edges)
-        call.problem(
-            f"Dot of inputs of shapes {shapes}{', normalized' if call.layer.normalize else ''}",
-            "Dot of two vectors, without normalize",
-            "replace the layer",
-        )
-        return call.edge
-    edge = call.add(f"{call.name}.products", real.Product(_times, call.before), *call.edges)
-    ones = np.ones((call.before[0], 1), np.float32)
-    return call.add(call.name, of_weights(ones, (1,), dyadic=True), edge)
+    return _in_pairs(call, lambda shape: real.Product(times, shape), edges)
 
 
 @joins("Maximum")

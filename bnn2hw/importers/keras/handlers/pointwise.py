@@ -16,7 +16,11 @@ from bnn2hw.ops import real
 from bnn2hw.ops.base.channels import uniform
 from bnn2hw.ops.source import Input
 
-LAST_AXIS = ("the last axis", "use axis=-1")
+SINGLE = (
+    "the layers of Keras and bnn2hw.nn themselves, and functions that map each value by itself",
+    "replace the layer",
+)
+ONE_AXIS = ("one axis of its input", "put a Reshape in front that joins these axes")
 
 
 @handles("ReLU", "LeakyReLU", "ELU", "Quantizer", *FORMER)
@@ -53,6 +57,35 @@ def normalization(call: Call) -> str:
     return _per_channel(call) if call.layer._keep_axis in ((len(call.shape),), ()) else _per_value(call)
 
 
+def own_function(call: Call) -> str | None:
+    """Read a layer whose class says nothing, and that maps each value by itself.
+
+    Returns:
+        The output edge; None if the layer is no function of single values.
+    """
+    if call.shape != call.before:
+        return None
+    fn, shape = function(call.layer), call.shape
+    x, other = np.random.default_rng(0).normal(0, 2, (2, 2, *shape)).astype(np.float32)
+    kept = np.random.default_rng(1).random(x.shape) < 0.5
+    first, second = fn(x), fn(np.where(kept, x, other))
+    if first.shape != x.shape or not np.allclose(first[kept], second[kept], 1e-5, 1e-6, equal_nan=True):
+        return None
+    even = np.broadcast_to(x.reshape(2, -1, shape[-1])[:, :1], (2, math.prod(shape[:-1]), shape[-1]))
+    found = fn(np.ascontiguousarray(even.reshape(x.shape))).reshape(even.shape)
+    same = np.allclose(found, found[:, :1], 1e-5, 1e-6, equal_nan=True)
+    return _per_channel(call) if same else _per_value(call)
+
+
+@handles("Lambda")
+def code(call: Call) -> str:
+    """Read a function of single values."""
+    edge = own_function(call)
+    if edge is None:
+        call.problem("a Lambda whose values depend on several values of its input", *SINGLE)
+    return edge or call.edge
+
+
 @handles("PReLU")
 def prelu(call: Call) -> str:
     """Read a ReLU with trained slopes."""
@@ -63,7 +96,7 @@ def prelu(call: Call) -> str:
 def softmax(call: Call) -> str:
     """Read a softmax along the channels."""
     if call.layer.axis not in (-1, len(call.shape)):
-        call.problem(f"axis={call.layer.axis}", *LAST_AXIS)
+        call.problem(f"axis={call.layer.axis}", *ONE_AXIS)
         return call.edge
     return call.add(call.name, real.Softmax(function(call.layer), call.shape), call.edge)
 

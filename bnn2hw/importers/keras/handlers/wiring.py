@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from types import EllipsisType
 from typing import Any
 
@@ -29,6 +30,24 @@ def cropping(call: Call) -> str:
     sides = [layer.cropping] if isinstance(layer.cropping[0], int) else layer.cropping
     kept = [range(before, n - after) for (before, after), n in zip(sides, call.before, strict=False)]
     return call.reshape(f"{call.name}.shape", call.shape, take(call, [*kept, range(call.before[-1])]))
+
+
+@handles("CenterCrop")
+def center_crop(call: Call) -> str:
+    """Read the middle of an image that is at least as large."""
+    layer = call.layer
+    if not call.channels_last(layer.data_format):
+        return call.edge
+    starts = [(n - size) // 2 for n, size in zip(call.before, (layer.height, layer.width), strict=False)]
+    if len(call.before) != 3 or min(starts) < 0:
+        call.problem(
+            f"a crop of {layer.height}x{layer.width} of {call.before}",
+            "crops of larger images",
+            "resize in advance",
+        )
+        return call.edge
+    kept = [range(start, start + size) for start, size in zip(starts, call.shape, strict=False)]
+    return take(call, [*kept, range(call.before[-1])])
 
 
 @handles("GetItem")
@@ -107,21 +126,34 @@ def _positions(call: Call, edge: str, kept: list[range]) -> str:
 @handles("Permute")
 def permute(call: Call) -> str:
     """Read another order of axes: a change of shape where it leaves the order of values, else a matrix."""
-    before, size = call.before, math.prod(call.shape)
-    order = np.arange(size).reshape(before).transpose([d - 1 for d in call.layer.dims]).reshape(-1)
+    return permuted(call, call.name, call.edge, [d - 1 for d in call.layer.dims])
+
+
+def permuted(call: Call, name: str, edge: str, axes: Sequence[int]) -> str:
+    """Append another order of axes, and return its output edge.
+
+    Args:
+        call: The call of the layer.
+        name: Name of the node.
+        edge: Edge that it reads.
+        axes: For each axis of a sample of the output, the axis of the input.
+    """
+    before = call.shape_of(edge)
+    shape, size = tuple(before[a] for a in axes), math.prod(before)
+    order = np.arange(size).reshape(before).transpose(axes).reshape(-1)
     if np.all(np.diff(order) == 1):
-        return call.reshape(call.name, call.shape, call.edge)
+        return call.reshape(name, shape, edge)
     if size > LARGEST:
         call.problem(
             f"a permutation of {size} values", f"up to {LARGEST} values", "train the model in the other order"
         )
-        return call.edge
+        return edge
     matrix = np.zeros((size, size), np.float32)
     matrix[order, np.arange(size)] = 1
 
     def apply(x: Array) -> Array:
         return x[:, order].astype(np.float32)
 
-    flat = call.reshape(f"{call.name}.flat", (size,), call.edge)
-    made = call.add(call.name, real.Dense(apply, (size,), matrix), flat)
-    return call.reshape(f"{call.name}.shape", call.shape, made)
+    flat = call.reshape(f"{name}.flat", (size,), edge)
+    made = call.add(name, real.Dense(apply, (size,), matrix), flat)
+    return call.reshape(f"{name}.shape", shape, made)

@@ -1,0 +1,1 @@
+"""Small changes of sources, and whether the tests find them."""
