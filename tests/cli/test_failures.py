@@ -1,4 +1,4 @@
-"""What can go wrong around each command: one line, the right exit status, and nothing half-written."""
+"""Failures around each command: one line, the right exit status, and nothing half-written."""
 
 from __future__ import annotations
 
