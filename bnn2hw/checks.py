@@ -89,4 +89,6 @@ def known(name: str, given: Collection[str], there: Collection[str]) -> None:
     """
     for layer in given:
         if layer not in there:
-            raise InputError(f"{name} names a layer {layer!r} that is not there; layers: {', '.join(there)}")
+            raise InputError(
+                f"{name} names a layer {layer!r}, which the model does not have; layers: {', '.join(there)}"
+            )

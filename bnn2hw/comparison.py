@@ -1,4 +1,4 @@
-"""Hold a design against the executor of the model's own format."""
+"""Compare a design with the executor of the format that its model came in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bnn2hw.ops.real import Refold, Reshape
 
 @dataclass(frozen=True)
 class OutputComparison:
-    """An output of a design beside that of the executor.
+    """The comparison of an output of a design with that of the executor.
 
     Attributes:
         name: Output of the design.
@@ -40,7 +40,7 @@ class OutputComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The executor that a design was compared with when its model was compiled, and the result.
+    """The comparison of a design with another executor while its model is compiled.
 
     Attributes:
         executor: What computed the model, in words, with its versions.

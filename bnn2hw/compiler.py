@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bnn2hw.ops.source import InputSpecs
     from bnn2hw.pipeline import Layout, Prepared
     from bnn2hw.targets.boards import Board
+    from bnn2hw.targets.devices import Device
 
 
 def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile)
@@ -54,8 +55,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     `compile` does not check that: call `Accelerator.simulate` to compare every stream of the design
     with golden.
 
-    `compile` holds each layer that it reads against the layer itself, and the whole against the
-    model. Golden equals Keras wherever that is possible. A layer whose values must be rounded is reported
+    `compile` compares each layer that it reads with the layer itself, and the whole with the model.
+    Golden equals Keras wherever that is possible. A layer whose values must be rounded is reported
     as rounded, with the reason. A layer that cannot be compiled stops the compiler with its name,
     the reason and a way out.
 
@@ -110,7 +111,6 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     from bnn2hw import pipeline
     from bnn2hw.artifacts import model_cache
     from bnn2hw.artifacts.model_key import Given
-    from bnn2hw.deploy import board_plan
     from bnn2hw.estimate import resources
     from bnn2hw.pipeline import Layout
 
@@ -118,12 +118,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     if backend == "native":
         _refuse({"target": target, "board": board, "fps": fps, "folding": folding})
     _check_kinds(input, folding, bits, progress)
-    if board is not None and target is not None:
-        raise InputError("name a board or a target, not both: a board has its device")
-    place = None if board is None else boards.board(board)
-    device = (
-        board_plan.device(place) if place else devices.device(devices.DEFAULT if target is None else target)
-    )
+    place, device = _place(target, board)
     progress("reading the model")
     given = Given(input, output, bits, loadable, calibration, custom_objects)
     prepared = model_cache.prepared(
@@ -159,6 +154,22 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         layouts=pipeline.layouts(prepared, graph),
         board=place,
     )
+
+
+def _place(target: str | Path | None, board: str | Path | None) -> tuple[Board | None, Device]:
+    """Return the board to plan for, if there is one, and the device.
+
+    Raises:
+        InputError: There are both, or the name is unknown.
+    """
+    from bnn2hw.deploy import board_plan
+
+    if board is None:
+        return None, devices.device(devices.DEFAULT if target is None else target)
+    if target is not None:
+        raise InputError("name a board or a target, not both: a board has its device")
+    place = boards.board(board)
+    return place, board_plan.device(place)
 
 
 def prepare(model: Any, given: Given, progress: Progress) -> Prepared:

@@ -1,4 +1,4 @@
-"""From a model to streams: the passes in order, and the functions that run them."""
+"""The passes from a model to streams, in order, and the functions that run them."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Arr
         frames: Integers on the wires by input.
 
     Returns:
-        The hardware form beside the executor of the model's own format.
+        The comparison of the hardware form with the executor of the model's format.
 
     Raises:
         UnsupportedError: The model as a whole returns other values.

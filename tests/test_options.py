@@ -124,7 +124,7 @@ def test_odd_arguments_of_every_other_call(
         ({"fps": "fast"}, "fps must be a positive number, not 'fast'"),
         ({"folding": {"first": 2}}, "folding['first'] must be a mapping such as {'pe': 4, 'simd': 8}, not 2"),
         ({"folding": 2}, "folding must be a mapping such as {'conv': {'pe': 4}}, not 2"),
-        ({"bits": {"nosuch": 8}}, "bits names a layer 'nosuch' that is not there; layers: "),
+        ({"bits": {"nosuch": 8}}, "bits names a layer 'nosuch', which the model does not have; layers: "),
         ({"bits": "8"}, "bits must be a whole number, not '8'"),
         ({"bits": {"first": 8.5}}, "bits['first'] must be a whole number, not 8.5"),
         ({"bits": True}, "bits must be a whole number, not True"),

@@ -1,4 +1,4 @@
-"""Say in the words of the command line what messages say in those of Python."""
+"""Translate options in messages from Python to the command line."""
 
 from __future__ import annotations
 

@@ -182,7 +182,9 @@ def for_host(link: Link, accelerator: CompiledModel, clock_mhz: float) -> Link:
     """
     found = accelerator.estimate().cycles
     seconds = (found.interval + found.latency) / clock_mhz / 1e6
-    return replace(link, name=accelerator.name, units=accelerator.input_specs, seconds_per_image=seconds)
+    return replace(
+        link, name=accelerator.name, input_specs=accelerator.input_specs, seconds_per_image=seconds
+    )
 
 
 @contextmanager

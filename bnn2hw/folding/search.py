@@ -148,7 +148,7 @@ def pareto(
         graph: Graph in hardware form.
         device: Device that must hold the designs; its capacities weigh the resources against each other.
         by_hand: Layers whose folding is given.
-        ratio: Smallest ratio of the rates of neighbouring points; 1 for all points.
+        ratio: Smallest ratio of the rates of neighboring points; 1 for all points.
 
     Raises:
         FoldingError: As for `for_device`.
@@ -215,7 +215,7 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, list[HardwareOp]]:
     for name, knobs in folding.items():
         if name not in foldable:
             raise FoldingError(
-                f"the folding names a layer '{name}' that is not there; layers: {', '.join(foldable)}"
+                f"the folding names a layer '{name}', which the model does not have; layers: {', '.join(foldable)}"
             )
         node, op = foldable[name]
         ops[name] = _refolded(name, op, list(op.allowed(*graph.inputs_of(node))), _today(name, op, knobs))
@@ -226,14 +226,14 @@ def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping
     """Return a user's folding with `lanes` where it says `simd` of an op that moves values."""
     if "simd" not in knobs or "lanes" not in op.knobs:
         return knobs
-    deprecation.warn(f"layer '{name}': 'simd' is now 'lanes'; the old name works for one more version")
+    deprecation.renamed(f"layer '{name}': 'simd'", "'lanes'")
     return {"lanes" if knob == "simd" else knob: value for knob, value in knobs.items()}
 
 
 def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:
     """Say why a value of a knob is not legal."""
     if not isinstance(value, int) or isinstance(value, bool):
-        return "is no whole number"
+        return "is not a whole number"
     if not 1 <= value <= legal[-1]:
         return "is too small" if value < 1 else "is more than there is to do"
     fewer = max((v for v in legal if isinstance(value, int) and v < value), default=0)

@@ -86,7 +86,7 @@ def _unit(graph: Graph, name: str) -> tuple[Node, Xnor | Mac]:
     node = next((n for n in graph if n.name == name), None)
     if node is None:
         raise FoldingError(
-            f"the folding names a layer '{name}' that is not there; layers: {', '.join(units)}"
+            f"the folding names a layer '{name}', which the model does not have; layers: {', '.join(units)}"
         )
     if not isinstance(node.op, Xnor | Mac):
         raise FoldingError(

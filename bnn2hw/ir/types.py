@@ -34,7 +34,7 @@ class Ints:
     Attributes:
         lo: Smallest integer.
         hi: Largest integer.
-        step: Distance between neighbours; at least 1.
+        step: Distance between neighbors; at least 1.
 
     Raises:
         ValueError: The range is empty, or `step` does not divide hi - lo.

@@ -83,7 +83,7 @@ def simulate(
         cells: Whether a Verilog simulation takes the sources as they are (see
             `Design.simulated`).
         processes: Number of processes that share the frames. Each starts with an empty design, and
-            has pauses of its own.
+            has its own pauses.
         scheduler: "local" or the address of a scheduler of Dask, whose workers run the shares. By default
             threads of this process do, each of which starts a program and waits for it.
         trace: File that takes the waveforms of a Verilog simulation, .vcd or .fst; None for none.

@@ -197,4 +197,4 @@ def test_what_is_wrong_with_a_value() -> None:
 
     assert told(0) == "layer 'first': pe=0 is too small"
     assert told(99) == "layer 'first': pe=99 is more than there is to do"
-    assert told("2") == "layer 'first': pe='2' is no whole number"
+    assert told("2") == "layer 'first': pe='2' is not a whole number"

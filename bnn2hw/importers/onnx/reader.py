@@ -48,7 +48,7 @@ def to_graph(proto: onnx.ModelProto, name: str) -> Imported:
     try:
         model = parsed(proto)
     except (ValueError, TypeError, KeyError, StopIteration) as error:
-        raise InputError(f"the model '{name}' is no valid ONNX model: {error}") from error
+        raise InputError(f"the model '{name}' is not a valid ONNX model: {error}") from error
     if not model.inputs or not model.outputs:
         raise InputError(f"the model '{name}' has no inputs or no outputs")
     draft = Draft(model)

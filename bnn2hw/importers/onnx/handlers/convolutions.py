@@ -70,7 +70,9 @@ def _convolved(call: Call, found: Image, kernel: Kernel, over: Windows, groups: 
     kernel = kernels.ungrouped(kernel, groups)
     if kernel.values.shape[-2] != channels:
         return call.problem(
-            f"a kernel of {kernel.values.shape[-2]} channels for {channels}", "as many", "mend the file"
+            f"a kernel of {kernel.values.shape[-2]} channels for {channels}",
+            "as many",
+            "export the file again",
         )
     back = np.argsort(found.channels)
     kernel = kernel.map(lambda a: a[..., back, :])

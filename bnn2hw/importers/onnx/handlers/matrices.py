@@ -61,7 +61,7 @@ def product(call: Call, value: Value, kernel: Kernel, part: str = "") -> Value:
         return call.problem(
             f"a matrix of {len(kernel.values)} rows for {len(grid.channels)} values",
             "as many",
-            "mend the file",
+            "export the file again",
         )
     back = np.argsort(grid.channels)
     kernel = kernel.map(lambda a: a[back])

@@ -62,7 +62,7 @@ def pad(call: Call) -> Value:
 
 @handles("Upsample", "Resize")
 def upsampling(call: Call) -> Value:
-    """Read nearest-neighbour upsampling by whole factors, as gaps between pixels and a kernel of ones."""
+    """Read nearest-neighbor upsampling by whole factors, as gaps between pixels and a kernel of ones."""
     found = image(call)
     if found is None:
         return call.value
