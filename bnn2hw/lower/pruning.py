@@ -169,7 +169,7 @@ def _between(graph: Graph, node: Node, wide: Array, keep: Array) -> RealOp:
 
 
 def _constants(graph: Graph, chain: _Chain, which: Array) -> Array | None:
-    """What constant channels add to the outputs of the last product; None if float32 may round it."""
+    """The sums that constant channels add to the outputs of the last product; None if float32 may round them."""
     kernel = _kernel(chain.last).astype(np.float64)
     none = np.zeros(kernel.shape[-1])
     if not which.any():
