@@ -333,12 +333,13 @@ class Accelerator(ComputedModel):
             LinkError: The scheduler does not answer.
         """
         from bnn2hw.deploy import bitstream
+        from bnn2hw.targets import boards
         from bnn2hw.workers import Pool
 
         self.need_hardware("synthesis")
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
-        place = bitstream.place_named(board, target, self.device)
+        place = boards.named(board, target, self.device)
         return bitstream.implement(
             self,
             place,

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     board: str | Path | None = None,
     fps: float | None = None,
     folding: Folding | None = None,
+    latency: int | str | None = None,
     output: Output | None = None,
     backend: str = "verilog",
     bits: int | Mapping[str, int] | None = None,
@@ -81,10 +83,13 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         folding: By layer, its values of `pe`, `simd`, `lanes` and `pixels`, or {"style":
             "unrolled"} to turn its weights into logic. All other layers are folded for the same
             rate.
+        latency: Cycles from the first beat of a frame to the first beat of its output that the design may
+            take, or "least" for as few as the device holds. Without `fps`, the rate follows from it.
+            Default: any number.
         output: "class", "scores", or "top3" for the three best classes, the best one first (any
             number). Default: the class if the model ends in a softmax, otherwise the scores.
         backend: "verilog" for SystemVerilog, "hls" for C++ for Vitis HLS, or "native" for C++ that runs on
-            processors; target, board, fps, folding and loadable have no effect there and are refused.
+            processors; target, board, fps, folding, latency and loadable have no effect there and are refused.
         bits: Bits, from 2 to 32, of kernels and streams that must be rounded: one number, or a
             mapping by layer. A kernel has fewer if its sums would exceed 62 bits. Default: 18 for kernels
             and 24 for streams.
@@ -105,7 +110,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         InputError: The model cannot be read, a name is unknown, or an option makes no sense.
         UnsupportedError: Layers cannot be compiled, or cannot be loadable. The message lists all of
             them.
-        FoldingError: No folding reaches the rate or fits the device, or `folding` is not legal.
+        FoldingError: No folding reaches the rate or the latency or fits the device, or `folding` is not
+            legal.
     """
     from bnn2hw import pipeline
     from bnn2hw.artifacts import model_cache
@@ -114,17 +120,20 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     from bnn2hw.pipeline import Layout
 
     _check(backend, output, fps, loadable)
+    latency = _cycles(latency)
     if backend == "native":
-        _refuse({"target": target, "board": board, "fps": fps, "folding": folding})
+        _refuse({"target": target, "board": board, "fps": fps, "folding": folding, "latency": latency})
     _check_kinds(input, folding, bits, progress)
     place, device = _place(target, board)
     progress("reading the model")
     given = Given(input, output, bits, loadable, calibration, custom_objects)
-    prepared = model_cache.prepared(model, given, lambda: prepare(model, given, progress), _real)
+    prepared = model_cache.prepared(
+        model, given, lambda: prepare(model, given, progress), partial(_real, given)
+    )
     lowered = prepared.made.lowered
     graph = lowered.graph
     if backend != "native":
-        graph = _laid_out(Layout(graph, device, fps, folding, progress=progress), place)
+        graph = _laid_out(Layout(graph, device, fps, folding, latency, progress=progress), place)
         excess = resources.utilization(graph, device).excess
         if excess:
             warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
@@ -138,6 +147,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         recipe=prepared.recipe if loadable else None,
         options=pipeline.options(
             fps=fps,
+            latency=latency,
             board=place and place.name,
             output=output,
             bits=bits,
@@ -161,12 +171,8 @@ def _place(target: str | Path | None, board: str | Path | None) -> tuple[Board |
     """
     from bnn2hw.deploy import board_plan
 
-    if board is None:
-        return None, devices.device(devices.DEFAULT if target is None else target)
-    if target is not None:
-        raise InputError("name a board or a target, not both: a board has its device")
-    place = boards.board(board)
-    return place, board_plan.device(place)
+    named = boards.named(board, target, devices.device(devices.DEFAULT))
+    return (named, board_plan.device(named)) if isinstance(named, boards.Board) else (None, named)
 
 
 def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
@@ -180,6 +186,7 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     from bnn2hw import reload as reloading
 
     imported = pipeline.read(model, given.custom_objects)
+    imported = imported if given.loadable else pipeline.lean(imported)
     recipe = pipeline.recipe(imported, given.output, given.bits, given.loadable)
     progress("lowering to integers")
     made = pipeline.lower(imported, given.input, recipe, given.calibration)
@@ -195,11 +202,12 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     )
 
 
-def _real(path: Path) -> Graph:
-    """Read the real form of the model in a file."""
+def _real(given: Given, path: Path) -> Graph:
+    """Read the real form of the model in a file, as it was lowered with some options."""
     from bnn2hw import pipeline
 
-    return pipeline.read(path).graph
+    imported = pipeline.read(path)
+    return (imported if given.loadable else pipeline.lean(imported)).graph
 
 
 def _laid_out(layout: Layout, board: Board | None) -> Graph:
@@ -216,7 +224,7 @@ def _laid_out(layout: Layout, board: Board | None) -> Graph:
         return pipeline.lay_out(layout)
     layout = replace(layout, device=board_plan.room(board, layout.graph))
     rate = board_plan.line_rate(board, layout.graph)
-    if rate and layout.fps is None and not layout.folding:
+    if rate and layout.fps is None and layout.latency is None and not layout.folding:
         with suppress(FoldingError):  # what is too slow or too large for this rate is planned for the device
             made = pipeline.lay_out(replace(layout, fps=rate))
             if resources.utilization(made, layout.device).fits:
@@ -239,6 +247,22 @@ def _check(backend: str, output: Output | None, fps: float | None, loadable: Loa
         raise InputError(f"loadable needs the backend 'verilog', not '{backend}'; leave out one of the two")
     if fps is not None:
         checks.number("fps", fps, above=0)
+
+
+def _cycles(latency: Any) -> int | str | None:
+    """Return a latency that is a number of cycles, or "least".
+
+    Raises:
+        InputError: It is neither a positive whole number nor "least".
+    """
+    from bnn2hw.folding.search import LEAST
+
+    if isinstance(latency, str) and latency != LEAST:
+        raise InputError(f"latency must be a number of cycles, or '{LEAST}', not {latency!r}")
+    if latency is None or isinstance(latency, str):
+        return latency
+    checks.number("latency", latency, above=0, whole=True)
+    return int(latency)
 
 
 def _refuse(without_effect: Mapping[str, object]) -> None:

@@ -27,6 +27,7 @@ from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
 from bnn2hw.lower.precision import Precision
+from bnn2hw.lower.pruning import pruned
 from bnn2hw.lower.recipe import Loadable, RealNode, Recipe
 from bnn2hw.lower.simplify import hoist_uniform
 from bnn2hw.ops import source
@@ -44,6 +45,7 @@ class Layout:
         device: Device that must hold the design.
         fps: Frames per second to reach at the device's clock; None for as many as fit.
         folding: Fields of ops by name of the node, as the user sets them by hand; None for none.
+        latency: Cycles to the first output, or "least"; None for any number.
         period: Cycles per frame to reach, instead of `fps`.
         progress: Called at the start of each slow step.
     """
@@ -52,6 +54,7 @@ class Layout:
     device: Device
     fps: float | None = None
     folding: Folding | None = None
+    latency: int | str | None = None
     period: int | None = None
     progress: Progress = silent
 
@@ -68,6 +71,11 @@ def folded(layout: Layout) -> Layout:
     if layout.period:
         return replace(layout, graph=folding.for_rate(graph, layout.period, device))
     layout.progress("folding")
+    if layout.latency is not None:
+        found = folding.in_time(
+            graph, device, layout.latency, layout.fps, layout.folding, progress=layout.progress
+        )
+        return replace(layout, graph=found)
     return replace(layout, graph=folding.chosen(graph, device, layout.fps, layout.folding))
 
 
@@ -84,7 +92,7 @@ same values."""
 LAY_OUT: tuple[Callable[[Layout], Layout], ...] = (unrolled, folded, streamed)
 """Passes over the hardware form."""
 
-PASSES: tuple[Callable[..., object], ...] = (*SIMPLIFY, to_hardware, *LAY_OUT)
+PASSES: tuple[Callable[..., object], ...] = (pruned, *SIMPLIFY, to_hardware, *LAY_OUT)
 """All passes in the order in which they run. No pass changes what the outputs are, but for the
 rounding that `to_hardware` reports. tests/lower/test_passes.py runs golden before and after each of
 them."""
@@ -146,6 +154,14 @@ def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Importe
         UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
     return importers.read(model, custom_objects)
+
+
+def lean(imported: Imported) -> Imported:
+    """Return a model without neurons that nothing reads, or that are constant.
+
+    Designs that take other weights at run time need all of them.
+    """
+    return replace(imported, graph=pruned(imported.graph))
 
 
 def recipe(
@@ -316,14 +332,14 @@ def lay_out(layout: Layout) -> Graph:
 
     The depth of FIFOs where branches meet is known only after folding. If the design does not fit
     with its FIFOs, and the user asked for neither a rate nor a folding, the rate is halved until it
-    does. The last design may not fit.
+    does. The last design may not fit. The same holds if the user asked for a latency.
 
     Raises:
         FoldingError: No folding reaches the rate or fits the device, a folding by hand is not
             legal, or a layer cannot be unrolled.
     """
-    made = _run(layout)
-    while not _fits(made, layout.device) and layout.fps is None and not layout.folding:
+    made, asked = _run(layout), layout.fps or layout.folding or layout.latency
+    while not _fits(made, layout.device) and not asked:
         period = 2 * _interval(made)
         layout.progress(f"folding for {period:,} cycles: the FIFOs of the faster design do not fit")
         slower = _run(replace(layout, period=period))

@@ -36,6 +36,7 @@ OBJECTIVES = {
 LIMITS = {
     "max_lut": ("lut", 1),
     "min_fps": ("fps", -1),
+    "max_latency_us": ("latency_us", 1),
     "max_deviation": ("deviation", 1),
     "min_accuracy": ("accuracy", -1),
 }
@@ -178,7 +179,7 @@ def explore(
             frames of the compilation.
         labels: One class per image; then the accuracy is measured too.
         objectives: Figures that the front trades: fps, accuracy, lut, ff, bram, dsp, use, latency_us, deviation.
-        limits: max_lut, min_fps, max_deviation and min_accuracy of the points that may be on the front.
+        limits: max_lut, min_fps, max_latency_us, max_deviation and min_accuracy of the points that may be on the front.
         synthesize: Number of points of the front to synthesize, spread over it.
         scheduler: "local" for workers of Dask on this machine, or the address of a scheduler. Default: this process.
         workers: Number of local workers. Default: one per core.
