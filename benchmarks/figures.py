@@ -34,6 +34,7 @@ BENCHMARKS = (
     "networks",
     "pixels",
     "proofs",
+    "report",
     "simulation",
     "speed",
     "study",

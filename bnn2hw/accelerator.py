@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from bnn2hw.synthesis.usage import Usage
 
 
-RENAMED = "Accelerator.{} is now Accelerator.{}; the old name works for one more version"
-
-
 @dataclass(frozen=True, repr=False)
 class Accelerator(ComputedModel):
     """A compiled model: its design, and everything that can be done with it.
@@ -42,7 +39,7 @@ class Accelerator(ComputedModel):
     @property
     def units(self) -> InputSpecs:
         """The attribute `input_specs` under its old name."""
-        deprecation.warn(RENAMED.format("units", "input_specs"))
+        deprecation.renamed("Accelerator.units", "Accelerator.input_specs")
         return self.input_specs
 
     @cached_property
@@ -88,7 +85,7 @@ class Accelerator(ComputedModel):
 
     def image(self) -> Array:
         """Return `weight_image()`; this is its old name."""
-        deprecation.warn(RENAMED.format("image", "weight_image"))
+        deprecation.renamed("Accelerator.image", "Accelerator.weight_image")
         return self.weight_image()
 
     def reload(self, model: Any, *, progress: Progress = silent) -> Accelerator:
@@ -153,11 +150,11 @@ class Accelerator(ComputedModel):
                 name. By default some modules, such as the popcount, have a form that is proved to
                 give the same values in the same cycles, and compiles and runs much faster.
             processes: Number of processes that share the frames: for many frames of a small design.
-                Each starts with an empty design and has pauses of its own.
+                Each starts with an empty design and has its own pauses.
             scheduler: "local", or the address of a scheduler of Dask, whose workers run the processes. By
                 default this machine does, without Dask.
             trace: File for the waveforms, .vcd or .fst. Lists of signals for GTKWave (.gtkw) and Surfer
-                (.sucl) are written beside it. The simulator is compiled again for it.
+                (.sucl) are written next to it. The simulator is compiled again.
             progress: Called with the name of each step.
 
         Returns:
@@ -336,12 +333,13 @@ class Accelerator(ComputedModel):
             LinkError: The scheduler does not answer.
         """
         from bnn2hw.deploy import bitstream
+        from bnn2hw.targets import boards
         from bnn2hw.workers import Pool
 
         self.need_hardware("synthesis")
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
-        place = bitstream.place_named(board, target, self.device)
+        place = boards.named(board, target, self.device)
         return bitstream.implement(
             self,
             place,

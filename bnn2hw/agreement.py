@@ -1,4 +1,4 @@
-"""Hold a model that was read against the model itself, as a whole."""
+"""Compare a model as it was read with the model itself, as a whole."""
 
 from __future__ import annotations
 
@@ -120,10 +120,10 @@ def _refuse_unexplained(imported: Imported, compared: Mapping[str, _Compared], w
     problems = [
         Problem(
             imported.graph[name].layer,
-            f"the model {where} returns other values here than its layers one by one: they differ by "
+            f"the model {where} returns other values than its layers return one by one: they differ by "
             f"{each.worst[0]:.2g} of at most {each.largest:.2g}, and float32 rounding explains {each.worst[1]:.2g}",
             "models that call their layers as their graph says",
-            "replace nested models that have a call of their own by Sequential or functional ones",
+            "replace nested models that define call() by Sequential or functional ones",
         )
         for name, each in compared.items()
         if not each.explained

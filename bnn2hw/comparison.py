@@ -1,4 +1,4 @@
-"""Hold a design against the executor of the model's own format."""
+"""Compare a design with the executor of the format that its model came in."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import numpy as np
 from bnn2hw import golden
 from bnn2hw.agreement import Reference
 from bnn2hw.deviation import ROUNDING
-from bnn2hw.ir import Array
+from bnn2hw.ir import Array, Graph, View
 from bnn2hw.lower.hardware import Lowered
+from bnn2hw.ops.real import Refold, Reshape
 
 
 @dataclass(frozen=True)
 class OutputComparison:
-    """An output of a design beside that of the executor.
+    """The comparison of an output of a design with that of the executor.
 
     Attributes:
         name: Output of the design.
@@ -39,7 +40,7 @@ class OutputComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The executor that a design was compared with when its model was compiled, and the result.
+    """The comparison of a design with another executor while its model is compiled.
 
     Attributes:
         executor: What computed the model, in words, with its versions.
@@ -67,10 +68,11 @@ class Comparison:
         return cls(**{**data, "outputs": tuple(OutputComparison(**each) for each in data["outputs"])})
 
 
-def compare(lowered: Lowered, reference: Reference, frames: Mapping[str, Array]) -> Comparison:
+def compare(real: Graph, lowered: Lowered, reference: Reference, frames: Mapping[str, Array]) -> Comparison:
     """Compare a model in hardware form with the executor of its format.
 
     Args:
+        real: The model in real form.
         lowered: The model in hardware form.
         reference: What the executor computed for the same frames.
         frames: Integers on the wires by input.
@@ -79,13 +81,28 @@ def compare(lowered: Lowered, reference: Reference, frames: Mapping[str, Array])
     pairs = zip(lowered.graph.outputs, reference.outputs.items(), strict=False)
     outputs = tuple(
         _values(name, types[name].real(ours[name]), theirs)
-        if lowered.matches.get(name) == end and theirs.size == ours[name].size
+        if _carries(lowered, name) in _same(real, end) and theirs.size == ours[name].size
         else _decisions(name, ours[name], theirs, types[name].shape)
         for name, (end, theirs) in pairs
     )
     return Comparison(
         reference.executor, reference.versions, reference.lacking, golden.frames(frames), outputs
     )
+
+
+def _same(real: Graph, name: str) -> list[str]:
+    """A node and those in front of it that have the same values in the same order."""
+    found = [name]
+    while isinstance(real[found[-1]].op, Reshape | Refold):
+        found.append(real[found[-1]].inputs[0])
+    return found
+
+
+def _carries(lowered: Lowered, name: str) -> str | None:
+    """The node of the real form whose values an edge of the hardware form has, seen through changes of shape."""
+    while name not in lowered.matches and isinstance(lowered.graph[name].op, View):
+        [name] = lowered.graph[name].inputs
+    return lowered.matches.get(name)
 
 
 def _values(name: str, ours: Array, theirs: Array) -> OutputComparison:

@@ -37,8 +37,8 @@ class CompiledModel:
         backend: "verilog", "hls" or "native".
         recipe: Options of the lowering, if other weights can be loaded; None otherwise.
         measured: By edge, the deviation from Keras on calibration data, or on random frames without them.
-        compared: The outputs beside those of the executor of the model's own format, on the same frames; None if
-            they were not compared.
+        compared: Comparison of the outputs with those of the executor of the model's format, on the same frames;
+            None if they were not compared.
         options: Options of the compilation by name, without those that have their default.
         layouts: Order of the values in the stream by input and output, where the arrays of the model
             have their axes in another order: images with their channels first, for example.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bnn2hw.ops.source import InputSpecs
     from bnn2hw.pipeline import Layout, Prepared
     from bnn2hw.targets.boards import Board
+    from bnn2hw.targets.devices import Device
 
 
 def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile)
@@ -38,6 +39,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     board: str | Path | None = None,
     fps: float | None = None,
     folding: Folding | None = None,
+    latency: int | str | None = None,
     output: Output | None = None,
     backend: str = "verilog",
     bits: int | Mapping[str, int] | None = None,
@@ -53,8 +55,8 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     `compile` does not check that: call `Accelerator.simulate` to compare every stream of the design
     with golden.
 
-    `compile` holds each layer that it reads against the layer itself, and the whole against the
-    model. Golden equals Keras wherever that is possible. A layer whose values must be rounded is reported
+    `compile` compares each layer that it reads with the layer itself, and the whole with the model.
+    Golden equals Keras wherever that is possible. A layer whose values must be rounded is reported
     as rounded, with the reason. A layer that cannot be compiled stops the compiler with its name,
     the reason and a way out.
 
@@ -80,10 +82,13 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         folding: By layer, its values of `pe`, `simd`, `lanes` and `pixels`, or {"style":
             "unrolled"} to turn its weights into logic. All other layers are folded for the same
             rate.
+        latency: Cycles from the first beat of a frame to the first beat of its output that the design may
+            take, or "least" for as few as the device holds. Without `fps`, the rate follows from it.
+            Default: any number.
         output: "class", "scores", or "top3" for the three best classes, the best one first (any
             number). Default: the class if the model ends in a softmax, otherwise the scores.
         backend: "verilog" for SystemVerilog, "hls" for C++ for Vitis HLS, or "native" for C++ that runs on
-            processors; target, board, fps, folding and loadable have no effect there and are refused.
+            processors; target, board, fps, folding, latency and loadable have no effect there and are refused.
         bits: Bits, from 2 to 32, of kernels and streams that must be rounded: one number, or a
             mapping by layer. A kernel has fewer if its sums would exceed 62 bits. Default: 18 for kernels
             and 24 for streams.
@@ -104,32 +109,28 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         InputError: The model cannot be read, a name is unknown, or an option makes no sense.
         UnsupportedError: Layers cannot be compiled, or cannot be loadable. The message lists all of
             them.
-        FoldingError: No folding reaches the rate or fits the device, or `folding` is not legal.
+        FoldingError: No folding reaches the rate or the latency or fits the device, or `folding` is not
+            legal.
     """
     from bnn2hw import pipeline
     from bnn2hw.artifacts import model_cache
     from bnn2hw.artifacts.model_key import Given
-    from bnn2hw.deploy import board_plan
     from bnn2hw.estimate import resources
     from bnn2hw.pipeline import Layout
 
     _check(backend, output, fps, loadable)
+    latency = _cycles(latency)
     if backend == "native":
-        _refuse({"target": target, "board": board, "fps": fps, "folding": folding})
+        _refuse({"target": target, "board": board, "fps": fps, "folding": folding, "latency": latency})
     _check_kinds(input, folding, bits, progress)
-    if board is not None and target is not None:
-        raise InputError("name a board or a target, not both: a board has its device")
-    place = None if board is None else boards.board(board)
-    device = (
-        board_plan.device(place) if place else devices.device(devices.DEFAULT if target is None else target)
-    )
+    place, device = _place(target, board)
     progress("reading the model")
     given = Given(input, output, bits, loadable, calibration, custom_objects)
     prepared = model_cache.prepared(model, given, lambda: prepare(model, given, progress), _real)
     lowered = prepared.made.lowered
     graph = lowered.graph
     if backend != "native":
-        graph = _laid_out(Layout(graph, device, fps, folding, progress=progress), place)
+        graph = _laid_out(Layout(graph, device, fps, folding, latency, progress=progress), place)
         excess = resources.utilization(graph, device).excess
         if excess:
             warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
@@ -143,6 +144,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         recipe=prepared.recipe if loadable else None,
         options=pipeline.options(
             fps=fps,
+            latency=latency,
             board=place and place.name,
             output=output,
             bits=bits,
@@ -156,6 +158,18 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         layouts=pipeline.layouts(prepared, graph),
         board=place,
     )
+
+
+def _place(target: str | Path | None, board: str | Path | None) -> tuple[Board | None, Device]:
+    """Return the board to plan for, if there is one, and the device.
+
+    Raises:
+        InputError: There are both, or the name is unknown.
+    """
+    from bnn2hw.deploy import board_plan
+
+    named = boards.named(board, target, devices.device(devices.DEFAULT))
+    return (named, board_plan.device(named)) if isinstance(named, boards.Board) else (None, named)
 
 
 def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
@@ -205,7 +219,7 @@ def _laid_out(layout: Layout, board: Board | None) -> Graph:
         return pipeline.lay_out(layout)
     layout = replace(layout, device=board_plan.room(board, layout.graph))
     rate = board_plan.line_rate(board, layout.graph)
-    if rate and layout.fps is None and not layout.folding:
+    if rate and layout.fps is None and layout.latency is None and not layout.folding:
         with suppress(FoldingError):  # what is too slow or too large for this rate is planned for the device
             made = pipeline.lay_out(replace(layout, fps=rate))
             if resources.utilization(made, layout.device).fits:
@@ -228,6 +242,22 @@ def _check(backend: str, output: Output | None, fps: float | None, loadable: Loa
         raise InputError(f"loadable needs the backend 'verilog', not '{backend}'; leave out one of the two")
     if fps is not None:
         checks.number("fps", fps, above=0)
+
+
+def _cycles(latency: Any) -> int | str | None:
+    """Return a latency that is a number of cycles, or "least".
+
+    Raises:
+        InputError: It is neither a positive whole number nor "least".
+    """
+    from bnn2hw.folding.search import LEAST
+
+    if isinstance(latency, str) and latency != LEAST:
+        raise InputError(f"latency must be a number of cycles, or '{LEAST}', not {latency!r}")
+    if latency is None or isinstance(latency, str):
+        return latency
+    checks.number("latency", latency, above=0, whole=True)
+    return int(latency)
 
 
 def _refuse(without_effect: Mapping[str, object]) -> None:

@@ -21,5 +21,15 @@ def warn(message: str) -> None:
     warnings.warn(message, DeprecationWarning, stacklevel=level)
 
 
+def renamed(old: str, new: str) -> None:
+    """Warn that a name has a new one.
+
+    Args:
+        old: The name that was used.
+        new: The name to use instead.
+    """
+    warn(f"{old} is now {new}; the old name works for one more version")
+
+
 def _inside(module: str) -> bool:
     return module.partition(".")[0] == "bnn2hw" and not module.startswith(FACE)

@@ -45,11 +45,11 @@ class Deviation:
         frames: Number of frames that were compared.
         changed: Number of these frames in which any decision of the network changed.
         steady: Largest difference in the other frames, in the model's own unit.
-        bound: What the differences in the other frames can be at most, in the model's own unit; None if
-            nothing is known.
+        bound: Largest possible difference in the other frames, in the model's own unit; None if it is
+            not known.
         beyond: Number of values that differ by more than their bound, in frames in which no decision on
-            the edges before changed. A decision that changes is beyond it too, unless the bound of what
-            it decides about reaches it. 0, or the hardware form is not what it is said to be.
+            the edges before changed. A changed decision counts too, unless the bound of its input
+            reaches the threshold. If it is not 0, the hardware form is wrong.
     """
 
     edge: str
@@ -155,7 +155,7 @@ def check(found: Iterable[Deviation], graph: Graph) -> None:
 
     Raises:
         UnsupportedError: Values are beyond their bound. Only the first edge is named: the error shows in
-            all edges behind it.
+            all edges after it.
     """
     first = next((edge for edge in found if edge.beyond), None)
     if first is None:

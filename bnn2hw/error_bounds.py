@@ -1,8 +1,8 @@
-"""Bound how far the values of a graph in real form can be from those that are computed otherwise.
+"""Bound the distance of values of a graph in real form from the same values computed in another way.
 
 The bounds hold for given frames, by channel. Each op passes on the errors of its inputs, and adds the
 rounding of float32 and what the hardware rounds there. A function of single values is evaluated at both
-ends of what its input can be, so a decision that an error can tip shows as a large bound behind it.
+ends of what its input can be, so a decision that an error can tip shows as a large bound after it.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def begin(folder: Path, work: Path, new: Sequence[str], known: Sequence[str]) ->
         folder: The folder, under its lock.
         work: Temporary folder in it.
         new: Relative paths of the files in `work`.
-        known: Relative paths of files of ours in `folder`.
+        known: Relative paths of the files of bnn2hw in `folder`.
     """
     facts = {"work": work.name, "new": list(new), "gone": [n for n in known if n not in new]}
     draft = work / JOURNAL
@@ -142,7 +142,7 @@ def finish(folder: Path) -> None:
 
 
 def _journal(folder: Path) -> tuple[Path, list[str], list[str]]:
-    """Read a journal; without what leads out of the folder, which a process of ours does not write."""
+    """Read a journal, without paths that lead out of the folder: bnn2hw writes none."""
     try:
         facts = json.loads((folder / JOURNAL).read_text(encoding="utf-8"))
         work, new, gone = folder / str(facts["work"]), list(facts["new"]), list(facts["gone"])

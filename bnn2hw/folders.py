@@ -15,10 +15,10 @@ from bnn2hw.errors import InputError, storing
 from bnn2hw.exchange import PREFIX
 
 MANIFEST = "manifest.json"
-"""File that every folder of ours holds. It lists the other files of ours."""
+"""File in every folder that bnn2hw wrote. It lists the other files that bnn2hw wrote."""
 
 GENERATOR = "bnn2hw"
-"""Value of "generator" in the files that identify folders of ours."""
+"""Value of "generator" in the files that identify folders of bnn2hw."""
 
 ROOM = 1 << 16
 """Bytes that are written to find out if a folder can take files."""
@@ -26,7 +26,7 @@ ROOM = 1 << 16
 
 @contextmanager
 def replacing(folder: Path, manifest: str = MANIFEST) -> Iterator[Path]:
-    """Replace all files of ours in a folder, or none.
+    """Replace all files in a folder that bnn2hw wrote, or none.
 
     The context is a temporary folder. When the block ends without an error, the files that the
     manifest of `folder` lists are deleted, and those of the temporary folder take their place. All
@@ -35,10 +35,10 @@ def replacing(folder: Path, manifest: str = MANIFEST) -> Iterator[Path]:
 
     Args:
         folder: Folder to fill or to make. Its parents are made.
-        manifest: Name of the file that lists the files of ours.
+        manifest: Name of the file that lists the files of bnn2hw.
 
     Raises:
-        InputError: `folder` is a file, holds files but no manifest of ours, or holds files of
+        InputError: `folder` is a file, holds files but no manifest of bnn2hw, or holds files of
             others under the names of new ones.
         StorageError: The folder cannot be written.
     """
@@ -57,15 +57,15 @@ def replacing(folder: Path, manifest: str = MANIFEST) -> Iterator[Path]:
 
 
 def claim(folder: Path, manifest: str = MANIFEST, by: str = GENERATOR) -> None:
-    """Check that files of ours may be written into a folder.
+    """Check that bnn2hw may write files into a folder.
 
     Args:
         folder: The folder, which may not exist yet.
-        manifest: Name of the file that identifies folders of ours.
+        manifest: Name of the file that identifies folders of bnn2hw.
         by: The writer of such folders in words.
 
     Raises:
-        InputError: It is a file, or holds files but no manifest of ours.
+        InputError: It is a file, or holds files but no manifest of bnn2hw.
         StorageError: It cannot be made or written.
     """
     with storing(folder):
@@ -91,7 +91,7 @@ def claim_file(path: Path) -> None:
     """Check that a file can be written, without a change to it.
 
     Raises:
-        InputError: It is a folder, or the manifest of a folder of ours.
+        InputError: It is a folder, or the manifest of a folder of bnn2hw.
         StorageError: It, or its folder, cannot be written.
     """
     with storing(path):
@@ -129,7 +129,7 @@ def listed(folder: Path, manifest: str = MANIFEST) -> list[str]:
 
 
 def add(folder: Path, texts: Mapping[str, str]) -> None:
-    """Add files to a folder of ours, or replace them, and list them in its manifest.
+    """Add files to a folder of bnn2hw, or replace them, and list them in its manifest.
 
     Args:
         folder: The folder.
@@ -151,7 +151,7 @@ def add(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file. If a folder of ours lists it, its manifest learns of the new contents.
+    """Write a file. If a folder of bnn2hw lists it, update the manifest.
 
     Args:
         path: The file.

@@ -17,5 +17,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'bnn2hw.host' has no attribute '{name}'")
     module, new = MOVED[name]
     shown = "bnn2hw.SerialBoard" if name == "Device" else f"bnn2hw.deploy.{module}.{new}"
-    deprecation.warn(f"bnn2hw.host.{name} is now {shown}; the old name works for one more version")
+    deprecation.renamed(f"bnn2hw.host.{name}", shown)
     return getattr(importlib.import_module(f"bnn2hw.deploy.{module}"), new)

@@ -1,4 +1,4 @@
-"""Batches of images in the forms in which people have them: arrays, Keras's and TensorFlow's data sets, iterators."""
+"""Batches of inputs from arrays, data sets of Keras and TensorFlow, and iterators."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def batches(
         yield from _chunks(_array(x), labels)
     elif labels is not None:
         raise InputError(
-            "labels are given for data that is no array; let it yield pairs of inputs and labels"
+            "labels are given for data that is not an array; let it yield pairs of inputs and labels"
         )
     else:
         for batch in _items(x):

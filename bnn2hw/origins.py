@@ -18,7 +18,7 @@ from bnn2hw.pipeline import LoweredModel
 from bnn2hw.progress import Progress
 
 FRAMES = 8
-"""Frames on which a model that is given is held against the design."""
+"""Frames on which a given model is compared with the design."""
 
 LAYER_BITS = re.compile(r"(.+?) \((\d+)\)(?:, |$)")
 """A layer and its bits, as the options of a compilation are kept."""
@@ -67,7 +67,7 @@ def of(
         return own
     if given.model is None:
         raise InputError(
-            "a loaded accelerator has no Keras model to be compared with; give it with model=, or compile the model"
+            "a loaded accelerator has no Keras model to compare with; give it with model=, or compile the model"
         )
     _check_calibration(made, given)
     progress("reading the model")

@@ -1,4 +1,4 @@
-"""From a model to streams: the passes in order, and the functions that run them."""
+"""The passes from a model to streams, in order, and the functions that run them."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class Layout:
         device: Device that must hold the design.
         fps: Frames per second to reach at the device's clock; None for as many as fit.
         folding: Fields of ops by name of the node, as the user sets them by hand; None for none.
+        latency: Cycles to the first output, or "least"; None for any number.
         period: Cycles per frame to reach, instead of `fps`.
         progress: Called at the start of each slow step.
     """
@@ -52,6 +53,7 @@ class Layout:
     device: Device
     fps: float | None = None
     folding: Folding | None = None
+    latency: int | str | None = None
     period: int | None = None
     progress: Progress = silent
 
@@ -68,6 +70,11 @@ def folded(layout: Layout) -> Layout:
     if layout.period:
         return replace(layout, graph=folding.for_rate(graph, layout.period, device))
     layout.progress("folding")
+    if layout.latency is not None:
+        found = folding.in_time(
+            graph, device, layout.latency, layout.fps, layout.folding, progress=layout.progress
+        )
+        return replace(layout, graph=found)
     return replace(layout, graph=folding.chosen(graph, device, layout.fps, layout.folding))
 
 
@@ -261,7 +268,7 @@ def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Arr
         frames: Integers on the wires by input.
 
     Returns:
-        The hardware form beside the executor of the model's own format.
+        The comparison of the hardware form with the executor of the model's format.
 
     Raises:
         UnsupportedError: The model as a whole returns other values.
@@ -270,7 +277,8 @@ def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Arr
     inside = {n: types[n].real(a).astype(np.float32) for n, a in frames.items()}
     specs = {n: source.input_spec(made.input_specs, n).tensor(types[n].shape) for n in frames}
     outside = {n: specs[n].real(a).astype(np.float32) for n, a in frames.items()}
-    return comparison.compare(made.lowered, agreement.check(imported, inside, outside), frames)
+    reference = agreement.check(imported, inside, outside)
+    return comparison.compare(imported.graph, made.lowered, reference, frames)
 
 
 def _frames(imported: Imported, specs: InputSpecs, calibration: Batch) -> dict[str, Array]:
@@ -315,14 +323,14 @@ def lay_out(layout: Layout) -> Graph:
 
     The depth of FIFOs where branches meet is known only after folding. If the design does not fit
     with its FIFOs, and the user asked for neither a rate nor a folding, the rate is halved until it
-    does. The last design may not fit.
+    does. The last design may not fit. The same holds if the user asked for a latency.
 
     Raises:
         FoldingError: No folding reaches the rate or fits the device, a folding by hand is not
             legal, or a layer cannot be unrolled.
     """
-    made = _run(layout)
-    while not _fits(made, layout.device) and layout.fps is None and not layout.folding:
+    made, asked = _run(layout), layout.fps or layout.folding or layout.latency
+    while not _fits(made, layout.device) and not asked:
         period = 2 * _interval(made)
         layout.progress(f"folding for {period:,} cycles: the FIFOs of the faster design do not fit")
         slower = _run(replace(layout, period=period))

@@ -25,9 +25,9 @@ def silent(text: str) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Show the steps of a function: as a bar in a notebook, or beside a spinner on a terminal.
+    """Show the steps of a function: as a bar in a notebook, or with a spinner on a terminal.
 
-    Nothing is shown elsewhere. What is yielded is passed on, as in
+    Nothing is shown elsewhere. Pass the yielded function on, as in
     `with bnn2hw.progress_bar() as bar: bnn2hw.compile(model, progress=bar)`.
     """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
@@ -49,7 +49,7 @@ def _in_notebook() -> Iterator[Progress]:
 
 
 def on_terminal(terminal: TextIO) -> Iterator[Progress]:
-    """Yield a function that shows each step beside a spinner.
+    """Yield a function that shows each step with a spinner.
 
     Args:
         terminal: The terminal.

@@ -133,7 +133,7 @@ def _checked_real(model: CompiledModel, name: str, y: Array) -> Array:
         expected = ", ".join(map(str, ("batch", *tensor.shape)))
         raise InputError(f"the output '{name}' has shape {integers.shape}, expected ({expected})")
     if np.any(integers != np.rint(integers)):
-        raise InputError(f"the output '{name}' holds numbers that are no integers")
+        raise InputError(f"the output '{name}' holds numbers that are not integers")
     return _real(tensor, integers)
 
 

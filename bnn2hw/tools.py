@@ -212,7 +212,7 @@ def yosys_share() -> Path:
         if found and found.origin:
             candidates.append(Path(found.origin).parent / "share")
     for folder in candidates if tool.arguments == ("-s",) else candidates[1:]:
-        if (folder / "ice40" / "cells_sim.v").is_file():
+        if any(folder.glob("*/cells_sim.v")):
             return folder
     raise MissingToolError(
         f"the cell models of Yosys were not found near {tool.command}; "

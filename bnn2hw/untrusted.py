@@ -48,7 +48,7 @@ def regular(path: Path, most: int = WEIGHTS + SMALL) -> None:
         InputError: It is a device, a pipe or a folder, or too large.
     """
     if not path.is_file():
-        raise InputError(f"'{path}' is no regular file")
+        raise InputError(f"'{path}' is not a regular file")
     if path.stat().st_size > most:
         raise InputError(f"'{path}' has {path.stat().st_size:,} bytes; at most {most:,} are read")
 
@@ -93,7 +93,7 @@ def parsed(text: str | bytes, what: str) -> Any:
     except RecursionError as error:
         raise InputError(f"{what} is nested too deeply") from error
     except ValueError as error:
-        raise InputError(f"{what} is no JSON: {error}") from error
+        raise InputError(f"{what} is not valid JSON: {error}") from error
 
 
 def mappings(data: Any) -> Iterator[dict[str, Any]]:

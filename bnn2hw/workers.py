@@ -28,7 +28,7 @@ LOCAL = "local"
 
 @dataclass(frozen=True)
 class Pool:
-    """A place that tasks are worked on in: this process, or workers of Dask.
+    """The processes that work on tasks.
 
     Attributes:
         scheduler: None for this process, "local" for workers on this machine, or the address of a scheduler.

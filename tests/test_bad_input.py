@@ -207,7 +207,7 @@ def test_foldings_and_rates() -> None:
         "layer 'first': pe=3 does not divide; use one of 1, 2, 4"
     )
     assert message(FoldingError, small(), folding={"frist": {"pe": 2}}) == (
-        "the folding names a layer 'frist' that is not there; layers: first, first.threshold, last"
+        "the folding names a layer 'frist', which the model does not have; layers: first, first.threshold, last"
     )
     assert (
         message(FoldingError, small(), folding={"first": {"lanes": 2}})
@@ -270,7 +270,7 @@ def test_images_that_do_not_fit(accelerator: bnn2hw.Accelerator) -> None:
         (np.array([["a"] * 6]), "the input has dtype <U1, expected integers or floats"),
         (
             np.full((2, 6), 0.5),
-            "the input holds floats that are no bipolar values: expected v · 1 + 0 for integers v",
+            "the input holds floats that are not bipolar values: expected v · 1 + 0 for integers v",
         ),
     ):
         with pytest.raises(InputError) as caught:
@@ -334,7 +334,9 @@ def test_corrupt_build_folders(accelerator: bnn2hw.Accelerator, tmp_path: Path) 
     (folder / MANIFEST).write_text(json.dumps({**manifest, "format": 0}))
     assert reason() == f"'{folder}' has format 0, expected 1 or 2; compile the model again"
     (folder / MANIFEST).write_text("{")
-    assert reason() == f"'{folder}' is not a build folder of bnn2hw: it has no manifest.json of ours"
+    assert (
+        reason() == f"'{folder}' is not a build folder of bnn2hw: it has no manifest.json that bnn2hw wrote"
+    )
 
 
 def test_missing_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

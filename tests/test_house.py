@@ -64,6 +64,13 @@ def test_imports_run_downward() -> None:
     assert not house.upward_imports(PACKAGE, FLOORS)
 
 
+def test_the_table_of_rooms_is_complete_and_in_the_order_of_imports() -> None:
+    *rows, last, outside = house.rows_of((ROOT / "ARCHITECTURE.md").read_text().partition("| room |")[2])
+
+    assert not house.upward_imports(PACKAGE, [*rows, frozenset({""}), last], level=True)
+    assert all((ROOT / name).is_dir() for name in outside)
+
+
 def test_the_training_side_stands_apart() -> None:
     assert not house.imports_of(PACKAGE, "nn", allowed=frozenset({"bnn2hw.version", "bnn2hw.frameworks"}))
 
@@ -84,6 +91,14 @@ def test_tests_go_through_public_names() -> None:
 def test_docstrings_name_a_thing_or_begin_with_a_verb() -> None:
     assert not house.odd_docstrings(PACKAGE)
     assert not house.odd_docstrings(TESTS)
+
+
+def test_a_family_is_known_by_its_record_alone() -> None:
+    records = (ROOT / "bnn2hw/targets/data/families").glob("*.toml")
+    families = frozenset(record.stem for record in records) - {"generic"}
+    allowed = frozenset({"bnn2hw.targets.devices", "bnn2hw.simulation.hls_csim"})  # DEFAULT, $XILINX_HLS
+
+    assert not house.named(PACKAGE, families, allowed)
 
 
 def test_ops_know_no_backend_and_backends_no_op() -> None:
@@ -135,6 +150,11 @@ BROKEN: dict[str, tuple[Callable[[Tree], list[str]], dict[str, str], str]] = {
     "a large file": (house.large_files, {"low": "x = 1\n" * 401}, "401 lines"),
     "an assertion": (house.bad_manners, {"low": "assert True\n"}, "pkg.low:1"),
     "a bare exception": (house.bad_manners, {"low": "raise Exception('no')\n"}, "pkg.low:1"),
+    "a family in code": (
+        lambda tree: house.named(tree, frozenset({"ecp5"})),
+        {"low": 'NAME = "ecp5"\n'},
+        "pkg.low:1 names ecp5",
+    ),
     "a test of a private": (peeping, {"low": "from bnn2hw import a\na._b()\n"}, "the private _b"),
     "a test that takes a private": (peeping, {"low": "from bnn2hw.a import _b\n"}, "the private _b"),
     "a test that replaces a private": (

@@ -110,7 +110,7 @@ def test_without_a_compiler(
     [
         (np.zeros((2, 5, 5, 1), np.uint8), "has shape"),
         (np.full((2, 11, 11, 1), 300), "holds values outside of"),
-        (np.full((2, 11, 11, 1), 0.3), "holds floats that are no uint8 values"),
+        (np.full((2, 11, 11, 1), 0.3), "holds floats that are not uint8 values"),
         (7, "expected an array, a data set or an iterator of batches, not int"),
     ],
 )

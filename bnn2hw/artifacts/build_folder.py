@@ -77,7 +77,9 @@ def read(folder: Path) -> tuple[Graph, Manifest]:
 def _read(folder: Path) -> tuple[Graph, Manifest]:
     """Read the graph and the manifest of a folder that nobody changes."""
     if not ours(folder):
-        raise InputError(f"'{folder}' is not a build folder of bnn2hw: it has no {MANIFEST} of ours")
+        raise InputError(
+            f"'{folder}' is not a build folder of bnn2hw: it has no {MANIFEST} that bnn2hw wrote"
+        )
     facts = json.loads((folder / MANIFEST).read_text())
     version = facts.get("format")
     if not isinstance(version, int) or version not in RENAMES:

@@ -21,7 +21,7 @@ from bnn2hw.targets.devices import Device
 
 
 def _device(data: Mapping[str, Any]) -> Device:
-    """Return the device that a manifest names, or describes if it is none of the package's own.
+    """Return the device that a manifest names, or describes if the package does not have it.
 
     Native code has no device; the default one stands for it.
     """

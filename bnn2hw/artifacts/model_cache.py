@@ -1,7 +1,7 @@
 """Keep lowered models on disk, so that a model file is compiled again without its framework.
 
-An entry holds the hardware form and the facts that `bnn2hw.compile` needs beside it, as JSON and arrays without pickled
-objects: nothing in it is ever executed. An entry whose hashes do not fit its contents is made anew.
+An entry holds the hardware form and the facts that `bnn2hw.compile` also needs, as JSON and arrays without pickled
+objects. Nothing in it is ever executed. An entry whose hashes do not match its contents is built again.
 """
 
 from __future__ import annotations

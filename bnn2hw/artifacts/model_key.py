@@ -1,4 +1,4 @@
-"""The key of a lowered model: all that its hardware form depends on, found without importing a framework."""
+"""The key of a lowered model: everything that its hardware form depends on, found without importing a framework."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _digest(calibration: Any) -> Any:
         return [[name, _digest(array)] for name, array in calibration.items()]
     if calibration is None or isinstance(calibration, np.ndarray):
         return None if calibration is None else _of_array(calibration)
-    raise TypeError(f"{type(calibration).__name__} is no array")
+    raise TypeError(f"{type(calibration).__name__} is not an array")
 
 
 def _of_array(array: Array) -> list[Any]:

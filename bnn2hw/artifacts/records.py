@@ -1,4 +1,4 @@
-"""Keep results beside a design: simulations, synthesis, proofs, the front and the study, which its report shows."""
+"""Keep results with a design, for its report: simulations, synthesis, proofs, the front and the study."""
 
 from __future__ import annotations
 

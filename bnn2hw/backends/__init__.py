@@ -1,4 +1,4 @@
-"""From a streamed graph to sources."""
+"""Generate sources from a streamed graph."""
 
 from __future__ import annotations
 

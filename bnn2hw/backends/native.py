@@ -1,6 +1,6 @@
 """Render a graph in hardware form as a folder of C++ for a processor, with a C interface.
 
-The sources are those of `bnn2hw.native`, in names of their own, so that several networks fit into one program.
+The sources are those of `bnn2hw.native` under other names, so that several networks fit into one program.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ def _templates(network: Network) -> dict[str, str]:
 
 
 def _renamed(text: str, namespace: str) -> str:
-    """Return a source of ours in another namespace, so that the kernels of two networks stay apart."""
+    """Return a source of bnn2hw in another namespace, so that the kernels of two networks stay apart."""
     return re.sub(r"\bnamespace bnn2hw\b|\bbnn2hw(?=::)", lambda m: m[0].replace("bnn2hw", namespace), text)
 
 

@@ -36,7 +36,7 @@ def deviation(
         raise InputError(f"--model has no effect: '{model}' is a model itself; leave out --model")
     if not original and model.is_dir():
         raise InputError(
-            f"'{model}' holds no model to be compared with; give the one it was compiled from with --model"
+            f"'{model}' holds no model to compare with; give the one it was compiled from with --model"
         )
     x, _ = image_files.read(images, frames)
     with spinner(as_json) as progress:

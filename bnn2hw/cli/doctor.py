@@ -1,4 +1,4 @@
-"""Find what this machine has of the programs and packages that bnn2hw can use."""
+"""Check which of the programs and packages that bnn2hw can use are installed."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from bnn2hw.errors import InputError
 @shared.path("-o", "--out", default=Path("study.csv"), help="Table to write: .csv, or .parquet.")
 @shared.input_options
 @click.option("--output", help="Output of the design: class, scores, or top3.")
-@click.option("--target", multiple=True, help="Device; may be repeated. Default: ecp5-85k.")
+@click.option("--target", multiple=True, help="Device; may be repeated. Default: that of compile.")
 @click.option(
     "--fps",
     type=click.FloatRange(0, min_open=True),
@@ -34,7 +34,12 @@ from bnn2hw.errors import InputError
 @click.option(
     "--ratio", type=float, default=2.0, show_default=True, help="Factor between the rates of the front."
 )
-@click.option("--bits", type=int, multiple=True, help="Bits of what must be rounded; may be repeated.")
+@click.option(
+    "--bits",
+    type=int,
+    multiple=True,
+    help="Bits of kernels and streams that must be rounded; may be repeated.",
+)
 @click.option(
     "--style", multiple=True, help="folded, unrolled, or layers to unroll with + between; may be repeated."
 )
@@ -45,6 +50,7 @@ from bnn2hw.errors import InputError
 )
 @click.option("--max-lut", type=float, help="Most LUTs of a point of the front.")
 @click.option("--min-fps", type=float, help="Fewest frames per second of a point of the front.")
+@click.option("--max-latency-us", type=float, help="Largest latency of a point of the front, in µs.")
 @click.option("--max-deviation", type=float, help="Largest relative deviation of a point of the front.")
 @click.option("--min-accuracy", type=float, help="Smallest accuracy of a point of the front.")
 @click.option(
@@ -59,12 +65,13 @@ def explore(
     """Compile a model in many ways, and show the best.
 
     MODEL is a model file. The table has a row for each point; the front shows those within the limits that no
-    other point beats, and a page beside the table draws it. If a study is interrupted, the same command goes on
-    where it stopped. 'bnn2hw compile MODEL --from TABLE --point N' builds a point.
+    other point beats, and a page next to the table draws it. If a study is interrupted, the same command
+    continues it. 'bnn2hw compile MODEL --from TABLE --point N' builds a point.
     """
     import bnn2hw
     from bnn2hw.cli import image_files
     from bnn2hw.studies import study
+    from bnn2hw.targets import devices
 
     if frames and not images:
         raise InputError("--frames has no effect without --images")
@@ -76,7 +83,7 @@ def explore(
             out,
             input=shared.wire(given["dtype"], given["scale"], given["offset"]),
             output=given["output"],
-            targets=given["target"] or ("ecp5-85k",),
+            targets=given["target"] or (devices.DEFAULT,),
             fps=given["fps"],
             pixels=given["pixels"],
             ratio=given["ratio"],

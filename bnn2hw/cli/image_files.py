@@ -48,7 +48,7 @@ def read(path: Path, frames: int | None) -> tuple[Array, Array | None]:
     except MemoryError as error:
         raise InputError(f"'{path}' declares more images than fit into memory") from error
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"'{path}' is no .npy or .npz file of plain arrays") from error
+        raise InputError(f"'{path}' is not a .npy or .npz file of plain arrays") from error
     if not x.ndim or not len(x):
         raise InputError(f"'{path}' holds no images")
     if labels is not None and len(labels) != len(x):

@@ -47,7 +47,7 @@ OF_MACHINE = (MissingToolError, ToolError, LinkError, StorageError)
 
 
 class _Group(click.Group):
-    """A group of commands that prints errors of ours as one message each."""
+    """A group of commands that prints each error of bnn2hw as one message."""
 
     def invoke(self, ctx: click.Context) -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -71,7 +71,7 @@ class _Group(click.Group):
 
 
 def _status(error: Bnn2hwError) -> int:
-    """Return the exit status for an error of ours."""
+    """Return the exit status for an error of bnn2hw."""
     if isinstance(error, MismatchError):
         return MISMATCH
     return MACHINE if isinstance(error, OF_MACHINE) else USAGE
@@ -87,7 +87,7 @@ def _printed(otherwise: Callable[..., None]) -> Callable[..., None]:
     """Return a function that prints warnings as messages, without the code that caused them.
 
     Args:
-        otherwise: Shows deprecation warnings of other packages, which are not for users of ours.
+        otherwise: Shows deprecation warnings of other packages, which are not for users of bnn2hw.
     """
 
     def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:

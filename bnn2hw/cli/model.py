@@ -161,6 +161,7 @@ def pareto(model: Path, ratio: float, options: ModelOptions, as_json: bool) -> N
 
     if not model.is_dir():
         shared.refuse({"fps"}, "the list has all rates; 'bnn2hw estimate --fps' gives the folding for one")
+        shared.refuse({"latency"}, "'bnn2hw estimate --latency' gives the cheapest folding in this time")
         shared.refuse({"backend"}, "costs are those of the Verilog sources; leave it out")
         _refuse_knobs(options)
     with spinner(as_json) as progress:

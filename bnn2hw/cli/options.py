@@ -70,6 +70,11 @@ def _number(_: click.Context, __: click.Parameter, value: str | None) -> float |
     return None if value is None else _fraction(value)
 
 
+def _latency(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
+    """Read a number of cycles, or a word, which `compile` checks."""
+    return int(value) if value and value.isascii() and value.isdecimal() else value
+
+
 def _numbers(_: click.Context, __: click.Parameter, value: str) -> Meaning:
     """Read a number or a fraction, or several of them with commas between."""
     numbers = tuple(_fraction(part) for part in value.split(","))
@@ -98,6 +103,7 @@ class ModelOptions:
         board: Name of a board, or path of its file.
         fps: Frames per second to reach.
         folding: File with the folding of some layers.
+        latency: Cycles to the first output, or "least".
         dtype: Integers on the wire, as in `bnn2hw.Input`.
         scale: Real value of one step of the input.
         offset: Real value of the input 0.
@@ -114,6 +120,7 @@ class ModelOptions:
     board: str | None
     fps: float | None
     folding: Path | None
+    latency: int | str | None
     dtype: str | None
     scale: Meaning
     offset: Meaning
@@ -187,6 +194,12 @@ MODEL_OPTIONS = (
         help="Frames per second to reach at the device's clock. Default: as many as fit.",
     ),
     path("--folding", help="TOML or JSON file with PE and SIMD, or the style, of some layers."),
+    click.option(
+        "--latency",
+        metavar="CYCLES",
+        callback=_latency,
+        help="Cycles that the first output may take, or least: as few as fit. Default: any number.",
+    ),
     *INPUT_OPTIONS,
     click.option("--output", help="Output of the design: class, scores, or top3 for the three best classes."),
     click.option(
@@ -312,6 +325,7 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         board=options.board,
         fps=options.fps,
         folding=read_folding(options.folding) if options.folding else None,
+        latency=options.latency,
         output=options.output,
         backend=options.backend,
         bits=options.bits,

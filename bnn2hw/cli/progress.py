@@ -1,4 +1,4 @@
-"""Progress on standard error while the program works, and more or less of it."""
+"""Print progress on standard error, as much of it as the user asks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that makes the report of a design again, and the results that other commands keep for it."""
+"""The command that writes the report of a design again, from the results that other commands keep."""
 
 from __future__ import annotations
 

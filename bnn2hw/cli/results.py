@@ -74,7 +74,7 @@ def predict(
     x, labels = image_files.read(images, frames)
     board = port or old_port
     if board and virtual:
-        raise InputError("a simulated board has a port of its own; give --virtual or --port, not both")
+        raise InputError("a simulated board has its own port; give --virtual or --port, not both")
     with spinner(as_json) as progress:
         progress("computing")
         if virtual:
@@ -90,7 +90,7 @@ def predict(
     if accuracy is not None:
         click.echo(f"accuracy on these {len(x)} images: {accuracy:.2%}", err=True)
     if found.line and found.line["recoveries"]:
-        click.echo(f"the line was brought back into step {found.line['recoveries']} times", err=True)
+        click.echo(f"the line was resynchronized {found.line['recoveries']} times", err=True)
 
 
 def _by_board(folder: Path, port: str, x: Array) -> _Results:
@@ -167,7 +167,7 @@ def _print(results: Batch) -> None:
 @frames_option
 @shared.as_json
 def evaluate(folder: Path, images: Path, frames: int | None, as_json: bool) -> None:
-    """Print the accuracy on labelled images.
+    """Print the accuracy on labeled images.
 
     FOLDER is a folder that 'bnn2hw compile' wrote. Native code on this machine computes the classes,
     which are those of the hardware.

@@ -47,7 +47,7 @@ RANDOM_FRAMES = 16
 @shared.path(
     "--trace",
     help="File for the waveforms of the run without stalls: .vcd, or .fst; lists of signals for GTKWave (.gtkw) "
-    "and Surfer (.sucl) are written beside it.",
+    "and Surfer (.sucl) are written next to it.",
 )
 @shared.as_json
 def simulate(

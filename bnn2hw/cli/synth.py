@@ -95,7 +95,7 @@ def _synthesized(
     A model that was planned without a rate is planned again, for fewer frames per second, if its
     design is too large after all.
     """
-    free = not (model.is_dir() or options.fps or options.folding)
+    free = not (model.is_dir() or options.fps or options.folding or options.latency)
     for attempt in range(ATTEMPTS):
         asked = options if model.is_dir() else _at_clock(options, clock_mhz)
         accelerator = shared.accelerator(model, asked, progress, allowed=("target", "board"))

@@ -60,7 +60,7 @@ def _claim(out: Path) -> None:
 
     folders.claim_file(out)
     if out.is_file() and not loading.is_image(out):
-        raise InputError(f"'{out}' is there and is no weight image; name another file, or delete it")
+        raise InputError(f"'{out}' exists and is not a weight image; name another file, or delete it")
 
 
 @weights.command()
@@ -84,7 +84,7 @@ def load(folder: Path, port: str, image: Path, as_json: bool = False) -> None:
         raise unreadable(f"the weight image '{image}'", error) from error
     if not raw or len(raw) % 4:
         raise InputError(
-            f"'{image}' is no weight image: it has {len(raw)} bytes, expected a multiple of 4 bytes"
+            f"'{image}' is not a weight image: it has {len(raw)} bytes, expected a multiple of 4 bytes"
         )
     with host.SerialBoard(port, folder) as device:
         device.load_weights(np.frombuffer(raw, "<u4"))
@@ -102,7 +102,7 @@ def load(folder: Path, port: str, image: Path, as_json: bool = False) -> None:
 @click.pass_context
 def old_pack(context: click.Context, /, **given: Any) -> None:
     """Run 'bnn2hw weights pack' under its old name."""
-    _warn("bnn2hw image", "bnn2hw weights pack")
+    deprecation.renamed("'bnn2hw image'", "'bnn2hw weights pack'")
     context.invoke(pack, **given)
 
 
@@ -113,9 +113,5 @@ def old_pack(context: click.Context, /, **given: Any) -> None:
 @click.pass_context
 def old_load(context: click.Context, /, **given: Any) -> None:
     """Run 'bnn2hw weights load' under its old name."""
-    _warn("bnn2hw load", "bnn2hw weights load")
+    deprecation.renamed("'bnn2hw load'", "'bnn2hw weights load'")
     context.invoke(load, **given)
-
-
-def _warn(old: str, new: str) -> None:
-    deprecation.warn(f"'{old}' is now '{new}'; the old name works for one more version")

@@ -1,4 +1,4 @@
-"""Say in the words of the command line what messages say in those of Python."""
+"""Translate options in messages from Python to the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 NUMBER = r"[^,()']+"
 INPUT = re.compile(rf"input=bnn2hw\.Input\('(\w+)'(?:, scale=({NUMBER}))?(?:, offset=({NUMBER}))?\)")
 NAMED = re.compile(r"\b(output|target|board|backend)=(?:'(\w[\w-]*)'|(?=[\s;,.)]|$))")
-PLAIN = re.compile(r"\b(bits|calibration|folding|fps|input|model)=(?=[\s;,.)]|$)")
+PLAIN = re.compile(r"\b(bits|calibration|folding|fps|input|latency|model)=(?=[\s;,.)]|$)")
 LEFT_OUT = {"cells": "--cells", "trace": "--trace", "custom_objects": "--import"}
 LOADABLE = re.compile(r"\bloadable=True\b")
 

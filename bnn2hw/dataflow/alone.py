@@ -21,7 +21,7 @@ def inputs(count: int) -> list[str]:
 def alone(op: HardwareOp, *x: Tensor) -> Graph:
     """Return a streamed graph of one op.
 
-    The beats of ports have no padding. Where those of the op have some, a converter stands between.
+    The beats of ports have no padding. If those of the op have padding, a converter connects them.
 
     Args:
         op: The op.

@@ -19,5 +19,5 @@ def connect(graph: Graph) -> Graph:
     outputs = {graph.wire(name) for name in graph.outputs}
     for name, readers in graph.readers.items():
         if not readers and name not in outputs and not isinstance(graph[name].op, View):
-            raise Bnn2hwError(f"no node reads the stream '{name}', and it is no output")
+            raise Bnn2hwError(f"no node reads the stream '{name}', and it is not an output")
     return fifo_depths.deepen(insert.insert_fifos(graph))

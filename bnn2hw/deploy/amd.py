@@ -125,7 +125,7 @@ def files(
     graph: Graph,
     device: Device,
     name: str,
-    units: InputSpecs,
+    input_specs: InputSpecs,
     board: Board | None = None,
 ) -> dict[str, str]:
     """Return the files for AMD's tools.
@@ -135,7 +135,7 @@ def files(
         graph: Graph of the design.
         device: Device that the design is planned for.
         name: Name of the model.
-        units: Unit of the model's input, or the units of its inputs by name.
+        input_specs: Integers on the input and the real values that they stand for; by name if inputs differ.
         board: Board that the design is planned for, if one was named.
 
     Returns:
@@ -166,7 +166,7 @@ def files(
         "dmas": [f"dma_{i}" for i in range(max(len(inputs), len(outputs)))],
         "boards": there,
         "board": _default(there, device, board),
-        "units": {c.port.stream.name: input_spec(units, c.port.stream.name) for c in inputs},
+        "units": {c.port.stream.name: input_spec(input_specs, c.port.stream.name) for c in inputs},
         "check": (CHECK_FRAMES, checksum(graph, inputs)),
     }
     made = ["ip/component.xml", "ip/xgui.tcl", "package_ip.tcl"]

@@ -28,7 +28,7 @@ def device(board: Board) -> Device:
 
 
 def room(board: Board, graph: Graph) -> Device:
-    """Return the part of a board's device that a design can use beside the shell.
+    """Return the part of a board's device that is left for a design by the shell.
 
     Args:
         board: The board.

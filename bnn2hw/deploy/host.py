@@ -1,6 +1,6 @@
 """The host's driver of a board: images travel over a serial line, and results come back.
 
-It needs numpy, pyserial, and the `link.json` that `Accelerator.synthesize` wrote beside the
+It needs numpy, pyserial, and the `link.json` that `Accelerator.synthesize` wrote next to the
 bitstream.
 """
 
@@ -37,9 +37,9 @@ from bnn2hw.ops import source
 class SerialBoard:
     """A board that runs an accelerator, at the other end of a serial line.
 
-    Every image carries a number and a checksum, and so does every result. What is lost or damaged
-    is sent again, and what cannot be delivered is an error. Each result is the board's answer to
-    that very image.
+    Every image carries a number and a checksum, and so does every result. The driver sends lost and
+    damaged images again, and raises an error if it cannot deliver one. The number of a result says
+    to which image it belongs.
 
     Args:
         port: Name of the serial port.
@@ -98,7 +98,7 @@ class SerialBoard:
     @property
     def image(self) -> int | None:
         """Return `weight_image`; this is its old name."""
-        deprecation.warn("SerialBoard.image is now weight_image; the old name works for one more version")
+        deprecation.renamed("SerialBoard.image", "SerialBoard.weight_image")
         return self.weight_image
 
     def predict(self, batch: Array) -> Array:
@@ -184,7 +184,7 @@ class SerialBoard:
 
     def load(self, image: Array) -> None:
         """Call `load_weights`; this is its old name."""
-        deprecation.warn("SerialBoard.load is now load_weights; the old name works for one more version")
+        deprecation.renamed("SerialBoard.load", "SerialBoard.load_weights")
         self.load_weights(image)
 
     @staticmethod
@@ -203,7 +203,9 @@ class SerialBoard:
 
     def _encode(self, batch: Array) -> list[bytes]:
         shape, ints = self.link.input.tensor.shape, self.link.input.tensor.ints
-        values = self.link.unit.integers(golden.with_channels(source.numbers(batch, "the input"), shape))
+        values = self.link.input_spec.integers(
+            golden.with_channels(source.numbers(batch, "the input"), shape)
+        )
         if values.shape[1:] != shape:
             expected = "×".join(map(str, shape))
             raise InputError(f"the images have shape {values.shape[1:]}, expected a batch of {expected}")

@@ -20,6 +20,9 @@ FILE = "link.json"
 PROTOCOL = 1
 """Version of the frames on the serial line; both the shell and the host's driver speak it."""
 
+SPECS = "units"
+"""Key of the specifications of the inputs in the file."""
+
 
 @dataclass(frozen=True)
 class WeightLoading:
@@ -55,7 +58,7 @@ class Link:
         load: How weight images travel; None if the weights are fixed.
         board: Name of the board.
         name: Name of the model.
-        units: Units of the model's inputs.
+        input_specs: Integers on the input and the real values that they stand for.
         seconds_per_image: Time that the accelerator takes for one image.
     """
 
@@ -71,18 +74,18 @@ class Link:
     load: WeightLoading | None = None
     board: str = ""
     name: str = ""
-    units: InputSpecs = field(default_factory=Input)
+    input_specs: InputSpecs = field(default_factory=Input)
     seconds_per_image: float = 0.0
 
     @property
-    def unit(self) -> Input:
-        """Unit of the model's input."""
-        return source.input_spec(self.units, self.input.name)
+    def input_spec(self) -> Input:
+        """The specification of the one input."""
+        return source.input_spec(self.input_specs, self.input.name)
 
     def facts(self) -> dict[str, Any]:
         """Return the contents of link.json."""
-        plain = {name: value for name, value in vars(self).items() if name != "load"}
-        plain |= {"protocol": PROTOCOL, "units": source.facts(self.units)}
+        plain = {name: value for name, value in vars(self).items() if name not in ("load", "input_specs")}
+        plain |= {"protocol": PROTOCOL, SPECS: source.facts(self.input_specs)}
         plain |= {end: _stream_facts(getattr(self, end)) for end in ("input", "output")}
         return plain | ({"load": asdict(self.load)} if self.load else {})
 
@@ -121,7 +124,9 @@ def read_link(path: Path) -> Link:
 def _link(plain: Mapping[str, Any]) -> Link:
     ends = {end: _stream(plain[end], end) for end in ("input", "output")}
     load = WeightLoading(**plain["load"]) if "load" in plain else None
-    return Link(**{**plain, **ends, "load": load, "units": source.from_facts(plain["units"])})
+    specs = source.from_facts(plain[SPECS])
+    others = {name: value for name, value in plain.items() if name != SPECS}
+    return Link(**{**others, **ends, "load": load, "input_specs": specs})
 
 
 def _stream_facts(stream: Stream) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Find settings of a device's PLL for a clock that the oscillator of a board does not give."""
+"""Find settings of a device's PLL for a clock other than that of the board's oscillator."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def solve(device: Device, oscillator_mhz: float, clock_mhz: float) -> Setting | 
     ]
     if not reachable:
         raise InputError(
-            f"no setting of the {primitive} PLL of {device.name} makes {clock_mhz:g} MHz of "
+            f"no setting of the {primitive} PLL of {device.name} makes {clock_mhz:g} MHz from "
             f"{oscillator_mhz:g} MHz; ask for another clock"
         )
     mhz, settings = max(reachable, key=lambda found: found[0])

@@ -183,7 +183,7 @@ def _divisor(clock_mhz: float, baud: int, least: int) -> int:
         )
     if abs(round(exact) / exact - 1) > 0.02:
         raise InputError(
-            f"{clock_mhz:g} MHz have no whole number of cycles for a bit of {baud:,} bit/s ({exact:.2f}); "
+            f"{clock_mhz:g} MHz do not give a whole number of cycles for a bit of {baud:,} bit/s ({exact:.2f}); "
             f"ask for {round(clock_mhz * 1e6 / round(exact)):,}"
         )
     return round(exact)

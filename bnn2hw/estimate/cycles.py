@@ -140,7 +140,7 @@ class Pace:
 
     @property
     def intervals(self) -> tuple[int, ...]:
-        """Cycles between neighbouring frames."""
+        """Cycles between neighboring frames."""
         return tuple(after - before for before, after in pairwise(self.ends))
 
     @property

@@ -1,4 +1,4 @@
-"""Layers as logic: what can be it, what it is expected to take, and where it is offered to the search."""
+"""Layers as logic: which layers can be logic, what they cost, and when the search may choose it."""
 
 from __future__ import annotations
 

@@ -95,12 +95,14 @@ class NodeOptions:
 class StreamCosts:
     """The costs of a stream by the beats at its two ends.
 
-    If `maker` equals `reader`, the stream leaves the design and has costs by the beats of its maker.
+    If `maker` equals `reader`, the stream leaves the design and has costs by the beats of its maker. `port` is the
+    number of the input of the reader.
     """
 
     maker: int
     reader: int
     costs: Array
+    port: int = 0
 
 
 @lru_cache(2**18)

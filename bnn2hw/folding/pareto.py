@@ -92,7 +92,7 @@ def of(graph: Graph, device: Device, ratio: float = 1.1) -> ParetoFront:
     Args:
         graph: Graph in hardware form.
         device: Device that must hold the designs.
-        ratio: Smallest ratio of the rates of neighbouring points.
+        ratio: Smallest ratio of the rates of neighboring points.
 
     Raises:
         InputError: `ratio` is below 1 or not finite.
@@ -130,7 +130,7 @@ def pareto(accelerator: Planned, ratio: float = 1.1) -> ParetoFront:
 
     Args:
         accelerator: Accelerator, compiled or loaded, in any folding.
-        ratio: Smallest ratio of the rates of neighbouring points; 1 for all points.
+        ratio: Smallest ratio of the rates of neighboring points; 1 for all points.
 
     Raises:
         InputError: `ratio` is below 1 or not finite, or the accelerator is native code.

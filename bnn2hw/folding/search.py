@@ -6,12 +6,14 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
-from bnn2hw import deprecation
+from bnn2hw import checks, deprecation
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate.resources import Utilization
+from bnn2hw.folding.latency import LatencySearch
 from bnn2hw.folding.space import FoldingPoint, FoldingSpace
 from bnn2hw.ir import Cost, Graph, HardwareOp, hardware_nodes
+from bnn2hw.progress import Progress, silent
 from bnn2hw.targets.devices import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
@@ -21,6 +23,9 @@ Folding = Mapping[str, Mapping[str, int | str]]
 
 PAIR = frozenset({"pe", "simd"})
 """Knobs of a matrix-vector unit that share its work: where a user gives one, the search sets the other."""
+
+LEAST = "least"
+"""Latency that is asked for: as few cycles as the device holds."""
 
 FILL = 0.7
 """Share of a device's LUTs that a folding chosen for the device may use: fuller designs are hard to route."""
@@ -41,16 +46,96 @@ def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Fold
     if fps is None and not any(len(ops) == 1 for ops in _by_hand(graph, by_hand or {}).values()):
         return for_device(graph, device, by_hand)
     period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {})
-    found = _for_rate(graph, period, device, by_hand)
+    choices = FoldingSpace(graph, device, _by_hand(graph, by_hand or {}))
+    return graph.map_ops(_checked(_for_rate(choices, period), choices).ops)
+
+
+def _checked(found: FoldingPoint, choices: FoldingSpace) -> FoldingPoint:
+    """Return a folding that the device holds.
+
+    Raises:
+        FoldingError: It does not hold this one.
+    """
+    device = choices.device
     use = Utilization(found.cost, device)
     if not use.fits:
-        fitting = _fastest(FoldingSpace(graph, device, _by_hand(graph, by_hand or {})), fill=1.0)
+        fitting = _fastest(choices, fill=1.0)
         worst = max(use.use, key=lambda k: use.use[k])
         raise FoldingError(
             f"the design is predicted to need {use.use[worst]:.0%} of the {worst.upper()}s of {device.name}; "
             f"ask for at most {rate(device.clock_mhz, fitting.interval)} fps, or choose a larger target"
         )
+    return found
+
+
+def in_time(
+    graph: Graph,
+    device: Device,
+    latency: int | str,
+    fps: float | None = None,
+    by_hand: Folding | None = None,
+    progress: Progress = silent,
+) -> Graph:
+    """Find the cheapest folding whose first output comes in time. The input is as wide as is cheapest, up to 64 bits.
+
+    It is wider only if the rate or the latency asks for that.
+
+    Args:
+        graph: Graph in hardware form.
+        device: Device that must hold the design.
+        latency: Cycles to the first output, or `LEAST` for as few as the device holds.
+        fps: Frames per second at the device's planned clock; None for any rate.
+        by_hand: Layers whose folding is given.
+        progress: Called with a sentence that says whether the folding is proved to be the cheapest.
+
+    Raises:
+        FoldingError: As for `chosen`, or no folding has its first output in time.
+    """
+    choices = FoldingSpace(graph, device, _by_hand(graph, by_hand or {}))
+    period = int(device.clock_mhz * 1e6 / fps) if fps else choices.periods[-1]
+    _check_rate(choices, period)
+    tried = LatencySearch(choices, period, _room(device, FILL if latency == LEAST else 1.0))
+    found = _soon_enough(tried, latency)
+    if found is None:
+        raise _late(tried, choices, period, latency)
+    gap = 1 - max(found.bound, 0.0) / found.price
+    progress(
+        f"a cheaper folding in this time may exist, by at most {gap:.1%} of the price"
+        if not found.proved
+        else "no folding in this time is cheaper, by the cost models"
+    )
     return graph.map_ops(found.ops)
+
+
+def _soon_enough(tried: LatencySearch, latency: int | str) -> FoldingPoint | None:
+    """Return the cheapest folding whose first output comes in time; None if none was found."""
+    found = None
+    if isinstance(latency, int):
+        found = tried.cheapest(latency) or tried.cheapest(latency, math.inf)
+    soonest = None if found else tried.soonest()
+    if soonest and (latency == LEAST or soonest[0] <= int(latency)):
+        found = tried.cheapest(soonest[0], math.inf)
+    return found
+
+
+def _late(tried: LatencySearch, choices: FoldingSpace, period: int, latency: int | str) -> FoldingError:
+    """Return the error that says how late the first output is at least.
+
+    Raises:
+        FoldingError: No folding for this rate fits the device.
+    """
+    device, soonest = choices.device, tried.soonest()
+    if soonest is None:
+        _checked(_for_rate(choices, period), choices)
+        return FoldingError(
+            f"no folding that {device.name} holds was found in time; fold some layers by hand, or leave latency= out"
+        )
+    cycles, point = soonest
+    name, waits = tried.slowest(point)
+    return FoldingError(
+        f"no folding that {device.name} holds for this rate has a latency of {latency} cycles: the least found is "
+        f"{cycles}, of which layer '{name}' takes {waits:.0f}; ask for at least {cycles}, or choose a larger target"
+    )
 
 
 def rate(clock_mhz: float, interval: int) -> str:
@@ -83,12 +168,22 @@ def for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None 
     Raises:
         FoldingError: An op is slower in every folding, or `by_hand` names no layer or an illegal folding.
     """
-    return graph.map_ops(_for_rate(graph, period, device, by_hand).ops)
-
-
-def _for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None) -> FoldingPoint:
     choices = FoldingSpace(graph, device, _by_hand(graph, by_hand or {}))
-    slow = choices.slow(period)
+    return graph.map_ops(_for_rate(choices, period).ops)
+
+
+def _for_rate(choices: FoldingSpace, period: int) -> FoldingPoint:
+    _check_rate(choices, period)
+    return choices.least(period, _room(choices.device, 1.0)) or choices.cheapest(period)
+
+
+def _check_rate(choices: FoldingSpace, period: int) -> None:
+    """Refuse a rate that no folding reaches.
+
+    Raises:
+        FoldingError: An op is slower in every folding.
+    """
+    device, slow = choices.device, choices.slow(period)
     if slow:
         name, best = max(slow, key=lambda s: s[1])
         clock = device.clock_mhz
@@ -96,7 +191,6 @@ def _for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None
             f"no folding reaches {period} cycles per frame: layer '{name}' needs at least {best}; "
             f"ask for at most {rate(clock, best)} fps at the {clock:g} MHz of {device.name}"
         )
-    return choices.least(period, _room(device, 1.0)) or choices.cheapest(period)
 
 
 def for_device(graph: Graph, device: Device, by_hand: Folding | None = None) -> Graph:
@@ -148,7 +242,7 @@ def pareto(
         graph: Graph in hardware form.
         device: Device that must hold the designs; its capacities weigh the resources against each other.
         by_hand: Layers whose folding is given.
-        ratio: Smallest ratio of the rates of neighbouring points; 1 for all points.
+        ratio: Smallest ratio of the rates of neighboring points; 1 for all points.
 
     Raises:
         FoldingError: As for `for_device`.
@@ -211,12 +305,9 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, list[HardwareOp]]:
         FoldingError: It names an unknown layer or knob, or a value that is not legal.
     """
     foldable = {n.name: (n, op) for n, op in hardware_nodes(graph) if _knobs(op)}
+    checks.known("the folding", folding, foldable, FoldingError)
     ops: dict[str, list[HardwareOp]] = {}
     for name, knobs in folding.items():
-        if name not in foldable:
-            raise FoldingError(
-                f"the folding names a layer '{name}' that is not there; layers: {', '.join(foldable)}"
-            )
         node, op = foldable[name]
         ops[name] = _refolded(name, op, list(op.allowed(*graph.inputs_of(node))), _today(name, op, knobs))
     return ops
@@ -226,14 +317,14 @@ def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping
     """Return a user's folding with `lanes` where it says `simd` of an op that moves values."""
     if "simd" not in knobs or "lanes" not in op.knobs:
         return knobs
-    deprecation.warn(f"layer '{name}': 'simd' is now 'lanes'; the old name works for one more version")
+    deprecation.renamed(f"layer '{name}': 'simd'", "'lanes'")
     return {"lanes" if knob == "simd" else knob: value for knob, value in knobs.items()}
 
 
 def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:
     """Say why a value of a knob is not legal."""
     if not isinstance(value, int) or isinstance(value, bool):
-        return "is no whole number"
+        return "is not a whole number"
     if not 1 <= value <= legal[-1]:
         return "is too small" if value < 1 else "is more than there is to do"
     fewer = max((v for v in legal if isinstance(value, int) and v < value), default=0)

@@ -207,8 +207,10 @@ class Program:
                 factors = np.concatenate([np.ones(len(entries)), -np.ones(len(chosen))])
                 self._equal(np.concatenate([entries, chosen]), factors, 0.0)
 
-    def solve(self, weights: Array, bounds: Array, gap: float = 0.0) -> tuple[Array | None, bool]:
+    def solve(self, weights: Array, bounds: Array, gap: float = 0.0) -> tuple[Array | None, bool, float]:
         """Return the variables of the cheapest solution, or None if none was found, and whether this is proved.
+
+        The last value is the solver's lower bound on the cost of every solution.
 
         Args:
             weights: Weight by resource.
@@ -235,7 +237,8 @@ class Program:
             # HiGHS presolve lost the best solution of a feasible program (tests/folding/test_search.py, soak case 151).
             options={"time_limit": SECONDS, "mip_rel_gap": gap, "presolve": False},
         )
-        return found.x, found.status in (0, 2) and not gap
+        least = found.get("mip_dual_bound")
+        return found.x, found.status in (0, 2) and not gap, -np.inf if least is None else float(least)
 
     def _variables(self, costs: Array, whole: int) -> Array:
         first = self.size

@@ -48,16 +48,22 @@ class FoldingPoint:
     Attributes:
         ops: Op by node.
         interval: Cycles per frame of the slowest op.
-        cost: Predicted resources, with FIFOs of depth two.
+        total: Predicted resources, with FIFOs of depth two, then other sums that the search bounds.
         price: The cost as a weighted share of the device.
-        bound: Lower bound on the price of every folding for this rate; equal to the price if it is proved least.
+        bound: Lower bound on the price of every folding as it was asked for; equal to the price if it is proved
+            least.
     """
 
     ops: Mapping[str, Op]
     interval: int
-    cost: Cost
+    total: Array
     price: float
     bound: float
+
+    @property
+    def cost(self) -> Cost:
+        """The predicted resources."""
+        return Cost(*map(float, self.total[:RESOURCES]))
 
     @property
     def proved(self) -> bool:
@@ -90,6 +96,7 @@ class FoldingSpace:
                 ops = widths.narrow(graph, node, free)
                 self.places.append(NodeOptions(node, ops, inputs, given is not None, known))
         self.weights = weights_of(device)
+        self._near = NEAR if len(self.places) > MANY else 0.0
 
     @cached_property
     def periods(self) -> list[int]:
@@ -103,13 +110,14 @@ class FoldingSpace:
         return [(p.name, p.fastest) for p in self.places if not len(p.legal(period))]
 
     @cached_property
-    def _links(self) -> list[StreamCosts]:
+    def links(self) -> list[StreamCosts]:
+        """The streams and their costs."""
         number = {p.name: i for i, p in enumerate(self.places)}
         links = []
         for i, place in enumerate(self.places):
             for port, edge in enumerate(place.node.inputs):
                 maker = number[self.graph.wire(edge)]
-                links.append(StreamCosts(maker, i, self._between(self.places[maker], place, port)))
+                links.append(StreamCosts(maker, i, self._between(self.places[maker], place, port), port))
         for edge in {self.graph.wire(name) for name in self.graph.outputs}:
             maker, queued = number[edge], insert.is_shared(self.graph, edge)
             copies = len(insert.output_indices(self.graph, edge))
@@ -150,7 +158,7 @@ class FoldingSpace:
     def _order(self) -> list[int] | None:
         of, sizes = self._variables
         scopes = [tuple(dict.fromkeys(pair)) for pair in of]
-        scopes += [(of[k.maker][1], of[k.reader][0]) for k in self._links if k.maker != k.reader]
+        scopes += [(of[k.maker][1], of[k.reader][0]) for k in self.links if k.maker != k.reader]
         return solver.order(sizes, scopes)
 
     def cheapest(self, period: int) -> FoldingPoint:
@@ -177,17 +185,26 @@ class FoldingSpace:
             period: Cycles per frame; every node not folded by hand must reach it (see `slow`).
             capacity: Resources that the folding may use; None for no limit.
         """
-        which = [p.legal(period) for p in self.places]
+        which, room = self._legal(period), self._room(capacity)
         if self._order is None:
-            return self._program(which, capacity, -np.inf)
+            return self._program(which, room, -np.inf)
         free = self._chosen(self._eliminated(which, self.weights))
-        if capacity is None or _fits(free.cost, capacity):
-            return free
-        return self._fitting(which, free, capacity)
+        return free if _fits(free, room) else self._fitting(which, free, room)
 
-    def _fitting(self, which: list[Array], free: FoldingPoint, capacity: Cost) -> FoldingPoint | None:
-        """Return the cheapest folding within a capacity, given that the cheapest of all exceeds it."""
-        room = vector(capacity)
+    def _legal(self, period: int) -> list[Array]:
+        """Return by node the numbers of the foldings that may be taken."""
+        return [p.legal(period) for p in self.places]
+
+    def _room(self, capacity: Cost | None) -> Array:
+        """Return the most of each sum."""
+        return np.full(RESOURCES, np.inf) if capacity is None else vector(capacity)
+
+    def _costs(self, place: int, which: Array) -> Array:
+        """Return what some foldings of a node add to each sum, shape (foldings, sums)."""
+        return self.places[place].costs(which, self.device.family)
+
+    def _fitting(self, which: list[Array], free: FoldingPoint, room: Array) -> FoldingPoint | None:
+        """Return the cheapest folding within some limits, given that the cheapest of all exceeds them."""
         limit = float(self.weights @ room)
         unit = np.maximum(room, 1.0)
         seen: dict[tuple[int, ...], FoldingPoint] = {}
@@ -195,23 +212,23 @@ class FoldingSpace:
         def priced(prices: Array) -> tuple[float, Array]:
             numbers = tuple(self._eliminated(which, self.weights + prices / unit))
             found = seen.setdefault(numbers, self._chosen(numbers))
-            over = (vector(found.cost) - room) / unit
+            over = (found.total - room) / unit
             return found.price + float(prices @ over), over
 
-        found, prices = solver.relax(priced, limit, RESOURCES)
+        found, prices = solver.relax(priced, limit, len(room))
         if found > limit:
             return None
         bound = max(found, free.price)
-        best = self._crossed(seen, self.weights + prices / unit, capacity)
-        near = NEAR if len(self.places) > MANY else 0.0
+        best = self._crossed(seen, self.weights + prices / unit, room)
         for share in SHARES:
             top = best.price if best else limit
-            if top - bound <= max(near, 1e-9) * abs(top):
+            if top - bound <= max(self._near, 1e-9) * abs(top):
                 break
             # Every folding up to this price consists of what is left, so if one is found, none is cheaper.
             most = bound + share * (top - bound)
             left = self._within(which, prices / unit, most + float(prices @ (room / unit)))
-            exact = self._program(left, capacity, bound, near)
+            exact = self._program(left, room, bound, self._near)
+            bound = self._raised(bound, exact, most)
             if exact is not None and (best is None or exact.price < best.price):
                 best = exact
             if exact is not None and exact.price <= most:
@@ -219,17 +236,20 @@ class FoldingSpace:
         # The solver of the integer program may miss the best solution, so its answer is no proof.
         return replace(best, bound=bound) if best else None
 
+    def _raised(self, bound: float, found: FoldingPoint | None, most: float) -> float:
+        """Return the lower bound after an integer program over all foldings up to a price."""
+        return bound
+
     def _crossed(
-        self, seen: Mapping[tuple[int, ...], FoldingPoint], weights: Array, capacity: Cost
+        self, seen: Mapping[tuple[int, ...], FoldingPoint], weights: Array, room: Array
     ) -> FoldingPoint | None:
-        """Return the cheapest folding within a capacity among known ones and their crossings.
+        """Return the cheapest folding within some limits among known ones and their crossings.
 
         A crossing begins as one folding and ends as another. The parents are the cheapest by the given weights: they
         are about equally good except for the scarce resource, so a crossing is hardly worse.
         """
-        parents = sorted(seen, key=lambda n: float(vector(seen[n].cost) @ weights))[:PARENTS]
-        fitting = [c for c in seen.values() if _fits(c.cost, capacity)]
-        room = vector(capacity)
+        parents = sorted(seen, key=lambda n: float(seen[n].total @ weights))[:PARENTS]
+        fitting = [c for c in seen.values() if _fits(c, room)]
         for first, second in permutations(parents, 2):
             totals = self._crossings(first, second)
             prices = np.where((totals <= room).all(1), totals @ self.weights, np.inf)
@@ -240,14 +260,14 @@ class FoldingSpace:
 
     def _crossings(self, first: Sequence[int], second: Sequence[int]) -> Array:
         """Return the total costs of all crossings, by the number of nodes taken from the first folding."""
-        count, family = len(self.places), self.device.family
+        count = len(self.places)
         # By node, the difference between the two foldings; a stream changes twice, once at each end.
-        steps = np.zeros((count + 1, RESOURCES))
-        for i, place in enumerate(self.places):
-            both = place.costs(np.array([first[i], second[i]]), family)
+        steps = np.zeros((count + 1, len(self.weights)))
+        for i in range(count):
+            both = self._costs(i, np.array([first[i], second[i]]))
             steps[0] += both[1]
             steps[i + 1] += both[0] - both[1]
-        for link in self._links:
+        for link in self.links:
             made, read = self.places[link.maker].lanes, self.places[link.reader].lanes
             at = made[first[link.maker], 1], made[second[link.maker], 1]
             to = read[first[link.reader], 0], read[second[link.reader], 0]
@@ -271,10 +291,10 @@ class FoldingSpace:
         tables, _ = self._tables(which, weights)
         least = solver.least_with(sizes, tables, self._order or [])
         left = []
-        for place, mine, table, bound in zip(self.places, which, tables, least, strict=False):
-            at = place.lanes[mine, : bound.ndim].T
+        for i, (mine, table, bound) in enumerate(zip(which, tables, least, strict=False)):
+            at = self.places[i].lanes[mine, : bound.ndim].T
             # An op that costs more than the best one with the same beats raises the total by the difference.
-            above = place.costs(mine, self.device.family) @ weights - table.costs[tuple(at)]
+            above = self._costs(i, mine) @ weights - table.costs[tuple(at)]
             left.append(mine[bound[tuple(at)] + above <= most + 1e-9 * abs(most)])
         return left
 
@@ -289,8 +309,8 @@ class FoldingSpace:
         """Return the cost tables, those of the nodes first, and by node the folding that each entry stands for."""
         of, _ = self._variables
         tables, picks = [], []
-        for place, mine, (first, last) in zip(self.places, which, of, strict=True):
-            costs = place.costs(mine, self.device.family) @ weights
+        for i, (place, mine, (first, last)) in enumerate(zip(self.places, which, of, strict=True)):
+            costs = self._costs(i, mine) @ weights
             grid = np.full([len(v) for v in place.values], np.inf)
             pick = np.zeros(grid.shape, np.int64)
             falling = np.argsort(costs, kind="stable")[::-1]  # of equal beats the cheapest is written last
@@ -312,15 +332,15 @@ class FoldingSpace:
         of, _ = self._variables
         scopes = (
             (of[k.maker][1],) if k.maker == k.reader else (of[k.maker][1], of[k.reader][0])
-            for k in self._links
+            for k in self.links
         )
-        return [CostTable(scope, k.costs @ weights) for scope, k in zip(scopes, self._links, strict=True)]
+        return [CostTable(scope, k.costs @ weights) for scope, k in zip(scopes, self.links, strict=True)]
 
     def _chosen(self, numbers: Sequence[int], bound: float | None = None) -> FoldingPoint:
-        total = np.zeros(RESOURCES)
-        for place, i in zip(self.places, numbers, strict=True):
-            total += place.costs(np.array([i]), self.device.family)[0]
-        for link in self._links:
+        total = np.zeros(len(self.weights))
+        for place, number in enumerate(numbers):
+            total += self._costs(place, np.array([number]))[0]
+        for link in self.links:
             at = self.places[link.maker].lanes[numbers[link.maker], 1]
             to = (
                 ()
@@ -331,20 +351,20 @@ class FoldingSpace:
         ops = {p.name: p.ops[i] for p, i in zip(self.places, numbers, strict=True)}
         interval = max(int(p.intervals[i]) for p, i in zip(self.places, numbers, strict=True))
         worth = float(total @ self.weights)
-        return FoldingPoint(ops, interval, Cost(*map(float, total)), worth, worth if bound is None else bound)
+        return FoldingPoint(ops, interval, total, worth, worth if bound is None else bound)
 
     def _program(
-        self, which: list[Array], capacity: Cost | None, bound: float, gap: float = 0.0
+        self, which: list[Array], room: Array, bound: float, gap: float = 0.0
     ) -> FoldingPoint | None:
-        """Return the cheapest folding within a capacity, up to a relative gap, by integer programming."""
+        """Return the cheapest folding within some limits, up to a relative gap, by integer programming."""
         program = Program()
         groups = []
-        for place, mine in zip(self.places, which, strict=True):
-            groups.append(program.group(place.costs(mine, self.device.family).copy()))
-        for link in self._links:
+        for place, mine in enumerate(which):
+            groups.append(program.group(self._costs(place, mine).copy()))
+        for link in self.links:
             made = self.places[link.maker].lanes[which[link.maker], 1]
             if link.maker == link.reader:
-                program.costs[link.maker][:, :RESOURCES] += link.costs[made]
+                program.costs[link.maker] += link.costs[made]
                 continue
             read = self.places[link.reader].lanes[which[link.reader], 0]
             rows, columns = np.unique(made), np.unique(read)
@@ -354,13 +374,12 @@ class FoldingSpace:
                 (groups[link.reader], np.searchsorted(columns, read)),
             )
             program.link(costs, ends)
-        room = np.full(RESOURCES, np.inf) if capacity is None else vector(capacity)
-        found, proved = program.solve(self.weights, room, gap)
+        found, proved, least = program.solve(self.weights, room, gap)
         if found is None:
             return None
         numbers = [int(mine[np.argmax(found[group])]) for mine, group in zip(which, groups, strict=True)]
-        return self._chosen(numbers, None if proved else bound)
+        return self._chosen(numbers, None if proved else max(bound, least))
 
 
-def _fits(cost: Cost, capacity: Cost) -> bool:
-    return bool(np.all(vector(cost) <= vector(capacity)))
+def _fits(point: FoldingPoint, room: Array) -> bool:
+    return bool(np.all(point.total <= room))

@@ -1,7 +1,7 @@
 """Yosys turns a harness into an and-inverter graph, and ABC decides its properties.
 
-The exit status of these programs proves nothing. A verdict is read from the words in which ABC states it, for a
-property that the graph must have, and what has no such words is an error.
+The exit status of these programs proves nothing. A verdict on a property is read from the text that ABC prints.
+Text without a verdict is an error.
 """
 
 from __future__ import annotations

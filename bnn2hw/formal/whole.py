@@ -155,7 +155,6 @@ def _proofs(
     known: dict[tuple[tuple[str, str], ...], list[Proof]],
     progress: Progress,
 ) -> Iterator[OpProofs]:
-    ids = {s.name: s.id for s in design.streams}
     for node, op in hardware_nodes(graph):
         progress(f"proving {node.name}")
         x = small(op, *graph.inputs_of(node))
@@ -164,7 +163,7 @@ def _proofs(
         if reason:
             proofs = [Proof(name, NOT_TRIED, reason=f"{op.kind}: {reason}") for name in PROPERTIES]
         else:
-            proofs = _of(_harness(design, op, x, ids[node.name]), seconds, known)
+            proofs = _of(_harness(design, node.name, op, x), seconds, known)
         yield OpProofs(node.name, op.kind, frames, tuple(proofs))
 
 
@@ -176,11 +175,11 @@ def _of(harness: Harness, seconds: int, known: dict[tuple[tuple[str, str], ...],
     return known[key]
 
 
-def _harness(design: Design, op: HardwareOp, x: tuple[Tensor, ...], stream: str) -> Harness:
+def _harness(design: Design, node: str, op: HardwareOp, x: tuple[Tensor, ...]) -> Harness:
     """Return the harness of an op with the modules and memories of the whole design."""
     values = frame_bits(*x, op.infer(*x)) <= MOST_VALUES
     made = Harness.of(op, *x, function=values, header=design.header)
-    return replace(made, design=with_files_of(design, made.design, stream))
+    return replace(made, design=with_files_of(design, made.design, node))
 
 
 def frame_bits(*x: Tensor) -> int:

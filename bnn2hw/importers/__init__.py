@@ -97,7 +97,7 @@ def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Importe
     if custom_objects:
         if isinstance(model, str | Path) and Path(model).suffix == ".onnx":
             raise InputError(
-                f"'{model}' is no file of Keras, so custom objects have no effect; leave out custom_objects"
+                f"'{model}' is not a Keras file, so custom objects have no effect; leave out custom_objects"
             )
         import keras
 

@@ -1,4 +1,4 @@
-"""The windows of convolutions and pools, which all importers share."""
+"""The windows and grouped kernels of convolutions and pools, which all importers share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from bnn2hw.ir import Array
 from bnn2hw.ops.real import Sides
 
 
@@ -43,3 +46,23 @@ class Windows:
         axes = zip(shape, self.stride, self.extent, strict=False)
         totals = [max((math.ceil(n / s) - 1) * s + extent - n, 0) for n, s, extent in axes]
         return [(t - t // 2, t // 2) if lower else (t // 2, t - t // 2) for t in totals]
+
+
+def ungrouped(kernel: Array, groups: int, fill: float | Array = 0) -> Array:
+    """Return a grouped kernel as one that reads all channels.
+
+    Args:
+        kernel: Kernel of shape (*sizes, channels / groups, filters).
+        groups: Number of groups.
+        fill: Value at the channels of other groups: a number, or one for each filter.
+    """
+    if groups == 1:
+        return kernel
+    *sizes, inputs, filters = kernel.shape
+    outputs = filters // groups
+    whole = np.empty((*sizes, inputs * groups, filters), kernel.dtype)
+    whole[...] = fill
+    for g in range(groups):
+        own = slice(g * outputs, (g + 1) * outputs)
+        whole[..., g * inputs : (g + 1) * inputs, own] = kernel[..., own]
+    return whole

@@ -34,7 +34,7 @@ class Cycles:
     startup: tuple[int, ...] | None = None
 
     def between(self, frames: int) -> tuple[int, ...] | None:
-        """Return the cycles between the ends of neighbouring frames; None if the start-up is not known.
+        """Return the cycles between the ends of neighboring frames; None if the start-up is not known.
 
         Args:
             frames: Number of frames, sent without a pause.

@@ -34,7 +34,7 @@ class Ints:
     Attributes:
         lo: Smallest integer.
         hi: Largest integer.
-        step: Distance between neighbours; at least 1.
+        step: Distance between neighbors; at least 1.
 
     Raises:
         ValueError: The range is empty, or `step` does not divide hi - lo.
@@ -171,6 +171,25 @@ class Beats(NamedTuple):
             size: Number of values.
         """
         return size // self.vector * -(-self.vector // self.lanes) if self.vector else size // self.lanes
+
+    def holding(self, value: int) -> int:
+        """Return the number of the beat that holds a value.
+
+        Args:
+            value: Place of the value in its frame.
+        """
+        if not self.vector:
+            return value // self.lanes
+        return value // self.vector * self.count(self.vector) + value % self.vector // self.lanes
+
+    def first(self, index: int) -> int:
+        """Return the place of the first value of a beat in its frame.
+
+        Args:
+            index: Number of the beat.
+        """
+        vector, beat = divmod(index, self.count(self.vector)) if self.vector else (0, index)
+        return vector * self.vector + beat * self.lanes
 
     def serves(self, wanted: Beats) -> bool:
         """Return True if a reader can take these beats.

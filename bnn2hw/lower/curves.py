@@ -1,4 +1,4 @@
-"""Follow a curved function of single values with lines or a table, each channel true to its own range."""
+"""Follow a curved function of single values with lines or a table, as accurately as the range of each channel needs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Curve:
         low: Smallest input of each channel.
         high: Largest input of each channel.
         bits: Bits of input and output.
-        wanted: Bits of its own range to which each result is to be true.
+        wanted: Accuracy of each result, in bits of its range.
         requirement: What the reader of the output needs.
     """
 

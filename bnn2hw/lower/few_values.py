@@ -1,4 +1,4 @@
-"""Thresholds and tables, where the layers take few values, as quantizers do."""
+"""Thresholds and tables, for layers with few values such as quantizers."""
 
 from __future__ import annotations
 

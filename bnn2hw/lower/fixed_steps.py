@@ -1,4 +1,4 @@
-"""Fix the steps of layers that round their input in steps of each vector's own."""
+"""Fix the steps of layers that round each input vector in steps that depend on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixed point, where layers take many values: the same integers, straight pieces, or a curve."""
+"""Fixed point, for layers with many values: the same integers, straight pieces, or a curve."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def stated_levels(values: Array, step: float | None) -> UniformLevels | None:
 def _steps_to_the_last(distinct: Array, slack: float) -> int | None:
     """Number of steps from the first value to the last one.
 
-    If some levels never occur, no two values may be neighbours. Then the step is a part of the
+    If some levels never occur, no two values may be neighbors. Then the step is a part of the
     smallest gap.
     """
     above = distinct - distinct[0]

@@ -201,7 +201,7 @@ def _lines(steps: Array, values: Array, tolerance: float) -> list[Line]:
             high, low = (v[i] - v[start] + tolerance) / run, (v[i] - v[start] - tolerance) / run
             if low > steepest or high < flattest:
                 lines.append((t[start], _slope(flattest, steepest), v[start]))
-                # There is no integer between two neighbours: the next piece begins at the second of
+                # There is no integer between two neighbors: the next piece begins at the second of
                 # them.
                 start, steepest, flattest = (i if t[i] - t[i - 1] == 1 else i - 1), np.inf, -np.inf
                 i = start + 1
@@ -219,7 +219,7 @@ def _slope(flattest: float, steepest: float) -> float:
 def _straightened(lines: list[Line], steps: Array, values: Array) -> list[Line]:
     """The same lines through points well within them, up to where they cross.
 
-    A point at the end of a line may belong to its neighbour and be off by up to the tolerance. The
+    A point at the end of a line may belong to its neighbor and be off by up to the tolerance. The
     lines stay as they are if that is nearer.
     """
     starts = [start for start, _, _ in lines]

@@ -244,7 +244,7 @@ class Breakpoints:
 def breakpoints(chain: Chain, shift: float = 0.0) -> Breakpoints | None:
     """Find the changes of a function over too many integers to evaluate all.
 
-    Each stretch between samples whose ends differ is halved until its ends are neighbours. This
+    Each stretch between samples whose ends differ is halved until its ends are neighbors. This
     finds all changes of a function that only rises or only falls. The samples show whether it does.
 
     Args:

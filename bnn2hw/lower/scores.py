@@ -1,4 +1,4 @@
-"""Scores as integers: in the order of Keras's for classes, as true as asked for where they are the output.
+"""Scores as integers: in the order of Keras's scores for classes, as accurate as requested if they are the output.
 
 See docs/decisions/0005.
 """

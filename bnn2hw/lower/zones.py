@@ -1,8 +1,8 @@
-"""Stretches of the input of a curve that have integers of their own.
+"""Zones of the input of a curve, each with its own step.
 
-Lines over evenly spaced inputs are as true as the widest range that they serve allows. Channels whose ranges differ by
-far, and curves that bend in a small part of a wide range, are therefore followed in zones: each has a step of its own,
-and its integers lie behind those of the zone before it.
+Lines over evenly spaced inputs are only as accurate as the widest range allows. Zones help if the ranges of channels
+differ much, or if a curve bends in a small part of a wide range. The integers of a zone follow those of the zone
+before it.
 """
 
 from __future__ import annotations

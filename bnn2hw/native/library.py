@@ -75,21 +75,35 @@ def build(sources: Mapping[str, str], only: str = "", progress: Progress = silen
         ToolError: The compiler failed.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(lambda v: str(compiled_kernels(v, progress)), [only] if only else versions()))
+        objects = list(pool.map(lambda v: compiled_kernels(v, progress), [only] if only else versions()))
+    objects += _calls(sources, progress)
     ours = native_sources.folder()
+    texts = [ours / "choose.cpp", ours / "processor.cpp", *objects]
+    chosen = f"-DBNN2HW_ONLY={only}" if only else "-DBNN2HW_VERSIONS"
 
     def link(folder: Path) -> None:
-        progress("compiling native code")
-        for file, text in sources.items():
-            (folder / file).write_text(text)
-        texts = [name for name in sources if name.endswith(".cpp")]
-        texts += [str(ours / "choose.cpp"), str(ours / "processor.cpp"), *objects]
-        chosen = f"-DBNN2HW_ONLY={only}" if only else "-DBNN2HW_VERSIONS"
-        options = (*FLAGS, chosen, "-shared", f"-I{ours}")
-        tools.run([tools.cxx().command, *options, *texts, "-o", LIBRARY], folder, "compiling native code")
+        command = [tools.cxx().command, *FLAGS, chosen, "-shared", f"-I{ours}", *map(str, texts)]
+        tools.run([*command, "-o", LIBRARY], folder, "compiling native code")
 
     ingredients = [*_ingredients(), only, sorted(sources.items())]
     return compile_cache.entry("native", ingredients, [LIBRARY], link) / LIBRARY
+
+
+def _calls(sources: Mapping[str, str], progress: Progress) -> list[Path]:
+    """The object files of networks, which call the kernels of any instruction set."""
+    texts = [name for name in sources if name.endswith(".cpp")]
+    objects = [f"{Path(name).stem}.o" for name in texts]
+
+    def compile_calls(folder: Path) -> None:
+        progress("compiling native code")
+        for file, text in sources.items():
+            (folder / file).write_text(text)
+        command = [tools.cxx().command, *FLAGS, "-c", f"-I{native_sources.folder()}", *texts]
+        tools.run(command, folder, "compiling native code")
+
+    ingredients = [*_ingredients(), sorted(sources.items())]
+    folder = compile_cache.entry("native-calls", ingredients, objects, compile_calls)
+    return [folder / name for name in objects]
 
 
 def compiled_kernels(version: str, progress: Progress) -> Path:

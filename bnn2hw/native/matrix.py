@@ -1,4 +1,4 @@
-"""Matrix-vector units as kernel calls, with their windows and thresholds. Those of signs are in `signs.py`."""
+"""Matrix-vector units as kernel calls, with their windows and thresholds. Units of signs are in `signs.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network as a sequence of kernel calls over buffers, with its weights as data beside it."""
+"""A network as a sequence of kernel calls over buffers, with its weights as data."""
 
 from __future__ import annotations
 

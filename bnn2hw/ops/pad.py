@@ -29,7 +29,7 @@ class Pad(HardwareOp):
         columns: Columns added to the left and to the right.
         value: Integer that is inserted: one for all channels, or one for each.
         gaps: Distance in rows and in columns from one pixel of the image to the next. With 2, one
-            `value` lies between neighbours.
+            `value` lies between neighbors.
         lanes: Channels per beat of each pixel; must divide the number of channels.
         pixels: Pixels per beat; must divide the columns of the input and of the output. More than
             one only with all channels and without gaps.

@@ -179,7 +179,7 @@ class Pool(HardwareOp):
         select += np.count_nonzero(np.any(minima != minima[0], axis=0)) * family.by_lut(
             rom_luts(family, folds), 0
         )
-        merges = self._merged if bits > 1 else 1  # the bits of neighbours fit into one LUT
+        merges = self._merged if bits > 1 else 1  # the bits of neighbors fit into one LUT
         logic = Cost(
             lut=merges * (compare + select) + family.coefficient("pool.counter", 2.1, 1.5) * counters,
             ff=lanes * bits + counters,

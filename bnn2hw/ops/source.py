@@ -142,7 +142,7 @@ class Input:
         steps: Array = (x.astype(np.float64) - np.asarray(self.offset)) / np.asarray(self.scale)
         if not np.isfinite(steps).all() or np.abs(steps - np.rint(steps)).max(initial=0) > 1e-3:
             raise InputError(
-                f"the input holds floats that are no {self.dtype} values: "
+                f"the input holds floats that are not {self.dtype} values: "
                 f"expected v · {_words(self.scale)} + {_words(self.offset)} for integers v"
             )
         whole: Array = np.rint(steps).astype(np.int64)
@@ -181,7 +181,7 @@ def numbers(x: Any, what: str) -> Array:
     try:
         array = np.asarray(x)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{what} is no array: {error}") from error
+        raise InputError(f"{what} is not an array: {error}") from error
     if array.dtype.kind not in "iufb":
         raise InputError(f"{what} has dtype {array.dtype}, expected integers or floats")
     if not array.ndim:

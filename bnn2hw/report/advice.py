@@ -80,7 +80,7 @@ def _folds(op: OpFacts) -> str:
 
 
 def _from_front(facts: Facts) -> Iterator[Way]:
-    """Yield the neighbours of this design on the front."""
+    """Yield the neighbors of this design on the front."""
     front = sorted(facts.front, key=lambda p: p.interval)
     same = min(front, key=lambda p: abs(p.interval - facts.interval))
     faster = [p for p in front if p.interval < facts.interval * STEP]

@@ -58,7 +58,7 @@ BY_RATE: Spec = {"condition": {"test": "datum.slow", "value": WARN}, "value": AC
 
 
 def drawn(layers: Sequence[Spec], label: str, width: int, height: Any) -> str:
-    """Draw layers over each other, in the colours of the page.
+    """Draw layers over each other, in the colors of the page.
 
     Args:
         layers: Layers of Vega-Lite, the lowest first.

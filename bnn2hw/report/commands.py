@@ -13,7 +13,7 @@ from bnn2hw.report.records import Explored
 FILES = {"folding": "--folding FOLDING.toml", "calibrated": "--calibration IMAGES.npz"}
 """Options whose files a design does not keep."""
 
-PLAIN = {"fps": "--fps", "output": "--output", "bits": "--bits", "board": "--board"}
+PLAIN = {"fps": "--fps", "latency": "--latency", "output": "--output", "bits": "--bits", "board": "--board"}
 FLAGS = {"loadable": "--loadable"}
 
 

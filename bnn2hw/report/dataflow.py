@@ -60,7 +60,7 @@ class Box:
         label: Its text in Graphviz's HTML.
         tip: Text beside the pointer.
         slow: Whether it sets the rate.
-        cluster: Name of the frame around it and its neighbours; "" without one.
+        cluster: Name of the frame around it and its neighbors; "" without one.
     """
 
     label: str

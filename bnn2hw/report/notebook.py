@@ -1,4 +1,4 @@
-"""Tables for notebooks, in the notebook's own colours."""
+"""Tables for notebooks, in the notebook's own colors."""
 
 from __future__ import annotations
 

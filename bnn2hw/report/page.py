@@ -177,7 +177,7 @@ def _placed(design: Alternative) -> charts.Placed:
 
 
 def _alternatives(facts: Facts) -> list[Alternative]:
-    """Return some points of the front of the study, and this design if it lies behind it."""
+    """Return some points of the front of the study, and this design if it is not on the front."""
     if not facts.explored:
         return []
     front, here = facts.explored.front, facts.explored.point

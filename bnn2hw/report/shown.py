@@ -1,4 +1,4 @@
-"""The face of a compiled model: how it prints, and its report."""
+"""The text and the report of a compiled model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ShownModel(CompiledModel):
             path: File to write. Default: none.
             front: Rates against resources, as `bnn2hw.pareto` finds them.
             runs: Simulations of this design.
-            usage: Result of its synthesis, which is shown beside the prediction.
+            usage: Result of its synthesis, shown next to the prediction.
             explored: The study that it is a point of, as `Study.explored` returns it.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Colours in drawings: stand-ins that libraries pass through, and the tokens of the page in their place."""
+"""Colors in drawings: placeholders that libraries pass through, replaced by the tokens of the page."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ TOKENS = {
 
 
 def themed(svg: str) -> str:
-    """Return a drawing in the colours of the page.
+    """Return a drawing in the colors of the page.
 
     Args:
-        svg: Drawing in stand-in colours.
+        svg: Drawing in stand-in colors.
     """
     for color, token in TOKENS.items():
         svg = svg.replace(f'"{color}"', f'"var(--{token})"')

@@ -45,7 +45,7 @@ def include_flags() -> tuple[str, ...]:
     the vendor's if $XILINX_HLS names an installation, and ours otherwise.
     """
     vendor = Path(os.environ.get("XILINX_HLS", "")) / "include"
-    # g++ warns of uninitialised values in the vendor's integers, so its warnings must not stop the
+    # g++ warns of uninitialized values in the vendor's integers, so its warnings must not stop the
     # build.
     installed = ("-isystem", str(vendor), "-Wno-error") if (vendor / "ap_int.h").is_file() else ()
     # g++ searches -I before -isystem, and -idirafter last.

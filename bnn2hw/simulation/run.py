@@ -77,12 +77,12 @@ class Run:
 
     @property
     def intervals(self) -> tuple[int, ...]:
-        """Cycles between the ends of neighbouring frames of the same process. Empty for HLS."""
+        """Cycles between the ends of neighboring frames of the same process. Empty for HLS."""
         return tuple(i for part in self._parts for i in part)
 
     @property
     def _parts(self) -> list[tuple[int, ...]]:
-        """By process, the cycles between the ends of its neighbouring frames."""
+        """By process, the cycles between the ends of its neighboring frames."""
         bounds = pairwise((*self.starts, len(self.frame_ends)))
         ends = [self.frame_ends[first:end] for first, end in bounds]
         return [tuple(after - before for before, after in pairwise(e)) for e in ends]

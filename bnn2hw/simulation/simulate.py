@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bnn2hw import checks, golden
 from bnn2hw.backends.design import Design
+from bnn2hw.backends.loading import FIXED
 from bnn2hw.errors import InputError, storing
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
@@ -83,7 +84,7 @@ def simulate(
         cells: Whether a Verilog simulation takes the sources as they are (see
             `Design.simulated`).
         processes: Number of processes that share the frames. Each starts with an empty design, and
-            has pauses of its own.
+            has its own pauses.
         scheduler: "local" or the address of a scheduler of Dask, whose workers run the shares. By default
             threads of this process do, each of which starts a program and waits for it.
         trace: File that takes the waveforms of a Verilog simulation, .vcd or .fst; None for none.
@@ -233,7 +234,7 @@ def _check(
     if processes > 1 and design.backend == "native":
         raise InputError("native code computes in threads of one process; leave out processes")
     if reloads and not design.load:
-        raise InputError("the memories of this design cannot be written; compile it with loadable=True")
+        raise InputError(FIXED)
     if reloads and processes > 1:
         raise InputError("new weights are sent to a design that runs in one process; leave out processes")
 

@@ -14,7 +14,7 @@ from bnn2hw.simulation.harness import Measured
 from bnn2hw.simulation.run import Run
 
 SEED_STEP = 100_003
-"""Distance of the seeds of neighbouring processes, so that their pauses differ."""
+"""Distance of the seeds of neighboring processes, so that their pauses differ."""
 
 
 def split(frames: int, processes: int) -> list[slice]:

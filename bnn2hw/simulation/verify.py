@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 from bnn2hw import backends, checks, golden
@@ -163,11 +162,6 @@ class _Run:
     seed: int
     progress: Progress
 
-    @cached_property
-    def ids(self) -> Mapping[str, str]:
-        """Identifiers of the streams by name."""
-        return {s.name: s.id for s in self.design.streams}
-
     def op(self, node: Node, values: list[Array]) -> Verified:
         """Simulate an op alone, with and without stalls."""
         op = node.op
@@ -180,7 +174,7 @@ class _Run:
         design = with_files_of(
             self.design,
             backends.render(self.design.backend, single, header=self.design.header),
-            self.ids[node.name],
+            node.name,
         )
         frames = golden.batch(dict(zip(alone.inputs(len(values)), values, strict=True)))
         predicted = Cycles(cycles.interval(single), cycles.latency(single))
@@ -195,14 +189,15 @@ class _Run:
         return found
 
 
-def with_files_of(design: Design, single: Design, stream: str) -> Design:
+def with_files_of(design: Design, single: Design, node: str) -> Design:
     """Return the design of an op alone with the modules and memories of the whole design.
 
     Args:
         design: The whole design.
         single: The op alone, rendered anew.
-        stream: Identifier of the op's stream in the whole design.
+        node: Name of the op's node.
     """
+    stream = next(s.id for s in design.streams if s.name == node)
     files = dict(single.files)
     for name in files:
         there = re.sub(rf"(?<![^_]){alone.OUTPUT}(?=\.)", stream, name)

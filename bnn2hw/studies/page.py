@@ -100,7 +100,7 @@ def check(path: Path) -> None:
     with storing(path, "read"):
         there = path.read_bytes()[:1000] if path.exists() else b""
     if there and f'content="{GENERATOR}"'.encode() not in there:
-        raise InputError(f"'{path}' is there and is no page of a study; name another file, or delete it")
+        raise InputError(f"'{path}' exists and is not the page of a study; name another file, or delete it")
 
 
 def cell(value: Value, name: str) -> str:

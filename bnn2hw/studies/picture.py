@@ -38,7 +38,7 @@ NOTEBOOK = (
     "--rule:color-mix(in srgb,currentColor 35%,transparent);--track:color-mix(in srgb,currentColor 14%,transparent);"
     "--accent:#2a86c0;--warn:#d2691e"
 )
-"""Colours for pages whose background is not known."""
+"""Colors for pages whose background is not known."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Picture:
     """A drawing that notebooks show.
 
     Attributes:
-        svg: The drawing, in the colours of the page that shows it.
+        svg: The drawing, in the colors of the page that shows it.
     """
 
     svg: str
@@ -58,7 +58,7 @@ class Picture:
         return f'<div style="{NOTEBOOK};max-width:720px">{self.svg}</div>'
 
     def save(self, path: str | Path) -> None:
-        """Write the drawing as an SVG file in light colours.
+        """Write the drawing as an SVG file in light colors.
 
         Args:
             path: The file.

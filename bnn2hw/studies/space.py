@@ -195,7 +195,7 @@ def _layers(style: str, able: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if name not in able:
             raise InputError(
-                f"the style '{style}' is neither {FOLDED} nor {UNROLLED}, and '{name}' is no layer that can be "
+                f"the style '{style}' is neither {FOLDED} nor {UNROLLED}, and '{name}' is not a layer that can be "
                 f"unrolled; those are {', '.join(able) or 'none'}"
             )
     return names

@@ -17,7 +17,7 @@ from bnn2hw.report.records import Alternative, Explored
 from bnn2hw.studies import page, picture, space, table
 from bnn2hw.studies.picture import Picture
 from bnn2hw.studies.points import Evaluator, Row, again
-from bnn2hw.studies.space import FOLDED, Axes, Setting
+from bnn2hw.studies.space import FOLDED, Axes, Setting, Task
 from bnn2hw.tables import Table, terminal_width, wrapped
 from bnn2hw.targets import devices
 from bnn2hw.workers import Pool
@@ -36,6 +36,7 @@ OBJECTIVES = {
 LIMITS = {
     "max_lut": ("lut", 1),
     "min_fps": ("fps", -1),
+    "max_latency_us": ("latency_us", 1),
     "max_deviation": ("deviation", 1),
     "min_accuracy": ("accuracy", -1),
 }
@@ -91,7 +92,7 @@ class Study:
         """Write the study as an HTML page that loads nothing.
 
         Args:
-            path: The file. Default: beside the table.
+            path: The file. Default: next to the table.
 
         Returns:
             The path of the file.
@@ -160,7 +161,7 @@ def explore(
 ) -> Study:
     """Compile a model in many ways, and find those that no other one beats.
 
-    Each finished point is kept in the table at once: a study that is interrupted goes on where it stopped when it
+    Each finished point is kept in the table at once: a study that is interrupted continues where it stopped when it
     is started again with the same table.
 
     Args:
@@ -178,7 +179,7 @@ def explore(
             frames of the compilation.
         labels: One class per image; then the accuracy is measured too.
         objectives: Figures that the front trades: fps, accuracy, lut, ff, bram, dsp, use, latency_us, deviation.
-        limits: max_lut, min_fps, max_deviation and min_accuracy of the points that may be on the front.
+        limits: max_lut, min_fps, max_latency_us, max_deviation and min_accuracy of the points that may be on the front.
         synthesize: Number of points of the front to synthesize, spread over it.
         scheduler: "local" for workers of Dask on this machine, or the address of a scheduler. Default: this process.
         workers: Number of local workers. Default: one per core.
@@ -195,35 +196,12 @@ def explore(
     pool.check()
     path = Path(out)
     setting = Setting(str(model), input, output)
-    evaluate = Evaluator(setting, _array(images), _array(labels))
-    data = evaluate.data
     table.check(path)
     page.check(page.beside(path))
-    tasks = space.tasks(
-        setting, Axes(tuple(targets), tuple(fps), tuple(pixels), tuple(bits), tuple(styles), ratio), progress
-    )
-    keys = [task.key(setting, data) for task in tasks]
-    known = {
-        str(row["key"]): row
-        for file in {path, table.journal(path)}
-        if file.exists()
-        for row in _kept(file, setting)
-    }
-    if known or table.journal(path).exists():
-        table.write(table.journal(path), list(known.values()))  # without a last line that was cut off
-    missing = [task for task, key in zip(tasks, keys, strict=True) if key not in known]
-    for row in pool.results(evaluate, missing):
-        known[str(row["key"])] = row
-        table.append(table.journal(path), row)
-        progress(f"{sum(key in known for key in keys)} of {len(tasks)} points")
-    rows = [known[key] | {"point": number} for number, key in enumerate(keys)]
-    rows = _judged(rows, objectives, limits or {})
-    chosen = spread([row for row in rows if row["front"]], synthesize)
-    waiting = [row for row in chosen if row.get("synth_lut") is None and not row.get("synth_reason")]
-    for done, row in enumerate(pool.results(evaluate.synthesized, waiting), 1):
-        rows[int(row["point"])] = row  # type: ignore[arg-type]
-        table.append(table.journal(path), row)
-        progress(f"{done} of {len(waiting)} points synthesized")
+    axes = Axes(tuple(targets), tuple(fps), tuple(pixels), tuple(bits), tuple(styles), ratio)
+    run = _Run(path, Evaluator(setting, _array(images), _array(labels)), pool, progress)
+    rows = _judged(run.compiled(space.tasks(setting, axes, progress)), objectives, limits or {})
+    run.synthesize(rows, synthesize)
     table.write(path, rows)
     progress("drawing")
     study = Study(
@@ -231,6 +209,48 @@ def explore(
     )
     study.page()
     return study
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The computation of the points of a study. A journal keeps each finished point at once."""
+
+    path: Path
+    evaluate: Evaluator
+    pool: Pool
+    progress: Progress
+
+    def compiled(self, tasks: Sequence[Task]) -> list[Row]:
+        """Return the rows of all points, of which those of an earlier run are not computed again.
+
+        Raises:
+            InputError: The earlier run studied another model.
+        """
+        known, journal = self._known(), table.journal(self.path)
+        if known or journal.exists():
+            table.write(journal, list(known.values()))  # without a last line that was cut off
+        setting, data = self.evaluate.setting, self.evaluate.data
+        keys = [task.key(setting, data) for task in tasks]
+        missing = [task for task, key in zip(tasks, keys, strict=True) if key not in known]
+        for row in self.pool.results(self.evaluate, missing):
+            known[str(row["key"])] = row
+            table.append(journal, row)
+            self.progress(f"{sum(key in known for key in keys)} of {len(tasks)} points")
+        return [known[key] | {"point": number} for number, key in enumerate(keys)]
+
+    def _known(self) -> dict[str, Row]:
+        """Return the finished points of an earlier run by their keys."""
+        files = [file for file in {self.path, table.journal(self.path)} if file.exists()]
+        return {str(row["key"]): row for file in files for row in _kept(file, self.evaluate.setting)}
+
+    def synthesize(self, rows: list[Row], count: int) -> None:
+        """Synthesize some points of the front, and put what was measured into their rows."""
+        chosen = spread([row for row in rows if row["front"]], count)
+        waiting = [row for row in chosen if row.get("synth_lut") is None and not row.get("synth_reason")]
+        for done, row in enumerate(self.pool.results(self.evaluate.synthesized, waiting), 1):
+            rows[int(row["point"])] = row  # type: ignore[arg-type]
+            table.append(table.journal(self.path), row)
+            self.progress(f"{done} of {len(waiting)} points synthesized")
 
 
 def _array(given: Any) -> Array | None:

@@ -1,4 +1,4 @@
-"""Decide whether a synthesized design fits its device, and say what there is too little of."""
+"""Decide whether a synthesized design fits its device, and name the resources that run out."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def kinds(module: Mapping[str, Any]) -> dict[str, str]:
 def kinds_with_lone_carries(module: Mapping[str, Any]) -> dict[str, str]:
     """Return the types of an iCE40 module's cells by name, with "SB_CARRY alone" apart.
 
-    Such a carry shares its operands with no LUT. nextpnr puts it into a logic cell of its own,
+    Such a carry shares its operands with no LUT. nextpnr puts it into a separate logic cell,
     whose LUT stays unused. The chain of a comparison is an example.
     """
     found = kinds(module)

@@ -1,4 +1,4 @@
-"""The netlist passes and cell counts that the records of families name, and who has a tool flow."""
+"""The netlist passes and cell counts that the records of families name, and the families with a tool flow."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def test_doctor() -> None:
         (("compile", "none.keras"), "error: there is no file 'none.keras'"),
         (
             ("simulate", "nowhere"),
-            "error: 'nowhere' is not a build folder of bnn2hw: it has no manifest.json of ours",
+            "error: 'nowhere' is not a build folder of bnn2hw: it has no manifest.json that bnn2hw wrote",
         ),
         (
             ("estimate", "{model}", "--scale", "2"),

@@ -87,7 +87,7 @@ def test_other_weights_are_found_on_the_first_edge_that_differs() -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("{place}/b",), "error: '{place}/b' holds no model to be compared with; give the one"),
+        (("{place}/b",), "error: '{place}/b' holds no model to compare with; give the one"),
         (("{place}/m.keras", "--model", "{place}/m.keras"), "error: --model has no effect: "),
         (
             ("{place}/b", "--model", "{place}/m.keras", "--bits", "4"),

@@ -195,7 +195,7 @@ def test_a_weight_image_replaces_nothing_but_weight_images(built: Path) -> None:
 
     assert pack(model) == (
         2,
-        f"error: '{model}' is there and is no weight image; name another file, or delete it\n",
+        f"error: '{model}' exists and is not a weight image; name another file, or delete it\n",
     )
     assert model.read_bytes() == before
     assert [pack(built.parent / "w.bin") for _ in range(2)] == [(0, ""), (0, "")]

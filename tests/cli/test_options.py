@@ -24,6 +24,7 @@ GIVEN = {
     "board": ("--board", "orangecrab"),
     "fps": ("--fps", "1e6"),
     "folding": ("--folding", "{folder}/folding.json"),
+    "latency": ("--latency", "60"),
     "dtype": ("--input", "uint4"),
     "scale": ("--scale", "1/255"),
     "offset": ("--offset", "-100"),
@@ -61,6 +62,7 @@ OTHERS = {
             "objective",
             "max_lut",
             "min_fps",
+            "max_latency_us",
             "max_deviation",
             "min_accuracy",
             "synth",
@@ -88,6 +90,7 @@ OTHERS = {
 
 REFUSED = {
     "pareto {model} --fps 10": "--fps has no effect: the list has all rates",
+    "pareto {model} --latency 10": "--latency has no effect: 'bnn2hw estimate --latency' gives",
     "pareto {model} --backend hls": "--backend has no effect: costs are those of the Verilog sources",
     "pareto {model} --folding {folder}/folding.json": "--folding sets pe of layer 'sum', but the list goes over all",
     "summary {model} --json --no-macs": "--no-macs has no effect: JSON has all figures",

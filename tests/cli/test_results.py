@@ -92,8 +92,8 @@ def test_images_that_cannot_be_used(built: Path, tmp_path: Path) -> None:
     assert told("one.npy") == "'/one.npy' holds no images"
     assert told("labels.npz") == "'/labels.npz' holds 2 images and 3 labels"
     assert told("other.npz") == "'/other.npz' holds no array x, x_test or images; it holds z"
-    assert told("bad.npz") == "'/bad.npz' is no .npy or .npz file of plain arrays"
-    assert told("empty.npy") == "'/empty.npy' is no .npy or .npz file of plain arrays"
+    assert told("bad.npz") == "'/bad.npz' is not a .npy or .npz file of plain arrays"
+    assert told("empty.npy") == "'/empty.npy' is not a .npy or .npz file of plain arrays"
     np.save(tmp_path / "x.npy", np.zeros((2, 11, 11), np.uint8))
     assert "holds no labels; give an .npz file with an array y or" in told("x.npy", "evaluate")
     few = run("predict", built / "b", "--images", tmp_path / "x.npy", "--frames", "9")

@@ -191,7 +191,7 @@ def test_pll_settings_make_the_clock_that_they_say(name: str, clock: float) -> N
 def test_a_clock_that_is_the_oscillators_needs_no_pll_and_some_cannot_be_made() -> None:
     assert pll.solve(devices.device("ecp5-25k"), 25, 25) is None
     with pytest.raises(
-        InputError, match=r"^no setting of the SB_PLL40 PLL of ice40-up5k makes 5000 MHz of 12"
+        InputError, match=r"^no setting of the SB_PLL40 PLL of ice40-up5k makes 5000 MHz from 12"
     ):
         pll.solve(devices.device("ice40-up5k"), 12, 5000)
 

@@ -51,6 +51,7 @@ def test_real_images_through_the_line() -> None:
         x, y = sample["x"][:100], sample["y"][:100]
 
     with VirtualBoard(accelerator) as board, host.SerialBoard(board.port, board.folder) as device:
+        device.line.timeout = 30  # a busy machine must not count as a lost image
         classes = device.predict(x)
 
     assert np.array_equal(classes, accelerator.golden(x))
@@ -212,7 +213,7 @@ def test_a_board_with_another_design(board: VirtualBoard, tmp_path: Path) -> Non
             r"^the images have shape \(10, 11, 1\), expected a batch of 11×11×1$",
         ),
         (np.full((2, 11, 11, 1), 256), r"^the images hold values that are not among 0…255$"),
-        (np.full((2, 11, 11, 1), 0.123), r"^the input holds floats that are no uint8 values"),
+        (np.full((2, 11, 11, 1), 0.123), r"^the input holds floats that are not uint8 values"),
     ],
 )
 def test_images_that_cannot_be_sent(board: VirtualBoard, x: np.ndarray, message: str) -> None:
@@ -239,7 +240,9 @@ def test_a_folder_without_a_usable_link(tmp_path: Path, text: str | None, messag
 def test_lines_that_no_clock_makes(small: bnn2hw.Accelerator) -> None:
     with pytest.raises(InputError, match=r"3,000,000 bit/s are too fast for a clock of 12 MHz"):
         serial_shell.serial(small.design, 12, 3_000_000)
-    told = r"8\.5 MHz have no whole number of cycles for a bit of 921,600 bit/s \(9\.22\); ask for 944,444"
+    told = (
+        r"8\.5 MHz do not give a whole number of cycles for a bit of 921,600 bit/s \(9\.22\); ask for 944,444"
+    )
     with pytest.raises(InputError, match=told):
         serial_shell.serial(small.design, 8.5, 921_600)
 
@@ -256,13 +259,13 @@ def test_frames_survive_what_is_among_them() -> None:
 
 def test_what_link_json_says_comes_back(small: bnn2hw.Accelerator, tmp_path: Path) -> None:
     made = serial_shell.serial(small.design, 12, 1_000_000).link
-    made = replace(made, units=PIXELS, name="small", board="none", seconds_per_image=1.5)
+    made = replace(made, input_specs=PIXELS, name="small", board="none", seconds_per_image=1.5)
     made.write(tmp_path)
 
     found = read_link(tmp_path)
 
     assert found.facts() == made.facts() == json.loads((tmp_path / "link.json").read_text())
-    assert found.unit == PIXELS
+    assert found.input_spec == PIXELS
     assert (found.input.tensor.shape, found.output.lanes) == ((11, 11, 1), made.output.lanes)
 
 
@@ -278,6 +281,10 @@ def test_names_of_the_version_before(small: bnn2hw.Accelerator, board: VirtualBo
         assert isinstance(device, bnn2hw.SerialBoard)
         with pytest.warns(DeprecationWarning, match="load_weights"), pytest.raises(InputError):
             device.load(np.zeros(3, int))
+        with pytest.warns(
+            DeprecationWarning, match=r"^SerialBoard\.image is now SerialBoard\.weight_image; "
+        ):
+            assert device.image == device.weight_image
     with pytest.raises(AttributeError, match="has no attribute 'Frame'"):
         before.Frame  # noqa: B018
 
@@ -285,6 +292,13 @@ def test_names_of_the_version_before(small: bnn2hw.Accelerator, board: VirtualBo
 @pytest.fixture(scope="module")
 def loadable() -> bnn2hw.Accelerator:
     return bnn2hw.compile(net.tutorial_like(), input=PIXELS, fps=1000, loadable=True)
+
+
+def test_names_of_an_accelerator_of_the_version_before(loadable: bnn2hw.Accelerator) -> None:
+    with pytest.warns(DeprecationWarning, match=r"^Accelerator\.units is now Accelerator\.input_specs; "):
+        assert loadable.units == loadable.input_specs
+    with pytest.warns(DeprecationWarning, match=r"^Accelerator\.image is now Accelerator\.weight_image; "):
+        assert np.array_equal(loadable.image(), loadable.weight_image())
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,7 @@ def test_what_cannot_be_unrolled_is_refused() -> None:
     unrolled = {"style": "unrolled"}
 
     assert refused({"dense": unrolled}) == (
-        "the folding names a layer 'dense' that is not there; layers: quant_dense, quant_dense_1, quant_dense_2"
+        "the folding names a layer 'dense', which the model does not have; layers: quant_dense, quant_dense_1, quant_dense_2"
     )
     assert refused({"quant_dense": {"style": "flat"}}) == (
         "layer 'quant_dense' has no style 'flat'; it is one of folded, unrolled"

@@ -254,8 +254,8 @@ def test_a_pipe_and_a_device(tmp_path: Path) -> None:
         file.truncate(1 << 42)
 
     for name, reason in (
-        ("pipe.keras", "is no regular file"),
-        ("zero.onnx", "is no regular file"),
+        ("pipe.keras", "is not a regular file"),
+        ("zero.onnx", "is not a regular file"),
         ("huge.h5", "has 4,398,046,511,104 bytes"),
     ):
         refused(tmp_path / name, reason)

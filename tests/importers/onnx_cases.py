@@ -50,7 +50,7 @@ def qonnx_nodes() -> Iterator[Case]:
 
 def _case(section: str, kind: str, option: str, grow: Grow) -> Case:
     def build() -> onnx.ModelProto:
-        graph = Graph((1, 4, 6, 6), 20)
+        graph = Graph((1, 4, 6, 6), 20)  # axes of reductions are inputs
         first = graph.add("Conv", "x", SIGNS, name="first")
         index = kind in ("ArgMax", "TopK")
         return graph.model(
@@ -125,9 +125,26 @@ def _rows() -> Iterator[tuple[str, str, Grow]]:
     yield "Mul", "two values", lambda g, x: g.add("Mul", g.quant(x, 1, 0, 4), g.quant(x, 1, 0, 3), name="it")
     yield "Div", "two values", lambda g, x: g.add("Div", x, x, name="it")
     yield "Concat", "along the channels", lambda g, x: g.add("Concat", x, g.add("Relu", x), axis=1, name="it")
+    yield (
+        "Max",
+        "two values",
+        lambda g, x: g.add("Max", g.quant(x, TENTHS, 0, 4), g.quant(x, TENTHS, 0, 3), name="it"),
+    )
     yield "Concat", "along the rows", lambda g, x: g.add("Concat", x, x, axis=2, name="it")
     for kind in ("Flatten", *NOTHING):
         yield kind, "", _plain(kind)
+    yield "Slice", "", _plain("Slice", np.array([1, 0]), np.array([4, 2]), np.array([2, 1]))
+    yield "Split", "along the channels", lambda g, x: g.add("Split", x, outputs=2, axis=1, name="it")
+    yield "Gather", "a constant index", _plain("Gather", np.array(2), axis=3)
+    for kind in ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum"):
+        yield kind, "over the rows", _reduced(kind)
+    yield (
+        "Where",
+        "between constants",
+        lambda g, x: g.add(
+            *("Where", g.add("Greater", x, np.float32(0)), np.float32(1), np.float32(-1)), name="it"
+        ),
+    )
     yield "Reshape", "", _plain("Reshape", np.array([0, -1]))
     yield "Transpose", "", _plain("Transpose", perm=[0, 2, 3, 1])
     yield "Squeeze", "", lambda g, x: g.add("Squeeze", g.add("GlobalMaxPool", x), np.array([2, 3]), name="it")
@@ -168,6 +185,10 @@ def _rows() -> Iterator[tuple[str, str, Grow]]:
     )
     yield "DynamicQuantizeLinear", "", _plain("DynamicQuantizeLinear")
     yield "LayerNormalization", "", _plain("LayerNormalization", np.ones(6, np.float32))
+
+
+def _reduced(kind: str) -> Grow:
+    return lambda g, x: g.add(kind, x, np.array([2]), name="it")
 
 
 def _flat(kind: str, *inputs: object, **attributes: object) -> Grow:

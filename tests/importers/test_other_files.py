@@ -32,9 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 @pytest.mark.parametrize("kind", ["cut", "empty", "text"])
 def test_no_whole_file(folder: Path, kind: str, suffix: str) -> None:
-    with pytest.raises(
-        InputError, match=r"it is cut off, or no file that Keras writes; save the whole model"
-    ):
+    with pytest.raises(InputError, match=r"it is cut off, or Keras did not write it; save the whole model"):
         bnn2hw.compile(folder / f"{kind}.{suffix}")
 
 

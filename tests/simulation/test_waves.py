@@ -146,5 +146,5 @@ def test_a_virtual_board_computes_the_results(accelerator: bnn2hw.Accelerator, t
     assert [line.split() for line in done.stdout.splitlines()] == accelerator.golden(x).astype(str).tolist()
     assert (both.exit_code, both.stderr) == (
         2,
-        "error: a simulated board has a port of its own; give --virtual or --port, not both\n",
+        "error: a simulated board has its own port; give --virtual or --port, not both\n",
     )

@@ -190,7 +190,7 @@ def test_limits_accuracy_and_the_command_line(place: Path, tmp_path: Path) -> No
         (
             {"styles": ["nosuch"]},
             InputError,
-            "'nosuch' is no layer that can be unrolled; those are quant_dense",
+            "'nosuch' is not a layer that can be unrolled; those are quant_dense",
         ),
         ({"targets": ["nosuch"]}, InputError, "unknown target 'nosuch'"),
         ({"scheduler": "here"}, InputError, "scheduler must be 'local' or an address"),

@@ -82,7 +82,7 @@ def test_a_page_replaces_pages_of_studies_only(tmp_path: Path) -> None:
     assert made.page() == made.page() == tmp_path / "s.html"
 
     (tmp_path / "s.html").write_text("mine")
-    with pytest.raises(InputError, match="is there and is no page of a study"):
+    with pytest.raises(InputError, match="exists and is not the page of a study"):
         made.page()
     assert (tmp_path / "s.html").read_text() == "mine"
 

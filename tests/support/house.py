@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -80,12 +81,13 @@ def circles(tree: Tree) -> list[str]:
     return []
 
 
-def upward_imports(tree: Tree, floors: Sequence[frozenset[str]]) -> list[str]:
+def upward_imports(tree: Tree, floors: Sequence[frozenset[str]], *, level: bool = False) -> list[str]:
     """Find imports between rooms that do not run to a lower floor, and rooms without a floor.
 
     Args:
         tree: The package.
         floors: Rooms by floor, the lowest floor first.
+        level: True if rooms of a floor may import each other.
     """
     floor = {room: number for number, rooms in enumerate(floors) for room in rooms}
     rooms = {tree.room(module) for module in tree.files}
@@ -96,9 +98,15 @@ def upward_imports(tree: Tree, floors: Sequence[frozenset[str]]) -> list[str]:
     for module, imported in tree.imports.items():
         for other in sorted(imported):
             here, there = tree.room(module), tree.room(other)
-            if here != there and floor.get(there, -1) >= floor.get(here, len(floors)):
+            if here != there and floor.get(there, -1) >= floor.get(here, len(floors)) + level:
                 faults.append(f"{module} imports {other}, which is not on a lower floor")
     return faults
+
+
+def rows_of(text: str) -> list[frozenset[str]]:
+    """Return the rooms in each row of a table in Markdown whose first column names files and folders."""
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return [frozenset(re.findall(r"`([\w.]+?)(?:\.py|/)`", cell)) for cell in cells]
 
 
 def imports_of(tree: Tree, room: str, allowed: frozenset[str]) -> list[str]:
@@ -116,6 +124,29 @@ def large_files(tree: Tree) -> list[str]:
     """Find files with too many lines."""
     counts = {module: path.read_text().count("\n") for module, path in tree.files.items()}
     return [f"{m} has {n} lines, {LARGEST_FILE} are allowed" for m, n in counts.items() if n > LARGEST_FILE]
+
+
+def named(tree: Tree, words: frozenset[str], allowed: frozenset[str] = frozenset()) -> list[str]:
+    """Find strings and identifiers that are, or have as a part, one of some words.
+
+    Args:
+        tree: The tree.
+        words: Words in lower case.
+        allowed: Modules that may use them.
+    """
+    faults = []
+    for module, parsed in tree.parsed.items():
+        for node in ast.walk(parsed) if module not in allowed else ():
+            text = (
+                node.value
+                if isinstance(node, ast.Constant)
+                else getattr(node, "id", getattr(node, "attr", ""))
+            )
+            parts = text.lower().replace("-", "_").split("_") if isinstance(text, str) else []
+            faults += [
+                f"{module}:{getattr(node, 'lineno', 0)} names {part}" for part in words.intersection(parts)
+            ]
+    return faults
 
 
 def bad_manners(tree: Tree) -> list[str]:

@@ -96,7 +96,7 @@ def _check_kind(path: Path) -> None:
     try:
         file = h5py.File(path)
     except OSError:
-        raise InputError(f"it is cut off, or no file that Keras writes; {AGAIN}") from None
+        raise InputError(f"it is cut off, or Keras did not write it; {AGAIN}") from None
     with file:
         version = str(file.attrs.get("keras_version", ""))
         if version.startswith("1."):

@@ -1,4 +1,4 @@
-"""Hold what was read of a layer against the layer itself, on random data."""
+"""Compare each layer as it was read with the layer itself, on random data."""
 
 from __future__ import annotations
 

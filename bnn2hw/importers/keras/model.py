@@ -84,7 +84,7 @@ def _executors(
     layouts: Mapping[str, AxisOrder],
     original: Callable[[Package], Load] | None,
 ) -> dict[str, Any]:
-    """The executors of a model, as fields of `Imported`: Keras, and the package of its layers beside it."""
+    """Return the fields of `Imported` that say what evaluates a model: Keras, or the package of its layers."""
     keras_itself, package = originals.runs_on(), originals.package_of(model)
     if package is None:
         return {"executor": version_of(keras_itself), "packages": keras_itself}

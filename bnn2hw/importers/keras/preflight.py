@@ -71,7 +71,7 @@ def _archived(archive: zipfile.ZipFile) -> int:
 
 
 def _arrays(file: Any) -> int:
-    """Bytes of all arrays in a file of HDF5, none of which lies elsewhere."""
+    """Return the bytes of all arrays in an HDF5 file, and refuse arrays in other files."""
     held = 0
     for name, each in _objects(file):
         if not isinstance(each, h5py.Dataset):

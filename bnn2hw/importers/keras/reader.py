@@ -92,7 +92,7 @@ def _of_the_user(call: Call, known: Mapping[str, Handler]) -> str:
 
 
 def _read_and_checked(call: Call, handler: Handler) -> str:
-    """Let a handler add its nodes, and hold them against the layer itself."""
+    """Let a handler add its nodes, and compare them with the layer itself."""
     nodes, problems = len(call.draft.nodes), len(call.draft.problems)
     try:
         edge = handler(call)

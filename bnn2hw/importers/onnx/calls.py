@@ -209,7 +209,7 @@ class Call:
 
         same = all(a.ndim == 0 for a in ready)
         made = self.add(real.Pointwise(apply, self.draft.shapes[edge], same, step), edge, part=part)
-        return Value(made, value.order)
+        return Value(self.draft.reshape(self.name, made, self.draft.shapes[value.edge]), value.order)
 
 
 def _by_channel(values: Array, channels: int) -> Array | None:

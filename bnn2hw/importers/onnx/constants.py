@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bnn2hw.importers.onnx import executor, quantizers
+from bnn2hw.importers.onnx import executor, linear, quantizers
 from bnn2hw.importers.onnx.model import Op
 from bnn2hw.ir import Array
 
@@ -28,6 +28,11 @@ class Constant:
     values: Array
     integers: Array | None = None
     scales: Array | None = None
+
+    def map(self, fn: Callable[[Array], Array]) -> Constant:
+        """Return the constant with a function applied that moves its values."""
+        integers, scales = (None if a is None else fn(a) for a in (self.integers, self.scales))
+        return Constant(fn(self.values), integers, scales)
 
 
 def fold(op: Op, inputs: Sequence[Constant | None], room: int) -> list[Constant]:
@@ -62,8 +67,8 @@ def _integers(op: Op, inputs: Sequence[Constant | None]) -> tuple[Array | None, 
         one = np.ones_like(scale)
         return _pair(executor.float_quant(op, x / scale, one, *format_of) / step, scale * step)
     if op.kind == "DequantizeLinear" and len(given) < 4:
-        x, scale = (_along(op, i.values, given[0].values.ndim) for i in given[:2])
-        zero = _along(op, given[2].values if len(given) > 2 else np.zeros((), np.int64), x.ndim)
+        x, *rest = (i.values for i in given)
+        scale, zero = (linear.along(a, x.shape, op.attributes) for a in (*rest, np.zeros((), np.int64))[:2])
         return _pair(x.astype(np.int64) - zero.astype(np.int64), scale)
     if op.kind in MOVES and given and given[0].integers is not None:
         return tuple(  # type: ignore[return-value]  # both arrays move in the same way
@@ -71,15 +76,6 @@ def _integers(op: Op, inputs: Sequence[Constant | None]) -> tuple[Array | None, 
             for a in (given[0].integers, given[0].scales)
         )
     return None, None
-
-
-def _along(op: Op, values: Array, rank: int) -> Array:
-    """A vector along the axis of a DequantizeLinear node; other arrays as they are."""
-    if values.ndim != 1 or rank < 2 or values.size == 1:
-        return values
-    shape = [1] * rank
-    shape[op.attributes.get("axis", 1)] = values.size
-    return values.reshape(shape)
 
 
 def _pair(codes: Array, scale: Array) -> tuple[Array | None, Array | None]:

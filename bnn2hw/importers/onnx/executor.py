@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from bnn2hw.importers.onnx import floats, quantizers
+from bnn2hw.importers.onnx import floats, linear, quantizers
 from bnn2hw.importers.onnx.model import QUANTIZED, Op
 from bnn2hw.ir import Array
 
@@ -70,6 +70,8 @@ def outputs(op: Op, inputs: Sequence[Array | None]) -> list[Array]:
     if not op.standard or op.channels_last:
         raise Unknown(f"an op {op.kind} of the domain '{op.domain}'")
     present = {i: a for i, a in enumerate(inputs) if a is not None}
+    if op.kind in linear.CONSTANTS and any(linear.is_narrow(a.dtype) for a in present.values()):
+        return [linear.CONSTANTS[op.kind](op.attributes, *present.values())]
     try:
         session = _session(op, {i: a.dtype for i, a in present.items()}, {})
         return [np.asarray(a) for a in session.run(None, {f"x{i}": a for i, a in present.items()})]
@@ -158,7 +160,11 @@ def _model(op: Op, free: Mapping[int, Any], constants: Mapping[int, Array]) -> o
     """A model of one node, whose inputs are the types in `free` and the constants."""
     names = [f"x{i}" if i in free or i in constants else "" for i, _ in enumerate(op.inputs)]
     made = [f"y{i}" if name else "" for i, name in enumerate(op.outputs)]
-    node = onnx.helper.make_node(op.kind, names, made, **op.attributes)
+    attributes = {
+        n: onnx.numpy_helper.from_array(a) if isinstance(a, np.ndarray) else a
+        for n, a in op.attributes.items()
+    }
+    node = onnx.helper.make_node(op.kind, names, made, **attributes)
     graph = onnx.helper.make_graph(
         [node],
         "node",

@@ -50,7 +50,7 @@ def _check(proto: onnx.ModelProto, folder: Path) -> None:
     """Check the sizes that a model declares, and the files that it names, before they are read.
 
     Raises:
-        InputError: The weights are too large, or a file is none of the model's own folder.
+        InputError: The weights are too large, or a file is not in the folder of the model.
     """
     held = 0
     for tensor in _tensors(proto.graph):

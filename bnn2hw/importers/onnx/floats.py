@@ -26,7 +26,7 @@ def _step(mantissa_bits: Array, bias: Array) -> float:
 
 
 def even_step(exponent_bits: Array, mantissa_bits: Array, bias: Array, largest: Array) -> float | None:
-    """Return the distance of all neighbouring values for a scale of 1; None if distances differ.
+    """Return the distance of all neighboring values for a scale of 1; None if distances differ.
 
     Args:
         exponent_bits: Bits of the exponent, a number.

@@ -55,7 +55,16 @@ class Image:
 
 def image(call: Call) -> Image | None:
     """Return the image that a node reads; None with a problem if it is none."""
-    value = call.value
+    return image_of(call, call.value)
+
+
+def image_of(call: Call, value: Value) -> Image | None:
+    """Return a value as an image; None with a problem if it is none.
+
+    Args:
+        call: The node that reads it.
+        value: The value.
+    """
     rank = len(value.shape)
     axis = rank - 1 if call.op.channels_last else 1
     if rank not in (3, 4, 5):

@@ -8,6 +8,7 @@ from itertools import permutations as orders
 import numpy as np
 
 from bnn2hw.errors import Problem
+from bnn2hw.importers.onnx import linear
 from bnn2hw.importers.onnx.calls import Draft
 from bnn2hw.importers.onnx.model import CHANNELS_LAST, Entry, Model, Op
 from bnn2hw.importers.onnx.values import Value
@@ -153,8 +154,8 @@ def _quantized(op: Op, given: list[np.ndarray]) -> Input | None:
         return Input(f"{'' if signed else 'u'}int{int(bits)}", scale, -zero * scale)
     if op.kind == "QuantizeLinear":
         scale, zero = (*numbers, 0.0)[:2]
-        dtype = given[1].dtype if len(given) > 1 else np.dtype(np.uint8)
-        return Input(str(dtype), scale, -zero * scale) if dtype.itemsize <= 2 else None
+        dtype = linear.type_of(given[1] if len(given) > 1 else None, op.attributes)
+        return None if linear.limits(dtype) is None else Input(str(dtype), scale, -zero * scale)
     [number] = numbers[:1]
     divisor = number if op.kind == "Div" else 1 / number if op.kind == "Mul" and number else 0.0
     return Input("uint8") if any(abs(divisor / b - 1) < 1e-5 for b in BYTES) else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bnn2hw.importers import windows
 from bnn2hw.importers.onnx.constants import Constant
 from bnn2hw.ir import Array
 from bnn2hw.ops.base.channels import uniform
@@ -49,6 +50,10 @@ class Kernel:
         scales = None if self.scales is None else self.scales * np.float32(factor)
         return Kernel(self.values * np.float32(factor), self.integers, scales)
 
+    def negated(self) -> Kernel:
+        """Return the kernel with the opposite signs."""
+        return Kernel(-self.values, None if self.integers is None else -self.integers, self.scales)
+
 
 def of(constant: Constant) -> Kernel:
     """Return a constant as a kernel."""
@@ -62,20 +67,10 @@ def ungrouped(kernel: Kernel, groups: int) -> Kernel:
         kernel: Kernel of shape (*sizes, channels / groups, filters).
         groups: Number of groups.
     """
-    if groups == 1:
-        return kernel
-    inputs, outputs = kernel.values.shape[-2], kernel.values.shape[-1] // groups
-
-    def spread(values: Array, fill: Callable[[Array], Array]) -> Array:
-        whole = fill(np.zeros((*values.shape[:-2], inputs * groups, values.shape[-1]), values.dtype))
-        for g in range(groups):
-            own = slice(g * outputs, (g + 1) * outputs)
-            whole[..., g * inputs : (g + 1) * inputs, own] = values[..., own]
-        return whole
-
+    values = windows.ungrouped(kernel.values, groups)
     if kernel.integers is None or kernel.scales is None:
-        return Kernel(spread(kernel.values, lambda z: z), None, None)
+        return Kernel(values, None, None)
     # The zeros of other groups have the scale of their output.
     first = kernel.scales[(0,) * (kernel.scales.ndim - 1)]
-    scales = spread(kernel.scales, lambda z: z + first)
-    return Kernel(spread(kernel.values, lambda z: z), spread(kernel.integers, lambda z: z), scales)
+    scales = windows.ungrouped(kernel.scales, groups, first)
+    return Kernel(values, windows.ungrouped(kernel.integers, groups), scales)

@@ -12,9 +12,10 @@ import onnx
 
 from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.importers.imported import Imported
-from bnn2hw.importers.onnx import constants, executor, handlers, inputs, whole
+from bnn2hw.importers.onnx import attributes, constants, executor, handlers, inputs, whole
 from bnn2hw.importers.onnx.calls import HANDLERS, Call, Draft
 from bnn2hw.importers.onnx.constants import Constant
+from bnn2hw.importers.onnx.handlers import slicing
 from bnn2hw.importers.onnx.model import QUANTIZED, Model, Op, parsed
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import AxisOrder, Graph
@@ -47,7 +48,7 @@ def to_graph(proto: onnx.ModelProto, name: str) -> Imported:
     try:
         model = parsed(proto)
     except (ValueError, TypeError, KeyError, StopIteration) as error:
-        raise InputError(f"the model '{name}' is no valid ONNX model: {error}") from error
+        raise InputError(f"the model '{name}' is not a valid ONNX model: {error}") from error
     if not model.inputs or not model.outputs:
         raise InputError(f"the model '{name}' has no inputs or no outputs")
     draft = Draft(model)
@@ -100,6 +101,12 @@ def _read(draft: Draft, op: Op) -> None:
     if handler is None:
         domain = f" of the domain '{op.domain}'" if op.domain else ""
         call.problem(f"an op{domain} that is not known", "the ops in docs/onnx.md", "replace the node")
+    elif extra := attributes.unknown(op):
+        call.problem(
+            f"the attribute {extra[0]}={op.attributes[extra[0]]!r}, which is not known",
+            f"the attributes {', '.join(attributes.READ[op.kind])}",
+            "export the node without it",
+        )
     elif ready:
         try:
             value = handler(call)
@@ -145,6 +152,9 @@ def _output(draft: Draft, name: str) -> tuple[str, AxisOrder | None] | None:
             )
         return None
     layout = layout_of(value, draft.shapes[value.edge])
+    if layout is None and not draft.problems:
+        value = slicing.in_order(Call(draft, next(op for op in draft.model.ops if name in op.outputs)), value)
+        layout = layout_of(value, draft.shapes[value.edge])
     if layout is None:
         draft.problems.append(
             Problem(

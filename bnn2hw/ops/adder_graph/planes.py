@@ -12,7 +12,7 @@ from bnn2hw.ops.adder_graph.sums import NOTHING, Sums, Value
 
 
 def digits(weights: Array) -> Array:
-    """Return the digits of integers to base 2, each of them 0 or ±1, no two neighbours other than 0.
+    """Return the digits of integers to base 2, each of them 0 or ±1, no two neighbors other than 0.
 
     It is the form with the fewest digits other than 0 (Reitwiesner, 1960).
 

@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Wire:
-    """Neighbouring bits of a column between two levels.
+    """Neighboring bits of a column between two levels.
 
     Attributes:
         level: Level that makes the bits.

@@ -103,12 +103,12 @@ class Adder:
     carry and one for its two other lanes.
 
     Attributes:
-        lanes: Lanes of the tree.
+        tree: The tree.
         level: Its level.
         number: Its number in the level.
     """
 
-    lanes: int
+    tree: Tree
     level: int
     number: int
 
@@ -134,15 +134,14 @@ class Adder:
         if name in "cd":
             return f"{self.halves}'b0"
         side, child = name, 2 * self.number + (name == "b")
-        levels = Tree(self.lanes).levels
-        below, own = levels[self.level - 2], levels[self.level - 1]
+        below, own = self.tree.levels[self.level - 2 : self.level]
         known = child < below.sums + below.passes
         term = f"level{self.level - 1}[{self.level * child}+:{self.level}]" if known else f"{self.level}'b0"
         return f"{term}, {side}[{own.carry + self.number}]"
 
     def _lane(self, side: str, lane: int) -> str:
         """Return a lane of level 1; lanes beyond the last one are 0."""
-        return f"{side}[{lane}]" if lane < Tree(self.lanes).counted_first else "1'b0"
+        return f"{side}[{lane}]" if lane < self.tree.counted_first else "1'b0"
 
 
 @dataclass(frozen=True)
@@ -199,7 +198,7 @@ class Chains:
 
     lanes: int
 
-    @property
+    @cached_property
     def tree(self) -> Tree:
         """The tree."""
         return Tree(self.lanes)
@@ -211,24 +210,24 @@ class Chains:
         return tuple(
             CarryChain(
                 tuple(
-                    Adder(self.lanes, level, next(left[level - 1]))
+                    Adder(self.tree, level, next(left[level - 1]))
                     for level, adders in enumerate(taken, 1)
                     for _ in range(adders)
                 )
             )
-            for taken in _packed(self.lanes)
+            for taken in _packed(self.tree)
         )
 
     @cached_property
     def luts(self) -> int:
         """LUTs of all chains."""
-        halves = (sum(n * (level + 1) for level, n in enumerate(taken, 1)) for taken in _packed(self.lanes))
+        halves = (sum(n * (level + 1) for level, n in enumerate(taken, 1)) for taken in _packed(self.tree))
         return sum(slices(number + 1) for number in halves)
 
 
-def _packed(lanes: int) -> Iterator[tuple[int, ...]]:
+def _packed(tree: Tree) -> Iterator[tuple[int, ...]]:
     """Yield how many adders of each level each chain takes."""
-    left = [level.sums for level in Tree(lanes).levels]
+    left = [level.sums for level in tree.levels]
     while any(left):
         room = max(CHAIN - 1, max(level + 1 for level, n in enumerate(left, 1) if n))
         taken = _fullest(tuple(min(n, room // (level + 1)) for level, n in enumerate(left, 1)), room)

@@ -11,7 +11,7 @@ import numpy as np
 from bnn2hw.importers.keras.calls import Call, handles
 from bnn2hw.importers.keras.handlers.windows import as_row, border, padded, valid_convolution
 from bnn2hw.importers.keras.weights import bias_and_activation, dyadic_levels, kernel, quantized
-from bnn2hw.importers.windows import Windows
+from bnn2hw.importers.windows import Windows, ungrouped
 from bnn2hw.ir import Array
 
 
@@ -33,7 +33,7 @@ def convolved(call: Call, edge: str, weights: Array, *, dyadic: bool = False) ->
         dyadic: True if the weights are numbers in binary fixed point.
     """
     layer = call.layer
-    weights = _ungrouped(weights, layer.groups)
+    weights = ungrouped(weights, layer.groups)
     stride, dilation = tuple(layer.strides), tuple(layer.dilation_rate)
     if len(call.shape) == 2:
         weights, stride, dilation = weights[None], (1, *stride), (1, *dilation)
@@ -41,23 +41,6 @@ def convolved(call: Call, edge: str, weights: Array, *, dyadic: bool = False) ->
     edge = padded(call, call.image(edge), windows)
     levels = dyadic_levels(weights) if dyadic else None
     return as_row(call, valid_convolution(call, call.name, edge, weights, windows, levels))
-
-
-def _ungrouped(weights: Array, groups: int) -> Array:
-    """Return a grouped kernel as one that reads all channels, with zeros for those of other groups.
-
-    Args:
-        weights: Kernel of shape (*sizes, channels / groups, filters).
-        groups: Number of groups.
-    """
-    if groups == 1:
-        return weights
-    inputs, outputs = weights.shape[-2], weights.shape[-1] // groups
-    whole = np.zeros((*weights.shape[:-2], inputs * groups, weights.shape[-1]), weights.dtype)
-    for g in range(groups):
-        own = slice(g * outputs, (g + 1) * outputs)
-        whole[..., g * inputs : (g + 1) * inputs, own] = weights[..., own]
-    return whole
 
 
 @handles("QuantConv2DTranspose", "Conv2DTranspose", "Conv1DTranspose", "Conv3DTranspose", "QConv2DTranspose")

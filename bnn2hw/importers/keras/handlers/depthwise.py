@@ -118,7 +118,7 @@ def repeat_vector(call: Call) -> str:
 
 @handles("UpSampling3D")
 def upsampling_of_volumes(call: Call) -> str:
-    """Read nearest-neighbour upsampling over three axes: over the last two, then over the first."""
+    """Read nearest-neighbor upsampling over three axes: over the last two, then over the first."""
     if not call.channels_last(call.layer.data_format):
         return call.edge
     (depth, height, width, channels), size = call.before, tuple(call.layer.size)
@@ -131,7 +131,7 @@ def upsampling_of_volumes(call: Call) -> str:
 
 @handles("UpSampling1D", "UpSampling2D")
 def upsampling(call: Call) -> str:
-    """Read nearest-neighbour upsampling as gaps between pixels and a depthwise kernel of ones."""
+    """Read nearest-neighbor upsampling as gaps between pixels and a depthwise kernel of ones."""
     layer = call.layer
     if getattr(layer, "interpolation", "nearest") != "nearest":
         call.problem(f"interpolation={layer.interpolation!r}", "interpolation='nearest'", "use nearest")

@@ -10,6 +10,7 @@ from bnn2hw.importers.onnx.handlers import (
     quantizers,
     resizing,
     shapes,
+    slicing,
 )
 
-FILES = (convolutions, ends, joins, matrices, pointwise, pooling, quantizers, resizing, shapes)
+FILES = (convolutions, ends, joins, matrices, pointwise, pooling, quantizers, resizing, shapes, slicing)

@@ -70,7 +70,9 @@ def _convolved(call: Call, found: Image, kernel: Kernel, over: Windows, groups: 
     kernel = kernels.ungrouped(kernel, groups)
     if kernel.values.shape[-2] != channels:
         return call.problem(
-            f"a kernel of {kernel.values.shape[-2]} channels for {channels}", "as many", "mend the file"
+            f"a kernel of {kernel.values.shape[-2]} channels for {channels}",
+            "as many",
+            "export the file again",
         )
     back = np.argsort(found.channels)
     kernel = kernel.map(lambda a: a[..., back, :])
@@ -156,6 +158,10 @@ def _transposed_sides(call: Call, found: Image, over: Windows) -> list[Sides]:
 def im2col(call: Call) -> Value:
     """Read an image whose windows a matrix product multiplies: both together are a convolution."""
     attributes = call.op.attributes
+    if attributes.get("depthwise"):
+        return call.problem(
+            "depthwise=1", "windows with all channels of a pixel together", "use Conv with groups"
+        )
     found = call.on_grid(call.value, 3) if len(call.value.shape) == 4 else None
     if found is None:
         return call.value

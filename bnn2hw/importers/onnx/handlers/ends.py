@@ -11,9 +11,9 @@ from bnn2hw.ir import Array
 from bnn2hw.ops import real
 
 
-@handles("Softmax")
+@handles("Softmax", "LogSoftmax")
 def softmax(call: Call) -> Value:
-    """Read a softmax along the channels."""
+    """Read a softmax along the channels, or its logarithm."""
     value = call.value
     rank = len(value.shape)
     axis = int(call.op.attributes.get("axis", -1 if call.op.version >= 13 else 1)) % rank

@@ -33,6 +33,8 @@ def _weights(call: Call) -> Constant | None:
             f"a product of {which}", f"matrices on the right among the {FIXED}", "transpose the product"
         )
         return None
+    if weights.values.ndim > 2 and set(weights.values.shape[:-2]) == {1}:
+        weights = weights.map(lambda a: a.reshape(a.shape[-2:]))
     if weights.values.ndim != 2:
         call.problem(f"a matrix of shape {weights.values.shape}", "matrices of two axes", "use two axes")
         return None
@@ -59,7 +61,7 @@ def product(call: Call, value: Value, kernel: Kernel, part: str = "") -> Value:
         return call.problem(
             f"a matrix of {len(kernel.values)} rows for {len(grid.channels)} values",
             "as many",
-            "mend the file",
+            "export the file again",
         )
     back = np.argsort(grid.channels)
     kernel = kernel.map(lambda a: a[back])
@@ -75,15 +77,14 @@ def gemm(call: Call) -> Value:
     """Read a product with a constant matrix, plus a constant."""
     attributes = call.op.attributes
     alpha, beta = (float(attributes.get(name, 1.0)) for name in ("alpha", "beta"))
-    if alpha <= 0 or attributes.get("transA"):
+    if alpha == 0 or attributes.get("transA"):
         found = f"alpha={alpha:g}, transA={attributes.get('transA', 0)}"
-        return call.problem(
-            found, "positive alpha, transA=0", "negate the matrix, or transpose in front of it"
-        )
+        return call.problem(found, "alpha other than 0, transA=0", "transpose in front of it")
     weights = _weights(call)
     if weights is None:
         return call.value
-    kernel = kernels.of(weights).times(alpha)
+    kernel = kernels.of(weights).times(abs(alpha))
+    kernel = kernel if alpha > 0 else kernel.negated()
     value = product(call, call.value, kernel.map(np.transpose) if attributes.get("transB") else kernel)
     if not call.present(2):
         return value

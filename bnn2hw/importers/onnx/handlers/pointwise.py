@@ -26,6 +26,34 @@ def activation(call: Call) -> Value:
     return call.pointwise(executor.function(call.op, {}), call.value, step=step)
 
 
+@handles("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal")
+def comparison(call: Call) -> Value:
+    """Read a comparison with a constant, whose results are 0 and 1."""
+    if len(call.positions) == 2:
+        return call.problem("two values", "a value and a constant", "compare with a constant")
+    return arithmetic(call)
+
+
+@handles("Not")
+def negation(call: Call) -> Value:
+    """Read 1 for 0, and 0 for anything else."""
+    return call.pointwise(lambda x: np.equal(x, 0).astype(np.float32), call.value, step=1.0)
+
+
+@handles("Where")
+def where(call: Call) -> Value:
+    """Read the choice between two constants."""
+    given = [call.constant(i, "a choice") for i in (1, 2)]
+    found = [np.asarray(g, np.float32) for g in given if g is not None]
+    if len(found) < len(given):
+        return call.value
+
+    def choose(x: Array, yes: Array, no: Array) -> Array:
+        return np.where(x != 0, yes, no)
+
+    return call.pointwise(choose, call.value, found)
+
+
 @handles("Clip")
 def clip(call: Call) -> Value:
     """Read a clip between constants."""
@@ -88,6 +116,8 @@ def cast(call: Call) -> Value:
     import onnx
 
     target = onnx.helper.tensor_dtype_to_np_dtype(call.op.attributes["to"])
+    if target == np.bool_:
+        return call.pointwise(lambda x: np.not_equal(x, 0).astype(np.float32), call.value, step=1.0)
     if not np.issubdtype(target, np.floating):
         return call.problem(
             f"a conversion to {target}", "conversions to floats", "leave it out, or use QuantizeLinear"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from bnn2hw.importers.onnx.calls import Call, handles
+from bnn2hw.importers.onnx.handlers.slicing import channels_of
 from bnn2hw.importers.onnx.images import (
     Image,
     border,
@@ -39,15 +42,32 @@ def pooling(call: Call) -> Value:
     if call.op.kind == "MaxPool":
         return _maxima(call, found, over, sides)
     if any(map(any, sides)):
-        wider = call.op.attributes.get("ceil_mode") and sides != sides_of(call, found, over)
-        if wider or not call.op.attributes.get("count_include_pad"):
-            return call.problem(
-                "means over windows that reach beyond the image and count its pixels only",
-                "means over windows inside of the image, or count_include_pad=1",
-                "set count_include_pad, or use sizes that fit",
-            )
-        found = border(call, found, sides, 0.0)
+        return _partial_means(call, found, over, sides)
     return _means(call, found, over)
+
+
+def _partial_means(call: Call, found: Image, over: Windows, sides: list[Sides]) -> Value:
+    """Means over windows that reach beyond the image: sums, and a factor where they count fewer pixels."""
+    stated = sides_of(call, found, over)
+    counted = np.ones(found.shape[:-1])
+    if call.op.attributes.get("count_include_pad"):
+        counted = np.pad(counted, stated, constant_values=1)
+        rest = [(a - c, b - d) for (a, b), (c, d) in zip(sides, stated, strict=True)]
+        counted = np.pad(counted, rest)
+    else:
+        counted = np.pad(counted, sides)
+    view = np.lib.stride_tricks.sliding_window_view(counted, over.size)
+    inside = view[:: over.stride[0], :: over.stride[1]].sum((-2, -1))
+    value = _means(call, border(call, found, sides, 0.0), over)
+    area = math.prod(over.size)
+    if np.all(inside == area):
+        return value
+    axes = [axis for axis in range(1, len(value.shape)) if axis != found.axis]
+    factors = np.ones(len(value.shape), int).tolist()
+    for axis, length in zip(axes, inside.shape[-len(axes) :], strict=True):
+        factors[axis] = length
+    wide = (area / inside).astype(np.float32).reshape(factors)
+    return call.pointwise(np.multiply, value, [wide], part="factors")
 
 
 def _poolable(call: Call, found: Image) -> bool:
@@ -119,15 +139,51 @@ def _whole(found: Image) -> Windows:
     return Windows(size, size, (1, 1))
 
 
-@handles("ReduceMean")
-def reduce_mean(call: Call) -> Value:
-    """Read means over all pixels of an image, which is a global average pooling."""
-    rank = len(call.value.shape)
+@handles("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum")
+def reduction(call: Call) -> Value:
+    """Read means, extremes and sums over rows, columns, or all pixels of an image."""
+    value, rank = call.value, len(call.value.shape)
     stated = call.setting("axes", 1)
     axes = sorted(int(a) % rank for a in np.ravel(stated)) if stated is not None else list(range(rank))  # type: ignore[call-overload]
-    if axes != list(range(2, rank)) or rank < 3:
+    channels, pixels = channels_of(value, *axes, among=(1, *range(rank - 1, 1, -1)))
+    if pixels is None or rank not in (3, 4) or 0 in axes or (not axes):
         return call.problem(f"axes {axes} of {rank}", "the axes of the pixels", "use GlobalAveragePool")
-    value = global_average_pooling(call)
-    if call.op.attributes.get("keepdims", 1) or len(value.shape) != rank:
-        return value
-    return Value(value.edge, value.order.reshape(value.shape[:2]))
+    edge = call.draft.reshape(call.name, value.edge, pixels.shape)
+    edge = edge if rank == 4 else call.draft.reshape(call.name, edge, (1, *pixels.shape))
+    found = Image(edge, call.draft.shapes[edge], pixels.channels, channels, rank == 3)
+    others = [axis for axis in range(1, rank) if axis != channels]
+    size = found.whole([value.shape[a] if a in axes else 1 for a in others], 1)
+    made = _reduced(call, found, Windows(size, size, (1, 1)))
+    keep = call.op.attributes.get("keepdims", 1)
+    return made if keep else Value(made.edge, made.order.squeeze(tuple(axes)))
+
+
+def _reduced(call: Call, found: Image, over: Windows) -> Value:
+    if call.op.kind == "ReduceMean":
+        return _means(call, found, over)
+    if call.op.kind == "ReduceSum":
+        return _sums(call, found, over)
+    if call.op.kind == "ReduceMax":
+        return _maxima(call, found, over, [(0, 0), (0, 0)])
+    turned = result(call, found, found.edge)
+    step = call.step_of(found.edge)
+    negative = call.pointwise(np.negative, turned, part="negative", step=step)
+    edge = call.draft.reshape(call.name, negative.edge, found.shape)
+    largest = _maxima(call, replace(found, edge=edge), over, [(0, 0), (0, 0)])
+    return call.pointwise(np.negative, largest, part="least", step=step)
+
+
+def _sums(call: Call, found: Image, over: Windows) -> Value:
+    """Sums over windows that lie side by side, as a convolution with ones."""
+    (height, width), channels = over.size, found.shape[-1]
+    shape = (found.shape[0] // height, found.shape[1] // width, channels)
+
+    def apply(x: Array) -> Array:
+        apart = x.astype(np.float32).reshape(len(x), shape[0], height, shape[1], width, channels)
+        total: Array = apart.sum((2, 4))
+        return total
+
+    op = real.DepthwiseConvolution(
+        apply, shape, np.ones((height, width, channels), np.float32), (height, width), (1, 1)
+    )
+    return result(call, found, call.add(op, found.edge))

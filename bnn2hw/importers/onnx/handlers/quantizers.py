@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bnn2hw.importers.onnx import executor, floats, quantizers
+from bnn2hw.importers.onnx import executor, floats, linear, quantizers
 from bnn2hw.importers.onnx.calls import FIXED, Call, along, handles
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import Array
@@ -114,13 +114,12 @@ def quantize_linear(call: Call) -> Value:
     found = _linear(call)
     if found is None:
         return call.value
-    scale, zero = found
-    info = np.iinfo(zero.dtype)
+    scale, zero, (low, high) = found
 
     def apply(x: Array, step: Array, origin: Array) -> Array:
-        return np.clip(np.round(x / step) + origin, info.min, info.max)
+        return np.clip(np.round(x / step) + origin, low, high)
 
-    return call.pointwise(apply, call.value, [scale, zero.astype(np.float32)], step=1.0)
+    return call.pointwise(apply, call.value, [scale, zero], step=1.0)
 
 
 @handles("DequantizeLinear")
@@ -129,29 +128,36 @@ def dequantize_linear(call: Call) -> Value:
     found = _linear(call)
     if found is None:
         return call.value
-    scale, zero = found
+    scale, zero, _ = found
 
     def apply(x: Array, step: Array, origin: Array) -> Array:
         return (x - origin) * step
 
-    return call.pointwise(
-        apply, call.value, [scale, zero.astype(np.float32)], step=_step(call.op.kind, [scale])
-    )
+    return call.pointwise(apply, call.value, [scale, zero], step=_step(call.op.kind, [scale]))
 
 
-def _linear(call: Call) -> tuple[Array, Array] | None:
-    """Scale and zero point along their axis; None with a problem if they are no constants."""
+def _linear(call: Call) -> tuple[Array, Array, tuple[int, int]] | None:
+    """Scale and zero point along their axis, and the limits of the integers; None with a problem if there are none."""
     scale = call.constant(1, "a scale")
-    zero = call.constant(2, "a zero point") if call.present(2) else np.zeros((), np.uint8)
-    if scale is None or zero is None:
+    stated = call.constant(2, "a zero point") if call.present(2) else None
+    if scale is None or (call.present(2) and stated is None):
         return None
-    if not np.issubdtype(zero.dtype, np.integer) or zero.dtype.itemsize > 2:
-        call.problem(f"integers of type {zero.dtype}", "8 or 16 bits", "use uint8 or int8")
+    dtype = linear.type_of(stated, call.op.attributes)
+    limits = linear.limits(dtype)
+    if limits is None:
+        call.problem(f"values of type {dtype}", "integers of 2, 4, 8 or 16 bits", "use uint8 or int8")
         return None
-    rank = len(call.value.shape)
-    axis = call.op.attributes.get("axis", 1)
-    wide = [along(axis, rank, a) if a.ndim == 1 and a.size > 1 else a.reshape(()) for a in (scale, zero)]
-    return wide[0], wide[1]
+    if call.op.attributes.get("block_size"):
+        call.problem(
+            "scales by block of values at run time", "one scale, or one per channel", "leave blocks out"
+        )
+        return None
+    zero = np.zeros((), np.float32) if stated is None else stated.astype(np.float32)
+    shape = call.value.shape
+    wide = [
+        linear.along(a.reshape(()) if a.size == 1 else a, shape, call.op.attributes) for a in (scale, zero)
+    ]
+    return wide[0], wide[1], limits
 
 
 @handles("DynamicQuantizeLinear")
