@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,9 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     place, device = _place(target, board)
     progress("reading the model")
     given = Given(input, output, bits, loadable, calibration, custom_objects)
-    prepared = model_cache.prepared(model, given, lambda: prepare(model, given, progress), _real)
+    prepared = model_cache.prepared(
+        model, given, lambda: prepare(model, given, progress), partial(_real, given)
+    )
     lowered = prepared.made.lowered
     graph = lowered.graph
     if backend != "native":
@@ -183,6 +186,7 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     from bnn2hw import reload as reloading
 
     imported = pipeline.read(model, given.custom_objects)
+    imported = imported if given.loadable else pipeline.lean(imported)
     recipe = pipeline.recipe(imported, given.output, given.bits, given.loadable)
     progress("lowering to integers")
     made = pipeline.lower(imported, given.input, recipe, given.calibration)
@@ -198,11 +202,12 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     )
 
 
-def _real(path: Path) -> Graph:
-    """Read the real form of the model in a file."""
+def _real(given: Given, path: Path) -> Graph:
+    """Read the real form of the model in a file, as it was lowered with some options."""
     from bnn2hw import pipeline
 
-    return pipeline.read(path).graph
+    imported = pipeline.read(path)
+    return (imported if given.loadable else pipeline.lean(imported)).graph
 
 
 def _laid_out(layout: Layout, board: Board | None) -> Graph:
