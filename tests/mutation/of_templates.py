@@ -10,8 +10,9 @@ from functools import cache
 import jinja2
 import pytest
 
+from bnn2hw.backends import text as texts
 from bnn2hw.backends import verilog
-from bnn2hw.backends.text import Printer, bare
+from bnn2hw.backends.text import bare
 from bnn2hw.errors import Bnn2hwError, ToolError
 from bnn2hw.targets import families
 from bnn2hw.targets.families import Family
