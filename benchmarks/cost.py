@@ -16,10 +16,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import product
 from pathlib import Path
 from typing import Any
 
+import cost_logic
 import numpy as np
 import records
 
@@ -357,7 +357,7 @@ def fitted() -> Iterator[Case]:
         curves,
         depthwises,
     )
-    for family in (*single, meetings, plumbing):
+    for family in (*single, meetings, plumbing, cost_logic.tables, cost_logic.heads):
         yield from family()
 
 
@@ -412,6 +412,14 @@ def cases() -> Iterator[Case]:
     yield from unseen()
 
 
+def designs() -> Iterator[tuple[families.Family, Case]]:
+    """All designs of each family. Unrolled products have tables as large as its LUTs."""
+    for family in FAMILIES:
+        products = cost_logic.products(family) if family.name in cost_logic.PRODUCTS else ()
+        for case in (*cases(), *products):
+            yield family, case
+
+
 def render(op: HardwareOp, x: tuple[Tensor, ...], family: families.Family) -> Design:
     lanes, names = op.stream_lanes(*x)[0], [f"x{i or ''}" for i in range(len(x))]
     sources = [Node(name, Source(tensor, lanes)) for name, tensor in zip(names, x, strict=True)]
@@ -438,7 +446,7 @@ def measure(kept: dict[str, Any]) -> None:
     old: dict[str, Any] = kept.get("designs", {})
     new: dict[str, Any] = {}
     kept["designs"] = new
-    for family, (name, op, *x) in product(FAMILIES, cases()):
+    for family, (name, op, *x) in designs():
         design = render(op, tuple(x), family)
         label, digest = f"{family.name} {op.kind} {name}", key(op, tuple(x), design, family.name)
         if old.get(label, {}).get("key") != digest:
@@ -458,19 +466,19 @@ def keep(figures: dict[str, Any]) -> None:
 
 def results(kept: dict[str, Any]) -> Iterator[Result]:
     """Yield the predictions of today beside the figures that were kept."""
-    for name, op, *x in cases():
-        for family in FAMILIES:
-            figures = kept["designs"].get(f"{family.name} {op.kind} {name}")
-            if figures:
-                measured = Cost(*(figures[r] for r in RESOURCES))
-                yield Result(op.kind, name, family.name, op.cost(family, *x), measured)
+    for family, (name, op, *x) in designs():
+        figures = kept["designs"].get(f"{family.name} {op.kind} {name}")
+        if figures:
+            measured = Cost(*(figures[r] for r in RESOURCES))
+            yield Result(op.kind, name, family.name, op.cost(family, *x), measured)
 
 
 def stale(kept: dict[str, Any]) -> list[str]:
     """Designs of calibrated families whose kept figures belong to other sources, or are missing."""
     labels = []
-    calibrated = [family for family in FAMILIES if family.calibration]
-    for family, (name, op, *x) in product(calibrated, cases()):
+    for family, (name, op, *x) in designs():
+        if not family.calibration:
+            continue
         label = f"{family.name} {op.kind} {name}"
         digest = key(op, tuple(x), render(op, tuple(x), family), family.name)
         if kept["designs"].get(label, {}).get("key") != digest:

@@ -1,12 +1,14 @@
-"""Constant matrices of signs as logic, thresholds included: LUTs beside da4ml's and a plain loop's, and clocks.
+"""Constant matrices as logic, thresholds included: LUTs beside those of da4ml, alkaid and a plain loop, and clocks.
 
     python benchmarks/unrolled.py                 64×64, 256×64 and 256×256 on 7 series; hours on two cores
     python benchmarks/unrolled.py 64x64 --naive   these only, and the plain loop too
     python benchmarks/unrolled.py 64x64 --clock   what nextpnr reaches on ECP5, instead
 
-Matrices and thresholds are random and the same for all. da4ml (PyPI, LGPL-3) is solved in both encodings of a sign, as
-a bit and as ±1; without registers, where it is smallest, and with one behind each of its adders. All are mapped by the
-same commands of Yosys. For the clock nextpnr places each in a shell of registers, so that pins do not matter.
+Matrices and thresholds are random and the same for all: of signs, of signs with zeros, and of 4 bits. da4ml (PyPI,
+LGPL-3) is solved in both encodings of a sign, as a bit and as ±1; without registers, where it is smallest, and with one
+behind each of its adders. alkaid, by the same author and with tables for small sums, is solved with bits and without
+registers. All are mapped by the same commands of Yosys. For the clock nextpnr places each in a shell of registers, so
+that pins do not matter.
 """
 
 from __future__ import annotations
@@ -27,17 +29,21 @@ from bnn2hw import compile_cache, tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Tensor
-from bnn2hw.ops import Source, Unrolled, Xnor
+from bnn2hw.ops import Mac, Source, Unrolled, Xnor
 from bnn2hw.synthesis import synthesize, toolchains
 from bnn2hw.synthesis.usage import Usage, of_netlist
 from bnn2hw.targets import families
 from bnn2hw.targets.families import Family
 
 SIZES = ("64×64", "256×64", "256×256")
+OTHERS = ("64×64 half zeros", "64×64 nine tenths zeros", "64×64 of 4 bits")
+"""Sizes with other weights than ±1."""
 GRADES = {"6": 300, "8": 350}
 """Speed grades of ECP5, and the clocks in MHz that are asked for."""
 DA4ML = "0.6.0"
 """The release of da4ml that is compared with."""
+ALKAID = "0.8.2"
+"""The release of alkaid that is compared with."""
 PROGRAM = "program.npz"
 
 SHELL = """module shell(input clk, input in, output out);
@@ -77,18 +83,39 @@ class Sources:
     seconds: float
 
 
-def matrix(inputs: int, neurons: int) -> tuple[Array, Array]:
-    """Random signs, and thresholds on the dot product near its middle."""
+def matrix(size: str) -> tuple[Array, Array]:
+    """Random weights, and thresholds on the dot product with ±1 near its middle."""
+    shape, _, kind = size.partition(" ")
+    inputs, neurons = map(int, shape.split("×"))
     rng = np.random.default_rng(1)
     weights = rng.choice(np.array([-1, 1], np.int8), (inputs, neurons))
     near = np.round(rng.normal(0, math.sqrt(inputs) / 2, neurons) / 2).astype(np.int64)
-    return weights, 2 * near + inputs % 2
+    if not kind:
+        return weights, 2 * near + inputs % 2
+    if kind == "of 4 bits":
+        weights = rng.integers(-8, 8, (inputs, neurons), np.int8)
+    else:
+        weights *= rng.random((inputs, neurons)) >= (0.5 if kind == "half zeros" else 0.9)
+    return weights, 2 * near + weights.sum(0, dtype=np.int64) % 2
+
+
+def of_bits(weights: Array, thresholds: Array) -> Array:
+    """Thresholds on the sum of weights times bits that compare as thresholds on the dot product with ±1."""
+    limits: Array = -((-thresholds - weights.sum(0, dtype=np.int64)) // 2)
+    return limits
+
+
+def unit(weights: Array, thresholds: Array) -> tuple[Xnor | Mac, Array]:
+    """A folded unit of the weights, and thresholds on what it computes."""
+    if np.all(np.abs(weights) == 1):
+        return Xnor(weights), thresholds
+    return Mac(weights, domain=BIPOLAR), of_bits(weights, thresholds)
 
 
 def ours(weights: Array, thresholds: Array, family: Family) -> Sources:
     """The unrolled op, its handshake included."""
     began = time.perf_counter()
-    op = Unrolled.of(Xnor(weights), thresholds, table=family.lut_inputs)
+    op = Unrolled.of(*unit(weights, thresholds), table=family.lut_inputs)
     return rendered(op, family, time.perf_counter() - began)
 
 
@@ -96,14 +123,14 @@ def solved_before(weights: Array, thresholds: Array, family: Family) -> Sources:
     """The same, with a program that these sources of the solver made before; `Unrolled` checks what it computes."""
 
     def solve(folder: Path) -> None:
-        op = Unrolled.of(Xnor(weights), thresholds, table=family.lut_inputs)
+        op = Unrolled.of(*unit(weights, thresholds), table=family.lut_inputs)
         np.savez(folder / PROGRAM, nodes=op.nodes, outputs=op.outputs)
 
     solver = records.sources("bnn2hw/ops/adder_graph", "bnn2hw/ops/unrolled.py")
     given = [weights.tolist(), thresholds.tolist(), family.lut_inputs, records.versions("numpy")]
     folder = compile_cache.entry("unrolled-programs", [solver, *given], [PROGRAM], solve)
     with np.load(folder / PROGRAM) as made:
-        op = Unrolled(weights, made["nodes"], made["outputs"], thresholds)
+        op = Unrolled(weights, made["nodes"], made["outputs"], unit(weights, thresholds)[1])
     return rendered(op, family, 0.0)
 
 
@@ -126,13 +153,13 @@ def da4ml(weights: Array, thresholds: Array, *, bits: bool, registers: bool) -> 
     from da4ml.codegen import VerilogModel
     from da4ml.trace import FixedVariableArray, HWConfig, comb_trace
 
-    inputs, neurons = weights.shape
+    inputs = len(weights)
     began = time.perf_counter()
     cutoff = 1 if registers else -1
     hardware = HWConfig(1 if registers else -1, -1, cutoff)
     low = np.full(inputs, 0.0 if bits else -1.0)
     x = FixedVariableArray.from_lhs(low, np.ones(inputs), np.ones(inputs), hwconf=hardware)
-    limits = (thresholds + weights.astype(np.int64).sum(0)) / 2 if bits else thresholds
+    limits = of_bits(weights, thresholds) if bits else thresholds
     logic = comb_trace(x, (x @ weights.astype(np.float32)) >= limits.astype(np.float64))
     seconds = time.perf_counter() - began
     signs = np.random.default_rng(2).choice([-1, 1], (20, inputs))
@@ -152,12 +179,43 @@ def da4ml(weights: Array, thresholds: Array, *, bits: bool, registers: bool) -> 
     name = f"da4ml, {'bits' if bits else '±1'}{', pipelined' if registers else ''}"
     # −1 and +1 take two bits of two's complement, of which synthesis is to know that the lower one is always 1.
     lanes = "x" if bits else "{" + ", ".join(f"~x[{i}], 1'b1" for i in reversed(range(inputs))) + "}"
+    ports = f"{'.clk(clk), ' if registers else ''}.model_inp({lanes}), .model_out(y)"
+    return shelled(name, files, f"da4ml_top logic_of_it ({ports});", weights, depth, seconds)
+
+
+def alkaid(weights: Array, thresholds: Array) -> Sources:
+    """What alkaid makes of it with bits and without registers, checked on random vectors."""
+    from alkaid.codegen import RTLModel
+    from alkaid.trace import FVArray, HWConfig, trace
+
+    inputs = len(weights)
+    began = time.perf_counter()
+    x = FVArray.from_lhs(np.zeros(inputs), np.ones(inputs), np.ones(inputs), hwconf=HWConfig(1, -1, -1))
+    limits = of_bits(weights, thresholds)
+    logic = trace(x, (x @ weights.astype(np.float32)) >= limits.astype(np.float64))
+    seconds = time.perf_counter() - began
+    for vector in np.random.default_rng(2).integers(0, 2, (20, inputs)):
+        found = np.asarray(logic(vector), np.float64)
+        if not np.array_equal(found, vector @ weights.astype(np.int64) >= limits):
+            raise SystemExit("alkaid computes something else")
+    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
+        RTLModel(logic, folder, "alkaid_top", print_latency=False).write()
+        files = {p.name: p.read_text() for p in Path(folder).rglob("*.v") if "wrapper" not in p.name}
+    ports = ".model_inp(x), .model_out(y)"
+    return shelled("alkaid, bits", files, f"alkaid_top logic_of_it ({ports});", weights, 0, seconds)
+
+
+def shelled(
+    name: str, files: dict[str, str], instance: str, weights: Array, depth: int, seconds: float
+) -> Sources:
+    """The logic of another tool in a module with the ports that the shell expects."""
+    inputs, neurons = weights.shape
     files["signs.sv"] = f"""module signs(input clk, input [{inputs - 1}:0] x, output [{neurons - 1}:0] y);
-  da4ml_top logic_of_it ({".clk(clk), " if registers else ""}.model_inp({lanes}), .model_out(y));
+  {instance}
 endmodule
 """
-    instance = f"signs dut (.clk(clk), .x(feed[{inputs}-1:0]), .y(y));"
-    return Sources(name, files, "signs", instance, depth, seconds)
+    outside = f"signs dut (.clk(clk), .x(feed[{inputs}-1:0]), .y(y));"
+    return Sources(name, files, "signs", outside, depth, seconds)
 
 
 def naive(weights: Array, thresholds: Array) -> Sources:
@@ -216,13 +274,17 @@ def clocks(sources: Sources, inputs: int, neurons: int, folder: Path) -> Iterato
 
 
 FORMS = ("ours", "da4ml, bits", "da4ml, bits, pipelined", "da4ml, ±1", "da4ml, ±1, pipelined")
+FEW_FORMS = ("ours", "da4ml, bits", "alkaid, bits")
+"""Forms of weights other than ±1."""
 
 
 def form(size: str, name: str, family: str) -> Sources:
     """One form of a matrix."""
-    weights, thresholds = matrix(*map(int, size.split("×")))
+    weights, thresholds = matrix(size)
     if name == "ours":
         return ours(weights, thresholds, families.family(family))
+    if name.startswith("alkaid"):
+        return alkaid(weights, thresholds)
     return da4ml(weights, thresholds, bits="bits" in name, registers="pipelined" in name)
 
 
@@ -230,22 +292,23 @@ RECORD = "unrolled"
 
 
 def current() -> dict[str, dict[str, str]]:
-    """Return the hash of today by table and row; da4ml's rows depend on its version alone."""
+    """Return the hash of today by table and row; rows of other tools depend on their versions alone."""
     found: dict[str, dict[str, str]] = {"area": {}, "clock": {}}
-    for size in SIZES:
-        for name in FORMS:
-            made = {"da4ml": DA4ML}
-            if name == "ours":
-                made = solved_before(*matrix(*map(int, size.split("×"))), families.family("xilinx")).files
-            texts = sorted((n, records.without_comments(t)) for n, t in made.items())
-            found["area"][f"{size} {name}"] = records.hash_of(texts, records.yosys())
+    rows = [(s, f) for s in SIZES for f in (*FORMS, "alkaid, bits")]
+    for size, name in rows + [(s, f) for s in OTHERS for f in FEW_FORMS]:
+        made = {"alkaid": ALKAID} if name.startswith("alkaid") else {"da4ml": DA4ML}
+        if name == "ours":
+            made = solved_before(*matrix(size), families.family("xilinx")).files
+        texts = sorted((n, records.without_comments(t)) for n, t in made.items())
+        found["area"][f"{size} {name}"] = records.hash_of(texts, records.yosys())
     return found
 
 
 def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
     """Solve and synthesize; return the cells of a row and the versions of the tools."""
-    size, name = row.split(" ", 1)
-    inputs, neurons = map(int, size.split("×"))
+    name = next(form for form in (*FORMS, "alkaid, bits") if row.endswith(f" {form}"))
+    size = row.removesuffix(f" {name}")
+    inputs, neurons = matrix(size)[0].shape
     cells = {"matrix": size, "form": name}
     with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
         if table == "clock":
@@ -259,4 +322,4 @@ def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
             cells |= {"LUT cells": f"{used.lut:,}", "packed": f"{packed:,}", "CARRY4": f"{used.carry:,}"}
             cells |= {"FF": f"{used.ff:,}", "registers": str(made.registers)}
             cells |= {"seconds of solving": f"{made.seconds:.0f}"}
-    return cells, {**records.yosys(), "da4ml": DA4ML}
+    return cells, {**records.yosys(), "da4ml": DA4ML, "alkaid": ALKAID}

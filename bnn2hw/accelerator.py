@@ -171,6 +171,12 @@ class Accelerator(ComputedModel):
 
         if trace is not None:
             checks.path("trace", trace)
+        if not isinstance(reloads or {}, Mapping):
+            raise InputError(f"reloads must be a mapping such as {{8: other}}, not {reloads!r}")
+        for frame, other in (reloads or {}).items():
+            checks.number("the frame of a reload", frame, whole=True)
+            if not isinstance(other, Accelerator):
+                raise InputError(f"reloads must hold accelerators, not {other!r}")
         run = simulating.simulate(
             self.design,
             self.graph,
@@ -333,12 +339,13 @@ class Accelerator(ComputedModel):
             LinkError: The scheduler does not answer.
         """
         from bnn2hw.deploy import bitstream
+        from bnn2hw.targets import boards
         from bnn2hw.workers import Pool
 
         self.need_hardware("synthesis")
         if self.backend != "verilog":
             raise InputError("HLS sources are synthesized by Vitis HLS; compile with the Verilog backend")
-        place = bitstream.place_named(board, target, self.device)
+        place = boards.named(board, target, self.device)
         return bitstream.implement(
             self,
             place,

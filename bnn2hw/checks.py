@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from bnn2hw.errors import InputError
+from bnn2hw.errors import Bnn2hwError, InputError
 
 
 def number(name: str, value: Any, *, above: float | None = None, whole: bool = False) -> None:
@@ -76,19 +76,23 @@ def callback(name: str, value: Any) -> None:
         raise InputError(f"{name} must be a function, not {value!r}")
 
 
-def known(name: str, given: Collection[str], there: Collection[str]) -> None:
+def known(
+    name: str, given: Iterable[str], there: Iterable[str], error: type[Bnn2hwError] = InputError
+) -> None:
     """Check names of layers.
 
     Args:
         name: Name of the option.
         given: Names that a user gave.
         there: Names that exist.
+        error: Kind of the error.
 
     Raises:
-        InputError: A name does not exist.
+        Bnn2hwError: A name does not exist.
     """
+    names = list(there)
     for layer in given:
-        if layer not in there:
-            raise InputError(
-                f"{name} names a layer {layer!r}, which the model does not have; layers: {', '.join(there)}"
+        if layer not in names:
+            raise error(
+                f"{name} names a layer {layer!r}, which the model does not have; layers: {', '.join(names)}"
             )

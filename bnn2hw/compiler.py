@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,9 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     place, device = _place(target, board)
     progress("reading the model")
     given = Given(input, output, bits, loadable, calibration, custom_objects)
-    prepared = model_cache.prepared(model, given, lambda: prepare(model, given, progress), _real)
+    prepared = model_cache.prepared(
+        model, given, lambda: prepare(model, given, progress), partial(_real, given)
+    )
     lowered = prepared.made.lowered
     graph = lowered.graph
     if backend != "native":
@@ -168,12 +171,8 @@ def _place(target: str | Path | None, board: str | Path | None) -> tuple[Board |
     """
     from bnn2hw.deploy import board_plan
 
-    if board is None:
-        return None, devices.device(devices.DEFAULT if target is None else target)
-    if target is not None:
-        raise InputError("name a board or a target, not both: a board has its device")
-    place = boards.board(board)
-    return place, board_plan.device(place)
+    named = boards.named(board, target, devices.device(devices.DEFAULT))
+    return (named, board_plan.device(named)) if isinstance(named, boards.Board) else (None, named)
 
 
 def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
@@ -187,6 +186,7 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     from bnn2hw import reload as reloading
 
     imported = pipeline.read(model, given.custom_objects)
+    imported = imported if given.loadable else pipeline.lean(imported)
     recipe = pipeline.recipe(imported, given.output, given.bits, given.loadable)
     progress("lowering to integers")
     made = pipeline.lower(imported, given.input, recipe, given.calibration)
@@ -202,11 +202,12 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     )
 
 
-def _real(path: Path) -> Graph:
-    """Read the real form of the model in a file."""
+def _real(given: Given, path: Path) -> Graph:
+    """Read the real form of the model in a file, as it was lowered with some options."""
     from bnn2hw import pipeline
 
-    return pipeline.read(path).graph
+    imported = pipeline.read(path)
+    return (imported if given.loadable else pipeline.lean(imported)).graph
 
 
 def _laid_out(layout: Layout, board: Board | None) -> Graph:

@@ -72,6 +72,7 @@ def of(
     _check_calibration(made, given)
     progress("reading the model")
     imported = pipeline.read(given.model, given.custom_objects)
+    imported = imported if made.recipe else pipeline.lean(imported)
     how = made.recipe or pipeline.recipe(imported, _output(made), _bits(made), False)
     progress("lowering to integers")
     lowered = pipeline.lower(imported, made.input_specs, how, given.calibration)

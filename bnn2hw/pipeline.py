@@ -27,6 +27,7 @@ from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.hardware import Lowered, to_hardware
 from bnn2hw.lower.outputs import Output
 from bnn2hw.lower.precision import Precision
+from bnn2hw.lower.pruning import pruned
 from bnn2hw.lower.recipe import Loadable, RealNode, Recipe
 from bnn2hw.lower.simplify import hoist_uniform
 from bnn2hw.ops import source
@@ -91,7 +92,7 @@ same values."""
 LAY_OUT: tuple[Callable[[Layout], Layout], ...] = (unrolled, folded, streamed)
 """Passes over the hardware form."""
 
-PASSES: tuple[Callable[..., object], ...] = (*SIMPLIFY, to_hardware, *LAY_OUT)
+PASSES: tuple[Callable[..., object], ...] = (pruned, *SIMPLIFY, to_hardware, *LAY_OUT)
 """All passes in the order in which they run. No pass changes what the outputs are, but for the
 rounding that `to_hardware` reports. tests/lower/test_passes.py runs golden before and after each of
 them."""
@@ -153,6 +154,14 @@ def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Importe
         UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
     return importers.read(model, custom_objects)
+
+
+def lean(imported: Imported) -> Imported:
+    """Return a model without neurons that nothing reads, or that are constant.
+
+    Designs that take other weights at run time need all of them.
+    """
+    return replace(imported, graph=pruned(imported.graph))
 
 
 def recipe(

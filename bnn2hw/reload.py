@@ -10,6 +10,7 @@ import numpy as np
 
 from bnn2hw import deviation, pipeline
 from bnn2hw.backends.design import Design
+from bnn2hw.backends.loading import FIXED
 from bnn2hw.comparison import Comparison
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow import connect, insert
@@ -96,7 +97,7 @@ def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> Reloa
         UnsupportedError: The model needs other hardware, or computes something else than its layers.
     """
     if accelerator.recipe is None:
-        raise InputError("the memories of this design cannot be written; compile it with loadable=True")
+        raise InputError(FIXED)
     progress("reading the model")
     imported = pipeline.read(model)
     progress("lowering to integers")

@@ -15,6 +15,9 @@ from bnn2hw.estimate import cycles
 from bnn2hw.ir import Graph, HardwareOp, Memory
 from bnn2hw.ops.base.costs import SLICE, slices
 
+FIXED = "the memories of this design cannot be written; compile it with loadable=True"
+"""Message for a design whose weights are fixed."""
+
 HEAD = 4
 """Words before the slices: the number of the design and the number of the image, two words each."""
 
@@ -72,7 +75,7 @@ def image(graph: Graph, load: Load | None) -> NDArray[np.uint32]:
         InputError: the memories cannot be written.
     """
     if load is None:
-        raise InputError("the memories of this design cannot be written; compile it with loadable=True")
+        raise InputError(FIXED)
     parts = [_slices(memory) for _, _, memory in memories(graph)]
     contents = np.concatenate(parts)
     digest = hashlib.sha256(contents.astype("<u4").tobytes()).hexdigest()

@@ -26,7 +26,6 @@ from bnn2hw.synthesis import synthesize
 from bnn2hw.synthesis.synthesize import Placement
 from bnn2hw.synthesis.toolchains import routable
 from bnn2hw.synthesis.usage import Usage
-from bnn2hw.targets import boards, devices
 from bnn2hw.targets.boards import Board
 from bnn2hw.targets.devices import Device
 from bnn2hw.workers import HERE, Pool
@@ -271,16 +270,3 @@ def _with_remedy(error: DoesNotFitError, graph: Graph, device: Device, clock_mhz
     except Bnn2hwError:
         remedy = ""
     return DoesNotFitError(error.device, error.over, remedy, error.note, fps)
-
-
-def place_named(board: str | Path | None, target: str | Path | None, default: Device) -> Board | Device:
-    """Return the board or the device that a user named, or the default.
-
-    Raises:
-        InputError: Both were named, or one is not known.
-    """
-    if board is not None and target is not None:
-        raise InputError("name a board or a target, not both: a board has its device")
-    if board is not None:
-        return boards.board(board)
-    return default if target is None else devices.device(target)

@@ -6,7 +6,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
-from bnn2hw import deprecation
+from bnn2hw import checks, deprecation
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate.resources import Utilization
@@ -306,12 +306,9 @@ def _by_hand(graph: Graph, folding: Folding) -> dict[str, list[HardwareOp]]:
         FoldingError: It names an unknown layer or knob, or a value that is not legal.
     """
     foldable = {n.name: (n, op) for n, op in hardware_nodes(graph) if _knobs(op)}
+    checks.known("the folding", folding, foldable, FoldingError)
     ops: dict[str, list[HardwareOp]] = {}
     for name, knobs in folding.items():
-        if name not in foldable:
-            raise FoldingError(
-                f"the folding names a layer '{name}', which the model does not have; layers: {', '.join(foldable)}"
-            )
         node, op = foldable[name]
         ops[name] = _refolded(name, op, list(op.allowed(*graph.inputs_of(node))), _today(name, op, knobs))
     return ops

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import numpy as np
 
+from bnn2hw import checks
 from bnn2hw.errors import FoldingError
 from bnn2hw.folding import logic, search
 from bnn2hw.folding.search import Folding
@@ -83,11 +84,9 @@ def _unit(graph: Graph, name: str) -> tuple[Node, Xnor | Mac]:
         FoldingError: There is no such layer, or it cannot be unrolled.
     """
     units = [n.name for n in graph if isinstance(n.op, MatVec)]
-    node = next((n for n in graph if n.name == name), None)
-    if node is None:
-        raise FoldingError(
-            f"the folding names a layer '{name}', which the model does not have; layers: {', '.join(units)}"
-        )
+    if name not in graph.types:
+        checks.known("the folding", [name], units, FoldingError)
+    node = graph[name]
     if not isinstance(node.op, Xnor | Mac):
         raise FoldingError(
             f"layer '{name}' cannot be unrolled, as only layers with weights can: "

@@ -112,7 +112,9 @@ def _values() -> Iterator[Instance]:
     )
     yield ops.Argmax(), (of(3, SIGNED),)
     yield ops.Argmax(lanes=2), (of(4, SMALL),)
+    yield ops.Argmax(lanes=3), (of(3, SIGNED),)
     yield ops.TopK(2), (of(3, SMALL),)
+    yield ops.TopK(2, lanes=3), (of(3, SIGNED),)
 
 
 def instances() -> Mapping[str, Instance]:

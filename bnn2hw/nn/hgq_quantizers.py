@@ -23,6 +23,17 @@ OVERFLOWS = ("WRAP", "SAT", "SAT_SYM")
 _DEFAULTS = {"k0": 1, "b0": 8, "i0": 2, "f0": 6}
 """Bits before a file's own are assigned."""
 
+KNOWN = frozenset(
+    (
+        *("q_type", "place", "k0", "i0", "b0", "f0", "round_mode", "overflow_mode", "bw_mapper", "is_weight"),
+        *("homogeneous_axis", "heterogeneous_axis", "trainable", "affine", "scaler"),
+        *("ic", "ir", "bc", "br", "fc", "fr", "i_decay_speed", "qnoise_factor"),
+        *("e0", "e00", "e0c", "e0r", "ec", "er", "m0", "mc", "mr"),
+    )
+)
+"""Options of a quantizer that are read, or change no value at inference: limits of the trained bits, noise of
+training, and those of types that are refused."""
+
 SUBCLASSES: dict[str, Description] = {
     "HardTanhConfig": {"overflow_mode": "SAT"},
     "HardSigmoidConfig": {"overflow_mode": "SAT", "affine": (0.25, 0.5)},
@@ -261,6 +272,11 @@ def _internal(described: Description) -> Any:
         left_out["overflow_mode"] = "SAT_SYM"
     conf = {**left_out, **conf}
     kind = conf.get("q_type")
+    unknown = sorted(set(conf) - KNOWN - {"name"})
+    if unknown:
+        raise ValueError(
+            f"a quantizer with {unknown[0]}={conf[unknown[0]]!r} is not supported: leave {unknown[0]} out"
+        )
     if kind == "dummy":
         return _Identity()
     if kind not in ("kif", "kbi"):

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bnn2hw.ir import Array, Cost, HardwareOp, Ints, Steps, Tensor
-from bnn2hw.ops.base.costs import comparison, state_bits
+from bnn2hw.ops.base.costs import comparison
 from bnn2hw.ops.base.folds import divisors
 from bnn2hw.targets.families import Family
 
@@ -54,7 +54,12 @@ class Argmax(HardwareOp):
     def timing(self, *x: Tensor) -> Steps:
         folds = self._count(x[0]) // self.lanes
         beat = np.arange(self.interval(*x))
-        return Steps(np.ones(beat.size, bool), beat % folds == folds - 1, latency=2)
+        return Steps(np.ones(beat.size, bool), beat % folds == folds - 1, latency=1 + self.levels)
+
+    @property
+    def levels(self) -> int:
+        """Levels of the tree that finds the largest lane of a beat."""
+        return max((self.lanes - 1).bit_length(), 1)
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
         return {
@@ -69,20 +74,28 @@ class Argmax(HardwareOp):
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
         folds = self._count(x[0]) // self.lanes
         within, across = self.lanes - 1, int(folds > 1)
-        compare = (
-            (within + across) * comparison(family, bits + 1) * family.coefficient("argmax.comparison", 1, 1)
+        compare = (within + across) * comparison(family, bits + 1)
+        # If one beat holds all values, the largest value itself is not selected.
+        values = (within - 1 + across) * bits if within else 0
+        indices = sum(len(self._spans(level)) * (level - 1) for level in range(1, self.levels + 1))
+        keep = across * family.coefficient("argmax.keep", 1.6, 0.85) * (bits + index)
+        select = family.coefficient("argmax.select", 1.65, 1.1) * (values + indices)
+        return Cost(lut=compare + select + keep + 4, ff=self._registers(family, bits, index, folds))
+
+    def _registers(self, family: Family, bits: int, index: int, folds: int) -> int:
+        """Return the flip-flops of the tree, of its valid bits, and of the best beat so far."""
+        across = int(folds > 1)
+        tree = sum(
+            bits * (level < self.levels or across) + (span - 1).bit_length()
+            for level in range(1, self.levels + 1)
+            for span in self._spans(level)
         )
-        # If one beat holds all values, the largest value itself is not stored.
-        select = within * index + (within - 1 + across) * bits
-        keep = across * (family.coefficient("argmax.keep", 0.8, 0.5) * (bits + index) + 7)
-        counters = state_bits(folds) + across * index + 4
-        return Cost(
-            lut=compare
-            + family.coefficient("argmax.select", 1.7, 0.9 if across else 0.8) * max(select, 0)
-            + keep
-            + 4,
-            ff=2 * index + counters + 2 * bits * family.by_lut(1, across),
-        )
+        base = (folds - 1).bit_length() * 2
+        return tree + self.levels + 1 + index + across * (bits + base)
+
+    def _spans(self, level: int) -> list[int]:
+        """Return the lanes of each entry of a level of the tree."""
+        return [min(2**level, self.lanes - first) for first in range(0, self.lanes, 2**level)]
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         for lanes in divisors(self._count(x[0])):
@@ -94,3 +107,4 @@ class Argmax(HardwareOp):
         yield cls(lanes=5), (Tensor((2, 10), Ints(0, 3)),)
         yield cls(axes=2, lanes=2), (Tensor((3, 2, 4), Ints(0, 7)),)
         yield cls(lanes=4), (Tensor((4,), Ints(-8, 8, step=2)),)
+        yield cls(lanes=11), (Tensor((2, 11), Ints(-3, 3)),)

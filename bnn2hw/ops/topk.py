@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -18,18 +18,22 @@ from bnn2hw.targets.families import Family
 class TopK(HardwareOp):
     """Return the indices of the `k` largest values along the last `axes` axes, largest first.
 
-    Of equal values, the one with the smaller index comes first. The op reads one value per cycle.
-    It emits the indices of a vector after its last value.
+    Of equal values, the one with the smaller index comes first. The op reads one value per cycle and
+    emits the indices of a vector after its last value, one per cycle; or it reads a vector and emits all
+    its indices in every cycle.
 
     Attributes:
         k: Number of indices; at most the number of values.
         axes: Trailing axes over which values are sorted.
+        lanes: Values per beat: 1, or all of a vector.
     """
 
     kind: ClassVar[str] = "topk"
+    knobs: ClassVar[tuple[str, ...]] = ("lanes",)
 
     k: int
     axes: int = 1
+    lanes: int = 1
 
     def _count(self, x: Tensor) -> int:
         """Return the number of values that are sorted."""
@@ -39,6 +43,8 @@ class TopK(HardwareOp):
         count = self._count(x[0])
         if not 1 <= self.k <= count:
             raise ValueError(f"k={self.k} must be from 1 to {count}, the number of values")
+        if self.lanes not in (1, count):
+            raise ValueError(f"lanes={self.lanes} must be 1 or {count}, the number of values")
         return Tensor((*x[0].shape[: -self.axes], self.k), Ints(0, max(count - 1, 1)))
 
     def golden(self, *x: Array) -> Array:
@@ -47,13 +53,17 @@ class TopK(HardwareOp):
         return order[..., : self.k]
 
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
-        return 1, 1
+        return self.lanes, self.k if self.lanes > 1 else 1
 
     def interval(self, *x: Tensor) -> int:
-        return x[0].size // self._count(x[0]) * (self._count(x[0]) + self.k)
+        vectors = x[0].size // self._count(x[0])
+        return vectors if self.lanes > 1 else vectors * (self._count(x[0]) + self.k)
 
     def timing(self, *x: Tensor) -> Steps:
         count = self._count(x[0])
+        if self.lanes > 1:
+            every = np.ones(self.interval(*x), bool)
+            return Steps(every, every, latency=3)
         reading = np.arange(self.interval(*x)) % (count + self.k) < count
         return Steps(reading, ~reading, latency=1)
 
@@ -64,10 +74,13 @@ class TopK(HardwareOp):
             "SIGNED": int(x[0].ints.signed),
             "COUNT": self._count(x[0]),
             "INDEX_BITS": self.infer(*x).ints.bits,
+            "LANES": self.lanes,
         }
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
         bits, index = x[0].ints.bits, self.infer(*x).ints.bits
+        if self.lanes > 1:
+            return self._ranked_cost(family, bits, x[0].ints.signed, index)
         # The first entry is replaced or kept; each other entry may also take the place of the one
         # before.
         keep, move = family.coefficient("topk.keep", 1.2, 0.8), family.coefficient("topk.move", 2.3, 1.35)
@@ -78,8 +91,25 @@ class TopK(HardwareOp):
             ff=self.k * (bits + index + 1) + counter + index + 1,
         )
 
+    def _ranked_cost(self, family: Family, bits: int, signed: bool, index: int) -> Cost:
+        """Return the cost of comparisons of all pairs, counts of them, and the indices of the ranks."""
+        pairs, rank = self.lanes * (self.lanes - 1) // 2, (self.lanes - 1).bit_length()
+        compared = comparison(family, bits + signed) * family.coefficient("topk.comparison", 1, 1)
+        counts = family.coefficient("topk.count", 0.9, 0.75) * 2 * pairs
+        select = self.k * index * self.lanes / (family.lut_inputs / 2)
+        return Cost(
+            lut=pairs * compared + counts + select,
+            ff=pairs + self.lanes * rank + self.k * index + 3,
+        )
+
+    def foldings(self, *x: Tensor) -> Iterator[Self]:
+        for lanes in sorted({1, self._count(x[0])}):
+            yield replace(self, lanes=lanes)
+
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         yield cls(3), (Tensor((2, 10), Ints(-3, 3)),)
         yield cls(1, axes=2), (Tensor((3, 2, 4), Ints(0, 7)),)
         yield cls(4), (Tensor((4,), Ints(-8, 8, step=2)),)
+        yield cls(3, lanes=7), (Tensor((4, 7), Ints(-3, 3)),)
+        yield cls(2, axes=2, lanes=6), (Tensor((5, 2, 3), Ints(0, 3)),)

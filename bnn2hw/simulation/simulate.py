@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bnn2hw import checks, golden
 from bnn2hw.backends.design import Design
+from bnn2hw.backends.loading import FIXED
 from bnn2hw.errors import InputError, storing
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Cycles, Graph
@@ -233,7 +234,7 @@ def _check(
     if processes > 1 and design.backend == "native":
         raise InputError("native code computes in threads of one process; leave out processes")
     if reloads and not design.load:
-        raise InputError("the memories of this design cannot be written; compile it with loadable=True")
+        raise InputError(FIXED)
     if reloads and processes > 1:
         raise InputError("new weights are sent to a design that runs in one process; leave out processes")
 

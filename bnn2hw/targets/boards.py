@@ -173,3 +173,21 @@ def board(name: str | Path) -> Board:
         InputError: There is no such board, or the file cannot be used.
     """
     return records.find(name, "board", known, read_board)
+
+
+def named(board_name: str | Path | None, target: str | Path | None, default: Device) -> Board | Device:
+    """Return the board or the device that a user named, or the default.
+
+    Args:
+        board_name: Name of a board, or path of its TOML file.
+        target: Name of a device, or path of its TOML file.
+        default: Device if neither is named.
+
+    Raises:
+        InputError: Both were named, or one is not known.
+    """
+    if board_name is not None and target is not None:
+        raise InputError("name a board or a target, not both: a board has its device")
+    if board_name is not None:
+        return board(board_name)
+    return default if target is None else devices.device(target)

@@ -100,6 +100,7 @@ REFUSED: dict[str, Any] = {
     "a quantizer of type 'float' is not supported: use 'kif' or 'kbi'": conf("float"),
     "overflow_mode='WRAP_SM' is not supported: use one of WRAP, SAT, SAT_SYM": conf(overflow="WRAP_SM"),
     "round_mode='LUCK' is not supported: use one of RND, ": conf(rounding="LUCK"),
+    "a quantizer with magic=3 is not supported: leave magic out": conf(magic=3),
     "a bw_mapper of its own is not supported: use homogeneous_axis": conf(bw_mapper={"class_name": "Own"}),
 }
 

@@ -23,3 +23,12 @@ def test_models_of_hgq2(overflow: str) -> None:
         outputs = QDense(3, name="c")(QAdd(name="d")([hidden, other]))
 
     agree(shake(keras.Model(inputs, outputs)))
+
+
+def test_every_option_of_a_quantizer_is_known() -> None:
+    """An option that a new version adds is refused until somebody reads it, so this fails."""
+    from hgq.quantizer.config import all_quantizer_keys
+
+    from bnn2hw.nn.hgq_quantizers import KNOWN
+
+    assert set(all_quantizer_keys) == KNOWN

@@ -11,7 +11,7 @@ from bnn2hw import nn
 from bnn2hw.folding import unroll
 from bnn2hw.ir import Ints
 from bnn2hw.lower.scores import straight
-from bnn2hw.ops import Affine, Lut, Table, Unrolled
+from bnn2hw.ops import Affine, Lut, Table, TopK, Unrolled
 from bnn2hw.targets import devices
 
 FRAMES = np.random.default_rng(0).choice([-1, 1], (300, 40))
@@ -63,6 +63,21 @@ def test_counters_follow_tables_without_a_fifo() -> None:
     run.check()
     assert kinds_in_order[1:3] == [Lut, Unrolled]
     assert (run.interval, run.latency) == (1, made.estimate().cycles.latency)
+
+
+def test_the_best_classes_leave_in_every_cycle() -> None:
+    device = devices.device("gw2ar-18")
+    wire, clock = bnn2hw.Input("bipolar"), device.clock_mhz * 1e6
+    model = head()
+    made = bnn2hw.compile(model, input=wire, target=device.name, fps=clock, output="top2")
+
+    run = made.simulate(FRAMES[:40], stalls=0.2)
+
+    run.check()
+    assert [n.op.lanes for n in made.graph if isinstance(n.op, TopK)] == [5]
+    assert made.estimate().cycles.interval == 1
+    best = np.argsort(-model.predict(FRAMES, verbose=0), axis=1, kind="stable")[:, :2]
+    np.testing.assert_array_equal(made.golden(FRAMES), best)
 
 
 def test_a_slow_design_keeps_a_unit() -> None:

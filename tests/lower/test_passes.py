@@ -17,6 +17,7 @@ from bnn2hw.errors import UnsupportedError
 from bnn2hw.ir import Graph, HardwareOp, Ints, Tensor, View
 from bnn2hw.lower.hardware import Lowered
 from bnn2hw.lower.probe import Chain, breakpoints
+from bnn2hw.lower.pruning import pruned
 from bnn2hw.ops import Source, Threshold
 from bnn2hw.ops.real import Border, Dense, Pointwise, Refold, Reshape, Sum
 from bnn2hw.targets import devices
@@ -24,7 +25,7 @@ from tests.support import networks as net
 
 PIXELS, SIGNS = bnn2hw.Input("uint8", scale=1 / 255), bnn2hw.Input("bipolar")
 FRAMES = 40
-SIMPLIFY = ["hoist_uniform"]
+SIMPLIFY = ["pruned", "hoist_uniform"]
 LAY_OUT = ["unrolled", "folded", "streamed"]
 PASSES = [*SIMPLIFY, "to_hardware", *LAY_OUT]
 
@@ -74,7 +75,7 @@ def stages(network: str) -> dict[str, tuple[Graph, Graph | Lowered]]:
     imported = pipeline.read(build())
     found: dict[str, tuple[Graph, Graph | Lowered]] = {}
     graph = imported.graph
-    for simplify in pipeline.SIMPLIFY:
+    for simplify in (pruned, *pipeline.SIMPLIFY):
         found[simplify.__name__] = graph, simplify(graph)
         graph = simplify(graph)
     how = pipeline.recipe(imported, None, None, loadable=False)

@@ -105,6 +105,17 @@ def test_neurons_with_a_function_of_their_own() -> None:
     np.testing.assert_allclose(scores, model.predict(frames.astype(np.float32), verbose=0), atol=1e-4)
 
 
+def test_signs_of_other_inputs_count_alone() -> None:
+    layer = nn.layers.GatheredDense(12, 3, hidden=2, signs=True, name="one")
+    accelerator = bnn2hw.compile(model := network(layer, sign(), net.dense(2)), input=bnn2hw.Input("uint2"))
+    frames = np.random.default_rng(4).integers(0, 4, (200, 24))
+
+    scores = accelerator.dequantize(accelerator.golden(frames))
+
+    np.testing.assert_allclose(scores, model.predict(frames.astype(np.float32), verbose=0), atol=1e-4)
+    assert np.array_equal(accelerator.golden(np.minimum(frames, 1)), accelerator.golden(frames))
+
+
 def test_too_many_bits_are_refused_by_name() -> None:
     model = network(nn.layers.GatheredDense(4, 3, name="one"), sign(), net.dense(2))
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 import bnn2hw
 from bnn2hw.artifacts import build_folder
 from bnn2hw.cli.main import main
-from bnn2hw.deploy import bitstream, board_plan, serial_shell
+from bnn2hw.deploy import board_plan, serial_shell
 from bnn2hw.errors import DoesNotFitError, FoldingError, InputError
 from bnn2hw.targets import boards, devices
 from bnn2hw.targets.records import DATA
@@ -63,7 +63,7 @@ def test_a_board_by_its_path_plans_for_its_device_and_clock(own: Path) -> None:
     assert acc.device.clock_mhz == board.clock_mhz
     assert bnn2hw.load(acc.write(own / "b")).device == acc.device
     assert serial_shell.on_board(acc.design, board).link.board == "desk"
-    assert bitstream.place_named(str(own / "desk.toml"), None, acc.device) == board
+    assert boards.named(str(own / "desk.toml"), None, acc.device) == board
 
 
 def test_a_vivado_board_of_ones_own_is_in_the_project(own: Path) -> None:

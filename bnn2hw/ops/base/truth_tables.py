@@ -35,15 +35,25 @@ class Function:
         """True if it is the opposite of its only input."""
         return len(self.lanes) == 1 and self.table == 1
 
-    def luts(self, inputs: int) -> int:
-        """Return the LUTs of the function; wider ones than a LUT are joined by multiplexers that cost none.
+    def luts(self, inputs: int) -> float:
+        """Return the LUTs of the function, if it is any of its width.
+
+        Wider functions than a LUT of six inputs are joined by multiplexers that cost none. Those of four
+        inputs are joined by LUTs.
 
         Args:
             inputs: Inputs of a LUT.
         """
         if len(self.lanes) <= 1:
             return int(self.inverts)
-        return max(1, 1 << (len(self.lanes) - inputs)) if len(self.lanes) > inputs else 1
+        parts = 1 << max(len(self.lanes) - inputs, 0)
+        if inputs >= 6 or parts == 1:
+            return parts
+        return FOUR if parts == 2 else JOINED * parts
+
+
+FOUR, JOINED = 4.0, 2.43
+"""LUTs of four inputs of any function of five inputs; and by sixteenth of a table of any wider one."""
 
 
 def functions(codes: Array, bits: int, wires: Array, width: int) -> tuple[Function, ...]:

@@ -6,11 +6,14 @@ package of the same name: `make test-qkeras`.
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from importlib import metadata
 
 import keras
 import pytest
 
+from bnn2hw.nn.qkeras_objects import KINDS, REFUSED
 from tests.support.in_memory import agree, shake
 
 pytestmark = pytest.mark.skipif(
@@ -51,3 +54,26 @@ def test_convolutions_of_qkeras() -> None:
     outputs = qkeras.QDense(3, name="c", **both)(keras.layers.Flatten(name="f")(x))
 
     agree(shake(keras.Model(inputs, outputs)))
+
+
+@pytest.mark.parametrize("kind", sorted(name for name, cls in KINDS.items() if cls.kind == name))
+def test_every_argument_of_a_quantizer_is_known(kind: str) -> None:
+    """An argument that a new version adds is refused until somebody reads it, so this fails."""
+    from qkeras import quantizers
+
+    theirs = list(inspect.signature(getattr(quantizers, kind).__init__).parameters)[1:]
+
+    assert theirs == [f.name for f in dataclasses.fields(KINDS[kind])]
+
+
+def test_every_quantizer_is_read_or_refused() -> None:
+    from qkeras import quantizers
+    from qkeras.base_quantizer import BaseQuantizer as base  # noqa: N813
+
+    theirs = {
+        name
+        for name, cls in inspect.getmembers(quantizers, inspect.isclass)
+        if issubclass(cls, base) and cls is not base
+    }
+
+    assert theirs <= {*KINDS, *REFUSED}

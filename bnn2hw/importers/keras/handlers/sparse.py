@@ -81,6 +81,8 @@ def gathered_dense(call: Call) -> str:
         terms = terms + (np.abs(outer) * (1 + np.abs(inner).sum(2) + np.abs(bias))).sum(1)
 
     def function(values: Array) -> Array:
+        if layer.signs:
+            values = np.where(values > 0, 1, -1).astype(np.float32)
         y: Array = (values * weights).sum(-1)
         if layer.hidden:
             y = y + (np.tanh(np.einsum("sof,ohf->soh", values, inner) + bias) * outer).sum(-1)

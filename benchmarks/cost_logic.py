@@ -1,0 +1,57 @@
+"""Designs of logic for `cost.py`: truth tables, unrolled products, and heads that take a frame per cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bnn2hw.ir import BIPOLAR, HardwareOp, Ints, Tensor
+from bnn2hw.ops import Argmax, Lut, Mac, TopK, Unrolled, Xnor
+from bnn2hw.targets.families import Family
+
+PRODUCTS = ("xilinx", "ecp5")
+"""Families with unrolled products among their designs."""
+Case = tuple[str, HardwareOp, *tuple[Tensor, ...]]
+
+
+def tables() -> Iterator[Case]:
+    """Random tables: of bits and of two-bit values, up to eight bits wide."""
+    rng = np.random.default_rng(3)
+    crumb = Ints(0, 3)
+    for outputs, inputs, domain, found in (
+        (200, 6, BIPOLAR, BIPOLAR),
+        (100, 4, BIPOLAR, BIPOLAR),
+        (60, 3, crumb, BIPOLAR),
+        (40, 8, BIPOLAR, BIPOLAR),
+        (50, 5, BIPOLAR, crumb),
+    ):
+        wires = np.stack([rng.choice(120, inputs, replace=False) for _ in range(outputs)])
+        rows = rng.choice(found.values(), (outputs, 2 ** (inputs * domain.bits)))
+        name = f"{outputs} tables of {inputs} values of {domain.bits} for {found.bits}"
+        yield name, Lut(wires, rows, domain, found), Tensor((120,), domain)
+
+
+def products(family: Family) -> Iterator[Case]:
+    """Unrolled products of signs, of signs with zeros and of four bits, and counters of groups."""
+    rng, table = np.random.default_rng(4), family.lut_inputs
+    for mw, mh in ((64, 16), (32, 24)):
+        weights = rng.choice(np.array([-1, 1], np.int8), (mw, mh))
+        op = Unrolled.of(Xnor(weights), 2 * rng.integers(-4, 5, mh) + mw % 2, table=table)
+        yield f"{mw}×{mh} of signs, compared", op, Tensor((mw,), BIPOLAR)
+    few = rng.choice(np.array([-1, 1]), (96, 16)) * (rng.random((96, 16)) < 0.25)
+    compared = Unrolled.of(Mac(few, domain=BIPOLAR), rng.integers(-3, 4, 16), table=table)
+    yield "96×16, three quarters zeros, compared", compared, Tensor((96,), BIPOLAR)
+    nibbles = Mac(rng.integers(-8, 8, (24, 8)), domain=BIPOLAR)
+    yield "24×8 of 4 bits", Unrolled.of(nibbles, table=table), Tensor((24,), BIPOLAR)
+    groups = Mac(np.repeat(np.eye(10, dtype=np.int64), 50, axis=0), domain=BIPOLAR)
+    yield "10 groups of 50 bits", Unrolled.of(groups, table=table), Tensor((500,), BIPOLAR)
+
+
+def heads() -> Iterator[Case]:
+    """Heads that read all values of a vector in a beat."""
+    score = Ints(-100, 100, step=2)
+    yield "10 channels ±100 lanes 10 in one beat", Argmax(lanes=10), Tensor((10,), score)
+    for channels, k, ints in ((10, 3, score), (16, 2, Ints(0, 15)), (6, 6, Ints(-512, 511))):
+        name = f"the {k} best of {channels} {ints} at once"
+        yield name, TopK(k, lanes=channels), Tensor((2, channels), ints)
