@@ -61,4 +61,4 @@ def rounded(accelerator: CompiledModel) -> Iterator[str]:
             f"frames of {data(accelerator)}; in the others the last layer is off by at most {last.steady:.2g}"
         )
     if "calibrated" not in accelerator.options:
-        yield "to save bits, and to measure on data of your own, compile with calibration images"
+        yield "compile with calibration images to measure on your own data and to save bits"
