@@ -132,9 +132,10 @@ def _late(tried: LatencySearch, choices: FoldingSpace, period: int, latency: int
         )
     cycles, point = soonest
     name, waits = tried.slowest(point)
+    pace = "" if period == choices.periods[-1] else f" for a frame in {period} cycles"
     return FoldingError(
-        f"no folding that {device.name} holds for this rate has a latency of {latency} cycles: the least found is "
-        f"{cycles}, of which layer '{name}' takes {waits:.0f}; ask for at least {cycles}, or choose a larger target"
+        f"no folding that {device.name} holds{pace} has a latency of {latency} cycles: the least found is {cycles}, "
+        f"of which layer '{name}' takes {waits:.0f}; ask for at least {cycles}, or choose a larger target"
     )
 
 
