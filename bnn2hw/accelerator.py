@@ -171,6 +171,12 @@ class Accelerator(ComputedModel):
 
         if trace is not None:
             checks.path("trace", trace)
+        if not isinstance(reloads or {}, Mapping):
+            raise InputError(f"reloads must be a mapping such as {{8: other}}, not {reloads!r}")
+        for frame, other in (reloads or {}).items():
+            checks.number("the frame of a reload", frame, whole=True)
+            if not isinstance(other, Accelerator):
+                raise InputError(f"reloads must hold accelerators, not {other!r}")
         run = simulating.simulate(
             self.design,
             self.graph,

@@ -145,3 +145,13 @@ def test_layers_of_a_missing_package_are_named() -> None:
     assert compared.executor.startswith(f"bnn2hw's layers of QKeras on {KERAS}")
     assert compared.lacking == "the package qkeras-v3 is not installed"
     assert compared.outputs[0].equal == 80
+
+
+def test_the_page_says_what_the_model_was_compared_with() -> None:
+    accelerator = bnn2hw.compile(convolved(quantized=False), input=WIRE)
+
+    page = accelerator.report()
+
+    name = accelerator.compared.executor
+    assert f"The model was compared with {name} on 8 random frames: " in page
+    assert "288 of 288 values equal" in page

@@ -50,6 +50,7 @@ COMPILE = (
     "bits",
     "calibration",
     "loadable",
+    "custom_objects",
     "progress",
 )
 
@@ -76,6 +77,7 @@ def calls(acc: bnn2hw.Accelerator, folder: Path) -> Iterator[tuple[str, Callable
     yield "deviation", acc.deviation
     yield "simulate", acc.simulate
     yield "stalls", lambda v: acc.simulate(X[:0], stalls=v)
+    yield "reloads", lambda v: acc.simulate(X[:0], reloads=v)
     yield "load", bnn2hw.load
     yield "pareto", lambda v: bnn2hw.pareto(acc, v)
     yield "scale", lambda v: bnn2hw.Input("uint8", scale=v)

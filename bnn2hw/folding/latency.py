@@ -9,6 +9,7 @@ the folding before is how cheap one could be.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -31,6 +32,9 @@ ROUNDS = 100
 
 NEAR = 0.02
 """Share by which a folding may cost more than the cheapest while the search still looks for paths."""
+
+SECONDS = 20.0
+"""Processor time after which a search ends with what it found."""
 
 ANY = 1.0
 """The same share where only cycles count: any folding will do."""
@@ -144,6 +148,7 @@ class LatencySearch:
         self._space, self._period, self._room = space, period, room
         self._delays: dict[tuple[Hop, ...], Delays] = {}
         self._known: dict[tuple[int, ...], _Stepped] = {}
+        self._end = 0.0
         self._least: dict[tuple[tuple[Hop, ...], float], int] = {}
 
     def cheapest(self, most: int, wire: float = WIRE) -> FoldingPoint | None:
@@ -153,6 +158,7 @@ class LatencySearch:
             most: Cycles to the first output.
             wire: Bits of a beat up to which inputs may be wider than the rate asks for.
         """
+        self._end = time.process_time() + SECONDS
         bound = self._narrowed(most, wire, ROUNDS)
         if self._in_time(most) and len(self._space.places) <= SMALL:
             bound = max(bound, self._narrowed(most, wire, LAST_ROUNDS, near=0.0))
@@ -169,7 +175,7 @@ class LatencySearch:
         for _ in range(rounds):
             space = BoundedSpace(self._space, [*self._delays.values()], goal, wire, near)
             point = space.least(self._period, self._room)
-            if point is None:
+            if point is None or time.process_time() > self._end:
                 break
             if goal == most:
                 bound = max(bound, point.bound)
@@ -191,12 +197,15 @@ class LatencySearch:
         Args:
             wire: Bits of a beat up to which inputs may be wider than the rate asks for.
         """
+        self._end = time.process_time() + SECONDS
         self._narrowed(ENDLESS, wire, 1, ANY)
         best = self._in_time(ENDLESS)
         low, step = 0, 1
         # That nothing is in time is proved sooner than what is cheapest of all that is, so this begins from below.
         while best and (low := max(low, self._floor(wire))) + 1 < (high := self._stepped(best).cycles):
             tried = min(low + step, (low + high) // 2)
+            if time.process_time() > self._end:
+                break
             self._narrowed(tried, wire, ROUNDS, ANY)
             found = self._in_time(tried)
             best, low, step = (found, low, 1) if found else (best, tried, 2 * step)

@@ -132,9 +132,10 @@ def _late(tried: LatencySearch, choices: FoldingSpace, period: int, latency: int
         )
     cycles, point = soonest
     name, waits = tried.slowest(point)
+    pace = "" if period == choices.periods[-1] else f" for a frame in {period} cycles"
     return FoldingError(
-        f"no folding that {device.name} holds for this rate has a latency of {latency} cycles: the least found is "
-        f"{cycles}, of which layer '{name}' takes {waits:.0f}; ask for at least {cycles}, or choose a larger target"
+        f"no folding that {device.name} holds{pace} has a latency of {latency} cycles: the least found is {cycles}, "
+        f"of which layer '{name}' takes {waits:.0f}; ask for at least {cycles}, or choose a larger target"
     )
 
 
@@ -186,9 +187,9 @@ def _check_rate(choices: FoldingSpace, period: int) -> None:
     device, slow = choices.device, choices.slow(period)
     if slow:
         name, best = max(slow, key=lambda s: s[1])
-        clock = device.clock_mhz
+        clock, asked = device.clock_mhz, f"{period} cycles" if period else "less than 1 cycle"
         raise FoldingError(
-            f"no folding reaches {period} cycles per frame: layer '{name}' needs at least {best}; "
+            f"no folding reaches {asked} per frame: layer '{name}' needs at least {best}; "
             f"ask for at most {rate(clock, best)} fps at the {clock:g} MHz of {device.name}"
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import frameworks, untrusted
+from bnn2hw import checks, frameworks, untrusted
 from bnn2hw.errors import Bnn2hwError, InputError
 from bnn2hw.importers.imported import Imported
 
@@ -95,6 +95,7 @@ def read(model: Any, custom_objects: Mapping[str, Any] | None = None) -> Importe
         UnsupportedError: The model has layers that cannot be compiled. The error lists all of them.
     """
     if custom_objects:
+        checks.mapping("custom_objects", custom_objects, "{'my_sign': my_sign}")
         if isinstance(model, str | Path) and Path(model).suffix == ".onnx":
             raise InputError(
                 f"'{model}' is not a Keras file, so custom objects have no effect; leave out custom_objects"

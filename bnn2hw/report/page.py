@@ -13,7 +13,7 @@ from bnn2hw.backends import design
 from bnn2hw.data_files import data_dir
 from bnn2hw.estimate import cycles
 from bnn2hw.ir import Cost
-from bnn2hw.report import advice, charts, commands, dataflow, words
+from bnn2hw.report import advice, charts, commands, dataflow, fidelity, words
 from bnn2hw.report.charts import Row
 from bnn2hw.report.facts import PLUMBING, Facts, LayerFacts
 from bnn2hw.report.records import Alternative
@@ -127,6 +127,7 @@ def _accuracy(facts: Facts) -> dict[str, Any]:
         "total_layers": len(kinds),
         "worst": max((d.share for d in measured if d.different), default=0.0),
         "last_measured": measured[-1] if measured else None,
+        "compared": [line.strip().removesuffix(":") for line in fidelity.compared(accelerator)],
         "data": "calibration" if "calibrated" in accelerator.options else "random",
     }
 

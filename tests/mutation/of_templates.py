@@ -26,15 +26,16 @@ Bundle = tuple[tuple[ops.Example, ...], Family | None]
 
 OWN: dict[str, tuple[str, ...]] = {
     "verilog/load": ("tests/backends/test_loading.py",),
-    "verilog/loader": ("tests/backends/test_loading.py",),
+    "verilog/loader": ("tests/backends/test_loading.py", "tests/formal/test_modules.py"),
     "verilog/frame_counter": ("tests/backends/test_loading.py",),
     "verilog/rom": ("tests/backends/test_loading.py",),
     "verilog/top": ("tests/backends/test_protocol.py", "tests/backends/test_loading.py"),
     "verilog/last_beat": ("tests/backends/test_protocol.py",),
-    "verilog/resync_input": ("tests/backends/test_protocol.py",),
+    "verilog/resync_input": ("tests/formal/test_modules.py", "tests/backends/test_protocol.py"),
     "verilog/resync_output": ("tests/backends/test_protocol.py",),
     "verilog/fifo": ("tests/synthesis/test_fifo_forms.py",),
     "verilog/rows": ("tests/synthesis/test_rows.py",),
+    "shell/crc32": ("tests/formal/test_modules.py",),
     "shell": ("tests/deploy/test_serial_shell.py",),
     "amd": ("tests/deploy/test_amd_control.py",),
 }
