@@ -208,4 +208,9 @@ def _classes(labels: Array, count: int) -> Array:
         raise InputError(f"labels must be numbers of classes or one-hot rows, not {labels.dtype}")
     flat = labels.reshape(count, -1)
     classes: Array = flat[:, 0] if flat.shape[1] == 1 else flat.argmax(-1)
+    wrong = classes[(classes < 0) | (classes != np.rint(classes))]
+    if len(wrong):
+        raise InputError(
+            f"labels must be numbers of classes, counted from 0, or one-hot rows; {wrong[0]:g} is neither"
+        )
     return classes

@@ -124,6 +124,9 @@ def test_labels_that_do_not_fit(accelerator: bnn2hw.Accelerator, images: Array) 
         accelerator.evaluate(images, np.zeros(49, int))
     with pytest.raises(InputError, match="there are no labels"):
         accelerator.evaluate(images)
+    for label in (-1, 0.5):
+        with pytest.raises(InputError, match=f"counted from 0, or one-hot rows; {label} is neither"):
+            accelerator.evaluate(images, np.full(50, label))
 
 
 def test_golden_computes_a_few_frames_at_a_time(
