@@ -214,7 +214,7 @@ def test_foldings_and_rates() -> None:
         == "layer 'first' has no 'lanes'; it has pe, simd, pixels"
     )
     assert message(FoldingError, small(), fps=1e9) == (
-        "no folding reaches 0 cycles per frame: layer 'image' needs at least 1; "
+        "no folding reaches less than 1 cycle per frame: layer 'image' needs at least 1; "
         "ask for at most 100000000 fps at the 100 MHz of ecp5-85k"
     )
     assert message(InputError, small(), fps=-1) == "fps must be a positive number, not -1"

@@ -76,6 +76,8 @@ def read(folder: Path) -> tuple[Graph, Manifest]:
 
 def _read(folder: Path) -> tuple[Graph, Manifest]:
     """Read the graph and the manifest of a folder that nobody changes."""
+    if not folder.exists():
+        raise InputError(f"there is no folder '{folder}'; compile a model into it first")
     if not ours(folder):
         raise InputError(
             f"'{folder}' is not a build folder of bnn2hw: it has no {MANIFEST} that bnn2hw wrote"

@@ -187,9 +187,9 @@ def _check_rate(choices: FoldingSpace, period: int) -> None:
     device, slow = choices.device, choices.slow(period)
     if slow:
         name, best = max(slow, key=lambda s: s[1])
-        clock = device.clock_mhz
+        clock, asked = device.clock_mhz, f"{period} cycles" if period else "less than 1 cycle"
         raise FoldingError(
-            f"no folding reaches {period} cycles per frame: layer '{name}' needs at least {best}; "
+            f"no folding reaches {asked} per frame: layer '{name}' needs at least {best}; "
             f"ask for at most {rate(clock, best)} fps at the {clock:g} MHz of {device.name}"
         )
 

@@ -159,7 +159,7 @@ def test_doctor() -> None:
         (("compile", "none.keras"), "error: there is no file 'none.keras'"),
         (
             ("simulate", "nowhere"),
-            "error: 'nowhere' is not a build folder of bnn2hw: it has no manifest.json that bnn2hw wrote",
+            "error: there is no folder 'nowhere'; compile a model into it first",
         ),
         (
             ("estimate", "{model}", "--scale", "2"),

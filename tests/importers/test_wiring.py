@@ -104,6 +104,8 @@ CASES: dict[str, tuple] = {
         (2, 1, 2, 2),
     ),
     "CenterCrop": (lambda x: layers.Dense(2)(layers.CenterCrop(2, 3)(x)), (5, 4, 2)),
+    "keras.ops.squeeze": (lambda x: layers.Dense(3)(keras.ops.squeeze(x, 1)), (1, 5)),
+    "keras.ops.expand_dims": (lambda x: layers.Conv1D(3, 2)(keras.ops.expand_dims(x, -1)), (5,)),
     "a Lambda": (lambda x: layers.Dense(2)(layers.Lambda(lambda v: v * v - 0.5)(x)), (5,)),
     "Dot": (lambda x: layers.Dot(axes=1)([layers.Dense(5)(x), layers.Dense(5)(x)]), (4,)),
     "EinsumDense, an outer product": (

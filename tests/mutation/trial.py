@@ -59,11 +59,17 @@ def run(mutant: Mutant, tests: Tests, seconds: int) -> Trial:
         tests: Tries it.
         seconds: Limit of the processor time; a mutant that needs more is found by that.
     """
+    with tempfile.TemporaryDirectory(prefix="bnn2hw-mutant-", ignore_cleanup_errors=True) as folder:
+        return _run(mutant, tests, seconds, Path(folder))
+
+
+def _run(mutant: Mutant, tests: Tests, seconds: int, folder: Path) -> Trial:
+    """Try a mutant in a process that keeps its files in a folder."""
     ours, theirs = multiprocessing.Pipe(duplex=False)
     started = time.monotonic()
     child = os.fork()
     if child == 0:
-        _in_child(mutant, tests, theirs, seconds)
+        _in_child(mutant, tests, theirs, seconds, folder)
     theirs.close()
     verdict, detail = STOPPED, ""
     try:
@@ -80,21 +86,20 @@ def run(mutant: Mutant, tests: Tests, seconds: int) -> Trial:
     return Trial(mutant, verdict, time.monotonic() - started, detail[-TEXT:])
 
 
-def _in_child(mutant: Mutant, tests: Tests, connection: Connection, seconds: int) -> None:
+def _in_child(mutant: Mutant, tests: Tests, connection: Connection, seconds: int, folder: Path) -> None:
     """Try a mutant, send the verdict, and end without what the parent would do at its end."""
     os.setsid()
     used = int(time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, used + 2 * seconds))
-    with tempfile.TemporaryDirectory(prefix="bnn2hw-mutant-") as folder:
-        printed = Path(folder) / "printed"
-        with printed.open("w") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-            tempfile.tempdir = folder
-            try:
-                found = tests(mutant)
-            except BaseException as error:
-                found = KILLED, repr(error)
-            sys.stdout.flush()
-        connection.send((found[0], found[1] or printed.read_text()))
+    printed = folder / "printed"
+    with printed.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    tempfile.tempdir = str(folder)
+    try:
+        found = tests(mutant)
+    except BaseException as error:
+        found = KILLED, repr(error)
+    sys.stdout.flush()
+    connection.send((found[0], found[1] or printed.read_text()))
     os._exit(0)

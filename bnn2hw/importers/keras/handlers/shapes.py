@@ -5,7 +5,7 @@ from __future__ import annotations
 from bnn2hw.importers.keras.calls import Call, handles
 
 
-@handles("Reshape")
+@handles("Reshape", "Squeeze", "ExpandDims")
 def reshape(call: Call) -> str:
     """Read a change of shape."""
     return call.reshape(call.name, call.shape, call.edge)
