@@ -19,7 +19,7 @@ from bnn2hw.targets.families import Family
 from tests.mutation.mutant import Mutant
 from tests.mutation.trial import FAILED, KILLED, LINTED, SURVIVED, UNTESTED
 from tests.ops import test_conformance
-from tests.support import ops
+from tests.support import forms, ops
 
 Bundle = tuple[tuple[ops.Example, ...], Family | None]
 """Examples of one op, and the family whose forms their design has."""
@@ -166,6 +166,8 @@ def _by_files(mutant: Mutant, covered: bool) -> tuple[str, str]:
     files = [
         f for start, found in OWN.items() if name == start or name.startswith(start + "/") for f in found
     ]
+    if name.rpartition("/")[2] in forms.PARAMETERS:
+        files.append("tests/synthesis/test_forms.py")
     if not files:
         return (SURVIVED if covered else UNTESTED), ""
     options = ("-x", "-q", "-n0", "-p", "no:cacheprovider", "--tb=line", "-m", "not soak")
