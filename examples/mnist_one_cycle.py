@@ -3,7 +3,7 @@
 Pixels become bits at one threshold. Each hidden neuron then reads six bits, so it is one truth table, and a
 class counts the ones of its group of neurons. Training has two parts. The first one thins masked dense layers
 until six inputs per neuron are left. The second one keeps this wiring, gives each neuron a small function of
-its own, and shifts the images by up to one pixel. A tenth of the training images chooses the epoch.
+its own, and shifts the images by up to one pixel. A twentieth of the training images chooses the epoch.
 
     python examples/mnist_one_cycle.py --out one_cycle.keras
     python examples/mnist_one_cycle.py --load one_cycle.keras --simulate 100
@@ -29,7 +29,7 @@ import bnn2hw.nn as nn
 
 Images = NDArray[np.uint8]
 FAN_IN = 6
-VALIDATION = 6000
+VALIDATION = 3000
 
 
 def hidden(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
@@ -198,8 +198,8 @@ def report(model: keras.Sequential, data: Data, simulated: int) -> None:
 def main() -> None:
     """Train, or load a network, and print what it costs and how well it does."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--hidden", type=int, nargs="+", default=[2400, 1200])
-    parser.add_argument("--epochs", type=int, nargs=2, default=[12, 26])
+    parser.add_argument("--hidden", type=int, nargs="+", default=[2600, 1300])
+    parser.add_argument("--epochs", type=int, nargs=2, default=[14, 36])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data", type=Path, help="npz file of MNIST; by default Keras's download")
     parser.add_argument("--out", type=Path, help="file of the trained network")

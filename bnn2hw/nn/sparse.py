@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from bnn2hw.nn import context, utils
 from bnn2hw.nn.dense import QuantDense
@@ -262,8 +263,9 @@ class GroupSum(keras.layers.Layer):
     differentiable logic gate networks (Petersen et al., 2022). The scale sets the temperature of a
     softmax behind it; it trains, and it does not change which sum is the largest while it is positive.
 
-    With a bias, an integer is added to each sum before the scale. It trains as a real number, which is
-    rounded on the way forward; hardware adds it at no cost.
+    With a bias, an integer is added to each sum before the scale; hardware adds it at no cost. It trains as
+    a real number in units of the square root of a group's size, about the spread of a sum, so that it
+    learns as fast as the weights do. :meth:`integers` rounds it.
 
     Args:
         groups: Number of sums.
@@ -302,8 +304,18 @@ class GroupSum(keras.layers.Layer):
         each = inputs.shape[-1] // self.groups
         sums = ops.sum(ops.reshape(inputs, (-1, self.groups, each)), axis=-1)
         if self.use_bias:
-            sums = sums + self.bias + ops.stop_gradient(ops.round(self.bias) - self.bias)
+            bias = self.bias * each**0.5
+            sums = sums + bias + ops.stop_gradient(ops.round(bias) - bias)
         return sums * self.scale
+
+    def integers(self, inputs: int) -> NDArray[np.float32]:
+        """Return the integers that are added to the sums, as whole numbers of shape ``(groups,)``.
+
+        Args:
+            inputs: Values that the layer reads.
+        """
+        bias = ops.convert_to_numpy(self.bias).astype(np.float32)
+        return np.rint(bias * np.float32((inputs // self.groups) ** 0.5))
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         """Return the shape of the output."""

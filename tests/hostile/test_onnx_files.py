@@ -147,7 +147,7 @@ CASES: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "weights without a file": (outside(""), "outside of the model's folder"),
     "weights behind a link": (outside("link"), "a symbolic link"),
     "weights behind a linked folder": (outside("folder/zero"), "a symbolic link"),
-    "weights in a folder": (outside("real"), "no regular file"),
+    "weights in a folder": (outside("real"), "not a regular file"),
     "weights behind the end of a file": (
         outside("data", offset="1000000"),
         "cannot be read as an ONNX model",
@@ -155,8 +155,8 @@ CASES: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "weights of a negative place": (outside("data", offset="-5"), "cannot be read as an ONNX model"),
     "more weights than a file holds": (outside("data", length=str(HUGE)), "cannot be read as an ONNX model"),
     "weights of a TiB": (lambda: declared((1 << 20, 1 << 18)), "at most 2,147,483,648 are read"),
-    "weights of a negative size": (lambda: declared((-4, -2)), "no valid ONNX model"),
-    "weights of another size": (lambda: declared((4, 3)), "no valid ONNX model"),
+    "weights of a negative size": (lambda: declared((-4, -2)), "is not a valid ONNX model"),
+    "weights of another size": (lambda: declared((4, 3)), "is not a valid ONNX model"),
     "a constant that grows": (
         lambda: model(made("ConstantOfShape", "s"), constants=[array("s", (HUGE, 2), np.int64)]),
         "its values would take",

@@ -127,13 +127,14 @@ def test_sums_of_groups(rng):
 def test_sums_take_whole_numbers_along_and_learn_them(rng):
     layer, x = L.GroupSum(2, scale=0.5, use_bias=True), rng.normal(size=(3, 6)).astype("float32")
     model = keras.Sequential([keras.Input((6,)), layer])
-    layer.bias.assign([1.4, -2.6])
+    layer.bias.assign([0.8, -1.5])  # in units of the square root of 3: 1.39 and -2.6
 
+    np.testing.assert_array_equal(layer.integers(6), [1, -3])
     np.testing.assert_allclose(layer(x), (x.reshape(3, 2, 3).sum(2) + np.array([1, -3])) / 2, atol=1e-5)
     model.compile(keras.optimizers.SGD(0.1), "mse")
     model.train_on_batch(x, np.full((3, 2), 9.0))
 
-    assert np.all(np.array(layer.bias) > [1.4, -2.6])
+    assert np.all(np.array(layer.bias) > [0.8, -1.5])
 
 
 def test_thermometers_compare_with_constant_and_with_distributive_thresholds(rng):

@@ -121,5 +121,5 @@ def group_sum(call: Call) -> str:
     scale = array(call.layer.scale).astype(np.float32)
     if not call.layer.use_bias:
         return call.pointwise(f"{call.name}.scale", lambda x: x * scale, edge, uniform=True)
-    bias = np.rint(array(call.layer.bias)).astype(np.float32)
+    bias = call.layer.integers(inputs)
     return call.pointwise(f"{call.name}.scale", lambda x: (x + bias) * scale, edge, uniform=False)
