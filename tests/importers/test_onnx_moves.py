@@ -196,7 +196,7 @@ BY_CHANNEL: dict[str, Callable[[Graph], str]] = {
 @pytest.mark.parametrize("follows", ["a convolution", "a sum", "blocks"])
 @pytest.mark.parametrize("name", BY_CHANNEL)
 def test_quantizers_with_a_scale_per_channel_decide_exactly(name: str, follows: str) -> None:
-    """What follows may need one scale, which their levels are not multiples of."""
+    # What follows may need one scale, which their levels are not multiples of.
     graph = Graph(IMAGE)
     value = BY_CHANNEL[name](graph)
     after = {
