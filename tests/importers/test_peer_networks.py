@@ -279,7 +279,7 @@ def others() -> Iterator[tuple[str, Peer]]:
         swapped = lambda a, b, n=name: getattr(layers, n)()([b, a])  # noqa: E731
         yield "swapped", Peer(swapped, ((10, 10, 3),) * 2, 1e-3)
     yield "branches", Peer(corner_cases, ((24, 8), (16,)), 1e-5)
-    yield "branches", Peer(many_readers, ((10,),), 1e-4)
+    yield "branches", Peer(many_readers, ((10,),), 1e-4, bits=28)
     yield "branches", Peer(lambda x: layers.Add()([layers.Dense(10)(x), layers.Dense(10)(x)]), ((10,),), 1e-5)
     yield "branches", Peer(sums_of_inputs, ((1,), (1,)), 2**-16)
     ones = {"kernel_initializer": "ones", "use_bias": False}
@@ -347,7 +347,7 @@ def test_a_softmax_alone(shape: tuple[int, ...]) -> None:
 
     found = bnn2hw.compile(model, input=bnn2hw.Input("uint8", scale=1 / 255)).predict(x)
 
-    assert np.array_equal(found, x.argmax(-1))
+    assert np.array_equal(found.reshape(x.shape[:-1]), x.argmax(-1))
 
 
 def test_scores_in_front_of_a_softmax() -> None:
