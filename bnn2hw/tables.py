@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import textwrap
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -23,8 +25,14 @@ BRIEF = (
 )
 """Long words in names, and short ones in their place."""
 
+INDENT = "    "
+"""Beginning of the second line of a broken one, and of those after it."""
+
 LETTERS, LEAST = 16, 8
 """Letters that a name keeps while columns can be left out, and those that it keeps always."""
+
+WORD = (5, 4, 3, 2, 1)
+"""Letters to which the words of a name are shortened, where a cut does not keep names distinct."""
 
 
 @dataclass
@@ -73,9 +81,10 @@ class Table:
         Args:
             width: Columns of the terminal; None for the whole table.
         """
+        titled = replace(self, title=wrapped([self.title], width))
         if width is None or self._total <= width:
-            return str(self)
-        made = replace(self, left=self._briefly(self.left), right=self._briefly(self.right))
+            return str(titled)
+        made = replace(titled, left=self._briefly(self.left), right=self._briefly(self.right))
         gone = 0
         while gone < len(self.drops) and made._room(width) < min(LETTERS, made._widths[0]):
             made = made._without(*made._briefly(self.drops[gone : gone + 1]))
@@ -145,7 +154,10 @@ def _line(ends: tuple[str, ...], widths: Sequence[int]) -> str:
 
 
 def shortened(names: Sequence[str], limit: int) -> list[str]:
-    """Return short forms of names that stay distinct wherever a part cut out of the middle allows it.
+    """Return short forms of names, of which as many as possible are distinct.
+
+    A part is cut out of the middle of each name, or else the beginning that they share is left out
+    and their words become shorter.
 
     Args:
         names: The names.
@@ -153,7 +165,32 @@ def shortened(names: Sequence[str], limit: int) -> list[str]:
     """
     heads = sorted(range(1, limit), key=lambda head: abs(head - limit // 2))
     forms = [[short(name, limit, head) for name in names] for head in heads]
+    if len(names) > len(max(map(set, forms), key=len, default=())):
+        forms += [_abbreviated(names, limit, letters) for letters in WORD]
     return max(forms, key=lambda form: len(set(form)))
+
+
+def _abbreviated(names: Sequence[str], limit: int, letters: int) -> list[str]:
+    """Return names, of which the long ones have short words and lack the words that most of them begin with.
+
+    Args:
+        names: The names.
+        limit: Most letters of each.
+        letters: Most letters of each word. Digits stay.
+    """
+    long = [name for name in names if len(name) > limit]
+    shared = _shared(long)
+    words = re.compile(rf"([^\W\d_]{{{letters}}})[^\W\d_]+")
+    cut = (f"…{name[len(shared) :]}" if shared and name.startswith(shared) else name for name in long)
+    briefly = dict(zip(long, (short(words.sub(r"\1", name), limit) for name in cut), strict=True))
+    return [briefly.get(name, name) for name in names]
+
+
+def _shared(names: Sequence[str]) -> str:
+    """Return the longest beginning, up to a "_", that more than half of the names have; "" if there is none."""
+    ends = ((name, at + 1) for name in names for at, letter in enumerate(name) if letter == "_")
+    counts = Counter(name[:end] for name, end in ends)
+    return max((start for start, n in counts.items() if 2 * n > len(names)), key=len, default="")
 
 
 def short(name: str, limit: int, head: int | None = None) -> str:
@@ -187,7 +224,7 @@ def terminal_width() -> int | None:
 
 
 def wrapped(lines: Iterable[str], width: int | None) -> str:
-    """Return lines, each broken between words where it is wider than a terminal.
+    """Return lines, each broken between words where it is wider than a terminal; longer words become short.
 
     Args:
         lines: The lines.
@@ -196,9 +233,10 @@ def wrapped(lines: Iterable[str], width: int | None) -> str:
     if width is None:
         return "\n".join(lines)
     room = max(width, LETTERS)
+    fitting = (re.sub(r"\S+", lambda word: short(word[0], room - len(INDENT)), line) for line in lines)
     return "\n".join(
-        textwrap.fill(line, room, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-        for line in lines
+        textwrap.fill(line, room, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False)
+        for line in fitting
     )
 
 

@@ -65,6 +65,30 @@ def test_short_names_stay_distinct() -> None:
         assert len(set(short)) == 4 or limit < 6
 
 
+def test_names_that_differ_in_their_middle_stay_distinct() -> None:
+    """One cut would take the number of the block away, which alone tells these names apart."""
+    start = "encoder_stage_with_an_extremely_long_prefix_block"
+    kinds = ("convolution_three_by_three.pad", "convolution_three_by_three", "batch_normalization.fixed")
+    names = ["class", f"{start}_stem", *(f"{start}_{n:02}_{kind}" for n in range(18) for kind in kinds)]
+
+    short = tables.shortened(names, 21)
+
+    assert all(len(name) <= 21 for name in short)
+    assert len(set(short)) == len(names)
+    assert short[:2] == ["class", "…stem"]
+    assert "…07_batch_norma.fixed" in short
+
+
+def test_titles_and_words_are_no_wider_than_the_terminal() -> None:
+    table = Table(f"{'a_long_name_' * 8}of_a_network on ecp5-85k", ("layer",), ("LUT",))
+    table.add("dense", "1,234")
+    lines = [*table.fitted(40).splitlines(), *tables.wrapped([f"{'x' * 99}: rounded"], 40).splitlines()]
+
+    assert max(map(len, lines)) <= 40
+    assert "xxx…xxx" in lines[-2]
+    assert lines[-1] == "    rounded"
+
+
 @pytest.mark.parametrize(
     ("told", "width"), [("80", 80), ("0", None), ("", None), ("wide", None), ("-5", None)]
 )

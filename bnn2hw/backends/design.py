@@ -63,7 +63,7 @@ class Stream:
     @property
     def contents(self) -> str:
         """The values of a frame, in words."""
-        return f"{self.shape} values {self.tensor.ints}"
+        return self.tensor.words
 
     @property
     def shape(self) -> str:

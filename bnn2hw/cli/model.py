@@ -1,4 +1,4 @@
-"""The commands that read a model: compile, estimate, pareto, summary."""
+"""The commands that read a model: compile, estimate, pareto."""
 
 from __future__ import annotations
 
@@ -191,24 +191,3 @@ def _point(point: Point) -> dict[str, Any]:
     cost = point.cost
     used = {"lut": round(cost.lut), "ff": round(cost.ff), "bram": cost.bram, "dsp": cost.dsp}
     return {**point.__dict__, "cost": used}
-
-
-@click.command()
-@shared.model_argument
-@click.option("--no-macs", is_flag=True, help="Leave out multiply-accumulate operations.")
-@shared.as_json
-def summary(model: Path, no_macs: bool, as_json: bool) -> None:
-    """Print weights, memory and operations of a model.
-
-    MODEL is a .keras or .h5 file. The figures are given by precision; they need no hardware.
-    """
-    from bnn2hw import frameworks
-
-    if as_json:
-        shared.refuse({"no_macs"}, "JSON has all figures; leave out one of the two")
-    read = frameworks.load("bnn2hw.importers.keras.files").load(model)
-    models = frameworks.load("bnn2hw.nn.models")
-    if as_json:
-        click.echo(json.dumps(models.profile(read).as_dict(), indent=1))
-    else:
-        models.summary(read, include_macs=not no_macs)

@@ -240,6 +240,12 @@ class Tensor:
             raise TypeError(f"an edge of shape {self.shape} carries real numbers where integers are needed")
         return self.type
 
+    @property
+    def words(self) -> str:
+        """The shape and the integers of a sample, in words: "28×28×1 values 0…255"."""
+        values = "value" if self.size == 1 else "values"
+        return f"{'×'.join(map(str, self.shape))} {values} {self.ints}"
+
     def outer(self, size: int, axes: int) -> tuple[int, ...]:
         """Return the shape without its last axes.
 

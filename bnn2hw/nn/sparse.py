@@ -315,7 +315,8 @@ class GroupSum(keras.layers.Layer):
             inputs: Values that the layer reads.
         """
         bias = ops.convert_to_numpy(self.bias).astype(np.float32)
-        return np.rint(bias * np.float32((inputs // self.groups) ** 0.5))
+        rounded: NDArray[np.float32] = np.rint(bias * np.float32((inputs // self.groups) ** 0.5))
+        return rounded
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         """Return the shape of the output."""

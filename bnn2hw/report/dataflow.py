@@ -266,8 +266,8 @@ def width_words(e: Arrow) -> str:
 def _edge(graph: Any, start: str, end: str, e: Arrow, label: str, *, main: bool) -> None:
     link = e.link
     tip = (
-        f"{link.source} to {link.reader}: {words.shape(link.tensor.shape)} values {link.tensor.ints} "
-        f"of {link.tensor.ints.bits} bit, beats of {width_words(e)} bit, FIFO depth {link.depth or 'none'}"
+        f"{link.source} to {link.reader}: {link.tensor.words} of {link.tensor.ints.bits} bit, "
+        f"beats of {width_words(e)} bit, FIFO depth {link.depth or 'none'}"
     )
     graph.add_edge(
         start,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.ir import HardwareOp, Node, Tensor, hardware_nodes
+from bnn2hw.ir import HardwareOp, Node, hardware_nodes
 from bnn2hw.native import sources
 from bnn2hw.report.fidelity import DEVIATION, compared, deviation, rounded
 from bnn2hw.tables import Table, wrapped
@@ -43,8 +43,8 @@ def _row(accelerator: CompiledModel, node: Node, op: HardwareOp) -> Iterator[str
 
 def _summary(accelerator: CompiledModel) -> Iterator[str]:
     graph = accelerator.graph
-    yield from (f"in:  {n.name}: {_contents(graph.types[n.name])}" for n in graph.sources)
-    yield from (f"out: {name}: {_contents(graph.types[name])}" for name in graph.outputs)
+    yield from (f"in:  {n.name}: {graph.types[n.name].words}" for n in graph.sources)
+    yield from (f"out: {name}: {graph.types[name].words}" for name in graph.outputs)
     yield from (f"{name}: {order}" for name, order in accelerator.axes.items())
     made = sources.compile_graph(graph)
     yield (
@@ -54,7 +54,3 @@ def _summary(accelerator: CompiledModel) -> Iterator[str]:
     yield from rounded(accelerator)
     yield from compared(accelerator)
     yield "simulate compiles the sources and compares their outputs with golden"
-
-
-def _contents(tensor: Tensor) -> str:
-    return f"{'×'.join(map(str, tensor.shape))} values {tensor.ints}"

@@ -20,6 +20,17 @@ Tree = dict[str, Any]
 
 SOURCES = (".sv", ".v", ".svh")
 
+FLAGS = (
+    "--json-only",
+    "--json-only-output",
+    "tree.json",
+    "-Wno-fatal",
+    "-Wno-lint",
+    "--comp-limit-syms",
+    "0",
+)
+"""Flags of Verilator. Without the last one it replaces the ends of long names by hashes."""
+
 
 def problems(design: Design, graph: Graph) -> list[str]:
     """Return what is connected in another way than the graph says; nothing if all is right.
@@ -50,9 +61,8 @@ def _elaborated(design: Design) -> Tree:
         folder = Path(name)
         for file, text in texts.items():
             (folder / file).write_text(text)
-        flags = ("--json-only", "--json-only-output", "tree.json", "-Wno-fatal", "-Wno-lint")
         tools.run(
-            [tools.verilator().command, *flags, "--top-module", design.top, *texts], folder, "Verilator"
+            [tools.verilator().command, *FLAGS, "--top-module", design.top, *texts], folder, "Verilator"
         )
         tree: Tree = json.loads((folder / "tree.json").read_text())
     return tree

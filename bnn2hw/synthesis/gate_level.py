@@ -2,41 +2,75 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from bnn2hw import tools
 from bnn2hw.backends.design import Design
+from bnn2hw.backends.text import Printer
 from bnn2hw.errors import InputError
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import families
-from bnn2hw.targets.families import Family
+from bnn2hw.targets.families import Family, Mapper
 
 MODELS = "cells.sv"
 """File with Yosys' models of the cells."""
 
 
 def of(design: Design, family: Family, folder: Path) -> Design:
-    """Map a design to the cells of a family, and return the netlist with Yosys' models of them.
+    """Map a design to the cells of a family, and return the netlist with models of them.
+
+    The netlist is the one that is placed, after the family's own passes. Small cells have Yosys' models; those of
+    block RAMs and DSP blocks are ours and stop the simulation in a mode that they do not cover.
 
     Args:
         design: Sources from the Verilog backend.
-        family: A family whose cells Yosys models completely (`Mapper.complete_models`).
+        family: A family all of whose cells have models (`Mapper.complete_models`).
         folder: Takes sources, netlist and log.
 
     Raises:
-        InputError: Yosys does not model all cells of this family; block RAMs are often missing.
+        InputError: Some cells of this family have no model.
         MissingToolError: Yosys is not installed.
         ToolError: Yosys failed, or left an empty netlist.
     """
     if not family.mapper or not family.mapper.complete_models:
         able = [f.name for f in families.known().values() if f.mapper and f.mapper.complete_models]
         raise InputError(
-            f"Yosys has no models of all cells of the family '{family.name}'; "
+            f"there are no models of all cells of the family '{family.name}'; "
             f"netlists can be simulated for {', '.join(able)}"
         )
-    synthesize.area(design, family, folder, then=("write_verilog -noattr netlist.v",))
-    models = (tools.yosys_share() / family.mapper.models).read_text()
-    files = {"netlist.sv": (folder / "netlist.v").read_text(), MODELS: models}
+    synthesize.area(design, family, folder)
+    netlist = synthesize.as_verilog(folder / synthesize.NETLIST).read_text()
+    used = [cell for cell in family.mapper.blocks if f" {cell} " in netlist]
+    files = {"netlist.sv": netlist, MODELS: _small_cells(family.mapper), **block_models(used)}
     ends = (*design.inputs, *design.outputs)
     return replace(design, files=files, streams=ends, netlist=True, bench={}, fast={})
+
+
+def block_models(cells: Iterable[str]) -> dict[str, str]:
+    """Return our models of block RAMs and DSP blocks by file name.
+
+    Args:
+        cells: Names of the cells, each with a template in templates/blocks.
+    """
+    printer = Printer("blocks", blocks=True)
+    return {f"{cell}.sv": printer.file(f"{cell}.sv", f"{cell}.sv.j2") for cell in cells}
+
+
+def _small_cells(mapper: Mapper) -> str:
+    """Return Yosys' models with the files that they include, without the cells that have a model of ours."""
+    text = _included(tools.yosys_share() / mapper.models)
+    for cell in mapper.blocks:
+        text = re.sub(rf"^module {cell}\b.*?^endmodule", "", text, flags=re.MULTILINE | re.DOTALL)
+    return text
+
+
+def _included(path: Path) -> str:
+    """Return a file of Yosys with the text of the files that it includes."""
+
+    def text(found: re.Match[str]) -> str:
+        return _included(path.parent / found[1])
+
+    return re.sub(r'^\s*`include "([^"]+)"', text, path.read_text(), flags=re.MULTILINE)

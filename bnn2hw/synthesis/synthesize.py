@@ -20,6 +20,9 @@ from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Family
 from bnn2hw.workers import HERE, Pool
 
+NETLIST = "netlist.json"
+"""File of the mapped netlist, in Yosys' JSON."""
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -123,7 +126,7 @@ def clear(folder: Path) -> None:
     """Remove the results of an earlier run, so that none can pass for a result of this one."""
     routers = [f.router for f in families.known().values() if f.router]
     results = [name for r in routers for name in (r.bitstream, r.result[1])]
-    for name in [*results, "netlist.json", "timing.json"]:
+    for name in [*results, NETLIST, "timing.json"]:
         (folder / name).unlink(missing_ok=True)
 
 
@@ -179,7 +182,7 @@ class Placer:
     @classmethod
     def of(cls, device: Device, placement: Placement, folder: Path) -> Placer:
         """Return the placer of the netlist in a folder."""
-        names = ["netlist.json", *([placement.constraints] if placement.constraints else [])]
+        names = [NETLIST, *([placement.constraints] if placement.constraints else [])]
         return cls(device, placement, {name: (folder / name).read_bytes() for name in names}, folder)
 
     def __call__(self, seed: int) -> Trial:
@@ -215,7 +218,7 @@ class Placer:
         goal = self.placement.clock_mhz or self.device.clock_mhz
         command = [*tools.nextpnr(router.architecture).start, *part.arguments]
         command += [*(self.placement.package or part.package), *router.arguments]
-        command += ["--json", "netlist.json", option, made, "--report", "timing.json"]
+        command += ["--json", NETLIST, option, made, "--report", "timing.json"]
         command += ["--freq", f"{goal:g}", "--timing-allow-fail", "--seed", str(seed)]
         if self.placement.constraints:
             command += [a.format(file=self.placement.constraints) for a in router.constraints]
@@ -253,12 +256,27 @@ def run_yosys(design: Design, folder: Path, passes: Sequence[str], makes: str) -
         MissingToolError: Yosys is not installed.
         ToolError: Yosys failed, or ended without the file.
     """
-    yosys = tools.yosys()
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in design.files.items():
         (folder / name).write_text(text)
     sources = " ".join(name for name in design.files if name.endswith(".sv"))
-    script = [f"read_verilog -sv {sources}", *passes]
+    return _run_script(folder, [f"read_verilog -sv {sources}", *passes], makes)
+
+
+def as_verilog(netlist: Path) -> Path:
+    """Write a netlist in Yosys' JSON beside it in Verilog, and return its path.
+
+    Raises:
+        MissingToolError: Yosys is not installed.
+        ToolError: Yosys failed.
+    """
+    made = netlist.with_suffix(".v").name
+    return _run_script(netlist.parent, [f"read_json {netlist.name}", f"write_verilog -noattr {made}"], made)
+
+
+def _run_script(folder: Path, script: Sequence[str], makes: str) -> Path:
+    """Let Yosys run commands in a folder, and return the path of the file that they must write."""
+    yosys = tools.yosys()
     (folder / "yosys.ys").write_text("\n".join([*script, ""]))
     return _make(folder, makes, [*yosys.start, "yosys.ys"], "Yosys")
 
@@ -303,7 +321,7 @@ def mapped(
         ToolError: Yosys failed, or left an empty netlist.
     """
     mapper = toolchains.mapper(family)
-    netlist = run_yosys(design, folder, [*passes, *mapper.command.split("; "), *then], "netlist.json")
+    netlist = run_yosys(design, folder, [*passes, *mapper.command.split("; "), *then], NETLIST)
     for name in mapper.passes:
         rewrite(netlist, toolchains.PASSES[name](family))
     return netlist

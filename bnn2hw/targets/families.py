@@ -32,7 +32,8 @@ class Mapper:
         bram: Block RAMs that each cell takes.
         dsp: DSP blocks that each cell takes.
         models: Path of the simulation models of the cells, within the data folder of Yosys.
-        complete_models: True if `models` describes every cell; then netlists can be simulated.
+        blocks: Cells with a model of ours, templates/blocks/<cell>.sv.j2, which takes the place of one in `models`.
+        complete_models: True if `models` and `blocks` describe every cell; then netlists can be simulated.
         passes: Names of the passes that rewrite the netlist, in order
             (`synthesis.toolchains.PASSES`).
         count: How cells are named when they are counted (`synthesis.toolchains.COUNTS`).
@@ -45,6 +46,7 @@ class Mapper:
     bram: Takes
     dsp: Takes
     models: str
+    blocks: tuple[str, ...] = ()
     complete_models: bool = False
     passes: tuple[str, ...] = ()
     count: str = "cells"

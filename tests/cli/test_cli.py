@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bnn2hw.cli.main import main
+from bnn2hw.tables import columns_of
 from tests.support import EXAMPLES, ROOT
 from tests.support import networks as net
 
@@ -103,6 +104,22 @@ def test_summary_of_the_tutorial_network() -> None:
     assert result.exit_code == 0
     assert "13.19 KiB" in result.output
     assert "0.9303" in result.output
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_the_summary_fits_the_terminal(width: int) -> None:
+    result = CliRunner().invoke(main, ["summary", str(EXAMPLES / "mnist.keras")], env={"COLUMNS": str(width)})
+
+    lines = result.stdout.splitlines()
+    assert max(map(columns_of, lines)) <= width
+    assert all(figure in result.stdout for figure in ("93,088", "13.19", "2,599,552", "194,688"))
+    assert ("not shown at this width: output, input bits, 32-bit weights" in lines) == (width == 80)
+    assert any("quant_conv2d_1 " in line and "11×11×64" in line for line in lines) == (width == 200)
+
+
+def test_the_summary_leaves_operations_out(model: Path) -> None:
+    assert "MACs" in run("summary", model).stdout
+    assert "MACs" not in run("summary", model, "--no-macs").stdout
 
 
 def test_old_names_of_commands_work_and_warn(tmp_path: Path) -> None:

@@ -22,6 +22,14 @@ def ints(draw: st.DrawFn) -> Ints:
 
 
 @pytest.mark.parametrize(
+    ("shape", "words"),
+    [((1,), "1 value 0…9"), ((10,), "10 values 0…9"), ((28, 28, 1), "28×28×1 values 0…9")],
+)
+def test_a_stream_in_words(shape: tuple[int, ...], words: str) -> None:
+    assert Tensor(shape, Ints(0, 9)).words == words
+
+
+@pytest.mark.parametrize(
     ("type_", "bits"),
     [
         (BIPOLAR, 1),

@@ -129,6 +129,10 @@ def test_what_a_record_names_is_there(family: families.Family) -> None:
 
     assert family.mapper is None or toolchains.mapper(family) is family.mapper
     assert all((templates / "verilog" / "cells" / f"{cell}.sv.j2").is_file() for cell in family.cells)
+    assert all(
+        (templates / "blocks" / f"{cell}.sv.j2").is_file()
+        for cell in (family.mapper.blocks if family.mapper else ())
+    )
     assert all((templates / "boards" / "pll" / f"{name}.sv.j2").is_file() for name in family.plls)
     if family.router:
         assert (templates / "boards" / f"board{family.router.constraints_suffix}.j2").is_file()

@@ -1,0 +1,116 @@
+"""Mapped netlists against golden: what ECP5 and 7 series are programmed with computes what was simulated."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import bnn2hw
+from bnn2hw import nn
+from bnn2hw.backends.design import Design
+from bnn2hw.errors import InputError, MismatchError
+from bnn2hw.simulation import simulate
+from bnn2hw.simulation.run import Run
+from bnn2hw.synthesis import gate_level
+from bnn2hw.targets import families
+from tests.support import networks as net
+
+pytestmark = pytest.mark.usefixtures("yosys")
+
+WIRE = bnn2hw.Input("uint8")
+DEVICES = {"ecp5": "ecp5-25k", "xilinx": "xc7z020"}
+
+
+def eight_bits(filters: int, size: int) -> keras.layers.Layer:
+    """A convolution that multiplies."""
+    kernel = nn.quantizers.DoReFa(8, mode="weights")
+    return nn.layers.QuantConv2D(filters, size, kernel_quantizer=kernel, use_bias=False)
+
+
+def small() -> keras.Model:
+    return net.chain(
+        (6, 6, 2), eight_bits(4, 2), net.norm(), net.conv(12, 2), net.norm(), keras.layers.Flatten(), net.dense(40, name="fc")
+    )  # fmt: skip
+
+
+def large() -> keras.Model:
+    """Branches, products of two streams, memories that are written, and all widths of block RAMs."""
+    image = keras.Input((24, 24, 3), name="image")
+    x = net.conv(32, strides=2)(net.norm()(eight_bits(16, 3)(image)))
+    gate = keras.layers.Dense(32, activation="sigmoid")(keras.layers.GlobalAveragePooling2D()(x))
+    x = keras.layers.Multiply()([x, keras.layers.Reshape((1, 1, 32))(gate)])
+    x = keras.layers.Flatten()(net.norm()(net.conv(32)(x)))
+    return net.shake(keras.Model(image, net.dense(10)(net.norm()(net.dense(32, name="fc")(x)))))
+
+
+def compiled(model: keras.Model, family: str, **options: object) -> bnn2hw.Accelerator:
+    return bnn2hw.compile(model, input=WIRE, target=DEVICES[family], **options)
+
+
+def run(netlist: Design, accelerator: bnn2hw.Accelerator, frames: int) -> Run:
+    x = np.random.default_rng(0).choice(WIRE.ints.values(), (frames, *accelerator.input.shape))
+    cycles = accelerator.estimate().cycles
+    return simulate.simulate(netlist, accelerator.graph, x, cycles, stalls=0.2, seed=1)
+
+
+def used(netlist: Design) -> set[str]:
+    return set(re.findall(r"^  ([A-Z]\w*) ", netlist.files["netlist.sv"], re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("family", "cells"),
+    [
+        ("ecp5", {"DP16KD", "MULT18X18D", "TRELLIS_FF", "CCU2C", "LUT4", "TRELLIS_DPR16X4"}),
+        ("xilinx", {"RAMB18E1", "DSP48E1", "FDRE", "CARRY4", "LUT6"}),
+    ],
+)
+def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], tmp_path: Path) -> None:
+    accelerator = compiled(small(), family, fps=30_000)
+    netlist = gate_level.of(accelerator.design, families.family(family), tmp_path)
+
+    exact = run(netlist, accelerator, 6)
+
+    assert cells <= used(netlist)
+    exact.check()
+    assert len(exact.mismatches) == 2
+
+
+def test_a_bit_of_a_block_ram_that_is_wrong_is_found(tmp_path: Path) -> None:
+    accelerator = compiled(small(), "ecp5", fps=30_000)
+    netlist = gate_level.of(accelerator.design, families.family("ecp5"), tmp_path)
+    text = netlist.files["netlist.sv"]
+    wrong = re.sub(r"(\.INITVAL_00\(320'h)(\w+)", lambda m: f"{m[1]}{int(m[2], 16) ^ 1:080x}", text)
+    assert wrong != text
+    netlist = replace(netlist, files={**netlist.files, "netlist.sv": wrong})
+
+    with pytest.raises(MismatchError):
+        run(netlist, accelerator, 2).check()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("family", "cells"),
+    [("ecp5", {"DP16KD", "MULT18X18D"}), ("xilinx", {"RAMB18E1", "RAMB36E1", "DSP48E1"})],
+)
+def test_a_large_netlist_is_exact(family: str, cells: set[str], tmp_path: Path) -> None:
+    accelerator = compiled(large(), family, fps=3000, loadable=["fc"])
+    netlist = gate_level.of(accelerator.design, families.family(family), tmp_path)
+
+    exact = run(netlist, accelerator, 2)
+
+    assert cells <= used(netlist)
+    exact.check()
+
+
+def test_a_family_without_models_is_refused(tmp_path: Path) -> None:
+    design = Design("", {}, (), (), ())
+
+    with pytest.raises(
+        InputError, match=r"no models of all cells of the family 'gowin'; .* for ecp5, ice40, xilinx$"
+    ):
+        gate_level.of(design, families.family("gowin"), tmp_path)
