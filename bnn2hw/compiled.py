@@ -118,6 +118,11 @@ class CompiledModel:
         return self.graph.types[self.graph.sources[0].name]
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs."""
+        return tuple(n.name for n in self.graph.sources)
+
+    @property
     def output(self) -> Tensor:
         """Type of the stream that leaves the design; of several, the first."""
         return self.graph.types[self.graph.outputs[0]]

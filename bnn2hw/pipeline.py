@@ -368,10 +368,10 @@ def options(**given: object) -> dict[str, str]:
     """Return the options of a compilation in words, for the headers of the sources.
 
     Args:
-        **given: Values by name of the option. Those that are None or False are the default and left
-            out.
+        **given: Values by name of the option. Those that are None, False or empty are the default and
+            left out.
     """
-    return {name: _in_words(value) for name, value in given.items() if value not in (None, False)}
+    return {name: _in_words(value) for name, value in given.items() if value not in (None, False, (), [], {})}
 
 
 def _in_words(value: object) -> str:

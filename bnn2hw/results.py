@@ -192,14 +192,34 @@ def evaluate(runner: Runner, x: Data, labels: Array | None) -> float:
         if len(outputs) != 1:
             raise InputError(f"accuracy is for models of one output; this one has {', '.join(outputs)}")
         [found] = outputs.values()
-        classes = _classes(numbers(true, "labels"), len(found))
-        best = found if np.issubdtype(found.dtype, np.integer) else found.reshape(len(found), -1).argmax(-1)
-        right += int((best.reshape(len(best), -1) == classes[:, None]).any(-1).sum())
+        right += correct(found, true)
         count += len(found)
         runner.progress(f"evaluating: {count} frames, {right / max(count, 1):.2%} right")
     if not count:
         raise InputError("there are no frames to evaluate")
     return right / count
+
+
+def gives_a_class(model: CompiledModel) -> bool:
+    """Return true if the only output of a model is the index of one class."""
+    runner = Runner(model)
+    edges = list(runner.outputs.values())
+    return len(edges) == 1 and runner.gives_index(edges[0]) and runner.graph.types[edges[0]].size == 1
+
+
+def correct(found: Array, labels: Array) -> int:
+    """Count the frames whose class, or one of the k best, is the label.
+
+    Args:
+        found: Integers of shape (frames,) or (frames, k): classes; or scores of shape (frames, ...).
+        labels: One class per frame, or one-hot rows.
+
+    Raises:
+        InputError: Labels are no classes.
+    """
+    classes = _classes(numbers(labels, "labels"), len(found))
+    best = found if np.issubdtype(found.dtype, np.integer) else found.reshape(len(found), -1).argmax(-1)
+    return int((best.reshape(len(best), -1) == classes[:, None]).any(-1).sum())
 
 
 def _classes(labels: Array, count: int) -> Array:

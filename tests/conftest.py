@@ -9,6 +9,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The arrays of the tests are small, and the tests themselves run in parallel.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+# Without oneDNN, which TensorFlow leaves out on some processors, it has no dilated transposed convolutions.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Tests of the compiler compile, whatever was compiled before.
 os.environ.setdefault("BNN2HW_MODEL_CACHE", "off")

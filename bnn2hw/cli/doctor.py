@@ -55,15 +55,17 @@ def doctor(as_json: bool) -> None:
 
 def _print(findings: list[Finding]) -> None:
     """Print what was found, and how to install the rest."""
-    from bnn2hw.tables import Table, terminal_width
+    from bnn2hw.tables import INDENT, Table, terminal_width, wrapped
 
     table = Table("programs and packages", ("name", "", "found", "for"), (), drops=("for", "found"))
     for f in findings:
         table.add(f.name, "ok" if f.found else "missing", (f.found or "").rpartition("/")[2], f.enables)
-    click.echo(table.fitted(terminal_width()), nl=False)
+    width = terminal_width()
+    click.echo(table.fitted(width), nl=False)
     for f in findings:
         if not f.found:
-            click.echo(f"{f.name} is missing, for {f.enables}: {f.remedy}")
+            click.echo(wrapped([f"{f.name} is missing, for {f.enables}:"], width))
+            click.echo(f"{INDENT}{f.remedy}")
 
 
 def examine() -> list[Finding]:
@@ -131,4 +133,5 @@ def _tool(name: str, find: Callable[[], Tool], enables: str, *, needed: bool = T
         tool = find()
     except MissingToolError as error:
         return Finding(name, None, enables, str(error).split("; ", 1)[-1], needed)
-    return Finding(name, f"{tool.command} {tool.release}".strip(), enables, "", needed)
+    command = f"py{name}" if tool.command == sys.executable else tool.command
+    return Finding(name, f"{command} {tool.release}".strip(), enables, "", needed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,8 @@ def explore(
     if frames and not images:
         raise InputError("--frames has no effect without --images")
     x, labels = image_files.read(images, frames) if images else (None, None)
+    if isinstance(x, Mapping):
+        raise InputError(f"'{images}' holds {', '.join(x)}; a study measures images x of models of one input")
     limits = {name: given[name] for name in study.LIMITS if given[name] is not None}
     with spinner(as_json) as progress:
         found = bnn2hw.explore(

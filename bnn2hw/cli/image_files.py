@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from bnn2hw import untrusted
+from bnn2hw import golden, untrusted
 from bnn2hw.errors import InputError, unreadable
+from bnn2hw.golden import Batch
 from bnn2hw.ir import Array
 
 IMAGES = ("x", "x_test", "images")
@@ -22,16 +24,18 @@ LABELS = ("y", "y_test", "labels")
 """Names under which an .npz file may hold labels."""
 
 
-def read(path: Path, frames: int | None) -> tuple[Array, Array | None]:
+def read(path: Path, frames: int | None, inputs: Sequence[str] = ()) -> tuple[Batch, Array | None]:
     """Read the first images of a file, and their labels if the file holds labels.
 
     Args:
         path: An .npy file with images, or an .npz file with arrays named as in `IMAGES` and
-            `LABELS`.
+            `LABELS`, or with an array for each input under its name.
         frames: Number of images; None for all. A warning is printed if the file holds fewer.
+        inputs: Names of the inputs, if they are known.
 
     Returns:
-        The images, shape (frames, ...), and the labels, shape (frames,), or None.
+        The images, shape (frames, ...), by name if the file has an array for each input; and the labels, shape
+        (frames,), or None.
 
     Raises:
         InputError: The file does not exist, or holds no images or labels of another number.
@@ -42,24 +46,25 @@ def read(path: Path, frames: int | None) -> tuple[Array, Array | None]:
             with zipfile.ZipFile(path) as archive:
                 untrusted.members(archive, sys.maxsize)
         data = np.load(path, allow_pickle=False)
-        x, labels = _arrays(data, path)
+        x, labels = _arrays(data, path, inputs)
     except OSError as error:
         raise unreadable(f"the images '{path}'", error) from error
     except MemoryError as error:
         raise InputError(f"'{path}' declares more images than fit into memory") from error
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"'{path}' is not a .npy or .npz file of plain arrays") from error
-    if not x.ndim or not len(x):
+    if not all(a.ndim and len(a) for a in (x.values() if isinstance(x, Mapping) else [x])):
         raise InputError(f"'{path}' holds no images")
-    if labels is not None and len(labels) != len(x):
-        raise InputError(f"'{path}' holds {len(x)} images and {len(labels)} labels")
-    if frames and len(x) < frames:
-        few = f"warning: '{path}' holds {len(x)} images, fewer than the {frames} asked for"
+    count = golden.frames(x)
+    if labels is not None and len(labels) != count:
+        raise InputError(f"'{path}' holds {count} images and {len(labels)} labels")
+    if frames and count < frames:
+        few = f"warning: '{path}' holds {count} images, fewer than the {frames} asked for"
         click.echo(few, err=True)
-    return x[:frames], None if labels is None else labels[:frames]
+    return golden.part(x, slice(frames)), None if labels is None else labels[:frames]
 
 
-def _arrays(data: Any, path: Path) -> tuple[Array, Array | None]:
+def _arrays(data: Any, path: Path, inputs: Sequence[str]) -> tuple[Batch, Array | None]:
     """Return the images and the labels in an open file.
 
     Raises:
@@ -67,10 +72,16 @@ def _arrays(data: Any, path: Path) -> tuple[Array, Array | None]:
     """
     if not isinstance(data, np.lib.npyio.NpzFile):
         return data, None
-    names = [n for n in IMAGES if n in data]
-    if not names:
+    labels = next((np.atleast_1d(data[n]) for n in LABELS if n in data and n not in inputs), None)
+    images = [n for n in IMAGES if n in data]
+    if inputs and set(inputs) <= set(data):
+        return {n: data[n] for n in inputs}, labels
+    if images:
+        return data[images[0]], labels
+    others = [n for n in data if n not in LABELS]
+    if not others or len(inputs) == 1:
         raise InputError(
-            f"'{path}' holds no array {', '.join(IMAGES[:-1])} or {IMAGES[-1]}; "
+            f"'{path}' holds no array {', '.join((*inputs, *IMAGES[:-1]))} or {IMAGES[-1]}; "
             f"it holds {', '.join(data) or 'nothing'}"
         )
-    return data[names[0]], next((np.atleast_1d(data[n]) for n in LABELS if n in data), None)
+    return {n: data[n] for n in others}, labels

@@ -20,7 +20,7 @@ from bnn2hw.progress import Progress
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
     from bnn2hw.folding.search import Folding
-    from bnn2hw.ir import Array
+    from bnn2hw.golden import Batch
     from bnn2hw.lower.outputs import Output
     from bnn2hw.ops.base.channels import Meaning
     from bnn2hw.ops.source import Input
@@ -351,18 +351,19 @@ def wire(dtype: str | None, scale: Meaning, offset: Meaning) -> Input | None:
     return bnn2hw.Input(dtype, scale, offset) if dtype else None
 
 
-def calibration(options: ModelOptions) -> Array | None:
+def calibration(options: ModelOptions) -> Batch | None:
     """Read the images of --calibration.
 
     Raises:
         Bnn2hwError: An error of `image_files.read`.
     """
+    from bnn2hw import golden
     from bnn2hw.cli import image_files
 
     if options.calibration is None:
         return None
     images, _ = image_files.read(options.calibration, None)
-    return images[:CALIBRATION_IMAGES]
+    return golden.part(images, slice(CALIBRATION_IMAGES))
 
 
 def read_folding(path: Path) -> Folding:

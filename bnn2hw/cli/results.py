@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,13 @@ from bnn2hw.cli.progress import spinner
 from bnn2hw.errors import InputError
 
 if TYPE_CHECKING:
+    from bnn2hw.accelerator import Accelerator
     from bnn2hw.golden import Batch
     from bnn2hw.ir import Array
     from bnn2hw.progress import Progress
 
 images_option = shared.path(
-    "--images", required=True, help="Images (x) and perhaps labels (y): an .npy or .npz file."
+    "--images", required=True, help="Images (x, or by name of input) and perhaps labels (y): .npy or .npz."
 )
 frames_option = click.option("--frames", type=click.IntRange(1), help="Number of images. Default: all.")
 
@@ -63,6 +65,7 @@ def predict(
     compile' wrote runs in Verilator, in the shell of a board, and the images travel to it over a
     serial line as they do to a board: no bitstream and no board are needed.
     """
+    from bnn2hw import golden
     from bnn2hw.cli import image_files
 
     if old_port:
@@ -71,16 +74,19 @@ def predict(
         deprecation.warn(
             "'bnn2hw predict FOLDER PORT' is now '--port PORT'; the old form works for one more version"
         )
-    x, labels = image_files.read(images, frames)
     board = port or old_port
     if board and virtual:
         raise InputError("a simulated board has its own port; give --virtual or --port, not both")
     with spinner(as_json) as progress:
         progress("computing")
-        if virtual:
-            found = _by_virtual_board(folder, x, progress)
+        if board:
+            x, labels = image_files.read(images, frames)
+            found = _by_board(folder, board, x)
         else:
-            found = _by_board(folder, board, x) if board else _by_this_machine(folder, x)
+            accelerator = _loaded(folder, virtual=virtual)
+            x, labels = image_files.read(images, frames, accelerator.inputs)
+            by_board = _by_virtual_board(accelerator, x, progress) if virtual else None
+            found = by_board or _Results(accelerator.predict(x))
     accuracy = _accuracy(found.results, labels)
     if as_json:
         facts = {"results": _plain(found.results), "accuracy": accuracy}
@@ -88,33 +94,40 @@ def predict(
         return
     _print(found.results)
     if accuracy is not None:
-        click.echo(f"accuracy on these {len(x)} images: {accuracy:.2%}", err=True)
+        click.echo(f"accuracy on these {golden.frames(x)} images: {accuracy:.2%}", err=True)
     if found.line and found.line["recoveries"]:
         click.echo(f"the line was resynchronized {found.line['recoveries']} times", err=True)
 
 
-def _by_board(folder: Path, port: str, x: Array) -> _Results:
+def _by_board(folder: Path, port: str, x: Batch) -> _Results:
     from bnn2hw.deploy import host
 
+    if isinstance(x, Mapping):
+        raise InputError(f"a board takes one array, and {len(x)} are given; name the images x")
     with host.SerialBoard(port, folder) as device:
         return _Results(device.predict(x), vars(device.statistics))
 
 
-def _by_virtual_board(folder: Path, x: Array, progress: Progress) -> _Results:
-    import bnn2hw
+def _by_virtual_board(accelerator: Accelerator, x: Batch, progress: Progress) -> _Results:
+    from bnn2hw import golden
     from bnn2hw.deploy.simulated_board import VirtualBoard
 
-    _refuse_bitstream(folder, "--virtual needs no bitstream")
-    with VirtualBoard(bnn2hw.load(folder), progress=progress) as board:
-        progress(f"sending {len(x)} images to the simulated board")
+    with VirtualBoard(accelerator, progress=progress) as board:
+        progress(f"sending {golden.frames(x)} images to the simulated board")
         return _by_board(board.folder, board.port, x)
 
 
-def _by_this_machine(folder: Path, x: Array) -> _Results:
+def _loaded(folder: Path, *, virtual: bool) -> Accelerator:
+    """Load the design of a build folder.
+
+    Raises:
+        InputError: It is no build folder.
+    """
     import bnn2hw
 
-    _refuse_bitstream(folder, "give the port of the board with --port")
-    return _Results(bnn2hw.load(folder).predict(x))
+    way = "--virtual needs no bitstream" if virtual else "give the port of the board with --port"
+    _refuse_bitstream(folder, way)
+    return bnn2hw.load(folder)
 
 
 def _refuse_bitstream(folder: Path, why: str) -> None:
@@ -132,11 +145,18 @@ def _refuse_bitstream(folder: Path, why: str) -> None:
 
 
 def _accuracy(results: Batch, labels: Array | None) -> float | None:
-    """Return the share of right classes, if the only output is a class and there are labels."""
+    """Return the share of right classes, if the only output is a class and there are labels.
+
+    Raises:
+        InputError: Labels are no classes.
+    """
     import numpy as np
 
-    classes = isinstance(results, np.ndarray) and results.ndim == 1 and results.dtype.kind in "iu"
-    return float(np.mean(results == labels)) if classes and labels is not None else None
+    from bnn2hw.results import correct
+
+    if labels is None or not isinstance(results, np.ndarray) or results.ndim != 1:
+        return None
+    return correct(results, labels) / len(results) if results.dtype.kind in "iu" else None
 
 
 def _plain(results: Batch) -> Any:
@@ -173,16 +193,18 @@ def evaluate(folder: Path, images: Path, frames: int | None, as_json: bool) -> N
     which are those of the hardware.
     """
     import bnn2hw
+    from bnn2hw import golden
     from bnn2hw.cli import image_files
 
-    x, labels = image_files.read(images, frames)
+    accelerator = bnn2hw.load(folder)
+    x, labels = image_files.read(images, frames, accelerator.inputs)
     if labels is None:
         raise InputError(
             f"'{images}' holds no labels; give an .npz file with an array {' or '.join(image_files.LABELS)}"
         )
     with spinner(as_json) as progress:
-        accuracy = bnn2hw.load(folder).evaluate(x, labels, progress=progress)
+        accuracy = accelerator.evaluate(x, labels, progress=progress)
     if as_json:
-        click.echo(json.dumps({"frames": len(x), "accuracy": accuracy}))
+        click.echo(json.dumps({"frames": golden.frames(x), "accuracy": accuracy}))
     else:
-        click.echo(f"accuracy on these {len(x)} images: {accuracy:.2%}")
+        click.echo(f"accuracy on these {golden.frames(x)} images: {accuracy:.2%}")

@@ -139,12 +139,19 @@ def _warn_of_other_sources(folder: Path, accelerator: Accelerator) -> None:
 
 
 def _accuracy(accelerator: Accelerator, run: Run, labels: Array | None) -> float | None:
-    """Return the share of correct classes, if the output is a class and there are labels."""
+    """Return the share of correct classes, if the output is a class and there are labels.
+
+    Raises:
+        InputError: Labels are no classes.
+    """
     import numpy as np
 
-    if labels is None or accelerator.output.size > 1:
+    from bnn2hw.results import correct, gives_a_class
+
+    if labels is None or not gives_a_class(accelerator):
         return None
-    return float(np.mean(np.asarray(run.outputs).reshape(-1) == labels))
+    found = np.asarray(run.outputs).reshape(-1)
+    return correct(found, labels) / len(found)
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -214,8 +221,8 @@ def images_of(
     from bnn2hw.cli import image_files
 
     if path:
-        return image_files.read(path, frames)
+        return image_files.read(path, frames, accelerator.inputs)
     rng, count, types = np.random.default_rng(seed), frames or RANDOM_FRAMES, accelerator.graph.types
-    names = tuple(n.name for n in accelerator.graph.sources)
+    names = accelerator.inputs
     x = {n: rng.choice(types[n].ints.values(), (count, *types[n].shape)) for n in names}
     return accelerator.from_streams(golden.batch(x), names), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ ROUNDING = 1e-3
 
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
+    from bnn2hw.ir import Cycles
     from bnn2hw.synthesis.usage import Usage
 
 
@@ -124,36 +126,53 @@ def _at_clock(options: ModelOptions, clock: float | None) -> ModelOptions:
 def _warn_of_rate(accelerator: Accelerator, used: Usage, board: str | None) -> None:
     """Warn if the design misses the rate that it was compiled for, because its clock is slower here."""
     asked = float(accelerator.options.get("fps", 0))
-    if not used.clock_mhz:
+    clock = usable_clock(used)
+    if not clock:
         return
-    reached = used.clock_mhz * 1e6 / accelerator.estimate().cycles.interval
+    reached = clock * 1e6 / accelerator.estimate().cycles.interval
     if reached < asked * (1 - ROUNDING):
         way_out = f"compile with --board {board}" if board else "compile for more"
         click.echo(
             f"warning: compiled for {asked:,.0f} frames/s at {accelerator.device.clock_mhz:g} MHz, the design takes "
-            f"{reached:,.0f} at {used.clock_mhz:g} MHz; {way_out}",
+            f"{reached:,.0f} at {clock:.5g} MHz; {way_out}",
             err=True,
         )
+
+
+def usable_clock(used: Usage) -> float | None:
+    """Return the clock in MHz that a design can run at: the one asked for, if it was reached; None if it is unknown."""
+    return min(used.clock_mhz, used.fmax_mhz) if used.clock_mhz and used.fmax_mhz else None
+
+
+def outcome(used: Usage, cycles: Cycles) -> Iterator[str]:
+    """Yield lines on the clock, the device and the speed.
+
+    Args:
+        used: Result of the synthesis.
+        cycles: Cycles of the design.
+    """
+    clock = usable_clock(used)
+    if clock is None:
+        yield "area only: the vendor's tool places and routes this family"
+        return
+    clocks = ", ".join(f"seed {seed} {mhz:.1f}" for seed, mhz in used.seeds.items())
+    yield f"clock: {used.fmax_mhz:.1f} MHz reached of {used.clock_mhz:g} asked for ({clocks})"
+    yield f"device: {', '.join(f'{name} {n:,} of {most:,}' for name, (n, most) in used.placed.items())}"
+    yield (
+        f"at {clock:.5g} MHz the accelerator takes {clock * 1e6 / cycles.interval:,.0f} frames/s "
+        f"and answers after {cycles.latency / clock:,.0f} µs"
+    )
 
 
 def _print(accelerator: Accelerator, used: Usage, board: str | None, out: Path) -> None:
     """Print the result of a synthesis."""
     from bnn2hw.synthesis import usage
-    from bnn2hw.tables import terminal_width
+    from bnn2hw.tables import terminal_width, wrapped
     from bnn2hw.targets import boards
 
-    say(usage.table(used).fitted(terminal_width()), nl=False)
-    if used.fmax_mhz is None or used.clock_mhz is None:
-        say("area only: the vendor's tool places and routes this family")
-        return
-    clocks = ", ".join(f"seed {seed} {mhz:.1f}" for seed, mhz in used.seeds.items())
-    say(f"clock: {used.fmax_mhz:.1f} MHz reached of {used.clock_mhz:g} asked for ({clocks})")
-    say(f"device: {', '.join(f'{name} {n:,} of {most:,}' for name, (n, most) in used.placed.items())}")
-    cycles = accelerator.estimate().cycles
-    say(
-        f"at {used.clock_mhz:g} MHz the accelerator takes {used.clock_mhz * 1e6 / cycles.interval:,.0f} frames/s "
-        f"and answers after {cycles.latency / used.clock_mhz:,.0f} µs"
-    )
+    width = terminal_width()
+    say(usage.table(used).fitted(width), nl=False)
+    say(wrapped(outcome(used, accelerator.estimate().cycles), width))
     if used.bitstream:
         say(f"bitstream: {used.bitstream} ({used.bitstream.stat().st_size:,} bytes)")
     if board:

@@ -17,6 +17,7 @@ from bnn2hw.lower.probe import Chain, breakpoints
 from bnn2hw.lower.strategy import Strategies, Task
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.gather import Gather
+from bnn2hw.ops.real import Pointwise
 from bnn2hw.ops.table import Table
 from bnn2hw.ops.threshold import Threshold
 
@@ -35,6 +36,17 @@ def few_values(work: Strategies, task: Task) -> Pending | None:
     chain = b.chain(pending)
     edge = _of_all_integers(b, pending, chain) if chain.enumerable else _by_bisection(b, pending, chain)
     return None if edge is None else Pending(b.view(edge, b.real.types[pending.end].shape), pending.end)
+
+
+def stated_values(work: Strategies, task: Task) -> Pending | None:
+    """Reduce the layers up to a quantizer to thresholds or a table, where those behind it have other values."""
+    pending = task.pending
+    places = [i for i, op in enumerate(pending.ops[:-1]) if isinstance(op, Pointwise) and op.step]
+    for place in reversed(places):
+        made = few_values(work, Task(pending.until(place + 1)))
+        if made is not None:
+            return Pending(made.edge, made.start, pending.chain[place + 1 :], pending.target)
+    return None
 
 
 def _of_all_integers(b: Builder, pending: Pending, chain: Chain) -> str | None:

@@ -111,7 +111,7 @@ def add_pool(builder: Builder, node: str, op: MaxPool, minimum: Array, edge: str
         ends = tuple(int(v) for v in np.where(minimum, tensor.ints.hi, tensor.ints.lo))
         value = ends[0] if len(set(ends)) == 1 else ends
         edge = builder.add(node, Pad(op.rows, op.columns, value), edge, part="border")
-    if op.stride == op.size:
+    if op.stride == op.size and op.dilation == (1, 1):
         return builder.add(node, Pool(minimum, op.size), edge)
-    edge = builder.add(node, SlidingWindow(op.size, op.stride), edge, part="window")
+    edge = builder.add(node, SlidingWindow(op.size, op.stride, op.dilation), edge, part="window")
     return builder.add(node, Pool(minimum, op.size, windowed=True), edge)

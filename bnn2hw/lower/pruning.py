@@ -250,6 +250,8 @@ def _narrow(op: Any, keep: Array) -> RealOp:
     count = op.shape[-1]
 
     def apply(x: Array) -> Array:
+        if x.shape[-1] != len(keep):  # a function that is the same for all channels is asked for one
+            return op.apply(x)  # type: ignore[no-any-return]
         found: Array = op.apply(_spread(x, keep, count))[..., keep]
         return found
 

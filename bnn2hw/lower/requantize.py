@@ -18,6 +18,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     pooling.pool_before_single_positions,
     binary_point.binary_point,
     few_values.few_values,
+    few_values.stated_values,
     pooling.pool,
     fixed_values.settle_before_flatten,
     fixed_values.keep_integers,

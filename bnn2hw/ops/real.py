@@ -174,12 +174,14 @@ class Pool(RealOp):
         stride: Rows and columns between windows.
         rows: Rows around the image that the reduction ignores.
         columns: Columns around the image that the reduction ignores.
+        dilation: Rows and columns between the pixels of a window.
     """
 
     size: tuple[int, int]
     stride: tuple[int, int]
     rows: Sides = (0, 0)
     columns: Sides = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -140,13 +140,18 @@ class Input:
             return x.astype(np.int64)
         self._check(x.shape[1:])
         steps: Array = (x.astype(np.float64) - np.asarray(self.offset)) / np.asarray(self.scale)
-        if not np.isfinite(steps).all() or np.abs(steps - np.rint(steps)).max(initial=0) > 1e-3:
+        whole: Array = np.rint(steps)
+        if steps.size and (whole.min() < self.ints.lo or whole.max() > self.ints.hi):
+            raise InputError(
+                f"the input holds floats from {x.min():g} to {x.max():g}, which are values of the model: "
+                f"v · {_words(self.scale)} + {_words(self.offset)} for v in {self.ints}; give v itself as integers"
+            )
+        if not np.isfinite(steps).all() or np.abs(steps - whole).max(initial=0) > 1e-3:
             raise InputError(
                 f"the input holds floats that are not {self.dtype} values: "
                 f"expected v · {_words(self.scale)} + {_words(self.offset)} for integers v"
             )
-        whole: Array = np.rint(steps).astype(np.int64)
-        return whole
+        return whole.astype(np.int64)
 
     def tensor(self, shape: tuple[int, ...]) -> Tensor:
         """Return the type of the stream that enters the design.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from bnn2hw.report import tokens, words
 from bnn2hw.report.facts import Facts
 from bnn2hw.report.tokens import ACCENT, INK, MUTED, RULE, TRACK, WARN
+from bnn2hw.tables import shortened
 
 Spec = dict[str, Any]
 Row = tuple[str, float, bool]
@@ -31,6 +33,9 @@ LEFT = 4
 
 TOP = 10
 """Number of bars; the others are a sentence."""
+
+LETTER = 6
+"""Pixels of a letter of a name, on average."""
 
 CONFIG: Spec = {
     "font": FONT,
@@ -85,9 +90,12 @@ def drawn(layers: Sequence[Spec], label: str, width: int, height: Any) -> str:
 
 def _names(order: Sequence[str], gutter: int) -> Spec:
     """Return the axis of the names, in a gutter of fixed width: fonts differ from browser to browser."""
+    limit = round(0.84 * gutter)
+    brief = shortened(order, round(limit / LETTER))
     axis = {
         "ticks": False,
-        "labelLimit": round(0.84 * gutter),
+        "labelExpr": f"({json.dumps(dict(zip(order, brief, strict=True)))})[datum.value]",
+        "labelLimit": limit,
         "labelColor": INK,
         "minExtent": gutter,
         "maxExtent": gutter,

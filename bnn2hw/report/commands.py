@@ -42,7 +42,7 @@ def _options(accelerator: CompiledModel) -> Iterator[str]:
         if name in options:
             yield f"{option} {shlex.quote(options[name])}"
     for name, option in FLAGS.items():
-        if name in options:
+        if options.get(name):
             every = options[name] == "yes"
             layers = options[name].split(", ")
             yield option if every else " ".join(f"--loadable-layer {shlex.quote(n)}" for n in layers)

@@ -13,10 +13,13 @@ from bnn2hw.report import rows, tokens, words
 from bnn2hw.report.facts import Facts, LayerFacts, OpFacts
 from bnn2hw.report.rows import Arrow
 from bnn2hw.report.tokens import ACCENT, INK, MUTED, PAGE, RAISED, RULE, TRACK, WARN
-from bnn2hw.tables import short
+from bnn2hw.tables import shortened
 
 LETTERS = 19
 """Most letters of a layer's name in its box."""
+
+FRAME = 24
+"""Most letters of a layer's name on the frame around its ops."""
 
 WIDEST = 1132
 """Pixels of the page's column, and so of a row of the drawing."""
@@ -59,12 +62,14 @@ class Box:
     Attributes:
         label: Its text in Graphviz's HTML.
         tip: Text beside the pointer.
+        brief: Short name.
         slow: Whether it sets the rate.
         cluster: Name of the frame around it and its neighbors; "" without one.
     """
 
     label: str
     tip: str
+    brief: str
     slow: bool
     cluster: str = ""
 
@@ -78,41 +83,47 @@ def by_layer(facts: Facts) -> dict[str, list[str]]:
     Returns:
         SVG drawings, one per row, for wide pages ("LR") and for narrow ones ("TB").
     """
-    boxes = {layer.name: _layer(facts, layer) for layer in facts.layers}
+    brief = _briefly([layer.name for layer in facts.layers])
+    boxes = {layer.name: _layer(facts, layer, brief[layer.name]) for layer in facts.layers}
     edges = rows.arrows(facts, {op.name: op.layer for op in facts.ops})
     return _drawn(boxes, edges, rows.segments(rows.ordered(list(boxes), edges), edges))
 
 
 def by_op(facts: Facts) -> dict[str, list[str]]:
     """Draw a box per op, and a frame around those of a layer; otherwise as `by_layer`."""
-    boxes = {op.name: _op(facts, op) for op in facts.ops}
+    brief = _briefly([op.name for op in facts.ops])
+    boxes = {op.name: _op(facts, op, brief[op.name]) for op in facts.ops}
     edges = rows.arrows(facts, {op.name: op.name for op in facts.ops})
     return _drawn(boxes, edges, rows.by_layer(facts))
 
 
-def _layer(facts: Facts, layer: LayerFacts) -> Box:
+def _layer(facts: Facts, layer: LayerFacts, brief: str) -> Box:
     slow = layer.slowest in facts.slow
     out = f"{words.shape(layer.last.tensor.shape)}"
     if not layer.work:
         lines = [f"{out} × {layer.last.tensor.ints.bits} bit"]
-        return Box(_label(short(layer.name, LETTERS), lines, None, slow=slow), layer.name, slow)
+        return Box(_label(brief, lines, None, slow=slow), layer.name, brief, slow)
     main = layer.main
     lines = [main.kind]
     if main.pe and main.simd:
         lines = [f"PE {main.pe} × SIMD {main.simd}", f"{words.count(layer.slowest.cycles)} cycles"]
     lines += [f"{words.count(layer.cost.lut)} LUT", f"out {out}"]
-    title = short(layer.name, LETTERS) + ("  ≈" if layer.rounded else "")
+    title = f"{brief}  ≈" if layer.rounded else brief
     tip = f"{layer.name}: {', '.join(layer.kinds)}, {words.share(layer.slowest.occupancy)} occupied"
-    return Box(_label(title, lines, layer.slowest.occupancy, slow=slow), tip, slow)
+    return Box(_label(title, lines, layer.slowest.occupancy, slow=slow), tip, brief, slow)
 
 
-def _op(facts: Facts, op: OpFacts) -> Box:
+def _op(facts: Facts, op: OpFacts, brief: str) -> Box:
     slow = op in facts.slow
     folds = [f"{name} {n}" for name, n in (("PE", op.pe), ("SIMD" if op.pe else "lanes", op.simd)) if n]
     lines = [" × ".join(folds)] if folds else []
     lines += [words.shape(op.tensor.shape), *([f"{words.count(op.cycles)} cycles"] if op.cycles else [])]
     label = _label(op.kind, lines, op.occupancy if op.span else None, slow=slow)
-    return Box(label, op.name, slow, op.layer if op.span else "")
+    return Box(label, op.name, brief, slow, op.layer if op.span else "")
+
+
+def _briefly(names: Sequence[str]) -> dict[str, str]:
+    return dict(zip(names, shortened(names, LETTERS), strict=True))
 
 
 def _cell(text: str, size: float, color: str = INK, *, bold: bool = False) -> str:
@@ -181,7 +192,7 @@ def _draw(boxes: Mapping[str, Box], edges: Sequence[Arrow], row: Sequence[str], 
     entering = [e for e in edges if e.end in row]
     straight = rows.spine(row, entering)
     for start in sorted({e.start for e in entering} - set(row)):
-        _ghost(graph, f"from {start}", f"g{number[start]}")
+        _ghost(graph, start, boxes[start].brief, f"g{number[start]}")
     for name in row:
         _box(graph, number[name], boxes[name], straight=name in straight)
     _clusters(graph, {name: number[name] for name in row}, boxes)
@@ -197,18 +208,18 @@ def _draw(boxes: Mapping[str, Box], edges: Sequence[Arrow], row: Sequence[str], 
     return _clean(graph.draw(format="svg").decode(), f"Dataflow: {', '.join(row[:12])}")
 
 
-def _ghost(graph: Any, label: str, number: str) -> None:
+def _ghost(graph: Any, name: str, brief: str, number: str) -> None:
     """Add the beginning of a row: the box of an earlier row that it continues."""
     graph.add_node(
         number,
-        label=_quoted(f"from {short(label[5:], LETTERS)}"),
+        label=_quoted(f"from {brief}"),
         shape="plaintext",
         style="",
         fontsize="10",
         fontcolor=MUTED,
         margin="0.02,0.02",
         group="spine",
-        tooltip=_quoted(f"continues {label}"),
+        tooltip=_quoted(f"continues from {name}"),
     )
 
 
@@ -230,11 +241,12 @@ def _box(graph: Any, number: str, box: Box, *, straight: bool) -> None:
 
 
 def _clusters(graph: Any, row: Mapping[str, str], boxes: Mapping[str, Box]) -> None:
-    for i, name in enumerate(dict.fromkeys(boxes[n].cluster for n in row if boxes[n].cluster)):
+    names = list(dict.fromkeys(boxes[n].cluster for n in row if boxes[n].cluster))
+    for i, (name, brief) in enumerate(zip(names, shortened(names, FRAME), strict=True)):
         graph.add_subgraph(
             [number for n, number in row.items() if boxes[n].cluster == name],
             name=f"cluster_{i}",
-            label=_quoted(short(name, 24)),
+            label=_quoted(brief),
             tooltip=_quoted(name),
             fontsize="10.5",
             fontname="Helvetica",

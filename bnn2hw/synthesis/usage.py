@@ -194,7 +194,7 @@ def table(usage: Usage, names: Sequence[str] = ("lut", "ff", "carry", "bram", "d
         usage: Result of synthesis.
         names: Resources to show.
     """
-    made = Table("cells of the netlist", ("layer",), [n.upper() for n in names], brief={"CARRY": "CAR"})
+    made = Table("cells of the netlist", ("layer",), [n.upper() for n in names], drops=["CARRY"])
     for layer, cells in usage.layers.items():
         made.add(layer, *(f"{getattr(cells, n):,}" for n in names))
     made.add_section()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -91,13 +92,126 @@ def test_images_that_cannot_be_used(built: Path, tmp_path: Path) -> None:
         assert told("none.npz", command) == "'/none.npz' holds no images"
     assert told("one.npy") == "'/one.npy' holds no images"
     assert told("labels.npz") == "'/labels.npz' holds 2 images and 3 labels"
-    assert told("other.npz") == "'/other.npz' holds no array x, x_test or images; it holds z"
+    assert told("other.npz") == "'/other.npz' holds no array image, x, x_test or images; it holds z"
     assert told("bad.npz") == "'/bad.npz' is not a .npy or .npz file of plain arrays"
     assert told("empty.npy") == "'/empty.npy' is not a .npy or .npz file of plain arrays"
     np.save(tmp_path / "x.npy", np.zeros((2, 11, 11), np.uint8))
     assert "holds no labels; give an .npz file with an array y or" in told("x.npy", "evaluate")
     few = run("predict", built / "b", "--images", tmp_path / "x.npy", "--frames", "9")
     assert "holds 2 images, fewer than the 9 asked for" in few.stderr
+
+
+LABELS = {
+    "one-hot": (lambda y: np.eye(5)[y], 1.0),
+    "in columns": (lambda y: y[:, None], 1.0),
+    "floats": (lambda y: y * 1.0, 1.0),
+    "fractions": (lambda y: y + 0.5, "labels must be numbers of classes, counted from 0, or one-hot rows"),
+    "negative": (lambda y: -1 - y, "labels must be numbers of classes, counted from 0, or one-hot rows"),
+    "words": (lambda y: y.astype(str), "labels has dtype <U"),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize("command", ["predict", "evaluate", "simulate"])
+def test_labels_mean_the_same_to_every_command(built: Path, tmp_path: Path, command: str, kind: str) -> None:
+    """Five labels for five classes: one-hot rows and columns have shapes that NumPy would broadcast."""
+    data = np.load(built / "x.npz")
+    make, expected = LABELS[kind]
+    right = bnn2hw.load(built / "b").golden(data["x"][:5])
+    np.savez(tmp_path / "x.npz", x=data["x"][:5], y=make(np.asarray(right)))
+
+    done = run(command, built / "b", "--images", tmp_path / "x.npz", "--json")
+
+    if isinstance(expected, str):
+        assert (done.exit_code, done.stderr[: len(expected) + 7]) == (2, f"error: {expected}")
+    else:
+        assert json.loads(done.stdout)["accuracy"] == expected
+
+
+@pytest.mark.parametrize("outputs", ["scores", "class"])
+def test_labels_of_models_without_one_class(tmp_path: Path, outputs: str) -> None:
+    """A single score, or two classes, have no accuracy."""
+    inputs = keras.Input((6,), name="image")
+    heads = [net.dense(3)(inputs), net.dense(4)(inputs)] if outputs == "class" else net.dense(1)(inputs)
+    model = net.shake(keras.Model(inputs, heads))
+    bnn2hw.compile(model, input=bnn2hw.Input("bipolar"), output=outputs).write(tmp_path / "b")
+    np.savez(tmp_path / "x.npz", x=np.ones((3, 6), int), y=np.zeros(3))
+
+    done = run("simulate", tmp_path / "b", "--images", tmp_path / "x.npz", "--json")
+
+    assert json.loads(done.stdout)["accuracy"] is None
+
+
+@pytest.fixture(scope="module")
+def of_two_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model `m.keras` of the inputs x and b, its design in `d`, and frames in `x.npz`."""
+    place = tmp_path_factory.mktemp("two")
+    first, second = keras.Input((4,), name="x"), keras.Input((3,), name="b")
+    joined = keras.layers.Concatenate()([keras.layers.Dense(2)(first), second])
+    model = keras.Model([first, second], keras.layers.Dense(3, activation="softmax")(joined))
+    net.shake(model).save(place / "m.keras")
+    bnn2hw.compile(model, input=bnn2hw.Input("int8", scale=1 / 128)).write(place / "d")
+    rng = np.random.default_rng(0)
+    np.savez(
+        place / "x.npz",
+        x=rng.integers(-128, 128, (5, 4)),
+        b=rng.integers(-128, 128, (5, 3)),
+        y=np.arange(5) % 3,
+    )
+    return place
+
+
+def test_images_of_several_inputs(of_two_inputs: Path) -> None:
+    """An .npz file has an array for each input under its name."""
+    place, images = of_two_inputs, ("--images", of_two_inputs / "x.npz")
+    data = dict(np.load(place / "x.npz"))
+    labels = data.pop("y")
+    expected = np.asarray(bnn2hw.load(place / "d").golden(data))
+
+    predicted = run("predict", place / "d", *images, "--json")
+    few = run("predict", place / "d", *images, "--frames", "2", "--json")
+
+    share = float(np.mean(expected == labels))
+    assert json.loads(predicted.stdout) == {"results": expected.tolist(), "accuracy": share}
+    assert json.loads(few.stdout)["results"] == expected[:2].tolist()
+    assert json.loads(run("evaluate", place / "d", *images, "--json").stdout) == {
+        "frames": 5,
+        "accuracy": share,
+    }
+    assert json.loads(run("simulate", place / "d", *images, "--json").stdout)["accuracy"] == share
+    assert run("verify", place / "d", *images).exit_code == 0
+
+
+def test_calibration_of_several_inputs(of_two_inputs: Path, tmp_path: Path) -> None:
+    place = of_two_inputs
+    data = np.load(place / "x.npz")
+    model = keras.Sequential([keras.Input((4,), name="image"), keras.layers.Dense(3)])
+    model.save(tmp_path / "one.keras")
+    np.savez(tmp_path / "image.npz", image=data["x"], labels=data["y"])
+    np.savez(tmp_path / "other.npz", other=data["x"])
+    options = ("--input", "int8", "--scale", "1/128", "--calibration")
+
+    named = run("compile", tmp_path / "one.keras", *options, tmp_path / "image.npz", "-o", tmp_path / "d")
+    other = run("compile", tmp_path / "one.keras", *options, tmp_path / "other.npz", "-o", tmp_path / "e")
+    study = run(
+        "explore", tmp_path / "one.keras", "--images", tmp_path / "image.npz", "-o", tmp_path / "t.csv"
+    )
+
+    assert named.exit_code == 0, named.output
+    assert (other.exit_code, other.stderr.count("\n")) == (2, 1)
+    assert "arrays are given for 'other', expected the inputs 'image'" in other.stderr
+    assert "holds image; a study measures images x of models of one input" in study.stderr
+
+
+def test_floats_beyond_the_input(built: Path, tmp_path: Path) -> None:
+    """Floats are values of the model: the message gives both numbers, and the way out."""
+    np.save(tmp_path / "x.npy", np.load(built / "x.npy").astype(float))
+
+    done = run("predict", built / "b", "--images", tmp_path / "x.npy")
+
+    assert done.exit_code == 2
+    assert "holds floats from 0 to 255, which are values of the model: v · 0.00784314 + -1" in done.stderr
+    assert done.stderr.endswith("for v in 0…255; give v itself as integers\n")
 
 
 @pytest.mark.parametrize(

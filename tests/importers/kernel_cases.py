@@ -87,6 +87,10 @@ def kernels() -> Iterator[Case]:
     yield alone(at, (300, 8), layers.EinsumDense("abc,bd->acd", (8, 500)), "of more than 2²⁰ products")
     yield alone(at, ROW, layers.TimeDistributed(layers.Dense(3)), "layers of single positions")
     yield alone(at, IMAGE, layers.TimeDistributed(layers.Conv1D(3, 2)), "convolutions and poolings")
+    yield alone(at, IMAGE, layers.TimeDistributed(layers.Conv1DTranspose(3, 2)), "transposed convolutions")
+    yield alone(at, ROW, layers.TimeDistributed(layers.BatchNormalization()), "normalizations")
+    steps = layers.TimeDistributed(layers.TimeDistributed(layers.Dense(3)))
+    yield alone(at, IMAGE, steps, "steps of steps")
     yield alone(at, IMAGE, layers.TimeDistributed(layers.Conv1D(3, 2, padding="causal")), "padding='causal'")
 
     yield from _quantized_by_keras(at)

@@ -8,6 +8,8 @@ from keras import layers
 
 from tests.importers.case import IMAGE, ROW, VOLUME, Case, alone, both
 
+RGB = (6, 6, 3)
+
 
 def around() -> Iterator[Case]:
     at = "BatchNormalization, activations, and layers without effect in inference"
@@ -53,6 +55,19 @@ def around() -> Iterator[Case]:
         yield next(both(at, IMAGE, kind(0.1)))
     yield next(both(at, IMAGE, layers.RandomFlip()))
     yield next(both(at, IMAGE, layers.RandomTranslation(0.1, 0.1)))
+    for kind in (
+        *(layers.AugMix, layers.CutMix, layers.MixUp, layers.RandAugment, layers.RandomColorJitter),
+        *(layers.RandomElasticTransform, layers.RandomErasing, layers.RandomGaussianBlur),
+        *(layers.RandomGrayscale, layers.RandomInvert, layers.RandomPerspective, layers.RandomShear),
+        layers.Solarization,
+    ):
+        yield next(both(at, RGB, kind()))
+    for kind, factor in (
+        *((layers.RandomColorDegeneration, 0.3), (layers.RandomHue, 0.3), (layers.RandomPosterization, 3)),
+        *((layers.RandomSaturation, 0.3), (layers.RandomSharpness, 0.3)),
+    ):
+        yield next(both(at, RGB, kind(factor)))
+    yield next(both(at, RGB, layers.RandomCrop(*RGB[:2])))
 
 
 ACTIVATIONS = (

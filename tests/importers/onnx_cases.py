@@ -32,6 +32,7 @@ ACTIVATIONS = (
 NOTHING = ("Identity", "Dropout")
 FOUR = np.array([1.0, -2.0, 0.5, 3.0]).reshape(4, 1, 1)
 SIGNS = np.where(np.random.default_rng(0).random((4, 4, 3, 3)) < 0.5, -1.0, 1.0)
+SIX = np.where(np.random.default_rng(1).random((3, 4)) < 0.5, -1.0, 1.0)
 VECTOR = SIGNS[:, :, 0, 0]
 TENTHS = np.float32(0.1)
 
@@ -90,6 +91,7 @@ def _rows() -> Iterator[tuple[str, str, Grow]]:
     yield "Gemm", "transB=1", _flat("Gemm", VECTOR.T, transB=1)
     yield "Gemm", "alpha=0.5", _flat("Gemm", VECTOR, alpha=0.5)
     yield "MatMul", "a constant on the right", _flat("MatMul", VECTOR)
+    yield "MatMul", "a constant on the left", lambda g, x: g.add("MatMul", SIX, x, name="it")
     yield "BatchNormalization", "", _it("BatchNormalization", *(np.abs(FOUR.ravel()) for _ in range(4)))
     yield "MaxPool", "pads", _it("MaxPool", kernel_shape=[2, 2], pads=[1, 0, 0, 1])
     yield "MaxPool", "ceil_mode=1", _it("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)
@@ -122,6 +124,13 @@ def _rows() -> Iterator[tuple[str, str, Grow]]:
         "two values",
         lambda g, x: g.add("Sub", g.quant(x, TENTHS, 0, 4), g.quant(x, TENTHS, 0, 3), name="it"),
     )
+    yield (
+        "Add",
+        "a value and one per channel",
+        lambda g, x: g.add(
+            "Add", g.quant(x, 1, 0, 4), g.quant(g.add("GlobalMaxPool", x), 1, 0, 4), name="it"
+        ),
+    )
     yield "Mul", "two values", lambda g, x: g.add("Mul", g.quant(x, 1, 0, 4), g.quant(x, 1, 0, 3), name="it")
     yield "Div", "two values", lambda g, x: g.add("Div", x, x, name="it")
     yield "Concat", "along the channels", lambda g, x: g.add("Concat", x, g.add("Relu", x), axis=1, name="it")
@@ -145,11 +154,36 @@ def _rows() -> Iterator[tuple[str, str, Grow]]:
             *("Where", g.add("Greater", x, np.float32(0)), np.float32(1), np.float32(-1)), name="it"
         ),
     )
+    yield (
+        "Where",
+        "two values",
+        lambda g, x: g.add(
+            "Where", g.add("Greater", x, np.float32(0)), g.quant(x), g.quant(g.add("Neg", x)), name="it"
+        ),
+    )
+    yield "Greater", "two values", _compared("Greater")
+    yield (
+        "And",
+        "",
+        lambda g, x: g.add(
+            "Where",
+            g.add("And", g.add("Greater", x, np.float32(0)), g.add("Less", x, np.float32(3)), name="it"),
+            *(np.float32(1), np.float32(-1)),
+        ),
+    )
     yield "Reshape", "", _plain("Reshape", np.array([0, -1]))
     yield "Transpose", "", _plain("Transpose", perm=[0, 2, 3, 1])
     yield "Squeeze", "", lambda g, x: g.add("Squeeze", g.add("GlobalMaxPool", x), np.array([2, 3]), name="it")
     yield "Unsqueeze", "", _plain("Unsqueeze", np.array([1]))
     yield "Pad", "a constant", _it("Pad", np.array([0, 0, 1, 0, 0, 0, 0, 1]), np.float32(0))
+    yield "DepthToSpace", "", _it("DepthToSpace", blocksize=2)
+    yield "SpaceToDepth", "", _it("SpaceToDepth", blocksize=2)
+    yield "Tile", "", _it("Tile", np.array([1, 1, 2, 1]))
+    yield (
+        "Expand",
+        "",
+        lambda g, x: g.add("Expand", g.add("GlobalMaxPool", x), np.array([1, 4, 2, 2]), name="it"),
+    )
     yield "Pad", "mode='reflect'", _it("Pad", np.array([0, 0, 1, 0, 0, 0, 0, 1]), mode="reflect")
     yield (
         "Resize",
@@ -185,6 +219,15 @@ def _rows() -> Iterator[tuple[str, str, Grow]]:
     )
     yield "DynamicQuantizeLinear", "", _plain("DynamicQuantizeLinear")
     yield "LayerNormalization", "", _plain("LayerNormalization", np.ones(6, np.float32))
+
+
+def _compared(kind: str) -> Grow:
+    """Signs of a comparison of two values."""
+    return lambda g, x: g.add(
+        "Where",
+        g.add(kind, g.quant(x), g.quant(g.add("Neg", x)), name="it"),
+        *(np.float32(1), np.float32(-1)),
+    )
 
 
 def _reduced(kind: str) -> Grow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +256,27 @@ def test_a_module_that_cannot_be_imported(tmp_path: Path) -> None:
             objects([name])
     with pytest.raises(InputError, match="cannot be imported: ZeroDivisionError"):
         objects([str(tmp_path / "wrong.py")])
+
+
+def test_a_module_that_ends_the_program(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("import sys\nsys.exit(0)")
+
+    with pytest.raises(InputError, match="cannot be imported: SystemExit: 0"):
+        objects([str(tmp_path / "script.py")])
+    assert "script" not in sys.modules
+
+
+def test_modules_of_one_name(tmp_path: Path) -> None:
+    """A file replaces no module of Python, imported or not; another file of the user's may have its name."""
+    for name in ("keras", "wave"):
+        before = sys.modules.get(name)
+        (tmp_path / f"{name}.py").write_text("x = 1")
+        with pytest.raises(
+            InputError, match=f"a module of Python is named '{name}' too; give .* another name"
+        ):
+            objects([str(tmp_path / f"{name}.py")])
+        assert sys.modules.get(name) is before
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "twice_named.py").write_text(f"def {folder}(): ...")
+        assert list(objects([str(tmp_path / folder / "twice_named.py")])) == [folder]

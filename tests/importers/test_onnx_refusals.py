@@ -75,7 +75,8 @@ def unborn_version() -> onnx.ModelProto:
 
 
 def transposed() -> onnx.ModelProto:
-    graph = image()
+    """More values than a matrix moves."""
+    graph = Graph((1, 3, 40, 40))
     return graph.model(
         graph.add("Conv", graph.add("Transpose", "x", perm=[0, 1, 3, 2]), SIGNS, name="/body/conv")
     )
@@ -95,7 +96,10 @@ REFUSED = {
         "layer '/act/FloatQuant': FloatQuant: a quantizer to floating point",
         "quantize to integers",
     ),
-    two_values: ("layer '/attention/MatMul': MatMul: a product of two values", "matrices on the right"),
+    two_values: (
+        "layer '/attention/MatMul': MatMul: a product of two values",
+        "one matrix among the constants",
+    ),
     rounding: ("layer '/act/Quant': Quant: the rounding mode STOCHASTIC", "HALF_EVEN"),
     unborn_version: ("layer '/body/relu': Relu: version 99 of the op", "export an older opset"),
     transposed: ("layer '/body/conv': Conv: reads values whose stream has another order", "transposition"),

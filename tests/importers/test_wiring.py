@@ -18,6 +18,12 @@ from tests.support import networks as net
 IMAGE, ROW, VOLUME = (7, 7, 4), (6, 4), (4, 5, 6, 2)
 WIRE = bnn2hw.Input("int8", scale=2.0**-7)
 
+
+def steps(kind: type[keras.layers.Layer], *arguments: object, **options: object) -> Callable:
+    """A layer that is applied to each step."""
+    return lambda x: layers.TimeDistributed(kind(*arguments, **options))(x)
+
+
 CASES: dict[str, tuple] = {
     "AveragePooling2D same": (lambda x: layers.AveragePooling2D(2, padding="same")(x), IMAGE),
     "AveragePooling2D same, overlapping": (lambda x: layers.AveragePooling2D(3, 1, padding="same")(x), IMAGE),
@@ -86,6 +92,34 @@ CASES: dict[str, tuple] = {
     "TimeDistributed(UpSampling1D)": (
         lambda x: layers.Conv2D(2, 2)(layers.TimeDistributed(layers.UpSampling1D(2))(x)),
         IMAGE,
+    ),
+    "TimeDistributed(UpSampling2D)": (
+        lambda x: layers.Conv3D(2, 2)(layers.TimeDistributed(layers.UpSampling2D(2))(x)),
+        (2, 2, 2, 2),
+    ),
+    "TimeDistributed(BatchNormalization)": (steps(layers.BatchNormalization), ROW),
+    "TimeDistributed(BatchNormalization), axis=1": (steps(layers.BatchNormalization, axis=1), IMAGE),
+    "TimeDistributed(PReLU)": (steps(layers.PReLU, shared_axes=[1]), IMAGE),
+    "TimeDistributed(PReLU), by position": (steps(layers.PReLU), IMAGE),
+    "TimeDistributed(Permute)": (steps(layers.Permute, (2, 1)), IMAGE),
+    "TimeDistributed(SeparableConv1D)": (steps(layers.SeparableConv1D, 3, 2, strides=2), IMAGE),
+    "TimeDistributed(Conv1DTranspose)": (
+        steps(layers.Conv1DTranspose, 2, 3, strides=2, output_padding=1),
+        (3, 2, 2),
+    ),
+    "TimeDistributed(Conv2DTranspose)": (
+        steps(layers.Conv2DTranspose, 2, 3, strides=2, padding="same"),
+        (2, 3, 2, 2),
+    ),
+    "TimeDistributed(SpatialDropout1D)": (
+        lambda x: layers.Dense(2)(layers.TimeDistributed(layers.SpatialDropout1D(0.2))(x)),
+        IMAGE,
+    ),
+    "TimeDistributed twice": (
+        lambda x: layers.TimeDistributed(
+            layers.TimeDistributed(keras.Sequential([layers.Conv1D(3, 2), layers.Flatten()]))
+        )(x),
+        (3, 2, 4, 2),
     ),
     "UpSampling3D": (lambda x: layers.Conv3D(2, 2)(layers.UpSampling3D((2, 1, 3))(x)), (2, 2, 2, 2)),
     "RepeatVector": (lambda x: layers.Conv1D(2, 2)(layers.RepeatVector(3)(x)), (4,)),
@@ -261,6 +295,11 @@ REFUSED = {
         layers.TimeDistributed(layers.Conv1D(2, 2, padding="causal"), name="it"),
         (3, 4, 2),
     ),
+    "steps of an upsampling that interpolates": (
+        layers.TimeDistributed(layers.UpSampling2D(2, interpolation="bilinear"), name="it"),
+        (2, 3, 4, 2),
+    ),
+    "images of another size in training": (layers.RandomCrop(4, 4, name="it"), (6, 6, 3)),
     "an equation of too many values": (layers.EinsumDense("abc,bd->acd", (8, 500), name="it"), (300, 8)),
     "a Dot of normalized vectors": (layers.Dot(1, normalize=True, name="it"), (4,), (4,)),
     "a Dot of volumes": (layers.Dot((3, 1), name="it"), (2, 3, 4), (4,)),
@@ -280,3 +319,23 @@ def test_refused_by_name(case: tuple) -> None:
 
     with pytest.raises(UnsupportedError, match=r"layer 'it': .* Way out: "):
         bnn2hw.compile(model, input=WIRE)
+
+
+AUGMENTATIONS = (
+    *(layers.AugMix(), layers.CutMix(), layers.MixUp(), layers.RandAugment(), layers.Solarization()),
+    *(layers.RandomColorDegeneration(0.3), layers.RandomColorJitter(), layers.RandomCrop(6, 6)),
+    *(layers.RandomElasticTransform(), layers.RandomErasing(), layers.RandomGaussianBlur()),
+    *(layers.RandomGrayscale(), layers.RandomHue(0.3), layers.RandomInvert(), layers.RandomPerspective()),
+    *(layers.RandomPosterization(3), layers.RandomSaturation(0.3), layers.RandomSharpness(0.3)),
+    layers.RandomShear(),
+)
+
+
+def test_augmentation_has_no_effect() -> None:
+    model = net.chain((6, 6, 3), *AUGMENTATIONS, layers.Rescaling(1 / 255), layers.Conv2D(2, 3))
+    x = np.random.default_rng(0).integers(0, 256, (8, 6, 6, 3))
+    expected = model(x.astype(np.float32), training=False).numpy()
+
+    found = bnn2hw.compile(model, output="scores").predict(x)
+
+    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()

@@ -16,7 +16,7 @@ from bnn2hw import tables
 from bnn2hw.errors import InputError, StorageError
 from bnn2hw.estimate import timeline
 from bnn2hw.estimate.cycles import pace
-from bnn2hw.report import advice, dataflow, facts, rows, words
+from bnn2hw.report import advice, charts, commands, dataflow, facts, rows, words
 from bnn2hw.simulation.run import Run
 from bnn2hw.synthesis.usage import Cells, Usage
 from tests.support import networks as net
@@ -88,6 +88,31 @@ def test_names_of_models_are_texts() -> None:
     assert page.words.count(HOSTILE) == 1
     assert sum("alert(1)" in w for w in page.words) >= 4  # the heading, the graph and the tables
     assert not any("{{" not in w and "49" in w for w in page.words if "alert" in w)
+
+
+def test_layers_with_long_names_are_told_apart_in_pictures() -> None:
+    start = "encoder_stage_with_an_extremely_long_prefix_block"
+    layers = [net.dense(4, name=f"{start}_{n}_dense_layer_of_the_encoder") for n in range(4)]
+    model = net.chain((4,), *layers)
+    made = facts.collect(bnn2hw.compile(model, input=bnn2hw.Input("bipolar")))
+
+    graph = "".join(dataflow.by_layer(made)["LR"])
+    pictures = (graph, charts.timeline(made, 700, 146))
+
+    for picture in pictures:
+        labels = [text for text in re.findall(r">\W*([^<>]+)</text>", picture) if "_dense" in text]
+        assert sorted({re.findall(r"\d", label)[0] for label in labels}) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("loadable", "words"), [((), ""), (("first",), " --loadable-layer first"), (True, " --loadable")]
+)
+def test_the_command_that_makes_the_design_again(loadable: tuple[str, ...] | bool, words: str) -> None:
+    made = bnn2hw.compile(chain(), input=bnn2hw.Input("bipolar"), fps=1000, folding={}, loadable=loadable)
+
+    assert commands.commands(made)[0] == (
+        f"bnn2hw compile MODEL --input bipolar --target {made.device.name} --fps 1000{words} -o BUILD"
+    )
 
 
 def test_runs_and_synthesis_are_shown(accelerator: bnn2hw.Accelerator) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,9 @@ TIPPED = 1000
 REMEDY = "replace the layer with one that computes what its class in Keras computes"
 NOT_QUANTIZED = "compile the model before it is quantized"
 
+FRAMING = r"\x1b\[\d*m|\{\{.*?\}\}| \[Op:\w*\]"
+"""Colors, the name of the node, and that of the op in an error of TensorFlow."""
+
 OWN_PARTS = ("call", "convolution_op", "kernel", "quantized_call", "__call__")
 """Attributes whose owner says why a layer differs from its class in Keras."""
 
@@ -48,7 +52,7 @@ def check(call: Call, added: Sequence[Node], edge: str) -> None:
 
 def cannot_compute(call: Call, error: Exception) -> None:
     """Note the problem of a layer for which the backend of Keras raised an error."""
-    said = str(error).strip().splitlines()[0]
+    said = _reason(error)
     if half_layers(call.layer):
         call.problem(
             f"a function that computes in half precision only: {said}",
@@ -66,6 +70,13 @@ def cannot_compute(call: Call, error: Exception) -> None:
         "layers that Keras can compute",
         "use other shapes, or another backend of Keras",
     )
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of an error that says what is wrong: not where Keras was, and without codes of terminals."""
+    lines = [re.sub(FRAMING, "", line).strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return said[0].rstrip(".") if said else type(error).__name__
 
 
 def _check(call: Call, added: Sequence[Node], edge: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from bnn2hw.errors import Problem
-from bnn2hw.importers.imported import small_enough
+from bnn2hw.importers.imported import PERMUTED, small_enough
 from bnn2hw.importers.onnx.constants import Constant
 from bnn2hw.importers.onnx.model import Model, Op
 from bnn2hw.importers.onnx.values import Grid, Value, grid, on_stream
@@ -157,19 +158,63 @@ class Call:
     def on_grid(self, value: Value, axis: int) -> tuple[str, Grid] | None:
         """Return the edge of a value with an axis as channels; None with a problem if it has no such form.
 
+        A matrix moves the values of a small frame whose stream has another order.
+
         Args:
             value: The value.
             axis: The axis in the model.
         """
+        value = self.with_last(value, axis)
         found = grid(value, axis)
         if found is None or value.windows is not None:
             self.problem(
                 f"reads values whose stream has another order than {value.shape} with axis {axis} last",
-                "streams with the channels of a pixel together, pixels row by row",
+                f"streams with the channels of a pixel together, pixels row by row, or up to {PERMUTED} values",
                 "leave out the transposition in front of it",
             )
             return None
         return self.draft.reshape(self.name, value.edge, found.shape), found
+
+    def with_last(self, value: Value, axis: int) -> Value:
+        """Return a value in the order of its stream with an axis as channels, moved by a matrix if need be.
+
+        Args:
+            value: The value.
+            axis: The axis in the model.
+
+        Returns:
+            The value itself if it has this order already, or has too many values to be moved.
+        """
+        order = np.moveaxis(value.order, axis, -1)
+        large = max(order.size, math.prod(self.draft.shapes[value.edge])) > PERMUTED
+        if grid(value, axis) is not None or value.windows is not None or order.shape[0] != 1 or large:
+            return value
+        edge = self.chosen(
+            value.edge, math.prod(self.draft.shapes[value.edge]), order.ravel(), order.shape[1:]
+        )
+        return Value(edge, np.moveaxis(np.arange(order.size).reshape(order.shape), -1, axis))
+
+    def chosen(self, edge: str, size: int, places: Array, shape: tuple[int, ...], part: str = "order") -> str:
+        """Append a matrix with a single 1 for each output, and return its edge.
+
+        Args:
+            edge: Edge that is read.
+            size: Values of the vectors that the matrix multiplies, as many as fit into a sample.
+            places: For each output of a vector, its place there.
+            shape: Shape of a sample of the output.
+            part: Appended to the name.
+        """
+        vectors = math.prod(self.draft.shapes[edge]) // size
+        before = (vectors,) if vectors > 1 else ()
+        matrix = np.zeros((size, places.size), np.float32)
+        matrix[places, np.arange(places.size)] = 1
+
+        def apply(x: Array) -> Array:
+            return x[..., places].astype(np.float32)
+
+        flat = self.draft.reshape(self.name, edge, (*before, size))
+        made = self.add(real.Dense(apply, (*before, places.size), matrix), flat, part=part)
+        return self.draft.reshape(self.name, made, shape)
 
     def pointwise(
         self,

@@ -185,6 +185,6 @@ def windowed(call: Call, kind: str, windows: Windows, **attributes: int) -> Op:
     """
     given = {"kernel_shape": windows.size, "strides": windows.stride, **attributes}
     inputs = ("x", "w") if kind == "Conv" else ("x",)
-    if kind == "Conv":
+    if kind == "Conv" or set(windows.dilation) != {1}:
         given["dilations"] = windows.dilation
     return Op(kind, "", call.op.version if call.op.domain == "" else 13, kind, inputs, ("y",), given)

@@ -97,6 +97,8 @@ def _wanted(model: Model, name: str, axes: tuple[int, ...]) -> int | None:
         seen.add((id(op), axes))
         perm = op.attributes.get("perm") or range(len(axes))[::-1]
         inner = tuple(axes[i] for i in perm) if op.kind == "Transpose" else axes
+        if op.kind == "MatMul" and op.inputs[0] in model.constants:
+            return inner[-2]
         if op.domain == CHANNELS_LAST or op.kind in LAST:
             return inner[-1]
         if op.kind in FIRST:

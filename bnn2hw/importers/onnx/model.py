@@ -53,7 +53,7 @@ class Op:
     @property
     def channels_last(self) -> bool:
         """True if the images that the node reads have their channels last."""
-        return self.domain == CHANNELS_LAST
+        return self.domain == CHANNELS_LAST or self.kind == "MaxPoolNHWC"
 
 
 @dataclass(frozen=True)

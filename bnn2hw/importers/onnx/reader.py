@@ -12,10 +12,9 @@ import onnx
 
 from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.importers.imported import Imported
-from bnn2hw.importers.onnx import attributes, constants, executor, handlers, inputs, whole
+from bnn2hw.importers.onnx import attributes, constants, executor, handlers, inputs, selection, whole
 from bnn2hw.importers.onnx.calls import HANDLERS, Call, Draft
 from bnn2hw.importers.onnx.constants import Constant
-from bnn2hw.importers.onnx.handlers import slicing
 from bnn2hw.importers.onnx.model import QUANTIZED, Model, Op, parsed
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import AxisOrder, Graph
@@ -153,7 +152,9 @@ def _output(draft: Draft, name: str) -> tuple[str, AxisOrder | None] | None:
         return None
     layout = layout_of(value, draft.shapes[value.edge])
     if layout is None and not draft.problems:
-        value = slicing.in_order(Call(draft, next(op for op in draft.model.ops if name in op.outputs)), value)
+        value = selection.in_order(
+            Call(draft, next(op for op in draft.model.ops if name in op.outputs)), value
+        )
         layout = layout_of(value, draft.shapes[value.edge])
     if layout is None:
         draft.problems.append(

@@ -58,7 +58,8 @@ def average(lowering: Lowering, node: Node, op: AveragePool, before: list[Pendin
     edge = lowering.integers(node, pooled(lowering.work, before[0]), lowering.bounded(node))
     count = math.prod(op.size)
     ones = np.ones((count, op.shape[-1]), np.int64)
-    return _summed(lowering, node, edge, _Sums(ones, 1.0 / count, SlidingWindow(op.size, op.stride)))
+    window = SlidingWindow(op.size, op.stride, op.dilation)
+    return _summed(lowering, node, edge, _Sums(ones, 1.0 / count, window))
 
 
 def _summed(lowering: Lowering, node: Node, edge: str, sums: _Sums) -> Pending:

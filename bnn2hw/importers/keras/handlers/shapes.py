@@ -19,25 +19,29 @@ def flatten(call: Call) -> str:
     return reshape(call)
 
 
-@handles(
-    "Dropout",
-    "AlphaDropout",
-    "SpatialDropout1D",
-    "SpatialDropout2D",
-    "SpatialDropout3D",
-    "GaussianNoise",
-    "GaussianDropout",
-    "ActivityRegularization",
-    "Identity",
-    *(
-        "RandomBrightness",
-        "RandomContrast",
-        "RandomFlip",
-        "RandomRotation",
-        "RandomTranslation",
-        "RandomZoom",
-    ),
+REGULARIZERS = (
+    *("Dropout", "AlphaDropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+    *("GaussianNoise", "GaussianDropout", "ActivityRegularization", "Identity"),
 )
+"""Layers that change values in training only."""
+
+AUGMENTATIONS = (
+    *("AugMix", "CutMix", "MixUp", "RandAugment", "Solarization"),
+    *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop"),
+    *("RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale"),
+    *("RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation"),
+    *("RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom"),
+)
+"""Layers that vary images in training only."""
+
+
+@handles(*REGULARIZERS, *AUGMENTATIONS)
 def nothing(call: Call) -> str:
     """Read a layer that returns its input in inference mode."""
+    if call.shape != call.before:
+        call.problem(
+            f"images of {call.before} where {call.shape} are declared",
+            "augmentation that keeps the size of images",
+            "crop in advance, or use CenterCrop",
+        )
     return call.edge

@@ -10,19 +10,28 @@ import keras
 
 from bnn2hw.importers.keras.calls import HANDLERS, Call, Layer, handles
 from bnn2hw.importers.keras.functions import array
+from bnn2hw.importers.keras.handlers.shapes import REGULARIZERS
+from bnn2hw.importers.keras.handlers.wiring import permuted
 from bnn2hw.importers.keras.walk import class_name
 
 ALONG_TIME = (
-    *("Dense", "QuantDense", "Flatten", "Reshape", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout"),
-    *("BatchNormalization", "Softmax", "Rescaling", "Quantizer", "Identity"),
+    *("Dense", "QuantDense", "Flatten", "Reshape", "Permute", "TimeDistributed", "Activation"),
+    *("ReLU", "LeakyReLU", "ELU", "Softmax", "Rescaling", "Quantizer", *REGULARIZERS),
 )
-"""Layers that treat a further axis in front of their own as they treat any position."""
+"""Layers that treat a further axis in front of their own as they treat any position, or are read as such."""
+
+CHANNELS = ("BatchNormalization", "PReLU")
+"""Layers with numbers by channel, which take only as many axes as they were built for."""
 
 WINDOWS = {
-    f"{kind}{rank}D": f"{kind}{rank + 1}D"
-    for kind in ("Conv", "QuantConv", "MaxPooling", "AveragePooling", "ZeroPadding", "Cropping", "UpSampling")
+    f"{kind}{rank}D{end}": f"{kind}{rank + 1}D{end}"
+    for kind, end in (
+        *((kind, "") for kind in ("Conv", "QuantConv", "MaxPooling", "AveragePooling")),
+        *((kind, "") for kind in ("ZeroPadding", "Cropping", "UpSampling")),
+        ("Conv", "Transpose"),
+    )
     for rank in (1, 2)
-} | {"DepthwiseConv1D": "DepthwiseConv2D"}
+} | {f"{kind}1D": f"{kind}2D" for kind in ("DepthwiseConv", "SeparableConv", "QuantSeparableConv")}
 """Layers that move windows, and the same over one more axis."""
 
 GLOBAL = {
@@ -39,14 +48,28 @@ SIZES = ("kernel_size", "strides", "dilation_rate", "pool_size", "size")
 @handles("TimeDistributed")
 def time_distributed(call: Call) -> str:
     """Read a layer, or a sequence of layers, that is applied to each step of the first axis."""
-    inner = call.layer.layer
+    return _steps(call, call.layer.layer, call.name)
+
+
+def _steps(call: Call, inner: Layer, name: str) -> str:
+    """Read what is applied to each step, under a name."""
     if isinstance(inner, keras.Sequential):
         edge = call.edge
         for layer in inner.layers:
             shape = (call.before[0], *layer.output.shape[1:])
-            edge = _step(replace(call, edges=(edge,), shape=shape), layer, f"{call.name}/{layer.name}")
+            edge = _steps(replace(call, edges=(edge,), shape=shape), layer, f"{name}/{layer.name}")
         return edge
-    return _step(call, inner, call.name)
+    if class_name(inner, HANDLERS) == "TimeDistributed":
+        return _steps_of_steps(call, inner.layer, name)
+    return _step(call, inner, name)
+
+
+def _steps_of_steps(call: Call, inner: Layer, name: str) -> str:
+    """Read what is applied to each step of each step: the steps of both axes are one axis."""
+    both = call.before[0] * call.before[1]
+    edge = call.reshape(f"{name}.steps", (both, *call.before[2:]), call.edge)
+    made = _steps(replace(call, edges=(edge,), shape=(both, *call.shape[2:])), inner, name)
+    return call.reshape(f"{name}.shape", call.shape, made)
 
 
 def _step(call: Call, inner: Layer, name: str) -> str:
@@ -54,6 +77,8 @@ def _step(call: Call, inner: Layer, name: str) -> str:
     kind = class_name(inner, HANDLERS)
     if kind in ("Flatten", "Reshape"):
         return call.reshape(name, call.shape, call.edge)
+    if kind == "Permute":
+        return permuted(call, name, call.edge, [0, *inner.dims])
     if kind in ALONG_TIME:
         layer = inner
     else:
@@ -73,9 +98,10 @@ def _step(call: Call, inner: Layer, name: str) -> str:
 
 
 def _refused(call: Call, inner: Layer) -> str:
+    known = ", ".join((*ALONG_TIME, *CHANNELS, *WINDOWS, *GLOBAL))
     call.problem(
         f"a {type(inner).__name__} for each step",
-        f"steps of {', '.join((*ALONG_TIME, *WINDOWS, *GLOBAL))}, channels last and not causal, and sequences of these",
+        f"steps of {known}, channels last and not causal, and sequences of these",
         "use a layer over one more axis, such as Conv3D for steps of Conv2D",
     )
     return call.edge
@@ -97,9 +123,9 @@ def _over_one_more_axis(inner: Layer, kind: str | None, before: tuple[int, ...])
         return None
     if kind in GLOBAL:
         return GLOBAL[kind], _class(inner, GLOBAL[kind])((1, *before[1:-1]))
-    if kind not in WINDOWS:
+    if options.pop("interpolation", "nearest") != "nearest" or kind not in (*WINDOWS, *CHANNELS):
         return None
-    name = WINDOWS[kind]
+    name = WINDOWS.get(kind, kind)
     made = _class(inner, name).from_config(_stretched(options))
     made.build((None, *before))
     for new, old in zip(made.weights, inner.weights, strict=True):
@@ -113,6 +139,12 @@ def _stretched(options: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(options)
     for name in (s for s in SIZES if s in found):
         found[name] = (1, *_all(found[name]))
+    if found.get("output_padding") is not None:
+        found["output_padding"] = (0, *_all(found["output_padding"]))
+    if "axis" in found and found["axis"] > 0:
+        found["axis"] += 1
+    if "shared_axes" in found:
+        found["shared_axes"] = [1, *(axis + 1 for axis in found["shared_axes"] or ())]
     for name in ("padding", "cropping"):
         if name in found and not isinstance(found[name], str):
             sides = found[name]

@@ -10,15 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from bnn2hw.importers.imported import PERMUTED
 from bnn2hw.importers.keras.calls import Call, handles
 from bnn2hw.importers.keras.functions import array, tensor
 from bnn2hw.importers.keras.handlers.windows import valid_convolution
 from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
-
-LARGEST = 4096
-"""Values of a sample up to which a permutation is a product with a matrix."""
 
 
 @handles("Cropping1D", "Cropping2D", "Cropping3D")
@@ -143,9 +141,11 @@ def permuted(call: Call, name: str, edge: str, axes: Sequence[int]) -> str:
     order = np.arange(size).reshape(before).transpose(axes).reshape(-1)
     if np.all(np.diff(order) == 1):
         return call.reshape(name, shape, edge)
-    if size > LARGEST:
+    if size > PERMUTED:
         call.problem(
-            f"a permutation of {size} values", f"up to {LARGEST} values", "train the model in the other order"
+            f"a permutation of {size} values",
+            f"up to {PERMUTED} values",
+            "train the model in the other order",
         )
         return edge
     matrix = np.zeros((size, size), np.float32)

@@ -154,6 +154,50 @@ def _transposed_sides(call: Call, found: Image, over: Windows) -> list[Sides]:
     return [(extent - 1 - a, extent - 1 - b + x) for extent, (a, b), x in each]
 
 
+@handles("SpaceToDepth")
+def space_to_depth(call: Call) -> Value:
+    """Read blocks of pixels as channels: a convolution with a single 1 for each output."""
+    found, block = image(call), int(call.op.attributes["blocksize"])
+    if found is None or not _flat(call, found):
+        return call.value
+    kernel = _ones(found.shape[-1], block, crd=False)
+    return _convolved(call, found, kernel, Windows((block, block), (block, block), (1, 1)), 1)
+
+
+@handles("DepthToSpace")
+def depth_to_space(call: Call) -> Value:
+    """Read channels as blocks of pixels: a convolution with a single 1 for each output over spread pixels."""
+    found, block = image(call), int(call.op.attributes["blocksize"])
+    if found is None or not _flat(call, found):
+        return call.value
+    ones = _ones(found.shape[-1] // block**2, block, crd=call.op.attributes.get("mode") == "CRD")
+    kernel = ones.map(lambda a: np.flip(np.swapaxes(a, -1, -2), (0, 1)))
+    spread = border(call, found, [(block - 1, block - 1)] * 2, 0.0, (block, block))
+    return _convolved(call, spread, kernel, Windows((block, block), (1, 1), (1, 1)), 1)
+
+
+def _flat(call: Call, found: Image) -> bool:
+    if found.rank == 2 and not found.row:
+        return True
+    call.problem("an input that is no image", "images", "reshape the input")
+    return False
+
+
+def _ones(channels: int, block: int, *, crd: bool) -> Kernel:
+    """A kernel (block, block, channels, channels * block²) with a single 1 for each output.
+
+    Args:
+        channels: Channels of the image.
+        block: Rows and columns of a block.
+        crd: True if the channels of the image come before those of the block in the order of the outputs.
+    """
+    kernel = np.zeros((block, block, channels, channels * block**2), np.float32)
+    row, column, channel = np.indices((block, block, channels))
+    place = row * block + column
+    kernel[row, column, channel, channel * block**2 + place if crd else place * channels + channel] = 1
+    return Kernel(kernel, kernel, np.ones_like(kernel))
+
+
 @handles("Im2Col")
 def im2col(call: Call) -> Value:
     """Read an image whose windows a matrix product multiplies: both together are a convolution."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from bnn2hw.importers.onnx import executor
 from bnn2hw.importers.onnx.calls import Call, handles
-from bnn2hw.importers.onnx.values import Value
+from bnn2hw.importers.onnx.values import Value, ordered
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 
@@ -29,7 +29,7 @@ def softmax(call: Call) -> Value:
         flat = fn(x.reshape(-1, *(1,) * (axis - 1), x.shape[-1], *(1,) * (rank - axis - 1)))
         return flat.reshape(x.shape)
 
-    return Value(call.add(real.Softmax(apply, grid.shape), edge), value.order)
+    return Value(call.add(real.Softmax(apply, grid.shape), edge), ordered(grid, axis))
 
 
 @handles("ArgMax")

@@ -17,7 +17,16 @@ from bnn2hw.ops import real
 
 @handles("MatMul")
 def matmul(call: Call) -> Value:
-    """Read a product with a constant on the right."""
+    """Read a product with a constant: of the last axis with one on the right, else of the axis before it."""
+    left = call.known(0)
+    if left is not None and len(call.value.shape) > 2:
+        matrix = _plain(call, left)
+        kernel = None if matrix is None else kernels.of(matrix).map(np.transpose)
+        return call.value if kernel is None else product(call, call.value, kernel, axis=-2)
+    weights = call.known(1)
+    if weights is not None and weights.values.ndim == 1:
+        made = product(call, call.value, kernels.of(weights.map(lambda a: a[:, None])))
+        return Value(made.edge, made.order.squeeze(-1))
     weights = _weights(call)
     return call.value if weights is None else product(call, call.value, kernels.of(weights))
 
@@ -30,9 +39,16 @@ def _weights(call: Call) -> Constant | None:
             "two values" if len(call.positions) == 2 else "a constant on the left and a value on the right"
         )
         call.problem(
-            f"a product of {which}", f"matrices on the right among the {FIXED}", "transpose the product"
+            f"a product of {which}",
+            f"one matrix among the {FIXED}, no product along the batch",
+            "transpose the product",
         )
         return None
+    return _plain(call, weights)
+
+
+def _plain(call: Call, weights: Constant) -> Constant | None:
+    """A matrix without leading axes of length 1; None with a problem if it has other axes."""
     if weights.values.ndim > 2 and set(weights.values.shape[:-2]) == {1}:
         weights = weights.map(lambda a: a.reshape(a.shape[-2:]))
     if weights.values.ndim != 2:
@@ -41,18 +57,19 @@ def _weights(call: Call) -> Constant | None:
     return weights
 
 
-def product(call: Call, value: Value, kernel: Kernel, part: str = "") -> Value:
+def product(call: Call, value: Value, kernel: Kernel, part: str = "", axis: int = -1) -> Value:
     """Append a product with a kernel and return its output.
 
     Args:
         call: The node.
-        value: What it reads; its last axis is multiplied.
+        value: What it reads.
         kernel: Kernel of shape (in, out).
         part: Appended to the name.
+        axis: The axis of the value that is multiplied.
     """
     if value.windows is not None:
         return of_windows(call, value, kernel)
-    axis = len(value.shape) - 1
+    axis %= len(value.shape)
     found = call.on_grid(value, axis)
     if found is None:
         return value

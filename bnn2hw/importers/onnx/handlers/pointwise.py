@@ -6,7 +6,7 @@ import numpy as np
 
 from bnn2hw.importers.onnx import executor
 from bnn2hw.importers.onnx.calls import Call, along, handles
-from bnn2hw.importers.onnx.handlers.joins import joined
+from bnn2hw.importers.onnx.handlers.joins import in_turn, joined, pair
 from bnn2hw.importers.onnx.model import Op
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import Array
@@ -28,30 +28,19 @@ def activation(call: Call) -> Value:
 
 @handles("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal")
 def comparison(call: Call) -> Value:
-    """Read a comparison with a constant, whose results are 0 and 1."""
-    if len(call.positions) == 2:
-        return call.problem("two values", "a value and a constant", "compare with a constant")
-    return arithmetic(call)
+    """Read a comparison, whose results are 0 and 1; that of two values compares their difference with 0."""
+    if len(call.positions) < 2:
+        return _with_constant(call, step=1.0)
+    first, second = call.several
+    difference = pair(call, "Sub", first, second, part="difference")
+    fn = executor.function(call.op, {}, 2)
+    return call.pointwise(lambda x: fn(x, np.zeros_like(x)), difference, step=1.0)
 
 
 @handles("Not")
 def negation(call: Call) -> Value:
     """Read 1 for 0, and 0 for anything else."""
     return call.pointwise(lambda x: np.equal(x, 0).astype(np.float32), call.value, step=1.0)
-
-
-@handles("Where")
-def where(call: Call) -> Value:
-    """Read the choice between two constants."""
-    given = [call.constant(i, "a choice") for i in (1, 2)]
-    found = [np.asarray(g, np.float32) for g in given if g is not None]
-    if len(found) < len(given):
-        return call.value
-
-    def choose(x: Array, yes: Array, no: Array) -> Array:
-        return np.where(x != 0, yes, no)
-
-    return call.pointwise(choose, call.value, found)
 
 
 @handles("Clip")
@@ -68,13 +57,16 @@ def clip(call: Call) -> Value:
 def arithmetic(call: Call) -> Value:
     """Read arithmetic of a value and a constant, or of two values."""
     positions = call.positions
-    if len(call.op.inputs) != 2:
-        return call.problem(
-            f"{len(call.op.inputs)} inputs", "two inputs", f"chain several {call.op.kind} nodes"
-        )
+    if call.op.kind in ("Max", "Min") and len(call.op.inputs) != 2:
+        return in_turn(call, call.op.kind, np.maximum if call.op.kind == "Max" else np.minimum)
     if len(positions) == 2:
         return joined(call)
-    [place] = positions
+    return _with_constant(call)
+
+
+def _with_constant(call: Call, step: float | None = None) -> Value:
+    """Append a function of a value and a constant, whose results are whole multiples of a step if it is given."""
+    [place] = call.positions
     other = call.known(1 - place)
     if other is None:
         return call.problem("an input that is not known", "constants", "report this model")
@@ -83,7 +75,7 @@ def arithmetic(call: Call) -> Value:
     def apply(x: Array, constant: Array) -> Array:
         return fn(x, constant) if place == 0 else fn(constant, x)
 
-    return call.pointwise(apply, call.value, [other.values.astype(np.float32)])
+    return call.pointwise(apply, call.value, [other.values.astype(np.float32)], step=step)
 
 
 @handles("BatchNormalization")

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from bnn2hw.importers.onnx.calls import Call, handles
-from bnn2hw.importers.onnx.handlers.slicing import channels_of
 from bnn2hw.importers.onnx.images import (
     Image,
     border,
@@ -20,6 +19,7 @@ from bnn2hw.importers.onnx.images import (
     windowed,
     windows,
 )
+from bnn2hw.importers.onnx.selection import channels_of
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
@@ -34,12 +34,10 @@ def pooling(call: Call) -> Value:
     if found is None or not _poolable(call, found):
         return call.value
     over = windows(call, found, call.op.attributes["kernel_shape"])
-    if set(over.dilation) != {1}:
-        return call.problem(f"dilations={over.dilation}", "windows without gaps", "leave dilations out")
     sides = sides_of(call, found, over)
     if call.op.attributes.get("ceil_mode"):
         sides = _reaching(found, over, sides)
-    if call.op.kind == "MaxPool":
+    if call.op.kind != "AveragePool":
         return _maxima(call, found, over, sides)
     if any(map(any, sides)):
         return _partial_means(call, found, over, sides)
@@ -56,8 +54,7 @@ def _partial_means(call: Call, found: Image, over: Windows, sides: list[Sides]) 
         counted = np.pad(counted, rest)
     else:
         counted = np.pad(counted, sides)
-    view = np.lib.stride_tricks.sliding_window_view(counted, over.size)
-    inside = view[:: over.stride[0], :: over.stride[1]].sum((-2, -1))
+    inside = _views(counted, over, (0, 1)).sum((-2, -1))
     value = _means(call, border(call, found, sides, 0.0), over)
     area = math.prod(over.size)
     if np.all(inside == area):
@@ -80,7 +77,7 @@ def _poolable(call: Call, found: Image) -> bool:
 def _reaching(found: Image, over: Windows, sides: list[Sides]) -> list[Sides]:
     """Sides by which the last windows, which begin in the image, are whole."""
     wider = []
-    for n, (a, b), k, s in zip(found.shape, sides, over.size, over.stride, strict=False):
+    for n, (a, b), k, s in zip(found.shape, sides, over.extent, over.stride, strict=False):
         count = -(-(n + a + b - k) // s) + 1
         count -= (count - 1) * s >= n + a
         wider.append((a, max((count - 1) * s + k - n - a, 0)))
@@ -90,11 +87,18 @@ def _reaching(found: Image, over: Windows, sides: list[Sides]) -> list[Sides]:
 def _maxima(call: Call, found: Image, over: Windows, sides: Sequence[Sides]) -> Value:
     def apply(x: Array) -> Array:
         x = np.pad(x.astype(np.float32), ((0, 0), *sides, (0, 0)), constant_values=-np.inf)
-        view = np.lib.stride_tricks.sliding_window_view(x, over.size, axis=(1, 2))
-        largest: Array = view[:, :: over.stride[0], :: over.stride[1]].max((-2, -1))
+        largest: Array = _views(x, over, (1, 2)).max((-2, -1))
         return largest
 
     return _pooled(call, real.MaxPool, apply, found, over, sides)
+
+
+def _views(x: Array, over: Windows, axes: tuple[int, int]) -> Array:
+    """The windows over two axes, whose own two axes come last."""
+    view = np.lib.stride_tricks.sliding_window_view(x, over.extent, axis=axes)
+    starts = tuple(slice(None, None, s) for s in over.stride)
+    found: Array = view[(*(slice(None),) * axes[0], *starts)]
+    return found[..., :: over.dilation[0], :: over.dilation[1]]
 
 
 def _means(call: Call, found: Image, over: Windows) -> Value:
@@ -111,8 +115,8 @@ def _pooled(
     sides: Sequence[Sides],
 ) -> Value:
     grid = over.grid([n + sum(s) for n, s in zip(found.shape, sides, strict=False)])
-    size, stride = ((v[0], v[1]) for v in (over.size, over.stride))
-    op = kind(fn, (*grid, found.shape[-1]), size, stride, sides[0], sides[1])
+    size, stride, dilation = ((v[0], v[1]) for v in (over.size, over.stride, over.dilation))
+    op = kind(fn, (*grid, found.shape[-1]), size, stride, sides[0], sides[1], dilation)
     return result(call, found, call.add(op, found.edge))
 
 

@@ -11,6 +11,9 @@ from bnn2hw.importers.onnx.calls import FIXED, Call, along, handles
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import Array
 
+BY_SCALE = ("Quant", "IntQuant", "BipolarQuant", "BinaryQuant")
+"""Quantizers whose values are integers times their first parameter."""
+
 
 def _parameters(call: Call, *names: str) -> list[Array] | None:
     """The parameters of a quantizer, which follow its input; None with problems if one is no constant."""
@@ -47,13 +50,25 @@ def _quantizer(call: Call, fn: Callable[..., Array], *names: str) -> Value:
     except executor.Unknown as error:
         known = ", ".join(quantizers.ROUNDINGS)
         return call.problem(str(error), f"the rounding modes {known}", "export with one of them")
-    if call.op.kind != "BipolarQuant" and np.any(params[0] <= 0):
+    if call.op.kind not in ("BipolarQuant", "BinaryQuant") and np.any(params[0] <= 0):
         return call.problem("a scale that is not positive", "positive scales", "train the model again")
 
     def apply(x: Array, *given: Array) -> Array:
         return fn(call.op, x, *given)
 
-    return call.pointwise(apply, call.value, params, step=_step(call.op.kind, params))
+    step = _step(call.op.kind, params)
+    whole = len(params) == 1 or np.all(params[1] == np.rint(params[1]))
+    if step is not None or call.op.kind not in BY_SCALE or not whole:
+        return call.pointwise(apply, call.value, params, step=step)
+    # Channels have scales of their own, but integers of one step.
+    integers = call.pointwise(
+        lambda x, scale, *rest: np.rint(apply(x, scale, *rest) / scale),
+        call.value,
+        params,
+        part="integers",
+        step=1.0,
+    )
+    return call.pointwise(np.multiply, integers, params[:1])
 
 
 def _step(kind: str, params: list[Array]) -> float | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bnn2hw.importers.onnx import executor
-from bnn2hw.importers.onnx.calls import Call, handles
-from bnn2hw.importers.onnx.handlers.slicing import take, with_zeros
+from bnn2hw.importers.onnx.calls import FIXED, Call, handles
 from bnn2hw.importers.onnx.images import border, image, image_of, result
+from bnn2hw.importers.onnx.selection import repeated, take, with_zeros
 from bnn2hw.importers.onnx.values import Value
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
@@ -19,31 +21,34 @@ BORDERS = (
 """What is supported of pads, and what to do."""
 
 UNEVEN = (
-    "sizes or a mode by which pixels are not just repeated, or left out at equal distances",
-    "mode='nearest' by whole factors",
-    "resize in front of the model, or by whole factors with mode='nearest'",
+    "a mode by which pixels are not just repeated or left out",
+    "mode='nearest'",
+    "resize in front of the model, or with mode='nearest'",
 )
 """What is found, supported and to be done where an image is resized in another way."""
 
 
 @handles("Pad")
 def pad(call: Call) -> Value:
-    """Read a border of one constant around an image."""
+    """Read a border around an image: one constant, or values of the image."""
     mode = call.op.attributes.get("mode", "constant")
-    stated = call.setting("pads", 1, call.op.attributes.get("paddings"))
-    if stated is None or mode != "constant" or call.present(3):
-        return call.problem(
-            f"mode={mode!r}, or pads that are not constant",
-            "constant pads and a constant border",
-            "pad with a constant",
-        )
     rank = len(call.value.shape)
-    pads = [int(n) for n in np.ravel(stated)]  # type: ignore[call-overload]
+    stated = call.setting("pads", 1, call.op.attributes.get("paddings"))
+    axes = call.setting("axes", 3, range(rank))
+    if stated is None or axes is None:
+        return call.problem("pads that are computed at run time", FIXED, "export fixed pads")
+    sides = [(0, 0)] * rank
+    pads = np.ravel(stated).reshape(2, -1).T  # type: ignore[call-overload]
+    for axis, (before, after) in zip(np.ravel(axes), pads, strict=True):  # type: ignore[call-overload]
+        sides[int(axis) % rank] = (int(before), int(after))
+    if any(sides[0]):
+        return call.problem(f"pads={sides}", "pads of the axes of a frame", "leave the batch as it is")
+    if mode != "constant":
+        return _mirrored(call, sides, mode)
     filled = call.setting("value", 2, 0.0)
     value = float(np.ravel(filled)[0])  # type: ignore[call-overload]
-    sides = list(zip(pads[:rank], pads[rank:], strict=True))
-    if any(sides[0]) or (any(n > 0 for n in sides[1]) and value):
-        return call.problem(f"pads={pads}, a border of {value:g}", *BORDERS)
+    if any(n > 0 for n in sides[1]) and value:
+        return call.problem(f"pads={sides}, a border of {value:g}", *BORDERS)
     within = call.value
     for axis, (before, after) in enumerate(sides):
         kept = np.arange(within.shape[axis])[max(-before, 0) : within.shape[axis] - max(-after, 0)]
@@ -60,20 +65,67 @@ def pad(call: Call) -> Value:
     return result(call, larger, larger.edge)
 
 
+def _mirrored(call: Call, sides: Sequence[tuple[int, int]], mode: str) -> Value:
+    """A border of values of the image, axis by axis."""
+    value = call.value
+    for axis, (before, after) in enumerate(sides):
+        length = value.shape[axis]
+        kept = np.arange(length)[max(-before, 0) : length - max(-after, 0)]
+        kept = np.pad(kept, (max(before, 0), max(after, 0)), mode)  # type: ignore[call-overload]
+        value = take(call, value, axis, kept, part=f"axis{axis}")
+    return value
+
+
+@handles("Tile")
+def tile(call: Call) -> Value:
+    """Read the repetition of a whole value along axes."""
+    repeats = call.constant(1, "repeats")
+    if repeats is None or repeats[0] != 1:
+        return call.problem("repeats of the batch, or computed ones", FIXED, "repeat axes of a frame")
+    value = call.value
+    for axis, times in enumerate(repeats):
+        kept = np.tile(np.arange(value.shape[axis]), int(times))
+        value = take(call, value, axis, kept, part=f"axis{axis}")
+    return value
+
+
+@handles("Expand")
+def expand(call: Call) -> Value:
+    """Read the repetition of a value along axes of length 1."""
+    value, shape = call.value, call.constant(1, "a shape")
+    if shape is None or len(shape) > len(value.shape):
+        return call.problem("a computed shape, or one with more axes", FIXED, "use Unsqueeze and a constant")
+    wide = np.broadcast_shapes(value.shape, tuple(int(n) for n in shape))
+    if wide[0] != 1:
+        return call.problem(f"a batch of {wide[0]}", "the axes of a frame", "leave the batch as it is")
+    return repeated(call, value, range(len(wide) - 1, 0, -1), wide)
+
+
 @handles("Upsample", "Resize")
-def upsampling(call: Call) -> Value:
-    """Read nearest-neighbor upsampling by whole factors, as gaps between pixels and a kernel of ones."""
+def resizing(call: Call) -> Value:
+    """Read an image whose rows and columns are repeated or left out: upsampling if by whole factors."""
+    shape = call.value.shape
+    rest = {i: c.values for i in range(1, len(call.op.inputs)) if (c := call.known(i)) is not None}
+    kept = _kept(call, shape, rest)
+    if kept is None:
+        return call.problem(*UNEVEN)
+    factors = [len(k) // n for k, n in zip(kept, shape[2:], strict=True)]
+    whole = [
+        np.array_equal(k, np.arange(n).repeat(f)) for k, n, f in zip(kept, shape[2:], factors, strict=True)
+    ]
+    if len(kept) == 2 and all(whole) and call.with_last(call.value, 1) is call.value:
+        return _upsampled(call, factors[0], factors[1])
+    value = call.value
+    for axis, indices in enumerate(kept, 2):
+        value = take(call, value, axis, indices, part=f"axis{axis}")
+    return value
+
+
+def _upsampled(call: Call, rows: int, columns: int) -> Value:
+    """Upsampling by whole factors, as gaps between pixels and a kernel of ones."""
     found = image(call)
     if found is None:
         return call.value
-    shape = call.value.shape
-    rest = {i: c.values for i in range(1, len(call.op.inputs)) if (c := call.known(i)) is not None}
-    probe = _probed(call, shape, rest)
-    rows, columns = _factors(probe, shape)
-    if probe is not None and (not rows or not columns) and found.rank == 2:
-        return _chosen(call, probe, shape)
-    if not rows or not columns or found.rank != 2:
-        return call.problem(*UNEVEN)
     sides = [(rows - 1, rows - 1), (columns - 1, columns - 1)]
     spread = border(call, found, sides, 0.0, (rows, columns), part="gaps")
     ones = np.ones((rows, columns, found.shape[-1]), np.float32)
@@ -86,34 +138,16 @@ def upsampling(call: Call) -> Value:
     return result(call, spread, call.add(op, spread.edge))
 
 
-def _probed(call: Call, shape: tuple[int, ...], rest: dict[int, Array]) -> Array | None:
-    """The place of each pixel of the result in the image; None if the node moves no pixels of images."""
+def _kept(call: Call, shape: tuple[int, ...], rest: dict[int, Array]) -> list[Array] | None:
+    """The indices that the result has along each axis of an image; None if it is none of its pixels."""
     probe = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     try:
         made = executor.function(call.op, rest)(probe)
     except Exception:  # ONNX Runtime's own classes share no base
         return None
-    return made if made.ndim == 4 and made.shape[:2] == shape[:2] and np.all(made == np.rint(made)) else None
-
-
-def _factors(made: Array | None, shape: tuple[int, ...]) -> tuple[int, int]:
-    """The number of times that rows and columns are repeated; (0, 0) if the node does something else."""
-    if made is None:
-        return 0, 0
-    probe = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    rows, columns = made.shape[2] // shape[2], made.shape[3] // shape[3]
-    same = np.array_equal(made, probe.repeat(max(rows, 1), 2).repeat(max(columns, 1), 3))
-    return (rows, columns) if same else (0, 0)
-
-
-def _chosen(call: Call, made: Array, shape: tuple[int, ...]) -> Value:
-    """Read a smaller image whose pixels are some of the image."""
-    place = made[0, 0].astype(np.int64)
-    rows, columns = place[:, 0] // shape[3], place[0] % shape[3]
-    if not np.array_equal(place, rows[:, None] * shape[3] + columns):
-        return call.problem(*UNEVEN)
-    apart = [np.unique(np.diff(kept)) for kept in (rows, columns)]
-    if any(len(steps) > 1 or steps.min(initial=1) < 1 for steps in apart):
-        return call.problem(*UNEVEN)
-    value = take(call, call.value, 2, rows, part="rows")
-    return take(call, value, 3, columns, part="columns")
+    if made.ndim != len(shape) or made.shape[:2] != shape[:2] or np.any(made != np.rint(made)):
+        return None
+    places = np.unravel_index(made[0, 0].astype(np.int64), shape[2:])
+    kept = [p[tuple(slice(None) if a == i else 0 for a in range(p.ndim))] for i, p in enumerate(places)]
+    same = np.array_equal(made, probe[(slice(None), slice(None), *np.ix_(*kept))])
+    return [np.asarray(k) for k in kept] if same else None
