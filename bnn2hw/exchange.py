@@ -8,6 +8,7 @@ ends, lets one process at a time change a folder.
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 
 if sys.platform != "win32":
@@ -25,6 +27,19 @@ PREFIX = ".bnn2hw-"
 
 JOURNAL = f"{PREFIX}exchange.json"
 """File that exists while the files of a folder are exchanged."""
+
+LONGEST_NAME = 100
+"""Characters of a file's name that are part of the names of its drafts: systems limit the length of names."""
+
+_held: ContextVar[tuple[int, ...]] = ContextVar("held", default=())
+
+
+def held() -> tuple[int, ...]:
+    """Return the handles of the locks under which this thread changes folders.
+
+    A program that inherits them keeps the folders locked until it ends, also if this process is killed.
+    """
+    return _held.get()
 
 
 @contextmanager
@@ -49,10 +64,21 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[bool]:
         if (folder / JOURNAL).exists():
             finish(folder)
             alone = _wait(handle, shared)
-        yield alone
+        with _inheritable(None if shared else handle):
+            yield alone
     finally:
         if handle is not None:
             os.close(handle)
+
+
+@contextmanager
+def _inheritable(handle: int | None) -> Iterator[None]:
+    """Let `held` return the handle of a lock."""
+    before = _held.set(_held.get() if handle is None else (*_held.get(), handle))
+    try:
+        yield
+    finally:
+        _held.reset(before)
 
 
 def _opened(folder: Path) -> int | None:
@@ -190,14 +216,62 @@ def replace_file(path: Path, data: bytes) -> None:
     if path.exists() and not path.is_file():  # a device, or a pipe
         path.write_bytes(data)
         return
-    handle, fresh = tempfile.mkstemp(prefix=PREFIX, dir=path.parent)
+    with draft(path) as fresh:
+        fresh.write_bytes(data)
+
+
+@contextmanager
+def draft(path: Path) -> Iterator[Path]:
+    """Make an empty file beside another, which takes its place as a whole when the block ends without an error.
+
+    Drafts of the same file that processes left that were killed are removed.
+
+    Args:
+        path: The file, which may be missing. A link stays, and the file behind it is replaced.
+
+    Yields:
+        The new file. It gets the mode of the one that it replaces.
+    """
+    path = path.resolve()
+    for left in path.parent.glob(f"{glob.escape(_prefix(path))}*{glob.escape(path.suffix)}"):
+        _remove_draft(left)
+    handle, fresh = _new_draft(path)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        yield fresh
         os.chmod(fresh, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
-        Path(fresh).replace(path)
+        fresh.replace(path)
     finally:
-        Path(fresh).unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+        fresh.unlink(missing_ok=True)
+
+
+def _prefix(path: Path) -> str:
+    """Return the beginning of the names of drafts of a file."""
+    return f"{PREFIX}{path.name[:LONGEST_NAME]}-"
+
+
+def _new_draft(path: Path) -> tuple[int | None, Path]:
+    """Make a draft and lock it, so that others see that its process lives."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
+        if sys.platform == "win32":
+            os.close(handle)
+            return None, Path(name)
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if Path(name).exists():
+            return handle, Path(name)
+        os.close(handle)  # another process removed it before it was locked
+
+
+def _remove_draft(path: Path) -> None:
+    """Remove a draft, unless a process holds it."""
+    if sys.platform == "win32":
+        return
+    with suppress(OSError), path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
 
 
 def _umask() -> int:

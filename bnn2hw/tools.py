@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bnn2hw import exchange
 from bnn2hw.errors import MissingToolError, ToolError
 
 
@@ -305,6 +306,8 @@ def _packaged(distribution: str) -> tuple[int, ...]:
 def run(command: Sequence[str], folder: Path, what: str, log: Path | None = None) -> str:
     """Run a program to its end.
 
+    If this process is killed, the program keeps the folders locked that this thread changes.
+
     Args:
         command: Program and arguments.
         folder: Folder to run it in.
@@ -317,7 +320,9 @@ def run(command: Sequence[str], folder: Path, what: str, log: Path | None = None
     Raises:
         ToolError: The program failed; the message ends with the last lines of its output.
     """
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, pass_fds=exchange.held()
+    )
     text = done.stdout + done.stderr
     if log:
         log.write_text(text)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import importlib
 import io
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bnn2hw import folders
+from bnn2hw import exchange, folders
 from bnn2hw.errors import InputError, MissingToolError, storing, unreadable
-from bnn2hw.exchange import PREFIX
 from bnn2hw.studies.points import Row, Value
 
 WORDS = ("target", "style", "state", "reason", "synth_reason", "folding", "settings", "model", "key")
@@ -99,13 +97,8 @@ def write(path: Path, rows: Sequence[Row]) -> None:
     Raises:
         StorageError: It cannot be written.
     """
-    with storing(path):
-        fresh = path.resolve().with_name(f"{PREFIX}{os.getpid()}.{path.name}")
-        try:
-            _write(fresh, path.suffix, rows)
-            fresh.replace(path)
-        finally:
-            fresh.unlink(missing_ok=True)
+    with storing(path), exchange.draft(path) as fresh:
+        _write(fresh, path.suffix, rows)
     if path.suffix == PARQUET:
         journal(path).unlink(missing_ok=True)
 
