@@ -32,6 +32,7 @@ BENCHMARKS = (
     "mnist",
     "mutation",
     "networks",
+    "one_cycle",
     "pixels",
     "proofs",
     "report",

@@ -57,7 +57,7 @@ SLOW = (
     Fault("concat-0", "value", "Y_BITS'(A_FACTOR) * a + Y_BITS'(A_OFFSET)", "Y_BITS'(A_FACTOR) * a"),
     Fault("argmax-0", "value", "(first || beat_value > best_value)", "(first || beat_value >= best_value)"),
     Fault("argmax-0", "value", "(first || beat_value > best_value)", "(beat_value > best_value)"),
-    Fault("argmax-1", "value", ".value[B] > g_level", ".value[B] >= g_level"),
+    Fault("argmax-1", "value", "[B].value > g_level", "[B].value >= g_level"),
     Fault("argmax-2", "value", "2 ** (n - 1) < LANES ?", "2 ** (n - 1) > LANES ?"),
     Fault("topk-1", "value", "value[j] >= value[i]", "value[j] > value[i]"),
     Fault("topk-0", "value", "value > best[i]", "value >= best[i]"),

