@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bnn2hw.ir import Array, Ints, View
+from bnn2hw.ir import Array, Ints, Node, View
 from bnn2hw.lower import zones
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fixed_point import ANY, Requirement, affine
@@ -32,6 +32,7 @@ from bnn2hw.lower.scores import RANGE_BITS
 from bnn2hw.lower.strategy import Strategies, Task
 from bnn2hw.lower.zones import Group, Zone
 from bnn2hw.ops.base.channels import uniform
+from bnn2hw.ops.gather import Gather
 from bnn2hw.ops.interpolation import Interpolation
 from bnn2hw.ops.real import Pointwise
 from bnn2hw.ops.table import Table
@@ -101,12 +102,13 @@ def curve(work: Strategies, task: Task) -> Pending:
 
     Raises:
         FloatingPointError: A result is infinite.
-        NotPointwise: The op that straight pieces do not follow is not a function of single values.
+        NotPointwise: The op that straight pieces do not follow is not a function of single values, or what it
+            reads are joined inputs.
     """
     b, pending = work.builder, task.pending
     place = _curved(b, pending)
     node, before = pending.chain[place], pending.until(place)
-    if not isinstance(node.op, Pointwise):
+    if not isinstance(node.op, Pointwise) or isinstance(b.maker(pending.edge).op, Gather):
         raise NotPointwise("no function of single values")
     low, high = value_range(b, before)
     if not np.isfinite([low, high]).all():
@@ -116,7 +118,7 @@ def curve(work: Strategies, task: Task) -> Pending:
     requirement = task.requirement if place == len(pending.chain) - 1 else ANY
     known = _Curve(node.op, before, b.real.types[before.end].shape, low, high, bits, wanted, requirement)
     alone = not node.op.uniform or b.loads(node.layer)
-    edge = _by_lines(b, known, node.name, alone=alone) or _by_table(b, known, node.name, alone=alone)
+    edge = _by_lines(b, known, node.name, alone=alone) or _by_table(b, known, node, alone=alone)
     return _followed(b, pending, place, edge)
 
 
@@ -253,14 +255,14 @@ def fixed(b: Builder, pending: Pending, ends: tuple[float, float], step: float, 
 # ---- tables
 
 
-def _by_table(b: Builder, known: _Curve, name: str, *, alone: bool) -> str:
+def _by_table(b: Builder, known: _Curve, node: Node, *, alone: bool) -> str:
     """An edge of a table with the values of a curve."""
     bits = min(known.bits, TABLE_BITS)
     groups = [] if alone else known.groups(bits, bits + FINER)
     if 1 < len(groups) <= MOST_TABLES:
         own = [[Zone.over(*known.active(group.ends, bits), bits)] for group in groups]
         made = stacked_tables(known, own, known.requirement, bits + FINER)
-        stacked = _behind(b, known, name, groups, made)
+        stacked = _behind(b, known, node.name, groups, made)
         if stacked is not None:
             return stacked
     if known.bits <= TABLE_BITS:
@@ -269,10 +271,9 @@ def _by_table(b: Builder, known: _Curve, name: str, *, alone: bool) -> str:
         ends = active(known.op, known.shape, known.whole, 2.0**-FLAT_BITS)
     step, ints = fixed_input(*ends, bits)
     edge = fixed(b, known.before, ends, step, ints)
-    node = b.real[name]
     values = b.chain(Pending(edge, known.before.end, (node,))).all().T
     op = table(values[:1] if known.op.uniform else values, ints, known.requirement, bits + FINER)
-    return b.add(name, op, edge, part="table")
+    return b.add(node.name, op, edge, part="table")
 
 
 # ---- what was made

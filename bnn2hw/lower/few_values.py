@@ -39,9 +39,14 @@ def few_values(work: Strategies, task: Task) -> Pending | None:
 
 
 def stated_values(work: Strategies, task: Task) -> Pending | None:
-    """Reduce the layers up to a quantizer to thresholds or a table, where those behind it have other values."""
+    """Reduce the first layers to thresholds or a table, where those behind them have other values.
+
+    These are the layers up to a quantizer. Inputs that were joined are no numbers, so the first layers
+    behind them are reduced as far as they have few values.
+    """
     pending = task.pending
-    places = [i for i, op in enumerate(pending.ops[:-1]) if isinstance(op, Pointwise) and op.step]
+    joined = isinstance(work.builder.maker(pending.edge).op, Gather)
+    places = [i for i, op in enumerate(pending.ops[:-1]) if joined or (isinstance(op, Pointwise) and op.step)]
     for place in reversed(places):
         made = few_values(work, Task(pending.until(place + 1)))
         if made is not None:

@@ -52,6 +52,13 @@ class _Codes:
     highest: int
 
     @property
+    def doublings(self) -> int:
+        """The n of 2^n if that is every slope, so that nothing is multiplied; -1 if not."""
+        first = int(self.slopes.flat[0])
+        power = first > 0 and first & (first - 1) == 0 and bool(np.all(self.slopes == first))
+        return first.bit_length() - 1 if power else -1
+
+    @property
     def row_bits(self) -> int:
         """Bits of all constants of a channel."""
         segments = int(self.slopes.shape[1])
@@ -193,6 +200,7 @@ class Affine(Elementwise):
             "IN_BITS": x[0].ints.bits,
             "IN_SIGNED": int(x[0].ints.signed),
             "SLOPE_BITS": codes.slope_bits,
+            "DOUBLINGS": codes.doublings,
             "BIAS_BITS": codes.bias_bits,
             "CUT_BITS": codes.cut_bits,
             "SUM_BITS": self._sum_bits(codes),
@@ -239,13 +247,18 @@ class Affine(Elementwise):
         inputs = width - self.drop  # bits at the multiplier
         kept = total - self.shift
         takes = inputs == 1 and not x[0].ints.signed  # the slope, or nothing
-        blocks = 0 if takes else dsps(family, inputs + (not x[0].ints.signed), slope)
+        shifts = codes.doublings >= 0
+        blocks = 0 if takes or shifts else dsps(family, inputs + (not x[0].ints.signed), slope)
         absorbs = blocks > 0 and family.dsp_adds  # the block also adds, and contains the registers
-        registers = inputs + min(inputs + slope - 1, total)  # before and after the product
+        product = inputs if shifts else inputs + slope - 1
+        registers = inputs + min(product, total)  # before and after the product
         if blocks and family.dsp_registers:
             registers = inputs if fixed else 0
         sums = Cost(ff=registers + kept, lut=adder(family, total))
-        sums += Cost(lut=product_luts(family, inputs, slope))
+        if shifts:
+            slope = 0
+        elif blocks:
+            sums += Cost(lut=product_luts(family, inputs, slope))
         if not blocks:
             # A product with one bit without sign is the slope, or the reset of its register.
             sums += Cost(lut=0 if takes else inputs * slope if inputs > 1 else slope / 2)
@@ -279,7 +292,7 @@ class Affine(Elementwise):
         chosen = [bias] if absorbs else [slope + bias, bias]
         columns = (self.pe * bits for bits in chosen)
         held = Cost(ff=sum(varying * bits if fixed else distinct(self.folds, bits) for bits in columns))
-        shared, folds = family.coefficient("affine.control", 3, 1), state_bits(self.folds)
+        shared, folds = family.coefficient("affine.control", 1.5, 1), state_bits(self.folds)
         control = Cost(lut=shared + folds / 2, ff=folds + 5)
         rom = rom_cost(family, self.folds, self.pe * codes.row_bits)
         return (lane + sums) * self.pe + held + control + rom
@@ -303,6 +316,10 @@ class Affine(Elementwise):
         yield cls(*constants(3, 8), 0, Ints(-9, 90000), real, real[::-1]), (Tensor((3, 3), Ints(-70, 50)),)
         ones = np.ones((1, 1), np.int64)
         yield cls(ones, 0 * ones, ones[:, :0], 20, Ints(-1, 1)), (Tensor((2, 2), Ints(-7, 7)),)
+        whole = rng.integers(-20, 20, (6, 1))
+        for slope, pe in ((1, 6), (2, 2)):
+            doubled = cls(0 * whole + slope, whole, whole[:, :0], 0, Ints(-30, 300), pe=pe)
+            yield doubled, (Tensor((6,), Ints(0, 130)),)
         # Terms and inputs wider than their sums; products and sums of nearly 64 bits.
         steep, far = np.array([[0, 300, 0]]), np.array([[-50, -300 * 4000, 50]])
         yield cls(steep, far, np.array([[4000, 4001]]), 1, byte), (Tensor((2, 3), Ints(-5000, 5000)),)

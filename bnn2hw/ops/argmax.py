@@ -78,7 +78,7 @@ class Argmax(HardwareOp):
         # If one beat holds all values, the largest value itself is not selected.
         values = (within - 1 + across) * bits if within else 0
         indices = sum(len(self._spans(level)) * (level - 1) for level in range(1, self.levels + 1))
-        keep = across * family.coefficient("argmax.keep", 1.6, 0.85) * (bits + index)
+        keep = across * family.coefficient("argmax.keep", 1.8, 0.85) * (bits + index)
         select = family.coefficient("argmax.select", 1.65, 1.1) * (values + indices)
         return Cost(lut=compare + select + keep + 4, ff=self._registers(family, bits, index, folds))
 

@@ -8,7 +8,9 @@ import pytest
 from keras import layers
 
 import bnn2hw
+from bnn2hw import nn
 from bnn2hw.errors import UnsupportedError
+from bnn2hw.ops.lut import Lut
 from tests.support import networks as net
 from tests.support.layer_orders import Compiled, compile_order
 
@@ -119,6 +121,26 @@ def test_a_curve_between_products_of_fewer_channels(unread: tuple[int, ...]) -> 
     model.layers[-1].kernel.assign(kernel)
 
     assert off(model, shape=(6,), calibrated=False) < 1e-3
+
+
+@pytest.mark.parametrize("calibrated", [False, True], ids=["proved", "calibrated"])
+def test_a_curve_behind_sums_of_few_inputs(calibrated: bool) -> None:
+    """The joined inputs of a neuron are no number that a curve could follow, or a calibration could clip."""
+    first = nn.layers.QuantDense(
+        3, activation="sigmoid", input_quantizer="ste_tern", kernel_quantizer="ste_heaviside"
+    )
+    model = net.chain((6,), first, nn.layers.QuantDense(5, kernel_quantizer="ste_sign"))
+    first.kernel.assign(np.eye(6, 3) + np.eye(6, 3, -3) - 0.5)  # two inputs per neuron
+    x = np.random.default_rng(0).integers(0, 256, (64, 6))
+    wire = bnn2hw.Input("uint8", scale=2 / 255, offset=-1.0)
+
+    accelerator = bnn2hw.compile(
+        model, input=wire, output="scores", **({"calibration": x} if calibrated else {})
+    )
+
+    expected = model(x.astype(np.float32) * np.float32(2 / 255) - 1).numpy()
+    np.testing.assert_allclose(accelerator.predict(x), expected, atol=1e-5)
+    assert any(isinstance(node.op, Lut) for node in accelerator.graph)
 
 
 def test_two_steps_of_one_layer_are_one_bound() -> None:
