@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import bnn2hw
+from bnn2hw import importers
 from bnn2hw.errors import Bnn2hwError
 from tests.support import networks as net
 from tests.support.confined import MIB, confined
@@ -274,7 +275,7 @@ def test_memory_for_weights_is_at_most_four_times_what_they_take(saved: Path, tm
     declared = sum(w.nbytes for w in model.get_weights())
 
     with confined(8 << 30) as peak:
-        bnn2hw.importers.read(tmp_path / "large.keras")
+        importers.read(tmp_path / "large.keras")
 
     assert declared > 32 * MIB
     assert peak.added < 4 * declared
