@@ -25,6 +25,9 @@ from bnn2hw.backends.design import Design
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 
+NOT_MEASURED = "No row of this table is measured yet."
+"""What a page says where a record has nothing."""
+
 UNKNOWN = "unknown"
 """The hash of rows that were measured before rows had one: they are stale."""
 
@@ -150,10 +153,10 @@ class Record:
         return "\n".join(lines)
 
     def write_page(self, page: Path | None = None) -> None:
-        """Print all tables of the record into its page, between the comments that name them."""
+        """Print the tables of a page from the record, between the comments that name them."""
         page = page or self.path.with_suffix(".md")
-        text = page.read_text()
-        for table in self.tables:
-            pattern = re.compile(rf"(<!-- table {self.name}\.{table} -->\n).*?(<!-- end -->)", re.DOTALL)
-            text = pattern.sub(lambda m, t=table: f"{m[1]}{self.markdown(t)}\n{m[2]}", text)  # type: ignore[misc]
-        page.write_text(text)
+        named = re.compile(rf"(<!-- table {self.name}\.(.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+        page.write_text(named.sub(lambda m: f"{m[1]}{self._printed(m[2])}\n{m[3]}", page.read_text()))
+
+    def _printed(self, table: str) -> str:
+        return self.markdown(table) if self.rows(table) else NOT_MEASURED
