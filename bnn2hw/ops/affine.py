@@ -242,60 +242,69 @@ class Affine(Elementwise):
         return {"CONSTANTS": Memory(self.in_folds(rows).reshape(self.folds, -1), 1)}
 
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
-        codes, width, fixed = self._codes(x[0]), x[0].ints.bits, self.folds == 1
-        total, slope, bias = self._sum_bits(codes), codes.slope_bits, codes.bias_bits
-        inputs = width - self.drop  # bits at the multiplier
-        kept = total - self.shift
-        takes = inputs == 1 and not x[0].ints.signed  # the slope, or nothing
-        shifts = codes.doublings >= 0
-        blocks = 0 if takes or shifts else dsps(family, inputs + (not x[0].ints.signed), slope)
-        absorbs = blocks > 0 and family.dsp_adds  # the block also adds, and contains the registers
-        product = inputs if shifts else inputs + slope - 1
-        registers = inputs + min(product, total)  # before and after the product
+        codes, fixed = self._codes(x[0]), self.folds == 1
+        slope = 0 if codes.doublings >= 0 else codes.slope_bits
+        sums, absorbs = self._sums(family, codes, x[0])
+        luts = self._selection(family, codes, x[0].ints.bits, slope) + self._clamps(family, codes)
+        # A block that multiplies contains the register of its operand, unless the segment is found first.
+        operand = 0 if absorbs and self.segments == 1 and x[0].ints.bits - self.drop > 1 else x[0].ints.bits
+        lane = sums + Cost(lut=luts, ff=operand + min(self.type.bits, self._sum_bits(codes) - self.shift))
+        # Registers of the constants that were selected for a lane, and of the addend one stage
+        # later. Without a ROM, bits that all segments share need none.
+        varying = 0.0 if self.segments == 1 else 0.6
+        columns = [codes.bias_bits] if absorbs else [slope + codes.bias_bits, codes.bias_bits]
+        held = (varying * self.pe * n if fixed else distinct(self.folds, self.pe * n) for n in columns)
+        shared, folds = family.coefficient("affine.control", 1.5, 1), state_bits(self.folds)
+        control = Cost(lut=shared + folds / 2, ff=folds + 5 + sum(held))
+        return lane * self.pe + control + rom_cost(family, self.folds, self.pe * codes.row_bits)
+
+    def _sums(self, family: Family, codes: _Codes, x: Tensor) -> tuple[Cost, bool]:
+        """Return the cost of a lane's product and sum, and whether its DSP block also adds."""
+        total, slope, unsigned = self._sum_bits(codes), codes.slope_bits, not x.ints.signed
+        inputs, kept = x.ints.bits - self.drop, total - self.shift
+        if codes.doublings >= 0:
+            return Cost(ff=inputs + min(inputs, total) + kept, lut=adder(family, total)), False
+        takes = inputs == 1 and unsigned  # the slope, or nothing
+        blocks = 0 if takes else dsps(family, inputs + unsigned, slope)
+        if blocks and family.dsp_adds:  # the block contains the registers
+            one = Cost(lut=adder(family, total), ff=kept) if inputs == 1 else Cost()
+            return one + Cost(dsp=blocks), True
+        registers = inputs + min(inputs + slope - 1, total)  # before and after the product
         if blocks and family.dsp_registers:
-            registers = inputs if fixed else 0
-        sums = Cost(ff=registers + kept, lut=adder(family, total))
-        if shifts:
-            slope = 0
-        elif blocks:
-            sums += Cost(lut=product_luts(family, inputs, slope))
-        if not blocks:
+            registers = inputs if self.folds == 1 else 0
+        if blocks:
+            product = float(product_luts(family, inputs, slope))
+        else:
             # A product with one bit without sign is the slope, or the reset of its register.
-            sums += Cost(lut=0 if takes else inputs * slope if inputs > 1 else slope / 2)
-        elif absorbs:
-            sums = Cost(lut=adder(family, total), ff=kept) if inputs == 1 else Cost()
+            product = 0 if takes else inputs * slope if inputs > 1 else slope / 2
+        return Cost(ff=registers + kept, lut=adder(family, total) + product, dsp=blocks), False
+
+    def _selection(self, family: Family, codes: _Codes, width: int, slope: int) -> float:
+        """Return the LUTs that find the segment of an input and select its slope and bias.
+
+        Args:
+            family: Device family.
+            codes: The constants.
+            width: Bits of the input.
+            slope: Bits of a slope that are selected.
+        """
         # Without a ROM, constant cuts halve the comparators, and bits that all segments share need
         # no logic.
-        varying = (0.0 if self.segments == 1 else 0.6) if fixed else 1.0
-        compare = (
-            family.coefficient("affine.constant_comparison", 1.0, 0.5) * width
-            if fixed
-            else comparison(family, codes.cut_bits)
-        )
-        constant = family.coefficient("affine.constant_select", 0.08, 0.05)
-        select = constant if fixed else family.coefficient("affine.select", 1.0, 0.6)
-        select *= self.segments - 1
-        clamps = (codes.lowest >> self.shift < self.type.lo) + (codes.highest >> self.shift > self.type.hi)
+        if self.folds == 1:
+            compare = family.coefficient("affine.constant_comparison", 1.0, 0.5) * width
+            select = family.coefficient("affine.constant_select", 0.08, 0.05)
+        else:
+            compare = comparison(family, codes.cut_bits)
+            select = family.coefficient("affine.select", 1.0, 0.6)
+        return (self.segments - 1) * (compare + select * (slope + codes.bias_bits))
+
+    def _clamps(self, family: Family, codes: _Codes) -> float:
+        """Return the LUTs that keep a result within the output's range."""
+        kept = self._sum_bits(codes) - self.shift
+        bounds = (codes.lowest >> self.shift < self.type.lo) + (codes.highest >> self.shift > self.type.hi)
         # A single bound is the reset value of the output register.
-        clamp = (
-            family.coefficient("affine.clamp", 1.0, 0.3) * kept + self.type.bits
-            if clamps == 2
-            else 2 * clamps
-        )
-        lane = Cost(
-            lut=(self.segments - 1) * compare + select * (slope + bias) + clamp,
-            ff=width * (not (absorbs and self.segments == 1 and inputs > 1)) + min(self.type.bits, kept),
-            dsp=blocks,
-        )
-        # Registers of the constants that were selected for a lane, and of the addend one stage
-        # later.
-        chosen = [bias] if absorbs else [slope + bias, bias]
-        columns = (self.pe * bits for bits in chosen)
-        held = Cost(ff=sum(varying * bits if fixed else distinct(self.folds, bits) for bits in columns))
-        shared, folds = family.coefficient("affine.control", 1.5, 1), state_bits(self.folds)
-        control = Cost(lut=shared + folds / 2, ff=folds + 5)
-        rom = rom_cost(family, self.folds, self.pe * codes.row_bits)
-        return (lane + sums) * self.pe + held + control + rom
+        both = family.coefficient("affine.clamp", 1.0, 0.3) * kept + self.type.bits
+        return both if bounds == 2 else 2.0 * bounds
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
