@@ -101,10 +101,6 @@ class Imported:
     lacking: str = ""
 
 
-PERMUTED = 4096
-"""Values of a sample up to which another order of them is a product with a matrix."""
-
-
 def small_enough(layer: str, shape: tuple[int, ...]) -> None:
     """Check the size of an edge before anything of that size is made.
 

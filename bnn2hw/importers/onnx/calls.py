@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bnn2hw.errors import Problem
-from bnn2hw.importers.imported import PERMUTED, small_enough
+from bnn2hw.importers.imported import small_enough
+from bnn2hw.importers.moves import MOVED, selection
 from bnn2hw.importers.onnx.constants import Constant
 from bnn2hw.importers.onnx.model import Model, Op
 from bnn2hw.importers.onnx.values import Grid, Value, grid, on_stream
@@ -169,7 +170,7 @@ class Call:
         if found is None or value.windows is not None:
             self.problem(
                 f"reads values whose stream has another order than {value.shape} with axis {axis} last",
-                f"streams with the channels of a pixel together, pixels row by row, or up to {PERMUTED} values",
+                f"streams with the channels of a pixel together, pixels row by row, or up to {MOVED} values",
                 "leave out the transposition in front of it",
             )
             return None
@@ -186,7 +187,7 @@ class Call:
             The value itself if it has this order already, or has too many values to be moved.
         """
         order = np.moveaxis(value.order, axis, -1)
-        large = max(order.size, math.prod(self.draft.shapes[value.edge])) > PERMUTED
+        large = max(order.size, math.prod(self.draft.shapes[value.edge])) > MOVED
         if grid(value, axis) is not None or value.windows is not None or order.shape[0] != 1 or large:
             return value
         edge = self.chosen(
@@ -206,14 +207,8 @@ class Call:
         """
         vectors = math.prod(self.draft.shapes[edge]) // size
         before = (vectors,) if vectors > 1 else ()
-        matrix = np.zeros((size, places.size), np.float32)
-        matrix[places, np.arange(places.size)] = 1
-
-        def apply(x: Array) -> Array:
-            return x[..., places].astype(np.float32)
-
         flat = self.draft.reshape(self.name, edge, (*before, size))
-        made = self.add(real.Dense(apply, (*before, places.size), matrix), flat, part=part)
+        made = self.add(selection(places, size, before), flat, part=part)
         return self.draft.reshape(self.name, made, shape)
 
     def pointwise(

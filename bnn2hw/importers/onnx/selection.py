@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bnn2hw.importers.imported import PERMUTED
+from bnn2hw.importers.moves import MOVED
 from bnn2hw.importers.onnx.calls import Call
 from bnn2hw.importers.onnx.values import Grid, Value, grid, ordered
 from bnn2hw.ir import Array
@@ -16,7 +16,7 @@ from bnn2hw.ops import real
 RUNS = 4
 """Ranges of positions up to which each is selected by itself, and all are concatenated."""
 
-EVEN = f"indices of channels, up to {RUNS} ranges of positions, and any positions among {PERMUTED} values"
+EVEN = f"indices of channels, up to {RUNS} ranges of positions, and any positions among {MOVED} values"
 
 
 def take(call: Call, value: Value, axis: int, kept: Array, part: str = "") -> Value:
@@ -97,7 +97,7 @@ def _positions(call: Call, value: Value, axis: int, kept: Array, part: str) -> V
         return by_positions(call, parts, axis, last)
     place = _place(value, axis, last)
     behind = math.prod(found.shape[place + 1 :])
-    if max(found.positions[place], len(kept)) * behind > PERMUTED:
+    if max(found.positions[place], len(kept)) * behind > MOVED:
         return _uneven(call, value, axis, kept)
     places = (kept[:, None] * behind + np.arange(behind)).ravel()
     positions = (*found.positions[:place], len(kept), *found.positions[place + 1 :])
@@ -203,7 +203,7 @@ def in_order_of(call: Call, value: Value, other: Value) -> Value:
         value: The value.
         other: Another one of its shape.
     """
-    if np.array_equal(value.order, other.order) or value.order.size > PERMUTED:
+    if np.array_equal(value.order, other.order) or value.order.size > MOVED:
         return value
     places = np.empty(value.order.size, np.int64)
     places[other.order.ravel()] = value.order.ravel()

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from bnn2hw.importers.imported import PERMUTED
 from bnn2hw.importers.keras.calls import Call, handles
 from bnn2hw.importers.keras.functions import array, tensor
 from bnn2hw.importers.keras.handlers.windows import valid_convolution
+from bnn2hw.importers.moves import MOVED, selection
 from bnn2hw.importers.windows import Windows
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
@@ -138,22 +138,16 @@ def permuted(call: Call, name: str, edge: str, axes: Sequence[int]) -> str:
     """
     before = call.shape_of(edge)
     shape, size = tuple(before[a] for a in axes), math.prod(before)
-    order = np.arange(size).reshape(before).transpose(axes).reshape(-1)
-    if np.all(np.diff(order) == 1):
+    places = np.arange(size).reshape(before).transpose(axes).reshape(-1)
+    if np.all(np.diff(places) == 1):
         return call.reshape(name, shape, edge)
-    if size > PERMUTED:
+    if size > MOVED:
         call.problem(
             f"a permutation of {size} values",
-            f"up to {PERMUTED} values",
+            f"up to {MOVED} values",
             "train the model in the other order",
         )
         return edge
-    matrix = np.zeros((size, size), np.float32)
-    matrix[order, np.arange(size)] = 1
-
-    def apply(x: Array) -> Array:
-        return x[:, order].astype(np.float32)
-
     flat = call.reshape(f"{name}.flat", (size,), edge)
-    made = call.add(name, real.Dense(apply, (size,), matrix), flat)
+    made = call.add(name, selection(places, size), flat)
     return call.reshape(f"{name}.shape", shape, made)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bnn2hw.importers.imported import PERMUTED
+from bnn2hw.importers.moves import MOVED
 from bnn2hw.importers.onnx.calls import Call, handles
 from bnn2hw.importers.onnx.selection import by_positions, channels_of, in_order_of, repeated
 from bnn2hw.importers.onnx.values import Grid, Value, grid, ordered
@@ -54,7 +54,7 @@ def pair(call: Call, kind: str, first: Value, second: Value, part: str = "") -> 
     if np.any(first.order != second.order):
         found = f"two values of {first.shape} in other orders"
         return call.problem(
-            found, f"up to {PERMUTED} values, or values of one order", "leave out transpositions"
+            found, f"up to {MOVED} values, or values of one order", "leave out transpositions"
         )
     shape = call.draft.shapes[first.edge]
     other = call.draft.reshape(call.name, second.edge, shape)
