@@ -263,9 +263,9 @@ class GroupSum(keras.layers.Layer):
     differentiable logic gate networks (Petersen et al., 2022). The scale sets the temperature of a
     softmax behind it; it trains, and it does not change which sum is the largest while it is positive.
 
-    With a bias, an integer is added to each sum before the scale; hardware adds it at no cost. It trains as
-    a real number in units of the square root of a group's size, about the spread of a sum, so that it
-    learns as fast as the weights do. :meth:`integers` rounds it.
+    With a bias, an integer is added to each sum before the scale, by one adder per sum in hardware. The bias
+    trains as a real number in units of the square root of a group's size. That is about the spread of a
+    sum, so the bias learns as fast as the weights. :meth:`integers` returns the integers.
 
     Args:
         groups: Number of sums.
