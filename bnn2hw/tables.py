@@ -209,6 +209,11 @@ def short(name: str, limit: int, head: int | None = None) -> str:
     return name if len(name) <= limit else f"{name[:head]}…{name[len(name) - (limit - head - 1) :]}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with separators of thousands, and its noun, in the plural with an "s"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def terminal_width() -> int | None:
     """Return the columns of the terminal that takes standard output; None if it is a file or a pipe.
 

@@ -120,3 +120,8 @@ def test_a_table_with_a_section() -> None:
         "│ total │      │ 1,239 │\n"
         "└───────┴──────┴───────┘\n"
     )
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 cycles"), (1, "1 cycle"), (2048, "2,048 cycles")])
+def test_a_number_and_its_noun(number: int, words: str) -> None:
+    assert tables.counted(number, "cycle") == words

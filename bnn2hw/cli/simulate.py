@@ -12,6 +12,7 @@ import click
 
 from bnn2hw.cli import options as shared
 from bnn2hw.cli.progress import say, spinner
+from bnn2hw.tables import counted
 
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
@@ -177,7 +178,7 @@ def _print(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: 
     """Print both runs as text."""
     for name, run in report.items():
         verdict = "bit-exact" if run["exact"] else "NOT EXACT"
-        cycles = "no clock" if run.get("cycles") is None else f"{run['cycles']:,} cycles"
+        cycles = "no clock" if run.get("cycles") is None else counted(run["cycles"], "cycle")
         say(f"{name}: {frames} {kind} frames, {cycles}, {run['streams']} streams {verdict}")
         for mismatch in run["mismatches"]:
             say(f"  {mismatch}")
@@ -192,7 +193,9 @@ def _print(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: 
 def _cycles(smooth: dict[str, Any]) -> Iterator[str]:
     """Yield a line for each figure that was predicted."""
     for figure in ("interval", "latency"):
-        measured = "not measured" if smooth[figure] is None else f"measured {smooth[figure]:,} cycles"
+        measured = (
+            "not measured" if smooth[figure] is None else f"measured {counted(smooth[figure], 'cycle')}"
+        )
         yield f"{figure}: {measured}, predicted {smooth['predicted'][figure]:,}"
 
 

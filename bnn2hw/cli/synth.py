@@ -160,7 +160,7 @@ def outcome(used: Usage, cycles: Cycles) -> Iterator[str]:
     yield f"device: {', '.join(f'{name} {n:,} of {most:,}' for name, (n, most) in used.placed.items())}"
     yield (
         f"at {clock:.5g} MHz the accelerator takes {clock * 1e6 / cycles.interval:,.0f} frames/s "
-        f"and answers after {cycles.latency / clock:,.0f} µs"
+        f"and answers after {cycles.latency / clock:,.1f} µs"
     )
 
 

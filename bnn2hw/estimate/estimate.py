@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bnn2hw.estimate import cycles, resources
 from bnn2hw.estimate.resources import Utilization
 from bnn2hw.ir import Cost, Cycles, Graph
-from bnn2hw.tables import Table
+from bnn2hw.tables import Table, counted
 from bnn2hw.targets.devices import Device
 
 
@@ -40,8 +40,8 @@ class Estimate(Utilization):
     def __repr__(self) -> str:
         needs = ", ".join(f"{self._needed(name):,} {name.upper()}" for name in self.use)
         return (
-            f"<Estimate on {self.device.name}: {self.fps:,.0f} frames/s, {self.cycles.interval:,} cycles per frame, "
-            f"{needs}>"
+            f"<Estimate on {self.device.name}: {self.fps:,.0f} frames/s, "
+            f"{counted(self.cycles.interval, 'cycle')} per frame, {needs}>"
         )
 
     def _repr_html_(self) -> str:
@@ -51,8 +51,9 @@ class Estimate(Utilization):
         ]
         table = Table(f"estimate on {self.device.name}", ("resource",), COLUMNS, list[tuple[str, ...]](rows))
         below = (
-            f"{self.fps:,.0f} frames/s at {self.device.clock_mhz:g} MHz: a frame every {self.cycles.interval:,} "
-            f"cycles; first output after {self.cycles.latency:,} cycles ({self.latency_us:,.1f} µs)"
+            f"{self.fps:,.0f} frames/s at {self.device.clock_mhz:g} MHz: "
+            f"one frame every {counted(self.cycles.interval, 'cycle')}; "
+            f"first output after {counted(self.cycles.latency, 'cycle')} ({self.latency_us:,.1f} µs)"
         )
         return f"{table._repr_html_()}<p>{below}</p>"
 

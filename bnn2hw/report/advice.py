@@ -11,6 +11,7 @@ from bnn2hw.folding.pareto import Point
 from bnn2hw.ir import Cost, Graph, Node, StreamOp
 from bnn2hw.report import words
 from bnn2hw.report.facts import Facts, OpFacts
+from bnn2hw.tables import counted
 from bnn2hw.targets.families import Family
 
 Place = TypeVar("Place")
@@ -62,17 +63,17 @@ def advice(facts: Facts) -> Advice:
 
 
 def _who(facts: Facts) -> str:
-    cycles = words.count(facts.interval)
+    cycles = "every cycle" if facts.interval == 1 else f"all {words.count(facts.interval)} cycles"
     if not facts.slow:
         return (
-            f"The input stream sets the rate: a frame takes {cycles} beats, and every layer is done with the last "
-            "frame when the next has come in."
+            f"The input stream sets the rate: a frame takes {counted(facts.interval, 'beat')}, "
+            "and every layer is done with the last frame when the next has come in."
         )
     if len(facts.slow) == 1:
         [op] = facts.slow
-        return f"{op.name}{_folds(op)} sets the rate: it works in all {cycles} cycles between two frames."
+        return f"{op.name}{_folds(op)} sets the rate: it works in {cycles} between two frames."
     names = words.listed([op.name for op in facts.slow])
-    return f"{names} set the rate together: each works in all {cycles} cycles between two frames."
+    return f"{names} set the rate together: each works in {cycles} between two frames."
 
 
 def _folds(op: OpFacts) -> str:

@@ -13,7 +13,7 @@ from bnn2hw.report import rows, tokens, words
 from bnn2hw.report.facts import Facts, LayerFacts, OpFacts
 from bnn2hw.report.rows import Arrow
 from bnn2hw.report.tokens import ACCENT, INK, MUTED, PAGE, RAISED, RULE, TRACK, WARN
-from bnn2hw.tables import shortened
+from bnn2hw.tables import counted, shortened
 
 LETTERS = 19
 """Most letters of a layer's name in its box."""
@@ -106,7 +106,7 @@ def _layer(facts: Facts, layer: LayerFacts, brief: str) -> Box:
     main = layer.main
     lines = [main.kind]
     if main.pe and main.simd:
-        lines = [f"PE {main.pe} × SIMD {main.simd}", f"{words.count(layer.slowest.cycles)} cycles"]
+        lines = [f"PE {main.pe} × SIMD {main.simd}", counted(layer.slowest.cycles, "cycle")]
     lines += [f"{words.count(layer.cost.lut)} LUT", f"out {out}"]
     title = f"{brief}  ≈" if layer.rounded else brief
     tip = f"{layer.name}: {', '.join(layer.kinds)}, {words.share(layer.slowest.occupancy)} occupied"
@@ -117,7 +117,7 @@ def _op(facts: Facts, op: OpFacts, brief: str) -> Box:
     slow = op in facts.slow
     folds = [f"{name} {n}" for name, n in (("PE", op.pe), ("SIMD" if op.pe else "lanes", op.simd)) if n]
     lines = [" × ".join(folds)] if folds else []
-    lines += [words.shape(op.tensor.shape), *([f"{words.count(op.cycles)} cycles"] if op.cycles else [])]
+    lines += [words.shape(op.tensor.shape), *([counted(op.cycles, "cycle")] if op.cycles else [])]
     label = _label(op.kind, lines, op.occupancy if op.span else None, slow=slow)
     return Box(label, op.name, brief, slow, op.layer if op.span else "")
 

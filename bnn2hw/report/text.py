@@ -10,7 +10,7 @@ from bnn2hw.ir import Cost, Cycles, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 from bnn2hw.report.fidelity import DEVIATION, compared, deviation, rounded
-from bnn2hw.tables import Table, wrapped
+from bnn2hw.tables import Table, counted, wrapped
 
 COLUMNS = ("layer", "op", "out", "values", "this op")
 DROPPED, OTHERS = ("values", "this op"), ("out", "op")
@@ -101,8 +101,8 @@ def summary(accelerator: CompiledModel) -> list[str]:
         *(f"in:  {words}" for words in design.named_words(inputs)),
         *(f"out: {words}" for words in design.named_words(outputs)),
         *(f"{name}: {order}" for name, order in accelerator.axes.items()),
-        f"one frame every {estimate.cycles.interval:,} cycles: {estimate.fps:,.0f} fps at "
-        f"{device.clock_mhz:g} MHz; first output after {estimate.cycles.latency:,} cycles "
+        f"one frame every {counted(estimate.cycles.interval, 'cycle')}: {estimate.fps:,.0f} fps at "
+        f"{device.clock_mhz:g} MHz; first output after {counted(estimate.cycles.latency, 'cycle')} "
         f"({estimate.latency_us:,.1f} µs)",
         *_startup(estimate.cycles),
         f"predicted use of {device.name}: {use}",

@@ -13,7 +13,7 @@ from bnn2hw.golden import Batch
 from bnn2hw.ir import Cycles
 from bnn2hw.simulation.compare import Mismatch
 from bnn2hw.simulation.harness import Measured
-from bnn2hw.tables import Table
+from bnn2hw.tables import Table, counted
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,16 @@ class Run:
     starts: tuple[int, ...] = (0,)
 
     def __repr__(self) -> str:
-        return f"<Run: {self._verdict()}{'' if self.interval is None else f', interval {self.interval:,} cycles'}>"
+        interval = "" if self.interval is None else f", interval {counted(self.interval, 'cycle')}"
+        return f"<Run: {self._verdict()}{interval}>"
 
     def _repr_html_(self) -> str:
         rows = [("streams", self._verdict(), "equal to golden")]
         if self.measured and self.predicted:
             for name in ("interval", "latency"):
                 found = getattr(self, name)
-                measured = "one frame has none" if found is None else f"{found:,} cycles"
-                rows.append((name, measured, f"{getattr(self.predicted, name):,} cycles"))
+                measured = "one frame has none" if found is None else counted(found, "cycle")
+                rows.append((name, measured, counted(getattr(self.predicted, name), "cycle")))
         how = f"with stalls in {self.stalls:.0%} of the cycles" if self.stalled else "without stalls"
         table = Table(f"simulation {how}", ("",), ("measured", "predicted"), list[tuple[str, ...]](rows))
         wrong = "".join(f"<p>{escape(str(m))}</p>" for m in self.mismatches.values() if m)

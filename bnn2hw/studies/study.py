@@ -18,7 +18,7 @@ from bnn2hw.studies import page, picture, space, table
 from bnn2hw.studies.picture import Picture
 from bnn2hw.studies.points import Evaluator, Row, again
 from bnn2hw.studies.space import FOLDED, Axes, Setting, Task
-from bnn2hw.tables import Table, terminal_width, wrapped
+from bnn2hw.tables import Table, counted, terminal_width, wrapped
 from bnn2hw.targets import devices
 from bnn2hw.workers import Pool
 
@@ -131,11 +131,8 @@ class Study:
 
     def _below(self) -> str:
         states = [row["state"] for row in self.rows]
-        parts = [f"{states.count(state)} {words}" for state, words in STATES.items() if state in states]
-        return f"{len(self)} points, of which {', '.join(parts)}; {self.path} has all of them"
-
-
-STATES = {"fits": "fit", "too large": "are too large", "refused": "are refused"}
+        parts = [f"{states.count(state)} {words}" for state, words in page.STATES.items() if state in states]
+        return f"{counted(len(self), 'point')}: {', '.join(parts)}; {self.path} has all of them"
 
 
 def explore(
