@@ -41,8 +41,8 @@ def few_values(work: Strategies, task: Task) -> Pending | None:
 def stated_values(work: Strategies, task: Task) -> Pending | None:
     """Reduce the first layers to thresholds or a table, where those behind them have other values.
 
-    These are the layers up to a quantizer. Inputs that were joined are no numbers, so the first layers
-    behind them are reduced as far as they have few values.
+    These are the layers up to a quantizer. The joined inputs of a neuron are codes and no numbers, so that
+    nothing else can follow them; there the layers are reduced as far as their values are few.
     """
     pending = task.pending
     joined = isinstance(work.builder.maker(pending.edge).op, Gather)
