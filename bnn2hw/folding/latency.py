@@ -1,10 +1,10 @@
 """The cheapest folding whose first output comes within a number of cycles, and the folding that is soonest.
 
-The latency of a folding is no sum over its ops. The cycles along a path through it are such a sum, and a lower bound of
-its latency (see `paths`). The search begins without a bound, lays out the cheapest folding, and steps it. If that folding
-is too slow, its critical path becomes a bound, and the search begins again. The folding that it ends with is provably the
-cheapest. FIFOs of finite depth may add a few cycles that no path has. The search then tries a tighter bound, and the
-price of the last folding before says how cheap another one could be.
+The latency of a folding is no sum over its ops. The cycles along a path through it are such a sum, and a lower bound
+of its latency (see `paths`). The search begins without a bound, lays out the cheapest folding, and steps it. If that
+folding is too slow, its critical path becomes a bound, and the search begins again. The folding that it ends with is
+provably the cheapest. FIFOs of finite depth may add a few cycles that no path has. The search then tries a tighter
+bound, and the price of the last folding before says how cheap another one could be.
 """
 
 from __future__ import annotations
