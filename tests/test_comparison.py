@@ -115,7 +115,8 @@ def test_the_comparison_is_kept_in_files_and_in_json(tmp_path: Path) -> None:
     )  # the second from the cache
 
     first.write(tmp_path / "build")
-    result = CliRunner().invoke(main, ["compile", str(path), "--input", "int4", "--scale", "0.5", "--json"])
+    command = ["compile", path, "-o", tmp_path / "again", "--input", "int4", "--scale", "0.5", "--json"]
+    result = CliRunner().invoke(main, [str(word) for word in command])
 
     assert first.compared is not None
     assert bnn2hw.load(tmp_path / "build").compared == again.compared == first.compared
