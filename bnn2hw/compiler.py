@@ -182,7 +182,7 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
         InputError: The model cannot be read, or an option makes no sense.
         UnsupportedError: Layers cannot be compiled, or cannot be loadable.
     """
-    from bnn2hw import deviation, pipeline
+    from bnn2hw import pipeline
     from bnn2hw import reload as reloading
 
     imported = pipeline.read(model, given.custom_objects)
@@ -195,10 +195,9 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     frames = pipeline.compared_frames(imported, made, given.calibration)
     compared = pipeline.check_whole(imported, made, frames)
     progress("measuring the deviation from the model")
-    measured = deviation.measure(imported.graph, made.lowered, made.lowered.graph, frames)
-    deviation.check(measured, made.lowered.graph)
+    measured = pipeline.check_deviation(imported.graph, made, recipe, frames)
     return pipeline.Prepared(
-        imported.name, made, recipe, imported.layouts, imported.graph.outputs, tuple(measured), compared
+        imported.name, made, recipe, imported.layouts, imported.graph.outputs, measured, compared
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import deviation, pipeline
+from bnn2hw import pipeline
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.loading import FIXED
 from bnn2hw.comparison import Comparison
@@ -107,9 +107,8 @@ def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> Reloa
     progress(f"comparing with the model ({imported.oracle.name if imported.oracle else imported.executor})")
     frames = pipeline.compared_frames(renamed, made, None)
     compared = pipeline.check_whole(renamed, made, frames)
-    measured = deviation.measure(renamed.graph, made.lowered, made.lowered.graph, frames)
-    deviation.check(measured, made.lowered.graph)
-    return Reloaded(graph, made.lowered.fidelity, made, tuple(measured), compared)
+    measured = pipeline.check_deviation(renamed.graph, made, accelerator.recipe, frames)
+    return Reloaded(graph, made.lowered.fidelity, made, measured, compared)
 
 
 def compare(old: Design, new: Design) -> None:
