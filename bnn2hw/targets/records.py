@@ -149,7 +149,7 @@ def mixed_up(path: Path, mark: str, is_one: str, option: str) -> None:
         InputError: The file is of the other kind, or cannot be read.
     """
     if mark in keys(path):
-        raise InputError(f"'{path}' describes a {is_one}; give it as {option}")
+        raise InputError(f"'{path}' describes a {is_one}; give it as {option}=")
 
 
 def find(

@@ -106,8 +106,8 @@ def test_a_board_and_a_device_that_are_mixed_up(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(VIVADO)
     (tmp_path / "board.toml").write_text(DEVICE)
 
-    assert refusal(tmp_path / "own.toml").endswith("own.toml' describes a board; give it as board")
-    assert refusal(tmp_path / "board.toml").endswith("board.toml' describes a device; give it as target")
+    assert refusal(tmp_path / "own.toml").endswith("own.toml' describes a board; give it as board=")
+    assert refusal(tmp_path / "board.toml").endswith("board.toml' describes a device; give it as target=")
 
 
 def test_a_file_in_another_encoding(tmp_path: Path) -> None:
