@@ -22,7 +22,7 @@ OWN = "bnn2hw: a file of the user's"
 NAME = r"\w+(\.\w+)*"
 """Pattern of the full name of a module."""
 
-_searched: list[str] = []
+SEARCHED: list[str] = []
 """Folders in which modules of the user's own look for each other, behind all of Python's."""
 
 
@@ -83,8 +83,8 @@ def _source(path: Path) -> tuple[str, Path, Path]:
 
 def _search(folder: Path) -> None:
     """Let modules find others in a folder, unless Python finds them elsewhere."""
-    if str(folder) not in (*sys.path, *_searched):
-        _searched.append(str(folder))
+    if str(folder) not in (*sys.path, *SEARCHED):
+        SEARCHED.append(str(folder))
         sys.path.append(str(folder))
 
 
@@ -98,7 +98,7 @@ def _of_file(name: str, file: Path, folder: Path) -> ModuleType:
     if before is not None and getattr(before.__spec__, "origin", None) == str(file):
         return before
     other = before is not None and getattr(before.__spec__, "loader_state", None) != OWN
-    installed = PathFinder.find_spec(name, [p for p in sys.path if p not in _searched])
+    installed = PathFinder.find_spec(name, [p for p in sys.path if p not in SEARCHED])
     elsewhere = installed is not None and installed.origin != str(file)
     if other or name in sys.stdlib_module_names or (before is None and elsewhere):
         raise InputError(f"a module of Python is named '{name}' too; give '{file}' another name")

@@ -20,7 +20,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     before = dict(sys.modules)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    monkeypatch.setattr(own_code, "_searched", [])
+    monkeypatch.setattr(own_code, "SEARCHED", [])
     yield tmp_path
     for name in sys.modules.keys() - before.keys():
         del sys.modules[name]
