@@ -84,13 +84,19 @@ def check(graph: Graph, how: Recipe) -> None:
         raise UnsupportedError(problems)
 
 
-def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> Reloaded:
+def weights(
+    accelerator: CompiledModel,
+    model: Any,
+    progress: Progress,
+    custom_objects: Mapping[str, Any] | None = None,
+) -> Reloaded:
     """Lower another model into the hardware of an accelerator.
 
     Args:
         accelerator: The accelerator.
         model: A built model of the same architecture, or the path of one.
         progress: Called at the start of each step.
+        custom_objects: Classes and functions of the user's own in a file of Keras, by name.
 
     Raises:
         InputError: The model cannot be used, or the memories of the accelerator cannot be written.
@@ -99,7 +105,7 @@ def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> Reloa
     if accelerator.recipe is None:
         raise InputError(FIXED)
     progress("reading the model")
-    imported = pipeline.read(model)
+    imported = pipeline.read(model, custom_objects)
     progress("lowering to integers")
     renamed = _renamed(imported, accelerator.recipe)
     made = pipeline.lower(renamed, accelerator.input_specs, accelerator.recipe)
