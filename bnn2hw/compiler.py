@@ -182,8 +182,9 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
         InputError: The model cannot be read, or an option makes no sense.
         UnsupportedError: Layers cannot be compiled, or cannot be loadable.
     """
-    from bnn2hw import pipeline
+    from bnn2hw import deviation, pipeline
     from bnn2hw import reload as reloading
+    from bnn2hw.lower.precision import Precision
 
     imported = pipeline.read(model, given.custom_objects)
     imported = imported if given.loadable else pipeline.lean(imported)
@@ -195,9 +196,9 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     frames = pipeline.compared_frames(imported, made, given.calibration)
     compared = pipeline.check_whole(imported, made, frames)
     progress("measuring the deviation from the model")
-    measured = pipeline.check_deviation(imported.graph, made, recipe, frames)
+    measured = deviation.checked(imported.graph, made.lowered, frames, Precision.of(recipe.bits))
     return pipeline.Prepared(
-        imported.name, made, recipe, imported.layouts, imported.graph.outputs, measured, compared
+        imported.name, made, recipe, imported.layouts, imported.graph.outputs, tuple(measured), compared
     )
 
 

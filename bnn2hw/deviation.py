@@ -174,7 +174,18 @@ def measure(
     return Deviations(_joined(edge) for edge in zip(*parts, strict=True))
 
 
-def check(found: Iterable[Deviation], graph: Graph) -> None:
+def checked(real: Graph, lowered: Lowered, arrays: Mapping[str, Array], precision: Precision) -> Deviations:
+    """Measure a lowered model as `measure` does, and refuse it if its values are too far from the model's.
+
+    Raises:
+        UnsupportedError: They are.
+    """
+    found = measure(real, lowered, lowered.graph, arrays, precision)
+    _check(found, lowered.graph)
+    return found
+
+
+def _check(found: Iterable[Deviation], graph: Graph) -> None:
     """Refuse a design that is farther from the model than its rounding explains.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn2hw import agreement, checks, comparison, deviation, importers, inputs
+from bnn2hw import agreement, checks, comparison, importers, inputs
 from bnn2hw.comparison import Comparison
 from bnn2hw.dataflow import connect, insert
 from bnn2hw.deviation import Deviation
@@ -266,28 +266,6 @@ def compared_frames(imported: Imported, made: LoweredModel, calibration: Batch |
     if calibration is None:
         return agreement.random_frames(made.lowered.graph, made.real)
     return _frames(imported, made.input_specs, first_batch(calibration))
-
-
-def check_deviation(
-    graph: Graph, made: LoweredModel, how: Recipe, frames: Mapping[str, Array]
-) -> tuple[Deviation, ...]:
-    """Measure how far a lowered model is from the model.
-
-    Args:
-        graph: The model as the importer read it.
-        made: The lowered model.
-        how: The choices that it was lowered with.
-        frames: Integers by input, of shape (frames, *shape).
-
-    Returns:
-        The deviations of its edges.
-
-    Raises:
-        UnsupportedError: It is farther than rounding to the granted bits explains.
-    """
-    measured = deviation.measure(graph, made.lowered, made.lowered.graph, frames, Precision.of(how.bits))
-    deviation.check(measured, made.lowered.graph)
-    return tuple(measured)
 
 
 def check_whole(imported: Imported, made: LoweredModel, frames: Mapping[str, Array]) -> Comparison:
