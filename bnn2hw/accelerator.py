@@ -88,12 +88,19 @@ class Accelerator(ComputedModel):
         deprecation.renamed("Accelerator.image", "Accelerator.weight_image")
         return self.weight_image()
 
-    def reload(self, model: Any, *, progress: Progress = silent) -> Accelerator:
+    def reload(
+        self,
+        model: Any,
+        *,
+        custom_objects: Mapping[str, Any] | None = None,
+        progress: Progress = silent,
+    ) -> Accelerator:
         """Put the weights of another model into the same hardware.
 
         Args:
             model: Built Keras model with the same architecture, for example after more training, or
                 the path of one.
+            custom_objects: Classes and functions of your own in a file of Keras, by name.
             progress: Called with the name of each step.
 
         Returns:
@@ -108,7 +115,7 @@ class Accelerator(ComputedModel):
         from bnn2hw import reload as reloading
 
         self.need_hardware("loading weights")
-        weights = reloading.weights(self, model, progress)
+        weights = reloading.weights(self, model, progress, custom_objects)
         other = replace(
             self,
             graph=weights.graph,

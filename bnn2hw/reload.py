@@ -19,6 +19,7 @@ from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.importers.imported import Imported, Model
 from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Param, StreamOp
 from bnn2hw.lower.fidelity import Fidelity
+from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.affine import Affine
 from bnn2hw.pipeline import LoweredModel
@@ -84,13 +85,19 @@ def check(graph: Graph, how: Recipe) -> None:
         raise UnsupportedError(problems)
 
 
-def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> Reloaded:
+def weights(
+    accelerator: CompiledModel,
+    model: Any,
+    progress: Progress,
+    custom_objects: Mapping[str, Any] | None = None,
+) -> Reloaded:
     """Lower another model into the hardware of an accelerator.
 
     Args:
         accelerator: The accelerator.
         model: A built model of the same architecture, or the path of one.
         progress: Called at the start of each step.
+        custom_objects: Classes and functions of the user's own in a file of Keras, by name.
 
     Raises:
         InputError: The model cannot be used, or the memories of the accelerator cannot be written.
@@ -99,7 +106,7 @@ def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> Reloa
     if accelerator.recipe is None:
         raise InputError(FIXED)
     progress("reading the model")
-    imported = pipeline.read(model)
+    imported = pipeline.read(model, custom_objects)
     progress("lowering to integers")
     renamed = _renamed(imported, accelerator.recipe)
     made = pipeline.lower(renamed, accelerator.input_specs, accelerator.recipe)
@@ -107,8 +114,8 @@ def weights(accelerator: CompiledModel, model: Any, progress: Progress) -> Reloa
     progress(f"comparing with the model ({imported.oracle.name if imported.oracle else imported.executor})")
     frames = pipeline.compared_frames(renamed, made, None)
     compared = pipeline.check_whole(renamed, made, frames)
-    measured = deviation.measure(renamed.graph, made.lowered, made.lowered.graph, frames)
-    deviation.check(measured, made.lowered.graph)
+    precision = Precision.of(accelerator.recipe.bits)
+    measured = deviation.checked(renamed.graph, made.lowered, frames, precision)
     return Reloaded(graph, made.lowered.fidelity, made, tuple(measured), compared)
 
 

@@ -19,7 +19,9 @@ from bnn2hw.errors import InputError
 @shared.path("-o", "--out", default=Path("study.csv"), help="Table to write: .csv, or .parquet.")
 @shared.input_options
 @click.option("--output", help="Output of the design: class, scores, or top3.")
-@click.option("--target", multiple=True, help="Device; may be repeated. Default: that of compile.")
+@click.option(
+    "--target", multiple=True, help="Device, or a TOML file; may be repeated. Default: that of compile."
+)
 @click.option(
     "--fps",
     type=click.FloatRange(0, min_open=True),
@@ -59,6 +61,7 @@ from bnn2hw.errors import InputError
 )
 @shared.scheduler
 @shared.workers
+@shared.imports
 @shared.as_json
 def explore(
     model: Path, out: Path, images: Path | None, frames: int | None, as_json: bool, **given: Any
@@ -70,7 +73,7 @@ def explore(
     continues it. 'bnn2hw compile MODEL --from TABLE --point N' builds a point.
     """
     import bnn2hw
-    from bnn2hw.cli import image_files
+    from bnn2hw.cli import image_files, own_code
     from bnn2hw.studies import study
     from bnn2hw.targets import devices
 
@@ -99,6 +102,7 @@ def explore(
             synthesize=given["synth"],
             scheduler=given["scheduler"],
             workers=given["workers"],
+            custom_objects=own_code.objects(given["imports"]) or None,
             progress=progress,
         )
     click.echo(json.dumps(list(found.rows), indent=1) if as_json else str(found))

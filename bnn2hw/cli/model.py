@@ -41,10 +41,14 @@ def compile_command(
     if (study is None) is not (point is None):
         raise InputError("--from and --point belong together: a study, and the number of one of its points")
     if study:
-        shared.refuse({f.name for f in fields(ModelOptions)}, "the point of the study has its own options")
+        shared.refuse(
+            {f.name for f in fields(ModelOptions)} - {"imports"}, "the point of the study has its own options"
+        )
     folders.claim(out)
     with spinner(as_json) as progress:
-        accelerator = _of_study(model, study, point) if study else shared.compiled(model, options, progress)
+        accelerator = (
+            _of_study(model, study, point, options) if study else shared.compiled(model, options, progress)
+        )
         progress("writing")
         accelerator.write(out)
         if study:
@@ -57,11 +61,12 @@ def compile_command(
         say(f"written to {out}: {sources}/, {report}report.txt, graph.json, manifest.json")
 
 
-def _of_study(model: Path, study: Path, point: int | None) -> Accelerator:
+def _of_study(model: Path, study: Path, point: int | None, options: ModelOptions) -> Accelerator:
     """Compile a point of a study."""
+    from bnn2hw.cli import own_code
     from bnn2hw.studies import study as studies
 
-    return studies.build(model, study, point or 0)
+    return studies.build(model, study, point or 0, own_code.objects(options.imports) or None)
 
 
 def _keep_study(folder: Path, accelerator: Accelerator, study: Path, point: int) -> None:

@@ -61,6 +61,14 @@ workers = click.option(
     "--workers", type=click.IntRange(1), help="Number of local workers. Default: one per core."
 )
 
+imports = click.option(
+    "--import",
+    "imports",
+    metavar="MODULE",
+    multiple=True,
+    help="Module or .py file with classes and functions of the model's own; may be repeated.",
+)
+
 model_argument = click.argument("model", type=click.Path(path_type=Path))
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
 
@@ -213,13 +221,7 @@ MODEL_OPTIONS = (
     click.option("--bits", type=int, help="Bits of kernels and streams that must be rounded."),
     click.option("--loadable", is_flag=True, help="Let weights and thresholds be replaced at run time."),
     click.option("--loadable-layer", multiple=True, help="The same for this layer only; may be repeated."),
-    click.option(
-        "--import",
-        "imports",
-        metavar="MODULE",
-        multiple=True,
-        help="Module or .py file with classes and functions of the model's own; may be repeated.",
-    ),
+    imports,
 )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import re
 import sys
+import traceback
 from collections.abc import Iterable
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
@@ -16,47 +19,95 @@ from bnn2hw.errors import InputError
 OWN = "bnn2hw: a file of the user's"
 """Marks modules that were imported from a path, so that another file of the same name may follow."""
 
+NAME = r"\w+(\.\w+)*"
+"""Pattern of the full name of a module."""
+
+SEARCHED: list[str] = []
+"""Folders in which modules of the user's own look for each other, behind all of Python's."""
+
 
 def objects(modules: Iterable[str]) -> dict[str, Any]:
     """Import modules and return their public classes and functions by name.
 
     Args:
-        modules: Names of modules that Python finds, or paths of Python files.
+        modules: Names of modules that Python finds, also in the working directory, or paths of Python
+            files or of folders of packages. What modules print goes to stderr.
 
     Raises:
         InputError: There is no such module, or it cannot be imported.
     """
     found: dict[str, Any] = {}
     for name in modules:
-        public = vars(_imported(name)).items()
+        with contextlib.redirect_stdout(sys.stderr):
+            public = vars(_imported(name)).items()
         found.update((key, value) for key, value in public if callable(value) and not key.startswith("_"))
     return found
 
 
 def _imported(name: str) -> ModuleType:
     path = Path(name)
-    if path.suffix == ".py" and not path.exists():
-        raise InputError(f"there is no file '{name}' to import")
     try:
-        return _of_file(path) if path.suffix == ".py" else importlib.import_module(name)
+        if path.suffix == ".py" or not re.fullmatch(NAME, name):
+            return _of_file(*_source(path))
+        _search(Path.cwd())
+        return importlib.import_module(name)
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        raise InputError(f"'{name}' cannot be imported: {type(error).__name__}: {error}") from error
+        raise InputError(f"'{name}' cannot be imported: {_told(error)}") from error
 
 
-def _of_file(path: Path) -> ModuleType:
+def _told(error: BaseException) -> str:
+    """Return an error of the user's code in a line, with its place if the code ran."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    if "no known parent package" in text:
+        text += "; give the folder of the package"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    ran = last.filename.endswith(".py") and last.filename != __file__
+    return f"{text} ({Path(last.filename).name}, line {last.lineno})" if ran else text
+
+
+def _source(path: Path) -> tuple[str, Path, Path]:
+    """Return the name of a module, its file, and the folder in which it looks for others.
+
+    Raises:
+        InputError: There is no such file, or the folder is no package.
+    """
+    whole = path.resolve()
+    file = whole / "__init__.py" if whole.is_dir() else whole
+    if not file.is_file():
+        no_package = whole.is_dir() and f"the folder '{path}' has no file __init__.py"
+        raise InputError(f"{no_package or f'there is no file {str(path)!r}'} to import")
+    return whole.stem, file, whole.parent
+
+
+def _search(folder: Path) -> None:
+    """Let modules find others in a folder, unless Python finds them elsewhere."""
+    if str(folder) not in (*sys.path, *SEARCHED):
+        SEARCHED.append(str(folder))
+        sys.path.append(str(folder))
+
+
+def _of_file(name: str, file: Path, folder: Path) -> ModuleType:
     """Import a file under its name, under which files of Keras may refer to it.
 
     Raises:
         InputError: Another module has that name.
     """
-    name, before = path.stem, sys.modules.get(path.stem)
+    before = sys.modules.get(name)
+    if before is not None and getattr(before.__spec__, "origin", None) == str(file):
+        return before
     other = before is not None and getattr(before.__spec__, "loader_state", None) != OWN
-    if other or name in sys.stdlib_module_names:
-        raise InputError(f"a module of Python is named '{name}' too; give '{path}' another name")
-    loader = SourceFileLoader(name, str(path))
-    module = module_from_spec(ModuleSpec(name, loader, loader_state=OWN))
+    installed = PathFinder.find_spec(name, [p for p in sys.path if p not in SEARCHED])
+    elsewhere = installed is not None and installed.origin != str(file)
+    if other or name in sys.stdlib_module_names or (before is None and elsewhere):
+        raise InputError(f"a module of Python is named '{name}' too; give '{file}' another name")
+    _search(folder)
+    loader = SourceFileLoader(name, str(file))
+    spec = ModuleSpec(name, loader, loader_state=OWN, is_package=file.name == "__init__.py")
+    if spec.submodule_search_locations is not None:
+        spec.submodule_search_locations.append(str(file.parent))
+    module = module_from_spec(spec)
     sys.modules[name] = module
     try:
         loader.exec_module(module)

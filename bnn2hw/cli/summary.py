@@ -18,18 +18,23 @@ if TYPE_CHECKING:
 @click.command()
 @shared.model_argument
 @click.option("--no-macs", is_flag=True, help="Leave out multiply-accumulate operations.")
+@shared.imports
 @shared.as_json
-def summary(model: Path, no_macs: bool, as_json: bool) -> None:
+def summary(model: Path, no_macs: bool, imports: tuple[str, ...], as_json: bool) -> None:
     """Print weights, memory and operations of a model.
 
     MODEL is a .keras or .h5 file. The figures are given by precision; they need no hardware.
     """
     from bnn2hw import frameworks
+    from bnn2hw.cli import own_code
     from bnn2hw.tables import terminal_width, wrapped
 
     if as_json:
         shared.refuse({"no_macs"}, "JSON has all figures; leave out one of the two")
-    read = frameworks.load("bnn2hw.importers.keras.files").load(model)
+    own = own_code.objects(imports)
+    files = frameworks.load("bnn2hw.importers.keras.files")
+    with frameworks.load("keras").saving.CustomObjectScope(own):
+        read = files.load(model)
     counted: ModelProfile = frameworks.load("bnn2hw.nn.models").profile(read)
     if as_json:
         click.echo(json.dumps(counted.as_dict(), indent=1))

@@ -26,8 +26,9 @@ def weights() -> None:
 @shared.folder_argument
 @shared.model_argument
 @shared.path("-o", "--out", default=Path("weights.bin"), help="File to write.")
+@shared.imports
 @shared.as_json
-def pack(folder: Path, model: Path, out: Path, as_json: bool = False) -> None:
+def pack(folder: Path, model: Path, out: Path, imports: tuple[str, ...] = (), as_json: bool = False) -> None:
     """Write the weights of a model to a weight image.
 
     FOLDER is a folder that 'bnn2hw compile --loadable' wrote. MODEL is a .keras or .h5 file with
@@ -36,9 +37,11 @@ def pack(folder: Path, model: Path, out: Path, as_json: bool = False) -> None:
     """
     import bnn2hw
     from bnn2hw.backends import loading
+    from bnn2hw.cli import own_code
 
     _claim(out)
-    image = bnn2hw.load(folder).reload(model).weight_image()
+    own = own_code.objects(imports) or None
+    image = bnn2hw.load(folder).reload(model, custom_objects=own).weight_image()
     with storing(out):
         out.write_bytes(image.astype("<u4").tobytes())
     number = f"{loading.numbered(image)[1]:08x}"

@@ -8,7 +8,12 @@ NUMBER = r"[^,()']+"
 INPUT = re.compile(rf"input=bnn2hw\.Input\('(\w+)'(?:, scale=({NUMBER}))?(?:, offset=({NUMBER}))?\)")
 NAMED = re.compile(r"\b(output|target|board|backend)=(?:'(\w[\w-]*)'|(?=[\s;,.)]|$))")
 PLAIN = re.compile(r"\b(bits|calibration|folding|fps|input|latency|model)=(?=[\s;,.)]|$)")
-LEFT_OUT = {"cells": "--cells", "trace": "--trace", "custom_objects": "--import"}
+LEFT_OUT = {
+    "cells": "--cells",
+    "trace": "--trace",
+    "custom_objects": "--import",
+    "scheduler": "--scheduler",
+}
 LOADABLE = re.compile(r"\bloadable=True\b")
 
 

@@ -20,16 +20,24 @@ from bnn2hw.errors import ToolError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array
 from bnn2hw.progress import Progress, silent
+from bnn2hw.simulation import effort as efforts
+from bnn2hw.simulation.effort import Effort
 from bnn2hw.simulation.harness import Drive
 
 CXXFLAGS = ("-std=c++14", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
 """Flags of every build. The sources hold pragmas and labels that only the HLS tool reads."""
 
-SIMULATOR_FLAGS = ("-O1", "-DBNN2HW_CONCURRENT")
+SIMULATOR_FLAGS = ("-DBNN2HW_CONCURRENT",)
 EMULATOR_FLAGS = ("-O3", "-march=native", "-fPIC", "-shared", "-DBNN2HW_EMULATOR")
 
-BENCH, HARNESS = "bench.hpp", "harness.o"
-"""Files of the test bench that do not depend on the design: a header, which is precompiled, and an object file."""
+BENCH = "bench.hpp"
+"""Header of the test bench, which does not depend on the design and is precompiled."""
+
+PRECOMPILED = f"{BENCH}.pch"
+"""What clang++ makes of it."""
+
+HARNESS = {"harness.o": "harness.cpp", "scheduler.o": "streams/scheduler.cpp"}
+"""Object files of the test bench, which do not depend on the design, and their sources in sim/hls."""
 
 PROGRAM = "program"
 """File that a build makes: an executable or a shared library."""
@@ -44,15 +52,24 @@ def include_flags() -> tuple[str, ...]:
     The streams are always ours, because only they are bounded and can be recorded. The integers are
     the vendor's if $XILINX_HLS names an installation, and ours otherwise.
     """
-    vendor = Path(os.environ.get("XILINX_HLS", "")) / "include"
+    vendor = _vendor()
     # g++ warns of uninitialized values in the vendor's integers, so its warnings must not stop the
     # build.
-    installed = ("-isystem", str(vendor), "-Wno-error") if (vendor / "ap_int.h").is_file() else ()
+    installed = ("-isystem", str(vendor), "-Wno-error") if _has_integers(vendor) else ()
     # g++ searches -I before -isystem, and -idirafter last.
     return (f"-I{_ours() / 'streams'}", *installed, "-idirafter", str(_ours() / "types"))
 
 
-def run(design: Design, folder: Path, drive: Drive, progress: Progress) -> None:
+def _vendor() -> Path:
+    """Return the folder of the headers of an installation of Vitis HLS; it need not be there."""
+    return Path(os.environ.get("XILINX_HLS", "")) / "include"
+
+
+def _has_integers(folder: Path) -> bool:
+    return (folder / "ap_int.h").is_file()
+
+
+def run(design: Design, folder: Path, drive: Drive, cycles: int, progress: Progress) -> None:
     """Run the processes of an HLS design concurrently, and record its streams.
 
     Args:
@@ -61,6 +78,7 @@ def run(design: Design, folder: Path, drive: Drive, progress: Progress) -> None:
             of each stream in the folder "streams". The files are named by the number of the input
             or stream.
         drive: Frames, stalls and seed. A stall is a stream operation before which a process yields.
+        cycles: Cycles that the hardware would take. A long run is worth a slower compilation.
         progress: Called with the name of each step.
 
     Raises:
@@ -68,8 +86,9 @@ def run(design: Design, folder: Path, drive: Drive, progress: Progress) -> None:
         ToolError: The compiler failed, the processes wait for each other, or the design marks the
             ends of frames incorrectly.
     """
-    include = include_flags()
-    binary = _build(design, ("design.cpp",), (*SIMULATOR_FLAGS, *include), lambda: _bench(include), progress)
+    effort = chosen(cycles)
+    flags = (*effort.flags, *SIMULATOR_FLAGS, *include_flags())
+    binary = _build(design, ("design.cpp",), effort.compiler, flags, lambda: _bench(effort), progress)
     progress(f"simulating {drive.frames} frames")
     command = [str(binary), "inputs", "streams", *map(str, (drive.frames, drive.stalls, drive.seed))]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -79,6 +98,26 @@ def run(design: Design, folder: Path, drive: Drive, progress: Progress) -> None:
         )
     if done.returncode:
         raise ToolError(f"the C simulation ended with exit status {done.returncode}:\n{done.stderr}")
+
+
+def chosen(cycles: int) -> Effort:
+    """Return the way to compile a simulation: without optimization with clang++ if the run is short.
+
+    The vendor's header is compiled with the compiler of everything else.
+
+    Args:
+        cycles: Cycles that the hardware would take.
+    """
+    other = tools.clang()
+    if cycles < efforts.MEDIUM_RUN and other and not _has_integers(_vendor()):
+        quick = Effort(other, True, ("-O0",))
+        try:
+            _bench(quick)
+        except ToolError:  # installed without the headers of the standard library
+            pass
+        else:
+            return quick
+    return efforts.plain()
 
 
 def emulate(design: Design, x: Batch, progress: Progress = silent) -> Batch:
@@ -100,7 +139,7 @@ def emulate(design: Design, x: Batch, progress: Progress = silent) -> Batch:
     sources = ("emulator.cpp", f"{design.top}.cpp")
     # Our own integers are faster than the vendor's, which are made for synthesis.
     include = (f"-I{_ours() / 'streams'}", f"-I{_ours() / 'types'}")
-    library = _build(design, sources, (*EMULATOR_FLAGS, *include), tuple, progress)
+    library = _build(design, sources, tools.cxx(), (*EMULATOR_FLAGS, *include), tuple, progress)
     progress(f"emulating {golden.frames(x)} frames")
     return _Emulator.of(library)(design, x)
 
@@ -141,6 +180,7 @@ def _pointers(arrays: list[Array]) -> ctypes.Array[ctypes.c_void_p]:
 def _build(
     design: Design,
     sources: Sequence[str],
+    compiler: tools.Tool,
     flags: Sequence[str],
     more: Callable[[], Sequence[str]],
     progress: Progress,
@@ -150,6 +190,7 @@ def _build(
     Args:
         design: Design that the HLS backend rendered.
         sources: Files of the design or of sim/hls that are compiled.
+        compiler: The compiler.
         flags: Flags of the compiler.
         more: Returns further arguments of the compiler, and is called only if there is no entry.
         progress: Called with the name of each step.
@@ -165,30 +206,54 @@ def _build(
             (folder / file).write_text(text)
         for file in ("design.cpp", "emulator.cpp"):
             shutil.copy(_ours() / file, folder)
-        _compile(("-I.", *flags, *more(), *sources, *tools.linker(), "-o", PROGRAM), folder)
+        _compile(compiler, ("-I.", *flags, *more(), *sources, *tools.linker(), "-o", PROGRAM), folder)
 
     code = {name: compile_cache.code(text) for name, text in texts.items()}
-    ingredients = [code, _our_texts(), CXXFLAGS, sources, flags, machine, tools.cxx().identity]
+    ingredients = [code, _our_texts(), CXXFLAGS, sources, flags, machine, compiler.identity]
     return compile_cache.entry("hls", ingredients, [PROGRAM], build) / PROGRAM
 
 
-def _bench(include: Sequence[str]) -> tuple[str, ...]:
+def _bench(effort: Effort) -> tuple[str, ...]:
     """Return the compiler's arguments for the test bench, whose own part is compiled once for all designs."""
-    flags = (*SIMULATOR_FLAGS, f"-I{_ours()}", *include)
+    made = _header(effort)
+    first = ("-include-pch", str(made / PRECOMPILED)) if effort.clang else ("-include", str(made / BENCH))
+    return (f"-I{_ours()}", *first, *(str(_harness() / name) for name in HARNESS))
+
+
+def _header(effort: Effort) -> Path:
+    """Return a folder with the header of the test bench, compiled ahead of time.
+
+    clang++ checks the files that the result was made from, so it is made from our own, and their dates do not count.
+    """
+    flags = (*effort.flags, *SIMULATOR_FLAGS, f"-I{_ours()}", *include_flags())
+    made = (PRECOMPILED,) if effort.clang else tools.precompiled(BENCH)
 
     def build(folder: Path) -> None:
         shutil.copy(_ours() / BENCH, folder)
-        for made in tools.precompiled(BENCH):
-            _compile((*flags, "-x", "c++-header", BENCH, "-o", made), folder)
-        _compile((*flags, "-c", str(_ours() / "harness.cpp"), "-o", HARNESS), folder)
+        source = str(_ours() / BENCH) if effort.clang else BENCH
+        more = ("-fpch-instantiate-templates", "-Xclang", "-fno-pch-timestamp") if effort.clang else ()
+        for name in made:
+            _compile(effort.compiler, (*flags, *more, "-x", "c++-header", source, "-o", name), folder)
 
-    ingredients = [_our_texts(), CXXFLAGS, flags, tools.cxx().identity]
-    made = compile_cache.entry("hls-bench", ingredients, [BENCH, *tools.precompiled(BENCH), HARNESS], build)
-    return (f"-I{_ours()}", "-include", str(made / BENCH), str(made / HARNESS))
+    ingredients = [_our_texts(), CXXFLAGS, flags, effort.identity]
+    return compile_cache.entry("hls-bench", ingredients, [BENCH, *made], build)
 
 
-def _compile(arguments: Sequence[str], folder: Path) -> None:
-    tools.run([tools.cxx().command, *CXXFLAGS, *arguments], folder, "compiling the C++")
+def _harness() -> Path:
+    """Return a folder with the object files of the test bench."""
+    effort = efforts.plain()
+    flags = (*effort.flags, *SIMULATOR_FLAGS, f"-I{_ours()}", *include_flags())
+
+    def build(folder: Path) -> None:
+        for name, source in HARNESS.items():
+            _compile(effort.compiler, (*flags, "-c", str(_ours() / source), "-o", name), folder)
+
+    ingredients = [_our_texts(), CXXFLAGS, flags, effort.identity]
+    return compile_cache.entry("hls-harness", ingredients, list(HARNESS), build)
+
+
+def _compile(compiler: tools.Tool, arguments: Sequence[str], folder: Path) -> None:
+    tools.run([compiler.command, *CXXFLAGS, *arguments], folder, "compiling the C++")
 
 
 def _ours() -> Path:

@@ -196,7 +196,7 @@ def _executed(work: Work, frames: int, folder: Path, progress: Progress) -> Meas
     """Run the design on the inputs in a folder; return the figures of a run with a clock."""
     drive = Drive(frames, work.stalls, work.seed)
     if work.design.backend == "hls":
-        hls_csim.run(work.design, folder, drive, progress)
+        hls_csim.run(work.design, folder, drive, harness.planned(work.predicted, frames), progress)
         return None
     images = [(r.frame, r.image) for r in work.reloads]
     return harness.run(

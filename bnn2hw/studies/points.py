@@ -65,7 +65,7 @@ class Evaluator:
             "style": task.style,
             "asked_fps": task.fps,
             "model": self.setting.content,
-            "settings": self.setting.facts(),
+            "settings": self.setting.facts(task.target),
             "key": task.key(self.setting, self.data),
         }
         with warnings.catch_warnings():
@@ -77,15 +77,18 @@ class Evaluator:
         return {**row, **_figures(made), **self._measured(made, task.bits)}
 
     def _look(self) -> None:
-        """Look for the model on this machine, once.
+        """Look for the model and the files of devices on this machine, once.
 
         Raises:
-            InputError: It is not there, or another one is.
+            InputError: One is not there, or is another one.
         """
-        if not self._seen and self.setting.found() != self.setting.content:
+        if self._seen:
+            return
+        if self.setting.found() != self.setting.content:
             raise InputError(
                 f"'{self.setting.model}' on {platform.node()} is another model than where the study was started"
             )
+        self.setting.check_devices()
         self._seen = True
 
     def _measured(self, made: Accelerator, bits: int | None) -> Row:
@@ -126,8 +129,10 @@ def again(setting: Setting, row: Row) -> Accelerator:
         row: The row, of a point that was not refused.
 
     Raises:
+        InputError: The file of its device says something else than it did.
         Bnn2hwError: An error of `bnn2hw.compile`.
     """
+    setting.check_devices()
     bits = row.get("bits")
     task = Task(str(row["target"]), None if bits is None else int(bits), str(row["style"]), 0.0)
     return space.compiled(setting, task, json.loads(str(row["folding"])))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from bnn2hw.errors import FoldingError, InputError, unreadable
 from bnn2hw.folding import pareto, unroll
 from bnn2hw.ops.source import Input
 from bnn2hw.progress import Progress
+from bnn2hw.targets import devices
+from bnn2hw.targets.records import is_path
 from bnn2hw.version import __version__
 
 FOLDED, UNROLLED = "folded", "unrolled"
@@ -33,11 +36,15 @@ class Setting:
         model: Path of the model file.
         input: What arrives on the wire; None for what the model says.
         output: Output of the design; see `bnn2hw.compile`.
+        custom_objects: Classes and functions of the user's own in the model file, by name.
+        devices: Facts of the devices that targets describe by the paths of their files.
     """
 
     model: str
     input: Input | None = None
     output: str | None = None
+    custom_objects: Mapping[str, Any] = field(default_factory=dict)
+    devices: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def content(self) -> str:
@@ -61,15 +68,60 @@ class Setting:
         except OSError as error:
             raise unreadable(f"the model '{self.model}'", error) from error
 
-    def facts(self) -> str:
-        """Return the options as JSON."""
-        return json.dumps({"input": asdict(self.input) if self.input else None, "output": self.output})
+    def facts(self, target: str) -> str:
+        """Return the options as JSON, with the device of a target that is a file, and the text of own code."""
+        own = {"device": self.devices[target]} if target in self.devices else {}
+        code = {"code": self._code} if self.custom_objects else {}
+        given = {"input": asdict(self.input) if self.input else None, "output": self.output}
+        return json.dumps({**given, **own, **code})
+
+    @cached_property
+    def _code(self) -> str:
+        """The hash of the source text of the user's own classes and functions."""
+        made = hashlib.sha256()
+        for name, each in sorted(self.custom_objects.items()):
+            made.update(f"{name}\n{_source(each)}\n".encode())
+        return made.hexdigest()[:16]
+
+    def check_devices(self) -> None:
+        """Check that the files of own devices say what they said when the study was started.
+
+        Raises:
+            InputError: One says something else, or is not there.
+        """
+        for path, facts in self.devices.items():
+            if devices.facts(devices.device(path)) != facts:
+                raise InputError(
+                    f"'{path}' describes another device than when the study was started; "
+                    "restore it, or explore again"
+                )
 
     @classmethod
-    def of(cls, model: str, facts: str) -> Setting:
+    def of(
+        cls, model: str, target: str, facts: str, custom_objects: Mapping[str, Any] | None = None
+    ) -> Setting:
         """Return the setting that `facts` describes, for a model file."""
         given = json.loads(facts)
-        return cls(model, Input(**given["input"]) if given["input"] else None, given["output"])
+        own = {target: given["device"]} if "device" in given else {}
+        wire = Input(**given["input"]) if given["input"] else None
+        return cls(model, wire, given["output"], custom_objects or {}, own)
+
+
+def own_devices(targets: Sequence[str]) -> dict[str, Any]:
+    """Return the facts of devices that are described by files, by the paths.
+
+    Raises:
+        InputError: A file cannot be used.
+    """
+    return {path: devices.facts(devices.device(path)) for path in targets if is_path(path)}
+
+
+def _source(code: Any) -> str:
+    """Return the text of a class or function, or its name if there is no text."""
+    try:
+        return inspect.getsource(code)
+    except (OSError, TypeError):
+        return str(getattr(code, "__qualname__", type(code)))
 
 
 @dataclass(frozen=True)
@@ -77,7 +129,7 @@ class Task:
     """A point that is to be compiled.
 
     Attributes:
-        target: Name of the device.
+        target: Name of the device, or path of its file.
         bits: Bits of what must be rounded; None for the default.
         style: A style; see `FOLDED`.
         fps: Frames per second to reach.
@@ -102,7 +154,7 @@ class Task:
             setting: What all points have in common.
             data: Hash of the images and labels.
         """
-        facts = [setting.content, setting.facts(), asdict(self), data, __version__]
+        facts = [setting.content, setting.facts(self.target), asdict(self), data, __version__]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -111,7 +163,7 @@ class Axes:
     """The values that are combined with each other.
 
     Attributes:
-        targets: Names of devices.
+        targets: Names of devices, or paths of their files.
         fps: Rates; if there are neither these nor `pixels`, those of the Pareto front on each device.
         pixels: Rates as the number of pixels (of a frame without axes of pixels, vectors) that enter per cycle.
         bits: Bits of what must be rounded; None is the default.
@@ -172,6 +224,7 @@ def compiled(setting: Setting, task: Task, folding: Mapping[str, Any] | None = N
         input=setting.input,
         output=setting.output,
         target=task.target,
+        custom_objects=setting.custom_objects or None,
         bits=task.bits,
         fps=task.fps or None if folding is None else None,
         folding=task.folding if folding is None else folding,

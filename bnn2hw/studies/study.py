@@ -141,7 +141,7 @@ def explore(
     *,
     input: Input | None = None,  # noqa: A002
     output: str | None = None,
-    targets: Sequence[str] = (devices.DEFAULT,),
+    targets: Sequence[str | Path] = (devices.DEFAULT,),
     fps: Sequence[float] = (),
     pixels: Sequence[float] = (),
     ratio: float = 2.0,
@@ -154,6 +154,7 @@ def explore(
     synthesize: int = 0,
     scheduler: str | None = None,
     workers: int | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> Study:
     """Compile a model in many ways, and find those that no other one beats.
@@ -166,7 +167,7 @@ def explore(
         out: Table to write, .csv or .parquet.
         input: As in `bnn2hw.compile`, and so is `output`.
         output: Output of the design.
-        targets: Names of devices.
+        targets: Names of devices, or paths of TOML files that describe them.
         fps: Rates. Without these and `pixels`, those of the Pareto front on each device.
         pixels: More rates, as the number of pixels that enter in each cycle: 0.5, 1, 2.
         ratio: Factor from one rate of the front to the next.
@@ -180,6 +181,7 @@ def explore(
         synthesize: Number of points of the front to synthesize, spread over it.
         scheduler: "local" for workers of Dask on this machine, or the address of a scheduler. Default: this process.
         workers: Number of local workers. Default: one per core.
+        custom_objects: As in `bnn2hw.compile`. Workers do not take them.
         progress: Called with the name of each step.
 
     Raises:
@@ -191,11 +193,17 @@ def explore(
     _check(objectives, limits or {}, labels is not None)
     pool = Pool(scheduler, workers)
     pool.check()
-    path = Path(out)
-    setting = Setting(str(model), input, output)
+    if custom_objects:
+        checks.mapping("custom_objects", custom_objects, "{'my_sign': my_sign}")
+    if custom_objects and scheduler is not None:
+        raise InputError(
+            "workers have no code of your own, so custom objects have no effect; leave out scheduler"
+        )
+    path, names = Path(out), tuple(str(target) for target in targets)
+    setting = Setting(str(model), input, output, custom_objects or {}, space.own_devices(names))
     table.check(path)
     page.check(page.beside(path))
-    axes = Axes(tuple(targets), tuple(fps), tuple(pixels), tuple(bits), tuple(styles), ratio)
+    axes = Axes(names, tuple(fps), tuple(pixels), tuple(bits), tuple(styles), ratio)
     run = _Run(path, Evaluator(setting, _array(images), _array(labels)), pool, progress)
     rows = _judged(run.compiled(space.tasks(setting, axes, progress)), objectives, limits or {})
     run.synthesize(rows, synthesize)
@@ -357,21 +365,24 @@ def _row(rows: Sequence[Row], path: str | Path, point: int) -> Row:
     raise InputError(f"'{path}' has no point {point}; its points are 0 to {len(rows) - 1}")
 
 
-def build(model: str | Path, study: str | Path, point: int) -> Accelerator:
+def build(
+    model: str | Path, study: str | Path, point: int, custom_objects: Mapping[str, Any] | None = None
+) -> Accelerator:
     """Compile one point of a study.
 
     Args:
         model: Path of the model file that was explored.
         study: Table of the study.
         point: Number of the point.
+        custom_objects: As in `explore`.
 
     Raises:
-        InputError: The study is one of another model, or has no such point, or the point was refused.
+        InputError: The study is one of another model or device, or has no such point, or the point was refused.
         Bnn2hwError: An error of `bnn2hw.compile`.
     """
     rows = table.read(Path(study))
     row = _row(rows, study, point)
-    setting = Setting.of(str(model), str(row["settings"]))
+    setting = Setting.of(str(model), str(row["target"]), str(row["settings"]), custom_objects)
     if row["model"] != setting.content:
         raise InputError(
             f"'{study}' is a study of another model than '{model}'; give the model that was explored"

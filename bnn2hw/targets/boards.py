@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,12 @@ from bnn2hw.errors import InputError
 from bnn2hw.targets import devices, records
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.records import is_path, read, read_all
+
+PIN, PORT = r"[A-Za-z0-9]\w*", r"[A-Za-z]\w*"
+"""Patterns of the names of pins and ports."""
+
+PORTS = ("clk", "clk_in", "led", "led_on", "locked", "pll", "rx", "shell", "stable", "tx")
+"""Names in the top level of a board, which its own ports cannot have."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +42,9 @@ class SerialWiring:
     """
 
     package: tuple[str, ...]
-    oscillator_mhz: float = field(metadata={"least": 1})
-    clock_mhz: float = field(metadata={"least": 1})
-    baud: int = field(metadata={"least": 300})
+    oscillator_mhz: float = field(metadata=devices.CLOCK)
+    clock_mhz: float = field(metadata=devices.CLOCK)
+    baud: int = field(metadata={"least": 300, "most": devices.MOST})
     clock: str
     rx: str
     tx: str
@@ -79,9 +85,9 @@ class Board:
     """
 
     name: str
-    title: str
-    device: Device
-    memory: str = ""
+    title: str = field(metadata={"shown": True})
+    device: Device = field(metadata={"others": ("or the path of a device's .toml file",)})
+    memory: str = field(default="", metadata={"shown": True})
     serial: SerialWiring | None = None
     vivado: VivadoProject | None = None
 
@@ -121,8 +127,11 @@ def read_board(path: Path) -> Board:
     Raises:
         InputError: The file is not a valid description of a board.
     """
+    records.mixed_up(path, "family", "device", "target")
     own = {name: devices.read_device(path.parent / name) for name in _own_devices(path)}
-    made = read(path, Board, {Device: {**devices.known(), **own}})
+    made = read(path, Board, {Device: {**devices.known(), **own}}, plain=True)
+    if made.serial and (problems := list(_wiring_problems(made.serial))):
+        raise InputError("\n  - ".join([f"'{path}' cannot be used:", *problems]))
     if not made.uses:
         raise InputError(f"'{path}' cannot be used: it needs a table [serial] or a table [vivado]")
     if made.serial and not (made.device.part and made.device.family.router):
@@ -135,11 +144,29 @@ def read_board(path: Path) -> Board:
 
 def _own_devices(path: Path) -> list[str]:
     """Return the path of the device that a board's file names, if it does not name one of the package."""
-    try:
-        name = tomllib.loads(path.read_text("utf-8")).get("device")
-    except (OSError, ValueError):  # `read` reports them
-        return []
+    name = records.keys(path).get("device")
     return [name] if isinstance(name, str) and is_path(name) else []
+
+
+def _wiring_problems(wiring: SerialWiring) -> Iterator[str]:
+    """Look for pins that have no name, or that have two ports, and for ports that cannot be.
+
+    Tools find them after minutes, or drive one pin from two sides.
+    """
+    pins = {"clock": wiring.clock, "rx": wiring.rx, "tx": wiring.tx, "led": wiring.led}
+    pins |= {f"held_high.{port}": pin for port, pin in wiring.held_high.items()}
+    for key, pin in pins.items():
+        first = next(other for other, same in pins.items() if same.upper() == pin.upper())
+        if not re.fullmatch(PIN, pin):
+            yield f"serial.{key} = {pin!r}; allowed: the name of a pin, such as G2 or 35"
+        elif key != first:
+            yield f"serial.{key} = {pin!r}: serial.{first} has this pin; each pin is placed once"
+    for port in wiring.held_high:
+        if not re.fullmatch(PORT, port) or port in PORTS:
+            yield (
+                f"serial.held_high.{port}: allowed: a name for the port, of letters, digits and _, other than "
+                f"{', '.join(PORTS)}"
+            )
 
 
 def facts(board: Board) -> dict[str, Any]:

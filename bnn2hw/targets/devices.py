@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,15 @@ from bnn2hw.targets.records import read, read_all
 
 DEFAULT = "ecp5-85k"
 """The device that designs are planned for if no other one is named."""
+
+MOST = 1_000_000_000
+"""More of a resource than any device has."""
+
+CLOCK = {"least": 1, "most": 10_000}
+"""Limits of a clock in MHz; a clock in Hz exceeds them."""
+
+PINS = 3
+"""Pins of the circuit in which a design is measured without a board."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +75,11 @@ class Device:
 
     name: str
     family: Family
-    lut: int = field(metadata={"least": 1})
-    ff: int = field(metadata={"least": 1})
-    bram: int = field(metadata={"least": 0})
-    dsp: int = field(metadata={"least": 0})
-    clock_mhz: float = field(metadata={"least": 1})
+    lut: int = field(metadata={"least": 1, "most": MOST})
+    ff: int = field(metadata={"least": 1, "most": MOST})
+    bram: int = field(metadata={"least": 0, "most": MOST})
+    dsp: int = field(metadata={"least": 0, "most": MOST})
+    clock_mhz: float = field(metadata=CLOCK)
     part: Part | None = None
     vitis_part: str = ""
     pll: DevicePll | None = None
@@ -82,11 +91,20 @@ def read_device(path: Path) -> Device:
     Raises:
         InputError: The file is not a valid description of a device.
     """
-    made = read(path, Device, {Family: families.known()})
-    problems = list(_pll_problems(made)) if made.pll else []
-    if problems:
+    records.mixed_up(path, "device", "board", "board")
+    made = read(path, Device, {Family: families.known()}, plain=True)
+    if problems := [*_pll_problems(made), *_part_problems(made)]:
         raise InputError("\n  - ".join([f"'{path}' cannot be used:", *problems]))
     return made
+
+
+def _part_problems(device: Device) -> Iterator[str]:
+    """Look at what the tools need of a device's part."""
+    part, router = device.part, device.family.router
+    if part and part.pins and (len(part.pins) != PINS or len(set(part.pins)) != PINS):
+        yield f"part.pins = {list(part.pins)}; allowed: {PINS} different pins, the first one for a clock"
+    if part and not part.packed_as and router and "{part}" in router.pack:
+        yield f"part.packed_as: missing; {router.packer} needs it"
 
 
 def _pll_problems(device: Device) -> list[str]:

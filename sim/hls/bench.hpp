@@ -1,12 +1,12 @@
 // The test bench of a generated HLS design: processes, inputs, outputs, and streams to record.
 //
-// harness.cpp defines what does not depend on the design.
+// harness.cpp defines what does not depend on the design. Here is what depends on the width of a beat, and no more:
+// a design has many widths, and all that is here is compiled for each.
 #ifndef BNN2HW_BENCH_HPP
 #define BNN2HW_BENCH_HPP
 
 #include <cstdint>
 #include <cstdio>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,44 +36,37 @@ class Bench {
   ~Bench();
 
   // Runs `frame` once for each frame.
-  void process(const char* name, const std::function<void()>& frame);
+  void process(const char* name, void (*frame)());
 
   // Sends the beats of input `number`, `beats` per frame.
   template <int D, int N>
   void source(const char* name, int number, int beats, hls::stream<ap_axiu<D, 0, 0, 0>, N>& out) {
-    std::FILE* file = input(number);
-    process(name, [=, &out] {
-      std::uint8_t bytes[D / 8];
-      for (int b = 0; b < beats; ++b) {
-        read(file, bytes, sizeof bytes);
-        ap_axiu<D, 0, 0, 0> beat;
-        beat.data = from_bytes<D>(bytes);
-        beat.keep = ~ap_uint<D / 8>(0);
-        beat.strb = ~ap_uint<D / 8>(0);
-        beat.last = b == beats - 1;
-        out.write(beat);
-      }
+    feed(name, number, D / 8, beats, &out, [](void* to, const std::uint8_t* bytes, bool last) {
+      ap_axiu<D, 0, 0, 0> beat;
+      beat.data = from_bytes<D>(bytes);
+      beat.keep = ~ap_uint<D / 8>(0);
+      beat.strb = ~ap_uint<D / 8>(0);
+      beat.last = last;
+      static_cast<hls::stream<ap_axiu<D, 0, 0, 0>, N>*>(to)->write(beat);
     });
   }
 
   // Takes the beats of an output and checks TLAST and TKEEP.
   template <int D, int N>
   void sink(const char* name, int beats, hls::stream<ap_axiu<D, 0, 0, 0>, N>& in) {
-    process(name, [=, &in] {
-      for (int b = 0; b < beats; ++b) {
-        const ap_axiu<D, 0, 0, 0> beat = in.read();
-        const bool whole = beat.keep == ~ap_uint<D / 8>(0) && beat.strb == ~ap_uint<D / 8>(0);
-        broken_ |= !whole || (beat.last != 0) != (b == beats - 1);
-      }
+    drain(name, beats, &in, [](void* from, bool last) {
+      const ap_axiu<D, 0, 0, 0> beat = static_cast<hls::stream<ap_axiu<D, 0, 0, 0>, N>*>(from)->read();
+      const bool whole = beat.keep == ~ap_uint<D / 8>(0) && beat.strb == ~ap_uint<D / 8>(0);
+      return whole && (beat.last != 0) == last;
     });
   }
 
   bool broken() const { return broken_; }
 
   template <int W>
-  void record(std::function<void(const ap_uint<W>&)>& hook, int number) {
-    std::FILE* file = output(number);
-    hook = [file](const ap_uint<W>& beat) {
+  void record(hls::Recorder<ap_uint<W> >& recorder, int number) {
+    recorder.file = output(number);
+    recorder.call = [](const ap_uint<W>& beat, std::FILE* file) {
       std::uint8_t bytes[(W + 7) / 8];
       to_bytes(beat, bytes);
       std::fwrite(bytes, 1, sizeof bytes, file);
@@ -81,6 +74,11 @@ class Bench {
   }
 
  private:
+  typedef void (*Send)(void* to, const std::uint8_t* bytes, bool last);
+  typedef bool (*Take)(void* from, bool last);  // returns whether the beat is as it should be
+  void feed(const char* name, int number, int bytes, int beats, void* to, Send send);
+  void drain(const char* name, int beats, void* from, Take take);
+
   std::FILE* input(int number);
   std::FILE* output(int number);
   std::FILE* open(const std::string& path, const char* mode);

@@ -31,10 +31,29 @@ Bench::Bench(const std::string& inputs, const std::string& directory, std::uint6
 
 Bench::~Bench() = default;
 
-void Bench::process(const char* name, const std::function<void()>& frame) {
+void Bench::process(const char* name, void (*frame)()) {
   const std::uint64_t frames = frames_;
   bnn2hw_sim::Scheduler::here().process(name, [=] {
     for (std::uint64_t f = 0; f < frames; ++f) frame();
+  });
+}
+
+void Bench::feed(const char* name, int number, int bytes, int beats, void* to, Send send) {
+  const std::uint64_t all = frames_ * static_cast<std::uint64_t>(beats), frame = static_cast<std::uint64_t>(beats);
+  std::FILE* file = input(number);
+  bnn2hw_sim::Scheduler::here().process(name, [=] {
+    std::vector<std::uint8_t> beat(static_cast<std::size_t>(bytes));
+    for (std::uint64_t b = 0; b < all; ++b) {
+      read(file, beat.data(), beat.size());
+      send(to, beat.data(), (b + 1) % frame == 0);
+    }
+  });
+}
+
+void Bench::drain(const char* name, int beats, void* from, Take take) {
+  const std::uint64_t all = frames_ * static_cast<std::uint64_t>(beats), frame = static_cast<std::uint64_t>(beats);
+  bnn2hw_sim::Scheduler::here().process(name, [=] {
+    for (std::uint64_t b = 0; b < all; ++b) broken_ |= !take(from, (b + 1) % frame == 0);
   });
 }
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bnn2hw import tools
+from bnn2hw import backends, tools
+from bnn2hw.ir import Cycles
 from bnn2hw.ops import Argmax, Xnor
-from bnn2hw.simulation import effort, harness, simulate
+from bnn2hw.simulation import effort, harness, hls_csim, simulate
 from tests.support import alone, cycles_alone, ops, random_frames
 from tests.support.machine import tool_or_skip
 
@@ -68,6 +69,46 @@ def test_every_effort_computes_the_same(cycles: int, monkeypatch: pytest.MonkeyP
     assert len(run.frame_ends) == 3
 
 
+@pytest.mark.parametrize("cycles", [0, effort.MEDIUM_RUN])
+def test_every_effort_of_a_c_simulation_computes_the_same(
+    cycles: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    op, x = list(Xnor.examples())[1]
+    graph, chosen = alone(op, *x), hls_csim.chosen(cycles)
+    monkeypatch.setattr(hls_csim, "chosen", lambda _: chosen)
+
+    run = simulate.simulate(
+        backends.render("hls", graph), graph, random_frames(graph, 3), Cycles(0, 0), stalls=0.3
+    )
+
+    run.check()
+    assert set(run.mismatches) == {node.name for node in graph}
+
+
+def test_a_long_c_simulation_is_optimized(monkeypatch: pytest.MonkeyPatch) -> None:
+    op, x = next(iter(Argmax.examples()))
+    graph, predicted = alone(op, *x), cycles_alone(op, *x)
+    planned: list[int] = []
+    choose = hls_csim.chosen
+    monkeypatch.setattr(hls_csim, "chosen", lambda cycles: planned.append(cycles) or choose(cycles))
+
+    simulate.simulate(backends.render("hls", graph), graph, random_frames(graph, 9), predicted).check()
+
+    assert planned == [predicted.latency + 9 * predicted.interval]
+    assert hls_csim.chosen(effort.MEDIUM_RUN) == effort.plain()
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_vendor_header_is_not_compiled_with_another_compiler(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "ap_int.h").touch()
+    monkeypatch.setenv("XILINX_HLS", str(tmp_path))
+
+    assert hls_csim.chosen(0) == effort.plain()
+
+
 def test_a_faster_simulator_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     op, x = next(iter(Argmax.examples()))
     design = ops.render(op, x)
@@ -99,6 +140,7 @@ def test_a_clang_without_headers_is_left_out(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(tools, "clang", lambda: tools.Tool(str(broken), (99, 0, 1)))
 
     assert effort.for_run(0)[0] == replace(plain, flags=("-O1",))
+    assert hls_csim.chosen(0) == plain
 
 
 def test_the_linker_that_is_chosen_links(tmp_path: Path) -> None:
