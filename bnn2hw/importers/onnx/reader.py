@@ -159,7 +159,7 @@ def _read(draft: Draft, op: Op) -> None:
 
 
 def _not_finite(op: Op, given: Sequence[Constant | None]) -> str:
-    """What is wrong with the constants of a node, in words; empty if nothing is."""
+    """The fault of the constants of a node in words; empty if there is none."""
     numbers = [g.values for g in given if g is not None and g.values.dtype.kind == "f"]
     if any(np.isnan(n).any() for n in numbers):
         return "NaN among its constants"
@@ -168,7 +168,7 @@ def _not_finite(op: Op, given: Sequence[Constant | None]) -> str:
 
 
 def _handled(call: Call, handler: Handler) -> Value:
-    """What a handler returns; a value with a problem if the node does not fit what it reads."""
+    """The result of a handler; a value with a problem if the node does not fit what it reads."""
     try:
         return handler(call)
     except executor.Unknown as error:
