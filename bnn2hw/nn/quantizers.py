@@ -370,7 +370,7 @@ def get(identifier: Any) -> Any:
 
     Args:
         identifier: None, a name, the output of `serialize`, or a callable, which is returned
-            unchanged.
+            unchanged. Of a class, an object is made without arguments, as Keras does.
 
     Raises:
         ValueError: The identifier has another type, or the name is unknown.
@@ -379,6 +379,8 @@ def get(identifier: Any) -> Any:
         return None
     if isinstance(identifier, str | dict):
         return deserialize(identifier)
+    if isinstance(identifier, type):
+        return identifier()
     if callable(identifier):
         return identifier
     raise ValueError(f"Could not interpret quantization function identifier: {identifier}")
