@@ -373,6 +373,10 @@ SUFFIXES = ("", "_data", "_valid", "_ready", "_taking", "_valids", "_s_readys", 
 """Suffixes that the sources append to an identifier."""
 
 
+LONGEST = 120
+"""Characters of an identifier before its number; files are named after it, and systems limit their names."""
+
+
 def _derived(identifier: str) -> set[str]:
     """Return the names of signals and instances that an identifier leads to, in lower case."""
     return {*((p + identifier).lower() for p in PREFIXES), *((identifier + s).lower() for s in SUFFIXES)}
@@ -387,7 +391,7 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
     taken: set[str] = set()
     chosen = {}
     for name in names:
-        stem = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "layer"
+        stem = re.sub(r"[^A-Za-z0-9]+", "_", name)[:LONGEST].strip("_") or "layer"
         stem = stem if stem[0].isalpha() else f"n{stem}"
         number, candidate = 1, stem
         while not taken.isdisjoint(_derived(candidate)):
