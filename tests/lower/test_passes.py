@@ -26,7 +26,7 @@ from tests.support import networks as net
 PIXELS, SIGNS = bnn2hw.Input("uint8", scale=1 / 255), bnn2hw.Input("bipolar")
 FRAMES = 40
 SIMPLIFY = ["pruned", "hoist_uniform"]
-LAY_OUT = ["unrolled", "folded", "streamed"]
+LAY_OUT = ["trimmed", "unrolled", "folded", "streamed"]
 PASSES = [*SIMPLIFY, "to_hardware", *LAY_OUT]
 
 
@@ -229,6 +229,23 @@ def test_deviation_sees_a_wrong_pass_over_the_hardware_form(
         return
     seen = bnn2hw.compile(unrollable(), input=SIGNS, fps=1e5).deviation(inputs("unrolled")["image"])
     assert sum(d.beyond for d in seen) > 0
+
+
+def test_stated_rounding_beyond_the_granted_bits_does_not_excuse_a_wrong_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pass that is wrong may also state that it rounds as much as it is off."""
+
+    def to_hardware(*args: object, **options: object) -> Lowered:
+        made = pipeline_to_hardware(*args, **options)
+        stated = {node: np.array([1e3]) for node in made.matches.values()}
+        return replace(made, graph=swapped(made.graph), own=stated)
+
+    pipeline_to_hardware = pipeline.to_hardware
+    monkeypatch.setattr(pipeline, "to_hardware", to_hardware)
+
+    with pytest.raises(UnsupportedError, match="values by more than rounding to its bits explains"):
+        bnn2hw.compile(unrollable(), input=SIGNS, fps=1e5)
 
 
 def test_deviation_measures_views() -> None:
