@@ -29,7 +29,7 @@ JOURNAL = f"{PREFIX}exchange.json"
 """File that exists while the files of a folder are exchanged."""
 
 LONGEST_NAME = 100
-"""Characters of a file's name that are part of the names of its drafts: systems limit the length of names."""
+"""Characters of a name that are part of the names of files or of their drafts: systems limit the length of these."""
 
 _held: ContextVar[tuple[int, ...]] = ContextVar("held", default=())
 

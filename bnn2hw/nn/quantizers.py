@@ -379,10 +379,8 @@ def get(identifier: Any) -> Any:
         return None
     if isinstance(identifier, str | dict):
         return deserialize(identifier)
-    if isinstance(identifier, type):
-        return identifier()
     if callable(identifier):
-        return identifier
+        return identifier() if isinstance(identifier, type) else identifier
     raise ValueError(f"Could not interpret quantization function identifier: {identifier}")
 
 
