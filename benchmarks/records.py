@@ -7,12 +7,15 @@ one today. Pages (Markdown) hold each table between two comments; `write_page` p
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import platform
 import re
+import tokenize
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -62,6 +65,35 @@ def without_comments(text: str) -> str:
     return "\n".join(line.rstrip() for line in bare.splitlines() if line.strip())
 
 
+def code_of(text: str) -> str:
+    """Return a Python text without its comments, docstrings and empty lines."""
+    lines = text.splitlines(keepends=True)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column] + "\n"
+    for node in ast.walk(ast.parse(text)):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            lines[node.lineno - 1 : node.end_lineno] = ["\n"] * ((node.end_lineno or 0) - node.lineno + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+C_LIKE = (".cpp", ".hpp", ".h", ".sv.j2", ".cpp.j2", ".hpp.j2", ".h.j2")
+"""Ends of the names of files whose comments are those of Verilog and C++."""
+
+
+def _code(path: Path) -> str:
+    """Return a file without what no figure depends on."""
+    text = path.read_text()
+    if path.suffix == ".py":
+        return code_of(text)
+    return without_comments(text) if path.name.endswith(C_LIKE) else text
+
+
 def hash_of(*parts: object) -> str:
     """Return a short hash of data that JSON can hold."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -74,14 +106,12 @@ def hardware(design: Design, *more: object) -> str:
 
 
 def sources(*paths: str, more: Sequence[object] = ()) -> str:
-    """Return the hash of a figure of speed: of all files under some paths of the repository."""
+    """Return the hash of a figure of speed: of all files under some paths of the repository, without their comments."""
     found = [
         p for path in paths for p in ([ROOT / path] if (ROOT / path).is_file() else (ROOT / path).rglob("*"))
     ]
     texts = {
-        str(p.relative_to(ROOT)): p.read_text()
-        for p in found
-        if p.suffix in (".py", ".j2", ".cpp", ".hpp", ".h")
+        str(p.relative_to(ROOT)): _code(p) for p in found if p.suffix in (".py", ".j2", ".cpp", ".hpp", ".h")
     }
     return hash_of(sorted(texts.items()), *more)
 

@@ -184,6 +184,7 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     """
     from bnn2hw import deviation, pipeline
     from bnn2hw import reload as reloading
+    from bnn2hw.lower.precision import Precision
 
     imported = pipeline.read(model, given.custom_objects)
     imported = imported if given.loadable else pipeline.lean(imported)
@@ -195,8 +196,7 @@ def prepare(model: Any, given: Given, progress: Progress) -> Prepared:
     frames = pipeline.compared_frames(imported, made, given.calibration)
     compared = pipeline.check_whole(imported, made, frames)
     progress("measuring the deviation from the model")
-    measured = deviation.measure(imported.graph, made.lowered, made.lowered.graph, frames)
-    deviation.check(measured, made.lowered.graph)
+    measured = deviation.checked(imported.graph, made.lowered, frames, Precision.of(recipe.bits))
     return pipeline.Prepared(
         imported.name, made, recipe, imported.layouts, imported.graph.outputs, tuple(measured), compared
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +18,23 @@ from bnn2hw.tables import Table
 if TYPE_CHECKING:  # needed to measure, not to show what was measured
     from bnn2hw.error_bounds import Bound
     from bnn2hw.lower.hardware import Lowered
+    from bnn2hw.lower.precision import Precision
 
 DECISIONS = 256
 """Largest number of integers of an edge whose values are decisions of a quantizer."""
 
 ROUNDING = 1e-5
 """Share of a value by which float32 may round it."""
+
+USUAL_BITS = 6
+"""Bits by which the error that the hardware makes at a node may exceed the last of the granted bits, as a share
+of the range of its values, before its bound has to prove itself on data."""
+
+MOST_BITS = 16
+"""Granted bits beyond which values are not expected to be finer."""
+
+UNUSUAL = 0.05
+"""Share of the values of an edge that may be off by more than granted bits usually explain."""
 
 AT_ONCE = 2**26
 """Values on all edges that are computed at once; about a gigabyte."""
@@ -50,6 +62,8 @@ class Deviation:
         beyond: Number of values that differ by more than their bound, in frames in which no decision on
             the edges before changed. A changed decision counts too, unless the bound of its input
             reaches the threshold. If it is not 0, the hardware form is wrong.
+        unusual: Number of values that differ, in the same frames, by more than rounding to the granted
+            bits usually explains, whatever the hardware form states as its rounding.
     """
 
     edge: str
@@ -63,6 +77,13 @@ class Deviation:
     steady: float = 0.0
     bound: float | None = None
     beyond: int = 0
+    unusual: int = 0
+
+    @property
+    def too_often(self) -> bool:
+        """True if more values are off than granted bits explain."""
+        expected = UNUSUAL * self.values
+        return self.unusual > expected + 4 * math.sqrt(expected) + 1
 
     @property
     def share(self) -> float:
@@ -125,7 +146,13 @@ def _share(d: Deviation) -> str:
     return f"{d.share:.2%}" if d.share >= 1e-4 else f"{d.share:.0e}" if d.share else "0"
 
 
-def measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str, Array]) -> Deviations:
+def measure(
+    real: Graph,
+    lowered: Lowered,
+    streamed: Graph,
+    arrays: Mapping[str, Array],
+    precision: Precision | None = None,
+) -> Deviations:
     """Compare a design with the model that it was made from, a few frames at a time.
 
     Args:
@@ -133,6 +160,7 @@ def measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str,
         lowered: The model in hardware form.
         streamed: The design: `lowered` after all further passes.
         arrays: Integers by input, of shape (frames, *input shape).
+        precision: The granted bits; None if what the hardware form states as its rounding is not doubted.
 
     Returns:
         A deviation for each edge in hardware form that carries the values of an edge of `real`.
@@ -140,13 +168,24 @@ def measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str,
     size = sum(tensor.size for graph in (real, streamed) for tensor in graph.types.values())
     step = max(1, AT_ONCE // size)
     parts = [
-        _measure(real, lowered, streamed, {n: a[i : i + step] for n, a in arrays.items()})
+        _measure(real, lowered, streamed, {n: a[i : i + step] for n, a in arrays.items()}, precision)
         for i in range(0, golden.frames(arrays), step)
     ]
     return Deviations(_joined(edge) for edge in zip(*parts, strict=True))
 
 
-def check(found: Iterable[Deviation], graph: Graph) -> None:
+def checked(real: Graph, lowered: Lowered, arrays: Mapping[str, Array], precision: Precision) -> Deviations:
+    """Measure a lowered model as `measure` does, and refuse it if its values are too far from the model's.
+
+    Raises:
+        UnsupportedError: They are.
+    """
+    found = measure(real, lowered, lowered.graph, arrays, precision)
+    _check(found, lowered.graph)
+    return found
+
+
+def _check(found: Iterable[Deviation], graph: Graph) -> None:
     """Refuse a design that is farther from the model than its rounding explains.
 
     Args:
@@ -154,23 +193,32 @@ def check(found: Iterable[Deviation], graph: Graph) -> None:
         graph: The model in hardware form.
 
     Raises:
-        UnsupportedError: Values are beyond their bound. Only the first edge is named: the error shows in
-            all edges after it.
+        UnsupportedError: Values are beyond their bound, or more of them are off than the granted bits
+            explain. Only the first edge is named: the error shows in all edges after it.
     """
-    first = next((edge for edge in found if edge.beyond), None)
+    first = next((edge for edge in found if edge.beyond or edge.too_often), None)
     if first is None:
         return
     problem = Problem(
         graph[first.edge].layer,
         f"its integers differ from the layer by up to {first.steady:.2g} in {first.beyond} of {first.values:,} values, "
-        f"and rounding explains {first.bound or 0:.2g} at most",
+        f"and rounding explains {first.bound or 0:.2g} at most"
+        if first.beyond
+        else f"its integers differ from the layer by up to {first.largest:.2g}, and {first.unusual:,} of "
+        f"{first.values:,} values by more than rounding to its bits explains",
         "layers that the integers follow within the stated bound",
         "give it other bits= or write it in other layers, and please report the model as a fault of bnn2hw",
     )
     raise UnsupportedError([problem])
 
 
-def _measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str, Array]) -> list[Deviation]:
+def _measure(
+    real: Graph,
+    lowered: Lowered,
+    streamed: Graph,
+    arrays: Mapping[str, Array],
+    precision: Precision | None,
+) -> list[Deviation]:
     """Do what `measure` does, with all frames at once."""
     from bnn2hw import error_bounds
 
@@ -182,13 +230,33 @@ def _measure(real: Graph, lowered: Lowered, streamed: Graph, arrays: Mapping[str
         for edge in types
         if (node := lowered.matches.get(edge)) is not None
     }
-    rounding = error_bounds.Rounding(lowered.own, _held(lowered, pairs))
-    bounds = error_bounds.bounds(real, theirs, rounding)
+    held = _held(lowered, pairs)
+    bounds = error_bounds.bounds(real, theirs, error_bounds.Rounding(lowered.own, held))
+    usual = None if precision is None else _usual(real, lowered, precision)
+    likely = (
+        bounds if usual is None else error_bounds.bounds(real, theirs, error_bounds.Rounding(usual, held))
+    )
     so_far, compared = np.zeros(golden.frames(arrays), bool), []
     for edge, pair in pairs.items():
-        compared.append(_compared(pair, bounds[lowered.matches[edge]], so_far))
+        node = lowered.matches[edge]
+        compared.append(_compared(pair, bounds[node], likely[node], so_far))
         so_far = so_far | pair.changed
     return [with_steady(so_far) for with_steady in compared]
+
+
+def _usual(real: Graph, lowered: Lowered, precision: Precision) -> dict[str, Array] | None:
+    """The rounding by node, limited to what the granted bits explain; None if it is not beyond that anywhere."""
+    spans: dict[str, float] = {}
+    for edge, tensor in lowered.graph.types.items():
+        node = lowered.matches.get(edge, "")
+        span = (tensor.ints.hi - tensor.ints.lo) * float(np.abs(np.asarray(tensor.scale)).max())
+        spans[node] = max(spans.get(node, 0.0), span)
+    limited = {}
+    for node, own in lowered.own.items():
+        layer = real[node].layer
+        bits = min(precision.of_kernel(layer), precision.of_stream(layer), MOST_BITS)
+        limited[node] = np.minimum(own, spans.get(node, np.inf) * 2.0 ** (USUAL_BITS - bits))
+    return limited if any(np.any(limited[node] < own) for node, own in lowered.own.items()) else None
 
 
 def _held(lowered: Lowered, pairs: Mapping[str, _Pair]) -> dict[str, Array]:
@@ -217,6 +285,7 @@ def _joined(parts: Sequence[Deviation]) -> Deviation:
         max(part.steady for part in parts),
         None if None in bounds else max(b for b in bounds if b is not None),
         sum(part.beyond for part in parts),
+        sum(part.unusual for part in parts),
     )
 
 
@@ -294,12 +363,13 @@ class _Pair:
         return np.where(finite, off, 0.0)
 
 
-def _compared(pair: _Pair, bound: Bound, before: Array) -> Callable[[Array], Deviation]:
+def _compared(pair: _Pair, bound: Bound, likely: Bound, before: Array) -> Callable[[Array], Deviation]:
     """Compare an edge.
 
     Args:
         pair: Its values.
         bound: Their bounds.
+        likely: Their bounds if the hardware rounds no more than granted bits explain.
         before: Frames in which decisions on the edges before changed.
 
     Returns:
@@ -307,13 +377,15 @@ def _compared(pair: _Pair, bound: Bound, before: Array) -> Callable[[Array], Dev
     """
     off, theirs = pair.off, pair.theirs
     size = float(np.abs(theirs[np.isfinite(theirs)]).mean()) if np.isfinite(theirs).any() else 0.0
-    limit = bound.free.reshape(len(off), *(1,) * (off.ndim - 2), off.shape[-1])
-    beyond = int((off > limit)[~before].sum())
+    beyond, unusual = (
+        int((off > each.free.reshape(len(off), *(1,) * (off.ndim - 2), off.shape[-1]))[~before].sum())
+        for each in (bound, likely)
+    )
     figures = int(pair.different.sum()), off.size, float(off.max()), float(off.mean()), size, len(off)
 
     def with_steady(changed: Array) -> Deviation:
         steady, most = (float(v[~changed].max(initial=0.0)) for v in (off, bound.held))
         known = most if np.isfinite(most) else None
-        return Deviation(pair.edge, *figures, int(changed.sum()), steady, known, beyond)
+        return Deviation(pair.edge, *figures, int(changed.sum()), steady, known, beyond, unusual)
 
     return with_steady

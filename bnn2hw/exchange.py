@@ -14,7 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
@@ -43,7 +43,9 @@ def held() -> tuple[int, ...]:
 
 
 @contextmanager
-def locked(folder: Path, *, shared: bool = False) -> Iterator[bool]:
+def locked(
+    folder: Path, *, shared: bool = False, waiting: Callable[[], None] | None = None
+) -> Iterator[bool]:
     """Wait until no other process changes a folder, and finish what one that ended has begun.
 
     On file systems without locks, and on Windows, processes do not wait for each other.
@@ -51,6 +53,7 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[bool]:
     Args:
         folder: The folder. Nothing happens if it does not exist.
         shared: True to read; several processes may read at the same time.
+        waiting: Called if another process changes the folder, before this one waits for it.
 
     Yields:
         True if other processes wait.
@@ -60,6 +63,8 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[bool]:
     """
     handle = _opened(folder)
     try:
+        if waiting and handle is not None and not _is_free(handle, shared):
+            waiting()
         alone = _wait(handle, shared and not (folder / JOURNAL).exists())
         if (folder / JOURNAL).exists():
             finish(folder)
@@ -87,6 +92,15 @@ def _opened(folder: Path) -> int | None:
     with suppress(OSError):
         return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     return None
+
+
+def _is_free(handle: int, shared: bool) -> bool:
+    """Try to take a lock; False if another process has it."""
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        return not isinstance(error, BlockingIOError)  # a file system without locks
+    return True
 
 
 def _wait(handle: int | None, shared: bool) -> bool:
@@ -212,10 +226,6 @@ def replace_file(path: Path, data: bytes) -> None:
         path: The file. A link stays, and the file behind it is replaced.
         data: Its contents.
     """
-    path = path.resolve()
-    if path.exists() and not path.is_file():  # a device, or a pipe
-        path.write_bytes(data)
-        return
     with draft(path) as fresh:
         fresh.write_bytes(data)
 
@@ -230,9 +240,12 @@ def draft(path: Path) -> Iterator[Path]:
         path: The file, which may be missing. A link stays, and the file behind it is replaced.
 
     Yields:
-        The new file. It gets the mode of the one that it replaces.
+        The new file. It gets the mode of the one that it replaces. A device or a pipe is its own draft.
     """
     path = path.resolve()
+    if path.exists() and not path.is_file():  # a device, or a pipe
+        yield path
+        return
     for left in path.parent.glob(f"{glob.escape(_prefix(path))}*{glob.escape(path.suffix)}"):
         _remove_draft(left)
     handle, fresh = _new_draft(path)

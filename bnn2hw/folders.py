@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -56,13 +56,19 @@ def replacing(folder: Path, manifest: str = MANIFEST) -> Iterator[Path]:
             exchange.remove_empty(made)
 
 
-def claim(folder: Path, manifest: str = MANIFEST, by: str = GENERATOR) -> None:
+def claim(
+    folder: Path,
+    manifest: str = MANIFEST,
+    by: str = GENERATOR,
+    waiting: Callable[[], None] | None = None,
+) -> None:
     """Check that bnn2hw may write files into a folder.
 
     Args:
         folder: The folder, which may not exist yet.
         manifest: Name of the file that identifies folders of bnn2hw.
         by: The writer of such folders in words.
+        waiting: Called if another process writes into the folder, before this one waits for it.
 
     Raises:
         InputError: It is a file, or holds files but no manifest of bnn2hw.
@@ -70,7 +76,7 @@ def claim(folder: Path, manifest: str = MANIFEST, by: str = GENERATOR) -> None:
     """
     with storing(folder):
         folder = folder.resolve()
-        with exchange.locked(folder, shared=True):
+        with exchange.locked(folder, shared=True, waiting=waiting):
             _claim(folder, manifest, by)
         place = next(p for p in (folder, *folder.parents) if p.exists())
         if not place.is_dir():
@@ -128,17 +134,19 @@ def listed(folder: Path, manifest: str = MANIFEST) -> list[str]:
     return [n for n in (*names, manifest) if exchange.inside(folder, n) and (folder / n).is_file()]
 
 
-def add(folder: Path, texts: Mapping[str, str]) -> None:
+def add(folder: Path, texts: Mapping[str, str], check: Callable[[], None] = lambda: None) -> None:
     """Add files to a folder of bnn2hw, or replace them, and list them in its manifest.
 
     Args:
         folder: The folder.
         texts: Contents by relative path.
+        check: Called when no other process changes the folder any more, before this one does.
 
     Raises:
         StorageError: The folder cannot be written.
     """
     with storing(folder), exchange.workplace(folder) as (work, old):
+        check()
         facts = json.loads((folder / MANIFEST).read_text())
         for name, text in texts.items():
             (work / name).parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.importers.imported import Imported, Model
 from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Param, StreamOp
 from bnn2hw.lower.fidelity import Fidelity
+from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.recipe import Recipe
 from bnn2hw.ops.affine import Affine
 from bnn2hw.pipeline import LoweredModel
@@ -113,8 +114,8 @@ def weights(
     progress(f"comparing with the model ({imported.oracle.name if imported.oracle else imported.executor})")
     frames = pipeline.compared_frames(renamed, made, None)
     compared = pipeline.check_whole(renamed, made, frames)
-    measured = deviation.measure(renamed.graph, made.lowered, made.lowered.graph, frames)
-    deviation.check(measured, made.lowered.graph)
+    precision = Precision.of(accelerator.recipe.bits)
+    measured = deviation.checked(renamed.graph, made.lowered, frames, precision)
     return Reloaded(graph, made.lowered.fidelity, made, tuple(measured), compared)
 
 

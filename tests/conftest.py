@@ -17,10 +17,23 @@ os.environ.setdefault("BNN2HW_MODEL_CACHE", "off")
 # Tests read whole tables.
 os.environ.pop("COLUMNS", None)
 
+import numpy as np
 import pytest
 
 if TYPE_CHECKING:
     from bnn2hw import tools
+
+STATES: dict[str, object] = {}
+"""By module of tests, the state of its generator `RNG` after the import."""
+
+
+@pytest.fixture(autouse=True)
+def _draws_of_its_own(request: pytest.FixtureRequest) -> None:
+    """Let each test draw the same numbers in whatever order the tests run."""
+    rng = getattr(request.module, "RNG", None)
+    if isinstance(rng, np.random.Generator):
+        bits = rng.bit_generator
+        bits.state = STATES.setdefault(request.module.__name__, bits.state)
 
 
 @pytest.fixture(scope="session")

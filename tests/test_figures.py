@@ -70,6 +70,21 @@ def test_comments_do_not_make_figures_stale(modules: tuple[ModuleType, ModuleTyp
     )
 
 
+def test_docstrings_do_not_make_figures_stale(
+    modules: tuple[ModuleType, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records, _ = modules
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    told = '"""What\nit is."""\n\nLIMIT = 3  # "#" starts a comment\n"""The limit."""\n\n\ndef f():\n    """Say."""\n    return "# x"\n'
+
+    def digest(text: str) -> str:
+        (tmp_path / "a.py").write_text(text)
+        return records.sources("a.py")
+
+    assert digest(told) == digest('LIMIT = 3\ndef f():\n    return "# x"\n')
+    assert digest(told) != digest(told.replace("# x", "# y"))
+
+
 @pytest.mark.parametrize(
     "name", sorted(p.stem for p in BENCHMARKS.glob("*.md") if "<!-- table " in p.read_text())
 )

@@ -28,6 +28,9 @@ class CorruptError(InputError):
 
 GRAPH, ARRAYS = "graph.json", "graph.npz"
 
+IDENTITY = ("name", "backend", "device", "options", "input_specs", "board")
+"""Facts by which designs of equal graphs differ in their reports."""
+
 
 def write(folder: Path, texts: Mapping[str, str], graph: Graph, manifest: Manifest) -> None:
     """Write a build folder. All files of an earlier one are replaced, or none; files of others stay.
@@ -68,10 +71,7 @@ def read(folder: Path) -> tuple[Graph, Manifest]:
     """
     with storing(folder, "read"), exchange.locked(folder, shared=True):
         graph, manifest = _read(folder)
-    if not all(node.layer for node in graph):  # format 1 has no layers
-        graph, fidelity = with_layers(graph, manifest.fidelity)
-        manifest = replace(manifest, fidelity=fidelity)
-    return graph, manifest
+    return _with_layers(graph, manifest)
 
 
 def _read(folder: Path) -> tuple[Graph, Manifest]:
@@ -97,6 +97,37 @@ def _read(folder: Path) -> tuple[Graph, Manifest]:
         raise InputError(
             f"the build folder '{folder}' cannot be read: {_words(error)}; compile the model again"
         ) from error
+
+
+def holds(folder: Path, graph: Graph, manifest: Manifest) -> bool:
+    """True if a folder that nobody changes holds a design, and no other one that was written since.
+
+    Args:
+        folder: The folder.
+        graph: Graph of the design.
+        manifest: Facts about the design.
+    """
+    try:
+        facts = json.loads((folder / MANIFEST).read_text())
+        there, other = _with_layers(_read_graph(folder, facts["format"]), Manifest.from_plain(facts))
+    except DAMAGED:
+        return False
+    same_facts = all(getattr(manifest, fact) == getattr(other, fact) for fact in IDENTITY)
+    return same_facts and _contents(there) == _contents(graph)
+
+
+def _contents(graph: Graph) -> tuple[str, dict[str, tuple[str, bytes]]]:
+    """Return all of a graph as values that can be compared."""
+    data, arrays = graph_to_json(graph)
+    return json.dumps(data), {name: (str(a.dtype), a.tobytes()) for name, a in arrays.items()}
+
+
+def _with_layers(graph: Graph, manifest: Manifest) -> tuple[Graph, Manifest]:
+    """Add the layers that format 1 does not have."""
+    if all(node.layer for node in graph):
+        return graph, manifest
+    graph, fidelity = with_layers(graph, manifest.fidelity)
+    return graph, replace(manifest, fidelity=fidelity)
 
 
 def _words(error: Exception) -> str:

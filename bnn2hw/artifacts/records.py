@@ -9,14 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from bnn2hw import folders
+from bnn2hw.artifacts import build_folder
+from bnn2hw.artifacts.manifest import Manifest
 from bnn2hw.artifacts.write import REPORT
 from bnn2hw.compiled import CompiledModel
+from bnn2hw.errors import InputError
 from bnn2hw.folding.pareto import Point
 from bnn2hw.formal.whole import Proofs
 from bnn2hw.ir import Cost
 from bnn2hw.report import facts, page
 from bnn2hw.report.facts import Facts
 from bnn2hw.report.records import Explored, Measured, Simulation
+
+
+class OtherDesignError(InputError):
+    """A build folder holds another design than the one that results are of."""
+
 
 SIMULATION, SYNTHESIS, FRONT, PROOFS = "simulation.json", "synthesis.json", "front.json", "proofs.json"
 STUDY = "study.json"
@@ -46,9 +54,17 @@ def keep(
         explored: The study that it is a point of.
 
     Raises:
+        OtherDesignError: Another design was written to the folder since this one was read; nothing is kept.
         MissingToolError: A library that draws is not installed.
         StorageError: The folder cannot be written.
     """
+
+    def check() -> None:
+        if not build_folder.holds(folder, accelerator.graph, Manifest.of(accelerator)):
+            raise OtherDesignError(
+                f"another design was written to '{folder}' meanwhile, so it does not keep these results; run again"
+            )
+
     new: dict[str, Any] = {}
     if runs is not None:
         new[SIMULATION] = [run.plain() for run in runs]
@@ -60,9 +76,9 @@ def keep(
         new[PROOFS] = proofs.plain()
     if explored is not None:
         new[STUDY] = explored.plain()
-    folders.add(folder, {name: json.dumps(data, indent=1) + "\n" for name, data in new.items()})
+    folders.add(folder, {name: json.dumps(data, indent=1) + "\n" for name, data in new.items()}, check)
     if not accelerator.is_native:
-        folders.add(folder, {REPORT: page.page(collect(folder, accelerator))})
+        folders.add(folder, {REPORT: page.page(collect(folder, accelerator))}, check)
 
 
 def collect(folder: Path, accelerator: CompiledModel) -> Facts:

@@ -53,7 +53,7 @@ def report(folder: Path, out: Path | None, front: bool, as_json: bool) -> None:
 
 
 def keep(folder: Path, accelerator: Accelerator, **results: Any) -> None:
-    """Keep results in a build folder, or warn if it cannot be written.
+    """Keep results in a build folder, or warn if it cannot be written or holds another design by now.
 
     Args:
         folder: The build folder.
@@ -64,5 +64,5 @@ def keep(folder: Path, accelerator: Accelerator, **results: Any) -> None:
 
     try:
         records.keep(folder, accelerator, **results)
-    except StorageError as error:
+    except (StorageError, records.OtherDesignError) as error:
         click.echo(f"warning: the report does not show this: {error}", err=True)

@@ -133,8 +133,8 @@ def _warn_of_other_sources(folder: Path, accelerator: Accelerator) -> None:
     if changed:
         click.echo(
             f"warning: this version of bnn2hw renders the graph in '{folder}' to other sources than those in the "
-            f"folder ({len(changed)} files, such as {changed[0]}), and simulates its own; to replace those in the "
-            f"folder, run bnn2hw.load('{folder}').write('{folder}') in Python",
+            f"folder ({counted(len(changed), 'file')}, such as {changed[0]}), and simulates its own; to replace those "
+            f"in the folder, run bnn2hw.load('{folder}').write('{folder}') in Python",
             err=True,
         )
 
@@ -179,7 +179,8 @@ def _print(report: dict[str, dict[str, Any]], frames: int, kind: str, accuracy: 
     for name, run in report.items():
         verdict = "bit-exact" if run["exact"] else "NOT EXACT"
         cycles = "no clock" if run.get("cycles") is None else counted(run["cycles"], "cycle")
-        say(f"{name}: {frames} {kind} frames, {cycles}, {run['streams']} streams {verdict}")
+        compared = f"{counted(frames, f'{kind} frame')}, {cycles}, {counted(run['streams'], 'stream')}"
+        say(f"{name}: {compared} {verdict}")
         for mismatch in run["mismatches"]:
             say(f"  {mismatch}")
     smooth = next(iter(report.values()))

@@ -59,12 +59,11 @@ def synth(
     connects the accelerator to the serial line of the board, for 'bnn2hw predict'. For AMD devices
     the result is an area, because only the vendor's tool places and routes them.
     """
-    from bnn2hw import folders
     from bnn2hw.cli.report import keep
     from bnn2hw.deploy import bitstream
     from bnn2hw.report.records import Measured
 
-    folders.claim(out, bitstream.FACTS, by="synthesis")
+    bitstream.claim(out)
     board = options.board
     with spinner(as_json) as progress:
         accelerator, used = _synthesized(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -78,7 +79,7 @@ def implement(
             "and the result is an area"
         )
     _check_pool(pool, tried)
-    folders.claim(folder, FACTS, by="synthesis")
+    claim(folder)
     job = _job(_design(accelerator, device), place, clock_mhz, baud)
     facts = {
         "generator": GENERATOR,
@@ -123,6 +124,21 @@ def seed_numbers(seeds: int | Sequence[int]) -> Sequence[int]:
         return seeds
     checks.number("seeds", seeds, above=0, whole=True)
     return range(1, int(seeds) + 1)
+
+
+def claim(folder: Path) -> None:
+    """Check that a synthesis may write into a folder. One that is at work there is waited for, with a warning.
+
+    Raises:
+        InputError: It is a file, or holds files but none that synthesis wrote.
+        StorageError: It cannot be made or written.
+    """
+    folders.claim(folder, FACTS, by="synthesis", waiting=lambda: _tell_of_wait(folder))
+
+
+def _tell_of_wait(folder: Path) -> None:
+    text = f"another synthesis writes into '{folder}'; waiting until it ends"
+    warnings.warn(text, stacklevel=2)
 
 
 @dataclass(frozen=True)
@@ -197,18 +213,18 @@ def workplace(folder: Path, facts: Mapping[str, Any]) -> Iterator[dict[str, Any]
     Yields:
         Further facts for `FACTS`; the block adds to them.
 
-    Other runs into the same folder wait. A run that is killed leaves files and the state "unfinished".
+    Other runs into the same folder wait, and say so. A run that is killed leaves files and the state "unfinished".
     Those of them that a later run writes again are recorded as its own; the others stay.
 
     Raises:
         InputError: The folder holds files, and synthesis did not write it.
         StorageError: The folder cannot be written.
     """
-    folders.claim(folder, FACTS, by="synthesis")
+    claim(folder)
     result: dict[str, Any] = {"state": "unfinished"}
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with storing(folder), exchange.locked(folder):
+    with storing(folder), exchange.locked(folder, waiting=lambda: _tell_of_wait(folder)):
         old = _facts(folder)
         before = [n for n in folders.listed(folder, FACTS) if n != FACTS]
         _write(folder, {**facts, **result, "files": before})  # first, so that the folder is always known

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Ints, Tensor
-from bnn2hw.lower.levels import LEVELS, ROUNDING, uniform_levels
+from bnn2hw.lower.levels import LEVELS, ROUNDING, UniformLevels, uniform_levels
 from bnn2hw.ops.base.channels import Meaning, uniform
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.mac import Mac
@@ -66,7 +66,21 @@ def integer_kernel(flat: Array) -> tuple[Array, Meaning] | None:
             return halves, grid.scale / 2
     scales = np.abs(flat).max(0).astype(np.float64)
     scales[scales == 0] = 1.0
-    grid = uniform_levels(np.round(flat / scales, DIGITS), 10.0**-DIGITS)
+    shares = np.round(flat / scales, DIGITS)
+    grid = uniform_levels(shares, 10.0**-DIGITS)
+    if grid is None or not grid.offset:
+        return _by_neuron(flat, scales, grid)
+    # Zero lies between the levels: a step of which it is a multiple too is smaller.
+    whole = uniform_levels(np.append(flat, 0.0))
+    found = [_by_neuron(flat, scales, uniform_levels(np.append(shares, 0.0), 10.0**-DIGITS))]
+    if whole is not None and not whole.offset:
+        found.insert(0, (whole.index(flat), whole.scale))
+    made = [pair for pair in found if pair is not None]
+    return min(made, key=lambda pair: int(np.abs(pair[0]).max())) if made else None
+
+
+def _by_neuron(flat: Array, scales: Array, grid: UniformLevels | None) -> tuple[Array, Meaning] | None:
+    """A kernel as integers with a scale for each neuron, by the levels of its weights' shares of the scales."""
     if grid is None or grid.offset or grid.type.count > 2 * LEVELS:
         return None
     integers, by_neuron = grid.index(flat / scales), scales * grid.scale

@@ -10,7 +10,7 @@ from typing import TypeVar
 from bnn2hw.folding.pareto import Point
 from bnn2hw.ir import Cost, Graph, Node, StreamOp
 from bnn2hw.report import words
-from bnn2hw.report.facts import Facts, OpFacts
+from bnn2hw.report.facts import PLUMBING, Facts, OpFacts
 from bnn2hw.tables import counted
 from bnn2hw.targets.families import Family
 
@@ -111,8 +111,10 @@ def _without_front(facts: Facts) -> Iterator[Way]:
     found = faster(graph, device.family, facts.interval)
     if found:
         cycles, more = found
-        price = f"about {words.count(max(more.lut, 0))} LUT and {words.count(max(more.ff, 0))} FF more"
-        yield _way("Faster", device.clock_mhz * 1e6 / cycles, price)
+        costs = {key.upper(): getattr(more, key) for key in ("lut", "ff", "bram", "dsp")}
+        price = [f"{words.count(cost)} {key}" for key, cost in costs.items() if cost >= 1]
+        told = f"about {words.listed(price)} more" if price else "about the same resources"
+        yield _way("Faster", device.clock_mhz * 1e6 / cycles, told)
     else:
         yield Way("Faster", "no folding of these ops takes fewer cycles", "")
     yield Way("Smaller", "ask for fewer frames per second; what each rate costs:", "bnn2hw pareto")
@@ -121,12 +123,14 @@ def _without_front(facts: Facts) -> Iterator[Way]:
 def faster(graph: Graph, family: Family, interval: int) -> tuple[int, Cost] | None:
     """Return the next interval that foldings of the slow ops reach, and what they cost beyond the present ones.
 
+    FIFOs and converters have no foldings. They take the beats of the ops at their ends.
+
     Args:
         graph: The streamed graph.
         family: Device family.
         interval: Interval of the graph.
     """
-    streams = [(n, n.op) for n in graph if isinstance(n.op, StreamOp)]
+    streams = [(n, n.op) for n in graph if isinstance(n.op, StreamOp) and not isinstance(n.op, PLUMBING)]
     slow = [(n, op) for n, op in streams if op.interval(*graph.inputs_of(n)) > STEP * interval]
     reached = [max(_intervals(graph, n, op, STEP * interval), default=None) for n, op in slow]
     if None in reached:

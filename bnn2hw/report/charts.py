@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from bnn2hw.report import tokens, words
 from bnn2hw.report.facts import Facts
 from bnn2hw.report.tokens import ACCENT, INK, MUTED, RULE, TRACK, WARN
-from bnn2hw.tables import shortened
+from bnn2hw.tables import counted, shortened
 
 Spec = dict[str, Any]
 Row = tuple[str, float, bool]
@@ -37,6 +38,12 @@ TOP = 10
 LETTER = 6
 """Pixels of a letter of a name, on average."""
 
+WIDER = 1
+"""Pixels by which a letter of a figure is wider in the widest fonts of browsers than in `FONT`."""
+
+PIECE = 40
+"""Layers in a drawing of the timeline: as many as a printed page holds."""
+
 CONFIG: Spec = {
     "font": FONT,
     "view": {"stroke": None},
@@ -62,7 +69,7 @@ CONFIG: Spec = {
 BY_RATE: Spec = {"condition": {"test": "datum.slow", "value": WARN}, "value": ACCENT}
 
 
-def drawn(layers: Sequence[Spec], label: str, width: int, height: Any) -> str:
+def drawn(layers: Sequence[Spec], label: str, width: int, height: Any, *, right: int = 2) -> str:
     """Draw layers over each other, in the colors of the page.
 
     Args:
@@ -70,6 +77,7 @@ def drawn(layers: Sequence[Spec], label: str, width: int, height: Any) -> str:
         label: Name of the drawing.
         width: Pixels.
         height: Pixels, or a step as Vega-Lite has it.
+        right: Pixels of room on the right.
 
     Raises:
         MissingToolError: The library is not installed.
@@ -79,7 +87,7 @@ def drawn(layers: Sequence[Spec], label: str, width: int, height: Any) -> str:
         "width": width,
         "height": height,
         "background": "transparent",
-        "padding": 2,
+        "padding": {"left": 2, "top": 2, "right": right, "bottom": 2},
         "config": CONFIG,
     }
     made: str = tokens.library("vl_convert", "vl-convert-python").vegalite_to_svg(spec, vl_version=VERSION)
@@ -104,17 +112,22 @@ def _names(order: Sequence[str], gutter: int) -> Spec:
     return {"field": "what", "type": "nominal", "sort": list(order), "title": None, "axis": axis}
 
 
-def ranked(rows: Sequence[Row], printed: Callable[[float], str]) -> tuple[list[Row], str]:
-    """Return the largest bars, and what the others come to, in words.
+def ranked(
+    rows: Sequence[Row], printed: Callable[[float], str], *, add: bool = True
+) -> tuple[list[Row], str]:
+    """Return the largest bars, and a sentence on the others.
 
     Args:
         rows: The bars.
         printed: Prints a value.
+        add: Whether a sum of values means something; else the sentence has the largest of them.
     """
     order = sorted((r for r in rows if r[1] > 0), key=lambda r: -r[1])
     rest = order[TOP:]
-    total = printed(sum(r[1] for r in rest))
-    return order[:TOP], f"{len(rest)} others: {total} together" if rest else ""
+    if not rest:
+        return order, ""
+    told = f"{printed(sum(r[1] for r in rest))} together" if add else f"at most {printed(rest[0][1])} each"
+    return order[:TOP], f"{counted(len(rest), 'other')}: {told}."
 
 
 def bars(rows: Sequence[Row], label: str, printed: Callable[[float], str], width: int = 156) -> str:
@@ -145,7 +158,8 @@ def bars(rows: Sequence[Row], label: str, printed: Callable[[float], str], width
         "mark": {"type": "text", "align": "left", "dx": 5, "aria": False},
         "encoding": {"x": x, "y": y, "text": {"field": "words"}},
     }
-    return drawn([marks, text], label, width, {"step": 19})
+    room = 2 + WIDER * max(len(printed(r[1])) for r in rows)
+    return drawn([marks, text], label, width, {"step": 19}, right=room)
 
 
 def pareto(
@@ -251,8 +265,8 @@ def _limits(facts: Facts, x: Spec, y: Spec, most: float, there: int) -> list[Spe
     return made
 
 
-def timeline(facts: Facts, width: int, gutter: int) -> str:
-    """Draw when each layer works on the first frame.
+def timeline(facts: Facts, width: int, gutter: int) -> list[str]:
+    """Draw when each layer works on the first frame, in pieces of one scale.
 
     Args:
         facts: The facts.
@@ -273,17 +287,24 @@ def timeline(facts: Facts, width: int, gutter: int) -> str:
     ]
     end = latency * clock / scale
     top = max(end * 1.02, *(d["to"] for d in data), 1e-9)
-    axis = {"format": _decimals(top), "tickCount": 8 if width > 500 else 4}
-    time = {"domain": [0, top], "nice": False}
     x = {
         "field": "from",
         "type": "quantitative",
         "title": f"{unit} after the first input beat",
-        "scale": time,
-        "axis": axis,
+        "scale": {"domain": [0, top], "nice": False},
+        "axis": {"format": _decimals(top), "tickCount": 8 if width > 500 else 4},
     }
-    y = _names([layer.name for layer in facts.working], gutter)
-    gantt = {
+    count = math.ceil(len(data) / PIECE)
+    size = math.ceil(len(data) / max(1, count))
+    pieces = [data[at : at + size] for at in range(0, len(data), size)] if data else []
+    step = 17 if len(data) <= 30 else 13
+    return [_gantt(piece, x, gutter, end, step, width) for piece in pieces]
+
+
+def _gantt(data: Sequence[Spec], x: Spec, gutter: int, end: float, step: int, width: int) -> str:
+    """Draw a piece of the timeline."""
+    y = _names([d["what"] for d in data], gutter)
+    bars = {
         "data": {"values": data},
         "mark": {"type": "bar", "height": 9, "cornerRadius": 1},
         "encoding": {
@@ -295,8 +316,7 @@ def timeline(facts: Facts, width: int, gutter: int) -> str:
         },
     }
     label = "When each layer works on the first frame, from the first value that it reads to the last that it gives"
-    step = 17 if len(data) <= 30 else 13
-    return drawn([gantt, *_first_output(end, time)], label, width, {"step": step})
+    return drawn([bars, *_first_output(end, x["scale"])], label, width, {"step": step})
 
 
 def _decimals(top: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.ir import Node
+from bnn2hw.tables import counted
 
 DEVIATION = "deviation up to here"
 
@@ -21,16 +22,20 @@ def data(accelerator: CompiledModel) -> str:
     return "the calibration data" if "calibrated" in accelerator.options else "random frames"
 
 
+def _frame(accelerator: CompiledModel) -> str:
+    return "calibration frame" if "calibrated" in accelerator.options else "random frame"
+
+
 def compared(accelerator: CompiledModel) -> Iterator[str]:
     """Yield lines on what the outputs were compared with, and how many of them are equal."""
     found = accelerator.compared
     if found is None:
         return
     lacking = f" ({found.lacking})" if found.lacking else ""
-    on = "frames of the calibration data" if "calibrated" in accelerator.options else "random frames"
-    yield f"compared with {found.executor}{lacking} on {found.frames} {on}:"
+    on = counted(found.frames, _frame(accelerator))
+    yield f"compared with {found.executor}{lacking} on {on}:"
     for each in found.outputs:
-        what = "decisions" if each.decisions else "values"
+        what = ("decision" if each.decisions else "value") + ("" if each.count == 1 else "s")
         off = f"; largest difference {each.largest:.2g} of a mean of {each.size:.2g}" if each.largest else ""
         yield f"  {each.name}: {each.equal:,} of {each.count:,} {what} equal{off}"
 
@@ -57,8 +62,9 @@ def rounded(accelerator: CompiledModel) -> Iterator[str]:
         )
     if last.changed:
         yield (
-            f"float32 rounding in the model or fixed point changed decisions in {last.changed} of {last.frames} "
-            f"frames of {data(accelerator)}; in the others the last layer is off by at most {last.steady:.2g}"
+            f"float32 rounding in the model or fixed point changed decisions in {last.changed:,} of "
+            f"{counted(last.frames, _frame(accelerator))}; in the others the last layer is off by at most "
+            f"{last.steady:.2g}"
         )
     if "calibrated" not in accelerator.options:
         yield "compile with calibration images to measure on your own data and to save bits"

@@ -17,6 +17,7 @@ from bnn2hw.report import advice, charts, commands, dataflow, fidelity, words
 from bnn2hw.report.charts import Row
 from bnn2hw.report.facts import PLUMBING, Facts, LayerFacts
 from bnn2hw.report.records import Alternative
+from bnn2hw.tables import counted
 from bnn2hw.version import __version__
 
 if TYPE_CHECKING:
@@ -122,13 +123,14 @@ def _accuracy(facts: Facts) -> dict[str, Any]:
     accelerator = facts.accelerator
     kinds = [f.kind for f in accelerator.fidelity.values()]
     measured = list(accelerator.measured.values())
+    data = "calibration" if "calibrated" in accelerator.options else "random"
     return {
         "rounded": kinds.count("rounded"),
         "total_layers": len(kinds),
         "worst": max((d.share for d in measured if d.different), default=0.0),
         "last_measured": measured[-1] if measured else None,
+        "of_frames": counted(measured[-1].frames, f"{data} frame") if measured else "",
         "compared": [line.strip().removesuffix(":") for line in fidelity.compared(accelerator)],
-        "data": "calibration" if "calibrated" in accelerator.options else "random",
     }
 
 
@@ -151,7 +153,7 @@ def _charts(facts: Facts) -> dict[str, Any]:
     """Return the charts, and the words below them."""
     rows = {key: _resource(facts, key) for key in ("lut", "bram", "held")}
     rows["cycles"] = [_row(layer, layer.slowest.cycles, facts) for layer in facts.working]
-    shown = {key: charts.ranked(r, words.count) for key, r in rows.items()}
+    shown = {key: charts.ranked(r, words.count, add=key != "cycles") for key, r in rows.items()}
     titles = {"lut": "LUTs by layer", "held": "bits in block RAM by layer", "cycles": "cycles by layer"}
     drawn = {
         key: charts.bars(shown[key][0], title, words.count) if shown[key][0] else ""
@@ -166,10 +168,10 @@ def _charts(facts: Facts) -> dict[str, Any]:
             others = [_placed(d) for d in facts.explored.designs if not d.front]
             drawn[f"study_{media}"] = charts.pareto(facts, best, *size, others=others)
     for key, width, gutter in (("time_wide", 950, 170), ("time_narrow", 214, 128)):
-        drawn[key] = charts.timeline(facts, width, gutter) if facts.working else ""
+        drawn[key] = "".join(f'<div class="piece">{p}</div>' for p in charts.timeline(facts, width, gutter))
     return {
         "charts": {key: Markup(svg) for key, svg in drawn.items()},  # noqa: S704 - Vega escapes texts
-        "rest": {key: "" if key == "cycles" else sentence for key, (_, sentence) in shown.items()},
+        "rest": {key: sentence for key, (_, sentence) in shown.items()},
     }
 
 

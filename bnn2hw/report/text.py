@@ -96,7 +96,7 @@ def summary(accelerator: CompiledModel) -> list[str]:
     """Return the lines below the table."""
     estimate, device = accelerator.estimate(), accelerator.device
     inputs, outputs = design.ends(accelerator.graph, design.streams(accelerator.graph))
-    use = ", ".join(f"{k.upper()} {v:.0%}" for k, v in estimate.use.items())
+    use = ", ".join(f"{k.upper()} {_share(v)}" for k, v in estimate.use.items())
     return [
         *(f"in:  {words}" for words in design.named_words(inputs)),
         *(f"out: {words}" for words in design.named_words(outputs)),
@@ -112,6 +112,11 @@ def summary(accelerator: CompiledModel) -> list[str]:
         *compared(accelerator),
         "simulate the design to compare every stream with golden",
     ]
+
+
+def _share(value: float) -> str:
+    """Return a share in per cent. Something is never printed as nothing."""
+    return "<1%" if 0 < value < 0.005 else f"{value:.0%}"
 
 
 def _startup(cycles: Cycles) -> Iterator[str]:

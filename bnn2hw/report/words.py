@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
+from bnn2hw.tables import counted
+
 NBSP, THIN = "\u00a0", "\u202f"
 
 
@@ -82,5 +84,5 @@ def listed(names: Sequence[str], most: int = 6) -> str:
         most: Names that are written out.
     """
     if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} others"
+        return f"{', '.join(names[:most])} and {counted(len(names) - most, 'other')}"
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

@@ -108,12 +108,15 @@ def run(
     numbers = (drive.frames, patience, drive.stalls, drive.stalls, drive.seed)
     command = [str(binary), str(folder / "inputs"), str(folder / "streams"), *map(str, numbers)]
     command += _write_images(folder, images)
-    environment = {**os.environ, waves.VARIABLE: str(trace.resolve())} if trace else None
-    done = subprocess.run(
-        command, cwd=folder / "rtl", env=environment, capture_output=True, text=True, check=False
-    )
-    if trace:
-        waves.write_lists(design, trace)
+    with waves.written(design, trace) as environment:
+        done = subprocess.run(
+            command,
+            cwd=folder / "rtl",
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode not in (FINISHED, STUCK, BROKEN):
         raise ToolError(
             f"the simulation ended with exit status {done.returncode}:\n{done.stdout}{done.stderr}"

@@ -64,7 +64,7 @@ class Run:
         frames = golden.frames(self.outputs)
         bad = sum(map(bool, self.mismatches.values()))
         found = "all exact" if self.exact else f"{bad} NOT EXACT"
-        return f"{frames} frame{'s' * (frames != 1)}, {len(self.mismatches)} streams, {found}"
+        return f"{counted(frames, 'frame')}, {counted(len(self.mismatches), 'stream')}, {found}"
 
     @property
     def exact(self) -> bool:

@@ -23,6 +23,7 @@ from bnn2hw.ops.source import Source
 from bnn2hw.progress import Progress, silent
 from bnn2hw.simulation import simulate, wiring
 from bnn2hw.simulation.run import Run
+from bnn2hw.tables import counted
 
 WAITING = 4
 """Ops per worker whose values are kept while they wait for it; it bounds the memory needed."""
@@ -85,8 +86,8 @@ class Verification:
         if self.problems:
             return "\n".join(self.problems)
         return (
-            f"{len(self.ops)} ops equal golden on {self.frames} frames each, with and without stalls, in the predicted "
-            "cycles; all connections are those of the graph"
+            f"{counted(len(self.ops), 'op')} equal to golden on {counted(self.frames, 'frame')} each, with and "
+            "without stalls, in the predicted cycles; all connections are those of the graph"
         )
 
 

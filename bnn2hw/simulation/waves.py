@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bnn2hw import folders, tools
+from bnn2hw import exchange, folders, tools
 from bnn2hw.backends.design import Design, Port
 from bnn2hw.errors import InputError, MissingToolError, storing
 
@@ -100,22 +101,30 @@ def lists(path: Path) -> tuple[Path, Path]:
     return path.with_suffix(".gtkw"), path.with_suffix(".sucl")
 
 
-def write_lists(design: Design, path: Path) -> None:
-    """Write lists of the signals that matter, which viewers open beside the waveforms.
+@contextmanager
+def written(design: Design, path: Path | None) -> Iterator[dict[str, str]]:
+    """Let a simulator write waveforms, and the lists of the signals that matter, which viewers open beside them.
+
+    Every file is there as a whole, or as it was before.
 
     Args:
         design: The design.
-        path: The waveforms.
+        path: The waveforms; None for none.
+
+    Yields:
+        What the environment of the simulator says of the file.
 
     Raises:
-        StorageError: They cannot be written.
+        StorageError: A file cannot be written.
     """
-    gtkw, sucl = lists(path)
+    if path is None:
+        yield {}
+        return
+    with storing(path), exchange.draft(path) as fresh:
+        yield {VARIABLE: str(fresh)}
     groups = list(_groups(design))
-    with storing(gtkw):
-        gtkw.write_text("\n".join(_of_gtkwave(path, groups)) + "\n")
-    with storing(sucl):
-        sucl.write_text("\n".join(_of_surfer(groups)) + "\n")
+    for file, lines in zip(lists(path), (_of_gtkwave(path, groups), _of_surfer(groups)), strict=True):
+        folders.write_text(file, "\n".join(lines) + "\n")
 
 
 def _groups(design: Design) -> Iterator[tuple[str, list[tuple[str, int]]]]:

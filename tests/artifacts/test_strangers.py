@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,3 +153,34 @@ def test_synthesis_deletes_what_it_made_and_nothing_else(tmp_path: Path) -> None
 
     usage = json.loads((tmp_path / "usage.json").read_text())
     assert (usage["state"], usage["files"]) == ("unfinished", ["yosys.log"])
+
+
+def test_a_synthesis_that_waits_for_another_one_says_so(tmp_path: Path) -> None:
+    facts = {"generator": "bnn2hw", "name": "n"}
+    told = threading.Event()
+
+    def second() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = lambda message, *_, **__: (texts.append(str(message)), told.set())
+            with bitstream.workplace(tmp_path, facts) as result:
+                result |= {"state": "done"}
+
+    texts: list[str] = []
+    waiting = threading.Thread(target=second)
+    with bitstream.workplace(tmp_path, facts):
+        waiting.start()
+        assert told.wait(60)
+    waiting.join(60)
+
+    assert texts == [f"another synthesis writes into '{tmp_path}'; waiting until it ends"]
+    assert json.loads((tmp_path / "usage.json").read_text())["state"] == "done"
+
+
+def test_a_synthesis_alone_does_not_speak_of_waiting(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    with bitstream.workplace(tmp_path, {"generator": "bnn2hw"}):
+        pass
+
+    assert not recwarn.list

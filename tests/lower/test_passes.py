@@ -231,6 +231,23 @@ def test_deviation_sees_a_wrong_pass_over_the_hardware_form(
     assert sum(d.beyond for d in seen) > 0
 
 
+def test_stated_rounding_beyond_the_granted_bits_does_not_excuse_a_wrong_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pass that is wrong may also state that it rounds as much as it is off."""
+
+    def to_hardware(*args: object, **options: object) -> Lowered:
+        made = pipeline_to_hardware(*args, **options)
+        stated = {node: np.array([1e3]) for node in made.matches.values()}
+        return replace(made, graph=swapped(made.graph), own=stated)
+
+    pipeline_to_hardware = pipeline.to_hardware
+    monkeypatch.setattr(pipeline, "to_hardware", to_hardware)
+
+    with pytest.raises(UnsupportedError, match="values by more than rounding to its bits explains"):
+        bnn2hw.compile(unrollable(), input=SIGNS, fps=1e5)
+
+
 def test_deviation_measures_views() -> None:
     """A change of meaning is compared too, although the design has no edge for it."""
     model = net.chain((12,), net.dense(8), net.norm(scale=False), layers.Dense(3))

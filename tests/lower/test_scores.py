@@ -155,3 +155,15 @@ def test_weights_beside_a_grid_are_not_taken_for_integers(kernel: list[list[floa
     found = integer_kernel(np.array(kernel, np.float32))
 
     assert found is None or np.abs(found[0] * np.asarray(found[1]) - kernel).max() < 1e-6
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.1, [0.3, np.pi]])
+@pytest.mark.parametrize("kernel", [[[-1, 3], [3, -1]], [[1, -2], [-2, -2]], [[2, 5], [8, 2]]])
+def test_levels_that_leave_zero_out_are_integers(kernel: list[list[int]], scale: float | list[float]) -> None:
+    flat = (np.array(kernel) * np.array(scale)).astype(np.float32)
+
+    found = integer_kernel(flat)
+
+    assert found is not None
+    np.testing.assert_allclose(found[0] * np.asarray(found[1]), flat, rtol=1e-6)
+    assert np.abs(found[0]).max() <= 20

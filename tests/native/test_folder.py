@@ -254,7 +254,7 @@ def test_the_command_line(tmp_path: Path) -> None:
 
     told = bnn("compile", tmp_path / "net.keras", "--input", "uint8", "--backend", "native", "-o", out)
     assert f"written to {out}: native/, report.txt" in told
-    assert "native: 5 random frames, no clock, 1 streams bit-exact" in bnn("simulate", out, "--frames", "5")
+    assert "native: 5 random frames, no clock, 1 stream bit-exact" in bnn("simulate", out, "--frames", "5")
     assert "an estimate needs hardware" in bnn("estimate", out, status=2)
     assert "--stalls has no effect" in bnn("simulate", out, "--stalls", "0.5", status=2)
     refused = bnn("compile", tmp_path / "net.keras", "--backend", "native", "--fps", "9", "-o", out, status=2)

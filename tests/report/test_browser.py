@@ -9,13 +9,42 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 import bnn2hw
+from bnn2hw.simulation.harness import Measured
+from bnn2hw.simulation.run import Run
+from bnn2hw.synthesis.usage import Cells, Usage
 from tests.support import networks as net
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = (390, 800, 1440)
+
+PICTURE_RULES = """() => {
+  const found = [], shown = (e) => e.checkVisibility() && e.getClientRects().length;
+  for (const svg of [...document.querySelectorAll("svg")].filter(shown)) {
+    const frame = svg.getBoundingClientRect();
+    const texts = [...svg.querySelectorAll("text")].filter((t) => t.textContent.trim() && shown(t));
+    const boxes = texts.map((t) => t.getBoundingClientRect());
+    texts.forEach((text, i) => {
+      const a = boxes[i], words = text.textContent;
+      for (let j = 0; j < i; j++) {
+        const b = boxes[j];
+        const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+        const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        if (across > 1 && down > 3) found.push(`${texts[j].textContent} over ${words}`);
+      }
+      if (a.left < frame.left - 1 || a.right > frame.right + 1) found.push(`out of its drawing: ${words}`);
+    });
+  }
+  for (const table of [...document.querySelectorAll("table")].filter(shown)) {
+    const room = table.parentElement.clientWidth;
+    if (table.scrollWidth > room + 1) found.push(`table too wide: ${table.scrollWidth} of ${room}`);
+  }
+  return found;
+}"""
+"""Complaints about a page: texts of a drawing that meet or leave it, and tables wider than their place."""
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +72,44 @@ def residual(blocks: int) -> keras.Model:
 def test_the_report_opens_at_every_width(browser: Any, tmp_path: Path, blocks: int) -> None:
     made = bnn2hw.compile(residual(blocks), input=bnn2hw.Input("bipolar"), fps=1000)
     report = tmp_path / "report.html"
-    text = made.report(report, front=bnn2hw.pareto(made, 4) if blocks == 2 else ())
+    front = bnn2hw.pareto(made, 4) if blocks == 2 else ()
+    text = made.report(report, front=front, runs=[run_of(made)], usage=usage_of(made))
 
     for width in WIDTHS:
         for scheme in ("light", "dark"):
             assert not faults(browser, report, width, scheme)
     assert len(text) < 100_000 * blocks + 1_000_000
+
+
+def test_a_page_in_which_texts_collide_and_tables_are_cut_is_told(browser: Any, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    report.write_text(COLLIDING, encoding="utf-8")
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(report.as_uri())
+
+    told = page.evaluate(PICTURE_RULES)
+
+    assert [t.split(":")[0] for t in told] == ["one over two", "out of its drawing", "table too wide"]
+
+
+COLLIDING = """<svg width="80" height="40" style="overflow: visible">
+<text x="0" y="20">one</text><text x="4" y="22">two</text><text x="70" y="36">outside</text></svg>
+<div style="overflow-x: auto"><table style="width: 500px"><tr><td>wide</td></tr></table></div>"""
+
+
+def run_of(made: bnn2hw.Accelerator) -> Run:
+    """A run with the figures that a simulation would have."""
+    cycles = made.estimate().cycles
+    streams = {s.name: None for s in made.design.streams}
+    ends = tuple(cycles.latency + cycles.interval * i for i in range(5))
+    measured = Measured((0,), (cycles.latency,), (ends,), cycles=123_456_789, seconds=1.0, overhead=0.1)
+    return Run(np.zeros((5, 1)), streams, cycles, stalled=False, measured=measured)
+
+
+def usage_of(made: bnn2hw.Accelerator) -> Usage:
+    """A synthesis with the figures of a large device."""
+    layers = {node.name: Cells(31_218, 25_953, 1_234, 1_404, 120) for node in made.graph}
+    return Usage(1_728_000, 1_234_567, 98_765, 5_376, 12_288, {}, layers)
 
 
 def faults(browser: Any, report: Path, width: int, scheme: str) -> list[str]:
@@ -63,6 +124,7 @@ def faults(browser: Any, report: Path, width: int, scheme: str) -> list[str]:
         page.click(f"label[for={level}]")
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         found += [f"{level} is {wide} pixels too wide"] if wide > 0 else []
+        found += [f"{level}: {told}" for told in page.evaluate(PICTURE_RULES)]
     page.click("label[for=dark]")
     if page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(20, 23, 26)":
         found.append("the page does not turn dark")

@@ -97,7 +97,7 @@ def test_layers_with_long_names_are_told_apart_in_pictures() -> None:
     made = facts.collect(bnn2hw.compile(model, input=bnn2hw.Input("bipolar")))
 
     graph = "".join(dataflow.by_layer(made)["LR"])
-    pictures = (graph, charts.timeline(made, 700, 146))
+    pictures = (graph, "".join(charts.timeline(made, 700, 146)))
 
     for picture in pictures:
         labels = [text for text in re.findall(r">\W*([^<>]+)</text>", picture) if "_dense" in text]
@@ -162,6 +162,26 @@ def test_the_timeline_ends_where_the_first_frame_ends(accelerator: bnn2hw.Accele
     assert made.spans[last].last == pace(accelerator.graph, 2).ends[0]
 
 
+def test_a_long_timeline_comes_in_pieces_that_fit_a_printed_page(
+    accelerator: bnn2hw.Accelerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = facts.collect(accelerator)
+    monkeypatch.setattr(charts, "PIECE", 1)
+
+    pieces = charts.timeline(found, 700, 146)
+
+    assert len(pieces) == len(found.working) > 1
+    assert all(layer.name in piece for layer, piece in zip(found.working, pieces, strict=True))
+
+
+def test_one_is_told_as_one() -> None:
+    model = net.chain((4,), net.dense(3, name="only"))
+    made = bnn2hw.compile(model, input=bnn2hw.Input("bipolar"), calibration=np.ones((1, 4)), output="class")
+
+    assert "on 1 calibration frame:" in str(made)
+    assert "1 of 1 decision equal" in str(made)
+
+
 def test_advice_names_the_slowest_op_and_a_rate_that_is_reached(accelerator: bnn2hw.Accelerator) -> None:
     found = facts.collect(accelerator)
     said = advice.advice(found)
@@ -170,6 +190,17 @@ def test_advice_names_the_slowest_op_and_a_rate_that_is_reached(accelerator: bnn
     assert all(op.name in said.who for op in found.slow)
     again = bnn2hw.compile(chain(), input=bnn2hw.Input("bipolar"), fps=faster, output="class")
     assert again.estimate().cycles.interval < found.interval
+
+
+def test_streams_as_busy_as_the_slowest_op_do_not_hide_a_faster_folding() -> None:
+    made = bnn2hw.compile(
+        chain(), input=bnn2hw.Input("bipolar"), folding={"first": {"pe": 4, "simd": 1}, "last": {"simd": 1}}
+    )
+    found = facts.collect(made)
+    carriers = [(n, n.op) for n in made.graph if isinstance(n.op, facts.PLUMBING)]
+
+    assert any(op.interval(*made.graph.inputs_of(n)) == found.interval for n, op in carriers)
+    assert advice.advice(found).ways[0].how.startswith("--fps")
 
 
 def test_streams_run_from_op_to_op(accelerator: bnn2hw.Accelerator) -> None:
@@ -215,7 +246,7 @@ def test_branches_stay_in_one_segment() -> None:
         (words.values("-1000000…1000000", 21), "21 bit"),
         (tables.short("batch_normalization_12", dataflow.LETTERS), "batch_norm_12"),
         (tables.short("a" * 40, dataflow.LETTERS), "a" * 9 + "…" + "a" * 9),
-        (words.listed(["a", "b", "c"], 2), "a, b and 1 others"),
+        (words.listed(["a", "b", "c"], 2), "a, b and 1 other"),
     ],
 )
 def test_figures_are_printed_for_people(printed: str, expected: str) -> None:

@@ -107,3 +107,43 @@ def test_a_folder_that_cannot_be_written_is_simulated_all_the_same(
     monkeypatch.setattr("bnn2hw.folders._exchange", full)
 
     assert "warning: the report does not show this: " in ran("simulate", build, "--frames", 2)
+
+
+def replaced(build: Path, sign: int = 1, **options: object) -> dict[str, bytes]:
+    """The files of a build folder into which another design was written: with other weights, or other options."""
+    names = ("first", "norm", "last")
+    model = net.chain((6,), net.dense(4, name=names[0]), net.norm(name=names[1]), net.dense(2, name=names[2]))
+    model.layers[-1].kernel.assign(sign * model.layers[-1].kernel)
+    bnn2hw.compile(model, input=bnn2hw.Input("bipolar"), **{"fps": 1000, **options}).write(build)
+    return {str(p.relative_to(build)): p.read_bytes() for p in build.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("options", [{"sign": -1}, {"target": "ecp5-25k"}], ids=["weights", "device"])
+def test_results_of_a_design_that_was_replaced_are_not_kept(build: Path, options: dict[str, str]) -> None:
+    made, run = (
+        bnn2hw.load(build),
+        Simulation("frames", 2, 0.0, 0, True, (), 7, 10, 20, 30, "a simulator 1.0"),
+    )
+    after = replaced(build, **options)
+
+    with pytest.raises(records.OtherDesignError, match=r"another design was written to '.*build' meanwhile"):
+        records.keep(build, made, runs=[run])
+
+    assert {str(p.relative_to(build)): p.read_bytes() for p in build.rglob("*") if p.is_file()} == after
+
+
+def test_a_simulation_during_which_its_design_is_replaced_ends_with_a_warning(
+    build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulate = bnn2hw.Accelerator.simulate
+
+    def slow(accelerator: bnn2hw.Accelerator, *inputs: object, **options: object) -> object:
+        replaced(build, fps=2000)
+        return simulate(accelerator, *inputs, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bnn2hw.Accelerator, "simulate", slow)
+    result = CliRunner().invoke(main, ["simulate", str(build), "--frames", "2"])
+
+    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith("warning: the report does not show this: another design was written to")
+    assert not (build / records.SIMULATION).exists()

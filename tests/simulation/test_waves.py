@@ -148,3 +148,19 @@ def test_a_virtual_board_computes_the_results(accelerator: bnn2hw.Accelerator, t
         2,
         "error: a simulated board has its own port; give --virtual or --port, not both\n",
     )
+
+
+def test_waveforms_of_a_run_that_is_stopped_leave_the_file_as_it_was(
+    accelerator: bnn2hw.Accelerator, tmp_path: Path
+) -> None:
+    (tmp_path / "w.vcd").write_text("before")
+
+    def stopped() -> None:
+        with waves.written(accelerator.design, tmp_path / "w.vcd") as environment:
+            Path(environment[waves.VARIABLE]).write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("w.vcd", "before")]
