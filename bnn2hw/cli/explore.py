@@ -54,8 +54,16 @@ from bnn2hw.errors import InputError
 @click.option("--max-lut", type=float, help="Most LUTs of a point of the front.")
 @click.option("--min-fps", type=float, help="Fewest frames per second of a point of the front.")
 @click.option("--max-latency-us", type=float, help="Largest latency of a point of the front, in µs.")
-@click.option("--max-deviation", type=float, help="Largest relative deviation of a point of the front.")
-@click.option("--min-accuracy", type=float, help="Smallest accuracy of a point of the front.")
+@click.option(
+    "--max-deviation",
+    type=float,
+    help="Largest relative deviation of a point of the front, measured on --images.",
+)
+@click.option(
+    "--min-accuracy",
+    type=float,
+    help="Smallest accuracy of a point of the front, measured on --images with labels.",
+)
 @click.option(
     "--synth", type=click.IntRange(0), default=0, help="Number of points of the front to synthesize."
 )

@@ -16,7 +16,7 @@ from bnn2hw.progress import Progress, silent
 from bnn2hw.report.records import Alternative, Explored
 from bnn2hw.studies import page, picture, space, table
 from bnn2hw.studies.picture import Picture
-from bnn2hw.studies.points import Evaluator, Row, again
+from bnn2hw.studies.points import Evaluator, Row, Value, again
 from bnn2hw.studies.space import FOLDED, Axes, Setting, Task
 from bnn2hw.tables import Table, counted, terminal_width, wrapped
 from bnn2hw.targets import devices
@@ -45,6 +45,10 @@ LIMITS = {
 SHOWN = ("point", "target", "bits", "style", "fps", "lut", "ff", "bram", "dsp", "deviation", "accuracy")
 
 
+SAME = ("target", "folding", "fps", "lut", "ff", "bram", "dsp", "deviation", "accuracy")
+"""Columns in which the rows of one design are equal, however it was asked for."""
+
+
 @dataclass(frozen=True)
 class Study:
     """Designs of one model. Printing it shows its front.
@@ -67,7 +71,7 @@ class Study:
 
     @property
     def front(self) -> tuple[Row, ...]:
-        """The points within the limits that no other one beats in all objectives."""
+        """The points within the limits that no other one beats in all objectives, each design once."""
         return tuple(row for row in self.rows if row["front"])
 
     def __repr__(self) -> str:
@@ -174,7 +178,7 @@ def explore(
         bits: Bits of what must be rounded; None is the default.
         styles: "folded", "unrolled" for all layers that can be, or names of layers with + between.
         images: Inputs as in `Accelerator.integers`, on which the deviation is measured. Default: the random
-            frames of the compilation.
+            frames of the compilation, if neither an objective nor a limit needs it.
         labels: One class per image; then the accuracy is measured too.
         objectives: Figures that the front trades: fps, accuracy, lut, ff, bram, dsp, use, latency_us, deviation.
         limits: max_lut, min_fps, max_latency_us, max_deviation and min_accuracy of the points that may be on the front.
@@ -190,7 +194,8 @@ def explore(
     """
     checks.path("model", model)
     checks.path("out", out)
-    _check(objectives, limits or {}, labels is not None)
+    _check(objectives, limits or {})
+    _check_measured({*objectives, *(LIMITS[name][0] for name in limits or {})}, images, labels)
     pool = Pool(scheduler, workers)
     pool.check()
     if custom_objects:
@@ -276,8 +281,8 @@ def _kept(file: Path, setting: Setting) -> list[Row]:
     return rows
 
 
-def _check(objectives: Collection[str], limits: Mapping[str, float], labelled: bool) -> None:
-    """Refuse objectives and limits that do not exist, or that nothing measures.
+def _check(objectives: Collection[str], limits: Mapping[str, float]) -> None:
+    """Refuse objectives and limits that do not exist.
 
     Raises:
         InputError: There is one.
@@ -291,8 +296,20 @@ def _check(objectives: Collection[str], limits: Mapping[str, float], labelled: b
         if name not in LIMITS:
             raise InputError(f"there is no limit {name!r}; limits: {', '.join(LIMITS)}")
         checks.number(name, value)
-    if not labelled and ("accuracy" in objectives or "min_accuracy" in limits):
+
+
+def _check_measured(figures: Collection[str], images: Any, labels: Any) -> None:
+    """Refuse figures that decide what is on the front, if there are no data of the user to measure them on.
+
+    Raises:
+        InputError: There is one.
+    """
+    if "accuracy" in figures and (images is None or labels is None):
         raise InputError("the accuracy is measured on images with labels; give both")
+    if "deviation" in figures and images is None:
+        raise InputError(
+            "the deviation that a front trades or limits is measured on your images; give some (--images FILE)"
+        )
 
 
 def _judged(rows: Sequence[Row], objectives: Sequence[str], limits: Mapping[str, float]) -> list[Row]:
@@ -300,7 +317,11 @@ def _judged(rows: Sequence[Row], objectives: Sequence[str], limits: Mapping[str,
     within = [_within(row, limits) for row in rows]
     candidates = [row for row, good in zip(rows, within, strict=True) if good]
     costs = np.array([[OBJECTIVES[n] * float(row[n] or 0) for n in objectives] for row in candidates])
-    best = {row["point"] for row, cost in zip(candidates, costs, strict=True) if not _beaten(cost, costs)}
+    leading = (row for row, cost in zip(candidates, costs, strict=True) if not _beaten(cost, costs))
+    designs: dict[tuple[Value, ...], Row] = {}
+    for row in leading:  # several rates or bits may lead to one design
+        designs.setdefault(tuple(row.get(name) for name in SAME), row)
+    best = {row["point"] for row in designs.values()}
     return [
         {**row, "within_limits": int(good), "front": int(row["point"] in best)}
         for row, good in zip(rows, within, strict=True)
