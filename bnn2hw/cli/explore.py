@@ -82,7 +82,7 @@ def explore(
     """
     import bnn2hw
     from bnn2hw.cli import image_files, own_code
-    from bnn2hw.studies import study
+    from bnn2hw.studies import front
     from bnn2hw.targets import devices
 
     if frames and not images:
@@ -90,7 +90,7 @@ def explore(
     x, labels = image_files.read(images, frames) if images else (None, None)
     if isinstance(x, Mapping):
         raise InputError(f"'{images}' holds {', '.join(x)}; a study measures images x of models of one input")
-    limits = {name: given[name] for name in study.LIMITS if given[name] is not None}
+    limits = {name: given[name] for name in front.LIMITS if given[name] is not None}
     with spinner(as_json) as progress:
         found = bnn2hw.explore(
             model,
