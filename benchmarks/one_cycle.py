@@ -63,7 +63,8 @@ RECORD = "one_cycle"
 def current() -> dict[str, dict[str, str]]:
     """Return the hash of today by table and row."""
     training = records.sources("examples/mnist_one_cycle.py", "bnn2hw/nn/sparse.py")
-    logic = records.sources("bnn2hw/lower/truth_tables.py", "bnn2hw/ops/table.py", "templates/verilog")
+    passes = (f"bnn2hw/lower/{name}.py" for name in ("truth_tables", "unread_tables"))
+    logic = records.sources(*passes, "bnn2hw/ops/table.py", "bnn2hw/ops/lut.py", "templates/verilog")
     digest = records.hash_of(training, logic, records.yosys(), EPOCHS)
     return {"networks": dict.fromkeys(ROWS, digest), "clock": dict.fromkeys(PLACED, digest)}
 

@@ -97,14 +97,34 @@ def _by_executor(imported: Imported, own: dict[str, Array], outside: Mapping[str
     except Exception as error:  # the executors of other packages raise anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:MOST]
         return replace(read, lacking=f"{name} cannot compute the model: {reason}")
+    scores = {o: y for o, y in theirs.items() if y.dtype.kind == "f"}
+    _refuse_other_sizes(imported, own, scores, name)
     # Quantizers of other packages round in orders of their own, which no bound here covers.
-    compared = {
-        o: _Compared.of(own[o], y, np.full((len(y), 1), np.inf))
-        for o, y in theirs.items()
-        if y.dtype.kind == "f" and y.size == own[o].size
-    }
+    compared = {o: _Compared.of(own[o], y, np.full((len(y), 1), np.inf)) for o, y in scores.items()}
     _refuse_unexplained(imported, compared, f"in {name}")
     return Reference(theirs, name, versions(imported.oracle.packages))
+
+
+def _refuse_other_sizes(
+    imported: Imported, own: Mapping[str, Array], theirs: Mapping[str, Array], where: str
+) -> None:
+    """Refuse a model whose outputs have other shapes in the executor of its format.
+
+    Raises:
+        UnsupportedError: They have.
+    """
+    problems = [
+        Problem(
+            imported.graph[o].layer,
+            f"an output of {y.shape[1:]} in {where}, which was read as {own[o].shape[1:]}",
+            "outputs of whole frames along the first axis",
+            "export the file with a batch of 1",
+        )
+        for o, y in theirs.items()
+        if y.size != own[o].size
+    ]
+    if problems:
+        raise UnsupportedError(problems)
 
 
 MOST = 200

@@ -30,6 +30,7 @@ from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.pruning import pruned
 from bnn2hw.lower.recipe import Loadable, RealNode, Recipe
 from bnn2hw.lower.simplify import hoist_uniform
+from bnn2hw.lower.unread_tables import without_unread_tables
 from bnn2hw.ops import source
 from bnn2hw.ops.source import Input, InputSpecs
 from bnn2hw.progress import Progress, silent
@@ -57,6 +58,11 @@ class Layout:
     latency: int | str | None = None
     period: int | None = None
     progress: Progress = silent
+
+
+def trimmed(layout: Layout) -> Layout:
+    """Leave out truth tables that no other table depends on."""
+    return replace(layout, graph=without_unread_tables(layout.graph))
 
 
 def unrolled(layout: Layout) -> Layout:
@@ -89,7 +95,7 @@ SIMPLIFY: tuple[Callable[[Graph], Graph], ...] = (hoist_uniform,)
 """Passes over the real form. A node that a pass keeps, other than a change of shape, computes the
 same values."""
 
-LAY_OUT: tuple[Callable[[Layout], Layout], ...] = (unrolled, folded, streamed)
+LAY_OUT: tuple[Callable[[Layout], Layout], ...] = (trimmed, unrolled, folded, streamed)
 """Passes over the hardware form."""
 
 PASSES: tuple[Callable[..., object], ...] = (pruned, *SIMPLIFY, to_hardware, *LAY_OUT)

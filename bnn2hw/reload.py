@@ -21,6 +21,7 @@ from bnn2hw.ir import Array, Graph, HardwareOp, Node, Op, Param, StreamOp
 from bnn2hw.lower.fidelity import Fidelity
 from bnn2hw.lower.precision import Precision
 from bnn2hw.lower.recipe import Recipe
+from bnn2hw.lower.unread_tables import without_unread_tables
 from bnn2hw.ops.affine import Affine
 from bnn2hw.pipeline import LoweredModel
 from bnn2hw.progress import Progress
@@ -184,7 +185,7 @@ def _streamed(old: Graph, new: Graph) -> Graph:
             loaded.
     """
     bare = insert.remove_fifos(old)
-    folded = _folded_like(bare, new)
+    folded = _folded_like(bare, without_unread_tables(new))
     problems = list(_other_nodes(bare, folded))
     if problems:
         raise UnsupportedError(problems, REFUSED)

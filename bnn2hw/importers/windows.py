@@ -32,7 +32,13 @@ class Windows:
         return [(k - 1) * d + 1 for k, d in zip(self.size, self.dilation, strict=True)]
 
     def grid(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """Return the number of windows in an image along each axis."""
+        """Return the number of windows in an image along each axis.
+
+        Raises:
+            ValueError: No window fits into the image.
+        """
+        if any(n < extent for n, extent in zip(shape, self.extent, strict=False)):
+            raise ValueError(f"windows of {self.extent} on an image of {tuple(shape[: len(self.extent)])}")
         axes = zip(shape, self.extent, self.stride, strict=False)
         return tuple((n - extent) // stride + 1 for n, extent, stride in axes)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bnn2hw.errors import ToolError
+from bnn2hw.synthesis.owners import owners
 from bnn2hw.synthesis.toolchains import COUNTS, total
 from bnn2hw.tables import Table
 from bnn2hw.targets.families import Mapper
@@ -50,7 +51,7 @@ class Usage:
         bram: Block RAMs of the size that the family's `bram_shapes` describe.
         dsp: DSP blocks.
         cells: Netlist cells by type.
-        layers: Resources by stream of the design, as far as the names of cells tell their layer.
+        layers: Resources by stream of the design, as far as the names of cells and nets tell it.
         placed: By the placer's names, cells that it used and cells that the device has; empty
             without placement.
         fmax_mhz: Clock that place and route reached; None without placement.
@@ -113,15 +114,19 @@ def of_netlist(netlist: Path, mapper: Mapper, ids: Mapping[str, str]) -> Usage:
         ToolError: The netlist has no cells.
     """
     tops = [m for m in json.loads(netlist.read_text())["modules"].values() if _is_top(m)]
-    types = {name: kind for m in tops for name, kind in COUNTS[mapper.count](m).items()}
+    types: dict[str, str] = {}
+    owner: dict[str, str] = {}
+    for top in tops:
+        found = COUNTS[mapper.count](top)
+        types |= found
+        owner |= owners(top, found, ids)
     if not types:
         raise ToolError(
             f"Yosys ended without an error but its netlist is empty; its log is {netlist.parent / 'yosys.log'}"
         )
     by_layer: dict[str, Counter[str]] = {}
-    owner = _Owners(ids)
     for name, kind in types.items():
-        by_layer.setdefault(owner.of(name), Counter())[kind] += 1
+        by_layer.setdefault(owner.get(name, REST), Counter())[kind] += 1
     everything = Counter(types.values())
     whole = _resources(mapper, everything)
     order = [*(n for n in ids.values() if n in by_layer), *(n for n in by_layer if n not in ids.values())]
@@ -141,26 +146,6 @@ def _resources(mapper: Mapper, cells: Mapping[str, int]) -> Cells:
         bram=total(mapper.bram, cells),
         dsp=total(mapper.dsp, cells),
     )
-
-
-class _Owners:
-    """Finds the layers of the cells of a flat netlist.
-
-    Yosys names cells after wires, with the path of instances.
-
-    Args:
-        ids: Names of the design's streams by their identifiers.
-    """
-
-    def __init__(self, ids: Mapping[str, str]) -> None:
-        self.ids = ids
-        names = "|".join(map(re.escape, sorted(ids, key=len, reverse=True)))
-        self.pattern = re.compile(rf"(?:^|\.)(?:u_({names})(?=[.\[]|$)|({names})_(?:data|valid|ready))")
-
-    def of(self, cell: str) -> str:
-        """Return the name of the layer's stream, or `REST`."""
-        found = self.pattern.search(cell)
-        return self.ids[found[1] or found[2]] if found else REST
 
 
 def utilization(report: Path) -> dict[str, tuple[int, int]]:

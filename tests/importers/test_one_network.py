@@ -62,6 +62,59 @@ def of_qonnx() -> object:
     return graph.model(graph.add("MatMul", x, graph.add("BipolarQuant", LAST, one), name="last"))
 
 
+IMAGES = RNG.choice([-1, 1], (3, 3, 2, 8)).astype(np.float32)
+CLASSES = RNG.choice([-1, 1], (3, 3, 8, 4)).astype(np.float32)
+PIXELS_NORM = [RNG.uniform(-1, 1, 8).astype(np.float32) for _ in range(3)] + [
+    RNG.uniform(1, 2, 8).astype(np.float32)
+]
+
+
+def images_of(*parts: keras.layers.Layer) -> keras.Model:
+    model = keras.Sequential([keras.Input((8, 8, 2), name="x"), *parts], name="net")
+    model.get_layer("first").set_weights([IMAGES])
+    model.get_layer("norm").set_weights(PIXELS_NORM)
+    model.get_layer("last").set_weights([CLASSES.reshape(72, 4)])
+    return model
+
+
+def images_of_keras() -> keras.Model:
+    given = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip", "use_bias": False}
+    return images_of(
+        nn.layers.QuantConv2D(8, 3, name="first", **given),
+        keras.layers.BatchNormalization(epsilon=EPSILON, name="norm"),
+        keras.layers.Activation("ste_sign", name="sign"),
+        keras.layers.MaxPooling2D(2, name="pool"),
+        keras.layers.Flatten(name="flat"),
+        nn.layers.QuantDense(4, name="last", **given),
+    )
+
+
+def images_of_qkeras() -> keras.Model:
+    given = {"kernel_quantizer": "binary(alpha=1)", "use_bias": False}
+    return images_of(
+        layer("QConv2D", "first", filters=8, kernel_size=3, **given),
+        keras.layers.BatchNormalization(epsilon=EPSILON, name="norm"),
+        layer("QActivation", "sign", activation="binary(alpha=1)"),
+        keras.layers.MaxPooling2D(2, name="pool"),
+        keras.layers.Flatten(name="flat"),
+        layer("QDense", "last", units=4, **given),
+    )
+
+
+def images_of_qonnx() -> object:
+    """The network with its channels first, and the last weights in the order of its flattened image."""
+    graph, one = Graph((1, 2, 8, 8)), np.float32(1)
+    gamma, beta, mean, variance = PIXELS_NORM
+    x = graph.add("Conv", "x", graph.add("BipolarQuant", IMAGES.transpose(3, 2, 0, 1), one), name="first")
+    x = graph.add("BatchNormalization", x, gamma, beta, mean, variance, epsilon=EPSILON, name="norm")
+    x = graph.add("BipolarQuant", x, one, name="sign")
+    x = graph.add(
+        "Flatten", graph.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], name="pool"), name="flat"
+    )
+    last = graph.add("BipolarQuant", CLASSES.transpose(2, 0, 1, 3).reshape(72, 4), one)
+    return graph.model(graph.add("MatMul", x, last, name="last"))
+
+
 def sources(accelerator: bnn2hw.Accelerator) -> dict[str, list[str]]:
     """The generated files without their comments, which name the model."""
     files = accelerator.design.files.items()
@@ -77,4 +130,15 @@ def test_the_same_weights_are_the_same_hardware(other) -> None:
     x = RNG.choice([-1, 1], (100, 24))
     assert np.array_equal(one.golden(x), two.golden(x))
     assert {f.kind for f in (*one.fidelity.values(), *two.fidelity.values())} == {"exact"}
+    assert sources(one) == sources(two)
+
+
+@pytest.mark.parametrize("other", [images_of_qkeras, images_of_qonnx])
+def test_the_same_weights_are_the_same_hardware_in_any_order_of_axes(other) -> None:
+    if other is images_of_qonnx:
+        package_or_skip("onnxruntime")
+    one, two = (bnn2hw.compile(make(), input=SIGNS) for make in (images_of_keras, other))
+
+    x = RNG.choice([-1, 1], (20, 8, 8, 2))
+    assert np.array_equal(one.golden(x), two.golden(np.moveaxis(x, -1, 1) if other is images_of_qonnx else x))
     assert sources(one) == sources(two)

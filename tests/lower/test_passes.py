@@ -26,7 +26,7 @@ from tests.support import networks as net
 PIXELS, SIGNS = bnn2hw.Input("uint8", scale=1 / 255), bnn2hw.Input("bipolar")
 FRAMES = 40
 SIMPLIFY = ["pruned", "hoist_uniform"]
-LAY_OUT = ["unrolled", "folded", "streamed"]
+LAY_OUT = ["trimmed", "unrolled", "folded", "streamed"]
 PASSES = [*SIMPLIFY, "to_hardware", *LAY_OUT]
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw import nn
+from bnn2hw import golden, nn
 from bnn2hw.errors import UnsupportedError
-from bnn2hw.ops import Lut
+from bnn2hw.ir import Graph, Ints, Node, Tensor
+from bnn2hw.lower.unread_tables import without_unread_tables
+from bnn2hw.ops import Lut, Source
 from tests.support import networks as net
 
 SIGNS = bnn2hw.Input("bipolar")
@@ -62,6 +64,50 @@ def test_the_tables_are_the_layers() -> None:
     assert [op.wires.shape for op in tables(accelerator).values()] == [(20, 6), (30, 5)]
     np.testing.assert_allclose(scores, model.predict(frames, verbose=0), atol=1e-4)
     assert accelerator.fidelity["one"].kind == accelerator.fidelity["two"].kind == "exact"
+
+
+def test_tables_that_nothing_reads_are_left_out() -> None:
+    """A weight that outweighs the others of its neuron leaves nothing to them."""
+    model = network(
+        masked(40, 3, "one"), sign(), masked(6, 4, "two", use_bias=False), sign(), net.dense(2), inputs=30
+    )
+    kernel = np.array(model.get_layer("two").kernel)
+    kernel[np.abs(kernel) < np.abs(kernel).max(0)] *= 1e-3
+    model.get_layer("two").kernel.assign(kernel)
+    frames = np.random.default_rng(5).choice([-1, 1], (200, 30))
+
+    accelerator = bnn2hw.compile(model, input=SIGNS, output="scores")
+    made = tables(accelerator)
+
+    read = {lane for function in made["two"].functions for lane in function.lanes}
+    assert len(read) == len(made["one"].wires) <= 6
+    np.testing.assert_array_equal(accelerator.predict(frames), model.predict(frames, verbose=0))
+    assert all(d.different == 0 for d in accelerator.deviation(frames))
+    assert accelerator.deviation(frames)[0].values > 200 * 6, "the layer is compared as it was lowered"
+    accelerator.simulate(frames[:30], stalls=0.3, seed=4).check()
+
+
+def test_what_is_free_of_a_table_that_is_left_out_is_not_read() -> None:
+    """Codes that do not occur may have any entry: an input that is left out is not read at all."""
+    domain = Ints(1, 3)
+    rng = np.random.default_rng(6)
+    first = Lut(rng.integers(0, 9, (7, 2)), rng.choice(domain.values(), (7, 16)), domain, domain)
+    entries = rng.choice(domain.values(), (3, 4))[
+        :, np.repeat(np.arange(4), 4)
+    ]  # the upper input alone counts
+    last = Lut(np.array([[0, 1], [6, 3], [-1, 4]]), entries, domain, domain)
+    nodes = (
+        Node("x", Source(Tensor((9,), domain)), (), "x"),
+        Node("first", first, ("x",), "first"),
+        Node("last", last, ("first",), "last"),
+    )
+    graph = Graph(nodes, ("last",))
+    x = {"x": rng.choice(domain.values(), (50, 9))}
+
+    trimmed = without_unread_tables(graph)
+
+    assert trimmed["first"].op.wires.tolist() == first.wires[[1, 3, 4]].tolist()
+    np.testing.assert_array_equal(golden.run(trimmed, x)["last"], golden.run(graph, x)["last"])
 
 
 def test_hardware_with_tables_equals_golden() -> None:

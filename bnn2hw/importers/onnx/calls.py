@@ -47,6 +47,11 @@ class Draft:
     channels: dict[str, Array] = field(default_factory=dict)
     room: int = 0
 
+    @property
+    def batch(self) -> int:
+        """Batch size that the file states for its inputs; 1 if it is open."""
+        return max((entry.batch for entry in self.model.inputs.values()), default=1)
+
     def add(self, layer: str, name: str, op: GraphOp, *edges: str) -> str:
         """Append a node and return the name of its edge. A number follows the name if it is taken."""
         unique, count = name, 1

@@ -149,6 +149,61 @@ def _shapes(op: Op, constants: Mapping[int, Array]) -> list[tuple[int, ...]]:
     return shapes
 
 
+def inferred(
+    op: Op, shapes: Mapping[int, tuple[int, ...]], constants: Mapping[int, Array]
+) -> tuple[int, ...] | None:
+    """Return the shape that ONNX gives the first output of a node; None if it cannot tell.
+
+    Args:
+        op: The node, of ONNX itself.
+        shapes: Shapes of the inputs that are no constants, with the batch, by position.
+        constants: Constant inputs by position.
+
+    Raises:
+        Unknown: The shapes and attributes of the node contradict each other.
+    """
+    large = {i: a.shape for i, a in constants.items() if a.size > FEW}
+    wide = {**shapes, **large}
+    try:
+        model = _model(
+            op, dict.fromkeys(wide, np.float32), {i: a for i, a in constants.items() if i not in large}
+        )
+        for i, entry in zip(wide, model.graph.input, strict=True):
+            entry.type.tensor_type.shape.CopyFrom(onnx.TensorShapeProto())
+            for length in wide[i]:
+                entry.type.tensor_type.shape.dim.add().dim_value = length
+        model = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
+    except Exception as error:  # the package's own classes share no base
+        if "ShapeInferenceError" in str(error):
+            raise Unknown(str(error).splitlines()[0]) from error
+        return None
+    dims = model.graph.output[0].type.tensor_type.shape.dim
+    known = model.graph.output[0].type.tensor_type.HasField("shape") and all(
+        d.HasField("dim_value") for d in dims
+    )
+    return tuple(d.dim_value for d in dims) if known else None
+
+
+def computed(
+    op: Op, shapes: Mapping[int, tuple[int, ...]], constants: Mapping[int, Array]
+) -> tuple[int, ...]:
+    """Return the shape of the first output of a node as ONNX Runtime computes it.
+
+    Args:
+        op: The node.
+        shapes: Shapes of the inputs that are no constants, with the batch, by position.
+        constants: Constant inputs by position.
+
+    Raises:
+        Unknown: ONNX Runtime refuses the node or what it reads.
+    """
+    fn = function(op, constants, len(shapes))
+    try:
+        return fn(*(np.zeros(shapes[i], np.float32) for i in sorted(shapes))).shape
+    except Exception as error:  # ONNX Runtime's own classes share no base
+        raise Unknown(str(error).splitlines()[0]) from error
+
+
 def _session(op: Op, free: Mapping[int, Any], constants: Mapping[int, Array]) -> Any:
     """A session of ONNX Runtime for one node."""
     return onnxruntime.InferenceSession(

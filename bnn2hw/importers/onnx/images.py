@@ -16,6 +16,9 @@ from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.real import Sides
 
+AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
+"""Ways of padding that ONNX defines."""
+
 
 @dataclass(frozen=True, eq=False)
 class Image:
@@ -115,8 +118,14 @@ def windows(call: Call, image: Image, size: Sequence[int]) -> Windows:
 
 
 def sides_of(call: Call, image: Image, windows: Windows) -> list[Sides]:
-    """Return the border that the padding of a node asks for."""
-    kind = call.op.attributes.get("auto_pad", "NOTSET")
+    """Return the border that the padding of a node asks for.
+
+    Raises:
+        ValueError: The node asks for two of them, or for one that ONNX does not define.
+    """
+    kind = call.op.attributes.get("auto_pad") or "NOTSET"
+    if kind not in AUTO_PADS or (kind != "NOTSET" and any(call.op.attributes.get("pads") or [])):
+        raise ValueError(f"auto_pad={kind!r} with pads={call.op.attributes.get('pads')}")
     if kind in ("SAME_UPPER", "SAME_LOWER"):
         return windows.same(image.shape[:-1], lower=kind == "SAME_LOWER")
     pads = list(call.op.attributes.get("pads") or []) if kind == "NOTSET" else []

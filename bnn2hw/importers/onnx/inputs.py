@@ -55,6 +55,12 @@ def add(draft: Draft) -> dict[str, AxisOrder]:
                 )
             )
             sample = tuple(max(n, 1) for n in sample) or (1,)
+        if entry.dtype.kind == "O":
+            draft.problems.append(
+                Problem(
+                    name, "an input of text", "numbers", "cut off the front part of the model that reads text"
+                )
+            )
         axis = _channels(draft.model, name, (1, *sample)) - 1
         axes = (*(i for i in range(len(sample)) if i != axis), axis)
         stream = tuple(sample[i] for i in axes)
@@ -96,6 +102,8 @@ def _wanted(model: Model, name: str, axes: tuple[int, ...]) -> int | None:
             continue
         seen.add((id(op), axes))
         perm = op.attributes.get("perm") or range(len(axes))[::-1]
+        if op.kind == "Transpose" and sorted(perm) != list(range(len(axes))):
+            continue
         inner = tuple(axes[i] for i in perm) if op.kind == "Transpose" else axes
         if op.kind == "MatMul" and op.inputs[0] in model.constants:
             return inner[-2]
@@ -128,15 +136,17 @@ def _of_file(entry: Entry) -> Input | None:
         return Input(names.get(entry.annotation) or entry.annotation.lower())
     if entry.dtype in (np.uint8, np.int8, np.uint16, np.int16):
         return Input(str(entry.dtype))
-    return None
+    return Input("bit") if entry.dtype == np.bool_ else None
 
 
 def _of_reader(draft: Draft, name: str) -> Input | None:
-    """Integers that a leading quantizer or rescaling gives to an input that it alone reads."""
-    readers = [op for op in draft.model.ops if name in op.inputs]
-    if len(readers) != 1:
-        return None
-    [op] = readers
+    """Integers that a leading quantizer or rescaling gives to an input, the same for all nodes that read it."""
+    found = {_by_op(draft, op, name) for op in draft.model.ops if name in op.inputs}
+    return found.pop() if len(found) == 1 else None
+
+
+def _by_op(draft: Draft, op: Op, name: str) -> Input | None:
+    """Integers that one node gives to an input."""
     given = [draft.constants[i].values for i in op.inputs[1:] if i in draft.constants]
     if op.inputs[0] != name or len(given) != len(op.inputs) - 1:
         return None
@@ -148,8 +158,12 @@ def _of_reader(draft: Draft, name: str) -> Input | None:
 def _quantized(op: Op, given: list[np.ndarray]) -> Input | None:
     """Integers by the node that reads an input, and its constants."""
     numbers = [float(g.reshape(())) for g in given]
+    if op.kind in ("BipolarQuant", "BinaryQuant"):
+        return Input("bipolar", numbers[0]) if numbers[0] > 0 else None
     if op.kind in ("Quant", "IntQuant"):
         scale, zero, bits = numbers
+        if bits == 1 and zero == 0 and op.attributes.get("signed", 1):
+            return Input("bipolar", scale) if scale > 0 else None
         signed = bool(op.attributes.get("signed", 1))
         if bits != round(bits) or not 2 - (not signed) <= bits <= 16 or scale <= 0:
             return None

@@ -98,6 +98,10 @@ def parsed(proto: onnx.ModelProto) -> Model:
     """
     versions = {each.domain: each.version for each in proto.opset_import}
     graph = proto.graph
+    if graph.sparse_initializer:
+        raise ValueError(
+            f"the initializer '{graph.sparse_initializer[0].values.name}' is sparse; store it dense"
+        )
     constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     names = _names(graph.node)
     ops = tuple(_op(node, name, versions) for node, name in zip(graph.node, names, strict=True))
@@ -156,9 +160,18 @@ def _annotations(graph: onnx.GraphProto) -> dict[str, str]:
 
 
 def _sorted(ops: tuple[Op, ...]) -> tuple[Op, ...]:
-    """The nodes, each after those that it reads, otherwise in their own order."""
-    makers = {o: op for op in ops for o in op.outputs if o}
+    """The nodes, each after those that it reads, otherwise in their own order.
+
+    Raises:
+        ValueError: Two nodes make one value, or nodes read each other's values in a circle.
+    """
+    makers: dict[str, Op] = {}
+    for op in ops:
+        for output in filter(None, op.outputs):
+            if makers.setdefault(output, op) is not op:
+                raise ValueError(f"the nodes '{makers[output].name}' and '{op.name}' both make '{output}'")
     done: dict[int, Op] = {}
+    opened: set[int] = set()
     for root in ops:
         stack = [(root, False)]
         while stack:
@@ -167,8 +180,11 @@ def _sorted(ops: tuple[Op, ...]) -> tuple[Op, ...]:
                 continue
             if ready:
                 done[id(op)] = op
-            else:
-                stack.append((op, True))
-                before = [makers[i] for i in op.inputs if i in makers]
-                stack.extend((b, False) for b in reversed(before) if id(b) not in done)
+                continue
+            if id(op) in opened:
+                raise ValueError(f"the node '{op.name}' reads a value that depends on its own output")
+            opened.add(id(op))
+            stack.append((op, True))
+            before = [makers[i] for i in op.inputs if i in makers]
+            stack.extend((b, False) for b in reversed(before) if id(b) not in done)
     return tuple(done.values())

@@ -5,15 +5,17 @@ The handlers say what a node becomes. Nodes whose inputs are all constant are ev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import onnx
+import onnx.inliner
 
 from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.importers.imported import Imported
 from bnn2hw.importers.onnx import attributes, constants, executor, handlers, inputs, selection, whole
-from bnn2hw.importers.onnx.calls import HANDLERS, Call, Draft
+from bnn2hw.importers.onnx.calls import HANDLERS, Call, Draft, Handler
 from bnn2hw.importers.onnx.constants import Constant
 from bnn2hw.importers.onnx.model import QUANTIZED, Model, Op, parsed
 from bnn2hw.importers.onnx.values import Value
@@ -25,6 +27,12 @@ SCALED = (
     *("QuantizeLinear", "DequantizeLinear"),
 )
 """Ops whose further inputs are parameters that must be constant."""
+
+WEIGHTED = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+"""Ops that multiply by weights."""
+
+MALFORMED = (ValueError, TypeError, LookupError, ZeroDivisionError, OverflowError)
+"""What NumPy and Python raise where shapes and attributes of a node contradict each other."""
 
 GROWTH = 2
 """Times by which the values that are computed from constants may exceed them."""
@@ -45,18 +53,20 @@ def to_graph(proto: onnx.ModelProto, name: str) -> Imported:
         UnsupportedError: The model has nodes that cannot be compiled. The error lists all of them.
     """
     try:
-        model = parsed(proto)
-    except (ValueError, TypeError, KeyError, StopIteration) as error:
+        model = parsed(onnx.inliner.inline_local_functions(proto) if proto.functions else proto)
+    except (*MALFORMED, StopIteration, onnx.checker.ValidationError) as error:
         raise InputError(f"the model '{name}' is not a valid ONNX model: {error}") from error
     if not model.inputs or not model.outputs:
         raise InputError(f"the model '{name}' has no inputs or no outputs")
     draft = Draft(model)
+    draft.problems.extend(_without_source(model))
     draft.constants.update((n, Constant(a)) for n, a in model.constants.items())
     draft.room = max(SMALL, GROWTH * sum(a.nbytes for a in model.constants.values()))
     layouts = inputs.add(draft)
     for op in model.ops:
         _read(draft, op)
     ends = [_output(draft, output) for output in model.outputs]
+    _refuse_mixed(draft)
     if draft.problems:
         raise UnsupportedError(list(dict.fromkeys(draft.problems)))
     found = [e for e in ends if e is not None]
@@ -79,14 +89,45 @@ def to_graph(proto: onnx.ModelProto, name: str) -> Imported:
     )
 
 
+def _without_source(model: Model) -> list[Problem]:
+    """Problems of nodes that read values which neither nodes nor inputs nor initializers make."""
+    made = {*model.inputs, *model.constants, *(o for op in model.ops for o in op.outputs), ""}
+    return [
+        Problem(
+            op.name,
+            f"{op.kind}: reads '{name}', which no node makes",
+            "inputs, initializers and outputs of nodes",
+            "export the file again",
+        )
+        for op in model.ops
+        for name in op.inputs
+        if name not in made
+    ]
+
+
+def _refuse_mixed(draft: Draft) -> None:
+    """Note a problem if some outputs are indices of the largest scores, and others are not or are as many others."""
+    outputs, best = draft.model.outputs, draft.best
+    if best and (len(best) < len(outputs) or len(set(best.values())) > 1) and not draft.problems:
+        kinds = [f"the best {best[o]} of '{o}'" if o in best else f"the values '{o}'" for o in outputs]
+        draft.problems.append(
+            Problem(
+                next(o for o in outputs if o in best),
+                f"outputs of different kinds: {', '.join(kinds)}",
+                "indices of the largest scores, equally many for all outputs, or scores only",
+                "remove the other outputs from the file",
+            )
+        )
+
+
 def _read(draft: Draft, op: Op) -> None:
     """Add one node, or evaluate it."""
     given = [draft.constants.get(i) for i in op.inputs]
-    if op.kind == "Shape" and op.inputs[0] in draft.values:
-        shape = np.array(draft.values[op.inputs[0]].shape, np.int64)
-        draft.constants[op.outputs[0]] = Constant(
-            shape[op.attributes.get("start", 0) : op.attributes.get("end")]
-        )
+    if op.kind in ("Shape", "Size") and op.inputs[0] in draft.values:
+        batch, *sample = draft.values[op.inputs[0]].shape
+        shape = np.array([batch * draft.batch, *sample], np.int64)
+        part = shape[op.attributes.get("start", 0) : op.attributes.get("end")]
+        draft.constants[op.outputs[0]] = Constant(part if op.kind == "Shape" else np.array(shape.prod()))
         return
     missing = [i for i, found in zip(op.inputs, given, strict=True) if i and found is None]
     if not missing:
@@ -106,15 +147,84 @@ def _read(draft: Draft, op: Op) -> None:
             f"the attributes {', '.join(attributes.READ[op.kind])}",
             "export the node without it",
         )
+    elif ready and (wrong := _not_finite(op, given)):
+        call.problem(wrong, "finite numbers", "train the model again")
     elif ready:
-        try:
-            value = handler(call)
-        except executor.Unknown as error:
-            value = call.problem(str(error), "what the installed ONNX Runtime knows", "export an older opset")
+        value = _handled(call, handler)
         if len(draft.problems) == problems:
-            for name in op.outputs:
-                draft.values.setdefault(name, value)
+            draft.values.setdefault(op.outputs[0], value)
+            _refuse_further(call)
+            _check_shape(call, value)
     # What reads the output of a node with a problem is only checked for its kind.
+
+
+def _not_finite(op: Op, given: Sequence[Constant | None]) -> str:
+    """The fault of the constants of a node in words; empty if there is none."""
+    numbers = [g.values for g in given if g is not None and g.values.dtype.kind == "f"]
+    if any(np.isnan(n).any() for n in numbers):
+        return "NaN among its constants"
+    infinite = op.kind in WEIGHTED and any(np.isinf(n).any() for n in numbers)
+    return "infinite numbers among its weights" if infinite else ""
+
+
+def _handled(call: Call, handler: Handler) -> Value:
+    """The result of a handler; a value with a problem if the node does not fit what it reads."""
+    try:
+        return handler(call)
+    except executor.Unknown as error:
+        return call.problem(str(error), "what the installed ONNX Runtime knows", "export an older opset")
+    except MALFORMED as error:
+        if call.draft.problems:  # an open axis, for example, fits nothing
+            return call.problem(
+                "what it reads is not known", "models without the other problems", "mend those"
+            )
+        missing = isinstance(error, KeyError)
+        return _malformed(call, f"the attribute {error} is missing or unknown" if missing else error)
+
+
+def _malformed(call: Call, reason: object) -> Value:
+    reads = ", ".join(str(v.shape) for v in call.several)
+    return call.problem(
+        f"inputs or attributes that do not fit together (it reads {reads}): {reason}",
+        "nodes that onnx.checker.check_model(model, full_check=True) accepts",
+        "export the file again",
+    )
+
+
+def _check_shape(call: Call, value: Value) -> None:
+    """Note a problem if ONNX finds that a node does not fit what it reads, or gives its output another size."""
+    draft, op = call.draft, call.op
+    if not op.standard or op.channels_last or draft.best.keys() & set(op.outputs) or not value.shape:
+        return
+    shapes = {i: draft.values[op.inputs[i]].shape for i in call.positions}
+    whole = {i: (shape[0] * draft.batch, *shape[1:]) for i, shape in shapes.items() if shape}
+    known = {i: draft.constants[n].values for i, n in enumerate(op.inputs) if n in draft.constants}
+    size = value.order.size * draft.batch
+    if len(whole) < len(shapes):
+        return
+    try:
+        expected = executor.inferred(op, whole, known)
+        if expected is not None and math.prod(expected) != size:
+            # The rules of the package onnx for windows with ceil_mode differ from ONNX Runtime.
+            expected = executor.computed(op, whole, known)
+    except executor.Unknown as error:
+        _malformed(call, error)
+        return
+    if expected is not None and math.prod(expected) != size:
+        call.problem(
+            f"an output of {expected} in ONNX Runtime, which was read as {value.shape}",
+            "nodes as ONNX defines them",
+            "report this model",
+        )
+
+
+def _refuse_further(call: Call) -> None:
+    """Note a problem if an output of a node is used that its handler does not make, such as the mask of Dropout."""
+    model = call.draft.model
+    used = {*model.outputs, *(i for op in model.ops for i in op.inputs)}
+    further = [o for o in call.op.outputs[1:] if o in used and o not in call.draft.values]
+    if further:
+        call.problem(f"its output '{further[0]}' is used", "its first output", "leave that output out")
 
 
 def _only_scales(model: Model, op: Op) -> bool:
@@ -144,10 +254,10 @@ def _output(draft: Draft, name: str) -> tuple[str, AxisOrder | None] | None:
     value = draft.values.get(name)
     if value is None or value.windows is not None:
         if not draft.problems:
+            found = "does not depend on the inputs" if name in draft.constants else "no node makes"
+            found = found if value is None else "is the windows of Im2Col, without a MatMul behind them"
             draft.problems.append(
-                Problem(
-                    name, "an output that does not depend on the inputs", "outputs that do", "leave it out"
-                )
+                Problem(name, f"an output that {found}", "outputs that depend on inputs", "leave it out")
             )
         return None
     layout = layout_of(value, draft.shapes[value.edge])

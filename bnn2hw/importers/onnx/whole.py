@@ -75,8 +75,10 @@ def _whole(
         frame = prepare()
         arrays = {n: layouts[n].from_stream(a) if n in layouts else a for n, a in x.items()}
         count = len(next(iter(arrays.values())))
+        size = max(entry.batch for entry in model.inputs.values())
         rows = [
-            frame({n: _batch(arrays, n, i, entry) for n, entry in model.inputs.items()}) for i in range(count)
+            [_of_frame(a, size) for a in frame({n: _batch(arrays, n, i, e) for n, e in model.inputs.items()})]
+            for i in range(count)
         ]
         found = {end: np.stack([row[k] for row in rows]) for k, end in enumerate(ends)}
         return {
@@ -92,6 +94,13 @@ def _batch(arrays: Mapping[str, Array], name: str, place: int, entry: Entry) -> 
     return np.repeat(one.reshape(entry.shape), entry.batch, axis=0).astype(entry.dtype)
 
 
+def _of_frame(found: Array, batch: int) -> Array:
+    """The part of an output that belongs to the first frame of a batch."""
+    if batch > 1 and found.ndim:
+        found = found[: max(len(found) // batch, 1)]
+    return found[0] if found.ndim and len(found) == 1 else found
+
+
 def _of_one(found: Array, layout: AxisOrder) -> Array:
     """Outputs as the model's arrays have them, without the axis of a batch."""
     return found.reshape(len(found), *layout.shape)
@@ -101,7 +110,7 @@ def _runtime(proto: onnx.ModelProto) -> Frame:
     session = onnxruntime.InferenceSession(
         proto.SerializeToString(), quiet_options(), providers=["CPUExecutionProvider"]
     )
-    return lambda given: [np.asarray(a)[0] for a in session.run(None, given)]
+    return lambda given: [np.asarray(a) for a in session.run(None, given)]
 
 
 def by_qonnx(proto: onnx.ModelProto, model: Parsed) -> Frame:
@@ -114,7 +123,7 @@ def by_qonnx(proto: onnx.ModelProto, model: Parsed) -> Frame:
     wrapped: Any = ModelWrapper(_static(proto, model), make_deepcopy=False).transform(InferShapes())
     for node in wrapped.get_nodes_by_op_type("Im2Col"):
         wrapped.set_tensor_datatype(node.input[0], DataType["FLOAT32"])  # it demands a type
-    return lambda given: [np.asarray(execute_onnx(wrapped, given)[name])[0] for name in model.outputs]
+    return lambda given: [np.asarray(execute_onnx(wrapped, given)[name]) for name in model.outputs]
 
 
 def _static(proto: onnx.ModelProto, model: Parsed) -> onnx.ModelProto:

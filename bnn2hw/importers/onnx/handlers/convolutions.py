@@ -145,7 +145,7 @@ def _transposed_sides(call: Call, found: Image, over: Windows) -> list[Sides]:
     extra = found.whole(call.op.attributes.get("output_padding") or (0,) * (found.rank - found.row), 0)
     kind = call.op.attributes.get("auto_pad", "NOTSET")
     if kind in ("SAME_UPPER", "SAME_LOWER"):
-        totals = [e + x - s for e, x, s in zip(over.extent, extra, over.stride, strict=True)]
+        totals = [max(e + x - s, 0) for e, x, s in zip(over.extent, extra, over.stride, strict=True)]
         halves = [(t // 2, t - t // 2) for t in totals]
         cut = halves if kind == "SAME_UPPER" else [(b, a) for a, b in halves]
     else:
@@ -160,6 +160,8 @@ def space_to_depth(call: Call) -> Value:
     found, block = image(call), int(call.op.attributes["blocksize"])
     if found is None or not _flat(call, found):
         return call.value
+    if any(n % block for n in found.shape[:2]):
+        raise ValueError(f"{found.shape[:2]} pixels in blocks of {block}")
     kernel = _ones(found.shape[-1], block, crd=False)
     return _convolved(call, found, kernel, Windows((block, block), (block, block), (1, 1)), 1)
 

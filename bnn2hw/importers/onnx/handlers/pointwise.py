@@ -88,6 +88,8 @@ def batch_normalization(call: Call) -> Value:
         return call.value
     if call.op.attributes.get("training_mode"):
         return call.problem("training_mode=1", "inference", "export the model in inference mode")
+    if not call.op.attributes.get("spatial", 1):
+        return call.problem("spatial=0", "statistics by channel", "export opset 9 or newer")
     rank = len(call.value.shape)
     axis = rank - 1 if call.op.channels_last else 1
     options = {"epsilon": call.op.attributes.get("epsilon", 1e-5)}
@@ -104,15 +106,19 @@ def batch_normalization(call: Call) -> Value:
 
 @handles("Cast")
 def cast(call: Call) -> Value:
-    """Read a conversion to floats, which changes no value."""
+    """Read a conversion to floats: to float32 and wider it changes no value, to float16 it rounds."""
     import onnx
 
     target = onnx.helper.tensor_dtype_to_np_dtype(call.op.attributes["to"])
+    if target == np.float16:
+        return call.pointwise(lambda x: x.astype(np.float16).astype(np.float32), call.value)
     if target == np.bool_:
         return call.pointwise(lambda x: np.not_equal(x, 0).astype(np.float32), call.value, step=1.0)
     if not np.issubdtype(target, np.floating):
         return call.problem(
-            f"a conversion to {target}", "conversions to floats", "leave it out, or use QuantizeLinear"
+            f"a conversion to {target}",
+            "conversions to float16, float32 and float64",
+            "leave it out, or use QuantizeLinear",
         )
     return call.value
 

@@ -17,6 +17,9 @@ from bnn2hw.ir import Array
 @handles("Identity", "Dropout")
 def nothing(call: Call) -> Value:
     """Read a node that returns its input."""
+    training = call.known(2) if call.op.kind == "Dropout" else None
+    if training is not None and training.values.any():
+        return call.problem("training_mode=True", "inference", "export the model in inference mode")
     return call.value
 
 
@@ -43,17 +46,28 @@ def reshape(call: Call) -> Value:
     if stated is None:
         return call.problem("a shape that is computed at run time", "constant shapes", "export fixed shapes")
     order, target = call.value.order, [int(n) for n in np.ravel(stated)]  # type: ignore[call-overload]
-    if not call.op.attributes.get("allowzero"):
-        target = [order.shape[i] if n == 0 else n for i, n in enumerate(target)]
-    batches = {e.batch for e in call.draft.model.inputs.values()}
-    if -1 not in target and target and target[0] in batches and math.prod(target) == target[0] * order.size:
-        target[0] = 1
-    try:
-        return _moved(call, order.reshape(target))
-    except ValueError:
+    shape = _whole_shape(call, target)
+    batch = call.draft.batch
+    if not shape or shape[0] % batch:
         return call.problem(
-            f"the shape {target} for {order.shape}", "shapes of one frame", "export with a batch of 1"
+            f"the shape {target} for {(order.shape[0] * batch, *order.shape[1:])}",
+            "shapes with whole frames along the first axis",
+            "export with a batch of 1",
         )
+    return _moved(call, order.reshape(shape[0] // batch, *shape[1:]))
+
+
+def _whole_shape(call: Call, target: list[int]) -> tuple[int, ...] | None:
+    """The shape of a whole batch that a Reshape node states; None if the values do not fit."""
+    order = call.value.order
+    before = (order.shape[0] * call.draft.batch, *order.shape[1:])
+    if not call.op.attributes.get("allowzero"):
+        target = [before[i] if n == 0 else n for i, n in enumerate(target)]
+    known = math.prod(n for n in target if n != -1)
+    if target.count(-1) > 1 or known <= 0 or math.prod(before) % known:
+        return None
+    shape = tuple(math.prod(before) // known if n == -1 else n for n in target)
+    return shape if math.prod(shape) == math.prod(before) else None
 
 
 @handles("Flatten")

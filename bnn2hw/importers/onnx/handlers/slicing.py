@@ -63,5 +63,10 @@ def gather(call: Call) -> Value:
     axis = int(call.op.attributes.get("axis", 0)) % len(value.shape)
     if indices.ndim > 1:
         return call.problem(f"indices of shape {indices.shape}", "one index or a list", "reshape afterwards")
-    made = take(call, value, axis, np.ravel(indices).astype(np.int64) % value.shape[axis])
+    length = value.shape[axis]
+    if np.any((indices < -length) | (indices >= length)):
+        return call.problem(
+            f"indices {indices.tolist()} of an axis of {length}", f"-{length} to {length - 1}", "use these"
+        )
+    made = take(call, value, axis, np.ravel(indices).astype(np.int64) % length)
     return made if indices.ndim else Value(made.edge, made.order.squeeze(axis))
