@@ -54,8 +54,16 @@ from bnn2hw.errors import InputError
 @click.option("--max-lut", type=float, help="Most LUTs of a point of the front.")
 @click.option("--min-fps", type=float, help="Fewest frames per second of a point of the front.")
 @click.option("--max-latency-us", type=float, help="Largest latency of a point of the front, in µs.")
-@click.option("--max-deviation", type=float, help="Largest relative deviation of a point of the front.")
-@click.option("--min-accuracy", type=float, help="Smallest accuracy of a point of the front.")
+@click.option(
+    "--max-deviation",
+    type=float,
+    help="Largest relative deviation of a point of the front, measured on --images.",
+)
+@click.option(
+    "--min-accuracy",
+    type=float,
+    help="Smallest accuracy of a point of the front, measured on --images with labels.",
+)
 @click.option(
     "--synth", type=click.IntRange(0), default=0, help="Number of points of the front to synthesize."
 )
@@ -74,7 +82,7 @@ def explore(
     """
     import bnn2hw
     from bnn2hw.cli import image_files, own_code
-    from bnn2hw.studies import study
+    from bnn2hw.studies import front
     from bnn2hw.targets import devices
 
     if frames and not images:
@@ -82,7 +90,7 @@ def explore(
     x, labels = image_files.read(images, frames) if images else (None, None)
     if isinstance(x, Mapping):
         raise InputError(f"'{images}' holds {', '.join(x)}; a study measures images x of models of one input")
-    limits = {name: given[name] for name in study.LIMITS if given[name] is not None}
+    limits = {name: given[name] for name in front.LIMITS if given[name] is not None}
     with spinner(as_json) as progress:
         found = bnn2hw.explore(
             model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from bnn2hw.native import program
 from bnn2hw.progress import Progress
 from bnn2hw.simulation.compare import Comparison, Mismatch
 
-CHECK, LIBRARY = "selfcheck", "network.so"
+CHECK, LIBRARY, OBJECT = "selfcheck", "network.so", "source.o"
 
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-Wall", "-Wextra", "-Werror", "-fPIC", "-Iinclude", "-Isrc")
 
@@ -65,14 +66,46 @@ def build(design: Design, progress: Progress) -> Path:
         ToolError: The compiler failed.
     """
     texts = {n: t for n, t in design.files.items() if n.startswith(("src/", "include/"))}
+    sources = sorted(name for name in texts if name.endswith(".cpp"))
+    objects = [_object(name, _read_by(name, texts), progress) for name in sources]
 
-    def compile_all(folder: Path) -> None:
+    def link(folder: Path) -> None:
+        _compile(folder, "-shared", *map(str, objects), "-o", LIBRARY)
+
+    return compile_cache.entry("native-design", _ingredients(texts), [LIBRARY], link) / LIBRARY
+
+
+def _object(source: str, texts: Mapping[str, str], progress: Progress) -> Path:
+    """Compile one source, or take its object from the cache.
+
+    The kernels take nearly all of the time, and another network of the same name has the same.
+
+    Args:
+        source: Name of the source.
+        texts: The source and the headers that it reads, by name.
+        progress: Called with the name of the step.
+    """
+
+    def compile_one(folder: Path) -> None:
         progress("compiling the C++")
         _written(texts, folder)
-        sources = sorted(name for name in texts if name.endswith(".cpp"))
-        _compile(folder, "-shared", *sources, "-o", LIBRARY)
+        _compile(folder, "-c", source, "-o", OBJECT)
 
-    return compile_cache.entry("native-design", _ingredients(texts), [LIBRARY], compile_all) / LIBRARY
+    return (
+        compile_cache.entry("native-object", [source, *_ingredients(texts)], [OBJECT], compile_one) / OBJECT
+    )
+
+
+def _read_by(source: str, texts: Mapping[str, str]) -> dict[str, str]:
+    """Return a source and the headers that it includes, directly or not, by name."""
+    found, waiting = {}, [source]
+    while waiting:
+        name = waiting.pop()
+        found[name] = texts[name]
+        included = re.findall(r'^#include "(.*)"', texts[name], re.MULTILINE)
+        names = (f"{folder}/{each}" for each in included for folder in ("src", "include"))
+        waiting += [n for n in names if n in texts and n not in found]
+    return found
 
 
 def _check(design: Design, library: Path, progress: Progress) -> Path:

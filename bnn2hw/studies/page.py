@@ -8,7 +8,6 @@ from pathlib import Path
 from markupsafe import Markup
 
 from bnn2hw import folders
-from bnn2hw.errors import InputError, storing
 from bnn2hw.report import page, words
 from bnn2hw.studies import picture
 from bnn2hw.studies.points import Row, Value
@@ -96,11 +95,7 @@ def check(path: Path) -> None:
         InputError: The file is there, and no page of a study.
         StorageError: It cannot be written.
     """
-    folders.claim_file(path)
-    with storing(path, "read"):
-        there = path.read_bytes()[:1000] if path.exists() else b""
-    if there and f'content="{GENERATOR}"'.encode() not in there:
-        raise InputError(f"'{path}' exists and is not the page of a study; name another file, or delete it")
+    folders.claim_page(path, f'content="{GENERATOR}"', "the page of a study")
 
 
 def cell(value: Value, name: str) -> str:

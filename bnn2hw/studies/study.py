@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -14,7 +14,7 @@ from bnn2hw import checks, folders
 from bnn2hw.errors import InputError
 from bnn2hw.progress import Progress, silent
 from bnn2hw.report.records import Alternative, Explored
-from bnn2hw.studies import page, picture, space, table
+from bnn2hw.studies import front, page, picture, space, table
 from bnn2hw.studies.picture import Picture
 from bnn2hw.studies.points import Evaluator, Row, again
 from bnn2hw.studies.space import FOLDED, Axes, Setting, Task
@@ -26,21 +26,6 @@ if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
     from bnn2hw.ir import Array
     from bnn2hw.ops.source import Input
-
-OBJECTIVES = {
-    **dict.fromkeys(("fps", "accuracy"), -1),
-    **dict.fromkeys(("lut", "ff", "bram", "dsp", "use", "latency_us", "deviation"), 1),
-}
-"""Figures that a front can trade: -1 if more is better, 1 if less is."""
-
-LIMITS = {
-    "max_lut": ("lut", 1),
-    "min_fps": ("fps", -1),
-    "max_latency_us": ("latency_us", 1),
-    "max_deviation": ("deviation", 1),
-    "min_accuracy": ("accuracy", -1),
-}
-"""By limit, the figure, and 1 if it is the largest that is allowed or -1 if the smallest."""
 
 SHOWN = ("point", "target", "bits", "style", "fps", "lut", "ff", "bram", "dsp", "deviation", "accuracy")
 
@@ -67,7 +52,7 @@ class Study:
 
     @property
     def front(self) -> tuple[Row, ...]:
-        """The points within the limits that no other one beats in all objectives."""
+        """The points within the limits that no other one beats in all objectives, each design once."""
         return tuple(row for row in self.rows if row["front"])
 
     def __repr__(self) -> str:
@@ -122,9 +107,9 @@ class Study:
         names = [n for n in SHOWN if any(row.get(n) is not None for row in self.front)]
         left = [n for n in names if n in ("target", "bits", "style")]
         right = [n for n in names if n not in left]
-        made = Table(
-            f"front of {' and '.join(self.objectives)}", left, right, drops=("ff", "dsp", "bram", "style")
-        )
+        words, figures = ([page.HEADS.get(name, name) for name in side] for side in (left, right))
+        title = f"front of {' and '.join(self.objectives)}"
+        made = Table(title, words, figures, drops=("FF", "DSP", "BRAM", "style"))
         for row in self.front:
             made.add(*(page.cell(row[n], n) for n in (*left, *right)))
         return made
@@ -174,7 +159,7 @@ def explore(
         bits: Bits of what must be rounded; None is the default.
         styles: "folded", "unrolled" for all layers that can be, or names of layers with + between.
         images: Inputs as in `Accelerator.integers`, on which the deviation is measured. Default: the random
-            frames of the compilation.
+            frames of the compilation, if neither an objective nor a limit needs it.
         labels: One class per image; then the accuracy is measured too.
         objectives: Figures that the front trades: fps, accuracy, lut, ff, bram, dsp, use, latency_us, deviation.
         limits: max_lut, min_fps, max_latency_us, max_deviation and min_accuracy of the points that may be on the front.
@@ -190,7 +175,8 @@ def explore(
     """
     checks.path("model", model)
     checks.path("out", out)
-    _check(objectives, limits or {}, labels is not None)
+    front.check(objectives, limits or {})
+    front.check_measured({*objectives, *(front.LIMITS[name][0] for name in limits or {})}, images, labels)
     pool = Pool(scheduler, workers)
     pool.check()
     if custom_objects:
@@ -205,7 +191,7 @@ def explore(
     page.check(page.beside(path))
     axes = Axes(names, tuple(fps), tuple(pixels), tuple(bits), tuple(styles), ratio)
     run = _Run(path, Evaluator(setting, _array(images), _array(labels)), pool, progress)
-    rows = _judged(run.compiled(space.tasks(setting, axes, progress)), objectives, limits or {})
+    rows = front.judged(run.compiled(space.tasks(setting, axes, progress)), objectives, limits or {})
     run.synthesize(rows, synthesize)
     table.write(path, rows)
     progress("drawing")
@@ -274,49 +260,6 @@ def _kept(file: Path, setting: Setting) -> list[Row]:
             f"'{file}' is a study of another model than '{setting.model}'; name another file, or delete it"
         )
     return rows
-
-
-def _check(objectives: Collection[str], limits: Mapping[str, float], labelled: bool) -> None:
-    """Refuse objectives and limits that do not exist, or that nothing measures.
-
-    Raises:
-        InputError: There is one.
-    """
-    for name in objectives:
-        if name not in OBJECTIVES:
-            raise InputError(f"there is no objective {name!r}; objectives: {', '.join(OBJECTIVES)}")
-    if not objectives:
-        raise InputError(f"name an objective: {', '.join(OBJECTIVES)}")
-    for name, value in limits.items():
-        if name not in LIMITS:
-            raise InputError(f"there is no limit {name!r}; limits: {', '.join(LIMITS)}")
-        checks.number(name, value)
-    if not labelled and ("accuracy" in objectives or "min_accuracy" in limits):
-        raise InputError("the accuracy is measured on images with labels; give both")
-
-
-def _judged(rows: Sequence[Row], objectives: Sequence[str], limits: Mapping[str, float]) -> list[Row]:
-    """Return rows with their place within the limits and on the front."""
-    within = [_within(row, limits) for row in rows]
-    candidates = [row for row, good in zip(rows, within, strict=True) if good]
-    costs = np.array([[OBJECTIVES[n] * float(row[n] or 0) for n in objectives] for row in candidates])
-    best = {row["point"] for row, cost in zip(candidates, costs, strict=True) if not _beaten(cost, costs)}
-    return [
-        {**row, "within_limits": int(good), "front": int(row["point"] in best)}
-        for row, good in zip(rows, within, strict=True)
-    ]
-
-
-def _within(row: Row, limits: Mapping[str, float]) -> bool:
-    if row["state"] != "fits":
-        return False
-    signed = [(LIMITS[name][1], row.get(LIMITS[name][0]), limit) for name, limit in limits.items()]
-    return all(found is not None and sign * float(found) <= sign * limit for sign, found, limit in signed)
-
-
-def _beaten(cost: Array, costs: Array) -> bool:
-    """True if another point is as good in everything and better in something."""
-    return bool(((costs <= cost).all(1) & (costs < cost).any(1)).any())
 
 
 def spread(front: Sequence[Row], count: int) -> list[Row]:

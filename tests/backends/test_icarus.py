@@ -8,27 +8,31 @@ from pathlib import Path
 import pytest
 
 from bnn2hw.backends import verilog
-from bnn2hw.ir import Graph, HardwareOp, Tensor
+from bnn2hw.ir import Graph
 from bnn2hw.targets.families import Family
 from tests.backends import test_protocol
-from tests.support import alone, icarus, ops, random_frames
+from tests.support import icarus, ops, random_frames
 
 FRAMES = 3
 
 
-@pytest.mark.parametrize(("op", "x"), ops.examples())
-def test_ops(op: HardwareOp, x: tuple[Tensor, ...], tmp_path: Path) -> None:
-    graph = alone(op, *x)
+def check(examples: tuple[ops.Example, ...], folder: Path, family: Family | None = None) -> None:
+    graph = ops.side_by_side(examples)
+    design = verilog.render(graph, family=family)
 
-    assert "PASS" in icarus.run(ops.render(op, x), graph, random_frames(graph, FRAMES), tmp_path)
+    told = icarus.run(design, graph, random_frames(graph, FRAMES), folder, cells=family is not None)
+
+    assert "PASS" in told
 
 
-@pytest.mark.parametrize(("op", "x", "family"), ops.family_forms())
-def test_forms_with_cells(op: HardwareOp, x: tuple[Tensor, ...], family: Family, tmp_path: Path) -> None:
-    graph = alone(op, *x)
-    frames = random_frames(graph, FRAMES)
+@pytest.mark.parametrize("examples", ops.bundles())
+def test_ops(examples: tuple[ops.Example, ...], tmp_path: Path) -> None:
+    check(examples, tmp_path)
 
-    assert "PASS" in icarus.run(ops.render(op, x, family), graph, frames, tmp_path, cells=True)
+
+@pytest.mark.parametrize(("examples", "family"), ops.family_bundles())
+def test_forms_with_cells(examples: tuple[ops.Example, ...], family: Family, tmp_path: Path) -> None:
+    check(examples, tmp_path, family)
 
 
 @pytest.mark.parametrize("made", test_protocol.NETWORKS.values(), ids=test_protocol.NETWORKS)

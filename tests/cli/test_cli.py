@@ -51,9 +51,10 @@ def test_compile_then_simulate(model: Path, tmp_path: Path) -> None:
     assert 0 <= report["accuracy"] <= 1
 
 
-def test_a_design_is_verified_op_by_op(model: Path, tmp_path: Path) -> None:
+def test_a_design_is_verified_op_by_op(tmp_path: Path) -> None:
     folder = tmp_path / "build"
-    run("compile", model, *PIXELS, "-o", folder)
+    net.chain((6,), net.dense(4), net.norm(), net.dense(3)).save(tmp_path / "small.keras")
+    run("compile", tmp_path / "small.keras", "--input", "bipolar", "-o", folder)
 
     said = run("verify", folder, "--frames", "1", "--json")
 

@@ -85,6 +85,16 @@ def test_no_point_of_the_front_is_beaten(place: Path) -> None:
     assert sum(best) >= 2
 
 
+def test_rates_and_bits_that_lead_to_one_design_are_one_point_of_the_front(
+    place: Path, tmp_path: Path
+) -> None:
+    rates = (RATES[0], RATES[0] * 1.0001)
+    found = bnn2hw.explore(place / "m.keras", tmp_path / "s.csv", input=PIXELS, fps=rates, bits=[None, 12])
+
+    assert len({row["folding"] for row in found}) == 1
+    assert [row["front"] for row in found] == [1, 0, 0, 0]
+
+
 def test_finished_points_are_kept(place: Path, tmp_path: Path, compiled: list[float]) -> None:
     """An interrupted study has some whole lines, and perhaps a part of one."""
     text = (place / "s.csv").read_text()
@@ -187,6 +197,8 @@ def test_limits_accuracy_and_the_command_line(place: Path, tmp_path: Path) -> No
         ({"objectives": []}, InputError, "name an objective"),
         ({"limits": {"max_power": 1}}, InputError, "there is no limit 'max_power'"),
         ({"limits": {"min_accuracy": 0.9}}, InputError, "measured on images with labels"),
+        ({"limits": {"max_deviation": 0.1}}, InputError, "measured on your images; give some"),
+        ({"objectives": ["fps", "deviation"]}, InputError, "measured on your images; give some"),
         (
             {"styles": ["nosuch"]},
             InputError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from functools import cache
 
@@ -31,11 +31,24 @@ MOST_TOGETHER = 8
 """Examples in one design: enough that tools start seldom, few enough that workers share the tests evenly."""
 
 
-def every() -> Iterator[Example]:
-    """Yield the examples of all ops."""
-    for kind in HARDWARE_OPS:
-        for i, (op, x) in enumerate(kind.examples()):
-            yield f"{op.kind}-{i}", op, x
+SAME_CONSTRUCTS = {
+    "affine-1",
+    "pad-1",
+    "quantize-1",
+    "parallel_window-1",
+    "sliding_window-1",
+    "width_converter-1",
+    "xnor-2",
+}
+"""Bundles whose sources have other numbers than those of bundles of the same op, but the same constructs."""
+
+
+@cache
+def every() -> tuple[Example, ...]:
+    """Return the examples of all ops."""
+    return tuple(
+        (f"{op.kind}-{i}", op, x) for kind in HARDWARE_OPS for i, (op, x) in enumerate(kind.examples())
+    )
 
 
 def examples(wanted: Callable[[HardwareOp], bool] = lambda _: True) -> list[ParameterSet]:
@@ -43,9 +56,19 @@ def examples(wanted: Callable[[HardwareOp], bool] = lambda _: True) -> list[Para
     return [pytest.param(op, x, id=name) for name, op, x in every() if wanted(op)]
 
 
-def bundles(wanted: Callable[[HardwareOp], bool] = lambda _: True) -> list[ParameterSet]:
-    """Return the examples of the ops that are wanted, several of one op in each parameter."""
-    return [pytest.param(made, id=name) for name, made in _bundled(e for e in every() if wanted(e[1]))]
+def bundles(
+    wanted: Callable[[HardwareOp], bool] = lambda _: True, soaked: Set[str] = frozenset()
+) -> list[ParameterSet]:
+    """Return the examples of the ops that are wanted, several of one op in each parameter.
+
+    Args:
+        wanted: True for an op whose example is wanted.
+        soaked: Names of bundles that only the long runs take.
+    """
+    return [
+        pytest.param(made, id=name, marks=[pytest.mark.soak] if name in soaked else [])
+        for name, made in _bundled(e for e in every() if wanted(e[1]))
+    ]
 
 
 def family_bundles() -> list[ParameterSet]:
@@ -57,7 +80,7 @@ def family_bundles() -> list[ParameterSet]:
     ]
 
 
-def _bundled(examples: Iterator[Example]) -> Iterator[tuple[str, tuple[Example, ...]]]:
+def _bundled(examples: Iterable[Example]) -> Iterator[tuple[str, tuple[Example, ...]]]:
     for kind, same in itertools.groupby(examples, lambda e: e[1].kind):
         number = itertools.count()
         while part := tuple(itertools.islice(same, MOST_TOGETHER)):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.estimate import cycles
+from bnn2hw.ir import HardwareOp
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets.families import Family
@@ -60,10 +63,12 @@ def check(examples: tuple[ops.Example, ...], folder: Path, family: Family | None
     assert len(run.mismatches) >= 2 * len(examples)
 
 
-# The memories of the other writable ops are written in the same way.
-@pytest.mark.parametrize(
-    "examples", ops.bundles(lambda op: not op.writable or op.kind in ("xnor", "threshold"))
-)
+def read_alone(op: HardwareOp) -> bool:
+    """True for an op whose sources are read; the memories of the other writable ops are written in the same way."""
+    return not op.writable or op.kind in ("xnor", "threshold")
+
+
+@pytest.mark.parametrize("examples", ops.bundles(read_alone, ops.SAME_CONSTRUCTS))
 def test_yosys_understands_what_the_simulator_does(examples: tuple[ops.Example, ...], tmp_path: Path) -> None:
     check(examples, tmp_path)
 
@@ -73,3 +78,22 @@ def test_yosys_understands_the_forms_of_a_family(
     examples: tuple[ops.Example, ...], family: Family, tmp_path: Path
 ) -> None:
     check(examples, tmp_path, family)
+
+
+def constructs(rows: list[ParameterSet], *, soaked: bool) -> set[str]:
+    """The lines of all modules of some bundles, without numbers and without names that hold one."""
+    lines: set[str] = set()
+    for row in rows:
+        if bool(row.marks) == soaked:
+            design = verilog.render(ops.side_by_side(*row.values))
+            texts = "\n".join(text for name, text in design.code.items() if name != f"{design.top}.sv")
+            plain = re.sub(r"\w*\d[\w']*", "#", re.sub(r"//.*", "", texts))
+            lines |= {re.sub(r"#(\W+#)+", "#", line.strip()) for line in plain.splitlines()}
+    return lines
+
+
+def test_what_only_long_runs_read_has_no_constructs_of_its_own() -> None:
+    """Yosys understands constructs; other numbers in them are no other case."""
+    bundles = ops.bundles(read_alone, ops.SAME_CONSTRUCTS)
+
+    assert constructs(bundles, soaked=True) <= constructs(bundles, soaked=False)
