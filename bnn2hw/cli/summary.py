@@ -27,8 +27,15 @@ def summary(model: Path, no_macs: bool, imports: tuple[str, ...], as_json: bool)
     """
     from bnn2hw import frameworks
     from bnn2hw.cli import own_code
+    from bnn2hw.errors import InputError
     from bnn2hw.tables import terminal_width, wrapped
 
+    if model.is_dir() or model.suffix.lower() == ".onnx":
+        kind = "a folder" if model.is_dir() else "an ONNX file"
+        raise InputError(
+            f"'{model}' is {kind}, and a summary counts the layers of a Keras file (.keras or .h5); "
+            f"'bnn2hw estimate {model}' prints the cycles and resources of each layer"
+        )
     if as_json:
         shared.refuse({"no_macs"}, "JSON has all figures; leave out one of the two")
     own = own_code.objects(imports)

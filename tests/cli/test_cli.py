@@ -123,6 +123,15 @@ def test_the_summary_leaves_operations_out(model: Path) -> None:
     assert "MACs" not in run("summary", model, "--no-macs").stdout
 
 
+@pytest.mark.parametrize(("name", "kind"), [("digits_brevitas.onnx", "an ONNX file"), ("", "a folder")])
+def test_a_summary_is_of_keras_files(name: str, kind: str) -> None:
+    result = CliRunner().invoke(main, ["summary", str(EXAMPLES / name)])
+
+    assert result.exit_code == 2
+    assert f"is {kind}" in result.output
+    assert f"bnn2hw estimate {EXAMPLES / name}" in result.output
+
+
 def test_old_names_of_commands_work_and_warn(tmp_path: Path) -> None:
     binary = net.chain((6,), net.dense(4), net.norm(), net.dense(2))
     binary.save(tmp_path / "m.keras")
