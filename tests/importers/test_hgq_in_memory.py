@@ -25,6 +25,20 @@ def test_models_of_hgq2(overflow: str) -> None:
     agree(shake(keras.Model(inputs, outputs)))
 
 
+@pytest.mark.parametrize("kind", ["kif", "kbi"])
+@pytest.mark.parametrize("overflow", ["WRAP", "SAT", "SAT_SYM"])
+def test_quantizers_of_weights_and_data_alike(kind: str, overflow: str) -> None:
+    """Weights that wrap have an infinite speed of decay, which only training reads."""
+    from hgq.config import QuantizerConfigScope
+    from hgq.layers import QDense
+
+    with QuantizerConfigScope(place="all", q_type=kind, overflow_mode=overflow):
+        inputs = keras.Input((6,))
+        outputs = QDense(3, name="b")(QDense(5, activation="relu", name="a")(inputs))
+
+    agree(shake(keras.Model(inputs, outputs)))
+
+
 def test_every_option_of_a_quantizer_is_known() -> None:
     """An option that a new version adds is refused until somebody reads it, so this fails."""
     from hgq.quantizer.config import all_quantizer_keys

@@ -19,6 +19,9 @@ from bnn2hw.importers.keras.walk import FAMILIES, class_name, is_graph, order
 from bnn2hw.ir import Tensor
 from bnn2hw.ops.source import Source
 
+TRAINING_ONLY = ("i_decay_speed",)
+"""Weights that only training reads. HGQ2 sets this one to infinity for weights that wrap."""
+
 
 def read_model(draft: Draft, model: Layer, known: Mapping[int, str] | None = None) -> tuple[str, ...]:
     """Add all calls of a model to a draft.
@@ -112,9 +115,10 @@ def _unknown(call: Call, known: Mapping[str, Any]) -> None:
 
 
 def _finite(call: Call) -> bool:
-    """True if all weights are finite; notes a problem otherwise."""
+    """True if all weights that inference reads are finite; notes a problem otherwise."""
     weights = getattr(call.layer, "weights", [])
-    wrong = [w.name for w in weights if not np.all(np.isfinite(array(w)))]
+    read = [w for w in weights if w.name not in TRAINING_ONLY]
+    wrong = [w.name for w in read if not np.all(np.isfinite(array(w)))]
     if wrong:
         call.problem(
             f"NaN or infinite values in {', '.join(wrong)}", "finite weights", "train the model again"
