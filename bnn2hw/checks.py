@@ -49,9 +49,13 @@ def path(name: str, value: Any) -> None:
     """Check a path.
 
     Raises:
-        InputError: It is neither a text nor a path.
+        InputError: It is neither a text nor a path, or no system could have it.
     """
-    if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
+    if (
+        not isinstance(value, str | os.PathLike)
+        or isinstance(os.fspath(value), bytes)
+        or "\0" in os.fspath(value)
+    ):
         raise InputError(f"{name} must be a path, not {value!r}")
 
 

@@ -8,6 +8,7 @@ ends, lets one process at a time change a folder.
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -29,7 +30,7 @@ JOURNAL = f"{PREFIX}exchange.json"
 """File that exists while the files of a folder are exchanged."""
 
 LONGEST_NAME = 100
-"""Characters of a file's name that are part of the names of its drafts: systems limit the length of names."""
+"""Characters of a name that are part of the names of files or of their drafts: systems limit the length of these."""
 
 _held: ContextVar[tuple[int, ...]] = ContextVar("held", default=())
 
@@ -219,6 +220,18 @@ def remove_empty(folders: Sequence[Path]) -> None:
             folder.rmdir()
 
 
+def resolved(path: Path) -> Path:
+    """Return a path without links.
+
+    Raises:
+        OSError: The links lead in a circle.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # as Python before 3.13 tells it
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file, which appears as a whole.
 
@@ -242,7 +255,7 @@ def draft(path: Path) -> Iterator[Path]:
     Yields:
         The new file. It gets the mode of the one that it replaces. A device or a pipe is its own draft.
     """
-    path = path.resolve()
+    path = resolved(path)
     if path.exists() and not path.is_file():  # a device, or a pipe
         yield path
         return

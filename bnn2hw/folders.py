@@ -42,7 +42,8 @@ def replacing(folder: Path, manifest: str = MANIFEST) -> Iterator[Path]:
             others under the names of new ones.
         StorageError: The folder cannot be written.
     """
-    folder = folder.resolve()
+    with storing(folder):
+        folder = exchange.resolved(folder)
     claim(folder, manifest)
     with storing(folder):
         made = _make(folder)
@@ -75,7 +76,7 @@ def claim(
         StorageError: It cannot be made or written.
     """
     with storing(folder):
-        folder = folder.resolve()
+        folder = exchange.resolved(folder)
         with exchange.locked(folder, shared=True, waiting=waiting):
             _claim(folder, manifest, by)
         place = next(p for p in (folder, *folder.parents) if p.exists())
@@ -108,8 +109,30 @@ def claim_file(path: Path) -> None:
         if path.exists():
             path.open("ab").close()
             return
-        with tempfile.TemporaryFile(prefix=PREFIX, dir=path.resolve().parent) as file:
+        with tempfile.TemporaryFile(prefix=PREFIX, dir=exchange.resolved(path).parent) as file:
             file.write(bytes(ROOM))
+
+
+def claim_page(path: Path, mark: str, what: str, known: Sequence[str] = ()) -> None:
+    """Check that a page can be written, and takes the place of no file but an earlier page.
+
+    Args:
+        path: The file.
+        mark: Text near the beginning of every such page.
+        what: Such a page in words.
+        known: Names that such files have in folders of bnn2hw.
+
+    Raises:
+        InputError: The file is there and no such page, or the path is a folder or a manifest.
+        StorageError: It cannot be written, or not be read.
+    """
+    claim_file(path)
+    if not path.is_file() or (path.name in known and ours(path.parent)):
+        return
+    with storing(path, "read"), path.open("rb") as file:
+        there = file.read(1000)
+    if there and mark.encode() not in there:
+        raise InputError(f"'{path}' exists and is not {what}; name another file, or delete it")
 
 
 def ours(folder: Path, manifest: str = MANIFEST) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -46,6 +48,7 @@ default_role = "code"
 # Blocks without a language are commands, not Python.
 highlight_language = "none"
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "bnn2hw"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
@@ -72,7 +75,16 @@ def no_hidden_arguments(app: Sphinx, context: object, lines: list[str]) -> None:
     lines[:] = text.split("\n")
 
 
+def no_empty_rubrics(app: Sphinx, doctree: nodes.document) -> None:
+    """Leave out the heading of arguments where none is left below it."""
+    for rubric in list(doctree.findall(nodes.rubric)):
+        below = rubric.next_node(descend=False, siblings=True)
+        if rubric.astext() == "Arguments" and not isinstance(below, (addnodes.index, addnodes.desc)):
+            rubric.parent.remove(rubric)
+
+
 def setup(app: Sphinx) -> None:
     """Connect the hooks."""
+    app.connect("doctree-read", no_empty_rubrics)
     app.connect("autodoc-process-docstring", keep_stars_and_bars)
     app.connect("sphinx-click-process-arguments", no_hidden_arguments)

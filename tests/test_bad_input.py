@@ -250,7 +250,7 @@ def test_a_rate_that_is_too_high_for_a_device() -> None:
 
 def test_unknown_names() -> None:
     assert message(InputError, small(), target="ecp6") == (
-        f"unknown target 'ecp6'; known targets: {', '.join(devices.known())}"
+        f"unknown target 'ecp6'; known targets: {', '.join(devices.known())}; or give the path of a .toml file"
     )
     assert (
         message(InputError, small(), output="logits")

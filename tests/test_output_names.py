@@ -76,3 +76,38 @@ def test_the_name_of_an_input() -> None:
     model = net.shake(keras.Model(inputs, {"x": hidden, "y": net.dense(4)(hidden)}))
 
     assert set(bnn2hw.compile(model, input=SIGNS).golden(X)) == {"x.output", "y"}
+
+
+def test_outputs_of_one_layer() -> None:
+    """Keras gives both outputs the name of the layer; a third one has the name that a number would make."""
+    inputs = keras.Input((10,), name="x")
+    layer = net.dense(10, name="l")
+    first = layer(inputs)
+    second = layer(first)
+    model = net.shake(keras.Model(inputs, [first, second, net.dense(3, name="l_2")(second), first]))
+    expected = [y.numpy() for y in model(X.astype(np.float32))]
+
+    found = bnn2hw.compile(model, input=SIGNS).golden(X)
+
+    assert tuple(found) == ("l", "l_3", "l_2", "l_4")
+    assert all(np.array_equal(found[n], y) for n, y in zip(found, expected, strict=True))
+
+
+def test_outputs_in_a_structure_have_the_names_of_their_layers() -> None:
+    inputs = keras.Input((10,), name="x")
+    a, b, c = (net.dense(3, name=name)(inputs) for name in "abc")
+    model = net.shake(keras.Model(inputs, {"pair": [a, b], "one": c}))
+
+    found = bnn2hw.compile(model, input=SIGNS).golden(X)
+
+    assert tuple(found) == tuple(model.output_names)
+    assert set(found) == {"a", "b", "c"}
+
+
+def test_long_names_are_names_of_files(tmp_path: Path) -> None:
+    inputs = keras.Input((10,), name="x")
+    long = {end * 400: net.dense(3)(inputs) for end in "nm"} | {"n" * 401: net.dense(3)(inputs)}
+    accelerator = bnn2hw.compile(net.shake(keras.Model(inputs, long)), input=SIGNS)
+
+    assert set(bnn2hw.load(accelerator.write(tmp_path / "b")).golden(X)) == set(long)
+    assert all(len(name) < 200 for name in accelerator.design.files)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn2hw.backends.text import ANY_TARGET, CODE, Header, bare
+from bnn2hw.exchange import LONGEST_NAME
 from bnn2hw.ir import Array, Beats, Graph, StreamOp, Tensor, View
 
 
@@ -387,7 +388,7 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
     taken: set[str] = set()
     chosen = {}
     for name in names:
-        stem = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "layer"
+        stem = re.sub(r"[^A-Za-z0-9]+", "_", name)[:LONGEST_NAME].strip("_") or "layer"
         stem = stem if stem[0].isalpha() else f"n{stem}"
         number, candidate = 1, stem
         while not taken.isdisjoint(_derived(candidate)):

@@ -33,7 +33,7 @@ def report(folder: Path, out: Path | None, front: bool, as_json: bool) -> None:
     from bnn2hw.report import page
 
     if out:
-        folders.claim_file(out)
+        page.claim(out)
     accelerator = bnn2hw.load(folder)
     accelerator.need_hardware("a report")
     with spinner(as_json) as progress:

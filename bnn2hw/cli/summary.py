@@ -57,7 +57,7 @@ def _table(counted: ModelProfile, *, macs: bool) -> Table:
     precisions = counted.unique_op_precisions if macs else []
     weights = [f"{b}-bit weights" for b in bits]
     operations = [f"{b}-bit MACs" for b in precisions]
-    left, right = ("layer", "output"), ("input bits", *weights, "kB", *operations)
+    left, right = ("layer", "output"), ("input bits", *weights, "KiB", *operations)
     drops = ("output", "input bits", *reversed(weights), *reversed(operations[1:]))
     table = Table(counted.name, left, right, drops=drops)
     for layer in counted.layer_profiles:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 
 from bnn2hw.nn.larq_objects import CONSTANT, FUNCTIONS, MODELS, OPERATIONS, Description, build
+
+ERRORS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, NotImplementedError)
+"""Errors with which layers say that their arguments or inputs do not fit."""
 
 Reference = list[Any]
 Nodes = dict[tuple[str, int], Any]
@@ -34,7 +39,31 @@ def build_model(description: Description) -> keras.Model:
 
 def _build_layer(described: Description) -> Any:
     """Build a layer or a nested model."""
-    return build_model(described) if described["class_name"] in MODELS else build(described)
+    if described["class_name"] in MODELS:
+        return build_model(described)
+    with _told_of(described["config"].get("name", described["class_name"])):
+        return build(described)
+
+
+@contextmanager
+def _told_of(name: str) -> Iterator[None]:
+    """Let errors of a layer say which one it is; Keras's own words often do not."""
+    try:
+        yield
+    except ERRORS as error:
+        raise ValueError(f"layer '{name}': {error}") from error
+
+
+def _chained(layers: list[Any], name: str | None) -> keras.Sequential:
+    """Return a sequential model of layers."""
+    try:
+        return keras.Sequential(layers, name=name)
+    except ERRORS:
+        tensor = layers[0]
+        for layer in layers[1:]:
+            with _told_of(layer.name):
+                tensor = layer(tensor)
+        raise
 
 
 def _input(config: Description) -> Any:
@@ -56,7 +85,7 @@ def _build_sequential(config: Any) -> keras.Sequential:
         if not layers and shape is not None:
             layers.append(keras.Input(batch_shape=tuple(shape)))
         layers.append(_build_layer(described))
-    model = keras.Sequential(layers, name=config.get("name"))
+    model = _chained(layers, config.get("name"))
     if not model.built and config.get("build_input_shape"):
         model.build(tuple(config["build_input_shape"]))
     return model
@@ -147,7 +176,9 @@ class _Functional:
         tensors = [self._tensor(reference) for reference in wanted if reference[0] != CONSTANT]
         plain = {name: options[name] for name in ("training",) if options.get(name) is not None}
         name = described["name"]
-        self.tensors[name, number] = self.layers[name](tensors if len(tensors) > 1 else tensors[0], **plain)
+        with _told_of(name):
+            given = tensors if len(tensors) > 1 else tensors[0]
+            self.tensors[name, number] = self.layers[name](given, **plain)
         return True
 
     def _has_numbers(self, described: Description, node: list[Any]) -> bool:

@@ -370,7 +370,7 @@ def get(identifier: Any) -> Any:
 
     Args:
         identifier: None, a name, the output of `serialize`, or a callable, which is returned
-            unchanged.
+            unchanged. Of a class, an object is made without arguments, as Keras does.
 
     Raises:
         ValueError: The identifier has another type, or the name is unknown.
@@ -380,7 +380,7 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str | dict):
         return deserialize(identifier)
     if callable(identifier):
-        return identifier
+        return identifier() if isinstance(identifier, type) else identifier
     raise ValueError(f"Could not interpret quantization function identifier: {identifier}")
 
 

@@ -217,7 +217,7 @@ def _ghost(graph: Any, name: str, brief: str, number: str) -> None:
         style="",
         fontsize="10",
         fontcolor=MUTED,
-        margin="0.02,0.02",
+        margin="0.08,0.02",
         group="spine",
         tooltip=_quoted(f"continues from {name}"),
     )

@@ -28,10 +28,10 @@ def accelerator(made: CompiledModel) -> str:
     total = ("total", "", "", "", words.count(facts.interval), "", *_figures(estimate.cost))
     below = (
         f"{words.count(estimate.fps)} frames/s at {made.device.clock_mhz:g} MHz; first output after "
-        f"{words.time(estimate.latency_us)}. The method `report` shows more."
+        f"{words.time(estimate.latency_us)}. "
     )
     table = Table(f"{made.name} on {made.device.name}", HEAD[:LEFT], HEAD[LEFT:], [*rows, total])
-    return f"{table._repr_html_()}<p>{escape(below)}</p>"
+    return f"{table._repr_html_()}<p>{escape(below)}The method <code>report</code> shows more.</p>"
 
 
 def _layer(layer: LayerFacts) -> list[str]:

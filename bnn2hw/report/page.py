@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from bnn2hw import frameworks
+from bnn2hw import folders, frameworks
 from bnn2hw.backends import design
 from bnn2hw.data_files import data_dir
 from bnn2hw.estimate import cycles
@@ -22,6 +23,12 @@ from bnn2hw.version import __version__
 
 if TYPE_CHECKING:
     import jinja2
+
+MARK = 'content="bnn2hw '
+"""Text near the beginning of every report."""
+
+NAMES = ("report.html", "report.txt")
+"""Reports in build folders."""
 
 CARRIERS = "FIFOs and converters"
 RESOURCES = ("lut", "ff", "bram", "dsp")
@@ -38,6 +45,16 @@ FILTERS = {
     "time": words.time,
     "figures": words.values,
 }
+
+
+def claim(path: Path) -> None:
+    """Check that a report can be written, and takes the place of no file but an earlier report.
+
+    Raises:
+        InputError: The file is there and no report, or the path is a folder or a manifest.
+        StorageError: It cannot be written, or not be read.
+    """
+    folders.claim_page(path, MARK, "a report", NAMES)
 
 
 def page(facts: Facts) -> str:

@@ -43,7 +43,7 @@ class ShownModel(CompiledModel):
             The page. It is the same, byte for byte, for the same model, options, version and results.
 
         Raises:
-            InputError: `path` is a folder, or the model is native code, which is no hardware.
+            InputError: `path` is a folder or a file that is no report, or the model is native code.
             MissingToolError: A library that draws is not installed.
             StorageError: The file cannot be written.
         """
@@ -51,7 +51,7 @@ class ShownModel(CompiledModel):
 
         if path is not None:
             checks.path("path", path)
-            folders.claim_file(Path(path))
+            page.claim(Path(path))
         shown = [records.Simulation.of(run) for run in runs]
         measured = records.Measured.of(usage, self.device.name) if usage else None
         text = page.page(facts.collect(self, front, shown, measured, explored=explored))

@@ -8,7 +8,6 @@ from pathlib import Path
 from markupsafe import Markup
 
 from bnn2hw import folders
-from bnn2hw.errors import InputError, storing
 from bnn2hw.report import page, words
 from bnn2hw.studies import picture
 from bnn2hw.studies.points import Row, Value
@@ -40,6 +39,19 @@ HEADS = {
     **{f"synth_{name}": f"{name.upper()} measured" for name in ("lut", "ff", "bram", "dsp")},
     "synth_mhz": "MHz reached",
 }
+WIDE = (
+    "target",
+    "pixels",
+    "use",
+    "latency_us",
+    "deviation",
+    "synth_ff",
+    "synth_bram",
+    "synth_dsp",
+    "synth_mhz",
+)
+"""Columns that narrow screens leave out, unless the front trades them."""
+
 SMALL = 10
 """Figures below have three digits, if they are not whole."""
 
@@ -74,10 +86,16 @@ def of(rows: Sequence[Row], objectives: Sequence[str], table: Path) -> str:
         states=STATES,
         columns=there,
         heads=HEADS,
+        room={name: _room(name, objectives) for name in there},
         texts=TEXTS,
         measured=any(row.get("synth_lut") is not None for row in rows),
         **drawings,
     )
+
+
+def _room(name: str, objectives: Sequence[str]) -> str:
+    """Return the classes of a column: " opt" if phones leave it out, " mid" if narrow screens do."""
+    return "" if name in ("point", "fps", "lut", *objectives) else " opt mid" if name in WIDE else " opt"
 
 
 def beside(table: Path) -> Path:
@@ -96,11 +114,7 @@ def check(path: Path) -> None:
         InputError: The file is there, and no page of a study.
         StorageError: It cannot be written.
     """
-    folders.claim_file(path)
-    with storing(path, "read"):
-        there = path.read_bytes()[:1000] if path.exists() else b""
-    if there and f'content="{GENERATOR}"'.encode() not in there:
-        raise InputError(f"'{path}' exists and is not the page of a study; name another file, or delete it")
+    folders.claim_page(path, f'content="{GENERATOR}"', "the page of a study")
 
 
 def cell(value: Value, name: str) -> str:

@@ -107,9 +107,9 @@ class Study:
         names = [n for n in SHOWN if any(row.get(n) is not None for row in self.front)]
         left = [n for n in names if n in ("target", "bits", "style")]
         right = [n for n in names if n not in left]
-        made = Table(
-            f"front of {' and '.join(self.objectives)}", left, right, drops=("ff", "dsp", "bram", "style")
-        )
+        words, figures = ([page.HEADS.get(name, name) for name in side] for side in (left, right))
+        title = f"front of {' and '.join(self.objectives)}"
+        made = Table(title, words, figures, drops=("FF", "DSP", "BRAM", "style"))
         for row in self.front:
             made.add(*(page.cell(row[n], n) for n in (*left, *right)))
         return made

@@ -36,6 +36,9 @@ name parts."""
 PLAIN_WORDS = "letters, digits, spaces and . , : ( ) ' / * = + - _"
 """What `PLAIN` allows, in the words of messages."""
 
+MOST = 60
+"""Characters of a wrong name in a message."""
+
 Record = TypeVar("Record")
 References = Mapping[type, Mapping[str, object]]
 """Known objects by class and name, which other records refer to by name."""
@@ -170,7 +173,7 @@ def find(
         return read_one(Path(name))
     if name not in tuple(known()):
         raise InputError(
-            f"unknown {what} {name!r}; known {what}s: {', '.join(known())}; or give the path of a .toml file"
+            f"unknown {what} {repr(name)[:MOST]}; known {what}s: {', '.join(known())}; or give the path of a .toml file"
         )
     return known()[str(name)]
 

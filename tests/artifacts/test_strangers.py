@@ -184,3 +184,15 @@ def test_a_synthesis_alone_does_not_speak_of_waiting(
         pass
 
     assert not recwarn.list
+
+
+def test_paths_that_no_system_could_have(accelerator: bnn2hw.Accelerator, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+
+    with pytest.raises(StorageError, match="Too many levels of symbolic links"):
+        accelerator.write(tmp_path / "loop")
+    with pytest.raises(StorageError, match="Too many levels of symbolic links"):
+        accelerator.report(tmp_path / "loop" / "r.html")
+    for call in (accelerator.write, accelerator.report, bnn2hw.load):
+        with pytest.raises(InputError, match="must be a path"):
+            call("a\0b")

@@ -65,7 +65,19 @@ def cleared() -> Graph:
     return connect.connect(Graph((x, Node("dense", dense, ("x",))), ("dense",)))
 
 
-NETWORKS = {"classifier": classifier, "maps": maps, "joined": joined, "wide": wide, "cleared": cleared}
+def every_cycle() -> Graph:
+    """A frame is one beat, and one enters and one leaves in each cycle."""
+    rng = np.random.default_rng(5)
+    nodes = [Node("x", Source(Tensor((12,), BIPOLAR), 12))]
+    nodes += [Node("first", Xnor(signs(rng, 12, 8), pe=8, simd=12), ("x",))]
+    nodes += [Node("sign", Threshold(rng.integers(-2, 3, (8, 1)) * 2, pe=8), ("first",))]
+    nodes += [Node("last", Xnor(signs(rng, 8, 5), pe=5, simd=8), ("sign",))]
+    return connect.connect(Graph(tuple(nodes), ("last",)))
+
+
+NETWORKS = {"classifier": classifier, "maps": maps, "joined": joined, "wide": wide, "cleared": cleared} | {
+    "every cycle": every_cycle
+}
 
 
 @dataclass
@@ -187,14 +199,18 @@ def test_a_reset_of_any_length_at_any_time_leaves_nothing_behind(
 
 
 def damaged(rng: np.random.Generator, frames: Sequence[Array]) -> Iterator[tuple[Array, tuple[int, ...]]]:
-    """Drop or double a beat of every third frame or so; yield each packet with the frames it damages."""
+    """Drop or double a beat of every third frame or so, or lose its tlast; yield each packet with the frames it damages."""
     for number, packet in enumerate(frames):
         at = int(rng.integers(len(packet)))
-        match rng.integers(6):
+        match rng.integers(9):
             case 0:
                 yield np.delete(packet, at, axis=0), (number,)
             case 1:
                 yield np.insert(packet, at, packet[at], axis=0), (number,)
+            case 2:
+                lost = packet.copy()
+                lost[-1, 0] = 0
+                yield lost, (number, number + 1)
             case _:
                 yield packet, ()
 
@@ -212,7 +228,7 @@ def test_resynchronization_drops_only_what_is_damaged(name: str, seed: int, tmp_
     rng = np.random.default_rng(seed)
     phases, wanted, counts = [], [], []
     for number in range(4):
-        x = random_frames(graph, 40, seed=number)
+        x = random_frames(graph, 60, seed=number)
         sent = packets(design, x)
         damage = [np.concatenate([p for p, _ in damaged(rng, frames)]) for frames in sent]
         offered = [split(beats) for beats in damage]
@@ -229,11 +245,11 @@ def test_resynchronization_drops_only_what_is_damaged(name: str, seed: int, tmp_
         counts.append((len(whole), len(pairs) - len(whole)))
         phases.append(Phase([np.concatenate(o[: len(pairs)]) for o in offered], reset=5))
 
+    assert sum(good for good, _ in counts) > 40
+    assert sum(bad for _, bad in counts) > 12
     for phase, expected, (good, bad) in zip(
         drive(design, phases, tmp_path, seed, True), wanted, counts, strict=True
     ):
-        assert good > 10
-        assert bad > 3
         for found, right in zip(phase.out, expected, strict=True):
             assert np.array_equal(found, right)
         assert phase.status[:3] == (1, good, bad)

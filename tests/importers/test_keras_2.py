@@ -280,3 +280,29 @@ def test_modules_of_one_name(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "twice_named.py").write_text(f"def {folder}(): ...")
         assert list(objects([str(tmp_path / folder / "twice_named.py")])) == [folder]
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ({"axis": [2]}, "layer 'bn': tuple index out of range"),
+        ({"foo": 3}, "layer 'bn': Unrecognized keyword arguments passed to BatchNormalization"),
+        ({"epsilon": None}, "layer 'bn': float() argument must be a string or a real number"),
+    ],
+    ids=["axis", "unknown", "none"],
+)
+@pytest.mark.parametrize("sequential", [False, True], ids=["functional", "sequential"])
+def test_an_error_of_keras_names_the_layer(
+    tmp_path: Path, config: dict[str, Any], told: str, sequential: bool
+) -> None:
+    """Keras's own words say what is wrong, and often not where."""
+    norm = entry("BatchNormalization", "bn", {"axis": [1], **config}, [[["image", 0, 0, {}]]])
+    model = functional("m", [image(), norm], ["bn", 0, 0])
+    if sequential:
+        model = {"class_name": "Sequential", "config": {"name": "m", "layers": [image(), norm]}}
+    path = write(tmp_path / "m.h5", model, {})
+
+    with pytest.raises(InputError) as caught:
+        bnn2hw.compile(path, input=INT4)
+
+    assert told in str(caught.value)

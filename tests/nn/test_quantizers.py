@@ -194,6 +194,11 @@ def test_get_passes_on_callables_and_none():
     assert q.get(ALL[0]) is ALL[0]
 
 
+def test_get_makes_an_object_of_a_class():
+    assert isinstance(q.get(q.SteSign), q.SteSign)
+    assert isinstance(nn.layers.QuantDense(2, input_quantizer=q.SteTern).input_quantizer, q.SteTern)
+
+
 @pytest.mark.parametrize("identifier", ["NoOp", "wrong", 42])
 def test_what_is_no_quantizer(identifier):
     with pytest.raises(

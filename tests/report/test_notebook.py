@@ -28,6 +28,7 @@ def test_an_accelerator_is_a_table_whose_texts_are_escaped(accelerator: bnn2hw.A
 
     assert ">first</td>" in shown
     assert "&lt;b&gt;&amp; on ecp5-85k" in shown
+    assert "`" not in shown  # marks of text are not those of HTML
     assert "\n" not in repr(accelerator)
 
 

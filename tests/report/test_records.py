@@ -91,6 +91,27 @@ def test_a_report_does_not_take_the_place_of_a_manifest(build: Path) -> None:
         bnn2hw.load(build).report(build / "manifest.json")
 
 
+@pytest.mark.parametrize("name", ["graph.json", "rtl/bnn2hw_top.sv", "../m.keras"])
+def test_a_report_takes_the_place_of_no_other_file(build: Path, name: str) -> None:
+    (build.parent / "m.keras").write_text("a model")
+    before = (build / name).read_bytes()
+
+    done = CliRunner().invoke(main, ["report", str(build), "-o", str(build / name)])
+    with pytest.raises(InputError, match="exists and is not a report; name another file, or delete it"):
+        bnn2hw.load(build).report(build / name)
+
+    assert done.exit_code == 2
+    assert (build / name).read_bytes() == before
+    assert bnn2hw.load(build).name
+
+
+def test_a_report_takes_the_place_of_an_earlier_one(build: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        ran("report", build, "-o", tmp_path / "r.html")
+
+    assert (tmp_path / "r.html").read_bytes() == (build / "report.html").read_bytes()
+
+
 def test_a_report_of_a_place_that_is_no_build_folder_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["report", str(tmp_path)])
 

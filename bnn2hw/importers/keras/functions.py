@@ -35,6 +35,10 @@ class LayerError(RuntimeError):
     """The code of a layer, or of a user's function in it, raised an error."""
 
 
+class WeightsError(RuntimeError):
+    """A quantizer of weights returns what cannot be weights."""
+
+
 ERRORS = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, NotImplementedError)
 """Errors of Python with which the code of a layer ends that does not fit its input."""
 
@@ -52,7 +56,10 @@ def function(layer: Any) -> Callable[..., Array]:
         argument = tensors if len(tensors) > 1 else tensors[0]
         try:
             with in_float32(halves):
-                return array(layer(argument, training=False) if takes_training else layer(argument))
+                made = layer(argument, training=False) if takes_training else layer(argument)
+                if made is None:
+                    raise TypeError("it returns None, not a tensor")
+                return array(made)
         except ERRORS as error:
             raise LayerError(f"{type(error).__name__}: {error}") from error
 

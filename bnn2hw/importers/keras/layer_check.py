@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call
-from bnn2hw.importers.keras.functions import ERRORS, LayerError, array, backend_errors, tensor
+from bnn2hw.importers.keras.functions import ERRORS, LayerError, WeightsError, array, backend_errors, tensor
 from bnn2hw.importers.keras.half_precision import half_layers, in_float32
 from bnn2hw.importers.keras.walk import FAMILIES
 from bnn2hw.ir import Array, Node
@@ -53,6 +53,9 @@ def check(call: Call, added: Sequence[Node], edge: str) -> None:
 def cannot_compute(call: Call, error: Exception) -> None:
     """Note the problem of a layer for which the backend of Keras raised an error."""
     said = _reason(error)
+    if isinstance(error, WeightsError):
+        call.problem(said, "quantizers that return a finite value for each weight", "mend the quantizer")
+        return
     if half_layers(call.layer):
         call.problem(
             f"a function that computes in half precision only: {said}",

@@ -8,7 +8,7 @@ layer computes is asked of the layer itself, one layer at a time, in float32 and
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -131,10 +131,22 @@ def _of_quantizers(graph: Graph) -> dict[str, Input]:
 
 def _output_names(model: Any) -> tuple[str, ...]:
     """The names of several outputs, in the order of `model.outputs`: the keys of a dict, or Keras's names."""
+    if len(model.outputs) < 2:
+        return ()
     outputs = getattr(model, "_outputs_struct", None)
-    names = sorted(outputs) if isinstance(outputs, dict) else getattr(model, "output_names", ())
-    fits = len(model.outputs) > 1 and len(set(names)) == len(model.outputs)
-    return tuple(map(str, names)) if fits else ()
+    keys = sorted(outputs) if isinstance(outputs, dict) else ()
+    names = keys if len(keys) == len(model.outputs) else getattr(model, "output_names", ())
+    return _distinct([str(name) for name in names]) if len(names) == len(model.outputs) else ()
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of which all but the first of equal ones have a number: Keras names outputs after their layers."""
+    found: list[str] = []
+    for at, name in enumerate(names):
+        tries = (name, *(f"{name}_{n}" for n in range(2, len(names) + 2)))
+        later = names[at + 1 :]
+        found.append(next(t for t in tries if t not in found and (t == name or t not in later)))
+    return tuple(found)
 
 
 def _behind_shapes(graph: Graph, name: str) -> str | None:

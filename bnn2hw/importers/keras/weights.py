@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bnn2hw.importers.keras.calls import Call, Layer
-from bnn2hw.importers.keras.functions import LayerError, array, function
+from bnn2hw.importers.keras.functions import LayerError, WeightsError, array, function
 from bnn2hw.importers.keras.half_precision import half_layers, in_float32
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
@@ -34,11 +34,22 @@ def kernel(layer: Layer, name: str = "kernel", quantizer: str = "kernel_quantize
 
     Returns:
         float32 of the kernel's own shape.
+
+    Raises:
+        WeightsError: The quantizer returns another shape, or NaN or infinite values.
+        LayerError: The code of the quantizer raised an error.
     """
     quantize = getattr(layer, quantizer, None)
     with in_float32(half_layers(layer)):
         values = array(getattr(layer, name)).astype(np.float32)
-    return values if quantize is None else function(quantize)(values)
+    if quantize is None:
+        return values
+    made = function(quantize)(values)
+    if made.shape != values.shape and name != "bias":  # a bias may be one number for all channels
+        raise WeightsError(f"{quantizer} returns shape {made.shape} for weights of shape {values.shape}")
+    if not np.all(np.isfinite(made.astype(np.float32))):
+        raise WeightsError(f"{quantizer} returns NaN or infinite values for finite weights")
+    return made
 
 
 FINEST = 23
