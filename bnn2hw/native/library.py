@@ -26,7 +26,7 @@ from bnn2hw.progress import Progress, silent
 
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-Wall", "-Wextra", "-Werror", "-fPIC")
 
-LIBRARY, OBJECT = "network.so", "kernels.o"
+LIBRARY, OBJECT, UNIT = "network.so", "made.o", "unit.cc"
 
 
 PROBE = """#include "kernels.hpp"
@@ -62,48 +62,52 @@ def runs(version: str, progress: Progress = silent) -> bool:
     return bool(_loaded(path).bnn2hw_runs(version.encode()))
 
 
-def build(sources: Mapping[str, str], only: str = "", progress: Progress = silent) -> Path:
+def build(sources: Mapping[str, str], version: str, progress: Progress = silent) -> Path:
     """Compile sources and kernels to a library, from the cache if they were compiled before.
 
     Args:
         sources: Texts by file name.
-        only: Instruction set of the kernels; all of `versions` by default.
+        version: Instruction set of the kernels.
         progress: Told what is being done.
 
     Raises:
         MissingToolError: There is no C++ compiler.
         ToolError: The compiler failed.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(lambda v: compiled_kernels(v, progress), [only] if only else versions()))
-    objects += _calls(sources, progress)
+    objects = [compiled_kernels(version, progress), _calls(sources, progress)]
     ours = native_sources.folder()
     texts = [ours / "choose.cpp", ours / "processor.cpp", *objects]
-    chosen = f"-DBNN2HW_ONLY={only}" if only else "-DBNN2HW_VERSIONS"
+    chosen = f"-DBNN2HW_ONLY={version}"
 
     def link(folder: Path) -> None:
         command = [tools.cxx().command, *FLAGS, chosen, "-shared", f"-I{ours}", *map(str, texts)]
         tools.run([*command, "-o", LIBRARY], folder, "compiling native code")
 
-    ingredients = [*_ingredients(), only, sorted(sources.items())]
+    ingredients = [*_ingredients(), version, sorted(sources.items())]
     return compile_cache.entry("native", ingredients, [LIBRARY], link) / LIBRARY
 
 
-def _calls(sources: Mapping[str, str], progress: Progress) -> list[Path]:
-    """The object files of networks, which call the kernels of any instruction set."""
-    texts = [name for name in sources if name.endswith(".cpp")]
-    objects = [f"{Path(name).stem}.o" for name in texts]
+def _calls(sources: Mapping[str, str], progress: Progress) -> Path:
+    """The object file of networks, which call the kernels of any instruction set.
+
+    They are one unit: the headers take longer to read than a network takes to compile.
+    """
+    unit = "".join(map(_included, (Path(name) for name in sources if name.endswith(".cpp"))))
 
     def compile_calls(folder: Path) -> None:
         progress("compiling native code")
-        for file, text in sources.items():
+        for file, text in {**sources, UNIT: unit}.items():
             (folder / file).write_text(text)
-        command = [tools.cxx().command, *FLAGS, "-c", f"-I{native_sources.folder()}", *texts]
+        command = [tools.cxx().command, *FLAGS, "-c", f"-I{native_sources.folder()}", UNIT, "-o", OBJECT]
         tools.run(command, folder, "compiling native code")
 
-    ingredients = [*_ingredients(), sorted(sources.items())]
-    folder = compile_cache.entry("native-calls", ingredients, objects, compile_calls)
-    return [folder / name for name in objects]
+    ingredients = [*_ingredients(), unit, sorted(sources.items())]
+    return compile_cache.entry("native-calls", ingredients, [OBJECT], compile_calls) / OBJECT
+
+
+def _included(source: Path) -> str:
+    """Include a network in a unit, where the function that all networks have needs a name of its own."""
+    return f'#define batch {source.stem}_batch\n#include "{source.name}"\n#undef batch\n'
 
 
 def compiled_kernels(version: str, progress: Progress) -> Path:
@@ -157,10 +161,17 @@ class Library:
         """The file with the kernels for the fastest instruction set of this processor."""
         return build(self.sources, fastest(self.progress), self.progress)
 
-    @cached_property
-    def complete(self) -> Path:
-        """The file with the kernels for all instruction sets."""
-        return build(self.sources, "", self.progress)
+    def of(self, version: str) -> Path:
+        """Return the file with the kernels for one instruction set; the fastest if it has no name.
+
+        Raises:
+            InputError: The processor lacks the instruction set.
+        """
+        if not version:
+            return self.fastest
+        if not runs(version, self.progress):
+            raise InputError(f"this processor does not run '{version}'; versions: {', '.join(versions())}")
+        return build(self.sources, version, self.progress)
 
 
 @cache
@@ -246,41 +257,41 @@ class NativeNetwork:
         inputs = [np.ascontiguousarray(arrays[p.name], p.dtype) for p in self._inputs]
         frames = len(inputs[0])
         outputs = [np.empty((frames, *p.shape), p.dtype) for p in self._outputs]
-        self._share(_addresses(inputs), _addresses(outputs), frames, threads, version)
+        library = self.library.of(version)
+        self._share(library, _addresses(inputs), _addresses(outputs), frames, threads)
         return {p.name: values for p, values in zip(self._outputs, outputs, strict=True)}
 
     def _share(
-        self, inputs: list[int], outputs: list[int], frames: int, threads: int | None, version: str
+        self, library: Path, inputs: list[int], outputs: list[int], frames: int, threads: int | None
     ) -> None:
         """Divide frames among threads.
 
         Args:
+            library: The file with the compiled network.
             inputs: Addresses of the arrays that enter.
             outputs: Addresses of the arrays that leave.
             frames: How many there are.
             threads: How many work on them at most, or None.
-            version: Instruction set, or "".
         """
         workers = frames // self.capacity and min(threads or os.cpu_count() or 1, frames // self.capacity)
         if workers <= 1:
-            self._part(inputs, outputs, 0, frames, version)
+            self._part(library, inputs, outputs, 0, frames)
             return
         edges = np.linspace(0, frames, workers + 1).astype(int).tolist()
         with ThreadPoolExecutor(workers) as pool:
             list(
                 pool.map(
-                    lambda part: self._part(inputs, outputs, part[0], part[1], version),
+                    lambda part: self._part(library, inputs, outputs, part[0], part[1]),
                     itertools.pairwise(edges),
                 )
             )
 
-    def _part(self, inputs: list[int], outputs: list[int], begin: int, end: int, version: str) -> None:
-        library = self.library.complete if version else self.library.fastest
+    def _part(self, library: Path, inputs: list[int], outputs: list[int], begin: int, end: int) -> None:
         functions = _functions(library, self.prefix)
         capacity = max(1, min(self.capacity, end - begin))
         memory = self._memory(functions, capacity)
         failed = functions.run(
-            version.encode() or None,
+            None,
             self._data,
             _address(memory[1]),
             capacity,
@@ -290,7 +301,7 @@ class NativeNetwork:
         )
         self._free.append(memory)
         if failed:
-            raise InputError(f"this processor does not run '{version}'; versions: {', '.join(versions())}")
+            raise ToolError("the compiled native code has no kernels for this processor")
 
     def _memory(self, functions: _Functions, capacity: int) -> tuple[int, Array]:
         """Take working memory for some images, which nobody else uses."""

@@ -105,7 +105,7 @@ def lists(path: Path) -> tuple[Path, Path]:
 def written(design: Design, path: Path | None) -> Iterator[dict[str, str]]:
     """Let a simulator write waveforms, and the lists of the signals that matter, which viewers open beside them.
 
-    Every file is there as a whole, or as it was before.
+    Every file is there as a whole, or as it was before. Lists that a user saved from a viewer stay.
 
     Args:
         design: The design.
@@ -124,7 +124,16 @@ def written(design: Design, path: Path | None) -> Iterator[dict[str, str]]:
         yield {VARIABLE: str(fresh)}
     groups = list(_groups(design))
     for file, lines in zip(lists(path), (_of_gtkwave(path, groups), _of_surfer(groups)), strict=True):
-        folders.write_text(file, "\n".join(lines) + "\n")
+        text = "\n".join(lines) + "\n"
+        if not file.is_file() or _is_list(file, text):
+            folders.write_text(file, text)
+
+
+def _is_list(file: Path, text: str) -> bool:
+    """True if a file begins as a list of ours does: viewers save what a user arranged under the same name."""
+    start = text.split(" ")[0].encode()
+    with storing(file, "read"), file.open("rb") as there:
+        return there.read(len(start)) in (start, b"")
 
 
 def _groups(design: Design) -> Iterator[tuple[str, list[tuple[str, int]]]]:

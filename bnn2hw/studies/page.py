@@ -39,6 +39,19 @@ HEADS = {
     **{f"synth_{name}": f"{name.upper()} measured" for name in ("lut", "ff", "bram", "dsp")},
     "synth_mhz": "MHz reached",
 }
+WIDE = (
+    "target",
+    "pixels",
+    "use",
+    "latency_us",
+    "deviation",
+    "synth_ff",
+    "synth_bram",
+    "synth_dsp",
+    "synth_mhz",
+)
+"""Columns that narrow screens leave out, unless the front trades them."""
+
 SMALL = 10
 """Figures below have three digits, if they are not whole."""
 
@@ -73,10 +86,16 @@ def of(rows: Sequence[Row], objectives: Sequence[str], table: Path) -> str:
         states=STATES,
         columns=there,
         heads=HEADS,
+        room={name: _room(name, objectives) for name in there},
         texts=TEXTS,
         measured=any(row.get("synth_lut") is not None for row in rows),
         **drawings,
     )
+
+
+def _room(name: str, objectives: Sequence[str]) -> str:
+    """Return the classes of a column: " opt" if phones leave it out, " mid" if narrow screens do."""
+    return "" if name in ("point", "fps", "lut", *objectives) else " opt mid" if name in WIDE else " opt"
 
 
 def beside(table: Path) -> Path:

@@ -15,6 +15,9 @@ import pytest
 import bnn2hw
 from bnn2hw.simulation.harness import Measured
 from bnn2hw.simulation.run import Run
+from bnn2hw.studies import table
+from bnn2hw.studies.points import Row
+from bnn2hw.studies.study import Study
 from bnn2hw.synthesis.usage import Cells, Usage
 from tests.support import networks as net
 
@@ -79,6 +82,23 @@ def test_the_report_opens_at_every_width(browser: Any, tmp_path: Path, blocks: i
         for scheme in ("light", "dark"):
             assert not faults(browser, report, width, scheme)
     assert len(text) < 100_000 * blocks + 1_000_000
+
+
+def test_the_page_of_a_study_fits_every_width(browser: Any, tmp_path: Path) -> None:
+    figures = dict.fromkeys(("lut", "ff", "synth_lut", "synth_ff"), 83_640) | {"bram": 208, "dsp": 156}
+    known: Row = {"target": "ice40-up5k", "style": "folded", "latency_us": 123_456.7, "use": 0.5, **figures}
+    empty: Row = dict.fromkeys(table.COLUMNS)
+    rows = [
+        {**empty, **known, "point": i, "fps": 1e5 + i, "state": "fits", "front": 1, "deviation": 1e-5}
+        for i in range(3)
+    ]
+    made = Study(tuple(rows), ("fps", "lut"), tmp_path / "s.csv").page()
+
+    for width in WIDTHS:
+        page = browser.new_page(viewport={"width": width, "height": 844})
+        page.goto(made.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert not [told for told in page.evaluate(PICTURE_RULES) if "table" in told]
 
 
 def test_a_page_in_which_texts_collide_and_tables_are_cut_is_told(browser: Any, tmp_path: Path) -> None:

@@ -164,3 +164,17 @@ def test_waveforms_of_a_run_that_is_stopped_leave_the_file_as_it_was(
         stopped()
 
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("w.vcd", "before")]
+
+
+def test_what_a_user_saved_from_a_viewer_stays(accelerator: bnn2hw.Accelerator, tmp_path: Path) -> None:
+    saved, ours = tmp_path / "w.gtkw", tmp_path / "w.sucl"
+    saved.write_text("[*] GTKWave Analyzer\n")
+    for _ in range(2):
+        with waves.written(accelerator.design, tmp_path / "w.vcd"):
+            pass
+        assert ours.read_text().endswith("zoom_fit\n")
+        ours.write_text(
+            ours.read_text().replace("zoom_fit", "zoom_in")
+        )  # an earlier list of ours is replaced
+
+    assert saved.read_text() == "[*] GTKWave Analyzer\n"
