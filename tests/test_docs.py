@@ -119,6 +119,15 @@ def test_the_blocks_of_a_page_run_with_their_synthesis(page: str, place: Path) -
     assert follow(page, slow=True)
 
 
+def test_no_page_holds_both_sides_of_a_merge() -> None:
+    pages = (
+        [ROOT / page for page in PAGES] + list(ROOT.glob("*.md")) + list((ROOT / "benchmarks").glob("*.md"))
+    )
+    marks = ("<<<<<<< ", ">>>>>>> ")
+
+    assert not [p.name for p in pages for line in p.read_text().splitlines() if line.startswith(marks)]
+
+
 def test_blocks_that_are_not_run_say_why() -> None:
     reasons = Counter(b.reason for page in PAGES for b in blocks(page) if b.reason)
 
