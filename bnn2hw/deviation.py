@@ -30,6 +30,9 @@ USUAL_BITS = 6
 """Bits by which the error that the hardware makes at a node may exceed the last of the granted bits, as a share
 of the range of its values, before its bound has to prove itself on data."""
 
+HALF = 0.51
+"""Share of a step of an edge's integers by which rounding to them may move a value."""
+
 MOST_BITS = 16
 """Granted bits beyond which values are not expected to be finer."""
 
@@ -232,7 +235,7 @@ def _measure(
     }
     held = _held(lowered, pairs)
     bounds = error_bounds.bounds(real, theirs, error_bounds.Rounding(lowered.own, held))
-    usual = None if precision is None else _usual(real, lowered, precision)
+    usual = None if precision is None else _usual(lowered, precision)
     likely = (
         bounds if usual is None else error_bounds.bounds(real, theirs, error_bounds.Rounding(usual, held))
     )
@@ -244,18 +247,16 @@ def _measure(
     return [with_steady(so_far) for with_steady in compared]
 
 
-def _usual(real: Graph, lowered: Lowered, precision: Precision) -> dict[str, Array] | None:
-    """The rounding by node, limited to what the granted bits explain; None if it is not beyond that anywhere."""
-    spans: dict[str, float] = {}
+def _usual(lowered: Lowered, precision: Precision) -> dict[str, Array] | None:
+    """The rounding by node, limited to what bits and steps explain; None if it is not beyond that anywhere."""
+    limits: dict[str, float] = {}
     for edge, tensor in lowered.graph.types.items():
-        node = lowered.matches.get(edge, "")
-        span = (tensor.ints.hi - tensor.ints.lo) * float(np.abs(np.asarray(tensor.scale)).max())
-        spans[node] = max(spans.get(node, 0.0), span)
-    limited = {}
-    for node, own in lowered.own.items():
-        layer = real[node].layer
-        bits = min(precision.of_kernel(layer), precision.of_stream(layer), MOST_BITS)
-        limited[node] = np.minimum(own, spans.get(node, np.inf) * 2.0 ** (USUAL_BITS - bits))
+        node, step = lowered.matches.get(edge, ""), float(np.abs(np.asarray(tensor.scale)).max())
+        bits = precision.least(lowered.graph[edge].layer, MOST_BITS)
+        span = step * (tensor.ints.hi - tensor.ints.lo)
+        # Scores of which only the order matters are rounded to few steps.
+        limits[node] = max(limits.get(node, 0.0), span * 2.0 ** (USUAL_BITS - bits), HALF * step)
+    limited = {node: np.minimum(own, limits.get(node, np.inf)) for node, own in lowered.own.items()}
     return limited if any(np.any(limited[node] < own) for node, own in lowered.own.items()) else None
 
 

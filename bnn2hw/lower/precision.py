@@ -51,6 +51,10 @@ class Precision:
         """Return the bits of a layer's kernel."""
         return self.layers.get(layer, self.kernels)
 
+    def least(self, layer: str, most: int) -> int:
+        """Return the fewest bits that a layer's values have, or `most` if it is less."""
+        return min(self.of_kernel(layer), self.of_stream(layer), most)
+
     def of_stream(self, layer: str) -> int:
         """Return the bits of a layer's output."""
         return self.layers.get(layer, self.streams)
