@@ -143,7 +143,11 @@ def _rows() -> Iterator[tuple[str, str, Grow]]:
     for kind in ("Flatten", *NOTHING):
         yield kind, "", _plain(kind)
     yield "Slice", "", _plain("Slice", np.array([1, 0]), np.array([4, 2]), np.array([2, 1]))
-    yield "Split", "along the channels", lambda g, x: g.add("Split", x, outputs=2, axis=1, name="it")
+    yield (
+        "Split",
+        "along the channels",
+        lambda g, x: g.add("Split", x, outputs=2, axis=1, num_outputs=2, name="it"),
+    )
     yield "Gather", "a constant index", _plain("Gather", np.array(2), axis=3)
     for kind in ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum"):
         yield kind, "over the rows", _reduced(kind)

@@ -47,7 +47,8 @@ def kernel(layer: Layer, name: str = "kernel", quantizer: str = "kernel_quantize
     made = function(quantize)(values)
     if made.shape != values.shape and name != "bias":  # a bias may be one number for all channels
         raise WeightsError(f"{quantizer} returns shape {made.shape} for weights of shape {values.shape}")
-    if not np.all(np.isfinite(made.astype(np.float32))):
+    ends = made.min(initial=0), made.max(initial=0)  # without a copy of the weights; NaN comes through
+    if not np.isfinite(np.array(ends, np.float32)).all():
         raise WeightsError(f"{quantizer} returns NaN or infinite values for finite weights")
     return made
 
