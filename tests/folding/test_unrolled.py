@@ -167,6 +167,22 @@ def test_a_small_network_takes_a_frame_every_cycle(backend: str, stalls: float) 
         assert (run.interval, run.latency) == (1, predicted.latency)
 
 
+def test_inputs_that_no_weight_reads_are_no_fault() -> None:
+    kernel = np.random.default_rng(5).choice([-1.0, 1.0, 2.0], (12, 5))
+    kernel[[2, 5]] = 0
+    model = net.chain((12,), keras.layers.Dense(5, use_bias=False, name="dense"))
+    model.get_layer("dense").kernel.assign(kernel)
+    frames = np.random.default_rng(6).choice([-1, 1], (30, 12))
+
+    accelerator = bnn2hw.compile(
+        model, input=bnn2hw.Input("bipolar"), folding={"dense": {"style": "unrolled"}}, output="scores"
+    )
+
+    assert any(isinstance(node.op, Unrolled) for node in accelerator.graph)
+    accelerator.simulate(frames, stalls=0.3, seed=1).check()
+    np.testing.assert_array_equal(accelerator.predict(frames), frames @ kernel)
+
+
 def test_an_unrolled_network_is_that_of_the_folded_one() -> None:
     frames = np.random.default_rng(4).choice([-1, 1], (200, 36))
     folded = bnn2hw.compile(model(), input=bnn2hw.Input("bipolar"), output="scores")
