@@ -27,8 +27,7 @@ ROUNDING = 1e-5
 """Share of a value by which float32 may round it."""
 
 USUAL_BITS = 6
-"""Bits by which the error that the hardware makes at a node may exceed the last of the granted bits, as a share
-of the range of its values, before its bound has to prove itself on data."""
+"""Rounding that the hardware form states is believed up to this many bits above the last granted bit."""
 
 HALF = 0.51
 """Share of a step of an edge's integers by which rounding to them may move a value."""
@@ -250,8 +249,11 @@ def _measure(
 def _usual(lowered: Lowered, precision: Precision) -> dict[str, Array] | None:
     """The rounding by node, limited to what bits and steps explain; None if it is not beyond that anywhere."""
     limits: dict[str, float] = {}
-    for edge, tensor in lowered.graph.types.items():
-        node, step = lowered.matches.get(edge, ""), float(np.abs(np.asarray(tensor.scale)).max())
+    for edge, node in lowered.matches.items():
+        tensor = lowered.graph.types.get(edge)
+        if tensor is None:
+            continue
+        step = float(np.abs(np.asarray(tensor.scale)).max())
         bits = precision.least(lowered.graph[edge].layer, MOST_BITS)
         span = step * (tensor.ints.hi - tensor.ints.lo)
         # Scores of which only the order matters are rounded to few steps.

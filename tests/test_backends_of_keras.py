@@ -72,8 +72,8 @@ from bnn2hw.cli.main import main
 folder = {str(tmp_path / "build")!r}
 loaded = bnn2hw.load(folder)
 assert loaded.golden(np.load({str(tmp_path / "x.npy")!r})).tolist() == {accelerator.golden(x).tolist()!r}
-for command in ("simulate", "estimate", "predict"):
-    images = ["--images", {str(tmp_path / "x.npy")!r}] if command != "estimate" else []
+for command in ("simulate", "predict", "estimate", "verify", "report"):
+    images = ["--images", {str(tmp_path / "x.npy")!r}] if command in ("simulate", "predict") else []
     done = CliRunner().invoke(main, [command, folder, *images])
     assert done.exit_code == 0, (command, done.output, done.exception)
 """
