@@ -19,11 +19,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import records
 
 import bnn2hw
-from bnn2hw.folding.pareto import ParetoFront
+from bnn2hw.dataflow import insert
+from bnn2hw.folding import search
+from bnn2hw.folding.space import FoldingPoint
 from bnn2hw.studies import points, space
 from bnn2hw.studies import table as tables
 from bnn2hw.studies.points import Row
 from bnn2hw.studies.study import Study
+from bnn2hw.targets import devices
 
 MODEL = records.ROOT / "examples" / "mnist.keras"
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
@@ -122,7 +125,7 @@ def _beside(point: Row) -> dict[str, str]:
         "target": str(point["target"]),
         "style": str(point["style"]),
         "frames/s": f"{point['fps']:,.0f}",
-        "LUT of `pareto`": f"{_pareto(str(point['target']), float(point['fps'] or 0)):,.0f}",
+        "LUT of `pareto`": f"{_searched(point):,.0f}",
         "LUT predicted": f"{predicted:,.0f}",
         "LUT of Yosys": f"{used:,.0f}",
         "error": f"{predicted / used - 1:+.1%}",
@@ -134,10 +137,12 @@ def _beside(point: Row) -> dict[str, str]:
 
 
 @cache
-def _front(target: str) -> ParetoFront:
-    return bnn2hw.pareto(bnn2hw.compile(MODEL, input=PIXELS, target=target), RATIO)
+def _front(target: str) -> list[FoldingPoint]:
+    made = bnn2hw.compile(MODEL, input=PIXELS, target=target)
+    return search.pareto(insert.remove_fifos(made.graph), made.device, ratio=RATIO)
 
 
-def _pareto(target: str, fps: float) -> float:
+def _searched(point: Row) -> float:
     """Return the LUTs of the slowest folding of the front of a device that is as fast as a point."""
-    return min(p.cost.lut for p in _front(target) if p.fps >= fps * (1 - 1e-9))
+    cycles = devices.device(str(point["target"])).clock_mhz * 1e6 / float(point["fps"] or 0)
+    return min(p.cost.lut for p in _front(str(point["target"])) if p.interval <= cycles * (1 + 1e-9))

@@ -312,21 +312,29 @@ extern "C" int64_t bnn2hw_first_output(const Op* ops, int32_t count, int32_t end
     return -1;
 }
 
-// Records the cycles in which machine `last` hands over the last of the `beats` beats of each
-// frame, and returns their number. It stops after `frames` frames, after `limit` cycles, or when
-// the state after a frame equals the state after the frame before, which sets `steady`.
+// Records the cycles in which frames end, and returns their number. A frame ends when each of
+// `outputs` machines has handed over its beats of the frame. It stops after `frames` frames, after
+// `limit` cycles, or when the state after a frame equals the state after the frame before, which sets
+// `steady`.
 extern "C" int64_t bnn2hw_frame_ends(const Op* ops, int32_t count, int32_t ends,
-                                     const int64_t* supply, int32_t last,
-                                     int64_t limit, int64_t beats, int64_t frames,
+                                     const int64_t* supply, int32_t outputs,
+                                     const int64_t* machines, const int64_t* beats,
+                                     int64_t limit, int64_t frames,
                                      int64_t* recorded, int32_t* steady) {
     Network network(ops, count, ends, supply);
-    std::vector<int64_t> before;
-    int64_t found = 0, beat = 0;
+    std::vector<int64_t> before, made(outputs, 0);
+    int64_t found = 0;
     *steady = 0;
     for (int64_t cycle = 0; cycle < limit && found < frames && !*steady; cycle++) {
         network.settle();
-        if (network.hands_over(last) && ++beat == beats) {
-            beat = 0;
+        bool moved = false, ended = true;
+        for (int32_t i = 0; i < outputs; i++) {
+            const bool left = network.hands_over(machines[i]);
+            made[i] += left;
+            moved |= left;
+            ended &= made[i] >= (found + 1) * beats[i];
+        }
+        if (moved && ended) {
             recorded[found++] = cycle;
             std::vector<int64_t> now = network.state();
             *steady = now == before;

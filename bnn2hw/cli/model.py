@@ -171,8 +171,7 @@ def pareto(model: Path, ratio: float, options: ModelOptions, as_json: bool) -> N
         _refuse_knobs(options)
     with spinner(as_json) as progress:
         accelerator = shared.accelerator(model, options, progress)
-        progress("searching all foldings")
-        front = bnn2hw.pareto(accelerator, ratio)
+        front = bnn2hw.pareto(accelerator, ratio, progress)
     click.echo(json.dumps([_point(p) for p in front], indent=1) if as_json else str(front))
 
 

@@ -32,7 +32,7 @@ def prove(folder: Path, seconds: int, as_json: bool) -> None:
     """
     import bnn2hw
     from bnn2hw.cli.report import keep
-    from bnn2hw.tables import terminal_width
+    from bnn2hw.tables import terminal_width, wrapped
 
     accelerator = bnn2hw.load(folder)
     with spinner(as_json) as progress:
@@ -43,5 +43,5 @@ def prove(folder: Path, seconds: int, as_json: bool) -> None:
     else:
         say(proofs.table().fitted(terminal_width()), nl=False)
         for reason in proofs.reasons:
-            say(f"not tried: {reason}")
+            say(wrapped([f"not tried: {reason}"], terminal_width()))
     proofs.check()

@@ -37,9 +37,7 @@ def report(folder: Path, out: Path | None, front: bool, as_json: bool) -> None:
     accelerator = bnn2hw.load(folder)
     accelerator.need_hardware("a report")
     with spinner(as_json) as progress:
-        if front:
-            progress("searching all foldings")
-        points = bnn2hw.pareto(accelerator) if front else None
+        points = bnn2hw.pareto(accelerator, progress=progress) if front else None
         progress("drawing")
         if front or not out:
             records.keep(folder, accelerator, front=points)

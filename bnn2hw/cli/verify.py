@@ -39,6 +39,7 @@ def verify(
     """
     import bnn2hw
     from bnn2hw.cli.simulate import images_of
+    from bnn2hw.tables import terminal_width, wrapped
 
     accelerator = bnn2hw.load(folder)
     x, _ = images_of(images, accelerator, frames or (None if images else RANDOM_FRAMES), seed)
@@ -53,5 +54,5 @@ def verify(
         }
         click.echo(json.dumps(facts, indent=1))
     else:
-        say(str(found))
+        say(wrapped(str(found).split("\n"), terminal_width()))
     found.check()

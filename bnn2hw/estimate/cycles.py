@@ -117,7 +117,7 @@ def startup(graph: Graph, effort: Effort = USUAL) -> tuple[int, ...] | None:
     Raises:
         ToolError: The C++ compiler failed.
     """
-    if not graph[graph.wire(graph.outputs[0])].inputs:
+    if not any(graph[graph.wire(output)].inputs for output in graph.outputs):
         return ()
     frames = min(STARTUP_FRAMES, effort.startup // (interval(graph) * len(graph.nodes)))
     found = pace(graph, frames) if frames > 1 else None
@@ -129,8 +129,8 @@ class Pace:
     """The pace at which frames leave a design that starts empty.
 
     Attributes:
-        ends: The cycle in which each frame leaves the first output. The first intervals may differ
-            from later ones, while FIFOs fill.
+        ends: The cycle in which each frame has left all outputs. The first intervals may differ from
+            later ones, while FIFOs fill.
         steady: Whether the last interval repeats forever. If so, the design is in the same state
             after the last two frames.
     """
@@ -166,14 +166,16 @@ def pace(graph: Graph, frames: int) -> Pace:
     Raises:
         ToolError: The C++ compiler failed.
     """
-    timings, last = timings_of(graph), graph.wire(graph.outputs[0])
-    limit = PATIENCE * (frames + len(timings)) * interval(graph)
-    where = list(timings).index(last), limit, graph.beats(last).count(graph.types[last].size), frames
+    timings = timings_of(graph)
+    number = {name: i for i, name in enumerate(timings)}
+    ends = {graph.wire(output) for output in graph.outputs} & number.keys()
+    outputs = {number[name]: graph.beats(name).count(graph.types[name].size) for name in sorted(ends)}
+    where = outputs, PATIENCE * (frames + len(timings)) * interval(graph), frames
     try:
-        ends, steady = stepper.frame_ends(list(timings.values()), inputs_of(graph), *where)
+        cycle, steady = stepper.frame_ends(list(timings.values()), inputs_of(graph), *where)
     except MissingToolError:
-        ends, steady = frame_ends(list(map(machine, timings.values())), inputs_of(graph), *where)
-    return Pace(tuple(ends), steady)
+        cycle, steady = frame_ends(list(map(machine, timings.values())), inputs_of(graph), *where)
+    return Pace(tuple(cycle), steady)
 
 
 def machines(graph: Graph) -> tuple[dict[str, Machine], list[list[int]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -113,7 +113,11 @@ def first_output(
 
 
 def frame_ends(
-    timings: Sequence[Timing], inputs: Sequence[Sequence[int]], last: int, limit: int, beats: int, frames: int
+    timings: Sequence[Timing],
+    inputs: Sequence[Sequence[int]],
+    outputs: Mapping[int, int],
+    limit: int,
+    frames: int,
 ) -> tuple[list[int], bool]:
     """Do what `ir.machine.frame_ends` does.
 
@@ -121,9 +125,8 @@ def frame_ends(
         timings: Timings of the machines, each after those that it reads.
         inputs: For each machine, the numbers of those that it reads; −1, −2, … are the inputs of
             the design.
-        last: Number of the machine that makes the design's output.
+        outputs: By number of each machine that makes an output of the design, its beats per frame.
         limit: Largest number of cycles to step.
-        beats: Beats per frame that this machine makes.
         frames: Largest number of frames to record.
 
     Returns:
@@ -135,14 +138,18 @@ def frame_ends(
     """
     ends = -min(s for sources in inputs for s in sources)
     packed, steady = _Packed(timings, inputs, [-1] * ends), ctypes.c_int32()
-    recorded = np.zeros(frames, np.int64)
+    recorded, numbers, beats = (
+        np.array(a, np.int64) for a in ([0] * frames, [*outputs], [*outputs.values()])
+    )
     found = library().bnn2hw_frame_ends(
         packed.ops,
         packed.count,
         packed.ends,
         packed.supply,
-        last,
-        *map(ctypes.c_int64, (limit, beats, frames)),
+        len(outputs),
+        ctypes.c_void_p(numbers.ctypes.data),
+        ctypes.c_void_p(beats.ctypes.data),
+        *map(ctypes.c_int64, (limit, frames)),
         ctypes.c_void_p(recorded.ctypes.data),
         ctypes.byref(steady),
     )

@@ -80,25 +80,28 @@ def prove(
 
     Raises:
         MissingToolError: Yosys or ABC is not installed.
-        ToolError: A tool failed, or nothing that the properties speak of can happen.
+        ToolError: A tool failed, or no frame can leave the op.
     """
     with tempfile.TemporaryDirectory(prefix="bnn2hw-") as folder:
         model = Model.of(harness.files, NAME, Path(folder))
-        _check_reached(model, harness, seconds)
+        if not _is_reached(model, harness, seconds):
+            reason = (
+                f"{harness.op.kind}: no frame that passes was found in {seconds} seconds of processor time"
+            )
+            return [Proof(name, NOT_TRIED, reason=reason) for name in properties]
         return [_proof(model, harness, name, seconds) for name in properties]
 
 
-def _check_reached(model: Model, harness: Harness, seconds: int) -> None:
-    """Show by an example that a marked frame comes to its end.
+def _is_reached(model: Model, harness: Harness, seconds: int) -> bool:
+    """Show by an example that a marked frame comes to its end. Return false if none was found in time.
 
     Raises:
-        ToolError: It never does, or no example was found in time.
+        ToolError: It never does.
     """
     verdict = model.decide(f"bad_{REACHED}", seconds)
-    if verdict.kind != engine.REFUTED:
-        raise ToolError(
-            f"no frame of {harness.op.kind} leaves its harness ({verdict.kind}), so proofs would be empty"
-        )
+    if verdict.kind == engine.PROVED:
+        raise ToolError(f"no frame of {harness.op.kind} leaves its harness, so proofs would be empty")
+    return verdict.kind == engine.REFUTED
 
 
 def _proof(model: Model, harness: Harness, name: str, seconds: int) -> Proof:

@@ -6,7 +6,7 @@ exact cycle in which it is full, and no closed form gives it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -255,37 +255,35 @@ def first_output(
 def frame_ends(
     machines: Sequence[Machine],
     inputs: Sequence[Sequence[int]],
-    last: int,
+    outputs: Mapping[int, int],
     limit: int,
-    beats: int,
     frames: int,
 ) -> tuple[list[int], bool]:
     """Step machines until their pace is steady, and record the cycles in which frames end.
 
-    The pace is steady once the machines are in the same state after two frames in a row. From then
-    on everything repeats.
+    A frame ends when all outputs have left. The pace is steady once the machines are in the same
+    state after two frames in a row. From then on everything repeats.
 
     Args:
         machines: As for `run`.
         inputs: As for `run`.
-        last: Number of the machine that makes the design's output.
+        outputs: By number of each machine that makes an output of the design, its beats per frame.
         limit: Largest number of cycles to step.
-        beats: Beats per frame that this machine makes.
         frames: Largest number of frames to record.
 
     Returns:
         The cycles in which frames end, and whether the pace is steady.
     """
     ends: list[int] = []
-    count, before = 0, None
+    made, before = dict.fromkeys(outputs, 0), None
     for cycle, moves in zip(range(limit), run(machines, inputs), strict=False):
-        if not (machines[last].valid and moves[last]):
+        for i in outputs:
+            made[i] += machines[i].valid and moves[i]
+        if min(made[i] // beats for i, beats in outputs.items()) == len(ends):
             continue
-        count += 1
-        if count % beats == 0:
-            ends.append(cycle)
-            state = tuple(m.state for m in machines)
-            if state == before or len(ends) == frames:
-                return ends, state == before
-            before = state
+        ends.append(cycle)
+        state = tuple(m.state for m in machines)
+        if state == before or len(ends) == frames:
+            return ends, state == before
+        before = state
     return ends, False

@@ -197,7 +197,7 @@ def tasks(setting: Setting, axes: Axes, progress: Progress) -> list[Task]:
         graph = insert.remove_fifos(made.graph)
         layers = {style: _layers(style, unroll.able(graph)) for style in dict.fromkeys(axes.styles)}
         rates = sorted({*axes.fps, *(_rate(made, each) for each in axes.pixels)})
-        rates = rates or [p.fps for p in pareto.of(graph, made.device, axes.ratio)]
+        rates = rates or pareto.rates(graph, made.device, axes.ratio)
         for bits, style, fps in itertools.product(dict.fromkeys(axes.bits), layers, rates):
             found.append(Task(target, bits, style, fps, layers[style]))
     return found

@@ -84,7 +84,8 @@ def test_the_front_of_a_model_and_of_a_folder(model: Path, tmp_path: Path) -> No
     assert intervals == sorted(intervals, reverse=True)
     assert all(f"{i:,}" in table for i in intervals)
     assert all(p["gap"] == 0 for p in front)
-    assert front[-1]["folding"] == json.loads(run("estimate", tmp_path / "out", "--json").stdout)["folding"]
+    built = json.loads(run("estimate", tmp_path / "out", "--json").stdout)
+    assert (front[-1]["folding"], front[-1]["cost"]) == (built["folding"], built["cost"])
     assert wrong.exit_code == 2
     assert wrong.stderr.startswith("error: the ratio of rates from one point to the next must be at least 1")
 

@@ -65,7 +65,7 @@ def test_verbose_commands_print_the_log(
     before = logging.getLogger("bnn2hw").handlers[:], logging.getLogger("bnn2hw").level
     done = run("pareto", built, option)
 
-    assert [line.strip() for line in done.stderr.splitlines()[1:]] == logged
+    assert [line.strip() for line in done.stderr.splitlines()] == logged
     assert (logging.getLogger("bnn2hw").handlers, logging.getLogger("bnn2hw").level) == before
 
 

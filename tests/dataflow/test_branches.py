@@ -77,7 +77,14 @@ def joined_skip(seed: int) -> Graph:
     return connect.connect(search.for_rate(Graph(b.graph.nodes, (last,)), 288, devices.device("ecp5-85k")))
 
 
-BRANCHED = {f.__name__: f for f in (residual, dense_block, gated, two_ends, joined_skip)}
+def late_end(seed: int) -> Graph:
+    """The first output leaves faster than the second, until what lies between them is full."""
+    b = Builder(seed)
+    first = b.threshold(b.source("x", Tensor((6, 6, 2), Ints(-2, 1))))
+    return b.streamed(first, b.conv("second", first, 2, 2))
+
+
+BRANCHED = {f.__name__: f for f in (residual, dense_block, gated, two_ends, joined_skip, late_end)}
 
 
 @pytest.mark.parametrize("stalls", [0.0, 0.35])

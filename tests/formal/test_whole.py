@@ -15,8 +15,10 @@ import bnn2hw
 from bnn2hw.accelerator import Accelerator
 from bnn2hw.cli.main import main
 from bnn2hw.errors import InputError, MismatchError
+from bnn2hw.formal import prove as proving
 from bnn2hw.formal import whole
-from bnn2hw.formal.engine import PROVED, REFUTED
+from bnn2hw.formal.engine import BOUNDED, PROVED, REFUTED, Verdict
+from bnn2hw.formal.harness import Harness
 from bnn2hw.formal.prove import NOT_TRIED, PROPERTIES, Proof
 from bnn2hw.formal.whole import OpProofs, Proofs
 from bnn2hw.ir import BIPOLAR, Ints, Tensor
@@ -113,6 +115,24 @@ def test_an_op_that_does_not_know_the_frame_is_proved_with_a_small_one() -> None
     assert whole.small(Threshold(cuts, pe=2), image)[0].shape == (1, 1, 4)
     assert whole.small(Fifo(lanes=2, depth=4), image)[0].shape == (1, 1, 4)
     assert whole.small(Pool(np.zeros(4, bool)), image) == (image,)
+
+
+def test_values_that_are_too_many_to_compare_leave_the_other_properties() -> None:
+    harness = Harness.of(Fifo(lanes=2, depth=2), Tensor((4,), Ints(0, 255)), function=False)
+
+    found = {p.name: p.kind for p in proving.prove(harness, seconds=20, properties=("last", "value"))}
+
+    assert found == {"last": PROVED, "value": NOT_TRIED}
+
+
+def test_an_op_of_which_no_frame_is_seen_in_time_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proving.Model, "decide", lambda *_: Verdict(BOUNDED, 3, 0.0))
+
+    found = proving.prove(Harness.of(Fifo(), Tensor((2,), BIPOLAR)), seconds=7)
+
+    assert {str(p) for p in found} == {
+        "not tried: fifo: no frame that passes was found in 7 seconds of processor time"
+    }
 
 
 def test_what_cannot_be_proved_is_refused(dense: Accelerator) -> None:
