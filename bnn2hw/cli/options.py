@@ -364,12 +364,21 @@ def calibration(options: ModelOptions) -> Batch | None:
     Raises:
         Bnn2hwError: An error of `image_files.read`.
     """
+    return calibration_of(options.calibration)
+
+
+def calibration_of(path: Path | None) -> Batch | None:
+    """Read images for calibration; None if there is no file.
+
+    Raises:
+        Bnn2hwError: An error of `image_files.read`.
+    """
     from bnn2hw import golden
     from bnn2hw.cli import image_files
 
-    if options.calibration is None:
+    if path is None:
         return None
-    images, _ = image_files.read(options.calibration, None)
+    images, _ = image_files.read(path, None)
     return golden.part(images, slice(CALIBRATION_IMAGES))
 
 
