@@ -18,7 +18,7 @@ from bnn2hw.report.shown import ShownModel
 if TYPE_CHECKING:
     from bnn2hw.deviation import Deviations
     from bnn2hw.inputs import Data
-    from bnn2hw.ir import Array
+    from bnn2hw.ir import Array, Graph
     from bnn2hw.pipeline import LoweredModel
     from bnn2hw.results import Runner
 
@@ -106,7 +106,12 @@ class ComputedModel(ShownModel):
 
         runner = replace(self._runner, progress=progress)
         given = origins.Given(model, calibration, custom_objects)
-        own = results.OwnLayers(runner, lambda arrays: origins.of(self, self.origin, given, arrays, progress))
+
+        def find(arrays: Mapping[str, Array]) -> tuple[Graph, Graph]:
+            model = origins.of(self, self.origin, given, arrays, progress)
+            return model.real, model.lowered.graph
+
+        own = results.OwnLayers(runner, find)
         return results.evaluate(runner, x, labels, own)
 
     def values(self, x: Data, layers: Collection[str] | None = None) -> dict[str, Array]:

@@ -6,7 +6,6 @@ import logging
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,9 +21,6 @@ from bnn2hw.native import library
 from bnn2hw.ops import Argmax, TopK, source
 from bnn2hw.ops.source import numbers
 from bnn2hw.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from bnn2hw.pipeline import LoweredModel
 
 log = logging.getLogger("bnn2hw")
 
@@ -198,12 +194,13 @@ class OwnLayers:
 
     Attributes:
         runner: Runs the design.
-        find: Returns the model, given integers by input on which it must equal the design.
+        find: Returns the model in real form and in hardware form, given integers by input on which it must equal
+            the design.
     """
 
     runner: Runner
-    find: Callable[[Mapping[str, Array]], LoweredModel]
-    _real: Graph | None = field(default=None, repr=False)
+    find: Callable[[Mapping[str, Array]], tuple[Graph, Graph]]
+    _forms: tuple[Graph, Graph] | None = field(default=None, repr=False)
 
     def __call__(self, x: Batch) -> dict[str, Array]:
         """Return the scores of one batch by output; where the design gives the k best classes, those of the model.
@@ -212,11 +209,12 @@ class OwnLayers:
             InputError: The batch does not fit the model's input, or this is another model.
         """
         wires = self.runner.wires(x)
-        real = self._real = self._real or self.find(wires).real
+        real, lowered = self._forms = self._forms or self.find(wires)
+        values = {n: lowered.types[n].real(a).astype(np.float32) for n, a in wires.items()}
         step = max(1, AT_ONCE // sum(t.size for t in real.types.values()))
         parts = [
-            golden.run(real, {n: a[i : i + step] for n, a in wires.items()})
-            for i in range(0, golden.frames(wires), step)
+            golden.run(real, {n: a[i : i + step] for n, a in values.items()})
+            for i in range(0, golden.frames(values), step)
         ]
         return {name: self._best(np.concatenate([p[name] for p in parts])) for name in real.outputs}
 

@@ -224,7 +224,7 @@ def evaluate(
                 x,
                 labels,
                 original,
-                calibration=shared.calibration_of(calibration),
+                calibration=image_files.calibration(calibration),
                 custom_objects=own_code.objects(imports) or None,
                 progress=progress,
             )
