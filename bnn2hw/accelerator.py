@@ -123,6 +123,7 @@ class Accelerator(ComputedModel):
             origin=weights.origin,
             measured={d.edge: d for d in weights.measured},
             compared=weights.compared,
+            made_from={},
         )
         reloading.compare(self.design, other.design)
         return other

@@ -43,6 +43,7 @@ class CompiledModel:
         layouts: Order of the values in the stream by input and output, where the arrays of the model
             have their axes in another order: images with their channels first, for example.
         board: Board that the design is planned for, if one was named.
+        made_from: Names of the files that it was made from, by option, and the beginning of the hash of the model file.
     """
 
     name: str
@@ -57,6 +58,7 @@ class CompiledModel:
     options: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
     layouts: Mapping[str, AxisOrder] = field(default_factory=dict, repr=False, kw_only=True)
     board: Board | None = field(default=None, repr=False, kw_only=True)
+    made_from: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
 
     def fidelity_of(self, node: Node) -> Fidelity:
         """Return the fidelity of the layer that a node of the graph comes from.

@@ -114,7 +114,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
             legal.
     """
     from bnn2hw import pipeline
-    from bnn2hw.artifacts import model_cache
+    from bnn2hw.artifacts import made_from, model_cache
     from bnn2hw.artifacts.model_key import Given
     from bnn2hw.estimate import resources
     from bnn2hw.pipeline import Layout
@@ -160,6 +160,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
         origin=prepared.made,
         layouts=pipeline.layouts(prepared, graph),
         board=place,
+        made_from=made_from.of_model(model, {"target": target, "board": board}),
     )
 
 
@@ -335,4 +336,5 @@ def load(folder: str | Path) -> Accelerator:
         options=manifest.options,
         layouts=manifest.layouts,
         board=manifest.board,
+        made_from=manifest.made_from,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The arrays of the tests are small, and the tests themselves run in parallel.
@@ -23,8 +24,20 @@ import pytest
 if TYPE_CHECKING:
     from bnn2hw import tools
 
+OF_GOLDEN = {"folding", "importers", "lower", "studies"}
+"""Rooms in whose tests results come from golden. Native code gives equal ones (tests/native), but to compile it for
+each network would take longer than all else."""
+
+LONGEST = {"test_notebooks.py", "test_packaging.py", "test_readme.py"}
+"""Files whose tests run for a minute, most of it in other processes."""
+
 STATES: dict[str, object] = {}
 """By module of tests, the state of its generator `RNG` after the import."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no worker is left with one of them when the others are done."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +47,23 @@ def _draws_of_its_own(request: pytest.FixtureRequest) -> None:
     if isinstance(rng, np.random.Generator):
         bits = rng.bit_generator
         bits.state = STATES.setdefault(request.module.__name__, bits.state)
+
+
+@pytest.fixture(autouse=True)
+def _results_of_golden(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compute results as on a machine without a C++ compiler, except in the long runs."""
+    if not OF_GOLDEN.intersection(request.path.parts) or request.node.get_closest_marker("soak"):
+        yield
+        return
+    from bnn2hw.errors import MissingToolError
+    from bnn2hw.native import library
+
+    def network(*_: object) -> NoReturn:
+        raise MissingToolError("these tests compile no native code")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "network", network)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ class Manifest:
         options: Options of the compilation by name, without those that have their default.
         layouts: Order of the values in the stream, by input and output whose arrays have another.
         board: Board that the design is planned for, if one was named.
+        made_from: Names of the files that it was made from, by option.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Manifest:
     options: Mapping[str, str] = field(default_factory=dict)
     layouts: Mapping[str, AxisOrder] = field(default_factory=dict)
     board: Board | None = None
+    made_from: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, accelerator: CompiledModel) -> Manifest:
@@ -91,6 +93,7 @@ class Manifest:
             options=accelerator.options,
             layouts=accelerator.layouts,
             board=accelerator.board,
+            made_from=accelerator.made_from,
         )
 
     def plain(self) -> dict[str, Any]:
@@ -111,6 +114,8 @@ class Manifest:
         }
         if self.layouts:
             data["layouts"] = {name: layout.facts() for name, layout in self.layouts.items()}
+        if self.made_from:
+            data["made_from"] = dict(self.made_from)
         if self.board:
             data["board"] = boards.facts(self.board)
         if self.cycles and self.device != devices.known().get(self.device.name):
@@ -142,6 +147,7 @@ class Manifest:
             options=data.get("options", {}),
             layouts={name: AxisOrder.of(facts) for name, facts in data.get("layouts", {}).items()},
             board=boards.from_facts(data["board"]) if "board" in data else None,
+            made_from=data.get("made_from", {}),
         )
 
 

@@ -30,6 +30,16 @@ RECORDED_VALUES = 2**18
 MOST_NAME = 48
 """Letters of the prefix of all names."""
 
+OF_SYSTEMS = (
+    "aio alloca assert byteswap complex ctype dirent dlfcn endian errno error execinfo fcntl features fenv float "
+    "fmtmsg fnmatch ftw getopt glob grp iconv inttypes iso646 langinfo libgen limits link locale malloc math memory "
+    "monetary mqueue ndbm netdb new poll process pthread pwd regex sched search semaphore setjmp signal spawn stdalign "
+    "stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string strings stropts syslog tar termios tgmath "
+    "threads time trace uchar ulimit unistd utime utmpx values wait wchar wctype windows wordexp "
+    "cnd mtx sem thrd timer tss"
+)
+"""Headers of C and of operating systems, and what their functions begin with in front of `_create` or `_destroy`."""
+
 INT_MAX = 2**31 - 1
 
 
@@ -279,10 +289,17 @@ def _network(graph: Graph, model: str) -> Network:
     x = frames.distinct(graph, count)
     arrays = golden.by_name(tuple(n.name for n in graph.sources), x)
     results = golden.by_name(graph.outputs, golden.outputs(graph, x), "output")
-    [prefix] = identifiers([ascii_only(model)[:MOST_NAME]]).values()
-    inputs = tuple(_ports(graph, prefix.lower(), arrays, "in"))
-    outputs = tuple(_ports(graph, prefix.lower(), results, "out"))
-    return Network(" ".join(model.replace("*/", "* /").split()), prefix.lower(), made, inputs, outputs, count)
+    prefix = _prefix(model)
+    inputs, outputs = (
+        tuple(_ports(graph, prefix, each, stem)) for each, stem in ((arrays, "in"), (results, "out"))
+    )
+    return Network(" ".join(model.replace("*/", "* /").split()), prefix, made, inputs, outputs, count)
+
+
+def _prefix(model: str) -> str:
+    """The beginning of all names, and of the header's: the model's name, unless a system has it."""
+    [name] = identifiers([ascii_only(model)[:MOST_NAME]]).values()
+    return f"{name}_net".lower() if name.lower() in OF_SYSTEMS.split() else name.lower()
 
 
 def _ports(graph: Graph, prefix: str, recorded: Mapping[str, Array], stem: str) -> Iterator[ArrayPort]:

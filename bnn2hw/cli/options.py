@@ -6,7 +6,7 @@ import functools
 import json
 import tomllib
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from bnn2hw.lower.outputs import Output
     from bnn2hw.ops.base.channels import Meaning
     from bnn2hw.ops.source import Input
-
-CALIBRATION_IMAGES = 512
-"""Number of images that are read from a calibration file."""
 
 
 def path(*declarations: str, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -315,12 +312,13 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         Bnn2hwError: An error of `bnn2hw.compile`, or of a file that an option names.
     """
     import bnn2hw
+    from bnn2hw.artifacts import made_from
     from bnn2hw.cli import own_code
 
     given_input = wire(options.dtype, options.scale, options.offset)
     if options.loadable:
         refuse({"loadable_layer"}, "--loadable makes all layers loadable; leave out one of the two")
-    return bnn2hw.compile(
+    made = bnn2hw.compile(
         model,
         input=given_input,
         target=options.target,
@@ -336,6 +334,10 @@ def compiled(model: Path, options: ModelOptions, progress: Progress) -> Accelera
         custom_objects=own_code.objects(options.imports),
         progress=progress,
     )
+    read = {"folding": options.folding, "calibration": options.calibration}
+    files = {option: made_from.shown(path) for option, path in read.items() if path}
+    code = {"import": " ".join(options.imports)} if options.imports else {}
+    return replace(made, made_from={**made.made_from, **files, **code})
 
 
 def wire(dtype: str | None, scale: Meaning, offset: Meaning) -> Input | None:
@@ -359,13 +361,9 @@ def calibration(options: ModelOptions) -> Batch | None:
     Raises:
         Bnn2hwError: An error of `image_files.read`.
     """
-    from bnn2hw import golden
     from bnn2hw.cli import image_files
 
-    if options.calibration is None:
-        return None
-    images, _ = image_files.read(options.calibration, None)
-    return golden.part(images, slice(CALIBRATION_IMAGES))
+    return image_files.calibration(options.calibration)
 
 
 def read_folding(path: Path) -> Folding:

@@ -118,11 +118,13 @@ def simulate(
 
 def _keep(folder: Path, accelerator: Accelerator, runs: list[Run], images: Path | None, seed: int) -> None:
     """Keep the runs for the report."""
+    from bnn2hw.artifacts import made_from
     from bnn2hw.cli.report import keep
     from bnn2hw.report.records import Simulation
 
+    name = made_from.shown(images) if images else ""
     data = f"frames of {images.name}" if images else f"random frames of seed {seed}"
-    keep(folder, accelerator, runs=[Simulation.of(run, data) for run in runs])
+    keep(folder, accelerator, runs=[Simulation.of(run, data, name) for run in runs])
 
 
 def _warn_of_other_sources(folder: Path, accelerator: Accelerator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 
 from bnn2hw import untrusted
@@ -48,6 +49,7 @@ def version_of(packages: Mapping[str, str]) -> str:
     return " on ".join(f"{words} {_version(package)}".strip() for package, words in packages.items())
 
 
+@cache
 def _version(package: str) -> str:
     found = [metadata.version(name) for name in (package, *ALIASES.get(package, ())) if _is_installed(name)]
     return found[0] if found else ""

@@ -85,7 +85,12 @@ def fixed_step(low: Array, high: Array, bits: int) -> Array:
         low: Smallest value of each channel.
         high: Largest value of each channel.
         bits: Bits of the integers.
+
+    Raises:
+        FloatingPointError: An end is NaN or infinite.
     """
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        raise FloatingPointError("a range without ends")
     if np.all(low >= 0):
         steps = high / min(2**bits - 1, MOST)
     else:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bnn2hw.errors import InputError
 from bnn2hw.ir import Op, Tensor, View
+from bnn2hw.lower import unfit_layers
 from bnn2hw.lower.binary_point import exact
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import Fidelity
@@ -115,6 +116,8 @@ def _scores(work: Strategies, pending: Pending, use: Use) -> str:
         edge = requantize(work, _fixed(b, pending, use, bits))
     except (FloatingPointError, NotPointwise):
         edge = None
+    if edge is None and unfit_layers.refuse_without_number(b, pending):
+        return pending.edge
     if edge is None:
         b.problem(
             b.layers[pending.end],

@@ -117,6 +117,30 @@ class Chain:
                 x = op.apply(x)
         return x
 
+    def without_number(self, integers: Array) -> tuple[int, float, float] | None:
+        """Find the op that makes a result NaN or infinite.
+
+        Args:
+            integers: Integers of the edge, of shape (n, features) or (n, 1).
+
+        Returns:
+            The place of the op in `ops`, the number that it reads and what it returns; None if all
+            results are numbers.
+
+        Raises:
+            NotPointwise: An op is not a function of single values.
+        """
+        stages = [replace(self, ops=())(integers)]
+        for op in self.ops:
+            x = self._through(stages[-1].reshape(-1, *self._shape(self.shape)), [op])
+            stages.append(x.reshape(stages[0].shape))
+        wrong = np.argwhere(~np.isfinite(stages[-1]))
+        if not wrong.size:
+            return None
+        values = [float(stage[tuple(wrong[0])]) for stage in stages]
+        at = next(i for i, value in enumerate(values) if not np.isfinite(value))
+        return (at - 1, values[at - 1], values[at]) if at else None
+
     def rounding(self) -> Array:
         """Return the effect of rounding within layers on the results, by feature.
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fixed_point import ANY, Requirement
 from bnn2hw.lower.pending import Pending
+from bnn2hw.lower.probe import NotPointwise
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,10 @@ class Strategies:
         its part. Then the list starts again with what is left.
 
         Raises:
-            FloatingPointError: A layer returns NaN.
+            FloatingPointError: A layer returns NaN, or the result is infinite.
             NotPointwise: A layer is not a function of single values.
         """
+        self._check_finite(task.pending)
         while task.pending.computes or not task.requirement.accepts(self.builder.types[task.pending.edge]):
             done = next(d for d in (strategy(self, task) for strategy in self._strategies) if d is not None)
             if isinstance(done, str):
@@ -53,6 +57,23 @@ class Strategies:
             task = Task(done, task.requirement, task.bits)
         return task.pending.edge
 
+    def _check_finite(self, pending: Pending) -> None:
+        """Check that the layers return finite numbers: no integer follows an infinite one.
+
+        Raises:
+            FloatingPointError: They do not.
+        """
+        chain = self.builder.chain(pending)
+        try:
+            finite = not pending.maps or np.isfinite(chain(chain.samples(SAMPLES))).all()
+        except NotPointwise:  # some strategies need no value of such layers
+            return
+        if not finite:
+            raise FloatingPointError("infinite results")
+
+
+SAMPLES = 257
+"""Integers at which layers are tried before they are reduced."""
 
 Strategy = Callable[[Strategies, Task], Pending | str | None]
 """Return the finished edge, the layers that are left behind what was made, or None if the strategy

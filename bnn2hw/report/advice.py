@@ -23,6 +23,9 @@ TRIED = 8
 STEP = 0.98
 """Factor between intervals that counts as a change of the rate."""
 
+TOLD = 0.005
+"""Share of a resource by which two designs differ in words."""
+
 
 @dataclass(frozen=True)
 class Way:
@@ -86,8 +89,11 @@ def _from_front(facts: Facts) -> Iterator[Way]:
     same = min(front, key=lambda p: abs(p.interval - facts.interval))
     faster = [p for p in front if p.interval < facts.interval * STEP]
     slower = [p for p in front if p.interval > facts.interval / STEP]
-    for verb, points in (("Faster", faster[-1:]), ("Smaller", slower[:1])):
+    smaller = [p for p in slower if p.cost.lut < same.cost.lut * (1 - TOLD)]
+    for verb, points in (("Faster", faster[-1:]), ("Smaller", smaller[:1])):
         yield from (_way(verb, p.fps, _price(p, same)) for p in points)
+    if not smaller:
+        yield Way("Smaller", "no slower design of the front takes fewer LUTs", "")
 
 
 def _way(verb: str, fps: float, price: str) -> Way:
@@ -100,7 +106,7 @@ def _price(point: Point, same: Point) -> str:
         f"{words.count(abs(more))} {key.upper()} {'more' if more > 0 else 'fewer'}"
         for key in ("lut", "ff", "bram", "dsp")
         if abs(more := getattr(point.cost, key) - getattr(same.cost, key))
-        > max(0.5, 0.005 * getattr(same.cost, key))
+        > max(0.5, TOLD * getattr(same.cost, key))
     ]
     return ", ".join(found) or "the same resources"
 

@@ -87,7 +87,8 @@ def page(facts: Facts) -> str:
             used_kinds=_used_kinds(facts),
             bound=accelerator.estimate().cycles.latency * len(accelerator.graph.nodes) > cycles.USUAL.exact,
             biggest=max((o.cost.lut for o in facts.ops), default=0) or 1,
-            commands=commands.commands(accelerator, facts.explored),
+            commands=commands.commands(accelerator, facts.explored, facts.runs, facts.measured),
+            made_of=_made_of(facts),
             ends=_ends(facts),
             fingerprint=commands.fingerprint(accelerator),
             carriers=CARRIERS,
@@ -133,6 +134,16 @@ def _ends(facts: Facts) -> list[tuple[str, str]]:
         *(("output", text) for text in design.named_words(outputs)),
         *facts.accelerator.axes.items(),
     ]
+
+
+def _made_of(facts: Facts) -> list[tuple[str, str]]:
+    """Return the model file and the programs that took part, by name."""
+    accelerator = facts.accelerator
+    digest = accelerator.made_from.get("sha256")
+    file = [("model", f"SHA-256 {digest}…")] if digest else []
+    versions = accelerator.compared.versions if accelerator.compared else {}
+    tools = dict(run.tool.split(" ", 1) for run in facts.runs if run.tool.startswith("verilator "))
+    return [*file, *versions.items(), *tools.items()]
 
 
 def _accuracy(facts: Facts) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Simulation:
         latency: Measured latency; None with stalls and for HLS.
         cycles: Cycles that were simulated; None for HLS.
         tool: The simulator, with its version.
+        images: Name of the file of the frames; empty if there is none.
     """
 
     data: str
@@ -42,14 +43,16 @@ class Simulation:
     latency: int | None
     cycles: int | None
     tool: str
+    images: str = ""
 
     @classmethod
-    def of(cls, run: Run, data: str = "frames") -> Self:
+    def of(cls, run: Run, data: str = "frames", images: str = "") -> Self:
         """Return the record of a run.
 
         Args:
             run: The run.
             data: The frames in words.
+            images: Name of the file of the frames.
         """
         return cls(
             data,
@@ -63,6 +66,7 @@ class Simulation:
             None if run.stalled else run.latency,
             run.cycles,
             _version("verilator") if run.measured else "C simulation",
+            images,
         )
 
     @classmethod

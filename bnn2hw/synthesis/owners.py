@@ -10,12 +10,17 @@ from typing import Any
 CONSTANTS = frozenset("01xz")
 """Names of bits that no cell drives."""
 
+NONE = ""
+"""Owner of nets that are named after something other than a stream."""
+
 
 def owners(module: Mapping[str, Any], cells: Iterable[str], ids: Mapping[str, str]) -> dict[str, str]:
     """Return the stream that each cell of a flat module belongs to.
 
     Yosys names some cells after wires, with the path of instances. Other cells belong to the stream
-    that their outputs are named after, and the logic in front of them belongs to the same stream.
+    that their outputs are named after, and the logic in front of them belongs to the same stream. Cells
+    whose outputs have a name of something else, such as the shell of a board, and the logic in front of
+    them belong to no stream.
 
     Args:
         module: The module in Yosys' JSON.
@@ -23,16 +28,16 @@ def owners(module: Mapping[str, Any], cells: Iterable[str], ids: Mapping[str, st
         ids: Names of the design's streams by their identifiers.
 
     Returns:
-        Names of streams by cell; cells of which nothing tells the stream are missing.
+        Names of streams by cell; cells that belong to no stream are missing.
     """
     names = _Names(ids)
     drives, reads = {c: _bits(module["cells"][c], "output") for c in cells}, {}
     wires = _wires(module, names)
     found: dict[str, str] = {}
     for cell, outputs in drives.items():
-        told = names.of(cell) or next((wires[bit] for bit in outputs if bit in wires), None)
+        told = [*filter(None, [names.of(cell)]), *(wires[bit] for bit in outputs if bit in wires)]
         if told:
-            found[cell] = told
+            found[cell] = next(filter(None, told), NONE)
         reads[cell] = _bits(module["cells"][cell], "input")
     driver = {bit: cell for cell, outputs in drives.items() for bit in outputs}
     waiting = deque(found)
@@ -43,7 +48,7 @@ def owners(module: Mapping[str, Any], cells: Iterable[str], ids: Mapping[str, st
             if source is not None and source not in found:
                 found[source] = found[reader]
                 waiting.append(source)
-    return found
+    return {cell: stream for cell, stream in found.items() if stream != NONE}
 
 
 def _bits(cell: Mapping[str, Any], direction: str) -> list[int]:
@@ -59,14 +64,12 @@ def _bits(cell: Mapping[str, Any], direction: str) -> list[int]:
 
 
 def _wires(module: Mapping[str, Any], names: _Names) -> dict[int, str]:
-    """The streams that nets are named after; a stream's own wires count more than ports of its reader."""
+    """The streams that nets are named after, or `NONE`; a stream's own wires count more than ports of its reader."""
     found: dict[int, str] = {}
-    ranked = sorted(_visible(module), key=lambda wire: "." in wire[0])
-    for name, bits in ranked:
-        owner = names.of(name)
-        if owner:
-            for bit in bits:
-                found.setdefault(bit, owner)
+    named = [(names.of(name) or NONE, name, bits) for name, bits in _visible(module)]
+    for owner, _, bits in sorted(named, key=lambda wire: (wire[0] == NONE, "." in wire[1])):
+        for bit in bits:
+            found.setdefault(bit, owner)
     return found
 
 

@@ -21,6 +21,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(own_code, "SEARCHED", [])
+    monkeypatch.setattr(own_code, "READ", {})
     yield tmp_path
     for name in sys.modules.keys() - before.keys():
         del sys.modules[name]
@@ -63,6 +64,88 @@ def test_files_of_one_name_in_two_folders(place: Path) -> None:
         put(place / folder / "ops_k.py", SIGN.format(name=f"sign_{folder}"))
 
     assert own_code.objects(["a/ops_k.py", "b/ops_k.py"]).keys() == {"sign_a", "sign_b"}
+
+
+HELPERS = {
+    "at once": "from helper_k import sign_k\n",
+    "in a function": "def sign_k(x):\n    import helper_k\n    return helper_k.sign_k(x)\n",
+    "through another": "from mid_k import sign_k\n",
+}
+
+
+@pytest.mark.parametrize("other", ["helper_k.py", "helper_k/__init__.py"])
+@pytest.mark.parametrize("how", HELPERS)
+def test_two_files_with_helpers_of_one_name(place: Path, how: str, other: str) -> None:
+    put(place / "a" / "first_k.py", HELPERS[how])
+    put(place / "b" / "second_k.py", HELPERS[how])
+    for folder, helper in (("a", "helper_k.py"), ("b", other)):
+        put(place / folder / "mid_k.py", HELPERS["at once"])
+        put(place / folder / helper, SIGN.format(name="sign_k"))
+    own_code.objects(["a/first_k.py"])
+
+    told = refusal("b/second_k.py")
+
+    name = "mid_k" if how == "through another" else "helper_k"
+    file = "mid_k.py" if how == "through another" else other
+    assert told.startswith(f"two modules are named '{name}', '{place}/a/")
+    assert told.endswith(f"'{place}/b/{file}'; give one of them another name")
+    assert callable(own_code.objects(["a/first_k.py"])["sign_k"])
+
+
+def test_a_helper_that_another_folder_has_and_does_not_use(place: Path) -> None:
+    put(place / "a" / "first_k.py", SIGN.format(name="first"))
+    put(place / "b" / "second_k.py", HELPERS["at once"])
+    for folder in "ab":
+        put(place / folder / "helper_k.py", SIGN.format(name="sign_k"))
+    own_code.objects(["a/first_k.py"])
+
+    assert refusal("b/second_k.py").startswith("two modules are named 'helper_k'")
+
+
+@pytest.mark.parametrize(
+    "words", ["from lib_k.ops_k import sign_k", "from lib_k import ops_k", "import lib_k.ops_k"]
+)
+def test_helpers_in_folders_of_one_name_that_are_no_packages(place: Path, words: str) -> None:
+    for folder, name in (("a", "first_k"), ("b", "second_k")):
+        put(place / folder / f"{name}.py", f"{words}\n")
+        put(place / folder / "lib_k" / "ops_k.py", SIGN.format(name="sign_k"))
+    own_code.objects(["a/first_k.py"])
+
+    assert refusal("b/second_k.py").startswith("two modules are named 'lib_k.ops_k', '")
+
+
+def test_a_file_with_the_name_of_an_earlier_helper(place: Path) -> None:
+    put(place / "a" / "first_k.py", HELPERS["in a function"])
+    for folder in "ab":
+        put(place / folder / "helper_k.py", SIGN.format(name="sign_k"))
+    own_code.objects(["a/first_k.py"])
+
+    assert refusal("b/helper_k.py").startswith("two modules are named 'helper_k'")
+
+
+def test_a_helper_with_the_name_of_a_package(place: Path) -> None:
+    put(place / "a" / "first_k.py", "from dask import sign_k\n")
+    put(place / "a" / "dask.py", SIGN.format(name="sign_k"))
+
+    assert refusal("a/first_k.py").startswith("two modules are named 'dask', '")
+
+
+def test_a_module_by_name_with_a_helper_of_an_earlier_file(place: Path) -> None:
+    put(place / "a" / "first_k.py", HELPERS["at once"])
+    put(place / "second_k.py", HELPERS["at once"])
+    for folder in (place / "a", place):
+        put(folder / "helper_k.py", SIGN.format(name="sign_k"))
+    own_code.objects(["a/first_k.py"])
+
+    assert refusal("second_k").startswith("two modules are named 'helper_k'")
+
+
+def test_files_that_share_a_helper(place: Path) -> None:
+    for name in ("first_k", "second_k"):
+        put(place / "a" / f"{name}.py", HELPERS["at once"])
+    put(place / "a" / "helper_k.py", SIGN.format(name="sign_k"))
+
+    assert callable(own_code.objects(["a/first_k.py", "a/second_k.py", "a/helper_k.py"])["sign_k"])
 
 
 def test_what_a_module_prints_is_no_output(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from bnn2hw.deploy import bitstream, pll, serial_shell
 from bnn2hw.errors import DoesNotFitError, InputError
 from bnn2hw.folding import search
 from bnn2hw.simulation import simulate
-from bnn2hw.synthesis import fit, gate_level, toolchains
+from bnn2hw.synthesis import fit, gate_level, synthesize, toolchains
 from bnn2hw.targets import boards, devices, families
 from bnn2hw.targets.boards import Board
 from tests.support import EXAMPLES
@@ -123,7 +123,7 @@ def test_what_does_not_fit_names_a_rate_that_does(tmp_path: Path) -> None:
     assert found, told
     fps = float(found[1].replace(",", ""))
     smaller = bnn2hw.compile(model, input=bnn2hw.Input("uint4"), fps=fps, target="ice40-up5k")
-    assert smaller.synthesize(tmp_path / "smaller", target="xc7z020").lut > 0
+    assert synthesize.area(smaller.design, cramped.family, tmp_path / "smaller").lut <= cramped.lut
     assert smaller.estimate().cost.lut < cramped.lut
     assert json.loads((tmp_path / "usage.json").read_text())["state"] == "unfinished"
     assert not list(tmp_path.glob("design.*"))
@@ -245,7 +245,11 @@ def test_boards_are_listed() -> None:
     assert {r["name"]: r["uses"] for r in rows}["ulx3s"] == ["bitstream with a serial line"]
 
 
-def test_the_netlist_of_a_digits_network_is_exact_on_the_whole_test_set(tmp_path: Path) -> None:
+# A run of all 450 images is so long that the simulator is worth an optimization.
+@pytest.mark.parametrize(("count", "right"), [(60, 0.9), pytest.param(450, 0.95, marks=pytest.mark.soak)])
+def test_the_netlist_of_a_digits_network_is_exact_on_the_test_set(
+    count: int, right: float, tmp_path: Path
+) -> None:
     """The netlist for iCE40, with Yosys' models of the cells, computes what was verified."""
     need(boards.board("icebreaker"))
     sklearn = package_or_skip("sklearn.datasets")
@@ -254,6 +258,7 @@ def test_the_netlist_of_a_digits_network_is_exact_on_the_whole_test_set(tmp_path
     data = sklearn.load_digits()
     x = data.images.astype("uint8")[..., None]
     _, x, _, y = train_test_split(x, data.target, test_size=0.25, random_state=1, stratify=data.target)
+    x, y = x[:count], y[:count]
     accelerator = bnn2hw.compile(
         EXAMPLES / "digits.keras", input=bnn2hw.Input("uint5"), target="ice40-up5k", fps=20_000
     )
@@ -265,5 +270,5 @@ def test_the_netlist_of_a_digits_network_is_exact_on_the_whole_test_set(tmp_path
 
     assert "SB_LUT4" in netlist.files["netlist.sv"]
     run.check()
-    assert len(x) == 450
-    assert (run.outputs.reshape(-1) == y).mean() > 0.95
+    assert len(x) == count
+    assert (run.outputs.reshape(-1) == y).mean() > right

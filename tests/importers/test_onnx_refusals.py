@@ -82,6 +82,13 @@ def transposed() -> onnx.ModelProto:
     )
 
 
+def no_root() -> onnx.ModelProto:
+    graph = image()
+    ones = np.ones(3, np.float32)
+    statistics = (ones, ones, ones, ones * [1, 1, -2])
+    return graph.model(graph.add("BatchNormalization", "x", *statistics, name="/body/norm"))
+
+
 REFUSED = {
     scale_at_run_time: (
         "layer '/act/Quant': Quant: a scale that is computed at run time",
@@ -101,6 +108,7 @@ REFUSED = {
         "one matrix among the constants",
     ),
     rounding: ("layer '/act/Quant': Quant: the rounding mode STOCHASTIC", "HALF_EVEN"),
+    no_root: ("layer '/body/norm': BatchNormalization: the variance -2 in channel 2", "larger epsilon"),
     unborn_version: ("layer '/body/relu': Relu: version 99 of the op", "export an older opset"),
     transposed: ("layer '/body/conv': Conv: reads values whose stream has another order", "transposition"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import h5py
+import keras
 import pytest
 
 import bnn2hw
@@ -41,6 +42,16 @@ def test_weights_alone(folder: Path) -> None:
         InputError, match=r"holds weights and no model; save the whole model with model\.save"
     ):
         bnn2hw.compile(folder / "last.weights.h5")
+
+
+def test_weights_in_bfloat16_that_keras_cannot_read_again(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, dtype="bfloat16")])
+    model.save(tmp_path / "it.h5")
+    model.save(tmp_path / "it.keras")
+
+    with pytest.raises(InputError, match=r"kernel' has the type .*bfloat16.*; save the model with Keras 3"):
+        bnn2hw.compile(tmp_path / "it.h5", input=bnn2hw.Input("int8"))
+    assert bnn2hw.compile(tmp_path / "it.keras", input=bnn2hw.Input("int8")).name == model.name
 
 
 def test_a_file_of_keras_1(folder: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import bnn2hw
-from bnn2hw.errors import InputError
+from bnn2hw.errors import InputError, UnsupportedError
 from bnn2hw.importers.keras.files import load
 from bnn2hw.nn import qkeras_objects
 from bnn2hw.nn.qkeras_layers import INSTEAD
@@ -182,6 +182,17 @@ def test_layers_that_are_several_in_one_compute_what_their_model_computes(kind: 
 
     expected = model.predict(frames.astype(np.float32) / 256, verbose=0)
     assert np.array_equal(accelerator.dequantize(accelerator.golden(frames)), expected)
+
+
+def test_variances_inside_composite_layers_have_roots() -> None:
+    bits = "quantized_bits(4,0,alpha=1)"
+    inputs = keras.Input((6, 6, 2))
+    folded = layer("QConv2DBatchnorm", filters=3, kernel_size=2, kernel_quantizer=bits, bias_quantizer=bits)
+    model = keras.Model(inputs, folded(inputs))
+    folded.batchnorm.moving_variance.assign([1, -1, 1])
+
+    with pytest.raises(UnsupportedError, match="layer 'it': the variance -1 in channel 1"):
+        bnn2hw.compile(model, input=bnn2hw.Input("uint8", scale=1 / 256))
 
 
 @pytest.mark.parametrize(

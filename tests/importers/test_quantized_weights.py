@@ -11,6 +11,7 @@ from keras import layers, quantizers
 
 import bnn2hw
 from bnn2hw.errors import UnsupportedError
+from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 255)
 ROUNDING = quantizers.AbsMaxQuantizer()
@@ -131,3 +132,17 @@ def test_loadable_designs_take_no_steps_from_calibration_data() -> None:
 def test_floating_point_of_eight_bits_is_refused_with_calibration_data_too(build) -> None:
     with pytest.raises(UnsupportedError, match=r"'first': .*since quantize\('float8'\) has changed"):
         bnn2hw.compile(quantized(build, "float8", None), input=PIXELS, calibration=images())
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_quantized_layers_inside_others_are_named_as_the_cause(mode: str) -> None:
+    """Keras calls the layer for each step as if it were not quantized, and returns other values."""
+    model = net.chain((4, 10), layers.TimeDistributed(layers.Dense(5), name="steps"))
+    model.quantize(mode)
+
+    with pytest.raises(
+        UnsupportedError, match=rf"'steps': .*since quantize\('{mode}'\) has changed"
+    ) as caught:
+        bnn2hw.compile(model, input=PIXELS, calibration=np.zeros((2, 4, 10), int))
+
+    assert "before it is quantized" in str(caught.value)

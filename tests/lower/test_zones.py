@@ -117,5 +117,5 @@ def test_zones_in_hardware() -> None:
 
 
 def test_infinite_scores_are_refused() -> None:
-    with pytest.raises(UnsupportedError, match="NaN or infinite"):
+    with pytest.raises(UnsupportedError, match="infinity as the result"):
         shares(headed(activation("exponential")))

@@ -6,9 +6,16 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
+
+
+@cache
+def _read(path: Path) -> str:
+    """A source; a run of mutants reads each as it was at first."""
+    return path.read_text()
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Mutant:
     @property
     def source(self) -> str:
         """The text without the change."""
-        return (ROOT / self.file).read_text()
+        return _read(ROOT / self.file)
 
     @property
     def text(self) -> str:
@@ -77,5 +84,6 @@ def sample(sites: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
     seen: dict[int, int] = {}
     ranks = {}
     for mutant in order:
-        ranks[mutant] = seen[mutant.line] = seen.get(mutant.line, -1) + 1
+        line = mutant.line
+        ranks[mutant] = seen[line] = seen.get(line, -1) + 1
     return sorted(sorted(order, key=lambda m: ranks[m])[:count], key=lambda m: m.start)

@@ -22,8 +22,8 @@ from bnn2hw.errors import InputError, ToolError
 from bnn2hw.ir import Graph
 from bnn2hw.native import sources
 from bnn2hw.simulation import native_check
+from tests.support import mlp, ops
 from tests.support import networks as net
-from tests.support import ops
 from tests.support.machine import tool_or_skip
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1)
@@ -76,6 +76,17 @@ def linked(plain: Path, folder: Path, program: str, *flags: str) -> Path:
     objects = [p.name for p in plain.glob("*.o")]
     run(tool_or_skip("g++"), *STRICT, *include, *flags, CODE / program, *objects, "-o", made, cwd=plain)
     return made
+
+
+@pytest.mark.parametrize(
+    "name", ["string", "Time", "stdint", "timer", "pthread", "main", "std", "class", "größe"]
+)
+def test_models_with_the_names_of_headers_and_functions_of_systems(name: str, tmp_path: Path) -> None:
+    graph = remove_fifos(mlp(6, 4, 3))
+    folder = laid(backend.render(graph, header=Header(name)), tmp_path)
+    texts = [str(p) for p in folder.rglob("*.cpp") if p.name != "kernels.cpp"]
+
+    run(tool_or_skip("g++"), *STRICT, "-Icheck", "-fsyntax-only", *texts, cwd=folder)
 
 
 def test_every_op_is_exact_and_clean_under_sanitizers(tmp_path: Path) -> None:

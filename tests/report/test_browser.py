@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -82,6 +83,27 @@ def test_the_report_opens_at_every_width(browser: Any, tmp_path: Path, blocks: i
         for scheme in ("light", "dark"):
             assert not faults(browser, report, width, scheme)
     assert len(text) < 100_000 * blocks + 1_000_000
+
+
+def test_measured_resources_of_an_exact_network_fit_every_width(browser: Any, tmp_path: Path) -> None:
+    model = net.chain(
+        (12, 12, 1),
+        net.conv(8, input_quantizer=None, name="quant_conv2d"),
+        keras.layers.MaxPooling2D(2, name="max_pooling2d"),
+        net.norm(name="norm"),
+        net.conv(16, name="quant_conv2d_1"),
+        net.norm(name="norm_1"),
+        keras.layers.Flatten(name="flatten"),
+        net.dense(10, name="quant_dense"),
+    )
+    made = bnn2hw.compile(model, input=bnn2hw.Input("uint8"), fps=1000)
+    report = tmp_path / "report.html"
+    small = Cells(9_218, 9_953, 1_234, 140, 0)
+    usages = (usage_of(made), Usage(**vars(small), cells={}, layers={n.name: small for n in made.graph}))
+
+    for usage, width in itertools.product(usages, WIDTHS):
+        made.report(report, runs=[run_of(made)], usage=usage)
+        assert not faults(browser, report, width, "light")
 
 
 def test_the_page_of_a_study_fits_every_width(browser: Any, tmp_path: Path) -> None:

@@ -10,12 +10,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import bnn2hw
 from bnn2hw import tables
+from bnn2hw.cli.main import main
 from bnn2hw.errors import InputError, StorageError
 from bnn2hw.estimate import timeline
 from bnn2hw.estimate.cycles import pace
+from bnn2hw.folding.pareto import Point
+from bnn2hw.ir import Cost
 from bnn2hw.report import advice, charts, commands, dataflow, facts, rows, words
 from bnn2hw.simulation.run import Run
 from bnn2hw.synthesis.usage import Cells, Usage
@@ -111,8 +115,55 @@ def test_the_command_that_makes_the_design_again(loadable: tuple[str, ...] | boo
     made = bnn2hw.compile(chain(), input=bnn2hw.Input("bipolar"), fps=1000, folding={}, loadable=loadable)
 
     assert commands.commands(made)[0] == (
-        f"bnn2hw compile MODEL --input bipolar --target {made.device.name} --fps 1000{words} -o BUILD"
+        f"bnn2hw compile MODEL --input bipolar --target {made.device.name} --fps 1000{words} -o build/{made.name}"
     )
+
+
+def test_the_commands_name_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets").mkdir()
+    chain().save("nets/my net.keras")
+    np.save("x.npy", np.random.default_rng(0).choice([-1, 1], (3, 6, 6, 2)))
+    done = CliRunner().invoke(
+        main, ["compile", "nets/my net.keras", "--input", "bipolar", "--calibration", "x.npy", "-o", "b"]
+    )
+    ran = CliRunner().invoke(main, ["simulate", "b", "--images", "x.npy", "--seed", "5"])
+    assert (done.exit_code, ran.exit_code) == (0, 0), done.stderr + ran.stderr
+    page = Texts()
+    page.feed((tmp_path / "b" / "report.html").read_text(encoding="utf-8"))
+    made = bnn2hw.load("b")
+    [told] = [t for t in page.words if t.startswith("bnn2hw compile")]
+
+    assert told.replace(" \\\n   ", "").splitlines() == [
+        "bnn2hw compile 'nets/my net.keras' --input bipolar --target ecp5-85k --calibration x.npy -o build/my_net",
+        "bnn2hw simulate build/my_net --images x.npy --frames 3 --seed 5",
+        "bnn2hw synth build/my_net -o build/my_net_synth",
+    ]
+    assert f"SHA-256 {made.made_from['sha256']}…" in page.words
+    assert "keras" in page.words
+
+
+def test_paths_from_the_root_and_weights_of_another_model_are_not_told(tmp_path: Path) -> None:
+    chain().save(tmp_path / "m.keras")
+    made = bnn2hw.compile(tmp_path / "m.keras", input=bnn2hw.Input("bipolar"), loadable=True)
+
+    assert made.made_from["model"] == "m.keras"
+    assert not made.reload(chain()).made_from
+
+
+def test_a_smaller_design_has_fewer_luts(accelerator: bnn2hw.Accelerator) -> None:
+    cycles = accelerator.estimate().cycles.interval
+
+    def point(slower: int, lut: float) -> Point:
+        return Point(cycles * slower, 1e8 / cycles / slower, Cost(lut=lut), {"lut": 0.1}, {}, 0.0)
+
+    def told(*points: Point) -> list[str]:
+        ways = advice.advice(facts.collect(accelerator, points)).ways
+        return [way.text for way in ways if way.verb == "Smaller"]
+
+    rate = words.count(1e8 / cycles / 4 - 0.5)
+    assert told(point(4, 900), point(2, 1200), point(1, 1000)) == [f"{rate} frames/s for 100 LUT fewer"]
+    assert told(point(2, 1200), point(1, 1000)) == ["no slower design of the front takes fewer LUTs"]
 
 
 def test_runs_and_synthesis_are_shown(accelerator: bnn2hw.Accelerator) -> None:

@@ -10,28 +10,26 @@ from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
-from bnn2hw.ops.base.popcount_trees import Chains
+from bnn2hw.ops.base.popcount_trees import CarryChain, Chains
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import families
+
+
+def drawn(chain: CarryChain) -> tuple[int, int, int]:
+    """Return HALVES, FIRST and PAIRS of a chain."""
+    first, pairs = (int(chain.mask(pairs=pairs).split("b")[1], 2) for pairs in (False, True))
+    return chain.halves, first, pairs
+
 
 PARAMETERS: dict[str, list[Mapping[str, int]]] = {
     "adder_chain": [
         {"HALVES": halves, "FIRST": first, "PAIRS": pairs}
-        for halves, first, pairs in (
-            (2, 0b1, 0b10),
-            (3, 0b1, 0),
-            (5, 0b101, 0b1010),
-            (8, 0b00010001, 0b00100010),
+        for halves, first, pairs in dict.fromkeys(
+            [
+                *((2, 0b1, 0b10), (3, 0b1, 0), (5, 0b101, 0b1010), (8, 0b00010001, 0b00100010)),
+                *(drawn(chain) for lanes in (15, 63, 70) for chain in Chains(lanes).drawn),
+            ]
         )
-    ]
-    + [
-        {
-            "HALVES": chain.halves,
-            "FIRST": int(chain.mask(pairs=False).split("b")[1], 2),
-            "PAIRS": int(chain.mask(pairs=True).split("b")[1], 2),
-        }
-        for lanes in (15, 63, 70)
-        for chain in Chains(lanes).drawn
     ],
     "popcount3": [{"COUNT": n} for n in (1, 2, 8, 9, 19)],
     "adder_row": [

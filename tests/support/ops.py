@@ -42,6 +42,9 @@ SAME_CONSTRUCTS = {
 }
 """Bundles whose sources have other numbers than those of bundles of the same op, but the same constructs."""
 
+SAME_FORMS = {"mac-0", "unrolled-1", "xnor-1", "xnor-2"}
+"""Bundles of which that holds in the forms of every family too."""
+
 
 @cache
 def every() -> tuple[Example, ...]:
@@ -71,10 +74,16 @@ def bundles(
     ]
 
 
-def family_bundles() -> list[ParameterSet]:
-    """Return parameters (examples, family): those of `family_forms`, several of one op together."""
+def family_bundles(soaked: Set[str] = frozenset()) -> list[ParameterSet]:
+    """Return parameters (examples, family): those of `family_forms`, several of one op together.
+
+    Args:
+        soaked: Names of bundles that only the long runs take.
+    """
     return [
-        pytest.param(made, family, id=f"{name}-{family.name}")
+        pytest.param(
+            made, family, id=f"{name}-{family.name}", marks=[pytest.mark.soak] if name in soaked else []
+        )
         for family in WITH_FORMS
         for name, made in _bundled(e for e in every() if modules_in(e[1].kind) & forms_of(family))
     ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -24,6 +26,9 @@ pytestmark = pytest.mark.usefixtures("yosys")
 
 WIRE = bnn2hw.Input("uint8")
 DEVICES = {"ecp5": "ecp5-25k", "xilinx": "xc7z020"}
+
+
+Mapped = Callable[[str], tuple[bnn2hw.Accelerator, Design]]
 
 
 def eight_bits(filters: int, size: int) -> keras.layers.Layer:
@@ -58,6 +63,19 @@ def run(netlist: Design, accelerator: bnn2hw.Accelerator, frames: int) -> Run:
     return simulate.simulate(netlist, accelerator.graph, x, cycles, stalls=0.2, seed=1)
 
 
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory: pytest.TempPathFactory) -> Mapped:
+    """Returns the small network for a family, and its netlist."""
+
+    @cache
+    def made(family: str) -> tuple[bnn2hw.Accelerator, Design]:
+        accelerator = compiled(small(), family, fps=30_000)
+        folder = tmp_path_factory.mktemp(family)
+        return accelerator, gate_level.of(accelerator.design, families.family(family), folder)
+
+    return made
+
+
 def used(netlist: Design) -> set[str]:
     return set(re.findall(r"^  ([A-Z]\w*) ", netlist.files["netlist.sv"], re.MULTILINE))
 
@@ -69,9 +87,8 @@ def used(netlist: Design) -> set[str]:
         ("xilinx", {"RAMB18E1", "DSP48E1", "FDRE", "CARRY4", "LUT6"}),
     ],
 )
-def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], tmp_path: Path) -> None:
-    accelerator = compiled(small(), family, fps=30_000)
-    netlist = gate_level.of(accelerator.design, families.family(family), tmp_path)
+def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], mapped: Mapped) -> None:
+    accelerator, netlist = mapped(family)
 
     exact = run(netlist, accelerator, 6)
 
@@ -80,9 +97,8 @@ def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], tmp_path: 
     assert len(exact.mismatches) == 2
 
 
-def test_a_bit_of_a_block_ram_that_is_wrong_is_found(tmp_path: Path) -> None:
-    accelerator = compiled(small(), "ecp5", fps=30_000)
-    netlist = gate_level.of(accelerator.design, families.family("ecp5"), tmp_path)
+def test_a_bit_of_a_block_ram_that_is_wrong_is_found(mapped: Mapped) -> None:
+    accelerator, netlist = mapped("ecp5")
     text = netlist.files["netlist.sv"]
     wrong = re.sub(r"(\.INITVAL_00\(320'h)(\w+)", lambda m: f"{m[1]}{int(m[2], 16) ^ 1:080x}", text)
     assert wrong != text

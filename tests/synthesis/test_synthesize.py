@@ -28,7 +28,7 @@ from bnn2hw.synthesis.ecp5_register_copies import copy_address_registers
 from bnn2hw.synthesis.netlist import rewrite
 from bnn2hw.targets import devices, families
 from bnn2hw.workers import HERE, Pool
-from tests.support import alone
+from tests.support import alone, ops
 from tests.support.machine import found_or_skip
 
 ECP5 = devices.device("ecp5-25k")
@@ -77,15 +77,16 @@ def test_a_bitstream_for_ecp5(tiny: Design, tmp_path: Path) -> None:
 def test_loadable_weights_lie_in_block_ram(family: families.Family, tmp_path: Path) -> None:
     """They take as many block RAMs as fixed weights, and no multiplexers."""
     weights = np.random.default_rng(0).choice(np.array([-1, 1], np.int8), (128, 32))
-    used = {}
-    for loadable in (False, True):
-        op = Xnor(weights, pe=4, simd=8, loadable=loadable)
-        design = verilog.render(alone(op, Tensor((128,), BIPOLAR)), family=family)
-        used[loadable] = synthesize.area(design, family, tmp_path / str(loadable))
+    x = (Tensor((128,), BIPOLAR),)
+    kinds = {"fixed": Xnor(weights, pe=4, simd=8), "loadable": Xnor(weights, pe=4, simd=8, loadable=True)}
+    graph = ops.side_by_side([(kind, op, x) for kind, op in kinds.items()])
 
+    used = synthesize.area(verilog.render(graph, family=family), family, tmp_path)
+
+    fixed, loadable = used.layers["fixed.y"], used.layers["loadable.y"]
     words, bits = 16 * 8, 4 * 8
-    assert used[True].bram == used[False].bram >= costs.block_rams(family, words, bits)
-    assert used[True].lut < used[False].lut + 250
+    assert loadable.bram == fixed.bram == used.bram / 2 >= costs.block_rams(family, words, bits)
+    assert loadable.lut < fixed.lut + 250
 
 
 def _merged(cells: dict[str, Any]) -> list[str]:

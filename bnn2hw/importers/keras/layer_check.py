@@ -97,7 +97,7 @@ def _check(call: Call, added: Sequence[Node], edge: str) -> None:
             "use another backend of Keras, or other strides or sizes",
         )
     elif found:
-        mode = getattr(call.layer, "quantization_mode", None)
+        mode = _quantization(call.layer)
         call.problem(
             f"returns other values than its weights and options say{_cause(call.layer, mode)}: {found}",
             "layers that compute what their class in Keras computes",
@@ -159,6 +159,12 @@ def _difference(ours: Array, theirs: Array) -> str:
     both = finite & np.isfinite(ours)
     worst = float(np.abs(ours - theirs)[both].max(initial=0.0))
     return f"{wrong.mean():.0%} of its outputs differ, by up to {worst:.2g} where they reach {largest:.2g}"
+
+
+def _quantization(layer: Any) -> str | None:
+    """The mode of `quantize` of a layer, or of a layer inside it; None if it has changed neither."""
+    inside = layer._flatten_layers() if hasattr(layer, "_flatten_layers") else (layer,)
+    return next((mode for each in inside if (mode := getattr(each, "quantization_mode", None))), None)
 
 
 def _cause(layer: Any, mode: str | None) -> str:

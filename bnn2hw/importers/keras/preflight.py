@@ -45,7 +45,9 @@ def check(path: Path) -> int:
     """
     if not zipfile.is_zipfile(path):
         with h5py.File(path) as file:
-            return _arrays(file)
+            held = _arrays(file)
+            _check_types(file)
+            return held
     with zipfile.ZipFile(path) as archive:
         untrusted.members(archive)
         there = archive.NameToInfo
@@ -65,6 +67,7 @@ def _archived(archive: zipfile.ZipFile) -> int:
         size = copy.tell()
         with h5py.File(copy, "r") as file:
             held = _arrays(file)
+            _check_types(file)
     if size > SMALL + SPARE * held:
         raise InputError(f"{ARRAYS} has {size:,} bytes for arrays of {held:,} bytes")
     return held
@@ -84,6 +87,22 @@ def _arrays(file: Any) -> int:
     if "model_config" in file.attrs:
         _no_code(untrusted.parsed(file.attrs["model_config"], "model_config"))
     return held
+
+
+def _check_types(file: Any) -> None:
+    """Check that the arrays of an HDF5 file are numbers, or say what they are.
+
+    Keras writes bfloat16 as plain bytes. Only the archives of Keras 3 say so, and can be read again.
+
+    Raises:
+        InputError: They are not.
+    """
+    for name, each in _objects(file):
+        if isinstance(each, h5py.Dataset) and each.dtype.kind == "V" and "dtype" not in each.attrs:
+            raise InputError(
+                f"the array '{name}' has the type {each.dtype}, which is no number in HDF5, as Keras writes bfloat16 "
+                "there; save the model with Keras 3 and model.save('model.keras'), or use the policy 'mixed_bfloat16'"
+            )
 
 
 def _objects(file: Any) -> Iterator[tuple[str, Any]]:

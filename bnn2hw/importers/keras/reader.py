@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from bnn2hw.importers import variances
 from bnn2hw.importers.keras import layer_check
 from bnn2hw.importers.keras.calls import HANDLERS, JOINS, Call, Draft, Handler, Layer
 from bnn2hw.importers.keras.functions import array, backend_errors
@@ -123,7 +124,24 @@ def _finite(call: Call) -> bool:
         call.problem(
             f"NaN or infinite values in {', '.join(wrong)}", "finite weights", "train the model again"
         )
-    return not wrong
+    return not wrong and _with_roots(call)
+
+
+def _with_roots(call: Call) -> bool:
+    """True if all variances of a normalization have a root; notes a problem otherwise."""
+    for each in (
+        call.layer,
+        getattr(call.layer, "batchnorm", None),
+    ):  # composite layers of QKeras have one inside
+        name = "variance" if isinstance(each, keras.layers.Normalization) else "moving_variance"
+        values = getattr(each, name, None)
+        if values is None:
+            continue
+        found = variances.wrong(array(values), getattr(each, "epsilon", keras.config.epsilon()))
+        if found:
+            call.problem(*found)
+            return False
+    return True
 
 
 def _stand_in(draft: Draft, layer: Layer, shape: tuple[int | None, ...]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bnn2hw.ir import BIPOLAR, Graph, Node, Op, Tensor
+from bnn2hw.lower import unfit_layers
 from bnn2hw.lower.builder import Builder
 from bnn2hw.lower.fidelity import INTEGERS
 from bnn2hw.lower.fixed_point import ANY, Requirement
@@ -17,14 +18,6 @@ from bnn2hw.lower.requantize import requantize
 from bnn2hw.lower.strategy import Strategies, Task
 from bnn2hw.ops.base.channels import WORD
 from bnn2hw.ops.source import Input, Source
-
-SINGLE = "functions of single values"
-
-
-def several_values(pending: Pending) -> str:
-    """Say that layers are no function of single values."""
-    return f"the layers before it, from '{pending.chain[0].layer}' on, combine several values or return NaN"
-
 
 GROWTH = 6
 """Bits by which a sum of streams may exceed the bits of a stream before it is rounded again."""
@@ -66,8 +59,7 @@ class Lowering:
         edge = requantize(self.work, Task(pending, requirement, bits))
         if edge is not None:
             return edge
-        if not self.b.refuse_softmax(pending):
-            self.b.problem(reader.layer, several_values(pending), SINGLE, "replace those layers")
+        unfit_layers.refuse(self.b, reader.layer, pending)
         return self.stand_in(reader, pending.end)
 
     def stand_in(self, reader: Node, name: str) -> str:
@@ -88,7 +80,7 @@ class Lowering:
                 node.layer, str(error), "narrower numbers", "use fewer bits=, or quantize before it"
             )
         else:
-            self.b.problem(node.layer, several_values(before[0].then(node)), SINGLE, "replace those layers")
+            unfit_layers.refuse(self.b, node.layer, before[0].then(node))
         return Pending(self.stand_in(node, node.name), node.name)
 
     def bounded(self, node: Node, *, zero: bool = False) -> Requirement:

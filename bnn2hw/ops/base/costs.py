@@ -323,7 +323,8 @@ def lutram_cost(
         tree = math.ceil((2 / 3 if words <= 4 else 0.82) * (words - 1))
         return Cost(lut=2 * words + tree * bits, ff=words * bits)
     rows, tiles = _lutrams(family, words, bits, ports)
-    select = bits * math.ceil((rows - 1) * family.coefficient("lutram.select", 0.75 if ring else 1, 0.3))
+    each = family.coefficient("lutram.select", 0.75 if ring else 1, 0.3)
+    select: float = bits * math.ceil((rows - 1) * each)
     luts = tiles * family.lutram_luts
     if ports == 1 and family.lut_inputs > 4:  # a RAM of one bit and one address takes a LUT
         luts = min(luts, rows * bits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bnn2hw.importers import variances
 from bnn2hw.importers.onnx import executor
 from bnn2hw.importers.onnx.calls import Call, along, handles
 from bnn2hw.importers.onnx.handlers.joins import in_turn, joined, pair
@@ -93,6 +94,9 @@ def batch_normalization(call: Call) -> Value:
     rank = len(call.value.shape)
     axis = rank - 1 if call.op.channels_last else 1
     options = {"epsilon": call.op.attributes.get("epsilon", 1e-5)}
+    no_root = variances.wrong(found[3], float(options["epsilon"]))
+    if no_root:
+        return call.problem(*no_root)
     plain = Op(call.op.kind, "", max(call.op.version, 9), "", tuple("xsbmv"), ("y",), options)
     fn = executor.function(plain, {}, 5)
 
