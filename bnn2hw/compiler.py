@@ -297,7 +297,9 @@ def _check_kinds(input: Any, folding: Any, bits: Any, progress: Any) -> None:  #
     ]
     if input is not None and wrong:
         raise InputError(f"input must be a bnn2hw.Input such as {example}, not {wrong[0]!r}")
-    for layer, knobs in checks.mapping("folding", folding or {}, "{'conv': {'pe': 4}}").items():
+    for layer, knobs in checks.mapping(
+        "folding", {} if folding is None else folding, "{'conv': {'pe': 4}}"
+    ).items():
         checks.mapping(f"folding['{layer}']", knobs, "{'pe': 4, 'simd': 8}")
     numbers = {"bits": bits}
     if isinstance(bits, Mapping):

@@ -18,7 +18,7 @@ from bnn2hw.report.shown import ShownModel
 if TYPE_CHECKING:
     from bnn2hw.deviation import Deviations
     from bnn2hw.inputs import Data
-    from bnn2hw.ir import Array
+    from bnn2hw.ir import Array, Graph
     from bnn2hw.pipeline import LoweredModel
     from bnn2hw.results import Runner
 
@@ -77,6 +77,42 @@ class ComputedModel(ShownModel):
         from bnn2hw import results
 
         return results.evaluate(replace(self._runner, progress=progress), x, labels)
+
+    def evaluate_model(
+        self,
+        x: Data,
+        labels: Array | None = None,
+        model: Any = None,
+        *,
+        calibration: Batch | None = None,
+        custom_objects: Mapping[str, Any] | None = None,
+        progress: Progress = silent,
+    ) -> float:
+        """Compute the accuracy of the model's own layers, to compare it with that of the hardware.
+
+        Args:
+            x: Frames as in `evaluate`.
+            labels: One class per frame, or one-hot rows. None if `x` yields the labels.
+            model: The model, or the path of its file, for an accelerator that was loaded.
+            calibration: The calibration data, if a loaded accelerator was compiled with some.
+            custom_objects: Classes and functions of your own in a file of Keras, by name.
+            progress: Called with the name of each step.
+
+        Raises:
+            InputError: As for `evaluate`, or the accelerator was loaded and `model` is missing or is not the
+                model that it was compiled from.
+        """
+        from bnn2hw import origins, results
+
+        runner = replace(self._runner, progress=progress)
+        given = origins.Given(model, calibration, custom_objects)
+
+        def find(arrays: Mapping[str, Array]) -> tuple[Graph, Graph]:
+            model = origins.of(self, self.origin, given, arrays, progress)
+            return model.real, model.lowered.graph
+
+        own = results.OwnLayers(runner, find)
+        return results.evaluate(runner, x, labels, own)
 
     def values(self, x: Data, layers: Collection[str] | None = None) -> dict[str, Array]:
         """Compute the integers on edges of the hardware graph.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from bnn2hw import golden
 from bnn2hw.compiled import CompiledModel
 from bnn2hw.dataflow.insert import remove_fifos
+from bnn2hw.deviation import AT_ONCE
 from bnn2hw.errors import InputError, MissingToolError, ToolError, UnsupportedError
 from bnn2hw.golden import Batch
 from bnn2hw.inputs import Data, batches
@@ -69,7 +70,7 @@ class Runner:
         Raises:
             InputError: The batch does not fit the model's input.
         """
-        wires = self._wires(x)
+        wires = self.wires(x)
         network = self._network(keep)
         if network:
             return network.run(wires)
@@ -77,8 +78,15 @@ class Runner:
         edges = golden.run(self.graph, wide)
         return {name: golden.wide(edges[name]) for name in {*self.graph.outputs, *keep}}
 
-    def _wires(self, x: Batch) -> dict[str, Array]:
-        """The integers on the wires, checked."""
+    def wires(self, x: Batch) -> dict[str, Array]:
+        """Return the integers on the wires by input.
+
+        Args:
+            x: A batch as in `run`.
+
+        Raises:
+            InputError: The batch does not fit the model's input.
+        """
         names = tuple(n.name for n in self.graph.sources)
         given = golden.by_name(names, self.model.to_streams(x))
         wires = {n: self._wire(n, numbers(a, "the input")) for n, a in given.items()}
@@ -180,15 +188,67 @@ def values(runner: Runner, x: Data, layers: Collection[str] | None) -> dict[str,
     return {n.name: np.concatenate([p[n.name] for p in parts]) for n in graph if n.name in wanted}
 
 
-def evaluate(runner: Runner, x: Data, labels: Array | None) -> float:
-    """Return the share of frames whose class is right; see `Accelerator.evaluate`."""
+@dataclass
+class OwnLayers:
+    """Computes what a model's own layers compute.
+
+    Attributes:
+        runner: Runs the design.
+        find: Returns the model in real form and in hardware form, given integers by input on which it must equal
+            the design.
+    """
+
+    runner: Runner
+    find: Callable[[Mapping[str, Array]], tuple[Graph, Graph]]
+    _forms: tuple[Graph, Graph] | None = field(default=None, repr=False)
+
+    def __call__(self, x: Batch) -> dict[str, Array]:
+        """Return the scores of one batch by output; where the design gives the k best classes, those of the model.
+
+        Raises:
+            InputError: The batch does not fit the model's input, or this is another model.
+        """
+        wires = self.runner.wires(x)
+        real, lowered = self._forms = self._forms or self.find(wires)
+        values = {n: lowered.types[n].real(a).astype(np.float32) for n, a in wires.items()}
+        step = max(1, AT_ONCE // sum(t.size for t in real.types.values()))
+        parts = [
+            golden.run(real, {n: a[i : i + step] for n, a in values.items()})
+            for i in range(0, golden.frames(values), step)
+        ]
+        return {name: self._best(np.concatenate([p[name] for p in parts])) for name in real.outputs}
+
+    def _best(self, scores: Array) -> Array:
+        """Return the k best classes if the design gives several, or else the scores."""
+        graph, edges = self.runner.graph, list(self.runner.outputs.values())
+        sizes = [graph.types[edge].size for edge in edges if self.runner.gives_index(edge)]
+        if sizes in ([], [1]) or scores.dtype.kind in "iu":
+            return scores
+        order: Array = np.argsort(-scores.reshape(len(scores), -1), axis=-1, kind="stable")
+        return order[:, : sizes[0]]
+
+
+def evaluate(
+    runner: Runner,
+    x: Data,
+    labels: Array | None,
+    computed: Callable[[Batch], Mapping[str, Array]] | None = None,
+) -> float:
+    """Return the share of frames whose class is right; see `Accelerator.evaluate`.
+
+    Args:
+        runner: Runs the design.
+        x: Frames.
+        labels: One class per frame; None if `x` yields the labels.
+        computed: Computes the outputs of a batch. Default: the design.
+    """
     right = count = 0
     for some, true in batches(x, labels, runner.inputs):
         if true is None:
             raise InputError(
                 "there are no labels; give labels=, or data that yields pairs of inputs and labels"
             )
-        outputs = _predicted(runner, some)
+        outputs = computed(some) if computed else _predicted(runner, some)
         if len(outputs) != 1:
             raise InputError(f"accuracy is for models of one output; this one has {', '.join(outputs)}")
         [found] = outputs.values()

@@ -49,6 +49,7 @@ FLOORS = tuple(
             {"studies"},
             {"", "host"},
             {"cli"},
+            {"__main__"},
         ),
     )
 )

@@ -128,6 +128,7 @@ def test_odd_arguments_of_every_other_call(
         ({"latency": "soon"}, "latency must be a number of cycles, or 'least', not 'soon'"),
         ({"latency": 99.5}, "latency must be a positive whole number, not 99.5"),
         ({"folding": {"first": 2}}, "folding['first'] must be a mapping such as {'pe': 4, 'simd': 8}, not 2"),
+        ({"folding": []}, "folding must be a mapping such as {'conv': {'pe': 4}}, not []"),
         ({"folding": 2}, "folding must be a mapping such as {'conv': {'pe': 4}}, not 2"),
         ({"bits": {"nosuch": 8}}, "bits names a layer 'nosuch', which the model does not have; layers: "),
         ({"bits": "8"}, "bits must be a whole number, not '8'"),

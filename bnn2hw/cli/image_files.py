@@ -24,6 +24,22 @@ LABELS = ("y", "y_test", "labels")
 """Names under which an .npz file may hold labels."""
 
 
+CALIBRATION_IMAGES = 512
+"""Number of images that are read from a calibration file."""
+
+
+def calibration(path: Path | None) -> Batch | None:
+    """Read images for calibration; None if there is no file.
+
+    Raises:
+        Bnn2hwError: An error of `read`.
+    """
+    if path is None:
+        return None
+    images, _ = read(path, None)
+    return golden.part(images, slice(CALIBRATION_IMAGES))
+
+
 def read(path: Path, frames: int | None, inputs: Sequence[str] = ()) -> tuple[Batch, Array | None]:
     """Read the first images of a file, and their labels if the file holds labels.
 

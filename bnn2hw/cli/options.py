@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from bnn2hw.ops.base.channels import Meaning
     from bnn2hw.ops.source import Input
 
-CALIBRATION_IMAGES = 512
-"""Number of images that are read from a calibration file."""
-
 
 def path(*declarations: str, **options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Declare an option that takes a path."""
@@ -364,13 +361,9 @@ def calibration(options: ModelOptions) -> Batch | None:
     Raises:
         Bnn2hwError: An error of `image_files.read`.
     """
-    from bnn2hw import golden
     from bnn2hw.cli import image_files
 
-    if options.calibration is None:
-        return None
-    images, _ = image_files.read(options.calibration, None)
-    return golden.part(images, slice(CALIBRATION_IMAGES))
+    return image_files.calibration(options.calibration)
 
 
 def read_folding(path: Path) -> Folding:

@@ -80,6 +80,18 @@ def say(text: str, nl: bool = True) -> None:
         click.echo(text, nl=nl)
 
 
+def note(text: str) -> None:
+    """Print a remark on results: on standard error, so that standard output holds nothing but results.
+
+    Nothing is printed with --quiet, or if standard error is no terminal.
+
+    Args:
+        text: The line.
+    """
+    if volume() != QUIET and sys.stderr.isatty():
+        click.echo(text, err=True)
+
+
 @contextmanager
 def spinner(quiet: bool) -> Iterator[Progress]:
     """Show the name of each step next to a spinner on standard error, or all steps below each other.

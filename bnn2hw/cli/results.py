@@ -12,7 +12,7 @@ import click
 
 from bnn2hw import deprecation
 from bnn2hw.cli import options as shared
-from bnn2hw.cli.progress import spinner
+from bnn2hw.cli.progress import note, spinner
 from bnn2hw.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def predict(
         return
     _print(found.results)
     if accuracy is not None:
-        click.echo(f"accuracy on these {golden.frames(x)} images: {accuracy:.2%}", err=True)
+        note(f"accuracy on these {golden.frames(x)} images: {accuracy:.2%}")
     if found.line and found.line["recoveries"]:
-        click.echo(f"the line was resynchronized {found.line['recoveries']} times", err=True)
+        note(f"the line was resynchronized {found.line['recoveries']} times")
 
 
 def _by_board(folder: Path, port: str, x: Batch) -> _Results:
@@ -185,17 +185,32 @@ def _print(results: Batch) -> None:
 @shared.folder_argument
 @images_option
 @frames_option
+@shared.path(
+    "--model", "original", help="The model file that FOLDER was compiled from: prints its accuracy, too."
+)
+@shared.path("--calibration", help="The images that FOLDER was compiled with, for --model.")
+@shared.imports
 @shared.as_json
-def evaluate(folder: Path, images: Path, frames: int | None, as_json: bool) -> None:
+def evaluate(
+    folder: Path,
+    images: Path,
+    frames: int | None,
+    original: Path | None,
+    calibration: Path | None,
+    imports: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Print the accuracy on labeled images.
 
     FOLDER is a folder that 'bnn2hw compile' wrote. Native code on this machine computes the classes,
-    which are those of the hardware.
+    which are those of the hardware. With --model, the layers of the model compute the same images.
     """
     import bnn2hw
     from bnn2hw import golden
-    from bnn2hw.cli import image_files
+    from bnn2hw.cli import image_files, own_code
 
+    if original is None:
+        shared.refuse({"calibration", "imports"}, "it belongs to --model; give the model file, too")
     accelerator = bnn2hw.load(folder)
     x, labels = image_files.read(images, frames, accelerator.inputs)
     if labels is None:
@@ -203,8 +218,19 @@ def evaluate(folder: Path, images: Path, frames: int | None, as_json: bool) -> N
             f"'{images}' holds no labels; give an .npz file with an array {' or '.join(image_files.LABELS)}"
         )
     with spinner(as_json) as progress:
-        accuracy = accelerator.evaluate(x, labels, progress=progress)
+        found = {"accuracy": accelerator.evaluate(x, labels, progress=progress)}
+        if original:
+            found["model"] = accelerator.evaluate_model(
+                x,
+                labels,
+                original,
+                calibration=image_files.calibration(calibration),
+                custom_objects=own_code.objects(imports) or None,
+                progress=progress,
+            )
     if as_json:
-        click.echo(json.dumps({"frames": golden.frames(x), "accuracy": accuracy}))
-    else:
-        click.echo(f"accuracy on these {golden.frames(x)} images: {accuracy:.2%}")
+        click.echo(json.dumps({"frames": golden.frames(x), **found}))
+        return
+    click.echo(f"accuracy on these {golden.frames(x)} images: {found['accuracy']:.2%}")
+    if original:
+        click.echo(f"accuracy of the model on them: {found['model']:.2%}")

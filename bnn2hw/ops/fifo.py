@@ -74,7 +74,7 @@ class Fifo(HardwareOp):
             return self._direct_cost(family, bits)
         if self.depth == 2:
             return Cost(lut=bits + family.coefficient("fifo.pair", 8, 5), ff=2 * bits + 4)
-        ring, count = ram_cost(family, self.depth - 1, bits), state_bits(self.depth)
+        ring, count = ram_cost(family, self.depth - 1, bits, ring=True), state_bits(self.depth)
         # A word that bypasses a block RAM waits in its own registers.
         beside = 2 * bits if ring.bram else 0
         # Pointers wrap by overflow if the number of words is a power of two.
@@ -96,7 +96,7 @@ class Fifo(HardwareOp):
         logic = Cost(
             lut=each * (pointer + count) + family.by_lut(3, 5), ff=2 * pointer + count + 2 + (pointer == 1)
         )
-        return logic + lutram_cost(family, 1 << pointer, bits)
+        return logic + lutram_cost(family, 1 << pointer, bits, ring=True)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:

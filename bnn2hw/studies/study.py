@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from bnn2hw.ir import Array
     from bnn2hw.ops.source import Input
 
+NO_FRONT = "no point fits within the limits"
+
 SHOWN = ("point", "target", "bits", "style", "fps", "lut", "ff", "bram", "dsp", "deviation", "accuracy")
 
 
@@ -60,10 +62,12 @@ class Study:
 
     def __str__(self) -> str:
         width = terminal_width()
-        return self._table().fitted(width) + wrapped([self._below()], width)
+        table = self._table().fitted(width) if self.front else f"{wrapped([NO_FRONT], width)}\n"
+        return table + wrapped([self._below()], width)
 
     def _repr_html_(self) -> str:
-        return f"{self.plot()._repr_html_()}{self._table()._repr_html_()}<p>{escape(self._below())}</p>"
+        table = self._table()._repr_html_() if self.front else f"<p>{NO_FRONT}</p>"
+        return f"{self.plot()._repr_html_()}{table}<p>{escape(self._below())}</p>"
 
     def plot(self) -> Picture:
         """Draw the points in the plane of the first two objectives, or of the rate and the LUTs.

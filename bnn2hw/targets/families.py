@@ -196,6 +196,7 @@ class Family:
         bram_weight: Yosys makes a memory a block RAM if its cost in LUTs exceeds this many for each
             block.
         lutram_weight: Cost of one distributed RAM by the same measure.
+        lutram_scales: Whether that cost counts only the bits of a distributed RAM that are used.
         lutram_shapes: (depth, width) configurations of one distributed RAM; empty if there is none.
         lutram_luts: LUTs that one distributed RAM takes.
         lutram_fifos: FIFOs that are read from distributed RAM without a register: (least depth,
@@ -225,6 +226,7 @@ class Family:
     bram_shapes: tuple[tuple[int, int], ...]
     bram_weight: int = field(metadata={"least": 1})
     lutram_weight: int = 0
+    lutram_scales: bool = False
     lutram_shapes: tuple[tuple[int, int], ...] = ()
     lutram_luts: int = 0
     lutram_fifos: tuple[tuple[int, int, int], ...] = ()

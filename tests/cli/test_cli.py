@@ -23,6 +23,19 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
 
 
+def test_the_package_runs_as_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bnn2hw", "boards", "--nosuch"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: bnn2hw boards ")
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     net.tutorial_like().save(tmp_path / "m.keras")

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -64,6 +65,40 @@ def test_a_calibrated_folder_needs_its_images(place: Path) -> None:
     assert (given.exit_code, given.stderr) == (0, "")
     assert "deviation from the model on 20 frames" in given.stdout
     assert needless.stderr.startswith("error: the design was compiled without calibration images")
+
+
+def test_the_accuracy_of_the_model_stands_next_to_that_of_the_hardware(place: Path, tmp_path: Path) -> None:
+    x = np.load(place / "x.npy")
+    meaning = ("--input", "uint8", "--scale", "1/255", "--offset", "-0.4")
+    made = run("compile", place / "m.keras", *meaning, "-o", tmp_path / "b")
+    scores = keras.models.load_model(place / "m.keras").predict(
+        x / np.float32(255) - np.float32(0.4), verbose=0
+    )
+    labels = np.where(np.arange(20) < 13, scores.argmax(1), (scores.argmax(1) + 1) % 3)
+    np.savez(tmp_path / "xy.npz", x=x, y=labels)
+    asked = ("evaluate", tmp_path / "b", "--images", tmp_path / "xy.npz", "--model")
+
+    told = run(*asked, place / "m.keras")
+    facts = json.loads(run(*asked, place / "m.keras", "--json").stdout)
+    other = run(*asked, place / "n.keras")
+
+    assert made.exit_code == 0, made.output
+    assert len(set(scores.argmax(1))) > 1
+    assert told.stdout.splitlines()[1:] == ["accuracy of the model on them: 65.00%"]
+    assert facts["model"] == 0.65
+    assert (other.exit_code, other.stderr[:28]) == (2, "error: this is another model")
+
+
+@pytest.mark.parametrize("output", ["top2", "class"])
+def test_the_accuracy_of_a_model_that_is_here(place: Path, output: str) -> None:
+    model = keras.models.load_model(place / "m.keras")
+    made = bnn2hw.compile(model, input=bnn2hw.Input("uint8", 1 / 255, -0.4), output=output)
+    x = np.load(place / "x.npy")
+    order = np.argsort(-model.predict(x / np.float32(255) - np.float32(0.4), verbose=0), axis=1)
+
+    assert made.evaluate_model(x, order[:, 0]) == 1.0
+    assert made.evaluate_model(x, order[:, 1]) == (1.0 if output == "top2" else 0.0)
+    assert made.evaluate_model(x, order[:, 2]) == 0.0
 
 
 def test_another_model_is_refused(place: Path) -> None:

@@ -80,7 +80,7 @@ OTHERS = {
     "prove": {"seconds", "as_json"},
     "predict": {"port", "virtual", "images", "frames", "as_json"},
     "deviation": {"original", "images", "frames", "as_json"},
-    "evaluate": {"images", "frames", "as_json"},
+    "evaluate": {"images", "frames", "original", "as_json"},
     "weights pack": {"out", "as_json"},
     "weights load": {"as_json"},
     "boards": {"as_json"},
@@ -105,6 +105,7 @@ REFUSED = {
     "synth {model} --input uint8 --target xc7z020 --seeds 2": "seeds are for place and route, and no open tool",
     "synth {model} --input uint8 --target xc7z020 --clock 50": "a clock is for place and route, and no open tool",
     "synth {model} --input uint8 --baud 9600": "a baud rate is for a board's serial line; name a board",
+    "evaluate {folder}/verilog --images {folder}/images.npy --import {folder}/own.py": "--import has no effect: it belongs",
     "estimate {model} --scale 2": "--scale and --offset say what --input means",
     "estimate {model} --input uint8 --board icebreaker --target xc7z020": "name a board or a target, not both",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
+from bnn2hw.cli import progress
 from bnn2hw.cli.main import main
 from tests.support import plain
 
@@ -97,3 +99,21 @@ def test_shells_complete_names(before: list[str], begun: str, expected: str) -> 
 
     assert expected in [item.value for item in found]
     assert all(item.value.startswith(begun) for item in found)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "volume", "told"), [(True, 0, "half\n"), (True, -1, ""), (False, 0, "")]
+)
+def test_remarks_are_for_terminals(
+    terminal: bool,
+    volume: int,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(progress, "volume", lambda: volume)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+
+    progress.note("half")
+
+    assert capsys.readouterr().err == told

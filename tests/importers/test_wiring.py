@@ -276,6 +276,34 @@ def test_softmax_spelled_otherwise(end: Callable) -> None:
     assert np.array_equal(found, model(x.astype(np.float32)).numpy().argmax(-1))
 
 
+class Shares(keras.Layer):
+    """A softmax of the user's own, as a layer."""
+
+    def call(self, x):
+        powers = keras.ops.exp(x - keras.ops.max(x, axis=-1, keepdims=True))
+        return powers / keras.ops.sum(powers, axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("end", [lambda: layers.Lambda(lambda x: tf.nn.softmax(x)), Shares])
+@pytest.mark.parametrize("shape", [(12,), (3, 12)])
+def test_layers_of_the_users_own_that_are_a_softmax(end: Callable, shape: tuple[int, ...]) -> None:
+    model = net.chain(shape, net.dense(8), net.norm(), net.dense(4), end())
+    x = np.random.default_rng(0).choice([-1, 1], (50, *shape))
+
+    found = bnn2hw.compile(model, input=bnn2hw.Input("bipolar")).golden(x)
+
+    assert np.array_equal(found.reshape(50, *shape[:-1]), model(x.astype(np.float32)).numpy().argmax(-1))
+
+
+def test_layers_of_the_users_own_that_are_nearly_a_softmax() -> None:
+    model = net.chain((12,), net.dense(4), layers.Lambda(lambda x: tf.nn.softmax(2 * x), name="sharp"))
+
+    with pytest.raises(
+        UnsupportedError, match="layer 'sharp': a Lambda whose values depend on several values"
+    ):
+        bnn2hw.compile(model, input=bnn2hw.Input("bipolar"))
+
+
 @pytest.mark.parametrize(
     "first", [[layers.Rescaling(-1 / 255, 1.0)], [layers.Reshape((4, 6)), layers.Rescaling(1 / 255)]]
 )

@@ -57,6 +57,9 @@ def test_a_study_in_which_nothing_fits(tmp_path: Path) -> None:
 
     assert "no point fits" in none.plot().svg
     assert "no point fits" in none.page().read_text()
+    assert "No point fits within the limits." in none.page().read_text()
+    assert str(none).startswith("no point fits within the limits\n")
+    assert "<p>no point fits within the limits</p>" in none._repr_html_()
 
 
 def test_a_picture_is_a_file_of_its_own(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def _shake_norm(layer: keras.layers.BatchNormalization, rng: np.random.Generator
 
 
 def said(model: keras.Model, x: Any) -> Any:
-    """What a model says of frames; `predict` says the same, and traces a graph of each model first."""
+    """Return what a model says of frames. `predict` says the same, and traces a graph of each model first."""
     given = keras.tree.map_structure(lambda a: keras.ops.convert_to_tensor(a, "float32"), x)
     return keras.tree.map_structure(keras.ops.convert_to_numpy, model(given, training=False))
 

@@ -75,8 +75,13 @@ def bias_and_activation(call: Call, edge: str) -> str:
     return activation(call, layer.activation, f"{call.name}.activation", edge)
 
 
-def _is_softmax(fn: Any, shape: tuple[int, ...]) -> bool:
-    """True if a function is the softmax along the last axis, whatever its name."""
+def is_softmax(fn: Any, shape: tuple[int, ...]) -> bool:
+    """True if a function or a layer is the softmax along the last axis, whatever its name.
+
+    Args:
+        fn: The function or the layer.
+        shape: Shape of a sample that it is given in the model.
+    """
     x = np.random.default_rng(0).normal(0, 2, (2, *(min(n, 3) for n in shape[:-1]), shape[-1]))
     powers = np.exp(x.astype(np.float32))
     try:
@@ -99,7 +104,7 @@ def activation(call: Call, fn: Any, name: str, edge: str) -> str:
     kind = getattr(fn, "__name__", "")
     if fn is None or kind == "linear":
         return edge
-    if kind == "softmax" or _is_softmax(fn, call.shape_of(edge)):
+    if kind == "softmax" or is_softmax(fn, call.shape_of(edge)):
         return call.add(name, real.Softmax(function(fn), call.shape_of(edge)), edge)
     if kind in NOT_POINTWISE:
         call.problem(f"the activation {kind}", "activations of single values, softmax", "replace it")

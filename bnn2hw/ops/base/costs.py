@@ -276,7 +276,7 @@ def distinct(words: int, bits: int, *, logic: bool = False) -> float:
 
 
 @lru_cache(2**16)
-def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
+def ram_cost(family: Family, words: int, bits: int, ports: int = 2, *, ring: bool = False) -> Cost:
     """Return the cost of a RAM with a write port and a registered read port.
 
     Yosys chooses block RAM or LUTs; the model makes the same choice.
@@ -286,20 +286,24 @@ def ram_cost(family: Family, words: int, bits: int, ports: int = 2) -> Cost:
         words: Words of the RAM.
         bits: Bits of a word.
         ports: 1 if both ports share an address, else 2.
+        ring: True if both addresses count up.
     """
     if words == 1:
         return Cost(ff=2 * bits)
     if family.lutram_shapes:
         rows, tiles = _lutrams(family, words, bits, ports)
-        weight = family.lutram_weight * tiles + 0.5 * (rows - 1) * (bits + 1)
+        used = rows * bits / family.lutram_shapes[0][1] if family.lutram_scales else tiles
+        weight = family.lutram_weight * used + 0.5 * (rows - 1) * (bits + 1)
     else:
         weight = words * bits
     if weight > family.bram_weight * block_rams(family, words, bits):
         return block_ram_cost(family, words, bits)
-    return lutram_cost(family, words, bits, ports) + Cost(ff=bits)
+    return lutram_cost(family, words, bits, ports, ring=ring) + Cost(ff=bits)
 
 
-def lutram_cost(family: Family, words: int, bits: int, ports: int = 2, *, held: bool = False) -> Cost:
+def lutram_cost(
+    family: Family, words: int, bits: int, ports: int = 2, *, held: bool = False, ring: bool = False
+) -> Cost:
     """Return the cost of a RAM with a write port and an unregistered read port.
 
     Args:
@@ -309,6 +313,7 @@ def lutram_cost(family: Family, words: int, bits: int, ports: int = 2, *, held: 
         ports: 1 if both ports share an address, else 2.
         held: True if a register drives the address. In families without LUT RAM, a block RAM can
             absorb that register and replace the flip-flops.
+        ring: True if both addresses count up: Yosys then shares more of what selects a row.
     """
     if not family.lutram_shapes:
         if held and words * bits > family.bram_weight * block_rams(family, words, bits):
@@ -318,8 +323,14 @@ def lutram_cost(family: Family, words: int, bits: int, ports: int = 2, *, held: 
         tree = math.ceil((2 / 3 if words <= 4 else 0.82) * (words - 1))
         return Cost(lut=2 * words + tree * bits, ff=words * bits)
     rows, tiles = _lutrams(family, words, bits, ports)
-    select = bits * math.ceil((rows - 1) * family.coefficient("lutram.select", 0.75, 0.3))
-    return Cost(lut=tiles * family.lutram_luts + select)
+    each = family.coefficient("lutram.select", 0.75 if ring else 1, 0.3)
+    select: float = bits * math.ceil((rows - 1) * each)
+    luts = tiles * family.lutram_luts
+    if ports == 1 and family.lut_inputs > 4:  # a RAM of one bit and one address takes a LUT
+        luts = min(luts, rows * bits)
+    elif rows > family.by_lut(1, 2) and not ring:
+        select += rows * family.by_lut(1, 2)  # the write enable of each row
+    return Cost(lut=luts + select)
 
 
 def _lutrams(family: Family, words: int, bits: int, ports: int) -> tuple[int, int]:

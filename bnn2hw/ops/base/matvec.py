@@ -330,7 +330,10 @@ class MatVec(Pixelwise):
         beat = self.simd * x.ints.bits
         if self.neuron_folds == 1:
             return Cost(ff=2 * beat)
-        return Cost(lut=beat, ff=2 * beat) + ram_cost(family, self.synapse_folds, beat, ports=1)
+        buffer = ram_cost(family, self.synapse_folds, beat, ports=1)
+        in_rows = not buffer.bram and any(self.synapse_folds > depth for depth, _ in family.lutram_shapes)
+        enable = family.coefficient("matvec.load", 8, 0) if in_rows else 0
+        return Cost(lut=beat + enable, ff=2 * beat) + buffer
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         return self._folded(worthwhile(self.mh), list(worthwhile(self.mw)), *x)

@@ -11,6 +11,7 @@ from bnn2hw.importers.keras.calls import Call, handles
 from bnn2hw.importers.keras.functions import array, function, tensor
 from bnn2hw.importers.keras.walk import FORMER
 from bnn2hw.importers.keras.weights import activation as add_activation
+from bnn2hw.importers.keras.weights import is_softmax
 from bnn2hw.ir import Array
 from bnn2hw.ops import real
 from bnn2hw.ops.base.channels import uniform
@@ -58,14 +59,16 @@ def normalization(call: Call) -> str:
 
 
 def own_function(call: Call) -> str | None:
-    """Read a layer whose class says nothing, and that maps each value by itself.
+    """Read a layer whose class says nothing, and that maps each value by itself or is the softmax.
 
     Returns:
-        The output edge; None if the layer is no function of single values.
+        The output edge; None if the layer is another function of several values.
     """
     if call.shape != call.before:
         return None
     fn, shape = function(call.layer), call.shape
+    if is_softmax(call.layer, shape):
+        return call.add(call.name, real.Softmax(fn, shape), call.edge)
     x, other = np.random.default_rng(0).normal(0, 2, (2, 2, *shape)).astype(np.float32)
     kept = np.random.default_rng(1).random(x.shape) < 0.5
     first, second = fn(x), fn(np.where(kept, x, other))
