@@ -68,7 +68,7 @@ def wrapped(command: str, width: int = 66) -> str:
         width: Letters per line.
     """
     lines = [""]
-    for word in re.split(r" (?=-)", command):
+    for word in re.split(r" (?=-[^0-9])", command):
         if lines[-1] and len(lines[-1]) + len(word) > width:
             lines[-1] += " \\"
             lines.append("   ")

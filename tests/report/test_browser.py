@@ -79,6 +79,7 @@ def test_the_report_opens_at_every_width(browser: Any, tmp_path: Path, blocks: i
     front = bnn2hw.pareto(made, 4) if blocks == 2 else ()
     text = made.report(report, front=front, runs=[run_of(made)], usage=usage_of(made))
 
+    assert not clipped_in_print(browser, report)
     for width in WIDTHS:
         for scheme in ("light", "dark"):
             assert not faults(browser, report, width, scheme)
@@ -104,6 +105,7 @@ def test_measured_resources_of_an_exact_network_fit_every_width(browser: Any, tm
     for usage, width in itertools.product(usages, WIDTHS):
         made.report(report, runs=[run_of(made)], usage=usage)
         assert not faults(browser, report, width, "light")
+        assert not clipped_in_print(browser, report)
 
 
 def test_the_page_of_a_study_fits_every_width(browser: Any, tmp_path: Path) -> None:
@@ -152,6 +154,22 @@ def usage_of(made: bnn2hw.Accelerator) -> Usage:
     """A synthesis with the figures of a large device."""
     layers = {node.name: Cells(31_218, 25_953, 1_234, 1_404, 120) for node in made.graph}
     return Usage(1_728_000, 1_234_567, 98_765, 5_376, 12_288, {}, layers)
+
+
+PRINTED = 1024
+"""Pixels of CSS between the margins of A4 landscape."""
+
+
+def clipped_in_print(browser: Any, report: Path) -> list[str]:
+    """The complaints of a browser about the printed page."""
+    page = browser.new_page(viewport={"width": PRINTED, "height": 700})
+    page.emulate_media(media="print")
+    page.goto(report.as_uri())
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    found = [f"{wide} pixels wide"] if wide > PRINTED else []
+    found += [told for told in page.evaluate(PICTURE_RULES) if "table" in told]
+    page.close()
+    return found
 
 
 def faults(browser: Any, report: Path, width: int, scheme: str) -> list[str]:

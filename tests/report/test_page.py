@@ -166,6 +166,12 @@ def test_a_smaller_design_has_fewer_luts(accelerator: bnn2hw.Accelerator) -> Non
     assert told(point(2, 1200), point(1, 1000)) == ["no slower design of the front takes fewer LUTs"]
 
 
+def test_a_negative_number_stays_with_its_option() -> None:
+    command = f"bnn2hw compile {'m' * 40}.keras --offset -1 --fps 3"
+
+    assert words.wrapped(command).splitlines()[1] == "    --offset -1 --fps 3"
+
+
 def test_runs_and_synthesis_are_shown(accelerator: bnn2hw.Accelerator) -> None:
     streams = {s.name: None for s in accelerator.design.streams}
     run = Run(np.zeros((5, 1)), streams, accelerator.estimate().cycles, stalled=True, stalls=0.25, seed=7)
