@@ -118,7 +118,7 @@ def test_a_point_is_built(place: Path, tmp_path: Path) -> None:
     report = (tmp_path / "b" / "report.html").read_text()
 
     assert "Point 3 of s.csv. 4 of its 6 points are designs that fit ecp5-85k" in report
-    assert "bnn2hw compile MODEL --from s.csv --point 3 -o BUILD" in report
+    assert "bnn2hw compile m.keras --from s.csv --point 3 -o build/m" in report
     assert report.count("this design") > 2
     assert (done.exit_code, done.stderr) == (0, "")
     assert made.folding() == json.loads(str(row["folding"]))
