@@ -18,6 +18,7 @@ from bnn2hw.importers.keras.files import load
 from bnn2hw.nn.hgq_objects import INSTEAD, LAYERS
 from bnn2hw.nn.hgq_quantizers import FixedPoint, Quantizer
 from tests.importers.hgq_cases import SIXTEENTHS, conf, hgq_layers, layer, shaken
+from tests.support import networks as net
 from tests.support import shared
 
 JETS = "foreign/hgq2_jets_mlp.keras"
@@ -49,7 +50,7 @@ def test_the_jets_file_computes_what_the_package_computed() -> None:
 
     assert spec == bnn2hw.Input("int9", scale=1 / 8)
     assert np.array_equal(scores, data["y"])
-    assert np.array_equal(model.predict(data["x"], verbose=0), data["y"])
+    assert np.array_equal(net.said(model, data["x"]), data["y"])
     assert {f.kind for f in accelerator.fidelity.values()} == {"exact"}
     for name in ("d0", "d1", "d2"):
         kernel, bias = model.get_layer(name).weights_used()
@@ -73,7 +74,7 @@ def test_each_layer_computes_what_its_model_computes(name: str) -> None:
 
     scores = accelerator.dequantize(accelerator.golden(frames))
 
-    expected = model.predict(frames.astype(np.float32) / 16, verbose=0)
+    expected = net.said(model, frames.astype(np.float32) / 16)
     assert np.array_equal(scores, expected)
     assert {f.kind for f in accelerator.fidelity.values()} == {"exact"}
 
@@ -93,7 +94,7 @@ def test_a_saved_model_is_read_again(suffix: str, tmp_path: Path, monkeypatch: p
 
     again = load(tmp_path / f"m.{suffix}")
 
-    assert np.array_equal(again.predict(frames, verbose=0), model.predict(frames, verbose=0))
+    assert np.array_equal(net.said(again, frames), net.said(model, frames))
 
 
 REFUSED: dict[str, Any] = {

@@ -17,6 +17,7 @@ from bnn2hw.importers.keras.files import load
 from bnn2hw.nn import qkeras_objects
 from bnn2hw.nn.qkeras_layers import INSTEAD
 from tests.importers.qkeras_cases import layer
+from tests.support import networks as net
 from tests.support import shared
 
 FILES = {
@@ -57,7 +58,7 @@ def test_files_compute_what_the_package_computed(file: str) -> None:
 
     integers = accelerator.golden(data["x"])
 
-    assert np.abs(model.predict(data["x"], verbose=0) - data["y"]).max() < 1e-6
+    assert np.abs(net.said(model, data["x"]) - data["y"]).max() < 1e-6
     for key in (k.split("/") for k in data.files if k.startswith("qw/") and not k.endswith("scale")):
         weights = model.get_layer(key[1]).weights_of(key[2], f"{key[2]}_quantizer")
         assert np.allclose(np.asarray(weights), data["/".join(key)], rtol=0, atol=1e-6)
@@ -77,9 +78,7 @@ def test_a_saved_layer_is_read_again(tmp_path: Path) -> None:
     for file in ("m.keras", "m.h5"):
         model.save(tmp_path / file)
 
-        assert np.array_equal(
-            load(tmp_path / file).predict(frames, verbose=0), model.predict(frames, verbose=0)
-        )
+        assert np.array_equal(load(tmp_path / file).predict(frames, verbose=0), net.said(model, frames))
 
 
 def test_a_kernel_without_alpha_has_a_scale_from_its_weights() -> None:
@@ -180,7 +179,7 @@ def test_layers_that_are_several_in_one_compute_what_their_model_computes(kind: 
 
     accelerator = bnn2hw.compile(model, input=bnn2hw.Input("uint8", scale=1 / 256))
 
-    expected = model.predict(frames.astype(np.float32) / 256, verbose=0)
+    expected = net.said(model, frames.astype(np.float32) / 256)
     assert np.array_equal(accelerator.dequantize(accelerator.golden(frames)), expected)
 
 

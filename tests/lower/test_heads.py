@@ -13,6 +13,7 @@ from bnn2hw.ir import Ints
 from bnn2hw.lower.scores import straight
 from bnn2hw.ops import Affine, Lut, Table, TopK, Unrolled
 from bnn2hw.targets import devices
+from tests.support import networks as net
 
 FRAMES = np.random.default_rng(0).choice([-1, 1], (300, 40))
 
@@ -36,7 +37,7 @@ def test_classes_and_scores_of_sums_need_no_table(bias: tuple[float, ...]) -> No
     wire = bnn2hw.Input("bipolar")
     by_class, plain = head(bias), head(bias, softmax=False)
     plain.set_weights(by_class.get_weights())
-    expected = plain.predict(FRAMES, verbose=0)
+    expected = net.said(plain, FRAMES)
 
     classes = bnn2hw.compile(by_class, input=wire, target="xc7z045")
     scores = bnn2hw.compile(plain, input=wire, target="xc7z045")
@@ -76,7 +77,7 @@ def test_the_best_classes_leave_in_every_cycle() -> None:
     run.check()
     assert [n.op.lanes for n in made.graph if isinstance(n.op, TopK)] == [5]
     assert made.estimate().cycles.interval == 1
-    best = np.argsort(-model.predict(FRAMES, verbose=0), axis=1, kind="stable")[:, :2]
+    best = np.argsort(-net.said(model, FRAMES), axis=1, kind="stable")[:, :2]
     np.testing.assert_array_equal(made.golden(FRAMES), best)
 
 

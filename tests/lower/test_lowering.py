@@ -243,7 +243,7 @@ def test_outputs_of_a_feature_map(output: str) -> None:
     model = net.chain((4, 5, 2), net.conv(3, 2), seed=3)
     accelerator = bnn2hw.compile(model, input=SIGNS, output=output)
     x = frames(accelerator, 50)
-    expected = model.predict(x.astype(np.float32), verbose=0)
+    expected = net.said(model, x.astype(np.float32))
 
     ours = accelerator.golden(x)
 
@@ -258,7 +258,7 @@ def test_more_bits_are_closer() -> None:
     def off(**options: object) -> float:
         model, accelerator = compiled("real_ends", **options)
         x = frames(accelerator, 60)
-        expected = model.predict((x / 255).astype(np.float32), verbose=0)
+        expected = net.said(model, (x / 255).astype(np.float32))
         return float(np.abs(accelerator.output.real(accelerator.golden(x)) - expected).mean())
 
     assert off(bits=20) < off(bits=6)

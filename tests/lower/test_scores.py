@@ -33,7 +33,7 @@ def regression(shape: tuple[int, ...] = (10,)) -> keras.Model:
 def distance(model: keras.Model, accelerator: bnn2hw.Accelerator, x: np.ndarray) -> np.ndarray:
     """The largest error of each output, as a share of its range."""
     found = accelerator.predict(x)
-    expected = model.predict(x.astype(np.float32), verbose=0)
+    expected = net.said(model, x.astype(np.float32))
     axes = tuple(range(expected.ndim - 1))
     return np.abs(found - expected).max(axes) / np.ptp(expected, axes)
 
@@ -60,7 +60,7 @@ def test_without_bits_the_order_is_kept_too() -> None:
 
     found = bnn2hw.compile(model, input=SIGNS).golden(ALL)
 
-    assert np.array_equal(found.argmax(1), model.predict(ALL.astype(np.float32), verbose=0).argmax(1))
+    assert np.array_equal(found.argmax(1), net.said(model, ALL.astype(np.float32)).argmax(1))
 
 
 def test_the_stated_error_holds_for_every_input() -> None:
@@ -69,7 +69,7 @@ def test_the_stated_error_holds_for_every_input() -> None:
 
     stated = float(accelerator.fidelity["norm"].why.rsplit(" ", 1)[1])
 
-    off = np.abs(accelerator.predict(ALL) - model.predict(ALL.astype(np.float32), verbose=0))
+    off = np.abs(accelerator.predict(ALL) - net.said(model, ALL.astype(np.float32)))
     assert 0 < off.max() <= stated * 1.05  # the words have two digits
 
 
@@ -87,7 +87,7 @@ def test_labels_are_those_of_keras() -> None:
 
     found = bnn2hw.compile(model, input=SIGNS).predict(ALL) > 0.5
 
-    assert np.array_equal(found, model.predict(ALL.astype(np.float32), verbose=0) > 0.5)
+    assert np.array_equal(found, net.said(model, ALL.astype(np.float32)) > 0.5)
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "elu", "softplus"])
@@ -98,7 +98,7 @@ def test_the_stated_error_of_a_curve_holds(name: str) -> None:
     accelerator = bnn2hw.compile(model, input=bnn2hw.Input("uint8", scale=1 / 255), output="scores")
 
     stated = float(accelerator.fidelity["curve"].why.split("off by at most ")[1].split()[0])
-    off = np.abs(accelerator.predict(x) - model.predict((x / 255).astype(np.float32), verbose=0)).max()
+    off = np.abs(accelerator.predict(x) - net.said(model, (x / 255).astype(np.float32))).max()
     assert stated / 100 < off < 4 * stated  # the kernel before it is rounded too
 
 
@@ -131,7 +131,7 @@ def test_scores_of_many_values_get_the_bits_that_the_smallest_range_needs() -> N
     accelerator = bnn2hw.compile(model, input=SIGNS, target="xc7z045")
 
     low_high = 2 * 2000 * gains / np.sqrt(1.001)
-    off = np.abs(accelerator.predict(x) - model.predict(x.astype(np.float32), verbose=0)).max(0)
+    off = np.abs(accelerator.predict(x) - net.said(model, x.astype(np.float32))).max(0)
     assert np.all(off <= low_high * 2**-16)
 
 

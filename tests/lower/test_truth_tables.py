@@ -62,7 +62,7 @@ def test_the_tables_are_the_layers() -> None:
     scores = accelerator.dequantize(accelerator.golden(frames))
 
     assert [op.wires.shape for op in tables(accelerator).values()] == [(20, 6), (30, 5)]
-    np.testing.assert_allclose(scores, model.predict(frames, verbose=0), atol=1e-4)
+    np.testing.assert_allclose(scores, net.said(model, frames), atol=1e-4)
     assert accelerator.fidelity["one"].kind == accelerator.fidelity["two"].kind == "exact"
 
 
@@ -81,7 +81,7 @@ def test_tables_that_nothing_reads_are_left_out() -> None:
 
     read = {lane for function in made["two"].functions for lane in function.lanes}
     assert len(read) == len(made["one"].wires) <= 6
-    np.testing.assert_array_equal(accelerator.predict(frames), model.predict(frames, verbose=0))
+    np.testing.assert_array_equal(accelerator.predict(frames), net.said(model, frames))
     assert all(d.different == 0 for d in accelerator.deviation(frames))
     assert accelerator.deviation(frames)[0].values > 200 * 6, "the layer is compared as it was lowered"
     accelerator.simulate(frames[:30], stalls=0.3, seed=4).check()
@@ -148,7 +148,7 @@ def test_neurons_with_a_function_of_their_own() -> None:
     scores = accelerator.dequantize(accelerator.golden(frames))
 
     assert set(tables(accelerator)) == {"bits", "one"}
-    np.testing.assert_allclose(scores, model.predict(frames.astype(np.float32), verbose=0), atol=1e-4)
+    np.testing.assert_allclose(scores, net.said(model, frames.astype(np.float32)), atol=1e-4)
 
 
 def test_signs_of_other_inputs_count_alone() -> None:
@@ -158,7 +158,7 @@ def test_signs_of_other_inputs_count_alone() -> None:
 
     scores = accelerator.dequantize(accelerator.golden(frames))
 
-    np.testing.assert_allclose(scores, model.predict(frames.astype(np.float32), verbose=0), atol=1e-4)
+    np.testing.assert_allclose(scores, net.said(model, frames.astype(np.float32)), atol=1e-4)
     assert np.array_equal(accelerator.golden(np.minimum(frames, 1)), accelerator.golden(frames))
 
 

@@ -39,6 +39,12 @@ def _shake_norm(layer: keras.layers.BatchNormalization, rng: np.random.Generator
     layer.set_weights([values[w.name].astype(np.float32) for w in layer.weights])
 
 
+def said(model: keras.Model, x: Any) -> Any:
+    """Return what a model says of frames. `predict` says the same, and traces a graph of each model first."""
+    given = keras.tree.map_structure(lambda a: keras.ops.convert_to_tensor(a, "float32"), x)
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, model(given, training=False))
+
+
 def chain(shape: Sequence[int], *layers: keras.layers.Layer, seed: int = 0, name: str = "net") -> keras.Model:
     return shake(keras.Sequential([keras.Input(tuple(shape), name="image"), *layers], name=name), seed)
 
