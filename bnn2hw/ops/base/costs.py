@@ -200,7 +200,21 @@ def rom_cost(family: Family, words: int, bits: int) -> Cost:
     each = rom_luts(family, words)
     if whole // 2 < words <= whole:
         each *= family.coefficient("rom.full", 1.0, 1.0)
-    return Cost(lut=distinct(words, bits, logic=True) * each, ff=distinct(words, bits))
+    luts = distinct(words, bits, logic=True) * each
+    if bits >= MANY_COLUMNS and 16 < words <= 32:
+        shares = SHARED * (words / 16 - 1)
+        luts += family.by_lut(-REPEATED * bits * (words / 16 - 1), shares)
+    return Cost(lut=luts, ff=distinct(words, bits))
+
+
+MANY_COLUMNS = 430
+"""Columns of a ROM of 17 to 32 words from which on they share functions of eight words in Yosys."""
+
+SHARED = 358
+"""LUTs that these functions add where a LUT of six inputs would hold a column of 32 words."""
+
+REPEATED = 0.93
+"""LUTs of four inputs that they save per column of 32 words."""
 
 
 SLICE = 18
