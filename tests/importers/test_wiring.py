@@ -210,7 +210,7 @@ def test_softmax_along_any_axis(axis: int) -> None:
     """The class is the place along this axis; scores have the model's own axes."""
     model = net.chain((3, 4, 2), net.conv(3, 1), layers.Softmax(axis=axis))
     x = np.random.default_rng(0).choice([-1, 1], (20, 3, 4, 2))
-    logits = keras.Model(model.inputs, model.layers[-1].input)(x.astype(np.float32)).numpy()
+    logits = keras.Model(model.inputs[0], model.layers[-1].input)(x.astype(np.float32)).numpy()
 
     classes = bnn2hw.compile(model, input=bnn2hw.Input("bipolar")).predict(x)
     scores = bnn2hw.compile(model, input=bnn2hw.Input("bipolar"), output="scores").predict(x)

@@ -163,7 +163,8 @@ def test_only_the_area_for_xilinx(tiny: Design, tmp_path: Path) -> None:
     assert usage.lut >= sum(n for cell, n in usage.cells.items() if re.fullmatch("LUT[1-6]", cell)) > 0
     assert usage.ff == sum(n for cell, n in usage.cells.items() if cell.startswith("FD"))
     assert (usage.fmax_mhz, usage.bitstream) == (None, None)
-    assert usage.layers["y"].lut > 0.9 * usage.lut, "names of nets tell the layer where those of cells do not"
+    # The rest watches the ports of the design.
+    assert usage.layers["y"].lut > 0.8 * usage.lut, "names of nets tell the layer where those of cells do not"
 
 
 @pytest.mark.usefixtures("installed")
