@@ -1,4 +1,4 @@
-"""Variances of normalizations that no standard deviation belongs to."""
+"""Variances of normalizations that have no standard deviation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bnn2hw.ir import Array
 
 
 def wrong(variances: Array, epsilon: float) -> tuple[str, str, str] | None:
-    """Return a problem if a normalization would take the root of no positive number.
+    """Return a problem if a normalization would take the root of a number that is not positive.
 
     Args:
         variances: Variance by channel.

@@ -129,10 +129,8 @@ def _finite(call: Call) -> bool:
 
 def _with_roots(call: Call) -> bool:
     """True if all variances of a normalization have a root; notes a problem otherwise."""
-    for each in (
-        call.layer,
-        getattr(call.layer, "batchnorm", None),
-    ):  # composite layers of QKeras have one inside
+    inside = getattr(call.layer, "batchnorm", None)  # of a composite layer of QKeras
+    for each in (call.layer, inside):
         name = "variance" if isinstance(each, keras.layers.Normalization) else "moving_variance"
         values = getattr(each, name, None)
         if values is None:

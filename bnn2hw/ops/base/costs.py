@@ -201,20 +201,27 @@ def rom_cost(family: Family, words: int, bits: int) -> Cost:
     if whole // 2 < words <= whole:
         each *= family.coefficient("rom.full", 1.0, 1.0)
     luts = distinct(words, bits, logic=True) * each
-    if bits >= MANY_COLUMNS and 16 < words <= 32:
-        shares = SHARED * (words / 16 - 1)
-        luts += family.by_lut(-REPEATED * bits * (words / 16 - 1), shares)
-    return Cost(lut=luts, ff=distinct(words, bits))
+    return Cost(lut=luts + _shared_columns(family, words, bits), ff=distinct(words, bits))
 
 
 MANY_COLUMNS = 430
-"""Columns of a ROM of 17 to 32 words from which on they share functions of eight words in Yosys."""
+"""Columns from which on Yosys builds the columns of a ROM of 17 to 32 words from common parts of eight words."""
 
-SHARED = 358
-"""LUTs that these functions add where a LUT of six inputs would hold a column of 32 words."""
 
-REPEATED = 0.93
-"""LUTs of four inputs that they save per column of 32 words."""
+def _shared_columns(family: Family, words: int, bits: int) -> float:
+    """Return the LUTs by which common parts of columns change the size of a ROM in logic.
+
+    LUTs of six inputs hold a column of 32 words each, so the parts come on top. LUTs of four inputs
+    do not, so the parts save some of each column. Both factors are fitted to ROMs of 24 and 32 words.
+
+    Args:
+        family: Device family.
+        words: Words of the ROM.
+        bits: Bits of a word: the number of columns.
+    """
+    if bits < MANY_COLUMNS or not 16 < words <= 32:
+        return 0.0
+    return (words / 16 - 1) * family.by_lut(-0.93 * bits, 358.0)
 
 
 SLICE = 18
