@@ -219,6 +219,7 @@ def test_deviation_sees_a_wrong_pass_over_the_hardware_form(
     def step(layout: pipeline.Layout) -> pipeline.Layout:
         return replace(layout, graph=wrong(layout.graph))
 
+    x = inputs("unrolled")["image"]
     pipeline_to_hardware = pipeline.to_hardware
     changed = to_hardware if place == "to_hardware" else (*pipeline.LAY_OUT, step)
     monkeypatch.setattr(pipeline, place, changed)
@@ -227,7 +228,7 @@ def test_deviation_sees_a_wrong_pass_over_the_hardware_form(
         with pytest.raises(UnsupportedError, match=BEYOND):
             bnn2hw.compile(unrollable(), input=SIGNS, fps=1e5)
         return
-    seen = bnn2hw.compile(unrollable(), input=SIGNS, fps=1e5).deviation(inputs("unrolled")["image"])
+    seen = bnn2hw.compile(unrollable(), input=SIGNS, fps=1e5).deviation(x)
     assert sum(d.beyond for d in seen) > 0
 
 
