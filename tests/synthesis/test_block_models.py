@@ -360,6 +360,56 @@ def test_dsp48e1(tmp_path: Path) -> None:
                     old[name] = value
 
 
+ADDERS = [("ONE48", 48, 0), ("TWO24", 24, 1), ("FOUR12", 12, 0), ("FOUR12", 12, 1)]
+"""USE_SIMD, the bits of an adder, and whether A, B and C have a register."""
+
+
+def lanes(bits: int, *terms: int) -> int:
+    """Return the sums of adders of some bits, between which no carry passes."""
+    mask = (1 << bits) - 1
+    return sum((sum(t >> at & mask for t in terms) & mask) << at for at in range(0, 48, bits))
+
+
+def test_dsp48e1_without_its_multiplier(tmp_path: Path) -> None:
+    """Each slice as one, two or four adders of Z, A:B and C, as UG479 says of USE_SIMD."""
+    rng = random.Random(5)
+    inputs = {
+        "A": 30,
+        "B": 18,
+        "C": 48,
+        "PCIN": 48,
+        "OPMODE": 7,
+        **dict.fromkeys(("CEA2", "CEB2", "CEC", "CEP"), 1),
+    }
+    fixed = {"ALUMODE": 4, "INMODE": 5, "CARRYIN": 1, "CARRYINSEL": 3, "RSTP": 1}
+    cycles = []
+    for _ in range(CYCLES):
+        pins = cells.drawn(rng, inputs) | dict.fromkeys(fixed, 0)
+        pins["OPMODE"] = rng.choice((0b0001111, 0b0101111, 0b0011111, 0b0000000))
+        cycles.append(pins)
+    instances = [
+        {"USE_MULT": "NONE", "USE_SIMD": simd, "AREG": r, "BREG": r, "CREG": r, "PREG": 1, "MREG": 0, "ADREG": 0, "DREG": 0,
+         **dict.fromkeys(CONTROLS, 0)}
+        for simd, _, r in ADDERS
+    ]  # fmt: skip
+    found = cells.ran("DSP48E1", instances, {**inputs, **fixed, "CLK": 0}, {"P": 48}, cycles, tmp_path)
+
+    for (simd, bits, r), rows in zip(ADDERS, found, strict=True):
+        old = dict.fromkeys(("A", "B", "C", "P"), 0)
+        for n, (pins, row) in enumerate(zip(cycles, rows, strict=True)):
+            now = old if r else pins
+            joined_operands, c = (now["A"] << 18 | now["B"], now["C"]) if pins["OPMODE"] & 0b11 else (0, 0)
+            z = {0b010: old["P"], 0b001: pins["PCIN"], 0b000: 0}[pins["OPMODE"] >> 4]
+            total = lanes(bits, z, joined_operands, c)
+            assert row["P"] == old["P"], (simd, n)
+            old |= {
+                name: pins[name]
+                for name, enable in (("A", "CEA2"), ("B", "CEB2"), ("C", "CEC"))
+                if pins[enable]
+            }
+            old["P"] = total if pins["CEP"] else old["P"]
+
+
 REFUSED = [
     ("DP16KD", {"DATA_WIDTH_A": 36}, "widths of 1, 2, 4, 9 and 18 bits of port A"),
     ("DP16KD", {"CLKBMUX": "INV"}, "rising edges of the clock of port B"),
@@ -370,6 +420,12 @@ REFUSED = [
     ("RAMB36E1", {"RAM_EXTENSION_B": "LOWER", "READ_WIDTH_B": 9}, "cascades of one bit at port B"),
     ("DSP48E1", dict.fromkeys(CONTROLS, 0) | {"USE_DPORT": "TRUE"}, "without the pre-adder"),
     ("DSP48E1", {}, "controls without registers"),
+    (
+        "DSP48E1",
+        dict.fromkeys(CONTROLS, 0) | {"USE_SIMD": "TWO24"},
+        "a multiplier with one adder, or adders alone",
+    ),
+    ("DSP48E1", dict.fromkeys(CONTROLS, 0) | {"USE_MULT": "NONE"}, "adders alone without the register M"),
 ]
 
 
