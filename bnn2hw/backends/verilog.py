@@ -34,6 +34,9 @@ from bnn2hw.ir import Graph, HardwareOp, Memory, Tensor, hardware_nodes
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Attributes, Family
 
+BANK = "accumulator_bank"
+"""Module whose form has the accumulators in DSP blocks."""
+
 SHARED = ("last_beat", "resync_input", "resync_output")
 """Modules of every top level."""
 
@@ -142,7 +145,9 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
 def _draws(printer: Printer, module: str) -> bool:
     """Return True if the family of the target has a form of a module that is drawn by plans."""
     family = printer.header.family
-    return bool(family and printer.has(f"{family.name}/{module}.sv.j2"))
+    if family is None or (module == BANK and not family.dsp_accumulators):
+        return False
+    return printer.has(f"{family.templates}/{module}.sv.j2")
 
 
 def _form_params(printer: Printer, op: HardwareOp, inputs: Sequence[Tensor]) -> dict[str, int | str]:
@@ -210,7 +215,7 @@ def module(name: str, header: Header = ANY_TARGET, shapes: Shapes = MappingProxy
     """
     stem, family = name.removeprefix(LOADABLE), header.family
     printer = Printer("verilog", header)
-    forms = [f"{family.name}/{stem}.sv.j2"] if family else []
+    forms = [f"{family.templates}/{stem}.sv.j2"] if family else []
     drawn = {other: plans for other, plans in shapes.items() if _draws(printer, other)}
     facts = {"loadable": name != stem, "attributes": attributes(header), "family": family}
     return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", shapes=drawn, **facts)

@@ -30,7 +30,6 @@ BANK = "accumulator_bank"
 NEAR = 32
 """Neurons that share input registers if lanes are counted as rows; rows.j2 has the same number."""
 
-
 ACCUMULATORS = ("lut", "dsp")
 """Where the accumulators of a unit can be: in LUTs and flip-flops, or in DSP blocks."""
 
