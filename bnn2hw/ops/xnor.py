@@ -323,6 +323,8 @@ class Xnor(MatVec):
         yield cls(weights(70, 50), pe=17, simd=12, loadable=True), (Tensor((70,), BIPOLAR),)
         yield cls(weights(8, 4), pe=4, simd=8, loadable=True), (Tensor((3, 8), TERNARY),)
         yield cls(weights(30, 4), pe=2, simd=5), (Tensor((3, 30), TERNARY),)
+        # Rows whose column 0 has a third bit.
+        yield cls(weights(57, 8), pe=4, simd=19), (Tensor((2, 57), BIPOLAR),)
         # Accumulators in DSP blocks: blocks that are not full, several groups of neurons, a third bit of
         # column 0, sums of more than 12 bits, folds with padding, and results in every cycle.
         yield cls(weights(60, 18), pe=9, simd=12, accumulators="dsp"), (Tensor((3, 60), BIPOLAR),)
