@@ -10,7 +10,7 @@ from bnn2hw.ir import BIPOLAR, HardwareOp, Ints, Tensor
 from bnn2hw.ops import Argmax, Lut, Mac, TopK, Unrolled, Xnor
 from bnn2hw.targets.families import Family
 
-PRODUCTS = ("xilinx", "ecp5")
+PRODUCTS = ("xilinx", "ultrascale", "ecp5")
 """Families with unrolled products among their designs."""
 Case = tuple[str, HardwareOp, *tuple[Tensor, ...]]
 

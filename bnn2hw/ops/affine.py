@@ -256,6 +256,10 @@ class Affine(Elementwise):
         held = (varying * self.pe * n if fixed else distinct(self.folds, self.pe * n) for n in columns)
         shared, folds = family.coefficient("affine.control", 1.5, 1), state_bits(self.folds)
         control = Cost(lut=shared + folds / 2, ff=folds + 5 + sum(held))
+        if sums.dsp and not absorbs and self.segments == 1 and not fixed:
+            # LUTs may delay the biases, as shift registers of three bits.
+            delayed = family.coefficient("affine.delay", 0, 0) * codes.bias_bits
+            lane += Cost(lut=delayed, ff=-3 * delayed)
         return lane * self.pe + control + rom_cost(family, self.folds, self.pe * codes.row_bits)
 
     def _sums(self, family: Family, codes: _Codes, x: Tensor) -> tuple[Cost, bool]:

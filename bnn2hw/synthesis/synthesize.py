@@ -327,6 +327,7 @@ def mapped(
     """
     mapper = toolchains.mapper(family)
     first, *rest = toolchains.scripts(mapper, design.files)
+    design = replace(design, files={**design.files, **toolchains.corrected(mapper)})
     if rest and mapper.lut_roms:
         stop = run_yosys(design, folder, [*passes, *first, f"write_json {STOP}"], STOP)
         rewrite(stop, partial(fill_luts, words=mapper.lut_roms.words))

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from bnn2hw.errors import InputError
+from bnn2hw import tools
+from bnn2hw.errors import InputError, ToolError
 from bnn2hw.synthesis.ecp5_output_registers import absorb_output_registers
 from bnn2hw.synthesis.ecp5_register_copies import copy_address_registers
 from bnn2hw.synthesis.netlist import Pass, kinds, kinds_with_lone_carries
@@ -66,6 +67,24 @@ def scripts(mapper: Mapper, files: Mapping[str, str]) -> list[list[str]]:
         return [mapper.command.split("; ")]
     least, most = stop.words
     return [re.split(r";\s+", half.format(least=least, most=most)) for half in (stop.first, stop.last)]
+
+
+def corrected(mapper: Mapper) -> dict[str, str]:
+    """Return the files with corrections that the passes of a family read, by name.
+
+    Raises:
+        MissingToolError: Yosys is not installed.
+        ToolError: A text that is to be replaced is missing, so the file is of another Yosys.
+    """
+    files = {}
+    for name, file in mapper.corrected.items():
+        text = (tools.yosys_share() / file.of).read_text()
+        for wrong, right in file.changes:
+            if wrong not in text:
+                raise ToolError(f"Yosys's file {file.of} has no '{wrong}'; install Yosys 0.70")
+            text = text.replace(wrong, right)
+        files[name] = text
+    return files
 
 
 def router(device: Device) -> tuple[Router, Part]:

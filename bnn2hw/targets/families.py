@@ -38,6 +38,19 @@ class Halfway:
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """A file of Yosys in which an error is corrected.
+
+    Attributes:
+        of: Path of the file, within the data folder of Yosys.
+        changes: Texts in it, each with the one that replaces it.
+    """
+
+    of: str
+    changes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Mapper:
     """Options of Yosys for a family, and how its cells are counted.
 
@@ -55,6 +68,7 @@ class Mapper:
             (`synthesis.toolchains.PASSES`).
         count: How cells are named when they are counted (`synthesis.toolchains.COUNTS`).
         lut_roms: The same passes with a stop for small ROMs; None if ROMs are left to Yosys.
+        corrected: Files for the passes in the working folder, by name.
     """
 
     command: str
@@ -69,6 +83,7 @@ class Mapper:
     passes: tuple[str, ...] = ()
     count: str = "cells"
     lut_roms: Halfway | None = None
+    corrected: Mapping[str, Corrected] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -77,12 +77,17 @@ def bundles(
 def family_bundles(soaked: Set[str] = frozenset()) -> list[ParameterSet]:
     """Return parameters (examples, family): those of `family_forms`, several of one op together.
 
+    Only long runs take families that have the templates of another one, with its own cells in them.
+
     Args:
         soaked: Names of bundles that only the long runs take.
     """
     return [
         pytest.param(
-            made, family, id=f"{name}-{family.name}", marks=[pytest.mark.soak] if name in soaked else []
+            made,
+            family,
+            id=f"{name}-{family.name}",
+            marks=[pytest.mark.soak] if name in soaked or family.forms else [],
         )
         for family in WITH_FORMS
         for name, made in _bundled(e for e in every() if modules_in(e[1].kind) & forms_of(family))
@@ -123,7 +128,7 @@ def family_forms() -> list[ParameterSet]:
 
 def forms_of(family: Family) -> set[str]:
     """Return the modules of which a family has a template of its own, or a form in the shared template."""
-    own = {p.name.removesuffix(".sv.j2") for p in (TEMPLATES / family.name).glob("*.sv.j2")}
+    own = {p.name.removesuffix(".sv.j2") for p in (TEMPLATES / family.templates).glob("*.sv.j2")}
     return own | ({"fifo"} if family.lutram_fifos else set())
 
 

@@ -53,6 +53,6 @@ def test_a_wrong_form_is_found(module: str, family: str, old: str, new: str, tmp
 def test_every_form_is_proved() -> None:
     for family in ops.WITH_FORMS:
         assert ops.forms_of(family) <= {*PARAMETERS, *ELSEWHERE}
-    with_cells = {family.name for family in families.known().values() if family.cells}
+    with_cells = {family.templates for family in families.known().values() if family.cells}
     folders = {p.name for p in (ROOT / "templates" / "verilog").iterdir() if p.is_dir()}
     assert folders == {"cells", "simulation", *with_cells}
