@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Self
@@ -154,9 +154,9 @@ class Xnor(MatVec):
         folds = self.synapse_folds * self.neuron_folds
         return self.simd > 2 and folds > 1 and x[0].ints == BIPOLAR
 
-    def shapes(self, *x: Tensor) -> Mapping[str, Plan | Chains]:
+    def shapes(self, *x: Tensor) -> Mapping[str, Sequence[Plan | Chains]]:
         rows = plan(self.simd) if self.in_rows(*x) else None
-        return {"popcount": Chains(max(self.simd - 1, 1))} | ({"rows": rows} if rows else {})
+        return {"popcount": [Chains(max(self.simd - 1, 1))], **({"rows": [rows]} if rows else {})}
 
     def weight_codes(self) -> Array:
         return (self.weights > 0).astype(np.int64)
