@@ -242,6 +242,8 @@ class Family:
             DSP blocks.
         dsp_registers: True if Yosys moves the registers around a product into the DSP block.
         dsp_adds: True if Yosys also moves the sum behind a product into the DSP block.
+        dsp_accumulators: True if the family has a form of `bnn2hw_accumulator_bank`, whose sums are in a
+            DSP block.
         bram_readers: Read ports of a block RAM.
         bram_registers: True if our flow uses the output registers of block RAMs.
         brams_per_register: Maximum number of block RAMs per address register; None for no limit.
@@ -270,6 +272,7 @@ class Family:
     dsp_from: tuple[int, int] = (2, 4)
     dsp_registers: bool = False
     dsp_adds: bool = False
+    dsp_accumulators: bool = False
     bram_readers: int = 2
     bram_registers: bool = False
     brams_per_register: int | None = field(default=None, metadata={"least": 1})

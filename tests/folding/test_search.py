@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,13 +85,19 @@ class Folded:
     price: float
 
 
-def all_foldings(graph: Graph, device: Device) -> list[Folded]:
+def offered(op: HardwareOp, x: tuple[Tensor, ...]) -> list[HardwareOp]:
+    return list(op.foldings(*x))
+
+
+def all_foldings(
+    graph: Graph, device: Device, ways: Callable[..., list[HardwareOp]] = offered
+) -> list[Folded]:
     found = []
     names, foldings = [], []
     for node in graph:
         names.append(node.name)
         if isinstance(node.op, HardwareOp):
-            foldings.append(list(node.op.foldings(*graph.inputs_of(node))))
+            foldings.append(ways(node.op, graph.inputs_of(node)))
         else:
             size = node.op.tensor.size
             foldings.append([replace(node.op, lanes=d) for d in range(1, size + 1) if size % d == 0])

@@ -206,6 +206,11 @@ class Plan:
         """The third bit of column 0."""
         return self._last(0, 2)
 
+    @property
+    def has_extra(self) -> bool:
+        """True if column 0 has a third bit."""
+        return self.heights[-1][0] > 2
+
     def _last(self, column: int, n: int) -> str:
         return str(Wire(self.levels, column, n)) if self.heights[-1][column] > n else "1'b0"
 
