@@ -44,7 +44,7 @@ class Table:
 
     @property
     def plan(self) -> BitPlan | None:
-        """How compressors count the inputs; None if a table does."""
+        """Plan by which compressors count the inputs; None if a table does."""
         return bit_plan(len(self.lanes)) if len(self.lanes) > LARGEST_TABLE else None
 
 

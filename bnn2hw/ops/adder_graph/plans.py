@@ -13,7 +13,7 @@ from bnn2hw.targets.families import Family
 
 @dataclass(frozen=True)
 class Cells:
-    """What counts bits in a family.
+    """Cells of a family that count bits.
 
     Attributes:
         inputs: Inputs of a LUT, and of the largest table; they also decide the cost of carry chains.
