@@ -137,8 +137,8 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
             contents = verilog_parts.memories(stream, parts)
         instances.append(made)
         memories.update({file: hex_words(memory) for file, memory in contents.items()})
-        for drawn, plan in node.op.shapes(*inputs).items():
-            shapes[drawn].add(plan)
+        for drawn, plans in node.op.shapes(*inputs).items():
+            shapes[drawn].update(plans)
     return _Parts(tuple(instances), own, memories, {drawn: sorted(plans) for drawn, plans in shapes.items()})
 
 

@@ -267,7 +267,7 @@ class HardwareOp(Printed, StreamOp):
         """
         return None
 
-    def shapes(self, *x: Tensor) -> Mapping[str, object]:
+    def shapes(self, *x: Tensor) -> Mapping[str, Sequence[object]]:
         """Return ordered, hashable plans by which a family draws modules, by the name of the module.
 
         Args:

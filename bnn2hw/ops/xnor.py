@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar, Self
@@ -207,10 +207,10 @@ class Xnor(MatVec):
         folds = self.synapse_folds * self.neuron_folds
         return self.simd > 2 and folds > 1 and x[0].ints == BIPOLAR
 
-    def shapes(self, *x: Tensor) -> Mapping[str, Plan | Chains | int]:
+    def shapes(self, *x: Tensor) -> Mapping[str, Sequence[Plan | Chains | int]]:
         rows = plan(self.simd) if self.in_rows(*x) else None
-        banks = {BANK: self.neurons_of_block(x[0])} if self.accumulators == "dsp" else {}
-        return {"popcount": Chains(max(self.simd - 1, 1))} | ({"rows": rows} if rows else {}) | banks
+        banks = {BANK: [self.neurons_of_block(x[0])]} if self.accumulators == "dsp" else {}
+        return {"popcount": [Chains(max(self.simd - 1, 1))], **({"rows": [rows]} if rows else {}), **banks}
 
     def weight_codes(self) -> Array:
         return (self.weights > 0).astype(np.int64)

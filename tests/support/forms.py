@@ -44,6 +44,11 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
         for ones, twos, most in ((2, 0, 2), (3, 0, 2), (6, 0, 3), (7, 0, 3), (5, 1, 3), (3, 2, 3))
         for bits in range(1, most + 1)
     ],
+    "bit_compressor": [
+        {"ONES": ones, "INVERTED": inverted, "BITS": ones.bit_length()}
+        for ones in (2, 3, 6, 7)
+        for inverted in dict.fromkeys((0, 0b1, 0b10, 0b1010101 % 2**ones, 2**ones - 1))
+    ],
     "row_accumulator": [
         {"BITS": b, "COLUMNS": c} for b, c in ((1, 1), (2, 2), (4, 3), (5, 5), (9, 2), (11, 7), (17, 17))
     ],

@@ -14,7 +14,12 @@ from tests.support.forms import PARAMETERS, prove, text
 pytestmark = pytest.mark.usefixtures("yosys")
 
 
-ELSEWHERE = {"rows": "test_rows.py", "fifo": "test_fifo_forms.py", "popcount": "test_fast_forms.py"}
+ELSEWHERE = {
+    "rows": "test_rows.py",
+    "bit_count": "test_bit_counts.py",
+    "fifo": "test_fifo_forms.py",
+    "popcount": "test_fast_forms.py",
+}
 """Forms that other files of this folder prove."""
 
 
