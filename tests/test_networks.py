@@ -226,7 +226,9 @@ def test_a_rate_is_reached_and_held(fps: float) -> None:
     assert run.interval == cycles.interval(accelerator.graph)
 
 
-@pytest.mark.parametrize(("target", "cell"), [("ecp5-85k", "CCU2C"), ("xc7z020", "CARRY4")])
+@pytest.mark.parametrize(
+    ("target", "cell"), [("ecp5-85k", "CCU2C"), ("xc7z020", "CARRY4"), ("xczu5ev", "CARRY8")]
+)
 def test_carry_cells_give_what_the_portable_adders_give(target: str, cell: str) -> None:
     accelerator = bnn2hw.compile(net.tutorial_like(), input=PIXELS, target=target, fps=200_000)
     x = frames(accelerator, 4)

@@ -199,64 +199,73 @@ def joined(data: int, parity: int, count: int) -> int:
     return sum((data >> 8 * i & 0xFF | (parity >> i & 1) << 8) << 9 * i for i in range(count))
 
 
-@pytest.mark.parametrize("kilobits", [18, 36])
-def test_ramb(kilobits: int, tmp_path: Path) -> None:
+FIRST, SECOND = (
+    ("DI{0}DI", "DIP{0}DIP", "DO{0}DO", "DOP{0}DOP"),
+    ("DIN{0}DIN", "DINP{0}DINP", "DOUT{0}DOUT", "DOUTP{0}DOUTP"),
+)
+"""Pins of a port for data and parity, written and read, of a RAMB18E1 and of a RAMB18E2."""
+
+
+@pytest.mark.parametrize(
+    ("cell", "kilobits", "address", "pins"),
+    [("RAMB18E1", 18, 14, FIRST), ("RAMB36E1", 36, 16, FIRST), ("RAMB18E2", 18, 14, SECOND), ("RAMB36E2", 36, 15, SECOND)],
+)  # fmt: skip
+def test_ramb(cell: str, kilobits: int, address: int, pins: tuple[str, ...], tmp_path: Path) -> None:
     rng = random.Random(kilobits)
     half = kilobits // 9  # bytes of one port
-    count, address = 1024 * half, 14 if kilobits == 18 else 16
+    count, (data_in, parity_in, data_out, parity_out) = 1024 * half, pins
     data, parity = rng.getrandbits(8 * count), rng.getrandbits(count)
     word = (1 << 256) - 1
     init: dict[str, int | str] = {
         f"INIT_{i:02X}": f"256'h{data >> 256 * i & word:x}" for i in range(count // 32)
     }
     init |= {f"INITP_{i:02X}": f"256'h{parity >> 256 * i & word:x}" for i in range(count // 256)}
-    instances = narrow(18 * half)
+    modes = narrow(18 * half)
+    instances = (
+        modes if pins is FIRST else [{k: v for k, v in mode.items() if k != "RAM_MODE"} for mode in modes]
+    )
     names = {"ADDRARDADDR": address, "ADDRBWRADDR": address, "ENARDEN": 1, "ENBWREN": 1}
-    names |= {
-        "DIADI": 8 * half,
-        "DIBDI": 8 * half,
-        "DIPADIP": half,
-        "DIPBDIP": half,
-        "WEA": half,
-        "WEBWE": 2 * half,
-    }
-    resets = ("RSTRAMARSTRAM", "RSTRAMB", "RSTREGARSTREG", "RSTREGB", "REGCEAREGCE", "REGCEB")
+    names |= {data_in.format(s): 8 * half for s in "AB"} | {parity_in.format(s): half for s in "AB"}
+    names |= {"WEA": half, "WEBWE": 2 * half}
+    fixed = dict.fromkeys(
+        ("RSTRAMARSTRAM", "RSTRAMB", "RSTREGARSTREG", "RSTREGB", "REGCEAREGCE", "REGCEB"), 0
+    ) | (dict(SLEEP=0, ADDRENA=1, ADDRENB=1) if pins is SECOND else {})
     cycles = []
     for _ in range(CYCLES):
-        pins = cells.drawn(rng, names) | dict.fromkeys(resets, 0)
+        given = cells.drawn(rng, names) | fixed
         for name in ("ADDRARDADDR", "ADDRBWRADDR"):
-            pins[name] &= 0x207F | rng.choice((0, 0xFFFF))
-        pins[rng.choice(("WEA", "WEBWE"))] = 0
+            given[name] &= 0x207F | rng.choice((0, 0xFFFF))
+        given[rng.choice(("WEA", "WEBWE"))] = 0
         for name in ("WEA", "WEBWE"):
-            pins[name] |= bool(pins[name])  # a narrow port is written by its lowest enable
-        cycles.append(pins)
+            given[name] |= bool(given[name])  # a narrow port is written by its lowest enable
+        cycles.append(given)
     found = cells.ran(
-        f"RAMB{kilobits}E1",
+        cell,
         [init | each for each in instances],
-        {**names, **dict.fromkeys(resets, 1), "CLKARDCLK": 0, "CLKBWRCLK": 0},
-        {"DOADO": 8 * half, "DOPADOP": half, "DOBDO": 8 * half, "DOPBDOP": half},
+        {**names, **dict.fromkeys(fixed, 1), "CLKARDCLK": 0, "CLKBWRCLK": 0},
+        {name.format(s): bits for s in "AB" for name, bits in ((data_out, 8 * half), (parity_out, half))},
         cycles,
         tmp_path,
     )
 
-    for p, rows in zip(instances, found, strict=True):
+    for p, rows in zip(modes, found, strict=True):
         ram, wide = Ram(data, parity, count), p["RAM_MODE"] == "SDP"
         ports = [
             Port(p[f"READ_WIDTH_{s}"], p[f"WRITE_WIDTH_{s}"], XILINX[p[f"WRITE_MODE_{s}"]]) for s in "AB"
         ]
         results: tuple[list, list] = ([], [])
-        for pins, row in zip(cycles, rows, strict=True):
-            shown = [joined(row[f"DO{s}DO"], row[f"DOP{s}DOP"], half) for s in "AB"]
+        for now, row in zip(cycles, rows, strict=True):
+            shown = [joined(row[data_out.format(s)], row[parity_out.format(s)], half) for s in "AB"]
             if wide:
                 shown[0] |= shown[1] << 9 * half
             for port, value, out in zip(ports, shown, results, strict=True):
                 out.append((value & (1 << port.reads) - 1, port.out))  # more pins mean nothing
-            given = [joined(pins[f"DI{s}DI"], pins[f"DIP{s}DIP"], half) for s in "AB"]
+            given = [joined(now[data_in.format(s)], now[parity_in.format(s)], half) for s in "AB"]
             if ports[1].writes == 18 * half:
                 given[1] = given[0] | given[1] << 9 * half
             moved = [
-                (pins["ENARDEN"], pins["ADDRARDADDR"] % (8 * count), given[0], pins["WEA"]),
-                (pins["ENBWREN"], pins["ADDRBWRADDR"] % (8 * count), given[1], pins["WEBWE"]),
+                (now["ENARDEN"], now["ADDRARDADDR"] % (8 * count), given[0], now["WEA"]),
+                (now["ENBWREN"], now["ADDRBWRADDR"] % (8 * count), given[1], now["WEBWE"]),
             ]
             step(ram, ports, moved, old_for_others=True)
         for port, out in zip(ports, results, strict=True):
@@ -274,6 +283,8 @@ REFUSED = [
     ("RAMB36E1", {"RAM_EXTENSION_B": "LOWER", "READ_WIDTH_B": 9}, "cascades of one bit at port B"),
     ("DSP48E1", dict.fromkeys(CONTROLS, 0) | {"USE_DPORT": "TRUE"}, "without the pre-adder"),
     ("DSP48E1", {}, "controls without registers"),
+    ("DSP48E2", dict.fromkeys(CONTROLS, 0) | {"AMULTSEL": "AD"}, "without the pre-adder"),
+    ("RAMB36E2", {"WRITE_WIDTH_B": 72, "READ_WIDTH_B": 9}, "reading by port A and writing by port B"),
     (
         "DSP48E1",
         dict.fromkeys(CONTROLS, 0) | {"USE_SIMD": "TWO24"},
@@ -294,13 +305,16 @@ def test_other_parameters_are_refused(cell: str, parameters: dict, told: str, tm
     [
         ("DSP48E1", {"OPMODE": 0b0001111}, "does not cover the OPMODE"),
         ("DSP48E1", {"OPMODE": 0b0000101, "ALUMODE": 1}, "does not cover the ALUMODE"),
+        ("DSP48E2", {"OPMODE": 0b110000000}, "does not cover the OPMODE"),
         ("RAMB18E1", {"RSTRAMB": 1}, "covers no resets"),
+        ("RAMB18E2", {"SLEEP": 1}, "covers no sleep"),
     ],
 )
 def test_other_modes_end_the_simulation(cell: str, pins: dict[str, int], told: str, tmp_path: Path) -> None:
-    clocks = ("CLK",) if cell == "DSP48E1" else ("CLKARDCLK", "CLKBWRCLK")
-    widths = {"OPMODE": 7, "ALUMODE": 4} if cell == "DSP48E1" else {"RSTRAMB": 1}
-    parameters = dict.fromkeys(CONTROLS, 0) if cell == "DSP48E1" else {}
+    dsp = cell.startswith("DSP")
+    clocks = ("CLK",) if dsp else ("CLKARDCLK", "CLKBWRCLK")
+    widths = {"OPMODE": 9 if cell == "DSP48E2" else 7, "ALUMODE": 4} if dsp else dict.fromkeys(pins, 1)
+    parameters = dict.fromkeys(CONTROLS, 0) if dsp else {}
 
     with pytest.raises(AssertionError, match=told):
         cells.ran(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from tests.support import cells
 
 CYCLES = 3000
@@ -49,13 +51,26 @@ ADDED = {
 }
 
 
-def test_dsp48e1(tmp_path: Path) -> None:
-    """Each slice: the registers of UG479, and Z plus or minus the product."""
+SLICES = [("DSP48E1", 25, 7), ("DSP48E2", 27, 9)]
+"""A slice, the bits of the wider factor, and those of OPMODE."""
+
+
+@pytest.mark.parametrize(("cell", "factor", "operation"), SLICES)
+def test_dsp48(cell: str, factor: int, operation: int, tmp_path: Path) -> None:
+    """Each slice: the registers of UG479 and UG579, and Z plus or minus the product."""
     rng = random.Random(4)
     enables = ("CEA1", "CEA2", "CEB1", "CEB2", "CEC", "CEM", "CEP")
     resets = ("RSTA", "RSTB", "RSTC", "RSTM", "RSTP")
-    inputs = {"A": 30, "B": 18, "C": 48, "PCIN": 48, "OPMODE": 7, "ALUMODE": 4, **dict.fromkeys(enables, 1)}
-    fixed = {"D": 25, "ACIN": 30, "BCIN": 18, "INMODE": 5, "CARRYIN": 1, "CARRYINSEL": 3}
+    inputs = {
+        "A": 30,
+        "B": 18,
+        "C": 48,
+        "PCIN": 48,
+        "OPMODE": operation,
+        "ALUMODE": 4,
+        **dict.fromkeys(enables, 1),
+    }
+    fixed = {"D": factor, "ACIN": 30, "BCIN": 18, "INMODE": 5, "CARRYIN": 1, "CARRYINSEL": 3}
     cycles = []
     for _ in range(CYCLES):
         pins = cells.drawn(rng, inputs) | dict.fromkeys(fixed, 0)
@@ -67,7 +82,7 @@ def test_dsp48e1(tmp_path: Path) -> None:
         for a, b, c, m, p in DSP
     ]  # fmt: skip
     found = cells.ran(
-        "DSP48E1",
+        cell,
         instances,
         {**inputs, **fixed, **dict.fromkeys(resets, 1), "CLK": 0},
         {"P": 48, "PCOUT": 48},
@@ -80,7 +95,7 @@ def test_dsp48e1(tmp_path: Path) -> None:
         for n, (pins, row) in enumerate(zip(cycles, rows, strict=True)):
             operand_a = old["A2"] if a else pins["A"]
             operand_b = old["B2"] if b else pins["B"]
-            product = signed(operand_a % (1 << 25), 25) * signed(operand_b, 18)
+            product = signed(operand_a % (1 << factor), factor) * signed(operand_b, 18)
             z = {
                 "": 0,
                 "PCIN": pins["PCIN"],
@@ -117,15 +132,16 @@ def lanes(bits: int, *terms: int) -> int:
     return sum((sum(t >> at & mask for t in terms) & mask) << at for at in range(0, 48, bits))
 
 
-def test_dsp48e1_without_its_multiplier(tmp_path: Path) -> None:
-    """Each slice as one, two or four adders of Z, A:B and C, as UG479 says of USE_SIMD."""
+@pytest.mark.parametrize(("cell", "operation"), [(cell, bits) for cell, _, bits in SLICES])
+def test_dsp48_without_its_multiplier(cell: str, operation: int, tmp_path: Path) -> None:
+    """Each slice as one, two or four adders of Z, A:B and C, as UG479 and UG579 say of USE_SIMD."""
     rng = random.Random(5)
     inputs = {
         "A": 30,
         "B": 18,
         "C": 48,
         "PCIN": 48,
-        "OPMODE": 7,
+        "OPMODE": operation,
         **dict.fromkeys(("CEA2", "CEB2", "CEC", "CEP"), 1),
     }
     fixed = {"ALUMODE": 4, "INMODE": 5, "CARRYIN": 1, "CARRYINSEL": 3, "RSTP": 1}
@@ -139,7 +155,7 @@ def test_dsp48e1_without_its_multiplier(tmp_path: Path) -> None:
          **dict.fromkeys(CONTROLS, 0)}
         for simd, _, r in ADDERS
     ]  # fmt: skip
-    found = cells.ran("DSP48E1", instances, {**inputs, **fixed, "CLK": 0}, {"P": 48}, cycles, tmp_path)
+    found = cells.ran(cell, instances, {**inputs, **fixed, "CLK": 0}, {"P": 48}, cycles, tmp_path)
 
     for (simd, bits, r), rows in zip(ADDERS, found, strict=True):
         old = dict.fromkeys(("A", "B", "C", "P"), 0)

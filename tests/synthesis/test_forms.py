@@ -44,6 +44,9 @@ def test_both_forms_are_one_function(module: str, family: families.Family, tmp_p
         ("adder_chain", "ecp5", "6996", "6997"),
         ("accumulator_bank", "xilinx", "{1'b0, !first, 5'b01111}", "{1'b0, first, 5'b01111}"),
         ("accumulator_bank", "xilinx", '.USE_SIMD("FOUR12")', '.USE_SIMD("ONE48")'),
+        ("accumulator_bank", "ultrascale", "{3'b000, !first, 5'b01111}", "{3'b000, 1'b1, 5'b01111}"),
+        ("accumulator", "ultrascale", ".CI(i == 0 ? a ^ b :", ".CI(i == 0 ? 1'b0 :"),
+        ("sum", "ultrascale", "carries[i==0?0 : 8*i-1]", "carries[i==0?0 : 8*i-2]"),
     ],
 )
 def test_a_wrong_form_is_found(module: str, family: str, old: str, new: str, tmp_path: Path) -> None:

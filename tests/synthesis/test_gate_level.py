@@ -1,4 +1,4 @@
-"""Mapped netlists against golden: what ECP5 and 7 series are programmed with computes what was simulated."""
+"""Mapped netlists against golden: what ECP5, 7 series and UltraScale+ are programmed with computes what was simulated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("yosys")
 
 WIRE = bnn2hw.Input("uint8")
 SIGNS = bnn2hw.Input("bipolar")
-DEVICES = {"ecp5": "ecp5-25k", "xilinx": "xc7z020"}
+DEVICES = {"ecp5": "ecp5-25k", "xilinx": "xc7z020", "ultrascale": "xczu5ev"}
 
 
 Mapped = Callable[[str], tuple[bnn2hw.Accelerator, Design]]
@@ -86,6 +86,7 @@ def used(netlist: Design) -> set[str]:
     [
         ("ecp5", {"DP16KD", "MULT18X18D", "TRELLIS_FF", "CCU2C", "LUT4", "TRELLIS_DPR16X4"}),
         ("xilinx", {"RAMB18E1", "DSP48E1", "FDRE", "CARRY4", "LUT6"}),
+        ("ultrascale", {"RAMB18E2", "DSP48E2", "FDRE", "CARRY8", "LUT6"}),
     ],
 )
 def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], mapped: Mapped) -> None:
@@ -98,12 +99,13 @@ def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], mapped: Ma
     assert len(exact.mismatches) == 2
 
 
-def test_a_netlist_with_accumulators_in_dsp_blocks_is_exact(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["xilinx", "ultrascale"])
+def test_a_netlist_with_accumulators_in_dsp_blocks_is_exact(family: str, tmp_path: Path) -> None:
     """Four sums of a block, and the registers that Yosys may move into it."""
     model = net.chain((57,), net.dense(10, name="fc", input_quantizer=None))
     hand = {"fc": {"pe": 5, "simd": 19, "accumulators": "dsp"}}
-    accelerator = bnn2hw.compile(model, input=SIGNS, target=DEVICES["xilinx"], folding=hand)
-    netlist = gate_level.of(accelerator.design, families.family("xilinx"), tmp_path)
+    accelerator = bnn2hw.compile(model, input=SIGNS, target=DEVICES[family], folding=hand)
+    netlist = gate_level.of(accelerator.design, families.family(family), tmp_path)
     x = np.random.default_rng(0).choice(SIGNS.ints.values(), (20, 57))
 
     exact = simulate.simulate(
@@ -128,7 +130,11 @@ def test_a_bit_of_a_block_ram_that_is_wrong_is_found(mapped: Mapped) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize(
     ("family", "cells"),
-    [("ecp5", {"DP16KD", "MULT18X18D"}), ("xilinx", {"RAMB18E1", "RAMB36E1", "DSP48E1"})],
+    [
+        ("ecp5", {"DP16KD", "MULT18X18D"}),
+        ("xilinx", {"RAMB18E1", "RAMB36E1", "DSP48E1"}),
+        ("ultrascale", {"RAMB18E2", "RAMB36E2", "DSP48E2"}),
+    ],
 )
 def test_a_large_netlist_is_exact(family: str, cells: set[str], tmp_path: Path) -> None:
     accelerator = compiled(large(), family, fps=3000, loadable=["fc"])
@@ -144,6 +150,7 @@ def test_a_family_without_models_is_refused(tmp_path: Path) -> None:
     design = Design("", {}, (), (), ())
 
     with pytest.raises(
-        InputError, match=r"no models of all cells of the family 'gowin'; .* for ecp5, ice40, xilinx$"
+        InputError,
+        match=r"no models of all cells of the family 'gowin'; .* for ecp5, ice40, ultrascale, xilinx$",
     ):
         gate_level.of(design, families.family("gowin"), tmp_path)
