@@ -36,6 +36,7 @@ def _moving() -> Iterator[Instance]:
     yield ops.WidthConverter(1, 2, widens=False, vector=3), (of((2, 3), BIPOLAR),)
     yield ops.Concat(lanes=1), (of((2, 1), BIPOLAR), of((2, 1), TERNARY))
     yield ops.Concat(lanes=2), (of(2, SMALL), of(4, SIGNED))
+    yield ops.ParallelConcat(3, pixels=2), (of((2, 1), BIPOLAR), of((2, 2), TERNARY))
 
 
 def _images() -> Iterator[Instance]:
@@ -80,6 +81,8 @@ def _values() -> Iterator[Instance]:
     yield ops.Add(first=1), (of(2, SMALL), of(1, BIPOLAR))
     yield ops.Multiply(), (of(2, SIGNED), of(2, SMALL))
     yield ops.Multiply(), (of((2, 1), SIGNED), of(1, SIGNED))
+    yield ops.ParallelMultiply(1, pixels=2), (of((2, 1), SIGNED), of((2, 1), SMALL))
+    yield ops.ParallelMultiply(1, pixels=2), (of((4, 1), BIPOLAR), of(1, SIGNED))
     yield ops.Threshold(np.array([[0], [2]])), (of(2, Ints(-3, 3)),)
     yield ops.Threshold(np.array([[-1, 0, 2]]), SMALL, pe=2, falls=np.array([True])), (of(2, Ints(-3, 3)),)
     yield (

@@ -83,14 +83,14 @@ def add(op: ops.Add, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value
     ]
 
 
-@means(ops.Concat)
+@means(ops.Concat, ops.ParallelConcat)
 def concat(op: object, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value]:
     """Return all channels of the first input, then all of the second, at each position."""
     a, b = (_vectors(f, t.channels) for f, t in zip(frames, x, strict=True))
     return [v for pair in zip(a, b, strict=True) for part in pair for v in part]
 
 
-@means(ops.Multiply)
+@means(ops.Multiply, ops.ParallelMultiply)
 def multiply(op: object, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value]:
     """Return the products; a second input of one vector has a factor for each channel."""
     return [v * frames[1][i % len(frames[1])] for i, v in enumerate(frames[0])]

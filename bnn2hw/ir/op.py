@@ -137,11 +137,20 @@ class StreamOp(Op):
 
     @abstractmethod
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
-        """Return how values lie in the beats of the input and in those of the output.
+        """Return how values lie in the beats of the first input and in those of the output.
 
         Args:
             x: Types of the inputs.
         """
+
+    def input_beats(self, port: int, *x: Tensor) -> Beats:
+        """Return how values lie in the beats of one input. By default, all inputs have the same beats.
+
+        Args:
+            port: Index of the input.
+            x: Types of the inputs.
+        """
+        return self.beats(*x)[0]
 
     @abstractmethod
     def interval(self, *x: Tensor) -> int:
@@ -212,14 +221,14 @@ class HardwareOp(Printed, StreamOp):
 
     @abstractmethod
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
-        """Return the values per beat of the input and of the output.
+        """Return the values per beat of the first input and of the output.
 
         Args:
             x: Types of the inputs.
         """
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
-        """Return the beats of the input and of the output: without padding in most ops.
+        """Return the beats of the first input and of the output: without padding in most ops.
 
         Args:
             x: Types of the inputs.
@@ -327,8 +336,8 @@ class HardwareOp(Printed, StreamOp):
         Args:
             x: Types of the inputs.
         """
-        taken = self.beats(*x)[0]
-        arrive = (np.arange(2 * taken.count(tensor.size), dtype=np.int64) for tensor in x)
+        counts = (self.input_beats(port, *x).count(tensor.size) for port, tensor in enumerate(x))
+        arrive = (np.arange(2 * count, dtype=np.int64) for count in counts)
         return Cycles(self.interval(*x), int(self.timing(*x).asap(*arrive).written[0]))
 
 

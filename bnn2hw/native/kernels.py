@@ -16,6 +16,8 @@ from bnn2hw.ops import (
     Concat,
     Interpolation,
     Multiply,
+    ParallelConcat,
+    ParallelMultiply,
     Pool,
     Quantize,
     Table,
@@ -162,6 +164,7 @@ def add(c: Compiler, node: Node) -> None:
 
 
 @handles(Multiply)
+@handles(ParallelMultiply)
 def multiply(c: Compiler, node: Node) -> None:
     """Products of two inputs, of which the second may be one vector for a whole image."""
     a, b = node.inputs
@@ -171,6 +174,7 @@ def multiply(c: Compiler, node: Node) -> None:
 
 
 @handles(Concat)
+@handles(ParallelConcat)
 def concat(c: Compiler, node: Node) -> None:
     """The channels of the first input, then those of the second."""
     a, b = node.inputs
