@@ -360,7 +360,7 @@ def fitted() -> Iterator[Case]:
         curves,
         depthwises,
     )
-    abreast = (cost_pixels.concats, cost_pixels.multiplications)
+    abreast = (cost_pixels.concats, cost_pixels.multiplications, cost_pixels.pools, cost_pixels.depthwises)
     for family in (*single, meetings, *abreast, plumbing, cost_logic.tables, cost_logic.heads):
         yield from family()
 

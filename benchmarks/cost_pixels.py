@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from bnn2hw.ir import BIPOLAR, HardwareOp, Ints, Tensor
-from bnn2hw.ops import ParallelConcat, ParallelMultiply
+from bnn2hw.ops import ParallelConcat, ParallelDepthwise, ParallelMultiply, ParallelPool
 
 Case = tuple[str, HardwareOp, *tuple[Tensor, ...]]
 WIDE, BYTE, CRUMB = Ints(-(2**15), 2**15 - 1), Ints(-128, 127), Ints(0, 3)
@@ -38,6 +40,46 @@ def multiplications() -> Iterator[Case]:
         second = Tensor((channels,), b) if kept else second
         name = f"{channels} channels pixels {pixels} of {a} and {'a vector of ' * kept}{b}"
         yield name, ParallelMultiply(channels, pixels=pixels), first, second
+
+
+def pools() -> Iterator[Case]:
+    """Maxima and minima of windows, of one bit and more."""
+    for size, channels, windows, ints in (
+        (3, 16, 2, BIPOLAR),
+        (3, 4, 2, Ints(0, 15)),
+        (2, 4, 2, BYTE),
+        (5, 4, 1, CRUMB),
+    ):
+        minimum = np.random.default_rng(channels).random(channels) < 0.5
+        op = ParallelPool(minimum, (size, size), True, size * size * channels, windows)
+        name = f"{size}×{size} of {channels} channels pixels {windows} of {ints}"
+        yield name, op, Tensor((3, 8, size * size * channels), ints)
+
+
+def depthwises() -> Iterator[Case]:
+    """Sums with signs, with other weights, and without weights; of whole windows and of pixels of an image."""
+    rng = np.random.default_rng(7)
+    for positions, channels, windows, bits, ints in (
+        (9, 8, 2, 1, BIPOLAR),
+        (9, 4, 2, 1, BYTE),
+        (9, 4, 2, 4, CRUMB),
+        (9, 4, 1, 8, Ints(0, 255)),
+        (4, 8, 2, 0, Ints(0, 15)),
+    ):
+        reach = 2 ** max(bits - 1, 0)
+        some = (
+            rng.choice([-1, 1], (positions, channels))
+            if bits == 1
+            else np.ones((positions, channels), np.int64)
+        )
+        weights = rng.integers(-reach, reach, (positions, channels)) if bits > 1 else some
+        domain = ints if ints.step > 1 else None
+        op = ParallelDepthwise(weights, domain=domain, lanes=positions * channels, pixels=windows)
+        name = f"{positions} positions {channels} channels pixels {windows} of {ints} weights {bits}"
+        yield name, op, Tensor((3, 8, positions * channels), ints)
+    ones = np.ones((64, 8), np.int64)
+    op = ParallelDepthwise(ones, axes=3, lanes=8, pixels=4)
+    yield "64 positions 8 channels, 4 per beat, of 0…15", op, Tensor((8, 8, 8), Ints(0, 15))
 
 
 def _images(ours: int, theirs: int, a: Ints, b: Ints) -> tuple[Tensor, Tensor]:

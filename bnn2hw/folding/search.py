@@ -10,6 +10,7 @@ from bnn2hw import checks, deprecation
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate.resources import Utilization
+from bnn2hw.folding import borders
 from bnn2hw.folding.latency import LatencySearch
 from bnn2hw.folding.space import FoldingPoint, FoldingSpace
 from bnn2hw.ir import Cost, Graph, HardwareOp, hardware_nodes
@@ -34,6 +35,8 @@ FILL = 0.7
 def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Folding | None = None) -> Graph:
     """Fold a graph as a user asks: for a rate, at the pace of the layers folded by hand, or as fast as fits.
 
+    If that is not possible, it is tried with wider borders, which allow more pixels per beat.
+
     Args:
         graph: Graph in hardware form.
         device: Device that must hold the design.
@@ -43,6 +46,17 @@ def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Fold
     Raises:
         FoldingError: As for `for_rate` and `for_device`, or the device does not hold the design at this rate.
     """
+    try:
+        return _chosen(graph, device, fps, by_hand)
+    except FoldingError:
+        wide = borders.widened(graph)
+        if wide is graph:
+            raise
+    return _chosen(wide, device, fps, by_hand)
+
+
+def _chosen(graph: Graph, device: Device, fps: float | None, by_hand: Folding | None) -> Graph:
+    """Fold a graph as `chosen` does, with its borders as they are."""
     if fps is None and not any(len(ops) == 1 for ops in _by_hand(graph, by_hand or {}).values()):
         return for_device(graph, device, by_hand)
     period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {})

@@ -18,6 +18,7 @@ from bnn2hw.ops import (
     Multiply,
     ParallelConcat,
     ParallelMultiply,
+    ParallelPool,
     Pool,
     Quantize,
     Table,
@@ -25,6 +26,7 @@ from bnn2hw.ops import (
     TopK,
 )
 from bnn2hw.ops.interpolation import FINE
+from bnn2hw.ops.pool import Pooling
 from bnn2hw.ops.sliding_window import Windows
 
 TABLE_LEVELS = 4
@@ -118,9 +120,10 @@ def interpolation(c: Compiler, node: Node) -> None:
 
 
 @handles(Pool)
+@handles(ParallelPool)
 def pool(c: Compiler, node: Node) -> None:
     """The largest or smallest value of each window."""
-    op, [edge] = op_of(node, Pool), node.inputs
+    op, [edge] = op_of(node, Pooling), node.inputs  # type: ignore[type-abstract]
     x = c.type(edge)
     height, width = op.size if op.windowed else x.shape[-3:-1]
     images = c.count(x.size // (height * width * op.channels))
