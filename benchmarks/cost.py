@@ -107,6 +107,19 @@ def xnors() -> Iterator[Case]:
         )
 
 
+def banks() -> Iterator[Case]:
+    """Binary units whose sums are in DSP blocks: full and other blocks, and sums of more than 12 bits."""
+    for mw, mh, pe, simd in (
+        (64, 16, 4, 16),
+        (288, 32, 6, 16),
+        (576, 64, 8, 32),
+        (228, 9, 9, 19),
+        (4608, 32, 5, 36),
+    ):
+        op = Xnor(signs(mw, mh), pe=pe, simd=simd, accumulators="dsp")
+        yield f"{mw}×{mh} pe {pe} simd {simd} sums in DSP blocks", op, Tensor((2, mw), BIPOLAR)
+
+
 def macs() -> Iterator[Case]:
     pixel, rng = Ints(0, 255), np.random.default_rng(1)
     for mw, mh, pe, simd, bits in (
@@ -143,7 +156,10 @@ def thresholds() -> Iterator[Case]:
 
 def tables() -> Iterator[Case]:
     rng = np.random.default_rng(3)
-    for channels, synapses, reach, pe in ((10, 64, 128, 1), (16, 64, 100, 2), (4, 15, 8, 4), (16, 9, 2, 1)):
+    for channels, synapses, reach, pe in (
+        *((10, 64, 128, 1), (16, 64, 100, 2), (4, 15, 8, 4), (16, 9, 2, 1)),
+        (10, 127, 2**18, 1),  # rows of block RAMs that share a block
+    ):
         values = rng.integers(-reach, reach, (channels, synapses + 1))
         op = Table(values, dot(synapses), Ints(-reach, reach - 1), pe=pe)
         yield f"{channels} channels ±{synapses} to ±{reach} pe {pe}", op, Tensor((2, channels), dot(synapses))
@@ -159,6 +175,7 @@ def windows() -> Iterator[Case]:
         ((14, 14, 32), 3, 1, 4, BIPOLAR),
         ((16, 16, 8), 5, 2, 8, BIPOLAR),
         ((30, 30, 64), 3, 1, 64, BIPOLAR),
+        ((8, 160, 2), 3, 1, 2, BIPOLAR),
     ):
         name = f"{h}×{w}×{c} kernel {kernel} stride {stride} lanes {lanes} of {ints.bits}"
         yield name, SlidingWindow((kernel, kernel), (stride, stride), lanes=lanes), Tensor((h, w, c), ints)
@@ -237,6 +254,8 @@ def plumbing() -> Iterator[Case]:
         (8, 513),
         (64, 600),
         (1, 2000),
+        (1, 100),
+        (4, 513),
     ):
         yield f"{lanes} bits depth {depth}", Fifo(lanes, depth), Tensor((2, lanes), BIPOLAR)
 
@@ -420,7 +439,8 @@ def designs() -> Iterator[tuple[families.Family, Case]]:
     """All designs of each family. Unrolled products have tables as large as its LUTs."""
     for family in FAMILIES:
         products = cost_logic.products(family) if family.name in cost_logic.PRODUCTS else ()
-        for case in (*cases(), *products):
+        sums = banks() if family.dsp_accumulators else ()
+        for case in (*cases(), *sums, *products):
             yield family, case
 
 
@@ -444,7 +464,9 @@ def key(op: HardwareOp, x: tuple[Tensor, ...], design: Design, family: str) -> s
         inside = {f"bnn2hw_{module}.sv" for module in re.findall(r"\bbnn2hw_(\w+) #\(", texts[name])}
         wanted += inside - set(files)
     params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(*x).items())]
-    return records.hash_of(sorted(files.items()), params, toolchains.mapper(families.family(family)).command)
+    scripts = toolchains.scripts(toolchains.mapper(families.family(family)), design.files)
+    passes = "; ".join(one for script in scripts for one in script)
+    return records.hash_of(sorted(files.items()), params, passes)
 
 
 def measure(kept: dict[str, Any]) -> None:

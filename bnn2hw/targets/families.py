@@ -21,6 +21,23 @@ Takes = Mapping[str, int]
 
 
 @dataclass(frozen=True)
+class Halfway:
+    """A stop between the passes of Yosys, at which a pass of ours turns small ROMs into LUTs.
+
+    Only designs with such a ROM stop there (`synthesis.lut_roms`).
+
+    Attributes:
+        words: Smallest and largest number of words of these ROMs.
+        first: Passes of Yosys before the stop, separated by semicolons; {least} and {most} become the words.
+        last: Passes behind it, which write netlist.json.
+    """
+
+    words: tuple[int, int]
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
 class Mapper:
     """Options of Yosys for a family, and how its cells are counted.
 
@@ -37,6 +54,7 @@ class Mapper:
         passes: Names of the passes that rewrite the netlist, in order
             (`synthesis.toolchains.PASSES`).
         count: How cells are named when they are counted (`synthesis.toolchains.COUNTS`).
+        lut_roms: The same passes with a stop for small ROMs; None if ROMs are left to Yosys.
     """
 
     command: str
@@ -50,6 +68,7 @@ class Mapper:
     complete_models: bool = False
     passes: tuple[str, ...] = ()
     count: str = "cells"
+    lut_roms: Halfway | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +170,23 @@ class Pll:
 
 
 @dataclass(frozen=True)
+class LutRam:
+    """A distributed RAM, in the shapes among which Yosys chooses.
+
+    Attributes:
+        weight: Yosys's cost of one, by the measure of `Family.bram_weight`.
+        scaled: The part of it that shrinks with the bits that are not used.
+        shapes: Shapes: words, bits, bits of a cell and LUTs of a cell. Cells without a used bit are left out.
+        ports: 1 if one address is for writing and reading, else 2.
+    """
+
+    weight: int
+    shapes: tuple[tuple[int, int, int, int], ...]
+    scaled: int = 0
+    ports: int = field(default=2, metadata={"least": 1, "most": 2})
+
+
+@dataclass(frozen=True)
 class Attributes:
     """Attributes on declarations that the maker's synthesis reads. Yosys does not get them.
 
@@ -193,12 +229,10 @@ class Family:
         maker: Maker of the devices.
         lut_inputs: Inputs of the largest LUT that is one cell.
         bram_shapes: (depth, width) configurations of one block RAM, from the deepest to the widest.
-        bram_weight: Yosys makes a memory a block RAM if its cost in LUTs exceeds this many for each
-            block.
-        lutram_weight: Cost of one distributed RAM by the same measure.
-        lutram_scales: Whether that cost counts only the bits of a distributed RAM that are used.
-        lutram_shapes: (depth, width) configurations of one distributed RAM; empty if there is none.
-        lutram_luts: LUTs that one distributed RAM takes.
+        bram_weight: Yosys's cost of a block RAM. It makes a memory of what costs less, block RAMs or distributed RAMs.
+        bram_pair_weight: Its cost of two block RAMs that are one of twice the size; 0 if there is no such block.
+        bram_byte: Bits of a word that are written together at least.
+        lutrams: Distributed RAMs by name; empty if there are none.
         lutram_fifos: FIFOs that are read from distributed RAM without a register: (least depth,
             most depth, fewest bits per beat).
         adder_bits: Bits of a sum that one carry cell makes, in as many LUTs.
@@ -208,10 +242,13 @@ class Family:
             DSP blocks.
         dsp_registers: True if Yosys moves the registers around a product into the DSP block.
         dsp_adds: True if Yosys also moves the sum behind a product into the DSP block.
+        dsp_accumulators: True if the family has a form of `bnn2hw_accumulator_bank`, whose sums are in a
+            DSP block.
         bram_readers: Read ports of a block RAM.
         bram_registers: True if our flow uses the output registers of block RAMs.
         brams_per_register: Maximum number of block RAMs per address register; None for no limit.
         cells: Cells that the family's own templates instantiate.
+        forms: Family whose templates these are; "" for the family's own name.
         attributes: Attributes for the maker's synthesis; None for those of Lattice and Gowin.
         coefficients: The family's own coefficients of cost models, by op and role.
         mapper: Options of Yosys; None if no flow maps to the family.
@@ -225,10 +262,9 @@ class Family:
     lut_inputs: int = field(metadata={"least": 2})
     bram_shapes: tuple[tuple[int, int], ...]
     bram_weight: int = field(metadata={"least": 1})
-    lutram_weight: int = 0
-    lutram_scales: bool = False
-    lutram_shapes: tuple[tuple[int, int], ...] = ()
-    lutram_luts: int = 0
+    bram_pair_weight: int = 0
+    bram_byte: int = field(default=9, metadata={"least": 1})
+    lutrams: Mapping[str, LutRam] = field(default_factory=dict)
     lutram_fifos: tuple[tuple[int, int, int], ...] = ()
     adder_bits: int = field(default=1, metadata={"least": 1})
     dsp_bits: tuple[int, int] = (18, 18)
@@ -236,10 +272,12 @@ class Family:
     dsp_from: tuple[int, int] = (2, 4)
     dsp_registers: bool = False
     dsp_adds: bool = False
+    dsp_accumulators: bool = False
     bram_readers: int = 2
     bram_registers: bool = False
     brams_per_register: int | None = field(default=None, metadata={"least": 1})
     cells: tuple[str, ...] = ()
+    forms: str = ""
     attributes: Attributes | None = None
     coefficients: Mapping[str, float] = field(default_factory=dict)
     mapper: Mapper | None = None
@@ -264,6 +302,16 @@ class Family:
     def by_lut(self, four: float, six: float) -> float:
         """Return `four` for LUTs with up to four inputs, and `six` for larger ones."""
         return four if self.lut_inputs <= 4 else six
+
+    def packs_rom(self, words: int) -> bool:
+        """True if our pass puts the columns of a ROM of so many words into LUTs (`Mapper.lut_roms`)."""
+        stop = self.mapper.lut_roms if self.mapper else None
+        return stop is not None and stop.words[0] <= words <= stop.words[1]
+
+    @property
+    def templates(self) -> str:
+        """Folder of the family's forms of modules, within templates/verilog."""
+        return self.forms or self.name
 
     def calibrated(self, kind: str) -> bool:
         """True if the cost model of this kind of op was compared with synthesis for this family."""
