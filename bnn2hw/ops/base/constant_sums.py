@@ -91,14 +91,15 @@ def tree(family: Family, leaves: Leaves, term: int, most: int) -> Cost:
 def _adders(family: Family, a: Array, b: Array, bits: Array, plain: Array, most: int) -> Array:
     """Return the LUTs of sums of two numbers each."""
     luts: Array = family.adder_bits * -(-bits // family.adder_bits)
-    if (
-        family.lut_inputs > 4
-    ):  # where one number has no bits, the carry chain takes none; two of one bit take two
-        least = np.minimum(a, b)
-        return np.where(plain, np.minimum(bits, np.where(bits > 2, least, 2)), luts)
-    # In some families the highest bit of a sum is the end of the carry chain.
-    ends = family.coefficient("parallel_depthwise.carry", 0, 0)
-    return luts - ends * (plain & (bits > 2) & (bits < most))
+    if family.lut_inputs > 4:
+        # A carry chain takes no LUTs for bits that only one number has. Sums of one-bit numbers take two LUTs.
+        chain: Array = np.minimum(bits, np.where(bits > 2, np.minimum(a, b), 2))
+        luts = np.where(plain, chain, luts)
+    else:
+        # In some families the highest bit of a sum is the end of the carry chain.
+        ends = family.coefficient("parallel_depthwise.carry", 0, 0)
+        luts = luts - ends * (plain & (bits > 2) & (bits < most))
+    return luts
 
 
 def products(family: Family, ints: Ints, weights: Array, bits: int) -> Cost:
