@@ -35,9 +35,9 @@ FRAMES = 5
 Block = Callable[[keras.KerasTensor], keras.KerasTensor]
 
 
-def signs(x: keras.KerasTensor, filters: int, **options: object) -> keras.KerasTensor:
-    """A binarized convolution of three by three pixels, with as many pixels as before."""
-    x = net.conv(filters, padding="same", pad_values=1.0, **options)(x)
+def signs(x: keras.KerasTensor, filters: int, kernel: int = 3, **options: object) -> keras.KerasTensor:
+    """A binarized convolution with as many pixels as before."""
+    x = net.conv(filters, kernel, padding="same", pad_values=1.0, **options)(x)
     return net.norm()(x)
 
 
@@ -51,10 +51,10 @@ def multiplied(x: keras.KerasTensor) -> keras.KerasTensor:
     return keras.layers.Multiply(name="join")([signs(x, 4), signs(x, 4)])
 
 
-def depthwise(x: keras.KerasTensor, **options: object) -> keras.KerasTensor:
+def depthwise(x: keras.KerasTensor, kernel: int = 3, **options: object) -> keras.KerasTensor:
     """A filter of signs for each channel."""
     quantizers = {"input_quantizer": "ste_sign", "depthwise_quantizer": "ste_sign", **options}
-    layer = bnn2hw.nn.layers.QuantDepthwiseConv2D(3, use_bias=False, name="join", **quantizers)
+    layer = bnn2hw.nn.layers.QuantDepthwiseConv2D(kernel, use_bias=False, name="join", **quantizers)
     return layer(x)
 
 
@@ -86,10 +86,10 @@ def gated(x: keras.KerasTensor) -> keras.KerasTensor:
     return keras.layers.Multiply(name="join")([x, keras.layers.Reshape((1, 1, 4))(factors)])
 
 
-def network(block: Block) -> keras.Model:
-    """A model that begins with a block and ends with classes."""
+def network(block: Block, kernel: int = 3) -> keras.Model:
+    """A model that begins with a convolution and a block, and ends with classes."""
     x = inputs = keras.Input(SHAPE)
-    x = signs(x, 4, input_quantizer=None)
+    x = signs(x, 4, kernel, input_quantizer=None)
     x = block(x)
     x = net.norm()(x)
     x = net.conv(3)(x)
@@ -127,28 +127,35 @@ def test_blocks_of_several_pixels_per_cycle(block: Block, each: int) -> None:
     assert max(found) == each
 
 
-def mixed(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Two branches of a depthwise layer and an overlapping pool, a gate of a third one, and a pool with a stride."""
-    filtered = net.norm()(depthwise(x, padding="same", pad_values=1.0))
-    largest = keras.layers.MaxPooling2D(3, strides=1, padding="same", name="largest")(x)
-    both = signs(keras.layers.Concatenate(name="both")([filtered, largest]), 4)
-    product = keras.layers.Multiply(name="product")([both, x])
-    return keras.layers.MaxPooling2D(3, strides=2, padding="same", name="smaller")(product)
+def mixed(kernel: int) -> Block:
+    """A depthwise layer next to an overlapping pool, their gate, and a pool with a stride; all windows have equal widths."""
+
+    def block(x: keras.KerasTensor) -> keras.KerasTensor:
+        filtered = net.norm()(depthwise(x, kernel, padding="same", pad_values=1.0))
+        largest = keras.layers.MaxPooling2D((3, kernel), strides=1, padding="same", name="largest")(x)
+        both = signs(keras.layers.Concatenate(name="both")([filtered, largest]), 4, kernel)
+        product = keras.layers.Multiply(name="product")([both, x])
+        return keras.layers.MaxPooling2D(kernel, strides=2, padding="same", name="smaller")(product)
+
+    return block
 
 
+@pytest.mark.parametrize("each", [2, 4])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_network_of_all_blocks_at_two_pixels_per_cycle(backend: str) -> None:
-    period = (SHAPE[0] + 2) * (SHAPE[1] + 2) // 2
-    fps = CLOCK / (period + 0.5)
-    acc = bnn2hw.compile(network(mixed), input=PIXELS, target="xc7z045", fps=fps, backend=backend)
+def test_a_network_of_all_blocks(backend: str, each: int) -> None:
+    """Borders have as many columns as a beat has pixels, so that beats fill each row."""
+    period = (SHAPE[0] + each) * (SHAPE[1] + each) // each
+    model, fps = network(mixed(each + 1), each + 1), CLOCK / (period + 0.5)
+    acc = bnn2hw.compile(model, input=PIXELS, target="xc7z045", fps=fps, backend=backend)
 
     if backend == "hls":
         x = np.random.default_rng(0).integers(0, 256, (FRAMES, *SHAPE))
         acc.simulate(x, stalls=0.4, seed=1).check()
     else:
         check(acc, period)
-    kinds = {type(node.op) for node in acc.graph}
-    assert {ParallelConcat, ParallelMultiply, ParallelDepthwise, ParallelPool} <= kinds
+    for kind in (ParallelConcat, ParallelMultiply, ParallelDepthwise, ParallelPool):
+        [*ops] = (node.op for node in acc.graph if isinstance(node.op, kind))
+        assert max(op.pixels for op in ops) == each
 
 
 def test_a_border_is_widened_only_where_the_rate_asks_for_it() -> None:
