@@ -320,10 +320,9 @@ def run(command: Sequence[str], folder: Path, what: str, log: Path | None = None
     Raises:
         ToolError: The program failed; the message ends with the last lines of its output.
     """
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, pass_fds=exchange.held()
-    )
-    text = done.stdout + done.stderr
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, pass_fds=exchange.held())
+    # Names in messages need not be text: Verilator shortens them to bytes.
+    text = (done.stdout + done.stderr).decode(errors="replace")
     if log:
         log.write_text(text)
     if done.returncode:

@@ -281,7 +281,13 @@ class Affine(Elementwise):
         else:
             # A product with one bit without sign is the slope, or the reset of its register.
             product = 0 if takes else inputs * slope if inputs > 1 else slope / 2
-        return Cost(ff=registers + kept, lut=adder(family, total) + product, dsp=blocks), False
+        # A carry cell may take the bit of a constant addend without a LUT.
+        constant = (
+            family.coefficient("affine.constant_sum", 1.0, 1.0)
+            if blocks and self.segments == self.folds == 1
+            else 1.0
+        )
+        return Cost(ff=registers + kept, lut=constant * adder(family, total) + product, dsp=blocks), False
 
     def _selection(self, family: Family, codes: _Codes, width: int, slope: int) -> float:
         """Return the LUTs that find the segment of an input and select its slope and bias.

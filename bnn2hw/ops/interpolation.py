@@ -147,9 +147,8 @@ class Interpolation(Elementwise):
         else:
             bits = self.pe * (base + slope)
             registers = family.coefficient("interpolation.rom_register", 2, 0)
-            delay = family.coefficient(
-                "interpolation.delay", 0, 0
-            )  # LUTs may delay the bases, as shift registers
+            # LUTs may delay the bases, as shift registers.
+            delay = family.coefficient("interpolation.delay", 0, 0)
             lane += Cost(lut=delay * base, ff=delay * slope)
             rom = Cost(lut=bits * column_luts(family, words), ff=registers * bits)
         return rom + lane * self.pe + Cost(lut=1, ff=4)

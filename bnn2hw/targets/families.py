@@ -263,7 +263,7 @@ class Family:
         bram_registers: True if our flow uses the output registers of block RAMs.
         brams_per_register: Maximum number of block RAMs per address register; None for no limit.
         cells: Cells that the family's own templates instantiate.
-        forms: Family whose templates these are; "" for the family's own name.
+        forms: Family whose templates serve this one too, with its own cells; "" for the family's own name.
         attributes: Attributes for the maker's synthesis; None for those of Lattice and Gowin.
         coefficients: The family's own coefficients of cost models, by op and role.
         mapper: Options of Yosys; None if no flow maps to the family.

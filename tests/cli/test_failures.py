@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,10 @@ def test_tools_that_are_missing(
     check(done, 3)
     assert f"{missing} was not found" in done.stderr
     assert contents(place / "b") == before
+
+
+def test_output_of_a_program_need_not_be_text(tmp_path: Path) -> None:
+    """Verilator shortens the names of some signals to bytes."""
+    program = [sys.executable, "-c", r"import sys; sys.stderr.buffer.write(b'Signal CO_\x98_1')"]
+
+    assert tools.run(program, tmp_path, "Verilator") == "Signal CO_\ufffd_1"

@@ -77,7 +77,7 @@ def bundles(
 def family_bundles(soaked: Set[str] = frozenset()) -> list[ParameterSet]:
     """Return parameters (examples, family): those of `family_forms`, several of one op together.
 
-    Only long runs take families that have the templates of another one, with its own cells in them.
+    Families that have the templates of another one are left to long runs.
 
     Args:
         soaked: Names of bundles that only the long runs take.

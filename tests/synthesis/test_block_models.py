@@ -229,7 +229,7 @@ def test_ramb(cell: str, kilobits: int, address: int, pins: tuple[str, ...], tmp
     names |= {"WEA": half, "WEBWE": 2 * half}
     fixed = dict.fromkeys(
         ("RSTRAMARSTRAM", "RSTRAMB", "RSTREGARSTREG", "RSTREGB", "REGCEAREGCE", "REGCEB"), 0
-    ) | (dict(SLEEP=0, ADDRENA=1, ADDRENB=1) if pins is SECOND else {})
+    ) | ({"SLEEP": 0, "ADDRENA": 1, "ADDRENB": 1} if pins is SECOND else {})
     cycles = []
     for _ in range(CYCLES):
         given = cells.drawn(rng, names) | fixed

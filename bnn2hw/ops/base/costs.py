@@ -327,7 +327,8 @@ def ram_cost(family: Family, words: int, bits: int, ports: int = 2, *, ring: boo
         lut_rams(family, words, bits, ports),
         memory_choice.block_rams(family, words, bits, written=True),
     )
-    if (luts.cost if luts else words * bits) > blocks.cost:
+    # Yosys keeps the best cost so far as a whole number.
+    if (math.floor(luts.cost) if luts else words * bits) > blocks.cost:
         return block_ram_cost(family, words, bits, written=True)
     return lutram_cost(family, words, bits, ports, ring=ring) + Cost(ff=bits)
 
