@@ -415,10 +415,10 @@ def cases() -> Iterator[Case]:
 
 
 def designs() -> Iterator[tuple[families.Family, Case]]:
-    """All designs of each family. Unrolled products have tables as large as its LUTs."""
+    """All designs of each family. Unrolled products have tables as large as its LUTs, packed ones fit its DSP blocks."""
     for family in FAMILIES:
         products = cost_logic.products(family) if family.name in cost_logic.PRODUCTS else ()
-        for case in (*cases(), *products):
+        for case in (*cases(), *products, *cost_logic.packings(family)):
             yield family, case
 
 

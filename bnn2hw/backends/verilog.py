@@ -110,7 +110,7 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
     for node in graph:
         if not isinstance(node.op, HardwareOp):
             continue
-        inputs, stream, module = graph.inputs_of(node), by_name[node.name], node.op.kind
+        inputs, stream, module = graph.inputs_of(node), by_name[node.name], node.op.module
         body = node.op.body(*inputs)
         if body is not None:
             module = f"{node.op.kind}_{stream.id}"

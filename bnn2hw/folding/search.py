@@ -17,12 +17,15 @@ from bnn2hw.progress import Progress, silent
 from bnn2hw.targets.devices import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
-"""Values of `pe`, `simd`, `lanes` and `pixels` by name of an op.
+"""Values of `pe`, `simd`, `packed`, `lanes` and `pixels` by name of an op.
 
 `bnn2hw.folding.unroll` takes out the key `style` first."""
 
 PAIR = frozenset({"pe", "simd"})
 """Knobs of a matrix-vector unit that share its work: where a user gives one, the search sets the other."""
+
+PLAIN = (("pixels", 1), ("packed", 1))
+"""Knobs and values that need not be told: most ops have no other one."""
 
 LEAST = "least"
 """Latency that is asked for: as few cycles as the device holds."""
@@ -285,7 +288,7 @@ def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     bare = insert.remove_fifos(graph)
     found = {n.name: _knobs(op) for n, op in hardware_nodes(bare)}
     told = {
-        name: {k: v for k, v in knobs.items() if (k, v) != ("pixels", 1)} for name, knobs in found.items()
+        name: {k: v for k, v in knobs.items() if (k, v) not in PLAIN} for name, knobs in found.items()
     }
     return {name: knobs for name, knobs in told.items() if knobs}
 
@@ -326,6 +329,8 @@ def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:
     """Say why a value of a knob is not legal."""
     if not isinstance(value, int) or isinstance(value, bool):
         return "is not a whole number"
+    if knob == "packed":
+        return "is not possible with the widths of these weights and inputs and the neurons in parallel"
     if not 1 <= value <= legal[-1]:
         return "is too small" if value < 1 else "is more than there is to do"
     fewer = max((v for v in legal if isinstance(value, int) and v < value), default=0)
@@ -357,7 +362,8 @@ def _refolded(
     if not fitting:
         values = ", ".join(f"{knob}={value}" for knob, value in wanted.items())
         raise FoldingError(
-            f"layer '{name}': {values} do not go together; several pixels per beat must be whole"
+            f"layer '{name}': {values} do not go together; several pixels per beat must be whole, and only "
+            "neurons in parallel can share a multiplication"
         )
     free = PAIR - set(wanted) if len(PAIR & set(wanted)) == 1 else set()
     now = {knob: getattr(op, knob, 1) for knob in known if knob not in free}

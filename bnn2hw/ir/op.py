@@ -210,6 +210,11 @@ class HardwareOp(Printed, StreamOp):
     kind: ClassVar[str]
     """The stem of its file and of its templates."""
 
+    @property
+    def module(self) -> str:
+        """The stem of its SystemVerilog template: `kind`, unless some of its foldings have another one."""
+        return self.kind
+
     @abstractmethod
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
         """Return the values per beat of the input and of the output.
