@@ -439,7 +439,9 @@ def key(op: HardwareOp, x: tuple[Tensor, ...], design: Design, family: str) -> s
         inside = {f"bnn2hw_{module}.sv" for module in re.findall(r"\bbnn2hw_(\w+) #\(", texts[name])}
         wanted += inside - set(files)
     params = [(name, np.asarray(value).tolist()) for name, value in sorted(op.params(*x).items())]
-    return records.hash_of(sorted(files.items()), params, toolchains.mapper(families.family(family)).command)
+    scripts = toolchains.scripts(toolchains.mapper(families.family(family)), design.files)
+    passes = "; ".join(one for script in scripts for one in script)
+    return records.hash_of(sorted(files.items()), params, passes)
 
 
 def measure(kept: dict[str, Any]) -> None:

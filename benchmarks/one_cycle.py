@@ -2,8 +2,8 @@
 
     BNN2HW_DATA=FOLDER python benchmarks/figures.py one_cycle       training takes half an hour of one core per network
 
-The folder $BNN2HW_DATA holds mnist.npz; without it, Keras's own loader brings the images. Trained networks stay in the
-cache of compiled programs, so that a second run measures the same ones.
+The folder $BNN2HW_DATA holds mnist.npz and fashion_mnist.npz; without it, Keras's own loaders bring the images.
+Trained networks stay in the cache of compiled programs, so that a second run measures the same ones.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 import time
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -30,15 +31,37 @@ sys.path.insert(0, str(records.ROOT / "examples"))
 
 import mnist_one_cycle as example
 
-DATA = Path(os.environ.get("BNN2HW_DATA", "")) / "mnist.npz"
-SIZES = {"2,600 + 1,300": (2600, 1300), "1,000 + 500": (1000, 500)}
-EPOCHS = (14, 36)
+DATA = Path(os.environ.get("BNN2HW_DATA", ""))
+FILES_OF = {"mnist": "mnist.npz", "fashion": "fashion_mnist.npz", "digits": ""}
+
+
+class Network(NamedTuple):
+    """A network to train.
+
+    Attributes:
+        sizes: Neurons of each hidden layer.
+        seed: Seed of the training.
+        dataset: Its images.
+        thresholds: Thresholds of each pixel.
+        epochs: Epochs of both parts of the training.
+    """
+
+    sizes: tuple[int, int]
+    seed: int = 0
+    dataset: str = "mnist"
+    thresholds: tuple[float, ...] = (128.0,)
+    epochs: tuple[int, int] = (14, 36)
+
+
+SEVERAL = (64.0, 128.0, 192.0)
 ROWS = {
-    f"{name}, seed {seed}": (name, seed)
-    for name, seeds in (("2,600 + 1,300", 3), ("1,000 + 500", 1))
-    for seed in range(seeds)
+    **{f"2,600 + 1,300, seed {seed}": Network((2600, 1300), seed) for seed in range(3)},
+    "1,840 + 920": Network((1840, 920)),
+    "960 + 480": Network((960, 480)),
+    "Fashion-MNIST, 2,600 + 1,300": Network((2600, 1300), 0, "fashion", SEVERAL),
+    "digits, 400 + 200": Network((400, 200), 0, "digits", SEVERAL, (60, 150)),
 }
-PLACED = ("2,600 + 1,300, seed 0", "1,000 + 500, seed 0")
+PLACED = ("2,600 + 1,300, seed 0", "960 + 480", "digits, 400 + 200")
 """Networks that nextpnr places and routes for ECP5."""
 
 CLOCK = 200
@@ -65,29 +88,31 @@ def current() -> dict[str, dict[str, str]]:
     training = records.sources("examples/mnist_one_cycle.py", "bnn2hw/nn/sparse.py")
     passes = (f"bnn2hw/lower/{name}.py" for name in ("truth_tables", "unread_tables"))
     logic = records.sources(*passes, "bnn2hw/ops/table.py", "bnn2hw/ops/lut.py", "templates/verilog")
-    digest = records.hash_of(training, logic, records.yosys(), EPOCHS)
-    return {"networks": dict.fromkeys(ROWS, digest), "clock": dict.fromkeys(PLACED, digest)}
+    digest = records.hash_of(training, logic, records.yosys())
+    digests = {row: records.hash_of(digest, made) for row, made in ROWS.items()}
+    return {"networks": digests, "clock": {row: digests[row] for row in PLACED}}
 
 
 @cache
-def data() -> example.Data:
-    """Return the images and their labels."""
-    return example.load_data(DATA if DATA.is_file() else None)
+def data(dataset: str) -> example.Data:
+    """Return images and their labels."""
+    path = DATA / FILES_OF[dataset]
+    return example.load_data(path if path.is_file() else None, dataset)
 
 
 @cache
 def trained(row: str) -> tuple[keras.Model, float]:
     """Return a trained network, and the minutes of one processor that its training took."""
-    size, seed = ROWS[row]
+    made = ROWS[row]
 
     def train(folder: Path) -> None:
         began = time.process_time()
-        model = example.train(data(), SIZES[size], EPOCHS, seed)
+        model = example.train(data(made.dataset), made.sizes, made.epochs, made.seed, made.thresholds)
         (folder / FILES[1]).write_text(str(time.process_time() - began))
         model.save(folder / FILES[0])
 
     sources = records.sources("examples/mnist_one_cycle.py", "bnn2hw/nn/sparse.py")
-    folder = compile_cache.entry("one-cycle", [sources, SIZES[size], EPOCHS, seed], FILES, train)
+    folder = compile_cache.entry("one-cycle", [sources, *made], FILES, train)
     model = keras.models.load_model(folder / FILES[0])
     return model, float((folder / FILES[1]).read_text()) / 60
 
@@ -110,6 +135,7 @@ def draw(record: records.Record) -> None:
     ours = {
         name: (_number(row["cells"]["LUT of Yosys"]), _number(row["cells"]["test"]))
         for name, row in record.rows("networks").items()
+        if name in ROWS and ROWS[name].dataset == "mnist"
     }
     points: list[dict[str, float | str]] = [
         {"LUT": lut, "test images right, %": right, "network": name, "whose": whose}
@@ -127,7 +153,7 @@ def _number(cell: str) -> float:
 def network(row: str) -> dict[str, str]:
     """Classify, simulate and synthesize a network."""
     (model, minutes), made = trained(row), compiled(row, "xc7z045")
-    images = data()
+    images = data(ROWS[row].dataset)
     classes = np.asarray(made.predict(images.test))
     run = made.simulate(images.test)
     run.check()

@@ -193,11 +193,11 @@ def module(name: str, header: Header = ANY_TARGET, shapes: Shapes = MappingProxy
     """
     stem, family = name.removeprefix(LOADABLE), header.family
     printer = Printer("verilog", header)
-    forms = [f"{family.name}/{stem}.sv.j2"] if family else []
+    forms = [f"{family.templates}/{stem}.sv.j2"] if family else []
     drawn = {
         other: plans
         for other, plans in shapes.items()
-        if family and printer.has(f"{family.name}/{other}.sv.j2")
+        if family and printer.has(f"{family.templates}/{other}.sv.j2")
     }
     facts = {"loadable": name != stem, "attributes": attributes(header), "family": family}
     return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", shapes=drawn, **facts)

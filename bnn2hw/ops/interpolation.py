@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw.ir import Array, Cost, Ints, Memory, Tensor
 from bnn2hw.ops.base.channels import Meaning, signed_bits
-from bnn2hw.ops.base.costs import adder, block_ram_cost, dsps, in_block_ram, product_luts, rom_luts
+from bnn2hw.ops.base.costs import adder, block_ram_cost, column_luts, dsps, in_block_ram, product_luts
 from bnn2hw.ops.base.pixelwise import Elementwise
 from bnn2hw.targets.families import Family
 
@@ -147,7 +147,7 @@ class Interpolation(Elementwise):
         else:
             bits = self.pe * (base + slope)
             registers = family.coefficient("interpolation.rom_register", 2, 0)
-            rom = Cost(lut=bits * rom_luts(family, words), ff=registers * bits)
+            rom = Cost(lut=bits * column_luts(family, words), ff=registers * bits)
         return rom + lane * self.pe + Cost(lut=1, ff=4)
 
     @classmethod

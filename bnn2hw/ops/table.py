@@ -13,6 +13,7 @@ from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Ranges, Tensor
 from bnn2hw.ops.base.channels import Meaning, channels
 from bnn2hw.ops.base.costs import (
     block_ram_cost,
+    column_luts,
     in_block_ram,
     load_cost,
     rom_luts,
@@ -124,6 +125,8 @@ class Table(Elementwise):
         else:
             # This ROM drives nothing but a register, so 6-input LUTs use their wide multiplexers.
             per_bit = family.by_lut(rom_luts(family, words), math.ceil(words / 64))
+            if family.packs_rom(words) and not self.loadable:
+                per_bit = column_luts(family, words)
             rom = Cost(lut=out * per_bit, ff=out)
         return rom + control + (load_cost(family, words, out) if self.loadable else Cost())
 

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from bnn2hw import tools
@@ -13,6 +14,7 @@ from bnn2hw.backends.design import Design
 from bnn2hw.errors import Bnn2hwError, DoesNotFitError, InputError, TimingError, ToolError, storing
 from bnn2hw.progress import Progress, silent
 from bnn2hw.synthesis import fit, toolchains, usage
+from bnn2hw.synthesis.lut_roms import fill_luts
 from bnn2hw.synthesis.netlist import rewrite
 from bnn2hw.synthesis.usage import Usage
 from bnn2hw.targets import families
@@ -22,6 +24,9 @@ from bnn2hw.workers import HERE, Pool
 
 NETLIST = "netlist.json"
 """File of the mapped netlist, in Yosys' JSON."""
+
+STOP = "halfway.json"
+"""File of the design before its memories and logic are mapped, in Yosys' JSON."""
 
 
 @dataclass(frozen=True)
@@ -321,7 +326,13 @@ def mapped(
         ToolError: Yosys failed, or left an empty netlist.
     """
     mapper = toolchains.mapper(family)
-    netlist = run_yosys(design, folder, [*passes, *mapper.command.split("; "), *then], NETLIST)
+    first, *rest = toolchains.scripts(mapper, design.files)
+    if rest and mapper.lut_roms:
+        stop = run_yosys(design, folder, [*passes, *first, f"write_json {STOP}"], STOP)
+        rewrite(stop, partial(fill_luts, words=mapper.lut_roms.words))
+        netlist = _run_script(folder, [f"read_json {STOP}", *rest[0], *then], NETLIST)
+    else:
+        netlist = run_yosys(design, folder, [*passes, *first, *then], NETLIST)
     for name in mapper.passes:
         rewrite(netlist, toolchains.PASSES[name](family))
     return netlist

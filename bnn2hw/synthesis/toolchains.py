@@ -53,6 +53,21 @@ def mapper(family: Family) -> Mapper:
     return family.mapper
 
 
+def scripts(mapper: Mapper, files: Mapping[str, str]) -> list[list[str]]:
+    """Return the passes of Yosys for a design: all of them, or those before and behind the stop for small ROMs.
+
+    Args:
+        mapper: Options of the family.
+        files: Text of each file of the design. The contents of memories have a line per word.
+    """
+    stop = mapper.lut_roms
+    words = [len(text.split()) for name, text in files.items() if name.endswith(".hex")]
+    if not stop or not any(stop.words[0] <= n <= stop.words[1] for n in words):
+        return [mapper.command.split("; ")]
+    least, most = stop.words
+    return [re.split(r";\s+", half.format(least=least, most=most)) for half in (stop.first, stop.last)]
+
+
 def router(device: Device) -> tuple[Router, Part]:
     """Return the options of nextpnr for a device's family, and the names of the device.
 

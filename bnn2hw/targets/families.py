@@ -21,6 +21,23 @@ Takes = Mapping[str, int]
 
 
 @dataclass(frozen=True)
+class Halfway:
+    """A stop between the passes of Yosys, at which a pass of ours turns small ROMs into LUTs.
+
+    Only designs with such a ROM stop there (`synthesis.lut_roms`).
+
+    Attributes:
+        words: Smallest and largest number of words of these ROMs.
+        first: Passes of Yosys before the stop, separated by semicolons; {least} and {most} become the words.
+        last: Passes behind it, which write netlist.json.
+    """
+
+    words: tuple[int, int]
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
 class Mapper:
     """Options of Yosys for a family, and how its cells are counted.
 
@@ -37,6 +54,7 @@ class Mapper:
         passes: Names of the passes that rewrite the netlist, in order
             (`synthesis.toolchains.PASSES`).
         count: How cells are named when they are counted (`synthesis.toolchains.COUNTS`).
+        lut_roms: The same passes with a stop for small ROMs; None if ROMs are left to Yosys.
     """
 
     command: str
@@ -50,6 +68,7 @@ class Mapper:
     complete_models: bool = False
     passes: tuple[str, ...] = ()
     count: str = "cells"
+    lut_roms: Halfway | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +231,7 @@ class Family:
         bram_registers: True if our flow uses the output registers of block RAMs.
         brams_per_register: Maximum number of block RAMs per address register; None for no limit.
         cells: Cells that the family's own templates instantiate.
+        forms: Family whose templates these are; "" for the family's own name.
         attributes: Attributes for the maker's synthesis; None for those of Lattice and Gowin.
         coefficients: The family's own coefficients of cost models, by op and role.
         mapper: Options of Yosys; None if no flow maps to the family.
@@ -240,6 +260,7 @@ class Family:
     bram_registers: bool = False
     brams_per_register: int | None = field(default=None, metadata={"least": 1})
     cells: tuple[str, ...] = ()
+    forms: str = ""
     attributes: Attributes | None = None
     coefficients: Mapping[str, float] = field(default_factory=dict)
     mapper: Mapper | None = None
@@ -264,6 +285,16 @@ class Family:
     def by_lut(self, four: float, six: float) -> float:
         """Return `four` for LUTs with up to four inputs, and `six` for larger ones."""
         return four if self.lut_inputs <= 4 else six
+
+    def packs_rom(self, words: int) -> bool:
+        """True if our pass puts the columns of a ROM of so many words into LUTs (`Mapper.lut_roms`)."""
+        stop = self.mapper.lut_roms if self.mapper else None
+        return stop is not None and stop.words[0] <= words <= stop.words[1]
+
+    @property
+    def templates(self) -> str:
+        """Folder of the family's forms of modules, within templates/verilog."""
+        return self.forms or self.name
 
     def calibrated(self, kind: str) -> bool:
         """True if the cost model of this kind of op was compared with synthesis for this family."""

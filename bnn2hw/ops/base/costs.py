@@ -195,6 +195,11 @@ def rom_cost(family: Family, words: int, bits: int) -> Cost:
         return Cost()
     if in_block_ram(words, bits):
         return block_ram_cost(family, words, bits)
+    if family.packs_rom(words):
+        # A column that is constant or a bit of the address is a wire.
+        functions = 2.0**words
+        luts = distinct(words, bits) * (1 - (2 + state_bits(words)) / functions) * column_luts(family, words)
+        return Cost(lut=luts, ff=distinct(words, bits))
     # Yosys splits a column that fills a whole LUT in some families if a counter addresses the ROM.
     whole = 1 << family.lut_inputs
     each = rom_luts(family, words)
@@ -211,8 +216,8 @@ MANY_COLUMNS = 430
 def _shared_columns(family: Family, words: int, bits: int) -> float:
     """Return the LUTs by which common parts of columns change the size of a ROM in logic.
 
-    LUTs of six inputs hold a column of 32 words each, so the parts come on top. LUTs of four inputs
-    do not, so the parts save some of each column. Both factors are fitted to ROMs of 24 and 32 words.
+    LUTs of six inputs hold a column of 32 words each, so there are no parts. LUTs of four inputs do not, so the
+    parts save some of each column. The factor is fitted to ROMs of 24 and 32 words.
 
     Args:
         family: Device family.
@@ -221,7 +226,7 @@ def _shared_columns(family: Family, words: int, bits: int) -> float:
     """
     if bits < MANY_COLUMNS or not 16 < words <= 32:
         return 0.0
-    return (words / 16 - 1) * family.by_lut(-0.93 * bits, 358.0)
+    return (words / 16 - 1) * family.by_lut(-0.93 * bits, 0.0)
 
 
 SLICE = 18
@@ -266,8 +271,20 @@ def store_cost(family: Family, words: int, bits: int, *, loadable: bool) -> Cost
     return load_cost(family, words, bits) + ram_cost(family, words, bits)
 
 
+def column_luts(family: Family, words: int) -> float:
+    """Return the LUTs per bit of a ROM of rom.j2 in logic: half a one if our pass puts two columns into a LUT.
+
+    Args:
+        family: Device family.
+        words: Words of the ROM.
+    """
+    if family.packs_rom(words):
+        return 0.5 if words <= 1 << (family.lut_inputs - 1) else 1.0
+    return rom_luts(family, words)
+
+
 def rom_luts(family: Family, words: int) -> float:
-    """Return the LUTs per bit of a ROM in logic: 1 while a LUT holds all words, more beyond.
+    """Return the LUTs per bit of a table that Yosys makes of logic: 1 while a LUT holds all words, more beyond.
 
     Args:
         family: Device family. The largest LUT of a family with 6 inputs is made of smaller ones.
