@@ -415,7 +415,7 @@ def cases() -> Iterator[Case]:
 
 
 def designs() -> Iterator[tuple[families.Family, Case]]:
-    """All designs of each family. Unrolled products have tables as large as its LUTs, packed ones fit its DSP blocks."""
+    """All designs of each family. Tables of unrolled products are as large as its LUTs; packed ones fit its DSPs."""
     for family in FAMILIES:
         products = cost_logic.products(family) if family.name in cost_logic.PRODUCTS else ()
         for case in (*cases(), *products, *cost_logic.packings(family)):

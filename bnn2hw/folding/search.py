@@ -287,9 +287,7 @@ def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     """Return the folding of a graph, streamed or not, in the form that `by_hand` takes."""
     bare = insert.remove_fifos(graph)
     found = {n.name: _knobs(op) for n, op in hardware_nodes(bare)}
-    told = {
-        name: {k: v for k, v in knobs.items() if (k, v) not in PLAIN} for name, knobs in found.items()
-    }
+    told = {name: {k: v for k, v in knobs.items() if (k, v) not in PLAIN} for name, knobs in found.items()}
     return {name: knobs for name, knobs in told.items() if knobs}
 
 
@@ -344,8 +342,8 @@ def _refolded(
 ) -> list[HardwareOp]:
     """Return the foldings of an op with the wanted values.
 
-    If just one of `pe` and `simd` is wanted, the other one is free. All other knobs stay as near to the
-    op's own as possible.
+    If just one of `pe` and `simd` is wanted, the other one is free; if just `packed` is wanted, both are.
+    All other knobs stay as near to the op's own as possible.
 
     Raises:
         FoldingError: An unknown knob, a value that is not legal, or values that exclude each other.
@@ -365,7 +363,7 @@ def _refolded(
             f"layer '{name}': {values} do not go together; several pixels per beat must be whole, and only "
             "neurons in parallel can share a multiplication"
         )
-    free = PAIR - set(wanted) if len(PAIR & set(wanted)) == 1 else set()
+    free = PAIR - set(wanted) if len(PAIR & set(wanted)) == 1 or set(wanted) == {"packed"} else set()
     now = {knob: getattr(op, knob, 1) for knob in known if knob not in free}
 
     def nearness(option: HardwareOp) -> int:

@@ -191,7 +191,9 @@ class Mac(MatVec):
 
     def folded_like(self, other: StreamOp) -> StreamOp:
         folded = super().folded_like(other)
-        if isinstance(folded, Mac) and not folded.packs:  # the weights of the other op were neither ±1 nor constant
+        if (
+            isinstance(folded, Mac) and not folded.packs
+        ):  # the weights of the other op were neither ±1 nor constant
             return replace(folded, packed=1)
         return folded
 

@@ -18,7 +18,6 @@ from bnn2hw.ops.base.costs import adder, adder_tree, dsps, product_luts, state_b
 from bnn2hw.targets import families
 from bnn2hw.targets.families import Family
 
-
 NARROWEST = 4
 """Bits of the narrower operand of a product in LUTs at most: its sums follow each other in one cycle."""
 
