@@ -100,11 +100,21 @@ class Packing:
         held = 0 if blocks and family.dsp_registers else product
         total = Cost(lut=luts + digits, ff=held, dsp=blocks) * self.simd
         lanes = 1 << guard
-        groups = math.ceil(self.simd / lanes)
-        if blocks and family.dsp_adds and guard:  # a DSP block with an adder sums two products
-            lanes, product = lanes // 2, product + 1
-        total += adder_tree(family, lanes, product, groups)
-        return total + Cost(lut=(neurons - 1) * adder(family, spacing), ff=neurons * spacing) * groups
+        groups, rest = divmod(self.simd, lanes)
+        if rest:
+            total += self._sum(family, rest, product, guard, adds=blocks > 0)
+        total += self._sum(family, lanes, product, guard, adds=blocks > 0) * groups
+        # In a family with large LUTs, a carry chain adds 1 to a number without a LUT.
+        correction = (neurons - 1) * family.by_lut(adder(family, spacing), 0)
+        return total + Cost(lut=correction, ff=neurons * spacing) * (groups + (rest > 0))
+
+    @staticmethod
+    def _sum(family: Family, lanes: int, bits: int, guard: int, *, adds: bool) -> Cost:
+        """Return the cost of the sum of some lanes, before the fields are taken apart."""
+        waits = guard - state_bits(lanes)  # of a last group with few lanes
+        if family.dsp_adds and adds and lanes > 1:  # a DSP block sums two products
+            lanes, bits = math.ceil(lanes / 2), bits + 1
+        return adder_tree(family, lanes, bits, 1) + Cost(ff=waits * (bits + state_bits(lanes)))
 
 
 def lut_product(family: Family, a: int, b: int) -> float:
