@@ -142,7 +142,10 @@ def thresholds() -> Iterator[Case]:
 
 def tables() -> Iterator[Case]:
     rng = np.random.default_rng(3)
-    for channels, synapses, reach, pe in ((10, 64, 128, 1), (16, 64, 100, 2), (4, 15, 8, 4), (16, 9, 2, 1)):
+    for channels, synapses, reach, pe in (
+        *((10, 64, 128, 1), (16, 64, 100, 2), (4, 15, 8, 4), (16, 9, 2, 1)),
+        (10, 127, 2**18, 1),  # rows of block RAMs that share a block
+    ):
         values = rng.integers(-reach, reach, (channels, synapses + 1))
         op = Table(values, dot(synapses), Ints(-reach, reach - 1), pe=pe)
         yield f"{channels} channels ±{synapses} to ±{reach} pe {pe}", op, Tensor((2, channels), dot(synapses))
@@ -158,6 +161,7 @@ def windows() -> Iterator[Case]:
         ((14, 14, 32), 3, 1, 4, BIPOLAR),
         ((16, 16, 8), 5, 2, 8, BIPOLAR),
         ((30, 30, 64), 3, 1, 64, BIPOLAR),
+        ((8, 160, 2), 3, 1, 2, BIPOLAR),
     ):
         name = f"{h}×{w}×{c} kernel {kernel} stride {stride} lanes {lanes} of {ints.bits}"
         yield name, SlidingWindow((kernel, kernel), (stride, stride), lanes=lanes), Tensor((h, w, c), ints)
@@ -236,6 +240,8 @@ def plumbing() -> Iterator[Case]:
         (8, 513),
         (64, 600),
         (1, 2000),
+        (1, 100),
+        (4, 513),
     ):
         yield f"{lanes} bits depth {depth}", Fifo(lanes, depth), Tensor((2, lanes), BIPOLAR)
 

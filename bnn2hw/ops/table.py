@@ -13,6 +13,7 @@ from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Memory, Ranges, Tensor
 from bnn2hw.ops.base.channels import Meaning, channels
 from bnn2hw.ops.base.costs import (
     block_ram_cost,
+    block_ram_rows,
     column_luts,
     in_block_ram,
     load_cost,
@@ -119,9 +120,11 @@ class Table(Elementwise):
         if in_block_ram(words, self.type.bits if self.shared else out):
             readers = min(self.pe, family.bram_readers)
             width = self.type.bits if self.shared else readers * self.type.bits
-            # Block RAMs of some families contain the output register.
-            own = out if family.bram_registers else 0
-            rom = Cost(ff=-own) + block_ram_cost(family, words, width, readers) * math.ceil(self.pe / readers)
+            # Block RAMs of some families contain the output register, if nothing selects a row behind them.
+            alone = family.bram_registers and block_ram_rows(family, words, width) == 1
+            own = out if alone else 0
+            copy = block_ram_cost(family, words, width, readers, written=self.loadable)
+            rom = Cost(ff=-own) + copy * math.ceil(self.pe / readers)
         else:
             # This ROM drives nothing but a register, so 6-input LUTs use their wide multiplexers.
             per_bit = family.by_lut(rom_luts(family, words), math.ceil(words / 64))

@@ -170,6 +170,23 @@ class Pll:
 
 
 @dataclass(frozen=True)
+class LutRam:
+    """A distributed RAM, in the shapes among which Yosys chooses.
+
+    Attributes:
+        weight: Yosys's cost of one, by the measure of `Family.bram_weight`.
+        scaled: The part of it that shrinks with the bits that are not used.
+        shapes: Shapes: words, bits, bits of a cell and LUTs of a cell. Cells without a used bit are left out.
+        ports: 1 if one address is for writing and reading, else 2.
+    """
+
+    weight: int
+    shapes: tuple[tuple[int, int, int, int], ...]
+    scaled: int = 0
+    ports: int = field(default=2, metadata={"least": 1, "most": 2})
+
+
+@dataclass(frozen=True)
 class Attributes:
     """Attributes on declarations that the maker's synthesis reads. Yosys does not get them.
 
@@ -212,12 +229,10 @@ class Family:
         maker: Maker of the devices.
         lut_inputs: Inputs of the largest LUT that is one cell.
         bram_shapes: (depth, width) configurations of one block RAM, from the deepest to the widest.
-        bram_weight: Yosys makes a memory a block RAM if its cost in LUTs exceeds this many for each
-            block.
-        lutram_weight: Cost of one distributed RAM by the same measure.
-        lutram_scales: Whether that cost counts only the bits of a distributed RAM that are used.
-        lutram_shapes: (depth, width) configurations of one distributed RAM; empty if there is none.
-        lutram_luts: LUTs that one distributed RAM takes.
+        bram_weight: Yosys's cost of a block RAM. It makes a memory of what costs less, block RAMs or distributed RAMs.
+        bram_pair_weight: Its cost of two block RAMs that are one of twice the size; 0 if there is no such block.
+        bram_byte: Bits of a word that are written together at least.
+        lutrams: Distributed RAMs by name; empty if there are none.
         lutram_fifos: FIFOs that are read from distributed RAM without a register: (least depth,
             most depth, fewest bits per beat).
         adder_bits: Bits of a sum that one carry cell makes, in as many LUTs.
@@ -245,10 +260,9 @@ class Family:
     lut_inputs: int = field(metadata={"least": 2})
     bram_shapes: tuple[tuple[int, int], ...]
     bram_weight: int = field(metadata={"least": 1})
-    lutram_weight: int = 0
-    lutram_scales: bool = False
-    lutram_shapes: tuple[tuple[int, int], ...] = ()
-    lutram_luts: int = 0
+    bram_pair_weight: int = 0
+    bram_byte: int = field(default=9, metadata={"least": 1})
+    lutrams: Mapping[str, LutRam] = field(default_factory=dict)
     lutram_fifos: tuple[tuple[int, int, int], ...] = ()
     adder_bits: int = field(default=1, metadata={"least": 1})
     dsp_bits: tuple[int, int] = (18, 18)

@@ -12,6 +12,8 @@ from functools import lru_cache
 import numpy as np
 
 from bnn2hw.ir import Array, Cost
+from bnn2hw.ops.base import memory_choice
+from bnn2hw.ops.base.memory_choice import lut_rams
 from bnn2hw.targets.families import Family
 
 ROM_WORDS, ROM_BITS = 64, 2048
@@ -113,7 +115,7 @@ def adder_tree(family: Family, terms: int, bits: int, copies: int, constants: Ar
 
 
 def block_rams(family: Family, words: int, bits: int, readers: int = 1) -> int:
-    """Return the fewest block RAMs that hold a memory, over the family's native shapes.
+    """Return the block RAMs that hold a ROM.
 
     Args:
         family: Device family.
@@ -121,11 +123,10 @@ def block_rams(family: Family, words: int, bits: int, readers: int = 1) -> int:
         bits: Bits of a word.
         readers: Read ports: 1 or 2.
     """
-    rows, columns = _block_ram_grid(family, words, bits, readers)
-    return rows * columns
+    return memory_choice.block_rams(family, words, bits, readers).count
 
 
-def block_ram_cost(family: Family, words: int, bits: int, readers: int = 1) -> Cost:
+def block_ram_cost(family: Family, words: int, bits: int, readers: int = 1, *, written: bool = False) -> Cost:
     """Return the cost of a memory in block RAM, with the multiplexer behind rows of blocks.
 
     Args:
@@ -133,29 +134,23 @@ def block_ram_cost(family: Family, words: int, bits: int, readers: int = 1) -> C
         words: Words of the memory.
         bits: Bits of a word.
         readers: Read ports: 1 or 2.
+        written: True if the memory has a write port.
     """
-    rows, columns = _block_ram_grid(family, words, bits, readers)
-    select = family.by_lut(rows - 1, math.ceil((rows - 1) / 3)) * bits
-    return Cost(lut=select, bram=rows * columns, held=words * bits)
+    blocks = memory_choice.block_rams(family, words, bits, readers, written=written)
+    # The multiplexers of LUTs, and registers of what selects the row.
+    each = family.by_lut(math.ceil(0.75 * (blocks.rows - 1)), math.ceil((blocks.rows - 1) / 3))
+    return Cost(lut=each * bits, ff=state_bits(blocks.rows), bram=blocks.count, held=words * bits)
 
 
 def block_ram_rows(family: Family, words: int, bits: int) -> int:
-    """Return the rows of blocks among which the address selects.
+    """Return the rows of blocks of a ROM among which the address selects.
 
     Args:
         family: Device family.
         words: Words of the memory.
         bits: Bits of a word.
     """
-    return _block_ram_grid(family, words, bits)[0]
-
-
-@lru_cache(2**16)
-def _block_ram_grid(family: Family, words: int, bits: int, readers: int = 1) -> tuple[int, int]:
-    """Return rows and columns of the fewest block RAMs; the widest shape has one port."""
-    shapes = family.bram_shapes[: -1 if readers > 1 else None]
-    grids = [(math.ceil(words / depth), math.ceil(bits / width)) for depth, width in shapes]
-    return min(grids, key=lambda g: (g[0] * g[1], g[0]))
+    return memory_choice.block_rams(family, words, bits).rows
 
 
 def address_copies(family: Family, words: int, bits: int) -> int:
@@ -267,7 +262,7 @@ def store_cost(family: Family, words: int, bits: int, *, loadable: bool) -> Cost
     if not loadable:
         return rom_cost(family, words, bits)
     if in_block_ram(words, bits):
-        return load_cost(family, words, bits) + block_ram_cost(family, words, bits)
+        return load_cost(family, words, bits) + block_ram_cost(family, words, bits, written=True)
     return load_cost(family, words, bits) + ram_cost(family, words, bits)
 
 
@@ -328,14 +323,12 @@ def ram_cost(family: Family, words: int, bits: int, ports: int = 2, *, ring: boo
     """
     if words == 1:
         return Cost(ff=2 * bits)
-    if family.lutram_shapes:
-        rows, tiles = _lutrams(family, words, bits, ports)
-        used = rows * bits / family.lutram_shapes[0][1] if family.lutram_scales else tiles
-        weight = family.lutram_weight * used + 0.5 * (rows - 1) * (bits + 1)
-    else:
-        weight = words * bits
-    if weight > family.bram_weight * block_rams(family, words, bits):
-        return block_ram_cost(family, words, bits)
+    luts, blocks = (
+        lut_rams(family, words, bits, ports),
+        memory_choice.block_rams(family, words, bits, written=True),
+    )
+    if (luts.cost if luts else words * bits) > blocks.cost:
+        return block_ram_cost(family, words, bits, written=True)
     return lutram_cost(family, words, bits, ports, ring=ring) + Cost(ff=bits)
 
 
@@ -353,31 +346,17 @@ def lutram_cost(
             absorb that register and replace the flip-flops.
         ring: True if both addresses count up: Yosys then shares more of what selects a row.
     """
-    if not family.lutram_shapes:
-        if held and words * bits > family.bram_weight * block_rams(family, words, bits):
+    rams = lut_rams(family, words, bits, ports)
+    if rams is None:
+        blocks = memory_choice.block_rams(family, words, bits, written=True)
+        if held and words * bits > blocks.cost:
             # A word that is written and read in the same cycle bypasses the block RAM.
-            return block_ram_cost(family, words, bits) + Cost(lut=0.3 * bits, ff=bits)
+            return block_ram_cost(family, words, bits, written=True) + Cost(lut=0.3 * bits, ff=bits)
         # An enable for each word, and a tree of multiplexers.
         tree = math.ceil((2 / 3 if words <= 4 else 0.82) * (words - 1))
         return Cost(lut=2 * words + tree * bits, ff=words * bits)
-    rows, tiles = _lutrams(family, words, bits, ports)
     each = family.coefficient("lutram.select", 0.75 if ring else 1, 0.3)
-    select: float = bits * math.ceil((rows - 1) * each)
-    luts = tiles * family.lutram_luts
-    if ports == 1 and family.lut_inputs > 4:  # a RAM of one bit and one address takes a LUT
-        luts = min(luts, rows * bits)
-    elif rows > family.by_lut(1, 2) and not ring:
-        select += rows * family.by_lut(1, 2)  # the write enable of each row
-    return Cost(lut=luts + select)
-
-
-def _lutrams(family: Family, words: int, bits: int, ports: int) -> tuple[int, int]:
-    """Return the rows and the number of the fewest LUT RAMs that hold a memory."""
-    # One of the four LUTs of a LUT RAM serves the write port; it holds data too if that port also
-    # reads.
-    more = family.coefficient("lutram.one_port", 1, 4 / 3) if ports == 1 else 1
-    grids = [
-        (math.ceil(words / depth), math.ceil(bits / (width * more))) for depth, width in family.lutram_shapes
-    ]
-    rows, columns = min(grids, key=lambda g: (g[0] * g[1], g[0]))
-    return rows, rows * columns
+    select: float = bits * math.ceil((rams.rows - 1) * each)
+    if rams.rows > family.by_lut(1, 2) and not ring and not rams.shared:
+        select += rams.rows * family.by_lut(1, 2)  # the write enable of each row
+    return Cost(lut=rams.luts + select)

@@ -17,6 +17,7 @@ from bnn2hw.ops.base import parts
 from bnn2hw.ops.base.channels import Meaning, signed_parts, uniform
 from bnn2hw.ops.base.costs import adder, block_ram_rows, ram_cost, state_bits, store_cost
 from bnn2hw.ops.base.folds import check_folds, fold_sizes, worthwhile
+from bnn2hw.ops.base.memory_choice import lut_rams
 from bnn2hw.ops.base.pixelwise import Pixelwise
 from bnn2hw.targets.families import Family
 
@@ -331,7 +332,8 @@ class MatVec(Pixelwise):
         if self.neuron_folds == 1:
             return Cost(ff=2 * beat)
         buffer = ram_cost(family, self.synapse_folds, beat, ports=1)
-        in_rows = not buffer.bram and any(self.synapse_folds > depth for depth, _ in family.lutram_shapes)
+        rams = lut_rams(family, self.synapse_folds, beat, 1)
+        in_rows = rams is not None and rams.rows > 1 and not buffer.bram
         enable = family.coefficient("matvec.load", 8, 0) if in_rows else 0
         return Cost(lut=beat + enable, ff=2 * beat) + buffer
 
