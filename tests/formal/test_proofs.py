@@ -34,7 +34,9 @@ def test_streams_keep_the_protocol(name: str) -> None:
     assert {p.name: p.kind for p in proofs} == dict.fromkeys(QUICK, engine.PROVED)
 
 
-@pytest.mark.parametrize("name", ["fifo-0", "width_converter-0", "add-0", "threshold-0", "argmax-0", "mac-3", "mac-5"])
+@pytest.mark.parametrize(
+    "name", ["fifo-0", "width_converter-0", "add-0", "threshold-0", "argmax-0", "mac-3", "mac-5"]
+)
 def test_the_function_is_proved_for_all_inputs(name: str) -> None:
     [proof] = prove.prove(harness(name), seconds=120, properties=("value",))
 
