@@ -191,11 +191,8 @@ class Mac(MatVec):
 
     def folded_like(self, other: StreamOp) -> StreamOp:
         folded = super().folded_like(other)
-        if (
-            isinstance(folded, Mac) and not folded.packs
-        ):  # the weights of the other op were neither ±1 nor constant
-            return replace(folded, packed=1)
-        return folded
+        # Only the weights of the other op may be neither ±1 nor constant.
+        return folded if not isinstance(folded, Mac) or folded.packs else replace(folded, packed=1)
 
     @property
     def buffered(self) -> bool:

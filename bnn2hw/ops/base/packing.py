@@ -93,9 +93,13 @@ class Packing:
         guard = self.guard(family)
         spacing = self.field_bits + guard
         wide, product = ((neurons - 1) * spacing + bits for bits in (self.digit_bits, self.field_bits))
-        x = self.inputs.bits + (not self.inputs.signed)
+        x = self.inputs.bits
+        if neurons > 1:
+            x += not self.inputs.signed
+        else:
+            wide = self.weights.bits
         blocks = dsps(family, wide, x)
-        luts = product_luts(family, wide, x) if blocks else wide * x
+        luts = product_luts(family, wide, x) if blocks else soft_product(family, wide, x)
         digits = (neurons - 1) * adder(family, self.digit_bits)
         held = 0 if blocks and family.dsp_registers else product
         total = Cost(lut=luts + digits, ff=held, dsp=blocks) * self.simd
