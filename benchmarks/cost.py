@@ -106,6 +106,19 @@ def xnors() -> Iterator[Case]:
         )
 
 
+def banks() -> Iterator[Case]:
+    """Binary units whose sums are in DSP blocks: full and other blocks, and sums of more than 12 bits."""
+    for mw, mh, pe, simd in (
+        (64, 16, 4, 16),
+        (288, 32, 6, 16),
+        (576, 64, 8, 32),
+        (228, 9, 9, 19),
+        (4608, 32, 5, 36),
+    ):
+        op = Xnor(signs(mw, mh), pe=pe, simd=simd, accumulators="dsp")
+        yield f"{mw}×{mh} pe {pe} simd {simd} sums in DSP blocks", op, Tensor((2, mw), BIPOLAR)
+
+
 def macs() -> Iterator[Case]:
     pixel, rng = Ints(0, 255), np.random.default_rng(1)
     for mw, mh, pe, simd, bits in (
@@ -424,7 +437,8 @@ def designs() -> Iterator[tuple[families.Family, Case]]:
     """All designs of each family. Tables of unrolled products are as large as its LUTs; packed ones fit its DSPs."""
     for family in FAMILIES:
         products = cost_logic.products(family) if family.name in cost_logic.PRODUCTS else ()
-        for case in (*cases(), *products, *cost_logic.packings(family)):
+        sums = banks() if family.dsp_accumulators else ()
+        for case in (*cases(), *sums, *products, *cost_logic.packings(family)):
             yield family, case
 
 

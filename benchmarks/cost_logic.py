@@ -8,6 +8,7 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, HardwareOp, Ints, Tensor
 from bnn2hw.ops import Argmax, Lut, Mac, TopK, Unrolled, Xnor
+from bnn2hw.ops.adder_graph.plans import Cells
 from bnn2hw.targets.families import Family
 
 PRODUCTS = ("xilinx", "ecp5")
@@ -34,18 +35,18 @@ def tables() -> Iterator[Case]:
 
 def products(family: Family) -> Iterator[Case]:
     """Unrolled products of signs, of signs with zeros and of four bits, and counters of groups."""
-    rng, table = np.random.default_rng(4), family.lut_inputs
+    rng, cells = np.random.default_rng(4), Cells.of(family)
     for mw, mh in ((64, 16), (32, 24)):
         weights = rng.choice(np.array([-1, 1], np.int8), (mw, mh))
-        op = Unrolled.of(Xnor(weights), 2 * rng.integers(-4, 5, mh) + mw % 2, table=table)
+        op = Unrolled.of(Xnor(weights), 2 * rng.integers(-4, 5, mh) + mw % 2, cells=cells)
         yield f"{mw}×{mh} of signs, compared", op, Tensor((mw,), BIPOLAR)
     few = rng.choice(np.array([-1, 1]), (96, 16)) * (rng.random((96, 16)) < 0.25)
-    compared = Unrolled.of(Mac(few, domain=BIPOLAR), rng.integers(-3, 4, 16), table=table)
+    compared = Unrolled.of(Mac(few, domain=BIPOLAR), rng.integers(-3, 4, 16), cells=cells)
     yield "96×16, three quarters zeros, compared", compared, Tensor((96,), BIPOLAR)
     nibbles = Mac(rng.integers(-8, 8, (24, 8)), domain=BIPOLAR)
-    yield "24×8 of 4 bits", Unrolled.of(nibbles, table=table), Tensor((24,), BIPOLAR)
+    yield "24×8 of 4 bits", Unrolled.of(nibbles, cells=cells), Tensor((24,), BIPOLAR)
     groups = Mac(np.repeat(np.eye(10, dtype=np.int64), 50, axis=0), domain=BIPOLAR)
-    yield "10 groups of 50 bits", Unrolled.of(groups, table=table), Tensor((500,), BIPOLAR)
+    yield "10 groups of 50 bits", Unrolled.of(groups, cells=cells), Tensor((500,), BIPOLAR)
 
 
 def packings(family: Family) -> Iterator[Case]:

@@ -79,6 +79,29 @@ PUBLISHED = {
 }
 """LUTs and per cent of the test images that their authors report (sources: docs/every_cycle.md)."""
 
+LOGIC = (
+    "bnn2hw/lower/truth_tables.py",
+    "bnn2hw/lower/unread_tables.py",
+    "bnn2hw/ops/lut.py",
+    "bnn2hw/ops/unrolled.py",
+    "bnn2hw/ops/adder_graph",
+    "bnn2hw/ops/base/compressor_plans.py",
+    "bnn2hw/ops/base/compressors.py",
+)
+TEMPLATES = (
+    *("affine", "argmax", "count", "fifo", "last_beat", "lookup", "lut", "resync_input", "resync_output"),
+    *(
+        "sum",
+        "unrolled",
+        "xilinx/bit_compressor",
+        "xilinx/bit_count",
+        "xilinx/compressor",
+        "xilinx/sum",
+        "ecp5/sum",
+    ),
+)
+"""What the logic of these networks is made by."""
+
 FILES = ("net.keras", "seconds.txt")
 RECORD = "one_cycle"
 
@@ -86,8 +109,7 @@ RECORD = "one_cycle"
 def current() -> dict[str, dict[str, str]]:
     """Return the hash of today by table and row."""
     training = records.sources("examples/mnist_one_cycle.py", "bnn2hw/nn/sparse.py")
-    passes = (f"bnn2hw/lower/{name}.py" for name in ("truth_tables", "unread_tables"))
-    logic = records.sources(*passes, "bnn2hw/ops/table.py", "bnn2hw/ops/lut.py", "templates/verilog")
+    logic = records.sources(*LOGIC, *(f"templates/verilog/{name}.sv.j2" for name in TEMPLATES))
     digest = records.hash_of(training, logic, records.yosys())
     digests = {row: records.hash_of(digest, made) for row, made in ROWS.items()}
     return {"networks": digests, "clock": {row: digests[row] for row in PLACED}}

@@ -21,7 +21,7 @@ import records
 import bnn2hw
 from bnn2hw.dataflow import insert
 from bnn2hw.folding import search
-from bnn2hw.folding.space import FoldingPoint
+from bnn2hw.folding.options import FoldingPoint
 from bnn2hw.studies import points, space
 from bnn2hw.studies import table as tables
 from bnn2hw.studies.points import Row

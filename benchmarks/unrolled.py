@@ -30,6 +30,7 @@ from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Tensor
 from bnn2hw.ops import Mac, Source, Unrolled, Xnor
+from bnn2hw.ops.adder_graph.plans import Cells
 from bnn2hw.synthesis import synthesize, toolchains
 from bnn2hw.synthesis.usage import Usage, of_netlist
 from bnn2hw.targets import families
@@ -115,7 +116,7 @@ def unit(weights: Array, thresholds: Array) -> tuple[Xnor | Mac, Array]:
 def ours(weights: Array, thresholds: Array, family: Family) -> Sources:
     """The unrolled op, its handshake included."""
     began = time.perf_counter()
-    op = Unrolled.of(*unit(weights, thresholds), table=family.lut_inputs)
+    op = Unrolled.of(*unit(weights, thresholds), cells=Cells.of(family))
     return rendered(op, family, time.perf_counter() - began)
 
 
@@ -123,11 +124,11 @@ def solved_before(weights: Array, thresholds: Array, family: Family) -> Sources:
     """The same, with a program that these sources of the solver made before; `Unrolled` checks what it computes."""
 
     def solve(folder: Path) -> None:
-        op = Unrolled.of(*unit(weights, thresholds), table=family.lut_inputs)
+        op = Unrolled.of(*unit(weights, thresholds), cells=Cells.of(family))
         np.savez(folder / PROGRAM, nodes=op.nodes, outputs=op.outputs)
 
     solver = records.sources("bnn2hw/ops/adder_graph", "bnn2hw/ops/unrolled.py")
-    given = [weights.tolist(), thresholds.tolist(), family.lut_inputs, records.versions("numpy")]
+    given = [weights.tolist(), thresholds.tolist(), family.name, records.versions("numpy")]
     folder = compile_cache.entry("unrolled-programs", [solver, *given], [PROGRAM], solve)
     with np.load(folder / PROGRAM) as made:
         op = Unrolled(weights, made["nodes"], made["outputs"], unit(weights, thresholds)[1])

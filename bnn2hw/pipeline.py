@@ -17,7 +17,7 @@ from bnn2hw.errors import InputError
 from bnn2hw.estimate import cycles, resources
 from bnn2hw.folding import search as folding
 from bnn2hw.folding import unroll
-from bnn2hw.folding.search import Folding
+from bnn2hw.folding.by_hand import Folding
 from bnn2hw.golden import Batch
 from bnn2hw.importers.imported import Imported
 from bnn2hw.ir import Array, AxisOrder, Graph
@@ -48,6 +48,7 @@ class Layout:
         folding: Fields of ops by name of the node, as the user sets them by hand; None for none.
         latency: Cycles to the first output, or "least"; None for any number.
         period: Cycles per frame to reach, instead of `fps`.
+        dsps: True if accumulators may be in DSP blocks where LUTs are scarce.
         progress: Called at the start of each slow step.
     """
 
@@ -57,6 +58,7 @@ class Layout:
     folding: Folding | None = None
     latency: int | str | None = None
     period: int | None = None
+    dsps: bool = True
     progress: Progress = silent
 
 
@@ -79,10 +81,17 @@ def folded(layout: Layout) -> Layout:
     layout.progress("folding")
     if layout.latency is not None:
         found = folding.in_time(
-            graph, device, layout.latency, layout.fps, layout.folding, progress=layout.progress
+            graph,
+            device,
+            layout.latency,
+            layout.fps,
+            layout.folding,
+            progress=layout.progress,
+            dsps=layout.dsps,
         )
         return replace(layout, graph=found)
-    return replace(layout, graph=folding.chosen(graph, device, layout.fps, layout.folding))
+    found = folding.chosen(graph, device, layout.fps, layout.folding, dsps=layout.dsps)
+    return replace(layout, graph=found)
 
 
 def streamed(layout: Layout) -> Layout:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -26,10 +26,11 @@ from bnn2hw.backends.verilog_top import (
     VerilogPort,
     defaults,
     instance,
+    literal,
     memory_file,
 )
 from bnn2hw.estimate import cycles as estimating
-from bnn2hw.ir import Graph, HardwareOp, Memory, hardware_nodes
+from bnn2hw.ir import Graph, HardwareOp, Memory, Tensor, hardware_nodes
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Attributes, Family
 
@@ -116,7 +117,9 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
             module = f"{node.op.kind}_{stream.id}"
             facts = {"module": module, "body": body, "attributes": attributes(printer.header)}
             own[module] = printer.file(f"{module}.sv", f"{node.op.kind}.sv.j2", **facts)
+        extra = _form_params(printer, node.op, inputs)
         made, parts = instance(graph, node, node.op, module, by_name), node.op.printed_parts(*inputs)
+        made = replace(made, params={**made.params, **extra})
         contents = {
             memory_file(stream, parameter): memory
             for parameter, memory in (node.op.loads(*inputs) or node.op.memories(*inputs)).items()
@@ -126,13 +129,27 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
             made = replace(made, module=f"{LOADABLE}{module}", stage=stage)
         if parts:
             made = replace(made, module=f"{made.module}_{stream.id}", params={PATH: PATH})
+            parts = tuple(replace(part, params={**part.params, **extra}) for part in parts)
             own[made.module] = verilog_parts.module(printer, made.module, node.op, inputs, stream, parts)
             contents = verilog_parts.memories(stream, parts)
         instances.append(made)
         memories.update({file: hex_words(memory) for file, memory in contents.items()})
-        for drawn, plan in node.op.shapes(*inputs).items():
-            shapes[drawn].add(plan)
+        for drawn, plans in node.op.shapes(*inputs).items():
+            shapes[drawn].update(plans)
     return _Parts(tuple(instances), own, memories, {drawn: sorted(plans) for drawn, plans in shapes.items()})
+
+
+def _draws(printer: Printer, module: str) -> bool:
+    """Return True if the family of the target has a form of a module that is drawn by plans."""
+    family = printer.header.family
+    return family is not None and family.draws(module) and printer.has(f"{family.templates}/{module}.sv.j2")
+
+
+def _form_params(printer: Printer, op: HardwareOp, inputs: Sequence[Tensor]) -> dict[str, int | str]:
+    """Return the parameters that an op's module has in the family of the target only."""
+    forms = op.form_params(*inputs).items()
+    drawn = [params for module, params in forms if _draws(printer, module)]
+    return {name: literal(value) for params in drawn for name, value in params.items()}
 
 
 def _top(
@@ -194,11 +211,7 @@ def module(name: str, header: Header = ANY_TARGET, shapes: Shapes = MappingProxy
     stem, family = name.removeprefix(LOADABLE), header.family
     printer = Printer("verilog", header)
     forms = [f"{family.templates}/{stem}.sv.j2"] if family else []
-    drawn = {
-        other: plans
-        for other, plans in shapes.items()
-        if family and printer.has(f"{family.templates}/{other}.sv.j2")
-    }
+    drawn = {other: plans for other, plans in shapes.items() if _draws(printer, other)}
     facts = {"loadable": name != stem, "attributes": attributes(header), "family": family}
     return printer.file(f"{name}.sv", *forms, f"{stem}.sv.j2", shapes=drawn, **facts)
 
@@ -216,11 +229,20 @@ def _users(cell: str, modules: Mapping[str, str]) -> list[str]:
 def _models(printer: Printer, modules: Mapping[str, str]) -> dict[str, str]:
     """Return models of the cells of the family that the modules instantiate."""
     family = printer.header.family
-    return {
-        f"{cell}.sv": printer.file(f"{cell}.sv", f"cells/{cell}.sv.j2")
-        for cell in (family.cells if family else ())
-        if _users(cell, modules)
-    }
+    used = [cell for cell in (family.cells if family else ()) if _users(cell, modules)]
+    blocks = family.mapper.blocks if family and family.mapper else ()
+    own = {f"{c}.sv": printer.file(f"{c}.sv", f"cells/{c}.sv.j2") for c in used if c not in blocks}
+    return {**own, **block_models(c for c in used if c in blocks)}
+
+
+def block_models(cells: Iterable[str]) -> dict[str, str]:
+    """Return our models of block RAMs and DSP blocks by file name.
+
+    Args:
+        cells: Names of the cells, each with a template in templates/blocks.
+    """
+    printer = Printer("blocks", blocks=True)
+    return {f"{cell}.sv": printer.file(f"{cell}.sv", f"{cell}.sv.j2") for cell in cells}
 
 
 def _fast_forms(printer: Printer, modules: Mapping[str, str]) -> dict[str, str]:

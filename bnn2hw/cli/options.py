@@ -19,7 +19,7 @@ from bnn2hw.progress import Progress
 
 if TYPE_CHECKING:
     from bnn2hw.accelerator import Accelerator
-    from bnn2hw.folding.search import Folding
+    from bnn2hw.folding.by_hand import Folding
     from bnn2hw.golden import Batch
     from bnn2hw.lower.outputs import Output
     from bnn2hw.ops.base.channels import Meaning

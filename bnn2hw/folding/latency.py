@@ -19,9 +19,9 @@ import numpy as np
 from bnn2hw.dataflow import connect
 from bnn2hw.estimate import cycles
 from bnn2hw.folding import paths
-from bnn2hw.folding.options import NodeOptions, StreamCosts
+from bnn2hw.folding.options import FoldingPoint, NodeOptions, StreamCosts
 from bnn2hw.folding.paths import Delays, Hop
-from bnn2hw.folding.space import FoldingPoint, FoldingSpace
+from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import Array, Cost
 
 WIRE = 64

@@ -9,6 +9,7 @@ import numpy as np
 from bnn2hw.ir import Array, Graph, Node, StreamOp, Tensor
 from bnn2hw.ops import Mac, Unrolled, Xnor
 from bnn2hw.ops.adder_graph.planes import digits
+from bnn2hw.ops.adder_graph.plans import Cells
 from bnn2hw.ops.base.folds import MOST_INSIDE
 from bnn2hw.targets.devices import Device
 
@@ -41,12 +42,12 @@ def made(
     Args:
         unit: Folded unit.
         x: Its input, of two values.
-        device: Device whose LUT size the logic is made for.
+        device: Device for whose cells the logic is made.
         thresholds: Integers of shape (MH,); None for sums.
         falls: Booleans of shape (MH,), true where the output falls; None if no neuron falls.
     """
-    table = device.family.lut_inputs
-    nodes, outputs = unit.known(("program", table), lambda: Unrolled.program_of(unit.weights, table))
+    cells = Cells.of(device.family)
+    nodes, outputs = unit.known(("program", cells), lambda: Unrolled.program_of(unit.weights, cells))
     return Unrolled(unit.weights, nodes, outputs, thresholds, falls, unit.scale, unit.axes, x.ints)
 
 
@@ -59,7 +60,7 @@ def offered(graph: Graph, node: Node, device: Device) -> Sequence[StreamOp]:
     Args:
         graph: Graph in hardware form.
         node: Node of the graph.
-        device: Device whose LUT size the logic is made for.
+        device: Device for whose cells the logic is made.
     """
     unit = node.op
     if not isinstance(unit, Mac) or unit.writable or unit.mw > MOST_INSIDE:

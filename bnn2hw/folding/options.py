@@ -1,8 +1,8 @@
-"""The foldings of one node and the costs of one stream, as numbers: beats, cycles and vectors of resources."""
+"""The foldings of one node, the costs of one stream and a folding of a graph, as beats, cycles and resources."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from bnn2hw.dataflow import converters
 from bnn2hw.folding.widths import MOST_INSIDE
-from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ints, Node, StreamOp, Tensor
+from bnn2hw.ir import Array, Beats, Cost, HardwareOp, Ints, Node, Op, StreamOp, Tensor
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Family
 
@@ -40,6 +40,36 @@ def vector(cost: Cost) -> Array:
     return np.array([cost.lut, cost.ff, cost.bram, cost.dsp])
 
 
+@dataclass(frozen=True)
+class FoldingPoint:
+    """A folding of a graph.
+
+    Attributes:
+        ops: Op by node.
+        interval: Cycles per frame of the slowest op.
+        total: Predicted resources, with FIFOs of depth two, then other sums that the search bounds.
+        price: The cost as a weighted share of the device.
+        bound: Lower bound on the price of every folding as it was asked for; equal to the price if it is proved
+            least.
+    """
+
+    ops: Mapping[str, Op]
+    interval: int
+    total: Array
+    price: float
+    bound: float
+
+    @property
+    def cost(self) -> Cost:
+        """The predicted resources."""
+        return Cost(*map(float, self.total[:RESOURCES]))
+
+    @property
+    def proved(self) -> bool:
+        """True if no folding for this rate is cheaper by the cost models."""
+        return self.price - self.bound <= 1e-9 * abs(self.price)
+
+
 class NodeOptions:
     """A node and its foldings. `known` caches the costs of all nodes' ops by `cost_key`."""
 
@@ -66,6 +96,12 @@ class NodeOptions:
     def name(self) -> str:
         """The name of the node."""
         return self.node.name
+
+    def with_more(self, ops: Sequence[StreamOp]) -> NodeOptions:
+        """Return these options and some others, whose beats some of these have."""
+        return (
+            NodeOptions(self.node, [*self.ops, *ops], self.inputs, self.fixed, self._known) if ops else self
+        )
 
     @property
     def fastest(self) -> int:

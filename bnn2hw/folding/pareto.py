@@ -11,8 +11,8 @@ from bnn2hw.dataflow import connect, insert
 from bnn2hw.errors import FoldingError, InputError
 from bnn2hw.estimate import resources
 from bnn2hw.folding import search, unroll
-from bnn2hw.folding.search import Folding
-from bnn2hw.folding.space import FoldingPoint
+from bnn2hw.folding.by_hand import Folding
+from bnn2hw.folding.options import FoldingPoint
 from bnn2hw.ir import Cost, Graph
 from bnn2hw.progress import Progress, silent
 from bnn2hw.tables import Table, counted, terminal_width, wrapped

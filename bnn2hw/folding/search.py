@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
 
-from bnn2hw import checks, deprecation
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate.resources import Utilization
+from bnn2hw.folding.by_hand import Folding, knobs_of, restricted
 from bnn2hw.folding.latency import LatencySearch
-from bnn2hw.folding.space import FoldingPoint, FoldingSpace
-from bnn2hw.ir import Cost, Graph, HardwareOp, hardware_nodes
+from bnn2hw.folding.options import FoldingPoint
+from bnn2hw.folding.space import FoldingSpace
+from bnn2hw.ir import USUAL, Cost, Graph, hardware_nodes
 from bnn2hw.progress import Progress, silent
 from bnn2hw.targets.devices import Device
-
-Folding = Mapping[str, Mapping[str, int | str]]
-"""Values of `pe`, `simd`, `packed`, `lanes` and `pixels` by name of an op.
-
-`bnn2hw.folding.unroll` takes out the key `style` first."""
-
-PAIR = frozenset({"pe", "simd"})
-"""Knobs of a matrix-vector unit that share its work: where a user gives one, the search sets the other."""
-
-PLAIN = (("pixels", 1), ("packed", 1))
-"""Knobs and values that need not be told: most ops have no other one."""
 
 LEAST = "least"
 """Latency that is asked for: as few cycles as the device holds."""
@@ -34,7 +23,14 @@ FILL = 0.7
 """Share of a device's LUTs that a folding chosen for the device may use: fuller designs are hard to route."""
 
 
-def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Folding | None = None) -> Graph:
+def chosen(
+    graph: Graph,
+    device: Device,
+    fps: float | None = None,
+    by_hand: Folding | None = None,
+    *,
+    dsps: bool = True,
+) -> Graph:
     """Fold a graph as a user asks: for a rate, at the pace of the layers folded by hand, or as fast as fits.
 
     Args:
@@ -42,14 +38,15 @@ def chosen(graph: Graph, device: Device, fps: float | None = None, by_hand: Fold
         device: Device that must hold the design.
         fps: Frames per second at the device's planned clock; None for no rate.
         by_hand: Layers whose folding is given.
+        dsps: True if accumulators may be in DSP blocks where LUTs are scarce.
 
     Raises:
         FoldingError: As for `for_rate` and `for_device`, or the device does not hold the design at this rate.
     """
-    if fps is None and not any(len(ops) == 1 for ops in _by_hand(graph, by_hand or {}).values()):
-        return for_device(graph, device, by_hand)
-    period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {})
-    choices = FoldingSpace(graph, device, _by_hand(graph, by_hand or {}))
+    if fps is None and not any(len(ops) == 1 for ops in restricted(graph, by_hand or {}, device).values()):
+        return for_device(graph, device, by_hand, dsps=dsps)
+    period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {}, device)
+    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}, device), dsps)
     return graph.map_ops(_checked(_for_rate(choices, period), choices).ops)
 
 
@@ -78,6 +75,8 @@ def in_time(
     fps: float | None = None,
     by_hand: Folding | None = None,
     progress: Progress = silent,
+    *,
+    dsps: bool = True,
 ) -> Graph:
     """Find the cheapest folding whose first output comes in time. The input is as wide as is cheapest, up to 64 bits.
 
@@ -90,15 +89,20 @@ def in_time(
         fps: Frames per second at the device's planned clock; None for any rate.
         by_hand: Layers whose folding is given.
         progress: Called with a sentence that says whether the folding is proved to be the cheapest.
+        dsps: As for `chosen`.
 
     Raises:
         FoldingError: As for `chosen`, or no folding has its first output in time.
     """
-    choices = FoldingSpace(graph, device, _by_hand(graph, by_hand or {}))
+    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}, device), dsps)
     period = int(device.clock_mhz * 1e6 / fps) if fps else choices.periods[-1]
     _check_rate(choices, period)
-    tried = LatencySearch(choices, period, _room(device, FILL if latency == LEAST else 1.0))
+    room = _room(device, FILL if latency == LEAST else 1.0)
+    tried = LatencySearch(choices, period, room)
     found = _soon_enough(tried, latency)
+    if found is None and choices.with_dsps:
+        tried = LatencySearch(choices.with_dsps, period, room)
+        found = _soon_enough(tried, latency)
     if found is None:
         raise _late(tried, choices, period, latency)
     gap = 1 - max(found.bound, 0.0) / found.price
@@ -172,7 +176,7 @@ def for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None 
     Raises:
         FoldingError: An op is slower in every folding, or `by_hand` names no layer or an illegal folding.
     """
-    choices = FoldingSpace(graph, device, _by_hand(graph, by_hand or {}))
+    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}, device))
     return graph.map_ops(_for_rate(choices, period).ops)
 
 
@@ -197,18 +201,20 @@ def _check_rate(choices: FoldingSpace, period: int) -> None:
         )
 
 
-def for_device(graph: Graph, device: Device, by_hand: Folding | None = None) -> Graph:
+def for_device(graph: Graph, device: Device, by_hand: Folding | None = None, *, dsps: bool = True) -> Graph:
     """Find the fastest folding that the device is predicted to hold; of equally fast ones the cheapest.
 
     Args:
         graph: Graph in hardware form.
         device: Device that must hold the design.
         by_hand: Layers whose folding is given.
+        dsps: As for `chosen`.
 
     Raises:
         FoldingError: Even the slowest folding does not fit, or a folding in `by_hand` is not legal for its layer.
     """
-    return graph.map_ops(_fastest(FoldingSpace(graph, device, _by_hand(graph, by_hand or {}))).ops)
+    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}, device), dsps)
+    return graph.map_ops(_fastest(choices).ops)
 
 
 def _fastest(choices: FoldingSpace, fill: float = FILL) -> FoldingPoint:
@@ -251,7 +257,7 @@ def pareto(
     Raises:
         FoldingError: As for `for_device`.
     """
-    choices, room = FoldingSpace(graph, device, _by_hand(graph, by_hand or {})), _room(device, FILL)
+    choices, room = FoldingSpace(graph, device, restricted(graph, by_hand or {}, device)), _room(device, FILL)
     end = _fastest(choices).interval
     periods = [p for p in choices.periods if p >= end]
     found: list[FoldingPoint] = []
@@ -276,9 +282,9 @@ def fastest(graph: Graph) -> int:
     )
 
 
-def slowest(graph: Graph, by_hand: Folding) -> int:
+def slowest(graph: Graph, by_hand: Folding, device: Device) -> int:
     """Return the cycles per frame that the layers folded by hand allow, or the slowest other layer at its fastest."""
-    ops = _by_hand(graph, by_hand)
+    ops = restricted(graph, by_hand, device)
     given = [min(op.interval(*graph.inputs_of(graph[n])) for op in some) for n, some in ops.items()]
     return max([fastest(graph), *given])
 
@@ -286,89 +292,11 @@ def slowest(graph: Graph, by_hand: Folding) -> int:
 def of(graph: Graph) -> dict[str, dict[str, int | str]]:
     """Return the folding of a graph, streamed or not, in the form that `by_hand` takes."""
     bare = insert.remove_fifos(graph)
-    found = {n.name: _knobs(op) for n, op in hardware_nodes(bare)}
-    told = {name: {k: v for k, v in knobs.items() if (k, v) not in PLAIN} for name, knobs in found.items()}
+    found = {n.name: knobs_of(op) for n, op in hardware_nodes(bare)}
+    told = {name: {k: v for k, v in knobs.items() if v != USUAL.get(k)} for name, knobs in found.items()}
     return {name: knobs for name, knobs in told.items() if knobs}
-
-
-def _knobs(op: HardwareOp) -> dict[str, int | str]:
-    return {knob: getattr(op, knob) for knob in op.knobs}
 
 
 def _room(device: Device, fill: float) -> Cost:
     """Return the resources that a design may use, of the logic only a share."""
     return Cost(fill * device.lut, fill * device.ff, device.bram, device.dsp)
-
-
-def _by_hand(graph: Graph, folding: Folding) -> dict[str, list[HardwareOp]]:
-    """Return the foldings that a user's folding leaves to the ops that it names.
-
-    Raises:
-        FoldingError: It names an unknown layer or knob, or a value that is not legal.
-    """
-    foldable = {n.name: (n, op) for n, op in hardware_nodes(graph) if _knobs(op)}
-    checks.known("the folding", folding, foldable, FoldingError)
-    ops: dict[str, list[HardwareOp]] = {}
-    for name, knobs in folding.items():
-        node, op = foldable[name]
-        ops[name] = _refolded(name, op, list(op.allowed(*graph.inputs_of(node))), _today(name, op, knobs))
-    return ops
-
-
-def _today(name: str, op: HardwareOp, knobs: Mapping[str, int | str]) -> Mapping[str, int | str]:
-    """Return a user's folding with `lanes` where it says `simd` of an op that moves values."""
-    if "simd" not in knobs or "lanes" not in op.knobs:
-        return knobs
-    deprecation.renamed(f"layer '{name}': 'simd'", "'lanes'")
-    return {"lanes" if knob == "simd" else knob: value for knob, value in knobs.items()}
-
-
-def _wrong(knob: str, value: object, legal: Sequence[int]) -> str:
-    """Say why a value of a knob is not legal."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        return "is not a whole number"
-    if knob == "packed":
-        return "is not possible with the widths of these weights and inputs and the neurons in parallel"
-    if not 1 <= value <= legal[-1]:
-        return "is too small" if value < 1 else "is more than there is to do"
-    fewer = max((v for v in legal if isinstance(value, int) and v < value), default=0)
-    if knob == "pixels" or not fewer or fewer == legal[-1] or all(legal[-1] % v == 0 for v in legal):
-        return "does not divide"
-    return f"takes as many folds as {fewer} does"
-
-
-def _refolded(
-    name: str, op: HardwareOp, options: Sequence[HardwareOp], wanted: Mapping[str, int | str]
-) -> list[HardwareOp]:
-    """Return the foldings of an op with the wanted values.
-
-    If just one of `pe` and `simd` is wanted, the other one is free; if just `packed` is wanted, both are.
-    All other knobs stay as near to the op's own as possible.
-
-    Raises:
-        FoldingError: An unknown knob, a value that is not legal, or values that exclude each other.
-    """
-    known = list(dict.fromkeys(knob for o in (op, *options) for knob in o.knobs))
-    for knob, value in wanted.items():
-        if knob not in known:
-            raise FoldingError(f"layer '{name}' has no '{knob}'; it has {', '.join(known)}")
-        legal = sorted({getattr(o, knob, 1) for o in options})
-        if value not in legal:
-            wrong, ways = _wrong(knob, value, legal), ", ".join(map(str, legal))
-            raise FoldingError(f"layer '{name}': {knob}={value!r} {wrong}; use one of {ways}")
-    fitting = [o for o in options if all(getattr(o, knob, 1) == value for knob, value in wanted.items())]
-    if not fitting:
-        values = ", ".join(f"{knob}={value}" for knob, value in wanted.items())
-        raise FoldingError(
-            f"layer '{name}': {values} do not go together; several pixels per beat must be whole, and only "
-            "neurons in parallel can share a multiplication"
-        )
-    free = PAIR - set(wanted) if len(PAIR & set(wanted)) == 1 or set(wanted) == {"packed"} else set()
-    now = {knob: getattr(op, knob, 1) for knob in known if knob not in free}
-
-    def nearness(option: HardwareOp) -> int:
-        return sum(getattr(option, knob, 1) == value for knob, value in now.items())
-
-    nearest = max(map(nearness, fitting))
-    found = [o for o in fitting if nearness(o) == nearest]
-    return found if free else found[:1]

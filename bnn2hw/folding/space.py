@@ -9,7 +9,8 @@ an op. An op is a table of costs over the beats at its input and output, a strea
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from itertools import permutations
 
@@ -17,10 +18,11 @@ import numpy as np
 
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import Bnn2hwError, FoldingError
-from bnn2hw.folding import logic, solver, widths
+from bnn2hw.folding import accumulators, logic, solver, widths
 from bnn2hw.folding.options import (
     RESOURCES,
     TOO_WIDE,
+    FoldingPoint,
     NodeOptions,
     StreamCosts,
     stream_cost,
@@ -28,7 +30,7 @@ from bnn2hw.folding.options import (
     weights_of,
 )
 from bnn2hw.folding.solver import CostTable, Program
-from bnn2hw.ir import Array, Cost, Graph, Op, StreamOp
+from bnn2hw.ir import Array, Cost, Graph, StreamOp
 from bnn2hw.targets.devices import Device
 
 PARENTS = 6
@@ -41,36 +43,6 @@ SHARES = (1 / 64, 1 / 8, 1.0)
 """Shares of the gap between the lower bound and the cheapest known folding that are searched in turn."""
 
 
-@dataclass(frozen=True)
-class FoldingPoint:
-    """A folding of a graph.
-
-    Attributes:
-        ops: Op by node.
-        interval: Cycles per frame of the slowest op.
-        total: Predicted resources, with FIFOs of depth two, then other sums that the search bounds.
-        price: The cost as a weighted share of the device.
-        bound: Lower bound on the price of every folding as it was asked for; equal to the price if it is proved
-            least.
-    """
-
-    ops: Mapping[str, Op]
-    interval: int
-    total: Array
-    price: float
-    bound: float
-
-    @property
-    def cost(self) -> Cost:
-        """The predicted resources."""
-        return Cost(*map(float, self.total[:RESOURCES]))
-
-    @property
-    def proved(self) -> bool:
-        """True if no folding for this rate is cheaper by the cost models."""
-        return self.price - self.bound <= 1e-9 * abs(self.price)
-
-
 class FoldingSpace:
     """The foldings of a graph in hardware form on a device.
 
@@ -78,15 +50,25 @@ class FoldingSpace:
         graph: Graph in hardware form.
         device: Device whose capacities weigh LUTs against block RAMs.
         by_hand: Foldings of nodes that a user restricts; they may be slower than a rate asks for.
+        dsps: True if accumulators may be in DSP blocks where the cheapest folding needs more than there is.
 
     Raises:
-        FoldingError: A layer has a beat that is too wide in every folding, or in the given ones.
+        FoldingError: A layer has a beat that is too wide in every folding, or in the given ones, or a user
+            wants accumulators in DSP blocks where none can be.
     """
 
+    dsps = False
+
     def __init__(
-        self, graph: Graph, device: Device, by_hand: Mapping[str, Sequence[StreamOp]] | None = None
+        self,
+        graph: Graph,
+        device: Device,
+        by_hand: Mapping[str, Sequence[StreamOp]] | None = None,
+        dsps: bool = True,
     ) -> None:
         self.graph, self.device = graph, device
+        self.dsps = dsps and accumulators.possible(device)
+        accumulators.check(by_hand or {}, device)
         self.places: list[NodeOptions] = []
         known: dict[Hashable, Array] = {}
         for node in graph:
@@ -187,9 +169,22 @@ class FoldingSpace:
         """
         which, room = self._legal(period), self._room(capacity)
         if self._order is None:
-            return self._program(which, room, -np.inf)
+            found = self._program(which, room, -np.inf)
+            return found or (self.with_dsps.least(period, capacity) if self.with_dsps else None)
         free = self._chosen(self._eliminated(which, self.weights))
-        return free if _fits(free, room) else self._fitting(which, free, room)
+        if _fits(free, room):
+            return free
+        return self.with_dsps.least(period, capacity) if self.with_dsps else self._fitting(which, free, room)
+
+    @cached_property
+    def with_dsps(self) -> FoldingSpace | None:
+        """These foldings, and those with accumulators in DSP blocks; None if there are no others."""
+        wider = copy(self)
+        wider.dsps = False
+        free = self.places if self.dsps else []
+        more = {p.name: accumulators.offered(p.ops, p.inputs) for p in free if not p.fixed}
+        wider.places = [p.with_more(more.get(p.name, [])) for p in self.places]
+        return wider if any(more.values()) else None
 
     def _legal(self, period: int) -> list[Array]:
         """Return by node the numbers of the foldings that may be taken."""

@@ -10,7 +10,7 @@ import numpy as np
 from bnn2hw import checks
 from bnn2hw.errors import FoldingError
 from bnn2hw.folding import logic, search
-from bnn2hw.folding.search import Folding
+from bnn2hw.folding.by_hand import Folding
 from bnn2hw.folding.widths import MOST_INSIDE
 from bnn2hw.ir import BIPOLAR, Array, Graph, Node, Op, View
 from bnn2hw.ops import Mac, MatVec, Threshold, Unrolled, Xnor

@@ -126,6 +126,10 @@ class Op(ABC):
         return Ranges.of(y)
 
 
+USUAL: Mapping[str, int | str] = {"pixels": 1, "packed": 1, "accumulators": "lut"}
+"""Values of knobs that a folding need not name."""
+
+
 class StreamOp(Op):
     """An op whose output is a stream of the hardware: an input of the design, or a `HardwareOp`."""
 
@@ -249,6 +253,14 @@ class HardwareOp(Printed, StreamOp):
             x: Types of the inputs.
         """
 
+    def form_params(self, *x: Tensor) -> Mapping[str, Mapping[str, Param]]:
+        """Return parameters that a template has only in families that draw some module, by that module.
+
+        Args:
+            x: Types of the inputs.
+        """
+        return {}
+
     def body(self, *x: Tensor) -> object | None:
         """Return data from which the templates print a separate text for each instance.
 
@@ -260,7 +272,7 @@ class HardwareOp(Printed, StreamOp):
         """
         return None
 
-    def shapes(self, *x: Tensor) -> Mapping[str, object]:
+    def shapes(self, *x: Tensor) -> Mapping[str, Sequence[object]]:
         """Return ordered, hashable plans by which a family draws modules, by the name of the module.
 
         Args:

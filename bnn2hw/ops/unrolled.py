@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import ClassVar, Self
@@ -14,22 +14,26 @@ from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Param, Steps, Tensor
 from bnn2hw.ops.adder_graph.layout import Layout
 from bnn2hw.ops.adder_graph.logic import Logic
 from bnn2hw.ops.adder_graph.planes import program
-from bnn2hw.ops.adder_graph.plans import adder_luts
+from bnn2hw.ops.adder_graph.plans import ANY, Cells, adder_luts
 from bnn2hw.ops.adder_graph.sums import Sums
 from bnn2hw.ops.base.channels import Meaning
+from bnn2hw.ops.base.compressors import BitPlan
 from bnn2hw.ops.base.pixelwise import Pixelwise
 from bnn2hw.ops.mac import Mac
 from bnn2hw.ops.xnor import Xnor
 from bnn2hw.targets.families import Family
+
+SMALL, COMPRESSED = Cells(inputs=4), Cells(compressors=True)
+"""Cells of families with LUTs of four inputs, and of those that have compressors."""
 
 GROUP = 64
 """Nodes that share an enable signal; unrolled.sv.j2 has the same number."""
 
 
 @lru_cache(32)
-def _program_of(weights: bytes, shape: tuple[int, ...], table: int) -> tuple[Array, Array]:
+def _program_of(weights: bytes, shape: tuple[int, ...], cells: Cells) -> tuple[Array, Array]:
     """Return a program and its outputs; designs of the same weights, as those of a study, share the search."""
-    sums, found = program(np.frombuffer(weights, np.int64).reshape(shape), table)
+    sums, found = program(np.frombuffer(weights, np.int64).reshape(shape), cells)
     nodes, outputs = sums.encode(), np.array([(v.node, v.sign) for v in found])
     nodes.setflags(write=False)
     outputs.setflags(write=False)
@@ -75,7 +79,7 @@ class Unrolled(Pixelwise):
         unit: Xnor | Mac,
         thresholds: Array | None = None,
         falls: Array | None = None,
-        table: int = 6,
+        cells: Cells = ANY,
         domain: Ints = BIPOLAR,
     ) -> Self:
         """Unroll a folded unit and the threshold that reads it.
@@ -84,22 +88,22 @@ class Unrolled(Pixelwise):
             unit: Folded unit.
             thresholds: Integers of shape (MH,); None for dot products.
             falls: Booleans of shape (MH,), true where the output falls; None if no neuron falls.
-            table: Inputs of the largest popcount table.
+            cells: Cells of the family.
             domain: Integers of the input.
         """
-        nodes, outputs = cls.program_of(unit.weights, table)
+        nodes, outputs = cls.program_of(unit.weights, cells)
         return cls(unit.weights, nodes, outputs, thresholds, falls, unit.scale, unit.axes, domain)
 
     @staticmethod
-    def program_of(weights: Array, table: int = 6) -> tuple[Array, Array]:
+    def program_of(weights: Array, cells: Cells = ANY) -> tuple[Array, Array]:
         """Return the fields `nodes` and `outputs` for some weights.
 
         Args:
             weights: Integers of shape (MW, MH).
-            table: Inputs of the largest popcount table.
+            cells: Cells of the family.
         """
         weights = np.ascontiguousarray(weights, np.int64)
-        return _program_of(weights.tobytes(), weights.shape, table)
+        return _program_of(weights.tobytes(), weights.shape, cells)
 
     @cached_property
     def folded(self) -> Xnor | Mac:
@@ -189,6 +193,10 @@ class Unrolled(Pixelwise):
     def body(self, *x: Tensor) -> Logic:
         return self.logic
 
+    def shapes(self, *x: Tensor) -> Mapping[str, Sequence[BitPlan]]:
+        plans = [t.plan for t in self.logic.tables if t.plan]
+        return {"bit_count": plans} if plans else {}
+
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         logic, sums = self.logic, self.sums
         registers = sum(sums.width(n) for n, made in enumerate(sums.nodes) if sums.stages[n])
@@ -196,7 +204,13 @@ class Unrolled(Pixelwise):
         ff += logic.stages + len(logic.neurons) * logic.out_bits
         split = (1, 1, 1, 1, 1, 2, 4)  # LUTs with 4 inputs per bit of a table, by its inputs
         small = family.lut_inputs == 4
-        lut = float(sum(t.bits * (split[len(t.lanes)] if small else 1) for t in logic.tables))
+        lut = 0.0
+        for t in logic.tables:
+            if t.plan:
+                lut += t.plan.luts + t.plan.adds
+                ff += t.plan.ffs + t.bits * (t.cycles - 1 - t.plan.levels)
+            else:
+                lut += t.bits * (split[len(t.lanes)] if small else 1)
         for a in logic.adders:
             longer = max(a.left_bits - a.shift, a.right_bits)
             lut += adder_luts(longer, a.carry is not None, family.lut_inputs)
@@ -226,7 +240,7 @@ class Unrolled(Pixelwise):
         def limits(mw: int, mh: int) -> Array:
             return 2 * rng.integers(-mw // 4, mw // 4 + 1, mh) + mw % 2
 
-        yield cls.of(unit(9, 3, scale=0.5), table=4), (Tensor((2, 2, 9), BIPOLAR),)
+        yield cls.of(unit(9, 3, scale=0.5), cells=SMALL), (Tensor((2, 2, 9), BIPOLAR),)
         falls = rng.integers(0, 2, 5).astype(bool)
         yield cls.of(unit(34, 5, axes=2), limits(34, 5), falls), (Tensor((3, 2, 17), BIPOLAR),)
         same = unit(5, 8)
@@ -248,9 +262,12 @@ class Unrolled(Pixelwise):
         yield cls.of(mac(few), rng.integers(-3, 5, 6), np.arange(6) % 3 == 1), (Tensor((2, 20), BIPOLAR),)
         groups = np.repeat(np.eye(3, dtype=np.int64), 8, axis=0)
         yield cls.of(mac(groups, axes=2)), (Tensor((4, 6), BIPOLAR),)
+        some = np.repeat(np.eye(3, dtype=np.int64), (12, 40, 25), axis=0) * rng.choice([-1, 1], (77, 3))
+        yield cls.of(mac(some), cells=COMPRESSED), (Tensor((3, 77), BIPOLAR),)
+        yield cls.of(mac(some), np.array([2, -1, 4]), cells=COMPRESSED), (Tensor((77,), BIPOLAR),)
         wide = rng.integers(-7, 8, (13, 5))
         wide[:, 1] &= ~1
         wide[0], wide[1:, 4] = 4, 0
-        yield cls.of(mac(wide), table=4), (Tensor((13,), BIPOLAR),)
+        yield cls.of(mac(wide), cells=SMALL), (Tensor((13,), BIPOLAR),)
         bit = Ints(0, 1)
         yield cls.of(mac(wide, bit), rng.integers(-9, 9, 5), domain=bit), (Tensor((13,), bit),)

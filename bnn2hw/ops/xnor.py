@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Param, Tensor
+from bnn2hw.ops.base import parts
 from bnn2hw.ops.base.compressor_plans import expected, plan
 from bnn2hw.ops.base.compressors import Plan
 from bnn2hw.ops.base.costs import address_copies, in_block_ram, ram_cost, state_bits
@@ -23,8 +24,17 @@ TERNARY = Ints(-1, 1)
 GROUP = 8
 """Neurons that share input registers; xnor.sv.j2 has the same number."""
 
+BANK = "accumulator_bank"
+"""Module with the accumulators of the neurons that share a DSP block."""
+
 NEAR = 32
 """Neurons that share input registers if lanes are counted as rows; rows.j2 has the same number."""
+
+ACCUMULATORS = ("lut", "dsp")
+"""Where the accumulators of a unit can be: in LUTs and flip-flops, or in DSP blocks."""
+
+FOUR, TWO = 12, 24
+"""Bits of the adders of a DSP block that is four of them, or two."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +100,17 @@ class Xnor(MatVec):
     The wire code of a dot product is the number of synapses at which input and weight agree. If
     inputs are -1, 0 or +1, as after zero padding, synapses with input 0 add nothing. The dot
     product is then any integer, and its wire code is two's complement.
+
+    Attributes:
+        accumulators: "dsp" if the sums of the synapse folds are in DSP blocks, several neurons in
+            each, in families that have a form for it; else "lut".
     """
 
     kind: ClassVar[str] = "xnor"
+    knobs: ClassVar[tuple[str, ...]] = (*MatVec.knobs, "accumulators")
     spare: ClassVar[int] = 1  # disagrees with input code 0; an input of 0 adds nothing
+
+    accumulators: str = "lut"
 
     @property
     def counts_padding(self) -> bool:
@@ -103,7 +120,40 @@ class Xnor(MatVec):
         if x[0].ints not in (BIPOLAR, TERNARY):
             raise ValueError(f"needs inputs of ±1 or {TERNARY}, not {x[0].ints}")
         dot = Ints(-self.mw, self.mw, x[0].ints.step)
-        return Tensor((*self.outer(x[0]), self.mh), dot, self.meaning(x[0]))
+        outer = self.outer(x[0])
+        if self.accumulators not in ACCUMULATORS:
+            raise ValueError(f"accumulators={self.accumulators!r} must be one of {', '.join(ACCUMULATORS)}")
+        if self.accumulators == "dsp" and (reason := self.keeps_luts(x[0])):
+            raise ValueError(f"accumulators='dsp' is not possible: {reason}")
+        return Tensor((*outer, self.mh), dot, self.meaning(x[0]))
+
+    def keeps_luts(self, x: Tensor) -> str:
+        """Return why the accumulators of this folding cannot be in DSP blocks; "" if they can.
+
+        Args:
+            x: Type of the input.
+        """
+        if x.ints != BIPOLAR:
+            return f"the inputs are {x.ints}, and only sums of ±1 are counted as rows"
+        if self.mw.bit_length() >= TWO:
+            return f"{self.mw:,} synapses are too many for adders of {TWO} bits"
+        if not self.in_rows(x):
+            return "the unit needs at least two folds and three synapses in parallel"
+        return ""
+
+    def neurons_of_block(self, x: Tensor) -> int:
+        """Return the accumulators that a DSP block holds.
+
+        If the rows leave a third bit in column 0, each adder has one bit more for it.
+
+        Args:
+            x: Type of the input.
+        """
+        bits = self.sums(x).bits
+        if bits == FOUR:
+            rows = plan(self.simd)
+            bits += rows is not None and rows.has_extra
+        return 4 if bits <= FOUR else 2
 
     @property
     def count_bits(self) -> int:
@@ -143,6 +193,9 @@ class Xnor(MatVec):
     def params(self, *x: Tensor) -> dict[str, int | str]:
         return {**super().params(*x), "MASKED": int(x[0].ints == TERNARY)}
 
+    def form_params(self, *x: Tensor) -> Mapping[str, Mapping[str, Param]]:
+        return {BANK: {"DSP_ACCUMULATORS": 1}} if self.accumulators == "dsp" else {}
+
     def in_rows(self, *x: Tensor) -> bool:
         """Return True if families that have cells for it count the lanes of a neuron as two rows.
 
@@ -154,12 +207,30 @@ class Xnor(MatVec):
         folds = self.synapse_folds * self.neuron_folds
         return self.simd > 2 and folds > 1 and x[0].ints == BIPOLAR
 
-    def shapes(self, *x: Tensor) -> Mapping[str, Plan | Chains]:
+    def shapes(self, *x: Tensor) -> Mapping[str, Sequence[Plan | Chains | int]]:
         rows = plan(self.simd) if self.in_rows(*x) else None
-        return {"popcount": Chains(max(self.simd - 1, 1))} | ({"rows": rows} if rows else {})
+        banks = {BANK: [self.neurons_of_block(x[0])]} if self.accumulators == "dsp" else {}
+        return {"popcount": [Chains(max(self.simd - 1, 1))], **({"rows": [rows]} if rows else {}), **banks}
 
     def weight_codes(self) -> Array:
         return (self.weights > 0).astype(np.int64)
+
+    def cost_key(self, *x: Tensor) -> Hashable:
+        return super().cost_key(*x), self.accumulators
+
+    def allowed(self, *x: Tensor) -> Iterator[Self]:
+        for folding in super().allowed(*x):
+            yield from folding.with_accumulators(x[0])
+
+    def with_accumulators(self, x: Tensor) -> Iterator[Self]:
+        """Return this folding with its accumulators in LUTs, and in DSP blocks if that is possible.
+
+        Args:
+            x: Type of the input.
+        """
+        yield replace(self, accumulators="lut")
+        if not self.keeps_luts(x):
+            yield replace(self, accumulators="dsp")
 
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         if family.coefficient("xnor.rows", 0, 0) and self.in_rows(*x):
@@ -198,16 +269,26 @@ class Xnor(MatVec):
         folds, groups = self.synapse_folds * self.neuron_folds, math.ceil(self.pe / GROUP)
         due = 1 + self.count_bits + 3 * self.weights_in_block_ram - rows.levels  # cycles to the lanes
         near = due > 2
-        ff = self.pe * (rows.ffs + acc * (1 + self.stalls_ahead)) + groups * 4 * self.stalls_ahead + 3.0
+        in_dsps = self.accumulators == "dsp"
+        ff = self.pe * (rows.ffs + acc * (self.stalls_ahead + (not in_dsps)))
+        ff += groups * 4 * self.stalls_ahead + 3.0
         ff += (due - 2) * state_bits(folds) + near * math.ceil(self.pe / NEAR) * simd
-        lut = self.pe * (rows.luts + acc) + family.coefficient("xnor.control", 5.0, 14.0)
-        total = Cost(lut=lut, ff=ff) + self.steps_cost(family, x[0]) + self.weights_cost(family)
+        lut = self.pe * rows.luts + (groups if in_dsps else self.pe * acc)
+        lut += family.coefficient("xnor.control", 5.0, 14.0)
+        total = Cost(lut=lut, ff=ff, dsp=self._blocks(*x) if in_dsps else 0)
+        total += self.steps_cost(family, x[0]) + self.weights_cost(family)
         given = due - near  # cycles to the inputs, before the register near the neurons
         if self.neuron_folds == 1:
             return total + Cost(ff=given * simd)
         wait = given - 1 if self.synapse_folds > given - 1 else 1
         delays = wait * state_bits(self.synapse_folds) + (given - 1 - wait) * simd
         return total + Cost(ff=delays) + ram_cost(family, self.synapse_folds, simd)
+
+    def _blocks(self, *x: Tensor) -> int:
+        """Return the DSP blocks of the accumulators of all parts."""
+        count, each = parts.count(self.pe, self.lane_bits(*x)), self.neurons_of_block(x[0])
+        size, larger = divmod(self.pe, count)
+        return larger * -(-(size + 1) // each) + (count - larger) * -(-size // each)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
@@ -242,3 +323,17 @@ class Xnor(MatVec):
         yield cls(weights(70, 50), pe=17, simd=12, loadable=True), (Tensor((70,), BIPOLAR),)
         yield cls(weights(8, 4), pe=4, simd=8, loadable=True), (Tensor((3, 8), TERNARY),)
         yield cls(weights(30, 4), pe=2, simd=5), (Tensor((3, 30), TERNARY),)
+        # Rows whose column 0 has a third bit.
+        yield cls(weights(57, 8), pe=4, simd=19), (Tensor((2, 57), BIPOLAR),)
+        # Accumulators in DSP blocks: blocks that are not full, several groups of neurons, a third bit of
+        # column 0, sums of more than 12 bits, folds with padding, and results in every cycle.
+        yield cls(weights(60, 18), pe=9, simd=12, accumulators="dsp"), (Tensor((3, 60), BIPOLAR),)
+        yield cls(weights(57, 8), pe=4, simd=19, accumulators="dsp"), (Tensor((2, 57), BIPOLAR),)
+        yield cls(weights(4100, 3), pe=3, simd=100, accumulators="dsp"), (Tensor((4100,), BIPOLAR),)
+        yield cls(weights(2052, 3), pe=3, simd=19, accumulators="dsp"), (Tensor((2052,), BIPOLAR),)
+        yield cls(weights(27, 7), pe=4, simd=4, accumulators="dsp"), (Tensor((2, 27), BIPOLAR),)
+        yield (
+            cls(weights(70, 50), pe=10, simd=18, accumulators="dsp", loadable=True),
+            (Tensor((70,), BIPOLAR),),
+        )
+        yield cls(weights(16, 12), pe=6, simd=16, accumulators="dsp"), (Tensor((5, 16), BIPOLAR),)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from bnn2hw.backends import design
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.ir import Cost, Cycles, HardwareOp, Node, hardware_nodes
+from bnn2hw.ir import USUAL, Cost, Cycles, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
 from bnn2hw.report.fidelity import DEVIATION, compared, deviation, rounded
@@ -80,12 +80,16 @@ def _row(accelerator: CompiledModel, node: Node, op: HardwareOp, knobs: Iterable
 
 
 def _knobs(ops: Iterable[HardwareOp]) -> list[str]:
-    """Return the folding knobs that some op sets to more than 1.
+    """Return the folding knobs that some op sets to more than 1, or to another value than is usual.
 
     Those of the ops with most knobs, the matrix-vector units, come first.
     """
     by_count = sorted(ops, key=lambda op: len(op.knobs), reverse=True)
-    return list(dict.fromkeys(knob for op in by_count for knob in op.knobs if getattr(op, knob) != 1))
+    return list(dict.fromkeys(knob for op in by_count for knob in op.knobs if _told(op, knob)))
+
+
+def _told(op: HardwareOp, knob: str) -> bool:
+    return bool(getattr(op, knob) != USUAL.get(knob, 1))
 
 
 def _figures(cost: Cost) -> tuple[str, ...]:

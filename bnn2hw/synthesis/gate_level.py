@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from bnn2hw import tools
 from bnn2hw.backends.design import Design
-from bnn2hw.backends.text import Printer
+from bnn2hw.backends.verilog import block_models
 from bnn2hw.errors import InputError
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import families
@@ -47,16 +46,6 @@ def of(design: Design, family: Family, folder: Path) -> Design:
     files = {"netlist.sv": netlist, MODELS: _small_cells(family.mapper), **block_models(used)}
     ends = (*design.inputs, *design.outputs)
     return replace(design, files=files, streams=ends, netlist=True, bench={}, fast={})
-
-
-def block_models(cells: Iterable[str]) -> dict[str, str]:
-    """Return our models of block RAMs and DSP blocks by file name.
-
-    Args:
-        cells: Names of the cells, each with a template in templates/blocks.
-    """
-    printer = Printer("blocks", blocks=True)
-    return {f"{cell}.sv": printer.file(f"{cell}.sv", f"{cell}.sv.j2") for cell in cells}
 
 
 def _small_cells(mapper: Mapper) -> str:

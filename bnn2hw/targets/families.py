@@ -218,6 +218,10 @@ class Calibration:
     ops: tuple[str, ...]
 
 
+CELLS_OF_FORMS: Mapping[str, str] = {"accumulator_bank": "dsp_accumulators"}
+"""Fields that say whether a family has the cells of a form, by module, for families that share the form's folder."""
+
+
 @dataclass(frozen=True, eq=False)
 class Family:
     """A device family.
@@ -242,6 +246,8 @@ class Family:
             DSP blocks.
         dsp_registers: True if Yosys moves the registers around a product into the DSP block.
         dsp_adds: True if Yosys also moves the sum behind a product into the DSP block.
+        dsp_accumulators: True if the family has a form of `bnn2hw_accumulator_bank`, whose sums are in a
+            DSP block.
         bram_readers: Read ports of a block RAM.
         bram_registers: True if our flow uses the output registers of block RAMs.
         brams_per_register: Maximum number of block RAMs per address register; None for no limit.
@@ -270,6 +276,7 @@ class Family:
     dsp_from: tuple[int, int] = (2, 4)
     dsp_registers: bool = False
     dsp_adds: bool = False
+    dsp_accumulators: bool = False
     bram_readers: int = 2
     bram_registers: bool = False
     brams_per_register: int | None = field(default=None, metadata={"least": 1})
@@ -299,6 +306,10 @@ class Family:
     def by_lut(self, four: float, six: float) -> float:
         """Return `four` for LUTs with up to four inputs, and `six` for larger ones."""
         return four if self.lut_inputs <= 4 else six
+
+    def draws(self, module: str) -> bool:
+        """Return False if the family has no cells for the form of a module in its folder of templates."""
+        return bool(getattr(self, CELLS_OF_FORMS.get(module, "name")))
 
     def packs_rom(self, words: int) -> bool:
         """True if our pass puts the columns of a ROM of so many words into LUTs (`Mapper.lut_roms`)."""

@@ -20,7 +20,7 @@ from bnn2hw.folding import logic, unroll
 from bnn2hw.ir import BIPOLAR, Array, Tensor
 from bnn2hw.ops import Unrolled, Xnor
 from bnn2hw.ops.adder_graph.planes import digits, program
-from bnn2hw.ops.adder_graph.plans import node_luts
+from bnn2hw.ops.adder_graph.plans import Cells, node_luts
 from bnn2hw.ops.adder_graph.sharing import share
 from bnn2hw.ops.adder_graph.sums import Count, Sums
 from bnn2hw.targets import devices
@@ -38,7 +38,7 @@ def luts(weights: Array) -> int:
 
 def check(weights: Array, table: int) -> None:
     """Sums have the factors of the weights, and stay within what the program says of them."""
-    sums, outputs = program(weights, table)
+    sums, outputs = program(weights, Cells(table))
     factors, constants = sums.meaning(len(weights))
     read = [v for v in outputs if v.node >= 0]
 
@@ -94,7 +94,7 @@ def test_zeros_are_not_paid_for() -> None:
 def test_sums_are_those_of_the_weights(shape: tuple[int, int], table: int) -> None:
     weights = signs(*shape)
 
-    sums, outputs = share(weights, table)
+    sums, outputs = share(weights, Cells(table))
     factors, constants = sums.meaning(shape[0])
 
     assert np.array_equal(factors[[v.node for v in outputs]].T * [v.sign for v in outputs], weights)

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bnn2hw.backends import verilog
 from bnn2hw.simulation import verilator
-from bnn2hw.synthesis import gate_level
 
 Pins = Mapping[str, int]
 """Values of the pins of a cell in a cycle, by name."""
@@ -46,7 +46,7 @@ def ran(
         AssertionError: The model refuses a parameter, or ended the simulation.
     """
     text = _bench(cell, instances, inputs, outputs, len(cycles), set(inputs) - set(single) if bits else set())
-    sources = {"top.sv": text, **gate_level.block_models([cell])}
+    sources = {"top.sv": text, **verilog.block_models([cell])}
     program = verilator.build("top", sources, HARNESS, header="", strict=False)
     driven = [name for name, width in inputs.items() if width]
     lines = []

@@ -44,6 +44,11 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
         for ones, twos, most in ((2, 0, 2), (3, 0, 2), (6, 0, 3), (7, 0, 3), (5, 1, 3), (3, 2, 3))
         for bits in range(1, most + 1)
     ],
+    "bit_compressor": [
+        {"ONES": ones, "INVERTED": inverted, "BITS": ones.bit_length()}
+        for ones in (2, 3, 6, 7)
+        for inverted in dict.fromkeys((0, 0b1, 0b10, 0b1010101 % 2**ones, 2**ones - 1))
+    ],
     "row_accumulator": [
         {"BITS": b, "COLUMNS": c} for b, c in ((1, 1), (2, 2), (4, 3), (5, 5), (9, 2), (11, 7), (17, 17))
     ],
@@ -51,6 +56,18 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
         {"A_BITS": a, "B_BITS": b, "A_SIGNED": signs % 2, "B_SIGNED": signs // 2}
         for a, b in ((1, 1), (2, 2), (3, 1), (4, 2), (4, 4), (8, 3))
         for signs in range(4)
+    ],
+    "accumulator_bank": [
+        {"NEURONS": n, "BITS": b, "COLUMNS": c, "EXTRA": e}
+        for n, b, c, e in (
+            (4, 12, 7, 0),
+            (4, 11, 5, 1),
+            (3, 4, 4, 1),
+            (2, 12, 5, 1),
+            (2, 24, 9, 0),
+            (1, 1, 1, 0),
+            (1, 23, 2, 1),
+        )
     ],
     "signed_pair": [{"BITS": b} for b in (1, 2, 4, 9, 12, 17)],
     "sum": [
@@ -95,11 +112,15 @@ def prove(module: str, family: families.Family, forms: Mapping[str, str], folder
     for path in share.glob("*.vh"):
         (folder / path.name).write_text(path.read_text())
     cells = (share / "cells_sim.v").read_text()
+    blocks = [cell for cell in family.mapper.blocks if f" {cell} " in "".join(forms.values())]
+    ours = verilog.block_models(blocks)
     (folder / "cells.v").write_text(re.sub(r'`include "[^"]*/', '`include "', cells))
     files = {f"{side}.sv": form.replace(f"bnn2hw_{module}", side) for side, form in forms.items()}
+    files |= ours
     passes = [p for parameters in PARAMETERS[module] for p in proof(parameters)]
     passes = [
         "read_verilog -overwrite -I. cells.v",
+        *(f"read_verilog -sv -overwrite {name}" for name in ours),
         "design -save read",
         *passes,
         "tee -o proved.txt log proved",

@@ -42,7 +42,7 @@ SAME_CONSTRUCTS = {
 }
 """Bundles whose sources have other numbers than those of bundles of the same op, but the same constructs."""
 
-SAME_FORMS = {"mac-0", "unrolled-1", "xnor-1", "xnor-2"}
+SAME_FORMS = {"mac-0", "xnor-1", "xnor-2"}
 """Bundles of which that holds in the forms of every family too."""
 
 

@@ -1,4 +1,4 @@
-"""Our models of block RAMs and DSP blocks, each alone: what they answer is what the makers' documents say."""
+"""Our models of block RAMs, each alone, and what models of blocks refuse: they answer what the makers' documents say."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import cells
+from tests.synthesis.test_dsp_models import CONTROLS
 
 CYCLES = 3000
 
@@ -263,103 +264,6 @@ def test_ramb(kilobits: int, tmp_path: Path) -> None:
                 check(out, p)
 
 
-def signed(value: int, bits: int) -> int:
-    return value - (1 << bits) if value >> bits - 1 & 1 else value
-
-
-def test_mult18x18d(tmp_path: Path) -> None:
-    rng = random.Random(3)
-    edges = (0, 1, 0x1FFFF, 0x20000, 0x3FFFF)
-    single = ("SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB")
-    cycles = [
-        {"A": rng.choice((rng.getrandbits(18), rng.choice(edges))), "B": rng.choice((rng.getrandbits(18), rng.choice(edges)))}
-        | {"C": 0, "SIGNEDA": rng.getrandbits(1), "SIGNEDB": rng.getrandbits(1), "SOURCEA": 0, "SOURCEB": 0}
-        for _ in range(CYCLES)
-    ]  # fmt: skip
-
-    (rows,) = cells.ran(
-        "MULT18X18D", [{}], {"A": 18, "B": 18, "C": 18, **dict.fromkeys(single, 1)}, {"P": 36}, cycles, tmp_path,
-        bits=True, single=single,
-    )  # fmt: skip
-
-    for pins, row in zip(cycles, rows, strict=True):
-        a = signed(pins["A"], 18) if pins["SIGNEDA"] else pins["A"]
-        b = signed(pins["B"], 18) if pins["SIGNEDB"] else pins["B"]
-        assert row["P"] == a * b % (1 << 36)
-
-
-CONTROLS = ("ALUMODEREG", "CARRYINREG", "CARRYINSELREG", "INMODEREG", "OPMODEREG")
-DSP = [
-    (a, b, c, m, p) for a, b, c, m, p in ((0, 0, 0, 0, 1), (1, 2, 1, 1, 1), (2, 1, 0, 1, 1), (1, 0, 1, 0, 1))
-]
-ADDED = {
-    0b0000101: "",
-    0b0010101: "PCIN",
-    0b0110101: "C",
-    0b1010101: "PCIN>>17",
-    0b0100101: "P",
-    0b1100101: "P>>17",
-}
-
-
-def test_dsp48e1(tmp_path: Path) -> None:
-    """Each slice: the registers of UG479, and Z plus or minus the product."""
-    rng = random.Random(4)
-    enables = ("CEA1", "CEA2", "CEB1", "CEB2", "CEC", "CEM", "CEP")
-    resets = ("RSTA", "RSTB", "RSTC", "RSTM", "RSTP")
-    inputs = {"A": 30, "B": 18, "C": 48, "PCIN": 48, "OPMODE": 7, "ALUMODE": 4, **dict.fromkeys(enables, 1)}
-    fixed = {"D": 25, "ACIN": 30, "BCIN": 18, "INMODE": 5, "CARRYIN": 1, "CARRYINSEL": 3}
-    cycles = []
-    for _ in range(CYCLES):
-        pins = cells.drawn(rng, inputs) | dict.fromkeys(fixed, 0)
-        pins |= {"OPMODE": rng.choice(list(ADDED)), "ALUMODE": rng.choice((0, 3))}
-        pins |= {name: int(rng.random() < 0.05) for name in resets}
-        cycles.append(pins)
-    instances = [
-        {"AREG": a, "BREG": b, "CREG": c, "MREG": m, "PREG": p, "ADREG": 0, "DREG": 0, **dict.fromkeys(CONTROLS, 0)}
-        for a, b, c, m, p in DSP
-    ]  # fmt: skip
-    found = cells.ran(
-        "DSP48E1",
-        instances,
-        {**inputs, **fixed, **dict.fromkeys(resets, 1), "CLK": 0},
-        {"P": 48, "PCOUT": 48},
-        cycles,
-        tmp_path,
-    )
-
-    for (a, b, c, m, p), rows in zip(DSP, found, strict=True):
-        old = dict.fromkeys(("A1", "A2", "B1", "B2", "C", "M", "P"), 0)
-        for n, (pins, row) in enumerate(zip(cycles, rows, strict=True)):
-            operand_a = old["A2"] if a else pins["A"]
-            operand_b = old["B2"] if b else pins["B"]
-            product = signed(operand_a % (1 << 25), 25) * signed(operand_b, 18)
-            z = {
-                "": 0,
-                "PCIN": pins["PCIN"],
-                "C": old["C"] if c else pins["C"],
-                "PCIN>>17": signed(pins["PCIN"], 48) >> 17,
-                "P": old["P"],
-                "P>>17": signed(old["P"], 48) >> 17,
-            }[ADDED[pins["OPMODE"]]]
-            added = old["M"] if m else product
-            total = (z - added if pins["ALUMODE"] else z + added) % (1 << 48)
-            assert row["P"] == row["PCOUT"] == (old["P"] if p else total), n
-            new = {
-                "A1": pins["A"],
-                "A2": old["A1"] if a == 2 else pins["A"],
-                "C": pins["C"],
-                "M": product,
-                "P": total,
-            }
-            new |= {"B1": pins["B"], "B2": old["B1"] if b == 2 else pins["B"]}
-            for name, value in new.items():
-                if pins[f"RST{name[0]}"]:
-                    old[name] = 0
-                elif pins[f"CE{name}"]:
-                    old[name] = value
-
-
 REFUSED = [
     ("DP16KD", {"DATA_WIDTH_A": 36}, "widths of 1, 2, 4, 9 and 18 bits of port A"),
     ("DP16KD", {"CLKBMUX": "INV"}, "rising edges of the clock of port B"),
@@ -370,6 +274,12 @@ REFUSED = [
     ("RAMB36E1", {"RAM_EXTENSION_B": "LOWER", "READ_WIDTH_B": 9}, "cascades of one bit at port B"),
     ("DSP48E1", dict.fromkeys(CONTROLS, 0) | {"USE_DPORT": "TRUE"}, "without the pre-adder"),
     ("DSP48E1", {}, "controls without registers"),
+    (
+        "DSP48E1",
+        dict.fromkeys(CONTROLS, 0) | {"USE_SIMD": "TWO24"},
+        "a multiplier with one adder, or adders alone",
+    ),
+    ("DSP48E1", dict.fromkeys(CONTROLS, 0) | {"USE_MULT": "NONE"}, "adders alone without the register M"),
 ]
 
 

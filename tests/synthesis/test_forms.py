@@ -14,7 +14,12 @@ from tests.support.forms import PARAMETERS, prove, text
 pytestmark = pytest.mark.usefixtures("yosys")
 
 
-ELSEWHERE = {"rows": "test_rows.py", "fifo": "test_fifo_forms.py", "popcount": "test_fast_forms.py"}
+ELSEWHERE = {
+    "rows": "test_rows.py",
+    "bit_count": "test_bit_counts.py",
+    "fifo": "test_fifo_forms.py",
+    "popcount": "test_fast_forms.py",
+}
 """Forms that other files of this folder prove."""
 
 
@@ -33,12 +38,21 @@ def test_both_forms_are_one_function(module: str, family: families.Family, tmp_p
     prove(module, family, forms, tmp_path / "proof")
 
 
-def test_a_wrong_form_is_found(tmp_path: Path) -> None:
-    ecp5 = families.family("ecp5")
-    form = text("adder_chain", ecp5).replace("6996", "6997")
+@pytest.mark.parametrize(
+    ("module", "family", "old", "new"),
+    [
+        ("adder_chain", "ecp5", "6996", "6997"),
+        ("accumulator_bank", "xilinx", "{1'b0, !first, 5'b01111}", "{1'b0, first, 5'b01111}"),
+        ("accumulator_bank", "xilinx", '.USE_SIMD("FOUR12")', '.USE_SIMD("ONE48")'),
+    ],
+)
+def test_a_wrong_form_is_found(module: str, family: str, old: str, new: str, tmp_path: Path) -> None:
+    own = text(module, families.family(family))
+    assert old in own
+    forms = {"portable": text(module), "own": own.replace(old, new)}
 
     with pytest.raises(ToolError, match="proof did fail"):
-        prove("adder_chain", ecp5, {"portable": text("adder_chain"), "own": form}, tmp_path / "proof")
+        prove(module, families.family(family), forms, tmp_path / "proof")
 
 
 def test_every_form_is_proved() -> None:

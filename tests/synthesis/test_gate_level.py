@@ -25,6 +25,7 @@ from tests.support import networks as net
 pytestmark = pytest.mark.usefixtures("yosys")
 
 WIRE = bnn2hw.Input("uint8")
+SIGNS = bnn2hw.Input("bipolar")
 DEVICES = {"ecp5": "ecp5-25k", "xilinx": "xc7z020"}
 
 
@@ -95,6 +96,22 @@ def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], mapped: Ma
     assert cells <= used(netlist)
     exact.check()
     assert len(exact.mismatches) == 2
+
+
+def test_a_netlist_with_accumulators_in_dsp_blocks_is_exact(tmp_path: Path) -> None:
+    """Four sums of a block, and the registers that Yosys may move into it."""
+    model = net.chain((57,), net.dense(10, name="fc", input_quantizer=None))
+    hand = {"fc": {"pe": 5, "simd": 19, "accumulators": "dsp"}}
+    accelerator = bnn2hw.compile(model, input=SIGNS, target=DEVICES["xilinx"], folding=hand)
+    netlist = gate_level.of(accelerator.design, families.family("xilinx"), tmp_path)
+    x = np.random.default_rng(0).choice(SIGNS.ints.values(), (20, 57))
+
+    exact = simulate.simulate(
+        netlist, accelerator.graph, x, accelerator.estimate().cycles, stalls=0.2, seed=1
+    )
+
+    assert netlist.files["netlist.sv"].count('.USE_SIMD("FOUR12")') == accelerator.estimate().cost.dsp == 2
+    exact.check()
 
 
 def test_a_bit_of_a_block_ram_that_is_wrong_is_found(mapped: Mapped) -> None:

@@ -28,6 +28,8 @@ UNLINTED = (
     "UNOPTFLAT",
     "CASEOVERLAP",
     "PROCASSINIT",
+    "VARHIDDEN",
+    "PINMISSING",
 )
 """Rules for source text that a machine's netlist need not keep."""
 

@@ -7,7 +7,6 @@ more it differs in numbers only.
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,7 +22,7 @@ from bnn2hw.ops.base import compressor_plans
 from bnn2hw.ops.base.compressors import Plan
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import families
-from tests.support.rows import Rows
+from tests.support.rows import Rows, elaborated
 from tests.support.sums import WrongSumError
 
 pytestmark = pytest.mark.usefixtures("yosys")
@@ -48,30 +47,9 @@ def drawn(widths: Iterable[int]) -> dict[str, str]:
 
 
 def netlists(files: Mapping[str, str], widths: Iterable[int], folder: Path) -> dict[int, Any]:
-    """Let Yosys elaborate `bnn2hw_rows` for some numbers of lanes; its parts stay cells."""
-    passes = ["design -save read"]
-    for width in widths:
-        passes += [
-            "design -load read",
-            f"hierarchy -top bnn2hw_rows -chparam LANES {width} -chparam LEVELS {plan(width).levels}",
-            "proc; opt_expr; opt_dff; opt_clean",
-            f"write_json {width}.json",
-        ]
-    design = Design("bnn2hw_rows", files, (), (), ())
-    synthesize.run_yosys(design, folder, [*passes, "tee -o made.txt log made"], "made.txt")
-    return {width: _top(folder / f"{width}.json") for width in widths}
-
-
-def _top(path: Path) -> dict[str, Any]:
-    """Return the top module of a netlist; its cells have the parameters of their modules."""
-    modules = json.loads(path.read_text())["modules"]
-    top: dict[str, Any] = next(m for m in modules.values() if int(m["attributes"].get("top", "0"), 2))
-    for cell in top["cells"].values():
-        if cell["type"] in modules:
-            module = modules[cell["type"]]
-            cell["parameters"] = module.get("parameter_default_values", {})
-            cell["port_directions"] = {n: p["direction"] for n, p in module["ports"].items()}
-    return top
+    """Let Yosys elaborate `bnn2hw_rows` for some numbers of lanes."""
+    parameters = {width: {"LANES": width, "LEVELS": plan(width).levels} for width in widths}
+    return elaborated("rows", files, parameters, folder)
 
 
 def check_all(modules: Mapping[int, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnn2hw.ir import Array, Ints
-from bnn2hw.ops.adder_graph.logic import Adder, Logic, Neuron, Table, Wire
+from bnn2hw.ops.adder_graph.logic import Adder, Logic, Neuron, Table, Wire, ordered
 from bnn2hw.ops.adder_graph.sums import Count, Sum, Sums
 
 
@@ -70,7 +70,7 @@ class Layout:
             kept=kept,
             held=tuple(h for h in held if h),
             tables=tuple(
-                Table(n, sums.width(n), tuple(zip(made.lanes, made.inverted, strict=True)))
+                Table(n, sums.width(n), sums.stages[n], ordered(made))
                 for n in nodes
                 if isinstance(made := sums.nodes[n], Count) and len(made.lanes) > 1
             ),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bnn2hw.ops.adder_graph.sums import LARGEST_TABLE, Count
+from bnn2hw.ops.base.compressor_plans import bit_plan
+from bnn2hw.ops.base.compressors import BitPlan
+
 
 @dataclass(frozen=True)
 class Wire:
@@ -24,17 +28,35 @@ class Wire:
 
 @dataclass(frozen=True)
 class Table:
-    """A popcount of a few inputs, as a table.
+    """A popcount of inputs: of a few by a table, of more by compressors.
 
     Attributes:
         node: Number of the node.
         bits: Bits of the count.
-        lanes: Inputs, each with True if it counts when it is 0.
+        cycles: Registers from the inputs to the count.
+        lanes: Inputs, each with True if it counts when it is 0. Compressors take them in this order.
     """
 
     node: int
     bits: int
+    cycles: int
     lanes: tuple[tuple[int, bool], ...]
+
+    @property
+    def plan(self) -> BitPlan | None:
+        """Plan by which compressors count the inputs; None if a table does."""
+        return bit_plan(len(self.lanes)) if len(self.lanes) > LARGEST_TABLE else None
+
+
+def ordered(count: Count) -> tuple[tuple[int, bool], ...]:
+    """Return the inputs of a popcount, inverted ones where compressors take them for free if there is room."""
+    lanes = tuple(zip(count.lanes, count.inverted, strict=True))
+    if len(lanes) <= LARGEST_TABLE:
+        return lanes
+    free = bit_plan(len(lanes)).inverts
+    rest = sorted(lanes, key=lambda lane: lane[1])
+    places = sorted(range(len(lanes)), key=lambda place: free[place])
+    return tuple(lane for _, lane in sorted(zip(places, rest, strict=True)))
 
 
 @dataclass(frozen=True)

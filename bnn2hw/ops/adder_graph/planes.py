@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from bnn2hw.ir import Array
+from bnn2hw.ops.adder_graph.plans import ANY, Cells
 from bnn2hw.ops.adder_graph.sharing import share
 from bnn2hw.ops.adder_graph.sums import NOTHING, Sums, Value
 
@@ -32,19 +33,19 @@ def digits(weights: Array) -> Array:
     return np.stack(found)
 
 
-def program(weights: Array, table: int = 6) -> tuple[Sums, list[Value]]:
+def program(weights: Array, cells: Cells = ANY) -> tuple[Sums, list[Value]]:
     """Find a program for the sums of all neurons, each the sum of weight · bit.
 
     Args:
         weights: Integers of shape (inputs, neurons).
-        table: Inputs of the largest table (see `share`).
+        cells: Cells of the family.
 
     Returns:
         The program, and the value of each neuron in it: its sign may be a power of two.
     """
     places = digits(weights)
     neurons = places.shape[2]
-    sums, found = share(np.concatenate(list(places), axis=1), table)
+    sums, found = share(np.concatenate(list(places), axis=1), cells)
     if len(places) == 1:
         return sums, found
     outputs = [_joined(sums, found[n::neurons]) for n in range(neurons)]

@@ -6,7 +6,31 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
-from bnn2hw.ops.adder_graph.sums import Count, Sums
+from bnn2hw.ops.adder_graph.sums import LARGEST_TABLE, Count, Sums
+from bnn2hw.ops.base.compressor_plans import REACH, bit_luts
+from bnn2hw.targets.families import Family
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of a family that count bits.
+
+    Attributes:
+        inputs: Inputs of a LUT, and of the largest table; they also decide the cost of carry chains.
+        compressors: True if compressors are made of the family's cells; then they count where they are smaller.
+    """
+
+    inputs: int = 6
+    compressors: bool = False
+
+    @classmethod
+    def of(cls, family: Family) -> Cells:
+        """Return those of a family."""
+        return cls(family.lut_inputs, "LUT6_2" in family.cells)
+
+
+ANY = Cells()
+"""Those of families that are not known."""
 
 
 def table_luts(lanes: int) -> int:
@@ -18,7 +42,7 @@ def table_luts(lanes: int) -> int:
     return lanes.bit_length() if lanes > 1 else 0
 
 
-def adder_luts(bits: int, carry: bool, table: int) -> int:
+def adder_luts(bits: int, carry: bool, inputs: int) -> int:
     """Return the LUTs of an adder in a carry chain.
 
     With 6-input LUTs there is one LUT per bit of the longer operand. 4-input LUTs come in pairs,
@@ -27,34 +51,35 @@ def adder_luts(bits: int, carry: bool, table: int) -> int:
     Args:
         bits: Bits of the longer operand.
         carry: True if the adder takes a carry.
-        table: Inputs of a LUT.
+        inputs: Inputs of a LUT.
     """
-    return bits if table > 4 else 2 * math.ceil((bits + 1 + carry) / 2)
+    return bits if inputs > 4 else 2 * math.ceil((bits + 1 + carry) / 2)
 
 
-def node_luts(sums: Sums, node: int, table: int) -> int:
+def node_luts(sums: Sums, node: int, inputs: int) -> int:
     """Return the LUTs of a node, if a table fits into one LUT per bit.
 
     Args:
         sums: The program.
         node: Number of the node.
-        table: Inputs of a LUT.
+        inputs: Inputs of a LUT.
     """
     made = sums.nodes[node]
     if isinstance(made, Count):
-        return table_luts(len(made.lanes))
+        lanes = len(made.lanes)
+        return table_luts(lanes) if lanes <= LARGEST_TABLE else bit_luts(lanes)
     longer = max(sums.width(made.left) - made.shift, sums.width(made.right))
-    return adder_luts(longer, made.carry is not None, table) + made.inverted
+    return adder_luts(longer, made.carry is not None, inputs) + made.inverted
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A way to count lanes: by a table, or as the sum of two counts, possibly with a lane as carry.
+    """A way to count lanes: at once, or as the sum of two counts, possibly with a lane as carry.
 
     Attributes:
         luts: LUTs of the count.
         carries: Number of lanes that are carries.
-        parts: Lanes of the two counts; None for a table.
+        parts: Lanes of the two counts; None for a table or compressors.
         carry: True if the sum of the counts takes a lane as carry.
     """
 
@@ -65,8 +90,22 @@ class Plan:
 
 
 @cache
-def plan(lanes: int, table: int) -> Plan:
+def plan(lanes: int, cells: Cells) -> Plan:
     """Return the cheapest way to count lanes.
+
+    Args:
+        lanes: Number of lanes, at least 1.
+        cells: Cells of the family.
+    """
+    by_tree = tree(lanes, cells.inputs)
+    if cells.compressors and LARGEST_TABLE < lanes <= REACH[-1] and bit_luts(lanes) < by_tree.luts:
+        return Plan(bit_luts(lanes))
+    return by_tree
+
+
+@cache
+def tree(lanes: int, table: int) -> Plan:
+    """Return the cheapest way to count lanes by tables and adders.
 
     Args:
         lanes: Number of lanes, at least 1.
@@ -76,7 +115,7 @@ def plan(lanes: int, table: int) -> Plan:
         return Plan(table_luts(lanes))
 
     def made(left: int, right: int, carry: int) -> Plan:
-        a, b = plan(left, table), plan(right, table)
+        a, b = tree(left, table), tree(right, table)
         return Plan(
             a.luts + b.luts + adder_luts(left.bit_length(), bool(carry), table),
             a.carries + b.carries + carry,

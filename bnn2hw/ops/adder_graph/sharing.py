@@ -11,8 +11,9 @@ fewer.
 
 Where an input has no weight in one of the halves, only the other half needs its class.
 
-Tables with as many inputs as a LUT count the inputs of a class. Each adder takes one more input at
-its carry for free. Inputs that a class leaves out go there, within the halves or at the end.
+Tables with as many inputs as a LUT count the inputs of a class; where there are many, compressors do.
+Each adder takes one more input at its carry for free. Inputs that a class leaves out go there, within
+the halves or at the end.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from bnn2hw.ir import Array
-from bnn2hw.ops.adder_graph.plans import adder_luts, node_luts, plan, table_luts
+from bnn2hw.ops.adder_graph.plans import ANY, Cells, adder_luts, node_luts, plan, table_luts, tree
 from bnn2hw.ops.adder_graph.sums import NOTHING, Lane, Sums, Value
 
 Signs = tuple[int, ...]
@@ -90,12 +91,12 @@ class Group:
 
     Attributes:
         weights: Signs and zeros of shape (inputs, neurons); each neuron reads an input.
-        table: Inputs of the largest table.
+        cells: Cells of the family.
         sums: Program to which nodes are added.
     """
 
     weights: Array
-    table: int
+    cells: Cells
     sums: Sums
     _known: dict[tuple[Halves, frozenset[int]], tuple[Value, Value]] = field(default_factory=dict)
     _luts: list[int] = field(default_factory=list)
@@ -147,7 +148,7 @@ class Group:
         """
         outputs = self.outputs(late)
         self._luts += [
-            node_luts(self.sums, n, self.table) for n in range(len(self._luts), len(self.sums.nodes))
+            node_luts(self.sums, n, self.cells.inputs) for n in range(len(self._luts), len(self.sums.nodes))
         ]
         return sum(self._luts[n] for n in self.sums.reached(v.node for v in outputs))
 
@@ -218,12 +219,12 @@ class Group:
 
         def price(less: tuple[int, int]) -> int:
             rest = [s - l for s, l in zip(sizes, less, strict=True)]
-            adders = 2 * adder_luts(max(rest).bit_length(), any(less), self.table)
-            return sum(plan(r, self.table).luts for r in rest) + adders
+            adders = 2 * adder_luts(max(rest).bit_length(), any(less), self.cells.inputs)
+            return sum(plan(r, self.cells).luts for r in rest) + adders
 
         ways = [w for w in ((0, 0), (1, 0), (0, 1)) if w[0] < sizes[0] and w[1] < sizes[1]]
         less = min(ways, key=price)
-        if sum(sizes) <= self.table and 2 * table_luts(sum(sizes)) <= price(less):
+        if sum(sizes) <= self.cells.inputs and 2 * table_luts(sum(sizes)) <= price(less):
             return self.sums.count([*equal, *opposite]), self.sums.count(
                 [*equal, *((i, -s) for i, s in opposite)]
             )
@@ -239,12 +240,15 @@ class Group:
         rising = sorted(lanes, key=lambda x: x[1])
         if sum(sign for _, sign in lanes) < 0:
             rising.reverse()
-        carries = plan(len(lanes), self.table).carries  # of the more frequent sign, while there are any
+        how = plan(len(lanes), self.cells)
+        if how.parts is None:
+            return self.sums.count(lanes)
+        carries = how.carries  # of the more frequent sign, while there are any
         rest, spare = rising[: len(rising) - carries], rising[len(rising) - carries :]
         return self._planned(len(lanes), iter(sorted(rest)), iter(spare))
 
     def _planned(self, size: int, lanes: Iterable[Lane], carries: Iterable[Lane]) -> Value:
-        how = plan(size, self.table)
+        how = tree(size, self.cells.inputs)
         if how.parts is None:
             return self.sums.count([next(iter(lanes)) for _ in range(size)])
         a, b = (self._planned(part, lanes, carries) for part in how.parts)
@@ -271,17 +275,17 @@ class Group:
         return waiting[0]
 
 
-def settle(weights: Array, table: int) -> tuple[int, frozenset[int]]:
+def settle(weights: Array, cells: Cells) -> tuple[int, frozenset[int]]:
     """Choose, one by one, inputs of a group that are left to later carries to save LUTs.
 
     Args:
         weights: Signs and zeros of shape (inputs, neurons).
-        table: Inputs of the largest table.
+        cells: Cells of the family.
 
     Returns:
         The LUTs of the group, and those inputs.
     """
-    group = Group(weights, table, Sums())
+    group = Group(weights, cells, Sums())
     members: dict[Signs, list[int]] = {}
     for i, signs in group.signs.items():
         members.setdefault(signs, []).append(i)
@@ -305,13 +309,12 @@ SAMPLES = 3
 """Groups of each size that are evaluated before the sizes are ranked."""
 
 
-def share(weights: Array, table: int = 6) -> tuple[Sums, list[Value]]:
+def share(weights: Array, cells: Cells = ANY) -> tuple[Sums, list[Value]]:
     """Find a program for the sums of all neurons, each the sum of weight · bit.
 
     Args:
         weights: ±1 and 0, of shape (inputs, neurons).
-        table: Inputs of the largest table: those of a LUT of the family, which also decide the cost
-            of carry chains.
+        cells: Cells of the family.
 
     Returns:
         The program, and the value of each neuron in it; `NOTHING` for a neuron without weights.
@@ -319,9 +322,9 @@ def share(weights: Array, table: int = 6) -> tuple[Sums, list[Value]]:
     columns, numbers, flips = _distinct(np.asarray(weights, np.int64))
     sums, found = Sums(), dict[int, Value]()
     read = np.flatnonzero(columns.any(0))
-    for group in _grouped(columns[:, read], table):
+    for group in _grouped(columns[:, read], cells):
         part = columns[:, read[group]]
-        made = Group(part, table, sums).outputs(settle(part, table)[1])
+        made = Group(part, cells, sums).outputs(settle(part, cells)[1])
         found.update(zip(read[group].tolist(), made, strict=True))
     return sums.needed(
         [found[n].times(s) if n in found else NOTHING for n, s in zip(numbers, flips, strict=True)]
@@ -336,7 +339,7 @@ def _distinct(weights: Array) -> tuple[Array, list[int], list[int]]:
     return columns, numbers.reshape(-1).tolist(), flips.tolist()
 
 
-def _grouped(columns: Array, table: int) -> list[list[int]]:
+def _grouped(columns: Array, cells: Cells) -> list[list[int]]:
     """Return neurons in groups of the better of two sizes, the best two by samples."""
     neurons = columns.shape[1]
     if not neurons:
@@ -347,19 +350,19 @@ def _grouped(columns: Array, table: int) -> list[list[int]]:
 
     def sampled(size: int) -> float:
         starts = range(0, neurons - size + 1, max(neurons // SAMPLES, size))
-        return float(np.mean([settle(columns[:, i : i + size], table)[0] for i in starts])) / size
+        return float(np.mean([settle(columns[:, i : i + size], cells)[0] for i in starts])) / size
 
-    found = [_exchanged(columns, table, size) for size in sorted(sizes, key=sampled)[:2]]
+    found = [_exchanged(columns, cells, size) for size in sorted(sizes, key=sampled)[:2]]
     return min(found, key=lambda f: f[0])[1]
 
 
-def _exchanged(columns: Array, table: int, size: int) -> tuple[int, list[list[int]]]:
+def _exchanged(columns: Array, cells: Cells, size: int) -> tuple[int, list[list[int]]]:
     """Return LUTs and groups of about `size` neurons, after exchanges that save LUTs."""
     neurons = columns.shape[1]
     groups = [list(map(int, part)) for part in np.array_split(np.arange(neurons), -(-neurons // size))]
 
     def price(neurons: Sequence[int]) -> int:
-        return Group(columns[:, neurons], table, Sums()).luts(frozenset())
+        return Group(columns[:, neurons], cells, Sums()).luts(frozenset())
 
     prices = [price(g) for g in groups]
     rng = np.random.default_rng(0)
@@ -372,4 +375,4 @@ def _exchanged(columns: Array, table: int, size: int) -> tuple[int, list[list[in
         if sum(tried) <= prices[a] + prices[b]:
             groups[a], groups[b] = one, other
             prices[a], prices[b] = tried
-    return sum(settle(columns[:, g], table)[0] for g in groups), groups
+    return sum(settle(columns[:, g], cells)[0] for g in groups), groups

@@ -15,15 +15,20 @@ from typing import Self
 import numpy as np
 
 from bnn2hw.ir import Array
+from bnn2hw.ops.base.compressor_plans import bit_levels
+
+LARGEST_TABLE = 8
+"""Bits that a table counts at most; compressors count more of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A popcount of some bits. The popcount of one bit is that bit.
+    """A popcount of some bits: of up to `LARGEST_TABLE` by a table, else by compressors. That of one bit is the bit.
 
     Attributes:
         lanes: Inputs, ascending.
-        inverted: For each input, True if it counts when it is 0. False for the first one.
+        inverted: For each input, True if it counts when it is 0. False for the first one of a table, and for most
+            inputs of compressors.
     """
 
     lanes: tuple[int, ...]
@@ -123,6 +128,8 @@ class Sums:
         """
         ordered = sorted(lanes)
         first = ordered[0][1]
+        if len(ordered) > LARGEST_TABLE and sum(sign for _, sign in ordered) * first < 0:
+            first = -first
         return Value(
             self.append(Count(tuple(i for i, _ in ordered), tuple(sign != first for _, sign in ordered))),
             first,
@@ -177,7 +184,7 @@ class Sums:
             self.nodes.append(node)
             if isinstance(node, Count):
                 self.highest.append(len(node.lanes))
-                self.stages.append(min(len(node.lanes) - 1, 1))
+                self.stages.append(_stages(len(node.lanes)))
             else:
                 upper = self.operand_top(node) + (node.carry is not None)
                 self.highest.append(self.highest[node.left] + (upper << node.shift))
@@ -259,9 +266,9 @@ class Sums:
     def encode(self) -> Array:
         """Encode the program as integers: a row per node.
 
-        The row of a popcount lists its inputs: i + 1, or -(i + 1) for an inverted input i. The row
-        of a sum is -1, left, right, minus, its carry in the same form, or 0, and the shift. Zeros
-        fill the rows.
+        The row of a popcount lists its inputs: i + 1, or -(i + 1) for an inverted input i, one that is
+        not inverted first. The row of a sum is -1, left, right, minus, its carry in the same form, or
+        0, and the shift. Zeros fill the rows.
 
         Returns:
             Integers of shape (nodes, columns), int32.
@@ -271,7 +278,7 @@ class Sums:
         for row, node in zip(rows, self.nodes, strict=True):
             if isinstance(node, Count):
                 signed = [_signed(*lane) for lane in zip(node.lanes, node.inverted, strict=True)]
-                row[: len(signed)] = signed
+                row[: len(signed)] = signed if signed[0] > 0 else sorted(signed, key=lambda v: v < 0)
             else:
                 carry = 0 if node.carry is None else _signed(node.carry, node.inverted)
                 row[:6] = -1, node.left, node.right, node.minus, carry, node.shift
@@ -298,13 +305,18 @@ class Sums:
                 lane = abs(carry) - 1 if carry else None
                 made.append(Sum(left, right, bool(minus), lane, carry < 0, shift))
             else:
-                lanes = [v for v in row if v]
+                lanes = sorted((v for v in row if v), key=abs)
                 if not lanes:
                     raise ValueError(f"node {number} of the program counts no inputs")
                 made.append(Count(tuple(abs(v) - 1 for v in lanes), tuple(v < 0 for v in lanes)))
         if len(made.nodes) != len(rows):
             raise ValueError("the program has two equal nodes")
         return made
+
+
+def _stages(lanes: int) -> int:
+    """Return the registers of a popcount; compressors have one behind each level, and one behind their adder."""
+    return min(lanes - 1, 1) if lanes <= LARGEST_TABLE else bit_levels(lanes) + 1
 
 
 def _signed(lane: int, inverted: bool) -> int:

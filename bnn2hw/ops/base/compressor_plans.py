@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TypeVar
 
-from bnn2hw.ops.base.compressors import Heights, Part, Plan, apply, first_bits
+from bnn2hw.ops.base.compressors import BitPlan, Heights, Part, Plan, apply, bits_alone, first_bits
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -137,15 +138,63 @@ def plan(lanes: int) -> Plan | None:
     Returns:
         The plan; None if none was found.
     """
-    return _search(lanes, SHAPES) or _search(lanes, (*SHAPES, HALF))
+    first, levels = first_bits(lanes), (lanes - 1).bit_length() - 2
+    parts = _search(first, levels, SHAPES) or _search(first, levels, (*SHAPES, HALF))
+    return None if parts is None else Plan(lanes, parts)
 
 
-def _search(lanes: int, shapes: Shapes) -> Plan | None:
-    states = {first_bits(lanes): _Found()}
-    for left in reversed(range((lanes - 1).bit_length() - 1)):
+REACH = (9, 23, 55, 135, 280, 800, 2000)
+"""Bits up to which 1, 2, 3, … levels were found. A level more saves a LUT at most, but takes more flip-flops."""
+
+
+def bit_levels(lanes: int) -> int:
+    """Return the levels that a plan for single bits may have.
+
+    Args:
+        lanes: Number of bits, at most the last of `REACH`.
+    """
+    return 1 + bisect_left(REACH, lanes)
+
+
+def bit_luts(lanes: int) -> int:
+    """Return about as many LUTs as a plan for single bits takes, and the adder of its rows, without a search.
+
+    Args:
+        lanes: Number of bits.
+    """
+    return lanes // 2 + lanes // 100 + 1  # within 3, or 2 %
+
+
+@cache
+def bit_plan(lanes: int) -> BitPlan:
+    """Return the cheapest plan that was found to count single bits in `bit_levels` or fewer.
+
+    Args:
+        lanes: Number of bits, at least 7, and at most the last of `REACH`.
+
+    Raises:
+        ValueError: None was found.
+    """
+    first, levels = bits_alone(lanes), bit_levels(lanes)
+    parts = _search(first, levels, SHAPES) or _search(first, levels, (*SHAPES, HALF))
+    if parts is None:
+        raise ValueError(f"no {levels} levels were found that count {lanes} bits")
+    return BitPlan(lanes, parts)
+
+
+def _search(first: Heights, most: int, shapes: Shapes) -> tuple[tuple[Part, ...], ...] | None:
+    """Return the parts of each level that reduce some bits to two rows.
+
+    Args:
+        first: The bits.
+        most: Levels at most.
+        shapes: Bits that parts may take.
+    """
+    states = {first: _Found()}
+    for left in reversed(range(most + 1)):
         done = [found for heights, found in states.items() if _excess(heights) == 0]
         if done:
-            return Plan(lanes, min(done, key=lambda found: found.cost).parts)
+            return min(done, key=lambda found: found.cost).parts
         states = _next(states, _reach(max(left - 1, 0)), shapes)
     return None
 

@@ -1,6 +1,7 @@
 """Counting bits with compressors, in families whose LUTs have two outputs and a carry chain.
 
-A bit of column c counts 2^c. Level 1 adds the lanes in chains of full adders. Each level above
+A bit of column c counts 2^c. Where two words are compared, level 1 adds the lanes that agree in
+chains of full adders. Each level above
 replaces bits by fewer ones of the same sum, until the columns hold no more than an accumulator adds
 at once: three bits in column 0 and two in every other one.
 """
@@ -17,6 +18,9 @@ Heights = tuple[int, ...]
 CHAIN, LONG_CHAIN, WIDE = 4, 8, 64
 """Full adders of a chain of level 1, whose parity passes through all of them in one cycle, and those
 of the longer chains for this many lanes and more."""
+
+TABLE = 5
+"""Bits of a compressor that its tables can invert."""
 
 
 @dataclass(frozen=True, order=True)
@@ -162,11 +166,7 @@ class Plan:
     @cached_property
     def heights(self) -> list[Heights]:
         """Bits of each column behind each level."""
-        found = [first_bits(self.lanes)]
-        for parts in self.parts:
-            left, made = apply(found[-1], parts)
-            found.append(tuple(a + b for a, b in zip(left, made, strict=True)))
-        return found
+        return _heights(first_bits(self.lanes), self.parts)
 
     @property
     def luts(self) -> int:
@@ -206,8 +206,69 @@ class Plan:
         """The third bit of column 0."""
         return self._last(0, 2)
 
+    @property
+    def has_extra(self) -> bool:
+        """True if column 0 has a third bit."""
+        return self.heights[-1][0] > 2
+
     def _last(self, column: int, n: int) -> str:
         return str(Wire(self.levels, column, n)) if self.heights[-1][column] > n else "1'b0"
+
+
+@dataclass(frozen=True, order=True)
+class BitPlan(Plan):
+    """A way to count single bits: all levels are compressors, and the bits themselves are level 0."""
+
+    @property
+    def levels(self) -> int:
+        """Number of levels, each of which has a register."""
+        return len(self.parts)
+
+    @property
+    def chains(self) -> list[int]:
+        """There are no chains."""
+        return []
+
+    @cached_property
+    def heights(self) -> list[Heights]:
+        """Bits of each column before the first level, and behind each level."""
+        return _heights(bits_alone(self.lanes), self.parts)
+
+    @property
+    def ffs(self) -> int:
+        """Flip-flops of all levels."""
+        return sum(map(sum, self.heights[1:]))
+
+    @property
+    def drawn(self) -> Iterator[Level]:
+        """The levels, with the wires of their parts."""
+        for number, parts in enumerate(self.parts, 1):
+            yield _drawn(number, self.heights[number - 1], self.heights[number], parts)
+
+    @cached_property
+    def inverts(self) -> list[bool]:
+        """For each bit, True if the tables of the first level absorb its inversion."""
+        free = [True] * self.lanes
+        last = 0
+        for part in self.parts[0]:
+            free[last + TABLE : last + part.ones] = [False] * max(part.ones - TABLE, 0)
+            last += part.ones
+        free[last:] = [False] * (self.lanes - last)
+        return free
+
+    @property
+    def adds(self) -> int:
+        """LUTs of the adder of the two rows: one for each column that has more than a bit."""
+        return sum(height > 1 for height in self.heights[-1])
+
+
+def _heights(first: Heights, levels: Iterable[Iterable[Part]]) -> list[Heights]:
+    """Return the bits of each column before the first level, and behind each level."""
+    found = [first]
+    for parts in levels:
+        left, made = apply(found[-1], parts)
+        found.append(tuple(a + b for a, b in zip(left, made, strict=True)))
+    return found
 
 
 def _drawn(number: int, below: Heights, heights: Heights, parts: Sequence[Part]) -> Level:
@@ -249,6 +310,15 @@ def first_bits(lanes: int) -> Heights:
     """
     lengths = chains(lanes)
     return len(lengths), sum(lengths), *(0 for _ in range(lanes.bit_length() - 2))
+
+
+def bits_alone(lanes: int) -> Heights:
+    """Return some bits of column 0, with empty columns for their count.
+
+    Args:
+        lanes: Number of bits.
+    """
+    return lanes, *(0 for _ in range(lanes.bit_length() - 1))
 
 
 def apply(heights: Heights, parts: Iterable[Part]) -> tuple[Heights, Heights]:
