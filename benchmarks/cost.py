@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import cost_logic
+import cost_pixels
 import numpy as np
 import records
 
@@ -378,7 +379,8 @@ def fitted() -> Iterator[Case]:
         curves,
         depthwises,
     )
-    for family in (*single, meetings, plumbing, cost_logic.tables, cost_logic.heads):
+    abreast = (cost_pixels.concats, cost_pixels.multiplications, cost_pixels.pools, cost_pixels.depthwises)
+    for family in (*single, meetings, *abreast, plumbing, cost_logic.tables, cost_logic.heads):
         yield from family()
 
 
@@ -443,8 +445,11 @@ def designs() -> Iterator[tuple[families.Family, Case]]:
 
 
 def render(op: HardwareOp, x: tuple[Tensor, ...], family: families.Family) -> Design:
-    lanes, names = op.stream_lanes(*x)[0], [f"x{i or ''}" for i in range(len(x))]
-    sources = [Node(name, Source(tensor, lanes)) for name, tensor in zip(names, x, strict=True)]
+    names, lanes = (
+        [f"x{i or ''}" for i in range(len(x))],
+        [op.input_beats(i, *x).lanes for i in range(len(x))],
+    )
+    sources = [Node(name, Source(tensor, n)) for name, tensor, n in zip(names, x, lanes, strict=True)]
     return verilog.render(Graph((*sources, Node("y", op, tuple(names))), ("y",)), family=family)
 
 

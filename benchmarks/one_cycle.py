@@ -89,16 +89,22 @@ LOGIC = (
     "bnn2hw/ops/base/compressors.py",
 )
 TEMPLATES = (
-    *("affine", "argmax", "count", "fifo", "last_beat", "lookup", "lut", "resync_input", "resync_output"),
-    *(
-        "sum",
-        "unrolled",
-        "xilinx/bit_compressor",
-        "xilinx/bit_count",
-        "xilinx/compressor",
-        "xilinx/sum",
-        "ecp5/sum",
-    ),
+    "affine",
+    "argmax",
+    "count",
+    "fifo",
+    "last_beat",
+    "lookup",
+    "lut",
+    "resync_input",
+    "resync_output",
+    "sum",
+    "unrolled",
+    "xilinx/bit_compressor",
+    "xilinx/bit_count",
+    "xilinx/compressor",
+    "xilinx/sum",
+    "ecp5/sum",
 )
 """What the logic of these networks is made by."""
 

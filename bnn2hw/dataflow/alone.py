@@ -27,10 +27,10 @@ def alone(op: HardwareOp, *x: Tensor) -> Graph:
         op: The op.
         *x: Types of its inputs.
     """
-    taken, given = op.beats(*x)
-    names = inputs(len(x))
-    nodes = [Node(name, Source(tensor, taken.whole.lanes)) for name, tensor in zip(names, x, strict=True)]
-    for i, name in enumerate(names):
+    given, names = op.beats(*x)[1], inputs(len(x))
+    every = [op.input_beats(port, *x) for port in range(len(x))]
+    nodes = [Node(n, Source(t, taken.whole.lanes)) for n, t, taken in zip(names, x, every, strict=True)]
+    for i, (name, taken) in enumerate(zip(list(names), every, strict=True)):
         for converter in _converters(converters.between(taken.whole, taken, fifo=False)):
             nodes.append(Node(f"{name}.ragged", converter, (name,)))
             names[i] = nodes[-1].name

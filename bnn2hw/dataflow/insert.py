@@ -82,7 +82,7 @@ class _Inserter:
     def _input(self, node: Node, port: int) -> str:
         """Add what an input of a node needs, and return the edge that the node now reads."""
         stream = self.graph.wire(node.inputs[port])
-        have, want = self.graph.beats(stream), stream_op(node).beats(*self.graph.inputs_of(node))[0]
+        have, want = self.graph.beats(stream), stream_op(node).input_beats(port, *self.graph.inputs_of(node))
         stem = f"{stream}.{node.name}{port or ''}" if is_shared(self.graph, stream) else stream
         fifo = needs_fifo(self.graph, node, port, same=have.serves(want))
         end = self._chain(stem, converters.between(have, want, fifo=fifo), stream)

@@ -120,7 +120,7 @@ class BoundedSpace(FoldingSpace):
     def _inputs(self, place: NodeOptions, period: int) -> Array:
         """Return the foldings of an input of the design: the narrowest for the rate, and those narrow anyway."""
         bits = self.graph.types[place.name].ints.bits
-        narrow = np.array([beats.lanes * bits <= self._wire for beats in place.values[1]])
+        narrow = np.array([beats.lanes * bits <= self._wire for beats in place.given])
         legal = np.flatnonzero(place.intervals <= period)
         wider = legal[narrow[place.lanes[legal, 1]]]
         return wider if len(wider) else legal[:1]

@@ -70,8 +70,17 @@ class FoldingPoint:
         return self.price - self.bound <= 1e-9 * abs(self.price)
 
 
+def _taken(op: StreamOp, inputs: tuple[Tensor, ...]) -> tuple[Beats, ...]:
+    """Return the beats of each input."""
+    return tuple(op.input_beats(port, *inputs) for port in range(len(inputs))) or op.beats(*inputs)[:1]
+
+
 class NodeOptions:
-    """A node and its foldings. `known` caches the costs of all nodes' ops by `cost_key`."""
+    """A node and its foldings. `known` caches the costs of all nodes' ops by `cost_key`.
+
+    `taken` lists the different beats of its inputs, a tuple of one for each input, and `given` those of its output;
+    `lanes` has their places in these lists by folding, of shape (foldings, 2).
+    """
 
     def __init__(
         self,
@@ -82,11 +91,12 @@ class NodeOptions:
         known: dict[Hashable, Array],
     ) -> None:
         self.node, self.ops, self.inputs, self.fixed = node, ops, inputs, fixed
-        beats = [op.beats(*inputs) for op in ops]
-        self.values = tuple(sorted({pair[side] for pair in beats}) for side in (0, 1))
-        place = [{value: i for i, value in enumerate(values)} for values in self.values]
-        self.lanes = np.array([[place[side][pair[side]] for side in (0, 1)] for pair in beats])
-        same = all(taken[:2] == given[:2] for taken, given in beats)
+        beats = [(_taken(op, inputs), op.beats(*inputs)[1]) for op in ops]
+        self.taken = sorted({taken for taken, _ in beats})
+        self.given = sorted({given for _, given in beats})
+        to, at = ({value: i for i, value in enumerate(values)} for values in (self.taken, self.given))
+        self.lanes = np.array([[to[taken], at[given]] for taken, given in beats])
+        same = all(each[:2] == given[:2] for taken, given in beats for each in taken)
         self.single = same and bool(np.all(self.lanes[:, 0] == self.lanes[:, 1]))
         self.intervals = np.array([op.interval(*inputs) for op in ops])
         self._costs = np.full((len(ops), RESOURCES), np.nan)

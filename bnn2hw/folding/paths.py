@@ -85,7 +85,9 @@ def _stops(graph: Graph) -> list[_Stop]:
         if sources:
             port, taken = cause(timings[name], [written[s] for s in sources], beat)
         if not isinstance(node.op, Fifo | WidthConverter):
-            reads, writes = stream_op(node).beats(*graph.inputs_of(node))
+            inputs = graph.inputs_of(node)
+            writes = stream_op(node).beats(*inputs)[1]
+            reads = stream_op(node).input_beats(port, *inputs) if sources else writes
             stops.append(_Stop(name, port, _values(reads, taken), _values(writes, beat)))
         if not sources:
             return stops
@@ -140,11 +142,11 @@ class Delays:
             if self._last != maker.name:
                 return np.zeros(shape)
             fifo = insert.is_shared(self._graph, maker.name)
-            return np.array([between(have, None, (0, 0), fifo=fifo) for have in maker.values[1]], float)
+            return np.array([between(have, None, (0, 0), fifo=fifo) for have in maker.given], float)
         if hop is None or self._before.get(link.reader) != link.maker or hop.port != link.port:
             return np.zeros(shape)
         queued = [insert.needs_fifo(self._graph, reader.node, link.port, same=s) for s in (False, True)]
-        pairs = product(maker.values[1], reader.values[0])
+        pairs = product(maker.given, [taken[link.port] for taken in reader.taken])
         ends = self._hops[link.maker].written, hop.taken
         cycles = (between(have, want, ends, fifo=queued[have.serves(want)]) for have, want in pairs)
         return np.fromiter(cycles, float).reshape(shape)
@@ -180,11 +182,10 @@ def _delays(graph: Graph, place: NodeOptions, hop: Hop) -> Array:
 
 
 def _through(op: StreamOp, graph: Graph, place: NodeOptions, hop: Hop) -> int | None:
-    taken, written = (
-        b.holding(v) for b, v in zip(op.beats(*place.inputs), (hop.taken, hop.written), strict=True)
-    )
+    written = op.beats(*place.inputs)[1].holding(hop.written)
     if not place.inputs:
         return written
+    taken = op.input_beats(hop.port, *place.inputs).holding(hop.taken)
     if isinstance(op, MatVec) and op.pixels == 1:
         return _multiplying(op, place, hop)
     return fewest(op.timing(*place.inputs), hop.port, taken, written)

@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from bnn2hw.dataflow import insert
 from bnn2hw.errors import FoldingError
 from bnn2hw.estimate.resources import Utilization
+from bnn2hw.folding import borders
 from bnn2hw.folding.by_hand import Folding, knobs_of, restricted
 from bnn2hw.folding.latency import LatencySearch
 from bnn2hw.folding.options import FoldingPoint
@@ -33,6 +34,8 @@ def chosen(
 ) -> Graph:
     """Fold a graph as a user asks: for a rate, at the pace of the layers folded by hand, or as fast as fits.
 
+    If that is not possible, it is tried with wider borders, which allow more pixels per beat.
+
     Args:
         graph: Graph in hardware form.
         device: Device that must hold the design.
@@ -43,6 +46,17 @@ def chosen(
     Raises:
         FoldingError: As for `for_rate` and `for_device`, or the device does not hold the design at this rate.
     """
+    try:
+        return _chosen(graph, device, fps, by_hand, dsps)
+    except FoldingError:
+        wide = borders.widened(graph)
+        if wide is graph:
+            raise
+    return _chosen(wide, device, fps, by_hand, dsps)
+
+
+def _chosen(graph: Graph, device: Device, fps: float | None, by_hand: Folding | None, dsps: bool) -> Graph:
+    """Fold a graph as `chosen` does, with its borders as they are."""
     if fps is None and not any(len(ops) == 1 for ops in restricted(graph, by_hand or {}, device).values()):
         return for_device(graph, device, by_hand, dsps=dsps)
     period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {}, device)

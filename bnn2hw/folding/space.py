@@ -104,7 +104,7 @@ class FoldingSpace:
             maker, queued = number[edge], insert.is_shared(self.graph, edge)
             copies = len(insert.output_indices(self.graph, edge))
             bits = self.graph.types[edge].ints.bits
-            given = self.places[maker].values[1]
+            given = self.places[maker].given
             if queued or any(beats.vector for beats in given):
                 each = [stream_cost(self.device.family, bits, beats, None, queued) for beats in given]
                 links.append(StreamCosts(maker, maker, np.array(each) * copies))
@@ -117,9 +117,9 @@ class FoldingSpace:
             [
                 [
                     stream_cost(family, bits, have, want, queued[have.serves(want)])
-                    for want in reader.values[0]
+                    for want in (taken[port] for taken in reader.taken)
                 ]
-                for have in maker.values[1]
+                for have in maker.given
             ]
         )
 
@@ -130,9 +130,9 @@ class FoldingSpace:
         sizes: list[int] = []
         for place in self.places:
             first = len(sizes)
-            sizes.append(len(place.values[0]))
+            sizes.append(len(place.taken))
             if not place.single:
-                sizes.append(len(place.values[1]))
+                sizes.append(len(place.given))
             of.append((first, len(sizes) - 1))
         return of, sizes
 
@@ -306,7 +306,7 @@ class FoldingSpace:
         tables, picks = [], []
         for i, (place, mine, (first, last)) in enumerate(zip(self.places, which, of, strict=True)):
             costs = self._costs(i, mine) @ weights
-            grid = np.full([len(v) for v in place.values], np.inf)
+            grid = np.full((len(place.taken), len(place.given)), np.inf)
             pick = np.zeros(grid.shape, np.int64)
             falling = np.argsort(costs, kind="stable")[::-1]  # of equal beats the cheapest is written last
             at = tuple(place.lanes[mine[falling]].T)

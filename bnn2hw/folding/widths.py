@@ -74,8 +74,9 @@ def _limits(graph: Graph, node: Node) -> _Limits:
 
 def _widths(limits: _Limits, op: StreamOp) -> list[tuple[int, int, str]]:
     """Return the bits of each beat and of the inside of a folding, with the most that they may be and a name."""
-    taken, given = op.beats(*limits.inputs)
-    inputs = [(taken.lanes * bits, limits.widest, "a beat") for bits in limits.taken]
+    given = op.beats(*limits.inputs)[1]
+    taken = [op.input_beats(port, *limits.inputs).lanes * bits for port, bits in enumerate(limits.taken)]
+    inputs = [(bits, limits.widest, "a beat") for bits in taken]
     inside = (
         [(op.inner_bits(*limits.inputs), MOST_INSIDE, "a signal inside")]
         if isinstance(op, HardwareOp)

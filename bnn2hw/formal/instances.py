@@ -36,6 +36,7 @@ def _moving() -> Iterator[Instance]:
     yield ops.WidthConverter(1, 2, widens=False, vector=3), (of((2, 3), BIPOLAR),)
     yield ops.Concat(lanes=1), (of((2, 1), BIPOLAR), of((2, 1), TERNARY))
     yield ops.Concat(lanes=2), (of(2, SMALL), of(4, SIGNED))
+    yield ops.ParallelConcat(3, pixels=2), (of((2, 1), BIPOLAR), of((2, 2), TERNARY))
 
 
 def _images() -> Iterator[Instance]:
@@ -47,6 +48,8 @@ def _images() -> Iterator[Instance]:
     yield ops.Pool(np.array([False, True]), (1, 2), lanes=1), (of((1, 3, 2), SIGNED),)
     yield ops.Pool(np.array([True]), (1, 2), windowed=True), (of((2, 2), SMALL),)
     yield ops.Pool(np.array([False]), (2, 2), pixels=2), (of((2, 2, 1), SMALL),)
+    yield ops.ParallelPool(np.array([False]), (2, 2), True, 4, 2), (of((2, 4), SMALL),)
+    yield ops.ParallelPool(np.array([True, False]), (1, 2), False, 4), (of((2, 2, 2), BIPOLAR),)
     yield ops.SlidingWindow((1, 2)), (of((1, 3, 1), BIPOLAR),)
     yield ops.SlidingWindow((2, 1)), (of((2, 2, 1), BIPOLAR),)
     yield ops.SlidingWindow((2, 2)), (of((3, 2, 1), BIPOLAR),)
@@ -70,6 +73,9 @@ def _products() -> Iterator[Instance]:
     yield ops.Mac(np.array([[1, -2], [3, -4]]), pe=1, simd=2, packed=0), (of(2, SIGNED),)
     yield ops.Depthwise(np.array([[1, -2], [3, 1]]), lanes=1), (of(4, SIGNED),)
     yield ops.Depthwise(np.ones((2, 1), np.int64), lanes=1), (of(2, SMALL),)
+    yield ops.ParallelDepthwise(np.array([[1, -2], [3, 1]]), lanes=4), (of(4, SIGNED),)
+    yield ops.ParallelDepthwise(signs("+-", "--"), lanes=4, pixels=2), (of((2, 4), SMALL),)
+    yield ops.ParallelDepthwise(np.ones((4, 1), np.int64), lanes=1, pixels=2), (of(4, SMALL),)
     yield ops.Unrolled.of(ops.Xnor(square, pe=2, simd=4)), (of(4, BIPOLAR),)
     yield (
         ops.Unrolled.of(ops.Xnor(square, pe=2, simd=4), np.array([0, 2]), np.array([False, True])),
@@ -83,6 +89,8 @@ def _values() -> Iterator[Instance]:
     yield ops.Add(first=1), (of(2, SMALL), of(1, BIPOLAR))
     yield ops.Multiply(), (of(2, SIGNED), of(2, SMALL))
     yield ops.Multiply(), (of((2, 1), SIGNED), of(1, SIGNED))
+    yield ops.ParallelMultiply(1, pixels=2), (of((2, 1), SIGNED), of((2, 1), SMALL))
+    yield ops.ParallelMultiply(1, pixels=2), (of((4, 1), BIPOLAR), of(1, SIGNED))
     yield ops.Threshold(np.array([[0], [2]])), (of(2, Ints(-3, 3)),)
     yield ops.Threshold(np.array([[-1, 0, 2]]), SMALL, pe=2, falls=np.array([True])), (of(2, Ints(-3, 3)),)
     yield (

@@ -83,14 +83,14 @@ def add(op: ops.Add, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value
     ]
 
 
-@means(ops.Concat)
+@means(ops.Concat, ops.ParallelConcat)
 def concat(op: object, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value]:
     """Return all channels of the first input, then all of the second, at each position."""
     a, b = (_vectors(f, t.channels) for f, t in zip(frames, x, strict=True))
     return [v for pair in zip(a, b, strict=True) for part in pair for v in part]
 
 
-@means(ops.Multiply)
+@means(ops.Multiply, ops.ParallelMultiply)
 def multiply(op: object, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value]:
     """Return the products; a second input of one vector has a factor for each channel."""
     return [v * frames[1][i % len(frames[1])] for i, v in enumerate(frames[0])]
@@ -270,8 +270,10 @@ def lut(op: ops.Lut, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value
     return found
 
 
-@means(ops.Depthwise)
-def depthwise(op: ops.Depthwise, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value]:
+@means(ops.Depthwise, ops.ParallelDepthwise)
+def depthwise(
+    op: ops.Depthwise | ops.ParallelDepthwise, x: Sequence[Tensor], frames: Sequence[Frame]
+) -> list[Value]:
     """Return the weighted sum of each channel over each window; of wire codes if steps are larger."""
     positions, channels = op.weights.shape
     return [
@@ -307,8 +309,8 @@ def pad(op: ops.Pad, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value
     return found
 
 
-@means(ops.Pool)
-def pool(op: ops.Pool, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value]:
+@means(ops.Pool, ops.ParallelPool)
+def pool(op: ops.Pool | ops.ParallelPool, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Value]:
     """Return the largest or smallest value of each window, channel by channel."""
     channels = op.minimum.size
     folds = [smaller if falls else larger for falls in op.minimum]
@@ -319,11 +321,11 @@ def pool(op: ops.Pool, x: Sequence[Tensor], frames: Sequence[Frame]) -> list[Val
     ]
 
 
-def _given_windows(op: ops.Pool, x: Tensor, frame: Frame) -> list[list[Frame]]:
+def _given_windows(op: ops.Pool | ops.ParallelPool, x: Tensor, frame: Frame) -> list[list[Frame]]:
     return [_vectors(window, op.minimum.size) for window in _vectors(frame, x.channels)]
 
 
-def _tiles(op: ops.Pool, x: Tensor, frame: Frame) -> list[list[Frame]]:
+def _tiles(op: ops.Pool | ops.ParallelPool, x: Tensor, frame: Frame) -> list[list[Frame]]:
     (rows, columns), (height, width) = op.size, x.shape[-3:-1]
     return [
         [image[r + i][c + j] for i in range(rows) for j in range(columns)]

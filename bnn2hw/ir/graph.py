@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from bnn2hw.errors import Bnn2hwError
-from bnn2hw.ir.op import HardwareOp, Op, StreamOp, View
+from bnn2hw.ir.op import HardwareOp, Op, StreamOp
 from bnn2hw.ir.types import Beats, Tensor
+from bnn2hw.ir.view import View
 
 
 @dataclass(frozen=True)

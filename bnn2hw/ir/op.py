@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -141,11 +140,20 @@ class StreamOp(Op):
 
     @abstractmethod
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
-        """Return how values lie in the beats of the input and in those of the output.
+        """Return how values lie in the beats of the first input and in those of the output.
 
         Args:
             x: Types of the inputs.
         """
+
+    def input_beats(self, port: int, *x: Tensor) -> Beats:
+        """Return how values lie in the beats of one input. By default, all inputs have the same beats.
+
+        Args:
+            port: Index of the input.
+            x: Types of the inputs.
+        """
+        return self.beats(*x)[0]
 
     @abstractmethod
     def interval(self, *x: Tensor) -> int:
@@ -221,14 +229,14 @@ class HardwareOp(Printed, StreamOp):
 
     @abstractmethod
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:
-        """Return the values per beat of the input and of the output.
+        """Return the values per beat of the first input and of the output.
 
         Args:
             x: Types of the inputs.
         """
 
     def beats(self, *x: Tensor) -> tuple[Beats, Beats]:
-        """Return the beats of the input and of the output: without padding in most ops.
+        """Return the beats of the first input and of the output: without padding in most ops.
 
         Args:
             x: Types of the inputs.
@@ -344,55 +352,6 @@ class HardwareOp(Printed, StreamOp):
         Args:
             x: Types of the inputs.
         """
-        taken = self.beats(*x)[0]
-        arrive = (np.arange(2 * taken.count(tensor.size), dtype=np.int64) for tensor in x)
+        counts = (self.input_beats(port, *x).count(tensor.size) for port, tensor in enumerate(x))
+        arrive = (np.arange(2 * count, dtype=np.int64) for count in counts)
         return Cycles(self.interval(*x), int(self.timing(*x).asap(*arrive).written[0]))
-
-
-@dataclass(frozen=True, eq=False)
-class View(Op):
-    """The same values in the same order, with another shape or real meaning. It needs no hardware.
-
-    Attributes:
-        shape: Shape of a sample.
-        scale: Real value of a step of 1 (see `Tensor`); None to keep the scale of the input.
-        offset: Real value of 0 (see `Tensor`); None to keep the offset of the input.
-    """
-
-    shape: tuple[int, ...]
-    scale: float | tuple[float, ...] | None = None
-    offset: float | tuple[float, ...] | None = None
-
-    def infer(self, *x: Tensor) -> Tensor:
-        """Return the type of the input in the other shape."""
-        if math.prod(self.shape) != x[0].size:
-            raise ValueError(
-                f"shape {self.shape} holds {math.prod(self.shape)} values, but the input has {x[0].size}"
-            )
-        channels = self.shape[-1]
-        scale = _repeated(x[0].scale, channels) if self.scale is None else self.scale
-        offset = _repeated(x[0].offset, channels) if self.offset is None else self.offset
-        return Tensor(self.shape, x[0].type, scale, offset)
-
-    def golden(self, *x: Array) -> Array:
-        """Return the same values in the other shape."""
-        return x[0].reshape(x[0].shape[0], *self.shape)
-
-    def ranges(self, x: Sequence[Tensor], given: Sequence[Ranges], y: Tensor) -> Ranges:
-        """Return the ranges of the input, for the output's channels."""
-        return given[0].over(y.channels)
-
-
-def _repeated(by_channel: float | tuple[float, ...], channels: int) -> float | tuple[float, ...]:
-    """Return scales or offsets for another number of channels.
-
-    Raises:
-        ValueError: Neither number divides the other, or the longer sequence is not periodic.
-    """
-    if not isinstance(by_channel, tuple) or len(by_channel) == channels:
-        return by_channel
-    period = by_channel[:channels]
-    longer = max(channels, len(by_channel))
-    if longer % len(period) or period * (len(by_channel) // len(period)) != by_channel:
-        raise ValueError(f"scales of {len(by_channel)} channels do not fit {channels} channels")
-    return period * (channels // len(period))

@@ -16,6 +16,9 @@ from bnn2hw.ops import (
     Concat,
     Interpolation,
     Multiply,
+    ParallelConcat,
+    ParallelMultiply,
+    ParallelPool,
     Pool,
     Quantize,
     Table,
@@ -23,6 +26,7 @@ from bnn2hw.ops import (
     TopK,
 )
 from bnn2hw.ops.interpolation import FINE
+from bnn2hw.ops.pool import Pooling
 from bnn2hw.ops.sliding_window import Windows
 
 TABLE_LEVELS = 4
@@ -116,9 +120,10 @@ def interpolation(c: Compiler, node: Node) -> None:
 
 
 @handles(Pool)
+@handles(ParallelPool)
 def pool(c: Compiler, node: Node) -> None:
     """The largest or smallest value of each window."""
-    op, [edge] = op_of(node, Pool), node.inputs
+    op, [edge] = op_of(node, Pooling), node.inputs  # type: ignore[type-abstract]
     x = c.type(edge)
     height, width = op.size if op.windowed else x.shape[-3:-1]
     images = c.count(x.size // (height * width * op.channels))
@@ -162,6 +167,7 @@ def add(c: Compiler, node: Node) -> None:
 
 
 @handles(Multiply)
+@handles(ParallelMultiply)
 def multiply(c: Compiler, node: Node) -> None:
     """Products of two inputs, of which the second may be one vector for a whole image."""
     a, b = node.inputs
@@ -171,6 +177,7 @@ def multiply(c: Compiler, node: Node) -> None:
 
 
 @handles(Concat)
+@handles(ParallelConcat)
 def concat(c: Compiler, node: Node) -> None:
     """The channels of the first input, then those of the second."""
     a, b = node.inputs

@@ -12,7 +12,8 @@ from bnn2hw.ir import BIPOLAR, Array, Ints, Node, Tensor, View
 from bnn2hw.native.compiler import SPREAD, Compiler, Numbers, packed, words
 from bnn2hw.native.program import SIZES, element
 from bnn2hw.native.registry import handles, op_of
-from bnn2hw.ops import Depthwise, Mac, Threshold
+from bnn2hw.ops import Depthwise, Mac, ParallelDepthwise, Threshold
+from bnn2hw.ops.depthwise import WindowSums
 from bnn2hw.ops.pad import Pad
 from bnn2hw.ops.sliding_window import Windows
 
@@ -334,9 +335,10 @@ def _codes(c: Compiler, edge: str, domain: Ints | None, kind: str) -> Numbers:
 
 
 @handles(Depthwise)
+@handles(ParallelDepthwise)
 def depthwise(c: Compiler, node: Node) -> None:
     """Sums by channel over the positions of a window."""
-    op, [edge] = op_of(node, Depthwise), node.inputs
+    op, [edge] = op_of(node, WindowSums), node.inputs  # type: ignore[type-abstract]
     domain = op.domain
     kind = element(c.type(edge).ints if domain is None else Ints(0, domain.count - 1))
     outer = c.type(edge).size // op.weights.size

@@ -11,13 +11,17 @@ from bnn2hw.ops.affine import Affine as Affine
 from bnn2hw.ops.argmax import Argmax as Argmax
 from bnn2hw.ops.base.matvec import MatVec as MatVec
 from bnn2hw.ops.concat import Concat as Concat
+from bnn2hw.ops.concat import ParallelConcat as ParallelConcat
 from bnn2hw.ops.depthwise import Depthwise as Depthwise
+from bnn2hw.ops.depthwise import ParallelDepthwise as ParallelDepthwise
 from bnn2hw.ops.fifo import Fifo as Fifo
 from bnn2hw.ops.interpolation import Interpolation as Interpolation
 from bnn2hw.ops.lut import Lut as Lut
 from bnn2hw.ops.mac import Mac as Mac
 from bnn2hw.ops.multiply import Multiply as Multiply
+from bnn2hw.ops.multiply import ParallelMultiply as ParallelMultiply
 from bnn2hw.ops.pad import Pad as Pad
+from bnn2hw.ops.pool import ParallelPool as ParallelPool
 from bnn2hw.ops.pool import Pool as Pool
 from bnn2hw.ops.quantize import Quantize as Quantize
 from bnn2hw.ops.sliding_window import ParallelWindow as ParallelWindow

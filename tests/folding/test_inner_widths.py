@@ -157,8 +157,8 @@ def test_the_stated_bound_holds_for_all_examples(kind: type[HardwareOp], tmp_pat
     """Beats, the stated bits and the words of all lanes bound each signal; tables of a LUT have 128 bits."""
     for number, (op, x) in enumerate(kind.examples()):
         graph = alone(op, *x)
-        taken, given = op.beats(*x)
-        beats = [taken.lanes * t.ints.bits for t in x] + [given.lanes * graph.types["y"].ints.bits]
+        beats = [op.input_beats(port, *x).lanes * t.ints.bits for port, t in enumerate(x)]
+        beats.append(op.beats(*x)[1].lanes * graph.types["y"].ints.bits)
         lanes = op.pe * op.lane_bits(*x) if hasattr(op, "lane_bits") and hasattr(op, "pe") else 0
         converted = [of.inner_bits(*graph.inputs_of(n)) for n, of in hardware_nodes(graph) if n.name != "y"]
         folder = tmp_path / str(number)

@@ -13,9 +13,10 @@ from tests.support import ops
 
 
 def same(a: StreamOp, b: StreamOp, but: tuple[str, ...] = ()) -> bool:
-    values = [{f.name: getattr(op, f.name) for f in fields(op) if f.name not in but} for op in (a, b)]
-    return values[0].keys() == values[1].keys() and all(
-        np.array_equal(v, values[1][name]) for name, v in values[0].items()
+    """A field that the class of one op lacks must have its default in the other."""
+    names = {f.name: f.default for op in (a, b) for f in fields(op) if f.name not in but}
+    return all(
+        np.array_equal(*(getattr(op, name, default) for op in (a, b))) for name, default in names.items()
     )
 
 

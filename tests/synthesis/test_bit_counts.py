@@ -28,6 +28,8 @@ pytestmark = pytest.mark.usefixtures("yosys")
 XILINX = families.family("xilinx")
 SHORT = (*range(LARGEST_TABLE + 1, 25), 31, 32, 33, 55, 56, 100, 130)
 WIDE = (*range(LARGEST_TABLE + 1, 257), *REACH[5:], *random.Random(0).sample(range(257, REACH[-1]), 8))
+PART = 32
+"""Widths in one run of Yosys, whose time grows faster than the file that it reads."""
 
 
 def drawn(widths: Iterable[int]) -> dict[str, str]:
@@ -52,8 +54,10 @@ def test_each_lane_counts_once_and_in_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_each_lane_counts_once_and_in_time_for_all_widths(tmp_path: Path) -> None:
-    check_all(drawn(WIDE), WIDE, tmp_path)
+@pytest.mark.parametrize("first", range(0, len(WIDE), PART))
+def test_each_lane_counts_once_and_in_time_for_all_widths(first: int, tmp_path: Path) -> None:
+    part = WIDE[first : first + PART]
+    check_all(drawn(part), part, tmp_path)
 
 
 WRONG = {
