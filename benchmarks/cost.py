@@ -429,6 +429,12 @@ def unseen() -> Iterator[Case]:
     yield "the 5 best of 50 ±200", TopK(5), Tensor((2, 50), dot(200))
 
 
+def unseen_names() -> set[str]:
+    """Names of the designs that no factor has seen."""
+    layers = (name for family in FAMILIES for name, *_ in cost_logic.layers(family))
+    return {name for name, *_ in unseen()}.union(layers)
+
+
 def cases() -> Iterator[Case]:
     """All designs, over shapes from the smallest of interest to a sizeable layer."""
     yield from fitted()
@@ -440,7 +446,8 @@ def designs() -> Iterator[tuple[families.Family, Case]]:
     for family in FAMILIES:
         products = cost_logic.products(family) if family.name in cost_logic.PRODUCTS else ()
         sums = banks() if family.dsp_accumulators else ()
-        for case in (*cases(), *sums, *products, *cost_logic.packings(family)):
+        packed = (*cost_logic.packings(family), *cost_logic.layers(family))
+        for case in (*cases(), *sums, *products, *packed):
             yield family, case
 
 
@@ -538,7 +545,7 @@ def table(found: list[Result]) -> str:
 def summary(found: list[Result]) -> str:
     """Mean and worst error by family and op, as a Markdown table."""
     groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
-    new = {name for name, *_ in unseen()}
+    new = unseen_names()
     for r in found:
         sizeable = ("of 50 LUTs and more",) * (r.measured.lut >= SIZEABLE)
         for group in ("unseen",) if r.name in new else (r.kind, "all fitted", *sizeable):
@@ -559,12 +566,17 @@ def summary(found: list[Result]) -> str:
     return "\n".join(lines)
 
 
+def product_table(found: list[Result]) -> str:
+    """Measured forms of products of several bits, as a Markdown table."""
+    return cost_logic.product_table({(r.family, r.name): r.measured for r in found})
+
+
 def main() -> None:
     kept = load()
     if "--measure" in sys.argv[1:]:
         measure(kept)
     found = list(results(load()))
-    print(table(found), summary(found), sep="\n\n")
+    print(table(found), summary(found), product_table(found), sep="\n\n")
     outdated = stale(load())
     if outdated:
         print(f"\n{len(outdated)} figures are missing or out of date; run with --measure", file=sys.stderr)

@@ -326,3 +326,5 @@ class Mac(MatVec):
         yield cls(rng.integers(-1, 1, (6, 4)), pe=4, simd=2, packed=0), (Tensor((3, 6), Ints(-2, 1)),)
         # Two chains of pairs, of five and four.
         yield cls(rng.choice(signs, (34, 4)), pe=2, simd=17), (Tensor((2, 34), pixel),)
+        # Products in LUTs that need fewer bits than their operands have.
+        yield cls(rng.integers(-1, 2, (6, 4)), pe=4, simd=2, packed=0), (Tensor((3, 6), Ints(0, 3)),)

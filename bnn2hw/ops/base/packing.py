@@ -51,7 +51,9 @@ class Packing:
 
     @property
     def field_bits(self) -> int:
-        """Bits of a product less 1, with its sign."""
+        """Bits of a product less 1, with its sign; those of both operands if products are sums in LUTs."""
+        if not self.neurons:
+            return self.weights.bits + self.inputs.bits
         ends = [w * x for w in (self.weights.lo, self.weights.hi) for x in (self.inputs.lo, self.inputs.hi)]
         return max(Ints(min(ends) - 1, max(ends)).bits, self.digit_bits)
 
