@@ -437,11 +437,11 @@ def cases() -> Iterator[Case]:
 
 
 def designs() -> Iterator[tuple[families.Family, Case]]:
-    """All designs of each family. Unrolled products have tables as large as its LUTs."""
+    """All designs of each family. Tables of unrolled products are as large as its LUTs; packed ones fit its DSPs."""
     for family in FAMILIES:
         products = cost_logic.products(family) if family.name in cost_logic.PRODUCTS else ()
         sums = banks() if family.dsp_accumulators else ()
-        for case in (*cases(), *sums, *products):
+        for case in (*cases(), *sums, *products, *cost_logic.packings(family)):
             yield family, case
 
 

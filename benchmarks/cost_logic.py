@@ -49,6 +49,28 @@ def products(family: Family) -> Iterator[Case]:
     yield "10 groups of 50 bits", Unrolled.of(groups, cells=cells), Tensor((500,), BIPOLAR)
 
 
+def packings(family: Family) -> Iterator[Case]:
+    """Units whose products are sums in LUTs (packed 0) or share multiplications that fit a DSP block."""
+    for mw, mh, pe, simd, weights, inputs, packed in (
+        (32, 16, 4, 4, 4, 4, 0),
+        (64, 16, 8, 8, 2, 3, 0),
+        (32, 16, 8, 4, 4, 8, 0),
+        (32, 16, 4, 4, 4, 4, 2),
+        (64, 16, 8, 8, 2, 3, 4),
+        (32, 16, 8, 4, 4, 8, 2),
+        (36, 12, 6, 6, 3, 4, 3),
+        (32, 16, 4, 4, 8, 8, 2),
+    ):
+        reach = 2 ** (weights - 1)
+        chosen = np.random.default_rng(3).integers(-reach, reach, (mw, mh))
+        op, x = Mac(chosen, pe=pe, simd=simd, packed=packed), Tensor((2, mw), Ints(0, 2**inputs - 1))
+        shared = op.packing(x)
+        if packed and (packed - 1) * shared.field_bits + shared.digit_bits > family.dsp_bits[0]:
+            continue
+        name = f"{mw}×{mh} pe {pe} simd {simd} weights {weights} inputs {inputs} packed {packed}"
+        yield name, op, x
+
+
 def heads() -> Iterator[Case]:
     """Heads that read all values of a vector in a beat."""
     score = Ints(-100, 100, step=2)

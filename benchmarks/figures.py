@@ -23,6 +23,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from records import Record  # noqa: E402
 
 BENCHMARKS = (
+    "ablation",
     "boards",
     "folding",
     "foreign_files",
