@@ -403,6 +403,7 @@ def unseen() -> Iterator[Case]:
     yield "10 channels ±512 lanes 5", Argmax(lanes=5), Tensor((2, 10), dot(512))
     yield "24 bits depth 48", Fifo(24, 48), Tensor((2, 24), BIPOLAR)
     yield "12 bits depth 300", Fifo(12, 300), Tensor((2, 12), BIPOLAR)
+    yield from cost_pixels.unseen()
     yield "54×24 pe 4 simd 18", Xnor(signs(54, 24), pe=4, simd=18), Tensor((2, 54), BIPOLAR)
     yield "512×128 pe 16 simd 16", Xnor(signs(512, 128), pe=16, simd=16), Tensor((2, 512), BIPOLAR)
     yield "25×16 pe 4 simd 5 weights 1", Mac(signs(25, 16), pe=4, simd=5), Tensor((2, 25), pixel)
