@@ -403,6 +403,7 @@ def unseen() -> Iterator[Case]:
     yield "10 channels ±512 lanes 5", Argmax(lanes=5), Tensor((2, 10), dot(512))
     yield "24 bits depth 48", Fifo(24, 48), Tensor((2, 24), BIPOLAR)
     yield "12 bits depth 300", Fifo(12, 300), Tensor((2, 12), BIPOLAR)
+    yield from cost_pixels.unseen()
     yield "54×24 pe 4 simd 18", Xnor(signs(54, 24), pe=4, simd=18), Tensor((2, 54), BIPOLAR)
     yield "512×128 pe 16 simd 16", Xnor(signs(512, 128), pe=16, simd=16), Tensor((2, 512), BIPOLAR)
     yield "25×16 pe 4 simd 5 weights 1", Mac(signs(25, 16), pe=4, simd=5), Tensor((2, 25), pixel)
@@ -429,6 +430,12 @@ def unseen() -> Iterator[Case]:
     yield "the 5 best of 50 ±200", TopK(5), Tensor((2, 50), dot(200))
 
 
+def unseen_names() -> set[str]:
+    """Names of the designs that no factor has seen."""
+    layers = (name for family in FAMILIES for name, *_ in cost_logic.layers(family))
+    return {name for name, *_ in unseen()}.union(layers)
+
+
 def cases() -> Iterator[Case]:
     """All designs, over shapes from the smallest of interest to a sizeable layer."""
     yield from fitted()
@@ -436,11 +443,12 @@ def cases() -> Iterator[Case]:
 
 
 def designs() -> Iterator[tuple[families.Family, Case]]:
-    """All designs of each family. Unrolled products have tables as large as its LUTs."""
+    """All designs of each family. Tables of unrolled products are as large as its LUTs; packed ones fit its DSPs."""
     for family in FAMILIES:
         products = cost_logic.products(family) if family.name in cost_logic.PRODUCTS else ()
         sums = banks() if family.dsp_accumulators else ()
-        for case in (*cases(), *sums, *products):
+        packed = (*cost_logic.packings(family), *cost_logic.layers(family))
+        for case in (*cases(), *sums, *products, *packed):
             yield family, case
 
 
@@ -538,7 +546,7 @@ def table(found: list[Result]) -> str:
 def summary(found: list[Result]) -> str:
     """Mean and worst error by family and op, as a Markdown table."""
     groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
-    new = {name for name, *_ in unseen()}
+    new = unseen_names()
     for r in found:
         sizeable = ("of 50 LUTs and more",) * (r.measured.lut >= SIZEABLE)
         for group in ("unseen",) if r.name in new else (r.kind, "all fitted", *sizeable):
@@ -559,12 +567,17 @@ def summary(found: list[Result]) -> str:
     return "\n".join(lines)
 
 
+def product_table(found: list[Result]) -> str:
+    """Measured forms of products of several bits, as a Markdown table."""
+    return cost_logic.product_table({(r.family, r.name): r.measured for r in found})
+
+
 def main() -> None:
     kept = load()
     if "--measure" in sys.argv[1:]:
         measure(kept)
     found = list(results(load()))
-    print(table(found), summary(found), sep="\n\n")
+    print(table(found), summary(found), product_table(found), sep="\n\n")
     outdated = stale(load())
     if outdated:
         print(f"\n{len(outdated)} figures are missing or out of date; run with --measure", file=sys.stderr)

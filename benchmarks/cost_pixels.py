@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -45,15 +46,17 @@ def multiplications() -> Iterator[Case]:
 def pools() -> Iterator[Case]:
     """Maxima and minima of windows, of one bit and more."""
     for size, channels, windows, ints in (
-        (3, 16, 2, BIPOLAR),
-        (3, 4, 2, Ints(0, 15)),
-        (2, 4, 2, BYTE),
-        (5, 4, 1, CRUMB),
+        ((3, 3), 16, 2, BIPOLAR),
+        ((3, 3), 4, 2, Ints(0, 15)),
+        ((2, 2), 4, 2, BYTE),
+        ((5, 5), 4, 1, CRUMB),
+        ((3, 2), 6, 2, Ints(0, 7)),
     ):
         minimum = np.random.default_rng(channels).random(channels) < 0.5
-        op = ParallelPool(minimum, (size, size), True, size * size * channels, windows)
-        name = f"{size}×{size} of {channels} channels pixels {windows} of {ints}"
-        yield name, op, Tensor((3, 8, size * size * channels), ints)
+        lanes = math.prod(size) * channels
+        op = ParallelPool(minimum, size, True, lanes, windows)
+        name = f"{size[0]}×{size[1]} of {channels} channels pixels {windows} of {ints}"
+        yield name, op, Tensor((3, 8, lanes), ints)
 
 
 def depthwises() -> Iterator[Case]:
@@ -64,6 +67,7 @@ def depthwises() -> Iterator[Case]:
         (9, 4, 2, 1, BYTE),
         (9, 4, 2, 4, CRUMB),
         (9, 4, 1, 8, Ints(0, 255)),
+        (6, 5, 2, 3, Ints(0, 15)),
         (4, 8, 2, 0, Ints(0, 15)),
     ):
         reach = 2 ** max(bits - 1, 0)
@@ -80,6 +84,13 @@ def depthwises() -> Iterator[Case]:
     ones = np.ones((64, 8), np.int64)
     op = ParallelDepthwise(ones, axes=3, lanes=8, pixels=4)
     yield "64 positions 8 channels, 4 per beat, of 0…15", op, Tensor((8, 8, 8), Ints(0, 15))
+
+
+def unseen() -> Iterator[Case]:
+    """A design that no factor has seen."""
+    weights = np.random.default_rng(11).choice([-1, 1], (25, 6))
+    op = ParallelDepthwise(weights, lanes=150)
+    yield "25 positions 6 channels pixels 1 of -8…7 weights 1", op, Tensor((3, 8, 150), Ints(-8, 7))
 
 
 def _images(ours: int, theirs: int, a: Ints, b: Ints) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,6 @@
-"""Constant matrices as logic, thresholds included: LUTs beside those of da4ml, alkaid and a plain loop, and clocks.
+"""Constant matrices as logic, thresholds included: LUTs beside those of da4ml and alkaid, and clocks.
 
-    python benchmarks/unrolled.py                 64×64, 256×64 and 256×256 on 7 series; hours on two cores
-    python benchmarks/unrolled.py 64x64 --naive   these only, and the plain loop too
-    python benchmarks/unrolled.py 64x64 --clock   what nextpnr reaches on ECP5, instead
+    python benchmarks/figures.py unrolled      some hours on two cores; needs da4ml and alkaid, which nothing installs
 
 Matrices and thresholds are random and the same for all: of signs, of signs with zeros, and of 4 bits. da4ml (PyPI,
 LGPL-3) is solved in both encodings of a sign, as a bit and as ±1; without registers, where it is smallest, and with one
@@ -36,7 +34,6 @@ from bnn2hw.synthesis.usage import Usage, of_netlist
 from bnn2hw.targets import families
 from bnn2hw.targets.families import Family
 
-SIZES = ("64×64", "256×64", "256×256")
 OTHERS = ("64×64 half zeros", "64×64 nine tenths zeros", "64×64 of 4 bits")
 """Sizes with other weights than ±1."""
 GRADES = {"6": 300, "8": 350}
@@ -219,25 +216,6 @@ endmodule
     return Sources(name, files, "signs", outside, depth, seconds)
 
 
-def naive(weights: Array, thresholds: Array) -> Sources:
-    """The constants in a plain loop, registered before and behind."""
-    inputs, neurons = weights.shape
-    ones = sum(1 << int(i) for i in np.flatnonzero(weights.T.reshape(-1) > 0))
-    limits = ((thresholds + inputs) // 2).tolist()
-    bits = inputs.bit_length()
-    packed = sum(int(limit) << (n * bits) for n, limit in enumerate(limits))
-    text = f"""module naive(input logic clk, input logic [{inputs - 1}:0] x, output logic [{neurons - 1}:0] y);
-  localparam logic [{inputs * neurons - 1}:0] W = {inputs * neurons}'h{ones:x};
-  localparam logic [{bits * neurons - 1}:0] T = {bits * neurons}'h{packed:x};
-  for (genvar n = 0; n < {neurons}; n++) begin : g
-    always_ff @(posedge clk) y[n] <= {bits}'($countones(~(x ^ W[n*{inputs}+:{inputs}]))) >= T[n*{bits}+:{bits}];
-  end
-endmodule
-"""
-    instance = f"naive dut (.clk(clk), .x(feed[{inputs}-1:0]), .y(y));"
-    return Sources("plain loop", {"naive.sv": text}, "naive", instance, 1, 0.0)
-
-
 def design(sources: Sources, top: str, files: dict[str, str]) -> Design:
     """Sources in the form that synthesis takes; all of them are read as SystemVerilog."""
     return Design(top, {Path(n).stem + ".sv": t for n, t in {**sources.files, **files}.items()}, (), (), ())
@@ -291,22 +269,55 @@ def form(size: str, name: str, family: str) -> Sources:
 
 RECORD = "unrolled"
 
+ROWS: dict[str, tuple[str, ...]] = {
+    "64×64": (*FORMS, "alkaid, bits"),
+    "256×64": ("ours", "da4ml, bits", "da4ml, bits, pipelined", "alkaid, bits"),
+    "256×256": ("ours",),
+    **dict.fromkeys(OTHERS, FEW_FORMS),
+}
+"""Forms that are measured of each matrix; the others take hours, or more LUTs at 64×64."""
+
+CLOCKS = {"64×64": ("ours", "da4ml, bits, pipelined")}
+"""Forms whose clock is measured."""
+
 
 def current() -> dict[str, dict[str, str]]:
     """Return the hash of today by table and row; rows of other tools depend on their versions alone."""
-    found: dict[str, dict[str, str]] = {"area": {}, "clock": {}}
-    rows = [(s, f) for s in SIZES for f in (*FORMS, "alkaid, bits")]
-    for size, name in rows + [(s, f) for s in OTHERS for f in FEW_FORMS]:
-        made = {"alkaid": ALKAID} if name.startswith("alkaid") else {"da4ml": DA4ML}
-        if name == "ours":
-            made = solved_before(*matrix(size), families.family("xilinx")).files
-        texts = sorted((n, records.without_comments(t)) for n, t in made.items())
-        found["area"][f"{size} {name}"] = records.hash_of(texts, records.yosys())
-    return found
+    area = {f"{s} {f}": _depends(s, f, "xilinx") for s, forms in ROWS.items() for f in forms}
+    clock = {f"{s} {f}": _depends(s, f, "ecp5") for s, forms in CLOCKS.items() for f in forms}
+    compared = [s for s, forms in ROWS.items() if len(forms) > 1]
+    return {"area": area, "clock": clock, "ratios": {s: records.hash_of(luts(s)) for s in compared}}
+
+
+def _depends(size: str, name: str, family: str) -> str:
+    made = {"alkaid": ALKAID} if name.startswith("alkaid") else {"da4ml": DA4ML}
+    if name == "ours":
+        made = solved_before(*matrix(size), families.family(family)).files
+    texts = sorted((n, records.without_comments(t)) for n, t in made.items())
+    return records.hash_of(texts, records.yosys())
+
+
+def luts(size: str) -> dict[str, int]:
+    """Return the LUT cells of a matrix that are recorded, by form."""
+    rows = records.Record.read(RECORD).rows("area").values()
+    found = {r["cells"]["form"]: r["cells"]["LUT cells"] for r in rows if r["cells"]["matrix"] == size}
+    return {form: int(re.sub(r"\D", "", cell)) for form, cell in found.items()}
+
+
+def ratio(size: str) -> dict[str, str]:
+    """Return the cells of our LUTs beside the fewest of each other tool."""
+    found = luts(size)
+    cells = {"matrix": size}
+    for tool in ("da4ml", "alkaid"):
+        least = min((n for form, n in found.items() if form.startswith(tool)), default=0)
+        cells[f"ours / {tool}"] = f"{found['ours'] / least:.2f}" if least else "–"
+    return cells
 
 
 def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
     """Solve and synthesize; return the cells of a row and the versions of the tools."""
+    if table == "ratios":
+        return ratio(row), records.versions()
     name = next(form for form in (*FORMS, "alkaid, bits") if row.endswith(f" {form}"))
     size = row.removesuffix(f" {name}")
     inputs, neurons = matrix(size)[0].shape
@@ -316,7 +327,7 @@ def measure(table: str, row: str) -> tuple[dict[str, str], dict[str, str]]:
             made = form(size, name, "ecp5")
             lut4, *mhz = clocks(made, inputs, neurons, Path(folder))
             cells |= {"registers": str(made.registers), "LUT4 with shell": lut4}
-            cells |= {f"MHz grade {grade}": f for grade, f in zip(GRADES, mhz, strict=True)}
+            cells |= {f"grade {grade}": f for grade, f in zip(GRADES, mhz, strict=True)}
         else:
             made = form(size, name, "xilinx")
             used, packed = area(made, Path(folder))

@@ -211,7 +211,7 @@ def test_foldings_and_rates() -> None:
     )
     assert (
         message(FoldingError, small(), folding={"first": {"lanes": 2}})
-        == "layer 'first' has no 'lanes'; it has pe, simd, pixels, accumulators"
+        == "layer 'first' has no 'lanes'; it has pe, simd"
     )
     assert message(FoldingError, small(), fps=1e9) == (
         "no folding reaches less than 1 cycle per frame: layer 'image' needs at least 1; "

@@ -34,9 +34,6 @@ from bnn2hw.ir import Graph, HardwareOp, Memory, Tensor, hardware_nodes
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Attributes, Family
 
-BANK = "accumulator_bank"
-"""Module whose form has the accumulators in DSP blocks."""
-
 SHARED = ("last_beat", "resync_input", "resync_output")
 """Modules of every top level."""
 
@@ -114,7 +111,7 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
     for node in graph:
         if not isinstance(node.op, HardwareOp):
             continue
-        inputs, stream, module = graph.inputs_of(node), by_name[node.name], node.op.kind
+        inputs, stream, module = graph.inputs_of(node), by_name[node.name], node.op.module
         body = node.op.body(*inputs)
         if body is not None:
             module = f"{node.op.kind}_{stream.id}"
@@ -145,9 +142,7 @@ def _parts(printer: Printer, graph: Graph, all_streams: Sequence[Stream]) -> _Pa
 def _draws(printer: Printer, module: str) -> bool:
     """Return True if the family of the target has a form of a module that is drawn by plans."""
     family = printer.header.family
-    if family is None or (module == BANK and not family.dsp_accumulators):
-        return False
-    return printer.has(f"{family.templates}/{module}.sv.j2")
+    return family is not None and family.draws(module) and printer.has(f"{family.templates}/{module}.sv.j2")
 
 
 def _form_params(printer: Printer, op: HardwareOp, inputs: Sequence[Tensor]) -> dict[str, int | str]:

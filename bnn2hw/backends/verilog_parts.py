@@ -52,7 +52,7 @@ def module(
         units.append(Unit(params, _bits(part.reads or (0, taken), bits[0]), writes, first))
     facts: dict[str, object] = {
         "module": name,
-        "unit": f"{LOADABLE if op.writable else ''}{op.kind}",
+        "unit": f"{LOADABLE if op.writable else ''}{op.module}",
         "units": units,
     }
     facts["adds"] = not all(unit.first for unit in units)

@@ -9,10 +9,11 @@ from typing import Any
 from bnn2hw import checks, deprecation
 from bnn2hw.errors import FoldingError
 from bnn2hw.folding import accumulators
-from bnn2hw.ir import Graph, HardwareOp, Tensor, hardware_nodes
+from bnn2hw.ir import USUAL, Graph, HardwareOp, Tensor, hardware_nodes
+from bnn2hw.targets.devices import Device
 
 Folding = Mapping[str, Mapping[str, int | str]]
-"""Values of `pe`, `simd`, `lanes`, `pixels` and `accumulators` by name of an op.
+"""Values of `pe`, `simd`, `packed`, `lanes`, `pixels` and `accumulators` by name of an op.
 
 `bnn2hw.folding.unroll` takes out the key `style` first."""
 
@@ -28,8 +29,13 @@ def knobs_of(op: HardwareOp) -> dict[str, int | str]:
     return {knob: getattr(op, knob) for knob in op.knobs}
 
 
-def restricted(graph: Graph, folding: Folding) -> dict[str, list[HardwareOp]]:
+def restricted(graph: Graph, folding: Folding, device: Device) -> dict[str, list[HardwareOp]]:
     """Return the foldings that a user's folding leaves to the ops that it names.
+
+    Args:
+        graph: Graph in hardware form.
+        folding: The user's values.
+        device: Device whose family decides which knobs there are.
 
     Raises:
         FoldingError: It names an unknown layer or knob, or a value that is not legal.
@@ -39,7 +45,7 @@ def restricted(graph: Graph, folding: Folding) -> dict[str, list[HardwareOp]]:
     ops: dict[str, list[HardwareOp]] = {}
     for name, knobs in folding.items():
         node, op = foldable[name]
-        ops[name] = _refolded(name, op, graph.inputs_of(node), _today(name, op, knobs))
+        ops[name] = _refolded(name, op, graph.inputs_of(node), _today(name, op, knobs), device)
     return ops
 
 
@@ -58,6 +64,8 @@ def _wrong(knob: str, value: object, legal: Sequence[int | str]) -> str:
         return "is not known"
     if not isinstance(value, int) or isinstance(value, bool):
         return "is not a whole number"
+    if knob == "packed":
+        return "is not possible with the widths of these weights and inputs and the neurons in parallel"
     if not 1 <= value <= numbers[-1]:
         return "is too small" if value < 1 else "is more than there is to do"
     fewer = max((v for v in numbers if v < value), default=0)
@@ -66,32 +74,40 @@ def _wrong(knob: str, value: object, legal: Sequence[int | str]) -> str:
     return f"takes as many folds as {fewer} does"
 
 
+def _offered(knobs: Sequence[str], options: Sequence[HardwareOp]) -> list[str]:
+    """Return the knobs that some folding sets to another value than the usual one."""
+    return [k for k in knobs if k not in USUAL or any(getattr(o, k, USUAL[k]) != USUAL[k] for o in options)]
+
+
 def _refolded(
-    name: str, op: HardwareOp, inputs: Sequence[Tensor], wanted: Mapping[str, int | str]
+    name: str, op: HardwareOp, inputs: Sequence[Tensor], wanted: Mapping[str, int | str], device: Device
 ) -> list[HardwareOp]:
     """Return the foldings of an op with the wanted values.
 
     If just one of `pe` and `simd` is wanted, the other one is free. If only `accumulators` is wanted, all others
-    are. All other knobs stay as near to the op's own as possible.
+    are; if only `packed` is wanted, `pe` and `simd` are. All other knobs stay as near to the op's own as possible.
 
     Raises:
         FoldingError: An unknown knob, a value that is not legal, or values that exclude each other.
     """
     options = list(op.allowed(*inputs))
+    here = [o for o in options if accumulators.possible(device) or getattr(o, accumulators.KNOB, "") != "dsp"]
     known = list(dict.fromkeys(knob for o in (op, *options) for knob in o.knobs))
     for knob, value in wanted.items():
         if knob not in known:
-            raise FoldingError(f"layer '{name}' has no '{knob}'; it has {', '.join(known)}")
+            raise FoldingError(f"layer '{name}' has no '{knob}'; it has {', '.join(_offered(known, here))}")
         legal = sorted({getattr(o, knob, 1) for o in options})
         if value not in legal:
             reason = accumulators.why_not(op, inputs) if (knob, value) == accumulators.IN_DSPS else ""
             wrong = f"is not possible: {reason}" if reason else _wrong(knob, value, legal)
-            ways = ", ".join(map(str, legal))
+            ways = ", ".join(map(str, sorted({getattr(o, knob, 1) for o in here})))
             raise FoldingError(f"layer '{name}': {knob}={value!r} {wrong}; use one of {ways}")
     fitting = [o for o in options if all(getattr(o, knob, 1) == value for knob, value in wanted.items())]
     if not fitting:
         values = ", ".join(f"{knob}={value}" for knob, value in wanted.items())
         why = "several pixels per beat must be whole"
+        if wanted.get("packed", 1) != 1:
+            why = "only neurons in parallel can share a multiplication, and constant weights have no products"
         if accumulators.IN_DSPS in wanted.items():
             sizes: dict[str, Any] = {knob: value for knob, value in wanted.items() if knob in SIZES}
             why = accumulators.why_not(replace(op, **sizes), inputs) or why
@@ -99,6 +115,8 @@ def _refolded(
     free = PAIR - set(wanted) if len(PAIR & set(wanted)) == 1 else set()
     if set(wanted) == {accumulators.KNOB}:
         free = SIZES
+    elif set(wanted) == {"packed"}:
+        free = PAIR
     now = {knob: getattr(op, knob, 1) for knob in known if knob not in free}
 
     def nearness(option: HardwareOp) -> int:

@@ -57,10 +57,10 @@ def chosen(
 
 def _chosen(graph: Graph, device: Device, fps: float | None, by_hand: Folding | None, dsps: bool) -> Graph:
     """Fold a graph as `chosen` does, with its borders as they are."""
-    if fps is None and not any(len(ops) == 1 for ops in restricted(graph, by_hand or {}).values()):
+    if fps is None and not any(len(ops) == 1 for ops in restricted(graph, by_hand or {}, device).values()):
         return for_device(graph, device, by_hand, dsps=dsps)
-    period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {})
-    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}), dsps)
+    period = int(device.clock_mhz * 1e6 / fps) if fps else slowest(graph, by_hand or {}, device)
+    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}, device), dsps)
     return graph.map_ops(_checked(_for_rate(choices, period), choices).ops)
 
 
@@ -108,7 +108,7 @@ def in_time(
     Raises:
         FoldingError: As for `chosen`, or no folding has its first output in time.
     """
-    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}), dsps)
+    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}, device), dsps)
     period = int(device.clock_mhz * 1e6 / fps) if fps else choices.periods[-1]
     _check_rate(choices, period)
     room = _room(device, FILL if latency == LEAST else 1.0)
@@ -190,7 +190,7 @@ def for_rate(graph: Graph, period: int, device: Device, by_hand: Folding | None 
     Raises:
         FoldingError: An op is slower in every folding, or `by_hand` names no layer or an illegal folding.
     """
-    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}))
+    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}, device))
     return graph.map_ops(_for_rate(choices, period).ops)
 
 
@@ -227,7 +227,7 @@ def for_device(graph: Graph, device: Device, by_hand: Folding | None = None, *, 
     Raises:
         FoldingError: Even the slowest folding does not fit, or a folding in `by_hand` is not legal for its layer.
     """
-    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}), dsps)
+    choices = FoldingSpace(graph, device, restricted(graph, by_hand or {}, device), dsps)
     return graph.map_ops(_fastest(choices).ops)
 
 
@@ -271,7 +271,7 @@ def pareto(
     Raises:
         FoldingError: As for `for_device`.
     """
-    choices, room = FoldingSpace(graph, device, restricted(graph, by_hand or {})), _room(device, FILL)
+    choices, room = FoldingSpace(graph, device, restricted(graph, by_hand or {}, device)), _room(device, FILL)
     end = _fastest(choices).interval
     periods = [p for p in choices.periods if p >= end]
     found: list[FoldingPoint] = []
@@ -296,9 +296,9 @@ def fastest(graph: Graph) -> int:
     )
 
 
-def slowest(graph: Graph, by_hand: Folding) -> int:
+def slowest(graph: Graph, by_hand: Folding, device: Device) -> int:
     """Return the cycles per frame that the layers folded by hand allow, or the slowest other layer at its fastest."""
-    ops = restricted(graph, by_hand)
+    ops = restricted(graph, by_hand, device)
     given = [min(op.interval(*graph.inputs_of(graph[n])) for op in some) for n, some in ops.items()]
     return max([fastest(graph), *given])
 

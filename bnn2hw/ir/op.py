@@ -125,7 +125,7 @@ class Op(ABC):
         return Ranges.of(y)
 
 
-USUAL: Mapping[str, int | str] = {"pixels": 1, "accumulators": "lut"}
+USUAL: Mapping[str, int | str] = {"pixels": 1, "packed": 1, "accumulators": "lut"}
 """Values of knobs that a folding need not name."""
 
 
@@ -221,6 +221,11 @@ class HardwareOp(Printed, StreamOp):
 
     kind: ClassVar[str]
     """The stem of its file and of its templates."""
+
+    @property
+    def module(self) -> str:
+        """The stem of its SystemVerilog template: `kind`, unless some of its foldings have another one."""
+        return self.kind
 
     @abstractmethod
     def stream_lanes(self, *x: Tensor) -> tuple[int, int]:

@@ -353,7 +353,7 @@ class ParallelDepthwise(WindowSums):
             leaves = Leaves.of(weights != 0, term, unsigned=unsigned, weights=weights, largest=ints.count - 1)
         sums = tree(family, leaves, term, acc)
         # A carry chain of large LUTs takes none for the low bits that are 0 in products.
-        share = 1.0 if self._signs else family.by_lut(1.0, 0.68)
+        share = 1.0 if self._signs else family.by_lut(1.0, 0.75)
         total += Cost(lut=share * sums.lut, ff=sums.ff)
         if self._closes:
             # A carry chain of large LUTs adds a constant without LUTs where the constant is 0.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, Tensor
+from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, StreamOp, Tensor
 from bnn2hw.ops.base.channels import any_sums, any_weights, code_ranges, coded, codes, uniform, within_words
 from bnn2hw.ops.base.costs import adder, adder_tree, dsps, ram_cost, state_bits
 from bnn2hw.ops.base.matvec import MatVec
+from bnn2hw.ops.base.packing import Packing, soft_product
 from bnn2hw.targets.families import Family
 
 LONGEST = 8
@@ -33,9 +34,13 @@ class Mac(MatVec):
 
     Attributes:
         domain: Integers of the input; may be None if their step is 1.
+        packed: Neurons that share a multiplication. 1: none do, and synthesis chooses how it makes a
+            product. 0: products are sums in LUTs. Other values than 1 only if the weights are
+            neither ±1 nor constant.
     """
 
     kind: ClassVar[str] = "mac"
+    knobs: ClassVar[tuple[str, ...]] = (*MatVec.knobs, "packed")
     spare: ClassVar[int] = 0
 
     @property
@@ -43,6 +48,32 @@ class Mac(MatVec):
         return self.weight_type == BIPOLAR
 
     domain: Ints | None = None
+    packed: int = 1
+
+    @property
+    def module(self) -> str:
+        return "mac_products" if self.packed != 1 else self.kind
+
+    @property
+    def packs(self) -> bool:
+        """True if neurons may share multiplications."""
+        folds = self.synapse_folds * self.neuron_folds
+        return self.weight_type != BIPOLAR and (folds > 1 or self.loadable)
+
+    def packing(self, x: Tensor) -> Packing:
+        """Return how neurons share multiplications.
+
+        Args:
+            x: Type of the input.
+        """
+        return Packing(self.packed, self.weight_type, coded(x, self.domain)[0], self.simd)
+
+    def outer(self, x: Tensor) -> tuple[int, ...]:
+        if self.packed != 1 and not (self.packs and 0 <= self.packed <= self.pe):
+            raise ValueError(
+                f"packed={self.packed} needs as many neurons in parallel, and weights that are neither ±1 nor constant"
+            )
+        return super().outer(x)
 
     @property
     def weight_type(self) -> Ints:
@@ -115,11 +146,14 @@ class Mac(MatVec):
 
     def inner_bits(self, *x: Tensor) -> int:
         products = 0 if self.chained else self.simd * (x[0].ints.bits + self.weight_bits)
+        if self.packed > 1:
+            spacing = self.packing(x[0]).field_bits + state_bits(self.simd)
+            products = self.packed * spacing << state_bits(self.simd)
         return max(self.lane_bits(*x), products)
 
     def pipeline(self, x: Tensor) -> int:
         if not self.chained:
-            return 4 + state_bits(self.simd)
+            return 4 + state_bits(self.simd) + (self.packed > 1)
         chains, length = self.chains
         return 4 + length + state_bits(chains)
 
@@ -132,13 +166,33 @@ class Mac(MatVec):
         return self.weight_type.bits
 
     def params(self, *x: Tensor) -> dict[str, int | str]:
-        return {
+        params: dict[str, int | str] = {
             **super().params(*x),
             "X_BITS": x[0].ints.bits,
             "X_SIGNED": int(x[0].ints.signed),
             "W_BITS": self.weight_bits,
             "BIPOLAR": int(self.weight_type == BIPOLAR),
         }
+        if self.packed != 1:
+            packing = self.packing(x[0])
+            fields = {"FIELD_BITS": packing.field_bits, "DIGIT_BITS": packing.digit_bits}
+            params |= {"PACKED": self.packed, **fields}
+        return params
+
+    def _folded(self, pes: Iterable[int], simds: Iterable[int], *x: Tensor) -> Iterator[Self]:
+        for op in super(Mac, replace(self, packed=1))._folded(pes, simds, *x):
+            yield op
+            for packed in (0, *range(2, op.pe + 1)) if op.packs else ():
+                other = replace(op, packed=packed)
+                if other.packing(x[0]).fits:
+                    yield other
+                elif packed:
+                    break
+
+    def folded_like(self, other: StreamOp) -> StreamOp:
+        folded = super().folded_like(other)
+        # Only the weights of the other op may be neither ±1 nor constant.
+        return folded if not isinstance(folded, Mac) or folded.packs else replace(folded, packed=1)
 
     @property
     def buffered(self) -> bool:
@@ -182,6 +236,8 @@ class Mac(MatVec):
     def cost_of_one(self, family: Family, *x: Tensor) -> Cost:
         if self.chained:
             return self._chain_cost(family, x[0]) + self.around_cost(family, x[0])
+        if self.packed != 1:
+            return self.packing(x[0]).cost(family, self.pe) + self.around_cost(family, x[0])
         takes = x[0].ints.bits == 1 and not x[0].ints.signed and self.weight_bits > 1
         width = self.weight_bits + (0 if takes else x[0].ints.bits)
         # With constant weights, neurons share equal products and equal sums.
@@ -206,7 +262,7 @@ class Mac(MatVec):
         ):  # a product is the weight, or the reset value of its register
             return Cost(ff=each * self.weight_bits)
         if not dsps(family, x.ints.bits, self.weight_bits):
-            return Cost(lut=each * width * self.weight_bits, ff=each * width)
+            return Cost(lut=each * soft_product(family, x.ints.bits, self.weight_bits), ff=each * width)
         # DSP blocks of some families contain the register after the multiplier and that of the weight;
         # those with an adder also contain that of the input, unless the buffer is read into it.
         if not family.dsp_registers:
@@ -219,7 +275,7 @@ class Mac(MatVec):
     def cost_key(self, *x: Tensor) -> Hashable:
         # The cost of constant weights depends on their values.
         constants = id(self.weights) if self.synapse_folds * self.neuron_folds == 1 else 0
-        return super().cost_key(*x), constants
+        return super().cost_key(*x), constants, self.packed
 
     def _distinct(self) -> int:
         """Return the number of different products of an input with a weight."""
@@ -252,5 +308,23 @@ class Mac(MatVec):
         yield cls(rng.integers(-8, 8, (11, 5)), pe=3, simd=4), (Tensor((2, 11), pixel),)
         yield cls(rng.choice(signs, (7, 3)), pe=2, simd=4, domain=odd), (Tensor((7,), odd),)
         yield cls(rng.choice(signs, (4, 4)), pe=4, simd=4, loadable=True), (Tensor((3, 4), pixel),)
+        # Products that share multiplications: full and partly filled fields, sums of no, some and all lanes.
+        yield cls(rng.integers(-8, 8, (8, 4)), pe=2, simd=4, packed=2), (Tensor((3, 8), Ints(0, 15)),)
+        yield cls(rng.integers(-128, 128, (6, 5)), pe=5, simd=3, packed=2), (Tensor((2, 6), Ints(-128, 127)),)
+        yield cls(rng.integers(-2, 2, (9, 8)), pe=4, simd=5, packed=3), (Tensor((2, 9), Ints(-4, 3)),)
+        yield (
+            cls(rng.integers(-3, 4, (7, 8)), pe=8, simd=7, packed=4, loadable=True),
+            (Tensor((3, 7), Ints(0, 3)),),
+        )
+        yield cls(rng.integers(-1, 2, (10, 6)), pe=3, simd=2, packed=3, domain=odd), (Tensor((10,), odd),)
+        # Products in LUTs.
+        yield cls(rng.integers(-4, 4, (8, 4)), pe=2, simd=3, packed=0), (Tensor((2, 8), Ints(-16, 15)),)
+        yield (
+            cls(rng.integers(-100, 100, (6, 4)), pe=4, simd=2, packed=0, loadable=True),
+            (Tensor((3, 6), Ints(0, 7)),),
+        )
+        yield cls(rng.integers(-1, 1, (6, 4)), pe=4, simd=2, packed=0), (Tensor((3, 6), Ints(-2, 1)),)
         # Two chains of pairs, of five and four.
         yield cls(rng.choice(signs, (34, 4)), pe=2, simd=17), (Tensor((2, 34), pixel),)
+        # Products in LUTs that need fewer bits than their operands have.
+        yield cls(rng.integers(-1, 2, (6, 4)), pe=4, simd=2, packed=0), (Tensor((3, 6), Ints(0, 3)),)

@@ -333,6 +333,8 @@ class ParallelPool(Pooling):
             compare = family.coefficient("parallel_pool.compare", 2.2, 1.45) * bits + family.by_lut(0, 2.7)
             if bits == 2:  # no carry chain
                 compare = family.by_lut(2.5, 1.0)
+            elif bits == 3:  # a large LUT compares two numbers
+                compare = family.coefficient("parallel_pool.three_bits", compare, 3.2)
             each = Cost(lut=compare * (self._taps - 1), ff=registers * bits)
         return each * (self.channels * self.pixels) + Cost(lut=3, ff=self._stages(x[0]))
 

@@ -142,8 +142,8 @@ def _instance(
         return
     own = ids[node.name]
     plain = module.removeprefix("bnn2hw_").removeprefix("loadable_")
-    if plain not in (op.kind, f"{op.kind}_{own}"):
-        yield f"instance {name} is a {module}, but its op is {op.kind}"
+    if plain not in (op.module, f"{op.module}_{own}"):
+        yield f"instance {name} is a {module}, but its op is {op.module}"
     for parameter, value in op.params(*graph.inputs_of(node)).items():
         there = parameters.get(parameter, "")
         if _differs(there, _value(value)):

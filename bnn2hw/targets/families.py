@@ -233,6 +233,10 @@ class Calibration:
     ops: tuple[str, ...]
 
 
+CELLS_OF_FORMS: Mapping[str, str] = {"accumulator_bank": "dsp_accumulators"}
+"""Fields that say whether a family has the cells of a form, by module, for families that share the form's folder."""
+
+
 @dataclass(frozen=True, eq=False)
 class Family:
     """A device family.
@@ -317,6 +321,10 @@ class Family:
     def by_lut(self, four: float, six: float) -> float:
         """Return `four` for LUTs with up to four inputs, and `six` for larger ones."""
         return four if self.lut_inputs <= 4 else six
+
+    def draws(self, module: str) -> bool:
+        """Return False if the family has no cells for the form of a module in its folder of templates."""
+        return bool(getattr(self, CELLS_OF_FORMS.get(module, "name")))
 
     def packs_rom(self, words: int) -> bool:
         """True if our pass puts the columns of a ROM of so many words into LUTs (`Mapper.lut_roms`)."""

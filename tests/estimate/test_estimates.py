@@ -40,7 +40,7 @@ def test_luts_are_predicted_within_bounds(cost: ModuleType, family: str) -> None
     sizeable = [
         r for r in cost.results(cost.load()) if r.family == family and r.measured.lut >= cost.SIZEABLE
     ]
-    unseen = {name for name, *_ in cost.unseen()}
+    unseen = cost.unseen_names()
 
     fitted = np.abs([r.error("lut") for r in sizeable if r.name not in unseen])
     others = np.abs([r.error("lut") for r in sizeable if r.name in unseen])
@@ -57,7 +57,7 @@ def test_the_report_says_how_far_the_models_are_off(cost: ModuleType) -> None:
 
     for family in filter(lambda f: f.calibration, families.known().values()):
         said = (family.calibration.lut_mean, family.calibration.lut_worst)
-        new = {name for name, *_ in cost.unseen()}
+        new = cost.unseen_names()
         off = np.abs(
             [
                 r.error("lut")
@@ -120,6 +120,8 @@ def test_the_documentation_shows_the_errors_of_today(cost: ModuleType) -> None:
     page = (ROOT / "docs" / "estimates.md").read_text()
 
     assert cost.summary(list(cost.results(cost.load()))) in page
+    products = cost.product_table(list(cost.results(cost.load())))
+    assert products in (ROOT / "docs" / "hardware.md").read_text()
 
 
 @pytest.mark.parametrize(

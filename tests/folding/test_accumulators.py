@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import bnn2hw
+from bnn2hw.backends import verilog
 from bnn2hw.dataflow import connect
 from bnn2hw.errors import Bnn2hwError, FoldingError
 from bnn2hw.estimate import cycles
@@ -16,7 +17,8 @@ from bnn2hw.folding.options import FoldingPoint
 from bnn2hw.folding.space import FoldingSpace
 from bnn2hw.ir import BIPOLAR, Cost, Graph, HardwareOp, Ints, Tensor
 from bnn2hw.ops import Xnor
-from bnn2hw.targets import devices
+from bnn2hw.targets import devices, families
+from bnn2hw.targets.devices import Device
 from tests.folding.test_search import all_foldings, fits, in_time, offered
 from tests.support import alone, mlp
 from tests.support import networks as net
@@ -129,6 +131,26 @@ def test_foldings_that_have_none_are_refused(sizes: dict[str, int], told: str) -
 def test_an_unknown_place_is_refused() -> None:
     with pytest.raises(FoldingError, match="accumulators='bram' is not known; use one of dsp, lut"):
         search.for_rate(mlp(96, 24, 10), 400, DEVICE, {"fc0": {"accumulators": "bram"}})
+    with pytest.raises(FoldingError, match=r"accumulators='bram' is not known; use one of lut$"):
+        search.for_rate(mlp(96, 24, 10), 400, ECP5, {"fc0": {"accumulators": "bram"}})
+
+
+@pytest.mark.parametrize(("device", "knobs"), [(DEVICE, "pe, simd, accumulators"), (ECP5, "pe, simd")])
+def test_a_misspelt_knob_is_told_those_of_the_family(device: Device, knobs: str) -> None:
+    with pytest.raises(FoldingError, match=f"has no 'accumulator'; it has {knobs}$"):
+        search.for_rate(mlp(96, 24, 10), 400, device, {"fc0": {"accumulator": "dsp"}})
+
+
+def test_a_family_that_shares_forms_draws_only_those_with_its_cells() -> None:
+    unit = Xnor(np.ones((96, 8), np.int8), pe=8, simd=8, accumulators="dsp")
+    graph, whole = alone(unit, Tensor((96,), BIPOLAR)), families.family("xilinx")
+
+    drawn = verilog.render(graph, family=whole)
+    left = verilog.render(graph, family=replace(whole, dsp_accumulators=False))
+
+    assert "DSP48E1 #" in drawn.files["bnn2hw_accumulator_bank.sv"]
+    assert "bnn2hw_accumulator_bank.sv" not in left.files
+    assert not any("DSP48E1 #" in text for text in left.files.values())
 
 
 def test_a_device_without_them_is_refused_by_name() -> None:

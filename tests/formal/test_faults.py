@@ -79,6 +79,13 @@ SLOW = (
     Fault(
         "parallel_window-1", "value", "missing <= MISSING_BITS'(PLACES)", "missing < MISSING_BITS'(PLACES)"
     ),
+    Fault("parallel_pool-0", "value", "!= minimum ? b : a", "? a : b"),
+    Fault("parallel_pool-1", "value", "i * MERGED + k < BEFORE", "i * MERGED + k + 1 < BEFORE"),
+    Fault("parallel_depthwise-0", "value", "product - (value <<< d)", "product + (value <<< d)"),
+    Fault("parallel_depthwise-1", "value", "sum_first ? CORRECTION : total", "sum_first ? '0 : total"),
+    Fault("parallel_depthwise-2", "value", "({firsts, first})", "({firsts, last})"),
+    Fault("parallel_multiply-1", "value", "if (step && reads) kept <= s1_data", "if (step) kept <= s1_data"),
+    Fault("parallel_concat-0", "value", "s0_valid && s1_valid;", "s0_valid;"),
     Fault("xnor-0", "accepts", "s_ready =", "s_ready = rst &&"),
 )
 """Faults that the soak tries."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from bnn2hw.backends.text import Header
 from bnn2hw.errors import ToolError
 from bnn2hw.formal import engine, prove
 from bnn2hw.formal.engine import Model
 from bnn2hw.formal.harness import NAME, Harness
 from bnn2hw.formal.instances import instances
-from bnn2hw.ops import HARDWARE_OPS
+from bnn2hw.ir import Ints, Tensor
+from bnn2hw.ops import HARDWARE_OPS, Mac
+from bnn2hw.targets import families
 
 pytestmark = pytest.mark.usefixtures("yosys", "abc")
 
@@ -34,10 +39,23 @@ def test_streams_keep_the_protocol(name: str) -> None:
     assert {p.name: p.kind for p in proofs} == dict.fromkeys(QUICK, engine.PROVED)
 
 
-@pytest.mark.parametrize("name", ["fifo-0", "width_converter-0", "add-0", "threshold-0", "argmax-0"])
+@pytest.mark.parametrize(
+    "name", ["fifo-0", "width_converter-0", "add-0", "threshold-0", "argmax-0", "mac-3", "mac-5"]
+)
 def test_the_function_is_proved_for_all_inputs(name: str) -> None:
     [proof] = prove.prove(harness(name), seconds=120, properties=("value",))
 
+    assert proof.kind == engine.PROVED
+
+
+@pytest.mark.parametrize(("width", "guard"), [(6, 0), (18, 1)])
+def test_products_are_proved_in_fields_with_and_without_room_for_sums(width: int, guard: int) -> None:
+    op = Mac(np.array([[1, -2, 0, 1], [-2, 1, -1, 0]]), pe=2, simd=2, packed=2)
+    x, target = Tensor((2,), Ints(0, 1)), replace(families.family("generic"), dsp_bits=(width, 18))
+
+    [proof] = prove.prove(Harness.of(op, x, header=Header(target=target)), seconds=120, properties=("value",))
+
+    assert op.packing(x).guard(target) == guard
     assert proof.kind == engine.PROVED
 
 

@@ -36,6 +36,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "verilog/fifo": ("tests/synthesis/test_fifo_forms.py",),
     "verilog/rows": ("tests/synthesis/test_rows.py",),
     "shell/crc32": ("tests/formal/test_modules.py",),
+    "shell/scan": ("tests/deploy/test_scan.py",),
     "shell": ("tests/deploy/test_serial_shell.py",),
     "amd": ("tests/deploy/test_amd_control.py",),
 }

@@ -52,6 +52,11 @@ PARAMETERS: dict[str, list[Mapping[str, int]]] = {
     "row_accumulator": [
         {"BITS": b, "COLUMNS": c} for b, c in ((1, 1), (2, 2), (4, 3), (5, 5), (9, 2), (11, 7), (17, 17))
     ],
+    "lut_product": [
+        {"A_BITS": a, "B_BITS": b, "A_SIGNED": signs % 2, "B_SIGNED": signs // 2}
+        for a, b in ((1, 1), (2, 2), (3, 1), (4, 2), (4, 4), (8, 3))
+        for signs in range(4)
+    ],
     "accumulator_bank": [
         {"NEURONS": n, "BITS": b, "COLUMNS": c, "EXTRA": e}
         for n, b, c, e in (

@@ -90,7 +90,7 @@ def family_bundles(soaked: Set[str] = frozenset()) -> list[ParameterSet]:
             marks=[pytest.mark.soak] if name in soaked or family.forms else [],
         )
         for family in WITH_FORMS
-        for name, made in _bundled(e for e in every() if modules_in(e[1].kind) & forms_of(family))
+        for name, made in _bundled(e for e in every() if modules_in(e[1].module) & forms_of(family))
     ]
 
 
@@ -122,14 +122,15 @@ def family_forms() -> list[ParameterSet]:
         pytest.param(op, x, family, id=f"{name}-{family.name}")
         for name, op, x in every()
         for family in WITH_FORMS
-        if modules_in(op.kind) & forms_of(family)
+        if modules_in(op.module) & forms_of(family)
     ]
 
 
 def forms_of(family: Family) -> set[str]:
     """Return the modules of which a family has a template of its own, or a form in the shared template."""
     own = {p.name.removesuffix(".sv.j2") for p in (TEMPLATES / family.templates).glob("*.sv.j2")}
-    return own | ({"fifo"} if family.lutram_fifos else set())
+    shared = {"fifo": bool(family.lutram_fifos), "mac_products": family.dsp_bits != Family.dsp_bits}
+    return own | {module for module, differs in shared.items() if differs}
 
 
 WITH_FORMS = tuple(f for f in FAMILIES if forms_of(f))
@@ -137,10 +138,10 @@ WITH_FORMS = tuple(f for f in FAMILIES if forms_of(f))
 
 
 @cache
-def modules_in(kind: str) -> frozenset[str]:
-    """Return the modules that an op's template names, and those that their templates name in turn."""
-    modules: set[str] = set()
-    waiting = {f"{kind}.sv.j2"}
+def modules_in(module: str) -> frozenset[str]:
+    """Return the module of an op, those that its template names, and those that their templates name in turn."""
+    modules = {module}
+    waiting = {f"{module}.sv.j2"}
     seen: set[str] = set()
     while waiting := {t for t in waiting if (TEMPLATES / t).is_file()} - seen:
         seen |= waiting

@@ -19,8 +19,9 @@ ELSEWHERE = {
     "bit_count": "test_bit_counts.py",
     "fifo": "test_fifo_forms.py",
     "popcount": "test_fast_forms.py",
+    "mac_products": "../formal/test_proofs.py",
 }
-"""Forms that other files of this folder prove."""
+"""Forms that other files prove, by their paths from this folder."""
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,7 @@ def test_a_wrong_form_is_found(module: str, family: str, old: str, new: str, tmp
 def test_every_form_is_proved() -> None:
     for family in ops.WITH_FORMS:
         assert ops.forms_of(family) <= {*PARAMETERS, *ELSEWHERE}
+    assert all((Path(__file__).parent / path).is_file() for path in ELSEWHERE.values())
     with_cells = {family.templates for family in families.known().values() if family.cells}
     folders = {p.name for p in (ROOT / "templates" / "verilog").iterdir() if p.is_dir()}
     assert folders == {"cells", "simulation", *with_cells}

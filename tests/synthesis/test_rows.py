@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("yosys")
 XILINX = families.family("xilinx")
 SHORT = (*range(3, 20), 31, 32, 33, 48, 63, 64, 65, 100, 128)
 WIDE = (*range(3, 257), 1809, *random.Random(0).sample(range(257, 2048), 8))
-PART = 64
+PART = 32
 """Widths in one run of Yosys, whose time grows faster than the file that it reads."""
 
 

@@ -112,18 +112,28 @@ def products(family: Family, ints: Ints, weights: Array, bits: int) -> Cost:
         bits: Bits of a product.
     """
     lut, ff = 0.0, 0.0
+    # In some families a carry chain inverts no input.
+    inverter = family.coefficient("parallel_depthwise.inverter", 0, 0) * ints.bits
     for weight, count in zip(*np.unique(weights, return_counts=True), strict=True):
         kept, made = columns(ints, int(weight), 0, bits)
-        logic = made if ints.bits <= family.lut_inputs else _shifted(family, int(weight), bits)
+        logic = made + inverter * len(_signed_digits(int(weight))[1])
+        if ints.bits > family.lut_inputs:
+            logic = _shifted(family, int(weight), bits)
         lut, ff = lut + float(count) * logic, ff + float(count) * kept
-    return Cost(lut=family.coefficient("parallel_depthwise.product", 1.0, 1.0) * lut, ff=ff)
+    return Cost(lut=lut, ff=ff)
 
 
 def _shifted(family: Family, weight: int, bits: int) -> int:
     """Return the LUTs that add an input for each digit of a weight, in the order of parallel_depthwise.sv.j2."""
-    plus, minus = digits(abs(weight)) if weight >= 0 else digits(abs(weight))[::-1]
+    plus, minus = _signed_digits(weight)
     shifts = [*plus, *minus]
     return sum(adder(family, bits - shift) for shift in (shifts[1:] if plus else shifts))
+
+
+def _signed_digits(weight: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the places of the digits 1 and of the digits -1 of an integer."""
+    plus, minus = digits(abs(weight))
+    return (plus, minus) if weight >= 0 else (minus, plus)
 
 
 @lru_cache(2**12)
