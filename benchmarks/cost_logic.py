@@ -14,7 +14,7 @@ from bnn2hw.ops.adder_graph.plans import Cells
 from bnn2hw.ops.base.packing import NARROWEST
 from bnn2hw.targets.families import Family
 
-PRODUCTS = ("xilinx", "ecp5")
+PRODUCTS = ("xilinx", "ultrascale", "ecp5")
 """Families with unrolled products among their designs."""
 Case = tuple[str, HardwareOp, *tuple[Tensor, ...]]
 

@@ -142,10 +142,13 @@ def soft_product(family: Family, a: int, b: int) -> float:
     """Return the LUTs of a product that Yosys makes of LUTs.
 
     Args:
-        family: Device family. A LUT with six inputs holds a bit of the product of small operands.
+        family: Device family. A LUT with six inputs holds a bit of the product of small operands, and two with a
+            multiplexer a bit of 3 × 4 bits, of which three bits depend on six inputs or fewer.
         a: Bits of one operand.
         b: Bits of the other operand.
     """
     if a + b <= family.by_lut(0, 6):
         return a + b
+    if {a, b} == {3, 4} and family.by_lut(0, 1):
+        return 2 * (a + b) - 3
     return family.by_lut(1, 0.72) * (a + b) * min(a, b)
