@@ -80,7 +80,7 @@ SLOW = (
         "parallel_window-1", "value", "missing <= MISSING_BITS'(PLACES)", "missing < MISSING_BITS'(PLACES)"
     ),
     Fault("parallel_pool-0", "value", "!= minimum ? b : a", "? a : b"),
-    Fault("parallel_pool-1", "value", "i * MERGED + k < BEFORE", "i * MERGED + k + 1 < BEFORE"),
+    Fault("parallel_pool-1", "value", "if (k < count)", "if (k + 1 < count)"),
     Fault("parallel_depthwise-0", "value", "product - (value <<< d)", "product + (value <<< d)"),
     Fault("parallel_depthwise-1", "value", "sum_first ? CORRECTION : total", "sum_first ? '0 : total"),
     Fault("parallel_depthwise-2", "value", "({firsts, first})", "({firsts, last})"),
