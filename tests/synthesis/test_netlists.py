@@ -102,11 +102,14 @@ def unnumbered(line: str) -> str:
 
 
 def test_what_only_long_runs_read_has_no_constructs_of_its_own() -> None:
-    """Yosys understands constructs; other numbers in them are no other case."""
+    """Yosys understands constructs; other numbers in them are no other case.
+
+    The cells of a family that has the templates of another are read by the proofs of its forms.
+    """
     portable = ops.bundles(read_alone, ops.SAME_CONSTRUCTS)
     read = constructs(portable, soaked=False)
 
     assert constructs(portable, soaked=True) <= read
-    for family in ops.WITH_FORMS:
+    for family in (f for f in ops.WITH_FORMS if not f.forms):
         own = [row for row in ops.family_bundles(ops.SAME_FORMS) if row.values[1] == family]
         assert constructs(own, soaked=True) <= read | constructs(own, soaked=False), family.name
