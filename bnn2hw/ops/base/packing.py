@@ -65,7 +65,7 @@ class Packing:
         return (self.neurons - 1) * self.field_bits + self.digit_bits <= widest()
 
     def guard(self, family: Family) -> int:
-        """Return the bits of a field beyond a product; mac_packed.sv.j2 has the same formula.
+        """Return the bits of a field beyond a product; mac_products.sv.j2 has the same formula.
 
         Args:
             family: Device family.
