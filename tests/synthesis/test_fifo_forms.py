@@ -79,7 +79,10 @@ def test_a_wrong_form_is_found(tmp_path: Path) -> None:
         prove(text(), wrong, 3, 12, tmp_path)
 
 
-@pytest.mark.parametrize("family", DIRECT, ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(f, id=f.name, marks=[pytest.mark.soak] if f.forms else []) for f in DIRECT],
+)
 def test_no_register_holds_a_beat(family: families.Family, tmp_path: Path) -> None:
     *_, (least, _, _) = family.lutram_fifos
     op, x = Fifo(32, least), Tensor((32,), BIPOLAR)
