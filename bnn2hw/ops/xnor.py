@@ -16,6 +16,7 @@ from bnn2hw.ops.base.compressor_plans import expected, plan
 from bnn2hw.ops.base.compressors import Plan
 from bnn2hw.ops.base.costs import address_copies, in_block_ram, ram_cost, state_bits
 from bnn2hw.ops.base.matvec import MatVec
+from bnn2hw.ops.base.memory_choice import lut_rams
 from bnn2hw.ops.base.popcount_trees import Chains, Tree, slices
 from bnn2hw.targets.families import Family
 
@@ -26,6 +27,9 @@ GROUP = 8
 
 BANK = "accumulator_bank"
 """Module with the accumulators of the neurons that share a DSP block."""
+
+FLIPPED = 64
+"""Bits of a buffer behind which inverters are in families without cells; matvec.j2 has the same number."""
 
 NEAR = 32
 """Neurons that share input registers if lanes are counted as rows; rows.j2 has the same number."""
@@ -250,8 +254,8 @@ class Xnor(MatVec):
             ff += self.simd + self.count_bits + 1
             shared_lut += counted.lut
             shared_ff += counted.ff + self.simd + 2
-        if self.neuron_folds == 1:  # there is no vector buffer, whose output would invert the inputs
-            shared_lut += self.simd
+        if not self._selects(family, x[0]):
+            shared_lut += self.simd  # inverters of the inputs
         if not fixed:  # constant weights need no registers
             ff += delays
         if self.weights_in_block_ram:
@@ -262,6 +266,14 @@ class Xnor(MatVec):
             shared_ff += address_copies(family, folds, self.pe * self.simd)
         own = Cost(lut=lut * self.pe + shared_lut, ff=ff * self.pe + shared_ff)
         return own + self.schedule_cost(family, x[0])
+
+    def _selects(self, family: Family, x: Tensor) -> bool:
+        """Return True if the LUTs that select a word of the vector's buffer invert the inputs, too."""
+        beat, words = self.simd * x.ints.bits, self.synapse_folds
+        if not self.buffered or not family.cells:
+            return self.buffered and words * beat <= FLIPPED
+        rams = lut_rams(family, words, beat, 2)
+        return rams is not None and rams.rows > 1 and not ram_cost(family, words, beat).bram
 
     def _cost_in_rows(self, family: Family, *x: Tensor) -> Cost:
         """Return the cost of a unit that counts the lanes of a neuron as two rows."""

@@ -17,7 +17,6 @@ from bnn2hw.ops.base import parts
 from bnn2hw.ops.base.channels import Meaning, signed_parts, uniform
 from bnn2hw.ops.base.costs import adder, block_ram_rows, ram_cost, state_bits, store_cost
 from bnn2hw.ops.base.folds import check_folds, fold_sizes, worthwhile
-from bnn2hw.ops.base.memory_choice import lut_rams
 from bnn2hw.ops.base.pixelwise import Pixelwise
 from bnn2hw.targets.families import Family
 
@@ -270,6 +269,11 @@ class MatVec(Pixelwise):
         of = type(self), self.weights.shape, self.counts_padding, self.loadable
         return of, ints, self.pe, self.simd, self.pixels
 
+    @property
+    def buffered(self) -> bool:
+        """True if the words of a vector are kept in a memory."""
+        return self.neuron_folds > 1 and self.synapse_folds > 1
+
     def around_cost(self, family: Family, x: Tensor) -> Cost:
         """Return the cost of the schedule, the memories and the accumulators.
 
@@ -302,7 +306,9 @@ class MatVec(Pixelwise):
             x: Type of the input.
         """
         depth, folds = self.pipeline(x) - 1, self.synapse_folds * self.neuron_folds
-        counters = state_bits(self.synapse_folds) + state_bits(folds) + 4
+        # The synapse fold is the low bits of the fold, or has a counter of its own.
+        shared = self.neuron_folds == 1 or self.synapse_folds & (self.synapse_folds - 1) == 0
+        counters = state_bits(folds) + (0 if shared else state_bits(self.synapse_folds)) + 4
         # Three flags travel with the data; two become shift registers if LUTs of the family can be
         # that.
         flags = depth * (family.coefficient("matvec.flag", 3, 1) if self.synapse_folds > 1 else 1)
@@ -329,13 +335,10 @@ class MatVec(Pixelwise):
             x: Type of the input.
         """
         beat = self.simd * x.ints.bits
-        if self.neuron_folds == 1:
+        if not self.buffered:
             return Cost(ff=2 * beat)
-        buffer = ram_cost(family, self.synapse_folds, beat, ports=1)
-        rams = lut_rams(family, self.synapse_folds, beat, 1)
-        in_rows = rams is not None and rams.rows > 1 and not buffer.bram
-        enable = family.coefficient("matvec.load", 8, 0) if in_rows else 0
-        return Cost(lut=beat + enable, ff=2 * beat) + buffer
+        # The address of a word that is written is kept until the word is read.
+        return ram_cost(family, self.synapse_folds, beat) + Cost(ff=state_bits(self.synapse_folds))
 
     def foldings(self, *x: Tensor) -> Iterator[Self]:
         return self._folded(worthwhile(self.mh), list(worthwhile(self.mw)), *x)
