@@ -1,15 +1,21 @@
-"""The notebooks of the examples run from top to bottom, and are kept without results."""
+"""The notebooks of the examples run from top to bottom, call what exists, and are kept without results."""
 
 from __future__ import annotations
 
+import ast
+import functools
+import inspect
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import bnn2hw
+import bnn2hw.nn
 from tests.support import EXAMPLES, ROOT, shared
 
 NOTEBOOKS = sorted(path.name for path in EXAMPLES.glob("*.ipynb"))
@@ -20,6 +26,9 @@ SHOWN = {
     "residual_fashion.ipynb": ("rounded", "deviation", " 6 bits: ", "estimate on ecp5-85k"),
 }
 """Words that the results of a notebook contain."""
+
+SHORT = ("mnist_end_to_end.ipynb",)
+"""Notebooks that the default run executes: it trains, compiles, simulates, estimates and writes."""
 
 
 def keras_cache() -> Path:
@@ -52,7 +61,35 @@ def test_notebooks_are_kept_without_results(name: str) -> None:
     assert all(not c.get("outputs") and c.get("execution_count") is None for c in cells)
 
 
+def called(notebook: Path) -> Iterator[tuple[ast.Call, Any]]:
+    """Yield the calls of a notebook to the package and to its accelerators, with what they call."""
+    cells = json.loads(notebook.read_text())["cells"]
+    tree = ast.parse("\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"))
+    names: dict[str, Any] = {"bnn2hw": bnn2hw, "nn": bnn2hw.nn}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("bnn2hw.compile("):
+            names[ast.unparse(node.targets[0])] = bnn2hw.Accelerator
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and "(" not in ast.unparse(node.func):
+            first, *parts = ast.unparse(node.func).split(".")
+            if first in names:
+                yield node, functools.reduce(getattr, parts, names[first])
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_calls_what_there_is_with_arguments_that_it_has(name: str) -> None:
+    """The default run asks no more of some notebooks; the long runs execute them all."""
+    calls = list(called(EXAMPLES / name))
+
+    assert len(calls) >= 5
+    for call, function in calls:
+        of_object = ["self"] if "self" in (signature := inspect.signature(function)).parameters else []
+        signature.bind_partial(*of_object, *call.args, **{k.arg: k.value for k in call.keywords if k.arg})
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in SHORT else pytest.param(n, marks=pytest.mark.soak) for n in NOTEBOOKS]
+)
 def test_a_notebook_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nbformat = pytest.importorskip("nbformat", reason="notebooks need nbclient")
     nbclient = pytest.importorskip("nbclient", reason="notebooks need nbclient")

@@ -28,6 +28,7 @@ class Stream:
         lanes: Values per beat; 0 for an array in memory.
         vector: Values of a vector, as in `Beats`; 0 if no beat has padding.
         zeros: Whether padding lanes carry code 0, as in `Beats`.
+        filled: Whether the sign of a beat's one value fills the bits up to whole bytes, as on a port.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Stream:
     lanes: int
     vector: int = 0
     zeros: bool = False
+    filled: bool = False
 
     @property
     def bits(self) -> int:
@@ -80,7 +82,8 @@ class Stream:
         Returns:
             Beats of shape (frames * beats, bytes), little-endian, with 0 for padding.
         """
-        return pack(self._in_beats(self.tensor.ints.encode(values)), self.tensor.ints.bits)
+        bits = 8 * self.bytes if self.filled else self.tensor.ints.bits
+        return pack(self._in_beats(self.tensor.ints.encode(values)), bits)
 
     def compared(self, beats: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return beats of whole frames with 0 for padding whose value is undefined."""
@@ -160,10 +163,7 @@ class Port:
 
     def hex_lines(self, values: NDArray[np.integer]) -> str:
         """Return whole frames as they appear on tdata, a beat per line in hexadecimal."""
-        if self.extends:
-            codes = self.stream.tensor.ints.encode(values).reshape(-1, 1)
-            return hex_lines(pack(codes, self.axis_bits), self.axis_bits)
-        return hex_lines(self.stream.pack(values), self.axis_bits)
+        return hex_lines(replace(self.stream, filled=self.extends).pack(values), self.axis_bits)
 
 
 TABLE = ("port", "beats per frame", "values per beat", "bits per value", "tdata bits", "one frame")

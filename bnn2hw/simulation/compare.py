@@ -105,7 +105,7 @@ def compare(
         packed: dict[tuple[Any, ...], Array] = {}
         for stream in design.streams:
             values = edges[stream.name]
-            key = id(values), stream.lanes, stream.vector, stream.tensor.ints
+            key = id(values), stream.lanes, stream.vector, stream.filled, stream.tensor.ints
             if key not in packed:  # a FIFO carries the beats of the stream before it
                 packed[key] = stream.pack(values)
             found[stream.name] = found[stream.name] or _first_difference(

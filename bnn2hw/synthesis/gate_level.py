@@ -6,8 +6,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from bnn2hw import tools
-from bnn2hw.backends.design import Design
+from bnn2hw.backends.design import Design, Port
 from bnn2hw.backends.verilog import block_models
 from bnn2hw.errors import InputError
 from bnn2hw.synthesis import synthesize
@@ -16,6 +18,8 @@ from bnn2hw.targets.families import Family, Mapper
 
 MODELS = "cells.sv"
 """File with Yosys' models of the cells."""
+VALUES = {"b": 2, "h": 16}
+"""Number of values of a digit by its base."""
 
 
 def of(design: Design, family: Family, folder: Path) -> Design:
@@ -41,11 +45,28 @@ def of(design: Design, family: Family, folder: Path) -> Design:
             f"netlists can be simulated for {', '.join(able)}"
         )
     synthesize.area(design, family, folder)
-    netlist = synthesize.as_verilog(folder / synthesize.NETLIST).read_text()
+    netlist = _known(synthesize.as_verilog(folder / synthesize.NETLIST).read_text())
     used = [cell for cell in family.mapper.blocks if f" {cell} " in netlist]
     files = {"netlist.sv": netlist, MODELS: _small_cells(family.mapper), **block_models(used)}
-    ends = (*design.inputs, *design.outputs)
-    return replace(design, files=files, streams=ends, netlist=True, bench={}, fast={})
+    outputs = (replace(port.stream, filled=port.extends) for port in Port.of(design.outputs))
+    return replace(design, files=files, streams=(*design.inputs, *outputs), netlist=True, bench={}, fast={})
+
+
+def _known(netlist: str) -> str:
+    """Return a netlist with values for the unknown bits of constants of which other bits are known.
+
+    Verilator 5.048 sets a register that starts with such a constant to random bits before it masks the known ones,
+    so a memory whose words are narrower than its cell starts with wrong contents.
+    """
+    draw = np.random.default_rng(0)
+
+    def value(found: re.Match[str]) -> str:
+        base, digits = found.groups()
+        if set(digits) == {"x"}:
+            return found[0]  # Verilator draws it anew for each seed
+        return f"'{base}" + re.sub("x", lambda _: f"{draw.integers(VALUES[base]):x}", digits)
+
+    return re.sub(r"'([hb])([0-9a-f]*x[0-9a-fx]*)", value, netlist)
 
 
 def _small_cells(mapper: Mapper) -> str:

@@ -26,7 +26,11 @@ from tests.support import EXAMPLES
 from tests.support import networks as net
 from tests.support.machine import found_or_skip, package_or_skip
 
-ONE_OF_EACH = ("icebreaker", "tangnano9k", "ulx3s")
+LONG = ("tangnano9k", "ulx3s")
+"""Boards of the long runs. The tools of their families run by default in
+`test_a_device_without_a_board_is_measured_through_few_pins` and in tests/synthesis."""
+
+ONE_OF_EACH = ("icebreaker", *(pytest.param(name, marks=pytest.mark.soak) for name in LONG))
 
 
 @pytest.fixture(scope="module")

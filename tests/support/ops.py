@@ -33,17 +33,21 @@ MOST_TOGETHER = 8
 
 SAME_CONSTRUCTS = {
     "affine-1",
+    "mac-2",
     "pad-1",
-    "quantize-1",
+    "parallel_depthwise-1",
     "parallel_window-1",
+    "pool-1",
+    "quantize-1",
     "sliding_window-1",
     "width_converter-1",
+    "xnor-1",
     "xnor-2",
 }
 """Bundles whose sources have other numbers than those of bundles of the same op, but the same constructs."""
 
-SAME_FORMS = {"mac-0", "xnor-1", "xnor-2"}
-"""Bundles of which that holds in the forms of every family too."""
+SAME_FORMS = {"mac-0", "mac-2", "xnor-1", "xnor-2", "unrolled-0", "xnor-0-xilinx", "xnor-3-ecp5"}
+"""Bundles of which that holds in the forms of every family too, or of the family that is named."""
 
 
 @cache
@@ -80,14 +84,14 @@ def family_bundles(soaked: Set[str] = frozenset()) -> list[ParameterSet]:
     Families that have the templates of another one are left to long runs.
 
     Args:
-        soaked: Names of bundles that only the long runs take.
+        soaked: Names of bundles that only the long runs take, in every family or in that of "<bundle>-<family>".
     """
     return [
         pytest.param(
             made,
             family,
             id=f"{name}-{family.name}",
-            marks=[pytest.mark.soak] if name in soaked or family.forms else [],
+            marks=[pytest.mark.soak] if {name, f"{name}-{family.name}"} & soaked or family.forms else [],
         )
         for family in WITH_FORMS
         for name, made in _bundled(e for e in every() if modules_in(e[1].module) & forms_of(family))

@@ -55,21 +55,18 @@ SLICES = [("DSP48E1", 25, 7), ("DSP48E2", 27, 9)]
 """A slice, the bits of the wider factor, and those of OPMODE."""
 
 
+def pins_of(operation: int, enables: tuple[str, ...]) -> dict[str, int]:
+    """Return the bits of the pins that a test draws: operands, OPMODE and the enables of registers."""
+    return {"A": 30, "B": 18, "C": 48, "PCIN": 48, "OPMODE": operation, **dict.fromkeys(enables, 1)}
+
+
 @pytest.mark.parametrize(("cell", "factor", "operation"), SLICES)
 def test_dsp48(cell: str, factor: int, operation: int, tmp_path: Path) -> None:
     """Each slice: the registers of UG479 and UG579, and Z plus or minus the product."""
     rng = random.Random(4)
     enables = ("CEA1", "CEA2", "CEB1", "CEB2", "CEC", "CEM", "CEP")
     resets = ("RSTA", "RSTB", "RSTC", "RSTM", "RSTP")
-    inputs = {
-        "A": 30,
-        "B": 18,
-        "C": 48,
-        "PCIN": 48,
-        "OPMODE": operation,
-        "ALUMODE": 4,
-        **dict.fromkeys(enables, 1),
-    }
+    inputs = pins_of(operation, enables) | {"ALUMODE": 4}
     fixed = {"D": factor, "ACIN": 30, "BCIN": 18, "INMODE": 5, "CARRYIN": 1, "CARRYINSEL": 3}
     cycles = []
     for _ in range(CYCLES):
@@ -136,14 +133,7 @@ def lanes(bits: int, *terms: int) -> int:
 def test_dsp48_without_its_multiplier(cell: str, operation: int, tmp_path: Path) -> None:
     """Each slice as one, two or four adders of Z, A:B and C, as UG479 and UG579 say of USE_SIMD."""
     rng = random.Random(5)
-    inputs = {
-        "A": 30,
-        "B": 18,
-        "C": 48,
-        "PCIN": 48,
-        "OPMODE": operation,
-        **dict.fromkeys(("CEA2", "CEB2", "CEC", "CEP"), 1),
-    }
+    inputs = pins_of(operation, ("CEA2", "CEB2", "CEC", "CEP"))
     fixed = {"ALUMODE": 4, "INMODE": 5, "CARRYIN": 1, "CARRYINSEL": 3, "RSTP": 1}
     cycles = []
     for _ in range(CYCLES):

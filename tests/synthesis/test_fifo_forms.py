@@ -96,7 +96,10 @@ def test_a_gate_costs_what_is_predicted(name: str, tmp_path: Path) -> None:
     assert used[1].lut - used[0].lut == pytest.approx(gated.lut - plain.lut, abs=3)
 
 
-@pytest.mark.parametrize("family", DIRECT, ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "family",
+    [pytest.param(f, id=f.name, marks=[pytest.mark.soak] if f.forms else []) for f in DIRECT],
+)
 def test_no_register_holds_a_beat(family: families.Family, tmp_path: Path) -> None:
     *_, (least, _, _) = family.lutram_fifos
     op, x = Fifo(32, least), Tensor((32,), BIPOLAR)

@@ -14,13 +14,12 @@ import pytest
 
 import bnn2hw
 from bnn2hw import nn
-from bnn2hw.backends.design import Design
+from bnn2hw.backends.design import Design, Port
 from bnn2hw.errors import InputError, MismatchError
 from bnn2hw.simulation import simulate
 from bnn2hw.simulation.run import Run
 from bnn2hw.synthesis import gate_level
 from bnn2hw.targets import families
-from bnn2hw.targets.families import Family
 from tests.support import networks as net
 
 pytestmark = pytest.mark.usefixtures("yosys")
@@ -59,12 +58,6 @@ def compiled(model: keras.Model, family: str, **options: object) -> bnn2hw.Accel
     return bnn2hw.compile(model, input=WIRE, target=DEVICES[family], **options)
 
 
-def simulated(name: str) -> Family:
-    """A family whose netlists are simulated, also if not all of them can be."""
-    family = families.family(name)
-    return replace(family, mapper=replace(family.mapper, complete_models=True))
-
-
 def run(netlist: Design, accelerator: bnn2hw.Accelerator, frames: int) -> Run:
     x = np.random.default_rng(0).choice(WIRE.ints.values(), (frames, *accelerator.input.shape))
     cycles = accelerator.estimate().cycles
@@ -79,7 +72,7 @@ def mapped(tmp_path_factory: pytest.TempPathFactory) -> Mapped:
     def made(family: str) -> tuple[bnn2hw.Accelerator, Design]:
         accelerator = compiled(small(), family, fps=30_000)
         folder = tmp_path_factory.mktemp(family)
-        return accelerator, gate_level.of(accelerator.design, simulated(family), folder)
+        return accelerator, gate_level.of(accelerator.design, families.family(family), folder)
 
     return made
 
@@ -93,7 +86,7 @@ def used(netlist: Design) -> set[str]:
     [
         ("ecp5", {"DP16KD", "MULT18X18D", "TRELLIS_FF", "CCU2C", "LUT4", "TRELLIS_DPR16X4"}),
         ("xilinx", {"RAMB18E1", "DSP48E1", "FDRE", "CARRY4", "LUT6"}),
-        ("ultrascale", {"RAMB18E2", "DSP48E2", "FDRE", "CARRY8", "LUT6"}),
+        pytest.param("ultrascale", {"RAMB18E2", "DSP48E2", "FDRE", "CARRY8", "LUT6"}, marks=pytest.mark.soak),
     ],
 )
 def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], mapped: Mapped) -> None:
@@ -106,13 +99,13 @@ def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], mapped: Ma
     assert len(exact.mismatches) == 2
 
 
-@pytest.mark.parametrize("family", ["xilinx", "ultrascale"])
+@pytest.mark.parametrize("family", [pytest.param("xilinx", marks=pytest.mark.soak), "ultrascale"])
 def test_a_netlist_with_accumulators_in_dsp_blocks_is_exact(family: str, tmp_path: Path) -> None:
     """Four sums of a block, and the registers that Yosys may move into it."""
     model = net.chain((57,), net.dense(10, name="fc", input_quantizer=None))
     hand = {"fc": {"pe": 5, "simd": 19, "accumulators": "dsp"}}
     accelerator = bnn2hw.compile(model, input=SIGNS, target=DEVICES[family], folding=hand)
-    netlist = gate_level.of(accelerator.design, simulated(family), tmp_path)
+    netlist = gate_level.of(accelerator.design, families.family(family), tmp_path)
     x = np.random.default_rng(0).choice(SIGNS.ints.values(), (20, 57))
 
     exact = simulate.simulate(
@@ -134,12 +127,50 @@ def test_a_bit_of_a_block_ram_that_is_wrong_is_found(mapped: Mapped) -> None:
         run(netlist, accelerator, 2).check()
 
 
+def test_the_sign_fills_the_port_of_a_netlist(tmp_path: Path) -> None:
+    """A port of one signed value per beat is extended to whole bytes; zeros there are no less wrong than other bits."""
+    kernel = nn.quantizers.DoReFa(3, mode="weights")
+    model = net.chain((6,), nn.layers.QuantDense(3, kernel_quantizer=kernel, use_bias=False, name="fc"))
+    accelerator = bnn2hw.compile(model, input=WIRE, target="ice40-up5k", folding={"fc": {"pe": 1, "simd": 1}})
+    (port,) = Port.of(accelerator.design.outputs)
+    assert port.extends
+    assert port.axis_bits - port.stream.bits == 2
+    netlist = gate_level.of(accelerator.design, families.family("ice40"), tmp_path)
+    text = netlist.files["netlist.sv"]
+    zeros = re.sub(r"(assign m_axis_tdata\[15\] =) [^;]+;", r"\1 1'b0;", text)
+    assert zeros != text
+
+    run(netlist, accelerator, 8).check()
+
+    with pytest.raises(MismatchError, match="the padding of a beat"):
+        run(replace(netlist, files={**netlist.files, "netlist.sv": zeros}), accelerator, 8).check()
+
+
+def test_words_narrower_than_a_memory_start_with_their_contents(tmp_path: Path) -> None:
+    """Yosys leaves the bits of a cell that no word has unknown; the others are known in simulation, too."""
+    model = net.chain(
+        (57,), net.dense(12, name="fc", input_quantizer=None), net.norm(), net.dense(4, name="out")
+    )
+    hand = {"fc": {"pe": 1, "simd": 19}, "fc.threshold": {"pe": 1}, "out": {"pe": 1, "simd": 1}}
+    accelerator = bnn2hw.compile(model, input=SIGNS, target="xczu5ev", folding=hand, loadable=["fc"])
+    netlist = gate_level.of(accelerator.design, families.family("ultrascale"), tmp_path)
+    x = np.random.default_rng(0).choice(SIGNS.ints.values(), (20, 57))
+
+    exact = simulate.simulate(netlist, accelerator.graph, x, accelerator.estimate().cycles, seed=1)
+
+    exact.check()
+    partly_known = re.compile(r"'[bh](?:[0-9a-f]+x|x+[0-9a-f])")
+    assert partly_known.search((tmp_path / "netlist.v").read_text())
+    assert not partly_known.search(netlist.files["netlist.sv"])
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize(
     ("family", "cells"),
     [
         ("ecp5", {"DP16KD", "MULT18X18D"}),
         ("xilinx", {"RAMB18E1", "RAMB36E1", "DSP48E1"}),
+        ("ultrascale", {"RAMB18E2", "RAMB36E2", "DSP48E2", "CARRY8", "RAM32M16", "RAM64M8", "RAM512X1S"}),
     ],
 )
 def test_a_large_netlist_is_exact(family: str, cells: set[str], tmp_path: Path) -> None:
@@ -157,6 +188,6 @@ def test_a_family_without_models_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(
         InputError,
-        match=r"no models of all cells of the family 'gowin'; .* for ecp5, ice40, xilinx$",
+        match=r"no models of all cells of the family 'gowin'; .* for ecp5, ice40, ultrascale, xilinx$",
     ):
         gate_level.of(design, families.family("gowin"), tmp_path)

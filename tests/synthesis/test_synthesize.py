@@ -70,8 +70,10 @@ def test_a_bitstream_for_ecp5(tiny: Design, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "family",
-    [families.family("ecp5"), families.family("xilinx"), families.family("ice40")],
-    ids=lambda f: f.name,
+    [
+        pytest.param(families.family(name), id=name, marks=[pytest.mark.soak] if name == "xilinx" else [])
+        for name in ("ecp5", "xilinx", "ice40")
+    ],
 )
 @pytest.mark.usefixtures("installed")
 def test_loadable_weights_lie_in_block_ram(family: families.Family, tmp_path: Path) -> None:
