@@ -16,7 +16,7 @@ from bnn2hw.folding import search
 from bnn2hw.ir import Graph, HardwareOp, hardware_nodes
 from bnn2hw.ops import MatVec
 from bnn2hw.simulation.simulate import simulate
-from tests.support import layerwise
+from tests.support import layerwise, long_runs
 from tests.support import networks as net
 from tests.support.random_networks import Random
 
@@ -124,7 +124,7 @@ def check_golden(seed: int) -> tuple[Accelerator, np.ndarray]:
     return accelerator, x
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", long_runs.after(10, range(40)))
 def test_golden_equals_keras(seed: int) -> None:
     check_golden(seed)
 
@@ -152,7 +152,7 @@ def check_hardware(seed: int) -> None:
     assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
 
 
-@pytest.mark.parametrize("seed", range(1000, 1014))
+@pytest.mark.parametrize("seed", long_runs.after(5, range(1000, 1014)))
 def test_hardware_equals_golden(seed: int) -> None:
     check_hardware(seed)
 
@@ -207,12 +207,12 @@ def run_network(seed: int) -> None:
     assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
 
 
-@pytest.mark.parametrize("seed", range(14))
+@pytest.mark.parametrize("seed", long_runs.after(6, range(14)))
 def test_any_network_equals_keras(seed: int) -> None:
     compiled_network(seed)
 
 
-@pytest.mark.parametrize("seed", range(1000, 1006))
+@pytest.mark.parametrize("seed", long_runs.after(3, range(1000, 1006)))
 def test_any_hardware_equals_golden(seed: int) -> None:
     run_network(seed)
 

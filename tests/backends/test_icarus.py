@@ -30,7 +30,7 @@ def test_ops(examples: tuple[ops.Example, ...], tmp_path: Path) -> None:
     check(examples, tmp_path)
 
 
-@pytest.mark.parametrize(("examples", "family"), ops.family_bundles())
+@pytest.mark.parametrize(("examples", "family"), ops.family_bundles(ops.SAME_FORMS))
 def test_forms_with_cells(examples: tuple[ops.Example, ...], family: Family, tmp_path: Path) -> None:
     check(examples, tmp_path, family)
 

@@ -18,7 +18,7 @@ from bnn2hw.ops import Add, Concat, Fifo, Multiply, Source, Threshold
 from bnn2hw.simulation import hls_csim, simulate
 from bnn2hw.targets import devices
 from tests.simulation.test_hls import compile_cpp
-from tests.support import icarus, random_frames
+from tests.support import icarus, long_runs, random_frames
 from tests.support.graphs import Builder, binary
 
 FRAMES = 6
@@ -86,7 +86,7 @@ BRANCHED = {f.__name__: f for f in (residual, dense_block, gated, two_ends, join
 
 
 @pytest.mark.parametrize("stalls", [0.0, 0.35])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", long_runs.after(1, range(2)))
 @pytest.mark.parametrize("name", BRANCHED)
 def test_branches_meet_in_time(name: str, seed: int, stalls: float) -> None:
     """Every stream is exact in any folding, and nothing waits for longer than the slowest op makes it."""
@@ -130,7 +130,7 @@ def missing(*_: object) -> int:
 
 
 @pytest.mark.parametrize("name", BRANCHED)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", long_runs.after(1, range(3)))
 def test_compiled_steps_are_those_of_the_machines(
     name: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

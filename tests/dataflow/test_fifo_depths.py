@@ -11,7 +11,7 @@ from bnn2hw.dataflow import fifo_depths, insert
 from bnn2hw.estimate import cycles
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor, hardware_nodes
 from bnn2hw.ops import Add, Fifo, Source
-from tests.support import graphs
+from tests.support import graphs, long_runs
 
 FRAMES = 40
 
@@ -34,7 +34,7 @@ def check_pace(graph: Graph) -> None:
     assert pace.interval == predicted or (pace.interval < predicted and not pace.steady)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", long_runs.after(15, range(40)))
 def test_no_random_network_is_slower_than_predicted(seed: int) -> None:
     graph = graphs.branching(seed)
 

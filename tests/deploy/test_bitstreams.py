@@ -110,6 +110,10 @@ def test_xilinx_is_an_area_and_says_so(tiny: bnn2hw.Accelerator, tmp_path: Path)
     assert done.exit_code == 0, done.output
     assert "area only: the vendor's tool places and routes this family" in done.output
     assert "MHz" not in done.output
+    used = json.loads((tmp_path / "out" / "usage.json").read_text())
+    assert used["ff"] == sum(n for cell, n in used["cells"].items() if cell.startswith("FD")) > 0
+    assert used["lut"] >= sum(n for cell, n in used["cells"].items() if re.fullmatch("LUT[1-6]", cell)) > 0
+    assert sum(layer["lut"] for layer in used["layers"].values()) == used["lut"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from bnn2hw.folding import search
 from bnn2hw.ir import BIPOLAR, Graph, HardwareOp, Ints, Node, Tensor
 from bnn2hw.ops import ParallelWindow, Pool, SlidingWindow, Source, Threshold, Xnor
 from bnn2hw.targets import devices
+from tests.support import long_runs
 from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
@@ -70,7 +71,7 @@ def test_several_pixels_per_cycle(each: int, style: str) -> None:
     assert pixels(acc.graph)["first.window"] == each
 
 
-@pytest.mark.parametrize("each", [2, 4])
+@pytest.mark.parametrize("each", long_runs.after(1, [4, 2]))
 def test_several_pixels_per_cycle_in_c(each: int) -> None:
     acc = compiled(BEATS // each, backend="hls")
     x = np.random.default_rng(0).integers(0, 256, (FRAMES, *SHAPE))

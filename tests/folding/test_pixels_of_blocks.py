@@ -25,8 +25,8 @@ from bnn2hw.ops import (
     Source,
 )
 from bnn2hw.targets import devices
+from tests.support import long_runs, random_values
 from tests.support import networks as net
-from tests.support import random_values
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
 SHAPE = (8, 16, 2)
@@ -140,7 +140,7 @@ def mixed(kernel: int) -> Block:
     return block
 
 
-@pytest.mark.parametrize("each", [2, 4])
+@pytest.mark.parametrize("each", long_runs.after(1, [2, 4]))
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_network_of_all_blocks(backend: str, each: int) -> None:
     """Borders have as many columns as a beat has pixels, so that beats fill each row."""

@@ -19,7 +19,7 @@ from bnn2hw.ir import BIPOLAR, Cost, Graph, HardwareOp, Ints, Node, Op, Tensor
 from bnn2hw.ops import Add, Argmax, Concat, Mac, Multiply, Pool, SlidingWindow, Source, Threshold, Xnor
 from bnn2hw.targets import devices
 from bnn2hw.targets.devices import Device
-from tests.support import alone, mlp
+from tests.support import alone, long_runs, mlp
 
 DEVICES = [devices.device(name) for name in ("ecp5-85k", "xc7z020", "ice40-up5k")]
 MOST = 1500
@@ -151,7 +151,7 @@ def check_against_all(seed: int) -> None:
         assert (within and within.price) == (least and pytest.approx(least, rel=1e-9))
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", long_runs.after(4, range(10)))
 def test_no_folding_is_cheaper(seed: int) -> None:
     check_against_all(seed)
 
@@ -162,7 +162,7 @@ def test_no_folding_is_cheaper_in_many_graphs(seed: int) -> None:
     check_against_all(seed)
 
 
-@pytest.mark.parametrize("seed", range(20, 24))
+@pytest.mark.parametrize("seed", long_runs.after(2, range(20, 24)))
 def test_the_front_and_its_end_are_those_of_all_foldings(seed: int) -> None:
     graph = next(g for s in itertools.count(1000 * seed) if count(g := Grower(s).grow()) <= MOST)
     device = devices.device("xc7z020")

@@ -8,6 +8,7 @@ import pytest
 
 import bnn2hw
 from bnn2hw.accelerator import Accelerator
+from tests.support import long_runs
 from tests.support.machine import package_or_skip
 from tests.support.onnx_graphs import executed
 from tests.support.random_onnx import drawn
@@ -57,7 +58,7 @@ def wire_shape(model: onnx.ModelProto) -> list[int]:
     return [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim[1:]]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", long_runs.after(6, range(12)))
 def test_a_dozen_graphs(seed: int) -> None:
     compare(seed)
 

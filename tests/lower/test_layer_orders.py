@@ -11,6 +11,7 @@ import bnn2hw
 from bnn2hw import nn
 from bnn2hw.errors import UnsupportedError
 from bnn2hw.ops.lut import Lut
+from tests.support import long_runs
 from tests.support import networks as net
 from tests.support.layer_orders import Compiled, compile_order
 
@@ -23,7 +24,7 @@ def check_order(seed: int) -> None:
     assert isinstance(found, str) or found.as_promised
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", long_runs.after(8, range(16)))
 def test_any_order(seed: int) -> None:
     check_order(seed)
 

@@ -15,7 +15,7 @@ from bnn2hw.ir import Graph
 from bnn2hw.native import library, sources
 from bnn2hw.native.library import NativeNetwork
 from bnn2hw.ops import HARDWARE_OPS
-from tests.support import alone, random_frames
+from tests.support import alone, long_runs, random_frames
 from tests.support import networks as net
 from tests.support.machine import tool_or_skip
 from tests.support.random_networks import Random
@@ -64,7 +64,7 @@ def test_ops(examples: dict[str, tuple[Graph, NativeNetwork]], kind: type, versi
         check(*examples[name], version, i)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", long_runs.after(3, range(6)))
 def test_random_networks(seed: int) -> None:
     model, wire = Random(seed).network()
     graph, edges = bare(bnn2hw.compile(model, input=wire, target="xc7z045").graph)

@@ -87,7 +87,7 @@ def test_hardware_equals_golden_and_keeps_time(examples: tuple[ops.Example, ...]
     check_hardware(examples)
 
 
-@pytest.mark.parametrize(("examples", "family"), ops.family_bundles())
+@pytest.mark.parametrize(("examples", "family"), ops.family_bundles(ops.SAME_FORMS))
 def test_the_forms_of_a_family_equal_golden(examples: tuple[ops.Example, ...], family: Family) -> None:
     check_hardware(examples, family)
 
@@ -146,6 +146,19 @@ def test_every_folding_keeps_the_meaning(op: HardwareOp, x: tuple[Tensor, ...]) 
         assert folded.infer(*x) == op.infer(*x)
         assert np.array_equal(folded.golden(*frames), expected)
         assert folded.interval(*x) >= 1
+
+
+def test_every_op_with_a_form_is_simulated_in_it_by_default() -> None:
+    """Of each family that has a template of its own, or a form in the shared one."""
+    rows = ops.family_bundles(ops.SAME_FORMS)
+    listed, short = (
+        {(made[0][1].kind, family.name) for made, family in (row.values for row in chosen)}
+        for chosen in (rows, [row for row in rows if not row.marks])
+    )
+
+    assert {(kind, family) for kind, family in listed - short} == {
+        (kind, family.name) for kind, _ in listed for family in ops.WITH_FORMS if family.forms
+    } & listed
 
 
 @pytest.mark.parametrize("examples", ops.bundles())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,7 @@ from bnn2hw.synthesis import synthesize, toolchains
 from bnn2hw.synthesis.ecp5_output_registers import absorb_output_registers
 from bnn2hw.synthesis.ecp5_register_copies import copy_address_registers
 from bnn2hw.synthesis.netlist import rewrite
+from bnn2hw.synthesis.usage import Usage
 from bnn2hw.targets import devices, families
 from bnn2hw.workers import HERE, Pool
 from tests.support import alone, ops
@@ -47,11 +49,23 @@ def tiny() -> Design:
     return verilog.render(alone(Xnor(weights, pe=2, simd=8), Tensor((2, 32), BIPOLAR)))
 
 
-@pytest.mark.usefixtures("installed")
-def test_a_bitstream_for_ecp5(tiny: Design, tmp_path: Path) -> None:
-    said: list[str] = []
+@dataclass(frozen=True)
+class Placed:
+    """The tiny design, placed with seed 1."""
 
-    usage = synthesize.synthesize(tiny, ECP5, tmp_path, progress=said.append)
+    usage: Usage
+    folder: Path
+    said: list[str]
+
+
+@pytest.fixture(scope="module")
+def first_seed(installed: None, tiny: Design, tmp_path_factory: pytest.TempPathFactory) -> Placed:
+    folder, said = tmp_path_factory.mktemp("seed1"), []
+    return Placed(synthesize.synthesize(tiny, ECP5, folder, progress=said.append), folder, said)
+
+
+def test_a_bitstream_for_ecp5(first_seed: Placed) -> None:
+    usage, tmp_path, said = first_seed.usage, first_seed.folder, first_seed.said
 
     placed = (tmp_path / "nextpnr.seed1.log").read_text()
     assert usage.lut == int(re.search(r"Total LUT4s: +(\d+)/", placed)[1])
@@ -134,19 +148,28 @@ def test_what_many_block_rams_read_is_copied_and_nothing_else_changes(tmp_path: 
     assert rewrite(path, spread) == 0
 
 
+# tests/test_workers.py runs tasks on workers.
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.soak)])
 @pytest.mark.usefixtures("installed")
-def test_of_several_seeds_the_fastest_is_packed(tiny: Design, tmp_path: Path) -> None:
-    pool = Pool("local", 2) if find_spec("distributed") else HERE
-    usage = synthesize.synthesize(tiny, ECP5, tmp_path, seeds=(1, 2), pool=pool)
+def test_of_several_seeds_the_fastest_is_packed(
+    tiny: Design, first_seed: Placed, workers: int, tmp_path: Path
+) -> None:
+    pool = Pool("local", workers) if workers and find_spec("distributed") else HERE
+    usage = synthesize.synthesize(tiny, ECP5, tmp_path, seeds=(2, 1), pool=pool)
     best = max(usage.seeds, key=lambda seed: usage.seeds[seed])
-    alone = synthesize.synthesize(tiny, ECP5, tmp_path / "alone", seeds=(best,))
+    alone = first_seed.folder
+    if best != 1:
+        alone = tmp_path / "alone"
+        synthesize.synthesize(tiny, ECP5, alone, seeds=(best,))
 
-    assert list(usage.seeds) == [1, 2]
+    assert list(usage.seeds) == [2, 1]
     assert usage.fmax_mhz == max(usage.seeds.values())
-    assert usage.bitstream.read_bytes() == alone.bitstream.read_bytes()
+    assert usage.bitstream.read_bytes() == (alone / usage.bitstream.name).read_bytes()
     for seed in (1, 2):
         assert (tmp_path / f"nextpnr.seed{seed}.log").stat().st_size > 0
-    assert (tmp_path / "timing.json").read_bytes() == (tmp_path / "alone" / "timing.json").read_bytes()
+    assert (tmp_path / "timing.json").read_bytes() == (alone / "timing.json").read_bytes()
+    placer = synthesize.Placer.of(ECP5, synthesize.Placement(), tmp_path)
+    assert pickle.loads(pickle.dumps(placer)).files == placer.files, "workers get a copy of it"
 
 
 @pytest.mark.usefixtures("installed")
@@ -158,6 +181,8 @@ def test_a_clock_that_must_be_reached(tiny: Design, tmp_path: Path) -> None:
     assert not (tmp_path / "design.bit").exists()
 
 
+# By default, tests/deploy/test_bitstreams.py asks the command for it.
+@pytest.mark.soak
 @pytest.mark.usefixtures("installed")
 def test_only_the_area_for_xilinx(tiny: Design, tmp_path: Path) -> None:
     usage = synthesize.synthesize(tiny, devices.device("xc7z020"), tmp_path)

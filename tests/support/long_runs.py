@@ -1,0 +1,16 @@
+"""Parameters of which the default run takes a few, and the long runs the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from _pytest.mark import ParameterSet
+
+
+def after(count: int, values: Iterable[object]) -> list[ParameterSet]:
+    """Return values as parameters of one test; those after the first `count` are for the long runs."""
+    return [
+        pytest.param(value, marks=[pytest.mark.soak] if place >= count else [])
+        for place, value in enumerate(values)
+    ]
