@@ -20,6 +20,7 @@ from bnn2hw.errors import DoesNotFitError, InputError
 from bnn2hw.folding import search
 from bnn2hw.simulation import simulate
 from bnn2hw.synthesis import fit, gate_level, synthesize, toolchains
+from bnn2hw.synthesis.usage import Usage
 from bnn2hw.targets import boards, devices, families
 from bnn2hw.targets.boards import Board
 from tests.support import EXAMPLES
@@ -113,6 +114,22 @@ def test_xilinx_is_an_area_and_says_so(tiny: bnn2hw.Accelerator, tmp_path: Path)
     assert used["ff"] == sum(n for cell, n in used["cells"].items() if cell.startswith("FD")) > 0
     assert used["lut"] >= sum(n for cell, n in used["cells"].items() if re.fullmatch("LUT[1-6]", cell)) > 0
     assert sum(layer["lut"] for layer in used["layers"].values()) == used["lut"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "luts"), [("xc7z020", "CARRY4", 4), ("xczu5ev", "CARRY8", 8), ("xczu5ev", "CARRY4", 4)]
+)
+def test_a_slice_has_one_carry_cell(name: str, cell: str, luts: int) -> None:
+    """A short chain takes the carry cell of a whole slice, so a device may run out of these before it does of LUTs."""
+    device = devices.device(name)
+    most = device.lut // luts
+
+    fit.check_mapped(Usage(2 * most, 0, most, 0, 0, cells={cell: most}, layers={}), device)
+
+    with pytest.raises(
+        DoesNotFitError, match=rf"needs [\d,]+ LUT in slices with a carry cell of {device.lut:,} of {name}"
+    ):
+        fit.check_mapped(Usage(2 * most, 0, most, 0, 0, cells={cell: most + 1}, layers={}), device)
 
 
 def test_what_does_not_fit_names_a_rate_that_does(tmp_path: Path) -> None:
