@@ -82,6 +82,7 @@ PUBLISHED = {
 LOGIC = (
     "bnn2hw/lower/truth_tables.py",
     "bnn2hw/lower/unread_tables.py",
+    "bnn2hw/dataflow/free_running.py",
     "bnn2hw/ops/lut.py",
     "bnn2hw/ops/unrolled.py",
     "bnn2hw/ops/adder_graph",
@@ -93,6 +94,7 @@ TEMPLATES = (
     "argmax",
     "count",
     "fifo",
+    "gate",
     "last_beat",
     "lookup",
     "lut",

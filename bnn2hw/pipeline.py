@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw import agreement, checks, comparison, importers, inputs
 from bnn2hw.comparison import Comparison
-from bnn2hw.dataflow import connect, insert
+from bnn2hw.dataflow import connect, free_running, insert
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError
 from bnn2hw.estimate import cycles, resources
@@ -95,9 +95,10 @@ def folded(layout: Layout) -> Layout:
 
 
 def streamed(layout: Layout) -> Layout:
-    """Insert width converters and FIFOs."""
+    """Insert width converters and FIFOs, and let chains of ops in which nothing can stall run free."""
     layout.progress("laying out streams")
-    return replace(layout, graph=connect.connect(layout.graph))
+    made, family = connect.connect(layout.graph), layout.device.family
+    return replace(layout, graph=free_running.free(made, family, later=layout.latency is None))
 
 
 SIMPLIFY: tuple[Callable[[Graph], Graph], ...] = (hoist_uniform,)

@@ -13,7 +13,7 @@ from bnn2hw.backends.design import Design
 from bnn2hw.backends.loading import FIXED
 from bnn2hw.comparison import Comparison
 from bnn2hw.compiled import CompiledModel
-from bnn2hw.dataflow import connect, insert
+from bnn2hw.dataflow import connect, free_running, insert
 from bnn2hw.deviation import Deviation
 from bnn2hw.errors import InputError, Problem, UnsupportedError
 from bnn2hw.importers.imported import Imported, Model
@@ -111,7 +111,7 @@ def weights(
     progress("lowering to integers")
     renamed = _renamed(imported, accelerator.recipe)
     made = pipeline.lower(renamed, accelerator.input_specs, accelerator.recipe)
-    graph = _streamed(accelerator.graph, made.lowered.graph)
+    graph = _streamed(accelerator, made.lowered.graph)
     progress(f"comparing with the model ({imported.oracle.name if imported.oracle else imported.executor})")
     frames = pipeline.compared_frames(renamed, made, None)
     compared = pipeline.check_whole(renamed, made, frames)
@@ -173,17 +173,18 @@ def _refusal(layer: str, found: str) -> UnsupportedError:
     return UnsupportedError([Problem(layer, found, SAME, ANEW)], REFUSED)
 
 
-def _streamed(old: Graph, new: Graph) -> Graph:
+def _streamed(accelerator: CompiledModel, new: Graph) -> Graph:
     """Fold and connect a model as the compiled model is.
 
     Args:
-        old: The streamed graph of the compiled model.
+        accelerator: The compiled model.
         new: The other model in hardware form.
 
     Raises:
         UnsupportedError: The other model needs other hardware, or weights differ that cannot be
             loaded.
     """
+    old = accelerator.graph
     bare = insert.remove_fifos(old)
     folded = _folded_like(bare, without_unread_tables(new))
     problems = list(_other_nodes(bare, folded))
@@ -192,7 +193,8 @@ def _streamed(old: Graph, new: Graph) -> Graph:
     problems = [p for node in _makers(folded) for p in _differences(bare, folded, node)]
     if problems:
         raise UnsupportedError(problems, REFUSED)
-    return connect.connect(folded)
+    made = connect.connect(folded)
+    return free_running.free(made, accelerator.device.family) if free_running.is_free(old) else made
 
 
 def _folded_like(old: Graph, new: Graph) -> Graph:

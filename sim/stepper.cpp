@@ -26,6 +26,8 @@ struct Op {
     const uint8_t* writes;
     const int64_t* need;
     const int64_t* frees;  // -1 if an output frees nothing
+    int64_t credits;       // of a process that steps by credits; else 0
+    int64_t exit;          // with credits: the queue that returns them
 };
 
 namespace {
@@ -43,6 +45,7 @@ class Machine {
     uint64_t ready(bool taken, uint64_t there) const {
         if (op.kind == QUEUE) return held < op.capacity;
         if (op.kind == RING) return !op.reads[at] || written - free_for_writer < op.capacity;
+        if (op.credits && held >= op.credits) return 0;
         if (valid && !taken) return 0;
         const uint64_t wanted = wants();
         if (op.ports == 1) return wanted;
@@ -54,8 +57,13 @@ class Machine {
         return takes;
     }
 
-    // Goes to the next cycle; returns true if anything changed.
-    bool tick(uint64_t entered, bool taken) {
+    // Goes to the next cycle; returns true if anything changed. `returned`: a credit comes back.
+    bool tick(uint64_t entered, bool taken, bool returned) {
+        if (op.credits) {
+            held += int64_t(entered) - returned;
+            tick_process(entered, taken);
+            return true;  // the queue may return a credit in any cycle
+        }
         if (op.kind == QUEUE) {
             const bool left = valid && taken;
             held += int64_t(entered) - left;
@@ -221,7 +229,8 @@ class Network {
                 const int64_t s = ops[i].sources[port];
                 entered |= uint64_t(valid[s] && moves[s]) << port;
             }
-            const bool changed = machines[i].tick(entered, moves[i]);
+            const bool returned = ops[i].credits && passes(int32_t(ops[i].exit));
+            const bool changed = machines[i].tick(entered, moves[i], returned);
             awake.assign(i, changed);
             asked.assign(i, changed);
         });

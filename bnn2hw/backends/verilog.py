@@ -28,8 +28,10 @@ from bnn2hw.backends.verilog_top import (
     instance,
     literal,
     memory_file,
+    with_gates,
 )
 from bnn2hw.estimate import cycles as estimating
+from bnn2hw.estimate import gates
 from bnn2hw.ir import Graph, HardwareOp, Memory, Tensor, hardware_nodes
 from bnn2hw.targets.devices import Device
 from bnn2hw.targets.families import Attributes, Family
@@ -59,9 +61,11 @@ def render(
     inputs, outputs = ends(graph, all_streams)
     parts = _parts(printer, graph, all_streams)
     load = loading.of(graph)
-    shared = {*SHARED, *(("frame_counter", "load") if load else ())}
+    free = gates.of(graph)
+    shared = {*SHARED, *(("frame_counter", "load") if load else ()), *(("gate",) if free else ())}
     modules = _modules(printer, shared | {*(i.module for i in parts.instances)}, parts)
-    top = replace(_top(graph, all_streams, parts.instances, modules), name=name, load=load)
+    instances = with_gates(parts.instances, free, {s.name: s.id for s in all_streams})
+    top = replace(_top(graph, all_streams, instances, modules), name=name, load=load)
     if isinstance(header.target, Device):
         top = replace(top, clock_mhz=header.target.clock_mhz)
     text = printer.file(f"{name}.sv", "top.sv.j2", top=top)

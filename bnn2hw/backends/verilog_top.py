@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bnn2hw.backends.design import Load, Port, Stream
+from bnn2hw.estimate.gates import Gate
 from bnn2hw.ir import Graph, HardwareOp, Node, Param
 
 LOADABLE = "loadable_"
@@ -36,6 +37,21 @@ class Connection:
 
 
 @dataclass(frozen=True)
+class Gated:
+    """A gate in front of instances that run free.
+
+    Attributes:
+        exit: Identifier of the stream of the FIFO behind them.
+        credits: Beats that this FIFO holds.
+        ids: Identifiers of the streams that they write, the first one first.
+    """
+
+    exit: str
+    credits: int
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Instance:
     """The instance of a node in the top level.
 
@@ -47,6 +63,8 @@ class Instance:
         params: Parameters of the module, as Verilog literals.
         stage: Position on the load chain; None if the instance is not on it.
         copies: Number of copies, each of which takes its part of every beat.
+        gate: The gate in front of the instance; None if it has none.
+        free: True if its output is always taken, since a gate keeps room for it.
     """
 
     module: str
@@ -55,6 +73,8 @@ class Instance:
     params: Mapping[str, int | str]
     stage: int | None = None
     copies: int = 1
+    gate: Gated | None = None
+    free: bool = False
 
     def without_defaults(self, defaults: Mapping[str, str]) -> Instance:
         """Return the instance without the parameters that equal the module's defaults.
@@ -109,6 +129,16 @@ class Top:
     load: Load | None = None
 
     @property
+    def gates(self) -> tuple[Gated, ...]:
+        """The gates, in topological order."""
+        return tuple(i.gate for i in self.instances if i.gate)
+
+    @property
+    def exits(self) -> frozenset[str]:
+        """Identifiers of the streams whose beats return credits to a gate."""
+        return frozenset(gate.exit for gate in self.gates)
+
+    @property
     def forks(self) -> bool:
         """True if a stream has several readers."""
         return any(c.reader is not None for i in self.instances for c in i.sources)
@@ -137,6 +167,21 @@ def instance(
         params[parameter] = f'"{memory_file(stream, parameter)}"'
         params[PATH] = PATH
     return Instance(module, _connections(graph, node, by_name), stream, params, copies=op.copies)
+
+
+def with_gates(
+    instances: Sequence[Instance], gates: Iterable[Gate], ids: Mapping[str, str]
+) -> tuple[Instance, ...]:
+    """Return the instances of a top level with the gates in front of those that run free.
+
+    Args:
+        instances: One for each op, in topological order.
+        gates: The gates of the streamed graph.
+        ids: Identifiers of its streams.
+    """
+    made = {g.entry: Gated(ids[g.exit], g.credits, tuple(ids[n] for n in g.ops)) for g in gates}
+    last = {gate.ids[-1] for gate in made.values()}
+    return tuple(replace(i, gate=made.get(i.stream.name), free=i.stream.id in last) for i in instances)
 
 
 def memory_file(stream: Stream, parameter: str, part: int | None = None) -> str:

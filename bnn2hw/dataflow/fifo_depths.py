@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bnn2hw.estimate import cycles
-from bnn2hw.ir import Graph, Handshakes, Timing, View, stream_op
+from bnn2hw.ir import Graph, Handshakes, Timing, View, hardware_nodes, stream_op
 from bnn2hw.ir.timing import Times
 from bnn2hw.ops.fifo import Fifo
 
@@ -65,8 +65,14 @@ def with_depths(graph: Graph, *, early: bool) -> Graph:
             of any network. If not, it needs room from its handshake on.
     """
     depths = min(_plans(_Network(graph), early), key=_total_bits)
-    beats = {queue: graph.beats(queue.producer) for queue in depths}
-    return graph.map_ops({q.fifo: replace(Fifo.of(beats[q]), depth=depth) for q, depth in depths.items()})
+    made = {queue.fifo: graph[queue.fifo].op for queue in depths}
+    fifos = {n: op for n, op in made.items() if isinstance(op, Fifo)}
+    return graph.map_ops({q.fifo: _with_depth(fifos[q.fifo], depth) for q, depth in depths.items()})
+
+
+def _with_depth(fifo: Fifo, depth: int) -> Fifo:
+    """Return a FIFO of some depth. One behind ops that run free keeps what they need at full rate."""
+    return replace(fifo, depth=max(depth, fifo.depth) if fifo.gated else depth)
 
 
 def needed_depth(placed: Times, taken: Times, period: int, *, exact: bool = True) -> int:
@@ -163,6 +169,7 @@ class _Queue(NamedTuple):
         reader: The stage that reads it.
         port: The input of the reader.
         bits: Width of a beat.
+        gated: Whether the ops before it run free.
     """
 
     fifo: str
@@ -170,6 +177,7 @@ class _Queue(NamedTuple):
     reader: str
     port: int
     bits: int
+    gated: bool
 
 
 Schedule = dict[str, Handshakes]
@@ -182,8 +190,9 @@ class _Network:
     def __init__(self, graph: Graph) -> None:
         self.period = cycles.interval(graph)
         self.stages = _stages(graph)
+        gated = {n.name for n, op in hardware_nodes(graph) if isinstance(op, Fifo) and op.gated}
         self.queues = [
-            _Queue(fifo, producer, stage.name, port, self._bits(graph, producer))
+            _Queue(fifo, producer, stage.name, port, self._bits(graph, producer), fifo in gated)
             for stage in self.stages.values()
             for port, (fifo, producer) in enumerate(zip(stage.fifos, stage.producers, strict=False))
         ]
@@ -252,7 +261,8 @@ class _Plan:
         """Return the depth of a FIFO if some stages have other handshakes."""
         written = (other.get(queue.producer) or self.times[queue.producer]).written
         taken = (other.get(queue.reader) or self.times[queue.reader]).taken[queue.port]
-        ahead = self.network.stages[queue.producer].ahead if self.early else 0
+        ahead = self.network.stages[queue.producer].ahead if self.early or queue.gated else 0
+        ahead += queue.gated  # a gate can use a credit from the cycle after its return on
         return needed_depth(written - ahead, taken, self.network.period, exact=exact)
 
     def _bits_of(self, queue: _Queue, other: Mapping[str, Handshakes]) -> int:

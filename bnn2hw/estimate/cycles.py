@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from bnn2hw import ir
 from bnn2hw.errors import Bnn2hwError, MissingToolError
-from bnn2hw.estimate import stepper
-from bnn2hw.ir import Cycles, Graph, StreamOp, Timing, hardware_nodes
+from bnn2hw.estimate import gates, stepper
+from bnn2hw.ir import Cycles, Gated, Graph, Steps, StreamOp, Timing, hardware_nodes
 from bnn2hw.ir.machine import Machine, first_output, frame_ends, machine
 from bnn2hw.ir.timing import Times
 
@@ -184,8 +184,7 @@ def machines(graph: Graph) -> tuple[dict[str, Machine], list[list[int]]]:
     Returns:
         The machines by name, and for each one the numbers of the machines that it reads.
     """
-    made = {n.name: machine(op.timing(*graph.inputs_of(n))) for n, op in hardware_nodes(graph)}
-    return made, inputs_of(graph)
+    return {name: machine(timing) for name, timing in timings_of(graph).items()}, inputs_of(graph)
 
 
 def _stepped(graph: Graph, last: str, limit: int) -> int | None:
@@ -201,8 +200,15 @@ def _compiled(graph: Graph, last: str, limit: int) -> int | None:
 
 
 def timings_of(graph: Graph) -> dict[str, Timing]:
-    """Return the timings of the ops of a streamed graph by name."""
-    return {n.name: op.timing(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)}
+    """Return the timings of the ops of a streamed graph by name, with the gates before ops that run free."""
+    timings = {n.name: op.timing(*graph.inputs_of(n)) for n, op in hardware_nodes(graph)}
+    number = {name: i for i, name in enumerate(timings)}
+    for gate in gates.of(graph):
+        entry = timings[gate.entry]
+        if isinstance(entry, Steps):
+            made = Gated(entry.reads, entry.writes, entry.latency, (), gate.credits, number[gate.exit])
+            timings[gate.entry] = made
+    return timings
 
 
 def inputs_of(graph: Graph) -> list[list[int]]:

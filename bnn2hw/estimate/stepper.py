@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn2hw import compile_cache, tools
 from bnn2hw.data_files import data_dir
-from bnn2hw.ir import Array, Buffered, Queue, Steps, Timing
+from bnn2hw.ir import Array, Buffered, Gated, Queue, Steps, Timing
 
 FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared")
 SOURCE = "stepper.cpp"
@@ -36,6 +36,8 @@ class _Op(ctypes.Structure):
         ("writes", ctypes.c_void_p),
         ("need", ctypes.c_void_p),
         ("frees", ctypes.c_void_p),
+        ("credits", ctypes.c_int64),
+        ("exit", ctypes.c_int64),
     )
 
 
@@ -77,7 +79,10 @@ class _Packed:
         if isinstance(timing, Steps):
             reads = self._at(np.stack(timing.inputs, axis=1), np.uint8)
             sizes = timing.latency, timing.reads.size, 0, 0
-            return _Op(PROCESS, len(inputs), *sizes, sources, reads, self._at(timing.writes, np.uint8))
+            made = _Op(PROCESS, len(inputs), *sizes, sources, reads, self._at(timing.writes, np.uint8))
+            if isinstance(timing, Gated):
+                made.credits, made.exit = timing.credits, timing.exit
+            return made
         raise TypeError(f"{type(timing).__name__} has no machine")
 
 

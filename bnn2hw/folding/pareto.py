@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bnn2hw import checks
-from bnn2hw.dataflow import connect, insert
+from bnn2hw.dataflow import connect, free_running, insert
 from bnn2hw.errors import FoldingError, InputError
 from bnn2hw.estimate import resources
 from bnn2hw.folding import search, unroll
@@ -144,7 +144,7 @@ def _fps(device: Device, folded: FoldingPoint) -> float:
 def _point(graph: Graph, device: Device, folded: FoldingPoint) -> Point:
     """Lay out the design of a folding, and return its figures."""
     made = graph.map_ops(folded.ops)
-    whole = resources.utilization(connect.connect(made), device)
+    whole = resources.utilization(free_running.free(connect.connect(made), device.family), device)
     gap = 0.0 if folded.proved else 1 - max(folded.bound, 0.0) / folded.price
     return Point(folded.interval, _fps(device, folded), whole.cost, whole.use, unroll.folding(made), gap)
 

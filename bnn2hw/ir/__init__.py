@@ -5,7 +5,7 @@ from bnn2hw.ir.graph import Graph, Node, hardware_nodes, stream_op
 from bnn2hw.ir.op import USUAL, Cost, Cycles, HardwareOp, Op, StreamOp, startup
 from bnn2hw.ir.parts import Array, Memory, Param, Part
 from bnn2hw.ir.ranges import Ranges
-from bnn2hw.ir.timing import Buffered, Handshakes, Queue, Steps, Supply, Timing
+from bnn2hw.ir.timing import Buffered, Gated, Handshakes, Queue, Steps, Supply, Timing
 from bnn2hw.ir.types import BIPOLAR, Beats, Ints, Tensor
 from bnn2hw.ir.view import View
 
@@ -18,6 +18,7 @@ __all__ = [
     "Buffered",
     "Cost",
     "Cycles",
+    "Gated",
     "Graph",
     "Handshakes",
     "HardwareOp",

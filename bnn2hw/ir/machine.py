@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bnn2hw.ir.timing import Buffered, Queue, Steps, Timing
+from bnn2hw.ir.timing import Buffered, Gated, Queue, Steps, Timing
 
 
 class Machine(Protocol):
@@ -97,6 +97,27 @@ class _Process(_Pipeline):
         return True
 
 
+class _Gated(_Process):
+    """The first of several ops that run free. `returned` is set while a beat leaves the FIFO behind the last."""
+
+    def __init__(self, timing: Gated) -> None:
+        super().__init__(timing)
+        self.credits, self.exit = timing.credits, timing.exit
+        self.returned = False
+
+    @property
+    def state(self) -> tuple[int, ...]:
+        return *super().state, self.credits
+
+    def ready(self, taken: bool, there: Sequence[bool]) -> Sequence[bool]:
+        return super().ready(taken, there) if self.credits else [False]
+
+    def tick(self, entered: Sequence[bool], taken: bool) -> bool:
+        self.credits += self.returned - entered[0]
+        super().tick(entered, taken)
+        return True  # the FIFO may return a credit in any cycle
+
+
 class _Ring(_Pipeline):
     """The writer and the reader of `Buffered`, with the pipeline behind the reader.
 
@@ -171,6 +192,8 @@ def machine(timing: Timing) -> Machine:
         return _Ring(timing)
     if isinstance(timing, Queue):
         return _Queue(timing)
+    if isinstance(timing, Gated):
+        return _Gated(timing)
     if isinstance(timing, Steps):
         return _Process(timing)
     raise TypeError(f"{type(timing).__name__} has no machine")
@@ -203,6 +226,7 @@ def run(machines: Sequence[Machine], inputs: Sequence[Sequence[int]]) -> Iterato
     # `asked`: the machine must decide again what it takes. `awake`: it may change in this cycle.
     asked, awake = [True] * (count + ends), [True] * (count + ends)
     backwards = [*range(count - 1, -1, -1), *range(count, count + ends)]
+    gates = [m for m in machines if isinstance(m, _Gated)]
     while True:
         for i in backwards:
             if not asked[i]:
@@ -220,6 +244,8 @@ def run(machines: Sequence[Machine], inputs: Sequence[Sequence[int]]) -> Iterato
                     for s in inputs[i]:
                         asked[s] = True
         yield moves[:count]
+        for gate in gates:
+            gate.returned = valid[gate.exit] and moves[gate.exit]
         for i, each in enumerate(machines):
             if awake[i]:
                 entered = [valid[s] and moves[s] for s in inputs[i]]

@@ -205,6 +205,21 @@ class Queue(Steps):
     depth: int = 2
 
 
+@dataclass(frozen=True)
+class Gated(Steps):
+    """The entry of ops that run free: a step also needs a credit, and nothing stalls.
+
+    A step takes a credit. A beat that leaves the exit returns one, which can be used from the next cycle on.
+
+    Attributes:
+        credits: Credits at first: the beats that the FIFO at the exit holds.
+        exit: Number of that FIFO among the machines of the design.
+    """
+
+    credits: int = 2
+    exit: int = 0
+
+
 class _Room(NamedTuple):
     """The reads that make room for writes, if frames repeat: one entry per block of beats that need the same read.
 

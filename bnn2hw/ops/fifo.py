@@ -22,6 +22,8 @@ class Fifo(HardwareOp):
         depth: Beats that it holds; at least 2, which is enough for one beat per cycle.
         vector: Values of a vector if beats are ragged, else 0 (see `Beats`).
         zeros: True if padding carries code 0 (see `Beats`).
+        gated: True if the ops before it run free: a gate in front of the first of them lets a beat in only
+            if this FIFO will have room for it (see `bnn2hw.estimate.gates`).
     """
 
     kind: ClassVar[str] = "fifo"
@@ -30,6 +32,7 @@ class Fifo(HardwareOp):
     depth: int = 2
     vector: int = 0
     zeros: bool = False
+    gated: bool = False
 
     @classmethod
     def of(cls, beats: Beats) -> Self:
@@ -69,6 +72,14 @@ class Fifo(HardwareOp):
         return {"BITS": self.lanes * x[0].ints.bits, "DEPTH": self.depth}
 
     def cost(self, family: Family, *x: Tensor) -> Cost:
+        return self._queue_cost(family, *x) + (self._gate_cost(family) if self.gated else Cost())
+
+    def _gate_cost(self, family: Family) -> Cost:
+        """Return the cost of the gate, which counts credits."""
+        count = state_bits(self.depth + 1)
+        return Cost(lut=family.by_lut(1, 0.6) * count + 1, ff=count + 1)
+
+    def _queue_cost(self, family: Family, *x: Tensor) -> Cost:
         bits = self.lanes * x[0].ints.bits
         if any(least <= self.depth <= most and bits >= fewest for least, most, fewest in family.lutram_fifos):
             return self._direct_cost(family, bits)

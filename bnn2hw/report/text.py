@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from bnn2hw.backends import design
 from bnn2hw.compiled import CompiledModel
+from bnn2hw.estimate import gates
 from bnn2hw.ir import USUAL, Cost, Cycles, HardwareOp, Node, hardware_nodes
 from bnn2hw.ops.fifo import Fifo
 from bnn2hw.ops.width_converter import WidthConverter
@@ -109,6 +110,11 @@ def summary(accelerator: CompiledModel) -> list[str]:
         f"{device.clock_mhz:g} MHz; first output after {counted(estimate.cycles.latency, 'cycle')} "
         f"({estimate.latency_us:,.1f} µs)",
         *_startup(estimate.cycles),
+        *(
+            f"{gate.entry} to {gate.last} run free: a beat enters if the FIFO of {gate.credits} beats behind them will "
+            "have room for it, and no op waits for the next one"
+            for gate in gates.of(accelerator.graph)
+        ),
         f"predicted use of {device.name}: {use}",
         *([] if estimate.fits else [f"the design does not fit: {estimate.excess}"]),
         *_caveats(accelerator),

@@ -13,6 +13,7 @@ import numpy as np
 from bnn2hw import tools
 from bnn2hw.backends.design import Design, Port
 from bnn2hw.errors import ToolError, storing
+from bnn2hw.estimate import gates
 from bnn2hw.ir import Graph, HardwareOp, Node, Param, View
 
 Tree = dict[str, Any]
@@ -51,7 +52,12 @@ def problems(design: Design, graph: Graph) -> list[str]:
         found = _Netlist(design.top, _elaborated(design))
     except ToolError as error:
         return [f"the design cannot be elaborated: {error}"]
-    return [*_instances(found, design, graph), *_forks(found, design, graph), *_ports(found, design)]
+    return [
+        *_instances(found, design, graph),
+        *_gates(found, design, graph),
+        *_forks(found, design, graph),
+        *_ports(found, design),
+    ]
 
 
 def _elaborated(design: Design) -> Tree:
@@ -148,7 +154,7 @@ def _instance(
         there = parameters.get(parameter, "")
         if _differs(there, _value(value)):
             yield f"instance {name} has {parameter}={there}, but its op has {_value(value)}"
-    for pin, wanted in _wanted(node, op.copies, graph, ids).items():
+    for pin, wanted in (_wanted(node, op.copies, graph, ids) | _freed(node, op.copies, graph, ids)).items():
         if pins.get(pin) != wanted:
             yield f"instance {name} has {pins.get(pin)} at {pin}, expected {wanted}"
 
@@ -177,6 +183,35 @@ def _wanted(node: Node, copies: int, graph: Graph, ids: Mapping[str, str]) -> di
         wanted |= {f"{prefix}_data": f"{stream}_data", f"{prefix}_valid": valid}
         wanted[f"{prefix}_ready"] = f"{own}_{prefix}_readys" if copies > 1 else ready
     return wanted
+
+
+def _freed(node: Node, copies: int, graph: Graph, ids: Mapping[str, str]) -> dict[str, str]:
+    """Return what must be at the ports of an instance that runs free, where that differs."""
+    wanted = {}
+    for gate in gates.of(graph):
+        if node.name == gate.entry:
+            wanted["s_valid"] = f"{ids[node.name]}_enters"
+            if copies == 1:
+                wanted["s_ready"] = f"unused_ready_{ids[node.name]}"
+        if node.name == gate.last:
+            wanted["m_ready"] = "1'h1"
+    return wanted
+
+
+def _gates(found: _Netlist, design: Design, graph: Graph) -> Iterator[str]:
+    """Check the gates in front of ops that run free."""
+    ids = {s.name: s.id for s in design.streams}
+    for gate in gates.of(graph):
+        name, leaves = f"gate_{ids[gate.exit]}", f"{ids[gate.exit]}_leaves"
+        module, parameters, pins = found.cells.get(name, ("", {}, {}))
+        before = ids[graph.wire(graph[gate.entry].inputs[0])]
+        wanted = {"clk": "aclk", "rst": "rst", "returned": leaves, "m_valid": f"{ids[gate.entry]}_enters"}
+        wanted |= {"s_valid": f"{before}_valid", "s_ready": f"{before}_ready"}
+        beat = f"AND({', '.join(sorted((f'{ids[gate.exit]}_ready', f'{ids[gate.exit]}_valid')))})"
+        if module != "bnn2hw_gate" or _differs(parameters["CREDITS"], gate.credits):
+            yield f"instance {name} is no gate of {gate.credits} credits"
+        elif pins != wanted or found.assigned.get(leaves) != beat:
+            yield f"instance {name} has {pins}, and {leaves} is {found.assigned.get(leaves)}"
 
 
 def _forks(found: _Netlist, design: Design, graph: Graph) -> Iterator[str]:

@@ -89,7 +89,9 @@ class _Names:
     def __init__(self, ids: Mapping[str, str]) -> None:
         self.ids = ids
         names = "|".join(map(re.escape, sorted(ids, key=len, reverse=True)))
-        self.pattern = re.compile(rf"(?:^|\.)(?:u_({names})(?=[.\[]|$)|({names})_(?:data|valid|ready))")
+        self.pattern = re.compile(
+            rf"(?:^|\.)(?:(?:u|gate)_({names})(?=[.\[]|$)|({names})_(?:data|valid|ready))"
+        )
 
     def of(self, name: str) -> str | None:
         """Return the name of the stream; None if the name tells none."""

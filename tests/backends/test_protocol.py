@@ -13,10 +13,11 @@ import pytest
 from bnn2hw import golden
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design, Port
-from bnn2hw.dataflow import connect
+from bnn2hw.dataflow import connect, free_running
 from bnn2hw.ir import BIPOLAR, Array, Graph, Ints, Node, Tensor
 from bnn2hw.ops import Add, Argmax, Pool, SlidingWindow, Source, Threshold, Xnor
 from bnn2hw.simulation import harness, verilator
+from bnn2hw.targets import families
 from tests.support import ROOT, mlp, random_frames
 
 FRAMES = 12
@@ -75,8 +76,16 @@ def every_cycle() -> Graph:
     return connect.connect(Graph(tuple(nodes), ("last",)))
 
 
+def free() -> Graph:
+    """The same ops without handshakes between them: a gate in front, and a FIFO behind."""
+    graph = every_cycle()
+    [chain] = free_running.chains(graph)
+    return free_running.freed(graph, chain, families.family("xilinx"))
+
+
 NETWORKS = {"classifier": classifier, "maps": maps, "joined": joined, "wide": wide, "cleared": cleared} | {
-    "every cycle": every_cycle
+    "every cycle": every_cycle,
+    "free": free,
 }
 
 

@@ -129,6 +129,22 @@ def test_xilinx_is_an_area_and_says_so(tiny: bnn2hw.Accelerator, tmp_path: Path)
     assert sum(layer["lut"] for layer in used["layers"].values()) == used["lut"]
 
 
+@pytest.mark.parametrize(
+    ("name", "cell", "luts"), [("xc7z020", "CARRY4", 4), ("xczu5ev", "CARRY8", 8), ("xczu5ev", "CARRY4", 4)]
+)
+def test_a_slice_has_one_carry_cell(name: str, cell: str, luts: int) -> None:
+    """A short chain takes the carry cell of a whole slice, so a device may run out of these before it does of LUTs."""
+    device = devices.device(name)
+    most = device.lut // luts
+
+    fit.check_mapped(Usage(2 * most, 0, most, 0, 0, cells={cell: most}, layers={}), device)
+
+    with pytest.raises(
+        DoesNotFitError, match=rf"needs [\d,]+ LUT in slices with a carry cell of {device.lut:,} of {name}"
+    ):
+        fit.check_mapped(Usage(2 * most, 0, most, 0, 0, cells={cell: most + 1}, layers={}), device)
+
+
 def test_what_does_not_fit_names_a_rate_that_does(mapped: bool, tmp_path: Path) -> None:
     need(boards.board("icebreaker"))
     model = net.chain((64,), net.dense(32, input_quantizer=None), net.norm(), net.dense(10))

@@ -16,6 +16,7 @@ import bnn2hw
 from bnn2hw.backends import BACKENDS
 from bnn2hw.cli.main import main
 from bnn2hw.errors import FoldingError
+from bnn2hw.estimate import gates
 from bnn2hw.folding import logic, unroll
 from bnn2hw.ir import BIPOLAR, Array, Tensor
 from bnn2hw.ops import Unrolled, Xnor
@@ -204,11 +205,12 @@ def test_thresholds_go_into_the_layers() -> None:
     assert [type(n.op).__name__ for n in graph] == [
         "Source",
         "Unrolled",
-        "Fifo",
+        "Unrolled",
         "Unrolled",
         "Fifo",
-        "Unrolled",
     ]
+    [gate] = gates.of(graph)
+    assert gate.ops == tuple(n.name for n in graph if isinstance(n.op, Unrolled))
     assert graph.types["quant_dense"].type == graph.types["quant_dense_1"].type == BIPOLAR
 
 

@@ -28,6 +28,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "verilog/load": ("tests/backends/test_loading.py",),
     "verilog/loader": ("tests/backends/test_loading.py", "tests/formal/test_modules.py"),
     "verilog/frame_counter": ("tests/backends/test_loading.py",),
+    "verilog/gate": ("tests/formal/test_gates.py", "tests/dataflow/test_free_running.py"),
     "verilog/rom": ("tests/backends/test_loading.py",),
     "verilog/top": ("tests/backends/test_protocol.py", "tests/backends/test_loading.py"),
     "verilog/last_beat": ("tests/backends/test_protocol.py",),

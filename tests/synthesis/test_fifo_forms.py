@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
 from bnn2hw.backends.text import Header
 from bnn2hw.errors import ToolError
-from bnn2hw.ir import BIPOLAR, Tensor
-from bnn2hw.ops import Fifo
+from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
+from bnn2hw.ops import Fifo, Lut, Source
 from bnn2hw.synthesis import synthesize
 from bnn2hw.targets import families
 from tests.support import ops
@@ -77,6 +78,22 @@ def test_a_wrong_form_is_found(tmp_path: Path) -> None:
 
     with pytest.raises(ToolError, match="proof did fail"):
         prove(text(), wrong, 3, 12, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["xilinx", "ecp5"])
+def test_a_gate_costs_what_is_predicted(name: str, tmp_path: Path) -> None:
+    family, x = families.family(name), Tensor((2,), BIPOLAR)
+    table = Lut(np.array([[0, 1]]), np.array([[-1, 1, 1, -1]]), BIPOLAR, BIPOLAR)
+    fifos = Fifo(1, 20), Fifo(1, 20, gated=True)
+    used = []
+    for fifo in fifos:
+        nodes = Node("x", Source(x, 2)), Node("t", table, ("x",)), Node("y", fifo, ("t",))
+        design = verilog.render(Graph(nodes, ("y",)), family=family)
+        used.append(synthesize.area(design, family, tmp_path / str(fifo.gated)))
+
+    plain, gated = (fifo.cost(family, Tensor((1,), BIPOLAR)) for fifo in fifos)
+    assert used[1].ff - used[0].ff == gated.ff - plain.ff
+    assert used[1].lut - used[0].lut == pytest.approx(gated.lut - plain.lut, abs=3)
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,7 @@ def test_words_narrower_than_a_memory_start_with_their_contents(tmp_path: Path) 
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("family", "cells"),
     [
