@@ -100,7 +100,9 @@ def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], mapped: Ma
     assert len(exact.mismatches) == 2
 
 
-@pytest.mark.parametrize("family", [pytest.param("xilinx", marks=pytest.mark.soak), "ultrascale"])
+# By default, test_forms.py proves the sums of a block, with its model, for both families.
+@pytest.mark.soak
+@pytest.mark.parametrize("family", ["xilinx", "ultrascale"])
 def test_a_netlist_with_accumulators_in_dsp_blocks_is_exact(family: str, tmp_path: Path) -> None:
     """Four sums of a block, and the registers that Yosys may move into it."""
     model = net.chain((57,), net.dense(10, name="fc", input_quantizer=None))
