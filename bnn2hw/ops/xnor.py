@@ -247,8 +247,8 @@ class Xnor(MatVec):
         # and a search asks for many thousands of foldings.
         lut, ff = counted.lut + luts.accumulator(acc), counted.ff + acc * (1 + self.stalls_ahead)
         groups = 1 if masked else math.ceil(self.pe / GROUP)
-        shared_lut = family.coefficient("xnor.control", 5.0, 14.0)
-        shared_ff = groups * (delays + 4 * self.stalls_ahead) + 3.0
+        shared_lut = family.coefficient("xnor.control", 5.0, 11.0)
+        shared_ff = groups * (delays + 4 * self.stalls_ahead)
         if masked:  # a register for agreeing lanes; missing lanes are counted and added
             lut += self.simd + luts.adder(self.count_bits)
             ff += self.simd + self.count_bits + 1
@@ -283,10 +283,10 @@ class Xnor(MatVec):
         near = due > 2
         in_dsps = self.accumulators == "dsp"
         ff = self.pe * (rows.ffs + acc * (self.stalls_ahead + (not in_dsps)))
-        ff += groups * 4 * self.stalls_ahead + 3.0
+        ff += groups * 4 * self.stalls_ahead + 6.0
         ff += (due - 2) * state_bits(folds) + near * math.ceil(self.pe / NEAR) * simd
         lut = self.pe * rows.luts + (groups if in_dsps else self.pe * acc)
-        lut += family.coefficient("xnor.control", 5.0, 14.0)
+        lut += family.coefficient("xnor.control", 5.0, 11.0)
         total = Cost(lut=lut, ff=ff, dsp=self._blocks(*x) if in_dsps else 0)
         total += self.steps_cost(family, x[0]) + self.weights_cost(family)
         given = due - near  # cycles to the inputs, before the register near the neurons

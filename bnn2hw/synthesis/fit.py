@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 
 from bnn2hw.errors import DoesNotFitError
+from bnn2hw.synthesis.toolchains import mapper, total
 from bnn2hw.synthesis.usage import Usage, packed
 from bnn2hw.targets.devices import Device
 
+IN_SLICES = "LUT in slices with a carry cell"
+"""Name of the LUTs of all slices whose carry cell is used, whether their LUTs are or not."""
 NO_PLACE = re.compile(r"ERROR: (Unable to (find legal placement|place cell)|Failed to expand)")
 """Messages of nextpnr that mean that the placer found no place for a cell."""
 
@@ -16,10 +19,12 @@ def check_mapped(used: Usage, device: Device) -> None:
     """Compare a mapped netlist with the device.
 
     Raises:
-        DoesNotFitError: The netlist has more cells of a resource than the device.
+        DoesNotFitError: The netlist has more cells of a resource than the device, or its carry cells need more slices.
     """
-    pairs = {n: (getattr(used, n), getattr(device, n)) for n in ("lut", "ff", "bram", "dsp")}
-    over = {n.upper(): (need, there) for n, (need, there) in pairs.items() if need > there}
+    pairs = {n.upper(): (getattr(used, n), getattr(device, n)) for n in ("lut", "ff", "bram", "dsp")}
+    carries = total(mapper(device.family).carry_luts, used.cells)
+    pairs[IN_SLICES] = carries, device.lut
+    over = {n: pair for n, pair in pairs.items() if pair[0] > pair[1]}
     if over:
         raise DoesNotFitError(device.name, over)
 

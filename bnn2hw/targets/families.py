@@ -59,6 +59,8 @@ class Mapper:
         lut: LUTs that each cell takes.
         ff: Pattern of the names of flip-flops.
         carry: Pattern of the names of carry cells.
+        carry_luts: LUTs of the slice that each carry cell takes, where no other carry cell has a place; empty if
+            `lut` counts them all.
         bram: Block RAMs that each cell takes.
         dsp: DSP blocks that each cell takes.
         models: Path of the simulation models of the cells, within the data folder of Yosys.
@@ -80,6 +82,7 @@ class Mapper:
     models: str
     blocks: tuple[str, ...] = ()
     complete_models: bool = False
+    carry_luts: Takes = field(default_factory=dict)
     passes: tuple[str, ...] = ()
     count: str = "cells"
     lut_roms: Halfway | None = None

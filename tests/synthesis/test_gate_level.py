@@ -85,7 +85,8 @@ def used(netlist: Design) -> set[str]:
     ("family", "cells"),
     [
         ("ecp5", {"DP16KD", "MULT18X18D", "TRELLIS_FF", "CCU2C", "LUT4", "TRELLIS_DPR16X4"}),
-        ("xilinx", {"RAMB18E1", "DSP48E1", "FDRE", "CARRY4", "LUT6"}),
+        # By default, test_lut_roms.py simulates a netlist of this family.
+        pytest.param("xilinx", {"RAMB18E1", "DSP48E1", "FDRE", "CARRY4", "LUT6"}, marks=pytest.mark.soak),
         pytest.param("ultrascale", {"RAMB18E2", "DSP48E2", "FDRE", "CARRY8", "LUT6"}, marks=pytest.mark.soak),
     ],
 )
@@ -99,7 +100,9 @@ def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], mapped: Ma
     assert len(exact.mismatches) == 2
 
 
-@pytest.mark.parametrize("family", [pytest.param("xilinx", marks=pytest.mark.soak), "ultrascale"])
+# By default, test_forms.py proves the sums of a block, with its model, for both families.
+@pytest.mark.soak
+@pytest.mark.parametrize("family", ["xilinx", "ultrascale"])
 def test_a_netlist_with_accumulators_in_dsp_blocks_is_exact(family: str, tmp_path: Path) -> None:
     """Four sums of a block, and the registers that Yosys may move into it."""
     model = net.chain((57,), net.dense(10, name="fc", input_quantizer=None))
@@ -165,6 +168,7 @@ def test_words_narrower_than_a_memory_start_with_their_contents(tmp_path: Path) 
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("family", "cells"),
     [

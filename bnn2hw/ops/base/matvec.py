@@ -312,7 +312,7 @@ class MatVec(Pixelwise):
         # Three flags travel with the data; two become shift registers if LUTs of the family can be
         # that.
         flags = depth * (family.coefficient("matvec.flag", 3, 1) if self.synapse_folds > 1 else 1)
-        return Cost(lut=family.coefficient("matvec.counter", 1.7, 1.0) * counters, ff=counters + flags)
+        return Cost(lut=family.coefficient("matvec.counter", 1.7, 0.35) * counters, ff=counters + flags)
 
     def weights_cost(self, family: Family) -> Cost:
         """Return the cost of the memory of the weights and of its two registers.
