@@ -100,19 +100,22 @@ def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], mapped: Ma
 
 
 @pytest.mark.parametrize("family", [pytest.param("xilinx", marks=pytest.mark.soak), "ultrascale"])
-def test_a_netlist_with_accumulators_in_dsp_blocks_is_exact(family: str, tmp_path: Path) -> None:
-    """Four sums of a block, and the registers that Yosys may move into it."""
+def test_accumulators_in_dsp_blocks_are_exact_before_and_after_synthesis(family: str, tmp_path: Path) -> None:
+    """Four sums of a block, as the sources name it, and with the registers that Yosys may move into it."""
     model = net.chain((57,), net.dense(10, name="fc", input_quantizer=None))
     hand = {"fc": {"pe": 5, "simd": 19, "accumulators": "dsp"}}
     accelerator = bnn2hw.compile(model, input=SIGNS, target=DEVICES[family], folding=hand)
     netlist = gate_level.of(accelerator.design, families.family(family), tmp_path)
     x = np.random.default_rng(0).choice(SIGNS.ints.values(), (20, 57))
 
-    exact = simulate.simulate(
-        netlist, accelerator.graph, x, accelerator.estimate().cycles, stalls=0.2, seed=1
+    cycles = accelerator.estimate().cycles
+    sources = simulate.simulate(
+        accelerator.design, accelerator.graph, x, cycles, stalls=0.2, seed=1, cells=True
     )
+    exact = simulate.simulate(netlist, accelerator.graph, x, cycles, stalls=0.2, seed=1)
 
     assert netlist.files["netlist.sv"].count('.USE_SIMD("FOUR12")') == accelerator.estimate().cost.dsp == 2
+    sources.check()
     exact.check()
 
 
