@@ -166,8 +166,17 @@ def test_outputs_equal_predict(name: str) -> None:
         assert np.array_equal(ours.argmax(1), expected.argmax(1))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", NETWORKS)
+# Ops alone and branches run in C++ elsewhere, so by default a few of the networks do.
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [pytest.param(name, "verilog", id=f"{name}-verilog") for name in NETWORKS]
+    + [
+        pytest.param(name, backend, id=f"{name}-{backend}", marks=[pytest.mark.soak] if place >= 3 else [])
+        for backend in BACKENDS
+        if backend != "verilog"
+        for place, name in enumerate(NETWORKS)
+    ],
+)
 def test_hardware_is_exact_and_keeps_time(name: str, backend: str) -> None:
     accelerator = replace(compiled(name)[1], backend=backend)
     x = frames(accelerator, 10)
@@ -227,7 +236,12 @@ def test_a_rate_is_reached_and_held(fps: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "cell"), [("ecp5-85k", "CCU2C"), ("xc7z020", "CARRY4"), ("xczu5ev", "CARRY8")]
+    ("target", "cell"),
+    [
+        ("ecp5-85k", "CCU2C"),
+        pytest.param("xc7z020", "CARRY4", marks=pytest.mark.soak),
+        ("xczu5ev", "CARRY8"),
+    ],
 )
 def test_carry_cells_give_what_the_portable_adders_give(target: str, cell: str) -> None:
     accelerator = bnn2hw.compile(net.tutorial_like(), input=PIXELS, target=target, fps=200_000)

@@ -73,6 +73,8 @@ def test_bare_checkout(tmp_path: Path) -> None:
     assert isolated(sys.executable, ROOT, cwd=tmp_path).is_relative_to(ROOT)
 
 
+# `make` installs the checkout in this way before it runs any test.
+@pytest.mark.soak
 def test_editable(tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", system_site_packages=False)
     python = tmp_path / "venv" / "bin" / "python"

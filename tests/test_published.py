@@ -60,6 +60,8 @@ def test_lfc_from_pixels() -> None:
     assert np.array_equal(scores, data["oracle_scores"])
 
 
+# By default, the tutorial's network is emulated in tests/simulation/test_hls_network.py.
+@pytest.mark.soak
 def test_lfc_in_c_simulation_and_emulated() -> None:
     """Weights of almost three million bits, through the compiler as initialisers."""
     path = shared("lfc_w1a1_mnist.npz")

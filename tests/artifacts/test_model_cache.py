@@ -87,7 +87,9 @@ def _entries(cache: Path) -> list[Path]:
     return sorted(cache.iterdir()) if cache.is_dir() else []
 
 
-@pytest.mark.parametrize(("name", "fps"), [("model.keras", 1_000_000), ("model.h5", 1000)])
+@pytest.mark.parametrize(
+    ("name", "fps"), [("model.keras", 1_000_000), pytest.param("model.h5", 1000, marks=pytest.mark.soak)]
+)
 def test_no_framework_is_imported_again_and_the_folder_is_the_same(
     name: str, fps: float, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

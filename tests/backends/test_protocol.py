@@ -18,7 +18,7 @@ from bnn2hw.ir import BIPOLAR, Array, Graph, Ints, Node, Tensor
 from bnn2hw.ops import Add, Argmax, Pool, SlidingWindow, Source, Threshold, Xnor
 from bnn2hw.simulation import harness, verilator
 from bnn2hw.targets import families
-from tests.support import ROOT, mlp, random_frames
+from tests.support import ROOT, long_runs, mlp, random_frames
 
 FRAMES = 12
 
@@ -229,7 +229,7 @@ def split(beats: Array) -> list[Array]:
     return np.split(beats, np.flatnonzero(beats[:, 0]) + 1)[:-1]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", long_runs.after(1, range(2)))
 @pytest.mark.parametrize("name", NETWORKS)
 def test_resynchronization_drops_only_what_is_damaged(name: str, seed: int, tmp_path: Path) -> None:
     graph = NETWORKS[name]()

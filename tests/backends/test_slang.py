@@ -14,6 +14,8 @@ from tests.support import random_frames
 from tests.support.machine import package_or_skip
 
 
+# `make lint` does the same.
+@pytest.mark.soak
 def test_all_ops_and_forms(tmp_path: Path) -> None:
     package_or_skip("pyslang")
     from tests.backends import lint_verilog

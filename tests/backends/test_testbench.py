@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +23,20 @@ QUICKLY = ("env", "MAKEFLAGS= -- OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0")
 """Compiles Verilator's library without optimization, which takes longer than these benches run."""
 
 
+def arguments(folder: Path) -> list[str]:
+    """Return the words behind --binary of the command in a bench's head."""
+    head = (folder / "tb" / "testbench.sv").read_text()
+    found = re.search(r"^//   \$ verilator --binary (.*)$", head, re.MULTILINE)
+    assert found is not None
+    return shlex.split(found[1])
+
+
 def compiled(folder: Path) -> Path:
     """Compile a bench as its head says, and return the program."""
     tool_or_skip("make")  # Verilator's --binary uses it
     work = folder / "rtl"
-    head = (folder / "tb" / "testbench.sv").read_text()
-    found = re.search(r"^//   \$ verilator (.*)$", head, re.MULTILINE)
-    assert found is not None
-    tools.run([*QUICKLY, tools.verilator().command, *shlex.split(found[1])], work, "Verilator")
+    tools.run([*QUICKLY, tools.verilator().command, "--binary", *arguments(folder)], work, "Verilator")
     return work / "obj_dir" / "Vtestbench"
-
-
-def run(folder: Path) -> str:
-    """Compile a bench as its head says, and return what it prints."""
-    return printed(compiled(folder), folder / "rtl")
 
 
 def printed(program: Path, folder: Path) -> str:
@@ -64,25 +64,43 @@ def damaged(folder: Path, count: int) -> Iterator[Path]:
         path.write_text(text)
 
 
-def test_testbench(tmp_path: Path) -> None:
+def in_icarus(folder: Path) -> str:
+    """Compile and run a bench in Icarus, which takes a second."""
+    return icarus.simulate(folder / "rtl", ["-f", "../tb/files.f"])
+
+
+def in_verilator(folder: Path) -> str:
+    """Run a bench that was compiled once."""
+    program = folder / "rtl" / "obj_dir" / "Vtestbench"
+    return printed(program if program.exists() else compiled(folder), folder / "rtl")
+
+
+@pytest.mark.parametrize(
+    ("run", "damages"), [(in_icarus, 3), pytest.param(in_verilator, 20, marks=pytest.mark.soak)]
+)
+def test_testbench(run: Callable[[Path], str], damages: int, tmp_path: Path) -> None:
     """It passes, finds each damaged memory, and without its look at the files finds what changes a stream."""
     accelerator = bnn2hw.compile(net.tutorial_like(), input=PIXELS, output="scores", target="ecp5-25k")
     folder = accelerator.write(tmp_path / "build")
     (output,) = accelerator.design.outputs
     beats = 4 * output.tensor.size // output.lanes
 
-    program = compiled(folder)
-
-    assert f"PASS: {beats} beats equal the golden model" in printed(program, folder / "rtl")
-    for path in damaged(folder / "rtl", 20):
-        text = printed(program, folder / "rtl")
+    assert f"PASS: {beats} beats equal the golden model" in run(folder)
+    for path in damaged(folder / "rtl", damages):
+        text = run(folder)
         assert "FAIL" in text, path
         assert f"{path.name} is not the file that was written" in text
     weights = next((folder / "rtl").glob("quant_conv2d*.weights.hex"))
     digits = weights.read_text()
     weights.write_text(f"{int(digits[0], 16) ^ 1:x}{digits[1:]}")
     layer = weights.name.partition(".")[0]
-    assert f"stream {layer} differs inside the design" in printed(program, folder / "rtl")
+    assert f"stream {layer} differs inside the design" in run(folder)
+
+
+def test_verilator_reads_a_bench_by_the_line_in_its_head(tmp_path: Path) -> None:
+    folder = bnn2hw.compile(net.tutorial_like(), input=PIXELS).write(tmp_path / "build")
+
+    tools.run([tools.verilator().command, "--lint-only", *arguments(folder)], folder / "rtl", "Verilator")
 
 
 def test_the_bench_of_a_class_sends_frames_of_several_classes() -> None:

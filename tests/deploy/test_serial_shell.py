@@ -63,11 +63,12 @@ def test_real_images_through_the_line(count: int, right: float) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(Damage(flip_in=300), id="bits turned over on the way in"),
-        pytest.param(Damage(flip_out=3000), id="bits turned over on the way out"),
-        pytest.param(Damage(drop_in=300), id="bytes lost on the way in"),
-        pytest.param(Damage(drop_out=3000), id="bytes lost on the way out"),
-        pytest.param(Damage(noise_in=300), id="noise on the way in"),
+        # By default, all of it at once.
+        pytest.param(Damage(flip_in=300), id="bits turned over on the way in", marks=pytest.mark.soak),
+        pytest.param(Damage(flip_out=3000), id="bits turned over on the way out", marks=pytest.mark.soak),
+        pytest.param(Damage(drop_in=300), id="bytes lost on the way in", marks=pytest.mark.soak),
+        pytest.param(Damage(drop_out=3000), id="bytes lost on the way out", marks=pytest.mark.soak),
+        pytest.param(Damage(noise_in=300), id="noise on the way in", marks=pytest.mark.soak),
         pytest.param(Damage(100, 1000, 100, 1000, 100, seed=2), id="all of it"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 from bnn2hw.ir import Buffered, Steps, Supply, Timing
 from bnn2hw.ir.timing import Times
 from bnn2hw.ops import HARDWARE_OPS
+from tests.support import long_runs
 
 FRAMES = 12
 
@@ -43,7 +44,7 @@ def spare(timing: Timing) -> int:
 
 
 @pytest.mark.parametrize("timing", [*TIMINGS, pytest.param(SMALL_RING, id="a ring smaller than a frame")])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", long_runs.after(1, range(2)))
 def test_the_earliest_schedule_is_where_frames_settle(timing: Timing, seed: int) -> None:
     period = spare(timing)
     arrive = arrivals(timing, period, seed)
@@ -58,7 +59,7 @@ def test_the_earliest_schedule_is_where_frames_settle(timing: Timing, seed: int)
 
 
 @pytest.mark.parametrize("timing", [*TIMINGS, pytest.param(SMALL_RING, id="a ring smaller than a frame")])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", long_runs.after(1, range(2)))
 def test_the_latest_schedule_can_be_followed_and_no_later_one(timing: Timing, seed: int) -> None:
     period = spare(timing)
     count = timing.earliest(*arrivals(timing, period, seed), period=period).written.size

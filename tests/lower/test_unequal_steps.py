@@ -14,6 +14,7 @@ import bnn2hw
 from bnn2hw import nn
 from bnn2hw.ir import Array
 from bnn2hw.lower import kernels
+from tests.support import long_runs
 from tests.support import networks as net
 
 PIXELS = bnn2hw.Input("uint8", scale=1 / 255)
@@ -79,7 +80,7 @@ def summed(weights: float) -> keras.Model:
     )
 
 
-@pytest.mark.parametrize("weights", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("weights", long_runs.after(2, [1e-4, 1e4, 1.0]))
 @pytest.mark.parametrize(
     "build", [signs_and_reals, wide_and_deep, accumulators_and_signs, reshaped, maps, summed]
 )

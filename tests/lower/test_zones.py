@@ -13,6 +13,7 @@ import bnn2hw
 from bnn2hw.errors import UnsupportedError
 from bnn2hw.ops.interpolation import Interpolation
 from bnn2hw.ops.table import Table
+from tests.support import long_runs
 
 SIZES = np.array([1e-3, 1e-2, 0.3, 1, 30, 1000], np.float32)
 """Sizes of the channels in front of a curve."""
@@ -55,7 +56,7 @@ HEADS: dict[str, Callable[[KerasTensor], KerasTensor]] = {
 }
 
 
-@pytest.mark.parametrize("bits", [None, 24])
+@pytest.mark.parametrize("bits", long_runs.after(1, [None, 24]))
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 def test_each_channel_is_true_to_its_own_range(
     head: Callable[[KerasTensor], KerasTensor], bits: int | None

@@ -95,7 +95,7 @@ def test_an_unknown_instruction_set() -> None:
         library.network(graph, "small").run(random_frames(graph, 1), version="mmx")
 
 
-@pytest.mark.parametrize("version", library.versions())
+@pytest.mark.parametrize("version", long_runs.after(2, reversed(library.versions())))
 def test_versions_share_no_functions(version: str, tmp_path: Path) -> None:
     """The linker keeps one of several weak functions: that of any instruction set, which not every processor has."""
     source = [

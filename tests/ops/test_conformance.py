@@ -188,13 +188,13 @@ def _logic(text: str) -> list[str]:
     return re.sub(r"`ifdef YOSYS|`else|`endif", "", plain).split()
 
 
-@pytest.mark.parametrize("family", ops.FAMILIES, ids=lambda f: f.name)
 @pytest.mark.parametrize(("op", "x"), EXAMPLES)
-def test_cost_is_positive_in_every_family(op: HardwareOp, x: tuple[Tensor, ...], family: Family) -> None:
-    cost = op.cost(family, *x)
+def test_cost_is_positive_in_every_family(op: HardwareOp, x: tuple[Tensor, ...]) -> None:
+    for family in ops.FAMILIES:
+        cost = op.cost(family, *x)
 
-    assert cost.lut > 0
-    assert min(cost.ff, cost.bram, cost.dsp) >= 0
+        assert cost.lut > 0, family.name
+        assert min(cost.ff, cost.bram, cost.dsp) >= 0, family.name
 
 
 @pytest.mark.parametrize("backend", backends.BACKENDS)

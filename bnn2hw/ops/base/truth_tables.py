@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 
@@ -36,10 +38,10 @@ class Function:
         return len(self.lanes) == 1 and self.table == 1
 
     def luts(self, inputs: int) -> float:
-        """Return the LUTs of the function, if it is any of its width.
+        """Return the LUTs of the function.
 
-        Wider functions than a LUT of six inputs are joined by multiplexers that cost none. Those of four
-        inputs are joined by LUTs.
+        Wider functions than a LUT of six inputs are joined by multiplexers that cost none. LUTs of four
+        inputs are joined by LUTs, and a function may take fewer of them than most of its width: trained neurons do.
 
         Args:
             inputs: Inputs of a LUT.
@@ -49,11 +51,48 @@ class Function:
         parts = 1 << max(len(self.lanes) - inputs, 0)
         if inputs >= 6 or parts == 1:
             return parts
-        return FOUR if parts == 2 else JOINED * parts
+        most = FOUR if parts == 2 else JOINED * parts
+        return most * _tables(self.table, len(self.lanes)) / _most(len(self.lanes))
 
 
 FOUR, JOINED = 4.0, 2.43
 """LUTs of four inputs of any function of five inputs; and by sixteenth of a table of any wider one."""
+
+
+BOUND = 4
+"""Inputs of a LUT whose functions are decomposed."""
+
+
+def _most(inputs: int) -> int:
+    """Return the tables of four inputs of any function: those of its cofactors, and a multiplexer for each two."""
+    return max((1 << max(inputs - BOUND + 1, 0)) - 1, 1)
+
+
+@lru_cache(2**16)
+def _tables(table: int, inputs: int) -> int:
+    """Return the tables of four inputs that make a function.
+
+    Some inputs of up to six are bound: the function depends on them by as many cases as its columns differ, and a
+    table for each bit of the number of the case replaces them (Ashenhurst 1959, Roth and Karp 1962).
+
+    Args:
+        table: The value at address a in bit a.
+        inputs: Inputs that it depends on.
+    """
+    if inputs <= BOUND:
+        return 1
+    half = 1 << inputs - 1
+    if inputs > WORD_INPUTS:
+        return 1 + sum(_tables(table >> half * part & (1 << half) - 1, inputs - 1) for part in (0, 1))
+    values = np.array([table >> a & 1 for a in range(2 * half)], np.uint8).reshape((2,) * inputs)
+    found = _most(inputs)
+    for bound in combinations(range(inputs), BOUND):
+        free = [axis for axis in range(inputs) if axis not in bound]
+        columns = np.packbits(values.transpose(*bound, *free).reshape(2**BOUND, -1), axis=1)
+        bits = max((len(set(columns[:, 0].tolist())) - 1).bit_length(), 1)
+        if bits + len(free) <= BOUND:
+            found = min(found, bits + 1)
+    return found
 
 
 def functions(codes: Array, bits: int, wires: Array, width: int) -> tuple[Function, ...]:
