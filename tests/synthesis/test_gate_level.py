@@ -105,18 +105,32 @@ def test_a_netlist_with_blocks_is_exact(family: str, cells: set[str], mapped: Ma
 @pytest.mark.parametrize("family", ["xilinx", "ultrascale"])
 def test_a_netlist_with_accumulators_in_dsp_blocks_is_exact(family: str, tmp_path: Path) -> None:
     """Four sums of a block, and the registers that Yosys may move into it."""
-    model = net.chain((57,), net.dense(10, name="fc", input_quantizer=None))
-    hand = {"fc": {"pe": 5, "simd": 19, "accumulators": "dsp"}}
-    accelerator = bnn2hw.compile(model, input=SIGNS, target=DEVICES[family], folding=hand)
+    accelerator = with_dsp_sums(family)
     netlist = gate_level.of(accelerator.design, families.family(family), tmp_path)
-    x = np.random.default_rng(0).choice(SIGNS.ints.values(), (20, 57))
 
-    exact = simulate.simulate(
-        netlist, accelerator.graph, x, accelerator.estimate().cycles, stalls=0.2, seed=1
-    )
+    exact = run_signs(netlist, accelerator)
 
     assert netlist.files["netlist.sv"].count('.USE_SIMD("FOUR12")') == accelerator.estimate().cost.dsp == 2
     exact.check()
+
+
+def test_sources_with_accumulators_in_dsp_blocks_simulate_with_their_cells() -> None:
+    accelerator = with_dsp_sums("ultrascale")
+
+    run_signs(accelerator.design, accelerator, cells=True).check()
+
+
+def with_dsp_sums(family: str) -> bnn2hw.Accelerator:
+    """Return a unit with four sums in each of its DSP blocks."""
+    model = net.chain((57,), net.dense(10, name="fc", input_quantizer=None))
+    hand = {"fc": {"pe": 5, "simd": 19, "accumulators": "dsp"}}
+    return bnn2hw.compile(model, input=SIGNS, target=DEVICES[family], folding=hand)
+
+
+def run_signs(design: Design, accelerator: bnn2hw.Accelerator, *, cells: bool = False) -> Run:
+    x = np.random.default_rng(0).choice(SIGNS.ints.values(), (20, 57))
+    cycles = accelerator.estimate().cycles
+    return simulate.simulate(design, accelerator.graph, x, cycles, stalls=0.2, seed=1, cells=cells)
 
 
 def test_a_bit_of_a_block_ram_that_is_wrong_is_found(mapped: Mapped) -> None:
@@ -157,11 +171,9 @@ def test_words_narrower_than_a_memory_start_with_their_contents(tmp_path: Path) 
     hand = {"fc": {"pe": 1, "simd": 19}, "fc.threshold": {"pe": 1}, "out": {"pe": 1, "simd": 1}}
     accelerator = bnn2hw.compile(model, input=SIGNS, target="xczu5ev", folding=hand, loadable=["fc"])
     netlist = gate_level.of(accelerator.design, families.family("ultrascale"), tmp_path)
-    x = np.random.default_rng(0).choice(SIGNS.ints.values(), (20, 57))
 
-    exact = simulate.simulate(netlist, accelerator.graph, x, accelerator.estimate().cycles, seed=1)
+    run_signs(netlist, accelerator).check()
 
-    exact.check()
     partly_known = re.compile(r"'[bh](?:[0-9a-f]+x|x+[0-9a-f])")
     assert partly_known.search((tmp_path / "netlist.v").read_text())
     assert not partly_known.search(netlist.files["netlist.sv"])
