@@ -248,7 +248,7 @@ class Xnor(MatVec):
         lut, ff = counted.lut + luts.accumulator(acc), counted.ff + acc * (1 + self.stalls_ahead)
         groups = 1 if masked else math.ceil(self.pe / GROUP)
         shared_lut = family.coefficient("xnor.control", 5.0, 11.0)
-        shared_ff = groups * (delays + 4 * self.stalls_ahead)
+        shared_ff: float = groups * (delays + 4 * self.stalls_ahead)
         if masked:  # a register for agreeing lanes; missing lanes are counted and added
             lut += self.simd + luts.adder(self.count_bits)
             ff += self.simd + self.count_bits + 1
