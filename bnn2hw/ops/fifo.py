@@ -116,3 +116,4 @@ class Fifo(HardwareOp):
         yield cls(lanes=3, depth=20), (Tensor((4, 6), Ints(0, 5)),)
         yield cls(lanes=1, depth=17), (Tensor((40,), Ints(-4, 3)),)
         yield cls(lanes=3, depth=2, vector=5, zeros=True), (Tensor((4, 5), Ints(0, 5)),)
+        yield cls(lanes=1, depth=9, gated=True), (Tensor((6,), Ints(-4, 3)),)

@@ -81,7 +81,7 @@ def test_a_device_holds_a_faster_design_with_them() -> None:
 
 
 def test_a_latency_and_a_rate_that_luts_alone_do_not_reach_are_reached_with_them() -> None:
-    graph, small, fps = mlp(96, 24, 10), replace(DEVICE, lut=840), DEVICE.clock_mhz * 1e6 / 3
+    graph, small, fps = mlp(96, 24, 10), replace(DEVICE, lut=780), DEVICE.clock_mhz * 1e6 / 3
     with pytest.raises(FoldingError, match="the design is predicted to need"):
         search.in_time(graph, small, 1000, fps, dsps=False)
 
