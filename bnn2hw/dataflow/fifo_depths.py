@@ -76,7 +76,7 @@ def _with_depth(fifo: Fifo, depth: int) -> Fifo:
 
 
 def needed_depth(placed: Times, taken: Times, period: int, *, exact: bool = True) -> int:
-    """Return the largest number of beats that need room at the same time, at least 2.
+    """Return the largest number of beats that need room at the same time.
 
     Args:
         placed: The cycle from which on each beat of a frame needs room, strictly rising.
@@ -91,7 +91,7 @@ def needed_depth(placed: Times, taken: Times, period: int, *, exact: bool = True
     # Two frames may be read at this time: this one, shifted by whole frames, and the one before it.
     gone = np.searchsorted(taken, some) + np.searchsorted(taken, some + period)
     held = np.arange(1, count + 1, step) + (frames + 1) * count - gone
-    least = max(2, int(held.max()))
+    least = int(held.max())
     if step == 1 or not exact:
         return least
     # From one sample to the next, at most step - 1 further beats come.

@@ -28,6 +28,7 @@ def of(values: tuple[int, ...] | int, ints: Ints) -> Tensor:
 
 def _moving() -> Iterator[Instance]:
     yield ops.Fifo(lanes=1, depth=2), (of(3, SMALL),)
+    yield ops.Fifo(lanes=2, depth=1), (of(4, BIPOLAR),)
     yield ops.Fifo(lanes=2, depth=3), (of(4, BIPOLAR),)
     yield ops.Fifo(lanes=1, depth=5), (of(3, BIPOLAR),)
     yield ops.WidthConverter(1, 2, widens=True), (of(4, SMALL),)

@@ -19,7 +19,7 @@ class Fifo(HardwareOp):
 
     Attributes:
         lanes: Values per beat.
-        depth: Beats that it holds; at least 2, which is enough for one beat per cycle.
+        depth: Beats that it holds: 2 are enough for one beat per cycle, 1 for one in two cycles.
         vector: Values of a vector if beats are ragged, else 0 (see `Beats`).
         zeros: True if padding carries code 0 (see `Beats`).
         gated: True if the ops before it run free: a gate in front of the first of them lets a beat in only
@@ -43,11 +43,15 @@ class Fifo(HardwareOp):
         """
         return cls(beats.lanes, vector=beats.vector, zeros=beats.zeros)
 
+    @property
+    def module(self) -> str:
+        return "fifo_register" if self.depth == 1 else self.kind
+
     def infer(self, *x: Tensor) -> Tensor:
-        if x[0].size % (self.vector or self.lanes) or self.depth < 2:
+        if x[0].size % (self.vector or self.lanes) or self.depth < 1:
             raise ValueError(
                 f"{self.vector or self.lanes} must divide {x[0].size} values, "
-                f"and depth={self.depth} must be at least 2"
+                f"and depth={self.depth} must be at least 1"
             )
         return x[0]
 
@@ -62,10 +66,10 @@ class Fifo(HardwareOp):
         return beats, beats
 
     def interval(self, *x: Tensor) -> int:
-        return self.beats()[0].count(x[0].size)
+        return self.beats()[0].count(x[0].size) * (2 if self.depth == 1 else 1)
 
     def timing(self, *x: Tensor) -> Queue:
-        every = np.ones(self.interval(*x), bool)
+        every = np.ones(self.beats()[0].count(x[0].size), bool)
         return Queue(every, every, latency=1, depth=self.depth)
 
     def params(self, *x: Tensor) -> Mapping[str, int | str]:
@@ -81,6 +85,8 @@ class Fifo(HardwareOp):
 
     def _queue_cost(self, family: Family, *x: Tensor) -> Cost:
         bits = self.lanes * x[0].ints.bits
+        if self.depth == 1:
+            return Cost(lut=2, ff=bits + 1)
         if any(least <= self.depth <= most and bits >= fewest for least, most, fewest in family.lutram_fifos):
             return self._direct_cost(family, bits)
         if self.depth == 2:
@@ -112,6 +118,7 @@ class Fifo(HardwareOp):
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
         yield cls(lanes=2, depth=2), (Tensor((3, 4), BIPOLAR),)
+        yield cls(lanes=2, depth=1), (Tensor((8,), Ints(-4, 3)),)
         yield cls(lanes=1, depth=3), (Tensor((7,), Ints(-4, 3)),)
         yield cls(lanes=3, depth=20), (Tensor((4, 6), Ints(0, 5)),)
         yield cls(lanes=1, depth=17), (Tensor((40,), Ints(-4, 3)),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -103,7 +104,16 @@ class WidthConverter(HardwareOp):
         if self.widens:  # the last part of a shorter beat enters at another position
             return Cost(lut=count + 3 + ends * (narrow + 2), ff=count + 1 + wide)
         shared = family.coefficient("width_converter.narrowing", 6, 4)
-        return Cost(lut=wide - narrow + count + shared, ff=count + 2 + wide)
+        index = family.by_lut(self.ratio, count)  # of the part that is offered
+        return Cost(lut=narrow * self._selecting(family) + count + shared, ff=count + index + 1 + wide)
+
+    def _selecting(self, family: Family) -> int:
+        """Return the LUTs that select a bit of a part from the wide beat."""
+        if self.ratio <= 3:
+            return int(family.by_lut(self.ratio - 1, 1))
+        # A LUT4 ends three of the signals that have to meet: bits of parts, and those that select them. A LUT6 with two
+        # selecting bits does so, too.
+        return math.ceil(family.by_lut(2 * self.ratio - 1, self.ratio - 1) / 3)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:

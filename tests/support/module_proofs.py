@@ -58,8 +58,8 @@ SUBJECTS: dict[str, Subject] = {
     "loader, 1 word of 3 slices": Subject("loader", {"WORDS": 1, "SLICES": 3}, ("loader",)),
     "crc32": Subject("crc32", {}, (), ("crc32",)),
     "uart_tx to uart_rx, 4 cycles per bit": Subject("uart", {"DIVISOR": 4}, (), ("uart_tx", "uart_rx")),
-    "resync_input, 1 beat": Subject("resync_input", {"BEATS": 1}, ("resync_input",)),
-    "resync_input, 3 beats": Subject("resync_input", {"BEATS": 3}, ("resync_input",)),
+    "resync_input, 1 beat": Subject("resync_input", {"BEATS": 1}, ("resync_input", "last_beat")),
+    "resync_input, 3 beats": Subject("resync_input", {"BEATS": 3}, ("resync_input", "last_beat")),
     "resync_output, 2 beats": Subject(
         "resync_output", {"BEATS": 2, "INPUTS": 1}, ("resync_output", "fifo", "last_beat")
     ),
