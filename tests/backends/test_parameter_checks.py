@@ -30,6 +30,7 @@ FREE |= {f"{side}_{n}" for side in "AB" for n in ("FACTOR", "OFFSET", "STEP", "Z
 WRONG = [
     ("last_beat", {"BEATS": 0}, "BEATS must be at least 1; it is 0"),
     ("fifo", {"DEPTH": 1}, "DEPTH must be at least 2; it is 1"),
+    ("fifo_register", {"DEPTH": 2}, "DEPTH must be 1; it is 2"),
     ("width_converter", {"RATIO": 2, "LAST": 3}, "LAST must be at most RATIO; it is 3"),
     ("accumulator", {"BITS": -1}, "BITS must be at least 1; it is -1"),
     ("count", {"LANES": 9}, "LANES must be at most 8, since a table has 2^LANES entries; it is 9"),
