@@ -10,7 +10,8 @@ argument in full.
 Any such schedule suffices. Two are computed, and the one that stores fewer bits is used.
 
 Most small designs also sustain N if a beat needs room only once it leaves its producer. Their FIFOs
-are laid out in this way first, and stepping the design decides.
+are laid out in this way first, and stepping the design decides. Where FIFOs of a single beat would
+delay the first frames, each FIFO holds two.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ SHORT = 2**29
 FRAMES = 40
 """Frames in which the pace of a small design must become steady."""
 
+QUICKLY = 4
+"""Intervals after which it must be steady if FIFOs may hold a single beat."""
+
 
 def deepen(graph: Graph) -> Graph:
     """Give each FIFO of a streamed graph the depth that sustains the interval of the network.
@@ -49,22 +53,24 @@ def deepen(graph: Graph) -> Graph:
     """
     period = cycles.interval(graph)
     if period * len(graph.nodes) <= SMALL:
-        made = with_depths(graph, early=False)
-        pace = cycles.pace(made, FRAMES)
-        if pace.steady and pace.interval == period:
-            return made
+        for least, startup in ((1, QUICKLY), (2, FRAMES)):
+            made = with_depths(graph, early=False, least=least)
+            pace = cycles.pace(made, FRAMES)
+            if pace.steady and pace.interval == period and len(pace.startup) <= startup:
+                return made
     return with_depths(graph, early=True)
 
 
-def with_depths(graph: Graph, *, early: bool) -> Graph:
+def with_depths(graph: Graph, *, early: bool, least: int = 1) -> Graph:
     """Give each FIFO of a streamed graph the depth that the better of two schedules needs.
 
     Args:
         graph: Graph in streamed form, with FIFOs of any depth.
         early: Whether a beat needs room from the step that makes it on, which sustains the interval
             of any network. If not, it needs room from its handshake on.
+        least: Depth of every FIFO at least.
     """
-    depths = min(_plans(_Network(graph), early), key=_total_bits)
+    depths = min(_plans(_Network(graph), early, least), key=_total_bits)
     made = {queue.fifo: graph[queue.fifo].op for queue in depths}
     fifos = {n: op for n, op in made.items() if isinstance(op, Fifo)}
     return graph.map_ops({q.fifo: _with_depth(fifos[q.fifo], depth) for q, depth in depths.items()})
@@ -251,10 +257,11 @@ class _Plan:
         network: The stages.
         times: A schedule of them, which the plan changes.
         early: Whether a beat needs room from the step that makes it, or else from its handshake.
+        least: Depth of every FIFO at least.
     """
 
-    def __init__(self, network: _Network, times: Schedule, early: bool) -> None:
-        self.network, self.times, self.early = network, times, early
+    def __init__(self, network: _Network, times: Schedule, early: bool, least: int) -> None:
+        self.network, self.times, self.early, self.least = network, times, early, least
         self.bits = {queue: self._bits_of(queue, {}) for queue in network.queues}
 
     def _depth(self, queue: _Queue, other: Mapping[str, Handshakes], *, exact: bool) -> int:
@@ -263,7 +270,7 @@ class _Plan:
         taken = (other.get(queue.reader) or self.times[queue.reader]).taken[queue.port]
         ahead = self.network.stages[queue.producer].ahead if self.early or queue.gated else 0
         ahead += queue.gated  # a gate can use a credit from the cycle after its return on
-        return needed_depth(written - ahead, taken, self.network.period, exact=exact)
+        return max(self.least, needed_depth(written - ahead, taken, self.network.period, exact=exact))
 
     def _bits_of(self, queue: _Queue, other: Mapping[str, Handshakes]) -> int:
         return queue.bits * self._depth(queue, other, exact=False)
@@ -280,7 +287,7 @@ class _Plan:
         return {queue: self._depth(queue, {}, exact=True) for queue in self.network.queues}
 
 
-def _plans(network: _Network, early: bool) -> Iterator[dict[_Queue, int]]:
+def _plans(network: _Network, early: bool, least: int) -> Iterator[dict[_Queue, int]]:
     """Yield the depths for two schedules.
 
     Both mix early and late stages. A stage that waits for its reader needs room for its inputs. A
@@ -292,7 +299,7 @@ def _plans(network: _Network, early: bool) -> Iterator[dict[_Queue, int]]:
         latest[stage.name] = network.latest(stage, latest)
     earliest = {stage.name: latest[stage.name] for stage in stages if not stage.fifos}
 
-    plan = _Plan(network, latest, early)
+    plan = _Plan(network, latest, early, least)
     for stage in stages:
         if stage.fifos:
             plan.offer(stage, network.earliest(stage, plan.times))
@@ -303,7 +310,7 @@ def _plans(network: _Network, early: bool) -> Iterator[dict[_Queue, int]]:
     for stage in stages:
         if stage.fifos:
             earliest[stage.name] = network.earliest(stage, earliest)
-    plan = _Plan(network, earliest, early)
+    plan = _Plan(network, earliest, early, least)
     for stage in reversed(stages):
         plan.offer(stage, network.latest(stage, plan.times))
     yield plan.depths()

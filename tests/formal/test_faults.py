@@ -34,7 +34,7 @@ class Fault(NamedTuple):
 QUICK = (
     Fault("fifo-0", "steady", "if (send) m_data <=", "m_data <="),
     Fault("add-0", "value", "(both ? Y_BITS'(B_FACTOR)", "(!both ? Y_BITS'(B_FACTOR)"),
-    Fault("threshold-0", "last", "position == COUNT_BITS'(BEATS - 1)", "position == '0", "last_beat"),
+    Fault("threshold-0", "last", "position == COUNT_BITS'(BEATS - 2)", "position == '1", "last_beat"),
     Fault("multiply-0", "value", "b_codes <= s1_data;", "b_codes <= b_codes;"),
 )
 """Faults that the default run tries."""
@@ -51,7 +51,7 @@ SLOW = (
         "{beat[BEAT_BITS-1:NARROW_BITS], s_data};",
     ),
     Fault("width_converter-0", "value", "assign step = advance && s_valid;", "assign step = s_valid;"),
-    Fault("width_converter-1", "value", "if (step) beat <= first ?", "if (step || !first) beat <= first ?"),
+    Fault("width_converter-1", "value", "if (step && first) beat <=", "if (first) beat <="),
     Fault("width_converter-3", "value", "short ? PART_BITS'(LAST - 1)", "short ? PART_BITS'(RATIO - 1)"),
     Fault("add-1", "value", "fold >= FOLD_BITS'(FIRST)", "fold > FOLD_BITS'(FIRST)"),
     Fault("concat-0", "value", "Y_BITS'(A_FACTOR) * a + Y_BITS'(A_OFFSET)", "Y_BITS'(A_FACTOR) * a"),
