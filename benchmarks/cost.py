@@ -240,10 +240,17 @@ def plumbing() -> Iterator[Case]:
         (20, 3, True, 100),
         (16, 7, False, 100),
         (48, 3, False, 100),
+        (16, 2, False, 0),
+        (11, 5, False, 0),
+        (24, 8, False, 0),
+        (4, 25, False, 0),
     ):
-        name = f"{narrow} {'to' if widens else 'from'} {min(narrow * ratio, vector)} of vectors of {vector}"
-        yield name, WidthConverter(narrow, ratio, widens, vector), Tensor((2, vector), Ints(0, 15))
+        wide = min(narrow * ratio, vector) if vector else narrow * ratio
+        name = f"{narrow} {'to' if widens else 'from'} {wide} of {f'vectors of {vector}' if vector else '4 bits'}"
+        values = vector or narrow * ratio
+        yield name, WidthConverter(narrow, ratio, widens, vector), Tensor((2, values), Ints(0, 15))
     for lanes, depth in (
+        (32, 1),
         (8, 2),
         (64, 2),
         (16, 3),
@@ -403,6 +410,7 @@ def unseen() -> Iterator[Case]:
     yield "10 channels ±512 lanes 5", Argmax(lanes=5), Tensor((2, 10), dot(512))
     yield "24 bits depth 48", Fifo(24, 48), Tensor((2, 24), BIPOLAR)
     yield "12 bits depth 300", Fifo(12, 300), Tensor((2, 12), BIPOLAR)
+    yield "7 from 84", WidthConverter(7, 12, widens=False), Tensor((2, 84), BIPOLAR)
     yield from cost_pixels.unseen()
     yield "54×24 pe 4 simd 18", Xnor(signs(54, 24), pe=4, simd=18), Tensor((2, 54), BIPOLAR)
     yield "512×128 pe 16 simd 16", Xnor(signs(512, 128), pe=16, simd=16), Tensor((2, 512), BIPOLAR)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from math import lcm
 
 from bnn2hw.ir import Beats
@@ -14,16 +16,19 @@ def between(have: Beats, want: Beats, *, fifo: bool) -> list[Fifo | WidthConvert
     """Return the FIFOs and converters between a producer and a reader, in the order of the stream.
 
     Each converter has a FIFO behind it. No converter needs more cycles per frame than the slower of producer and
-    reader.
+    reader. On the wide side of a converter beats are far apart, so a FIFO there has one place.
 
     Args:
         have: The beats that the producer writes.
         want: The beats that the reader takes.
         fifo: Whether a FIFO follows the producer directly.
     """
-    ops: list[Fifo | WidthConverter] = [_fifo(have)] if fifo else []
-    for converter in _converters(have, want):
-        ops += [converter, _fifo(converter.beats()[1])]
+    ops: list[Fifo | WidthConverter] = []
+    for before, after in pairwise((None, *_converters(have, want), None)):
+        if before:
+            ops += [before, _fifo(before.beats()[1], before, after)]
+        elif fifo:
+            ops.append(_fifo(have, None, after))
     return ops
 
 
@@ -41,8 +46,11 @@ def to_output(have: Beats, *, fifo: bool) -> list[Fifo | WidthConverter]:
 
 
 @lru_cache(2**12)
-def _fifo(beats: Beats) -> Fifo:
-    return Fifo.of(beats)
+def _fifo(beats: Beats, before: WidthConverter | None, after: WidthConverter | None) -> Fifo:
+    """Return the FIFO between two converters, or between a converter and another op."""
+    wide = (before and before.widens and before) or (after and not after.widens and after)
+    apart = wide and wide.parts >= 2 * wide.wide_beats
+    return replace(Fifo.of(beats), depth=1 if apart else 2)
 
 
 @lru_cache(2**18)

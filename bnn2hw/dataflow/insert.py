@@ -16,9 +16,9 @@ from bnn2hw.ops.width_converter import WidthConverter
 
 
 def insert_fifos(graph: Graph) -> Graph:
-    """Insert width converters, and FIFOs of depth 2.
+    """Insert width converters, and FIFOs of depth 1 or 2.
 
-    Depth 2 suffices between ops that read and write at the same pace; `fifo_depths` finds the depths for all others.
+    That suffices between ops that read and write at the same pace; `fifo_depths` finds the depths for all others.
 
     Args:
         graph: The graph in folded form.

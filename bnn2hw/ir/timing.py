@@ -204,6 +204,10 @@ class Queue(Steps):
 
     depth: int = 2
 
+    @property
+    def interval(self) -> int:
+        return int(self.reads.size) * (2 if self.depth == 1 else 1)
+
 
 @dataclass(frozen=True)
 class Gated(Steps):

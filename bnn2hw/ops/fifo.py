@@ -66,7 +66,7 @@ class Fifo(HardwareOp):
         return beats, beats
 
     def interval(self, *x: Tensor) -> int:
-        return self.beats()[0].count(x[0].size) * (2 if self.depth == 1 else 1)
+        return self.timing(*x).interval
 
     def timing(self, *x: Tensor) -> Queue:
         every = np.ones(self.beats()[0].count(x[0].size), bool)

@@ -103,17 +103,14 @@ class WidthConverter(HardwareOp):
             count += state_bits(self.wide_beats)
         if self.widens:  # the last part of a shorter beat enters at another position
             return Cost(lut=count + 3 + ends * (narrow + 2), ff=count + 1 + wide)
+        # Lanes behind the end of the wide beat have one part less.
+        short = (narrow * self.ratio - wide) % narrow
+        select = short * _selection(self.ratio - 1, family) + (narrow - short) * _selection(
+            self.ratio, family
+        )
         shared = family.coefficient("width_converter.narrowing", 6, 4)
-        index = family.by_lut(self.ratio, count)  # of the part that is offered
-        return Cost(lut=narrow * self._selecting(family) + count + shared, ff=count + index + 1 + wide)
-
-    def _selecting(self, family: Family) -> int:
-        """Return the LUTs that select a bit of a part from the wide beat."""
-        if self.ratio <= 3:
-            return int(family.by_lut(self.ratio - 1, 1))
-        # A LUT4 ends three of the signals that have to meet: bits of parts, and those that select them. A LUT6 with two
-        # selecting bits does so, too.
-        return math.ceil(family.by_lut(2 * self.ratio - 1, self.ratio - 1) / 3)
+        index = state_bits(self.ratio)  # of the part that is offered
+        return Cost(lut=select + count + shared, ff=count + index + 1 + wide)
 
     @classmethod
     def examples(cls) -> Iterable[tuple[Self, tuple[Tensor, ...]]]:
@@ -129,3 +126,14 @@ class WidthConverter(HardwareOp):
         yield cls(3, 2, widens=True, vector=7, zeros=True), (Tensor((2, 7), Ints(1, 3)),)
         yield cls(2, 2, widens=False, vector=9), (Tensor((2, 9), Ints(1, 3)),)
         yield cls(2, 3, widens=True, vector=11, zeros=True), (Tensor((11,), BIPOLAR),)
+
+
+def _selection(parts: int, family: Family) -> int:
+    """Return the LUTs with which Yosys selects one of some bits."""
+    if parts <= 3:
+        return int(family.by_lut(parts - 1, min(parts - 1, 1)))
+    if parts == 8:
+        return int(family.coefficient("width_converter.eight", 6, 3))
+    # A LUT6 selects one of four bits. That there are fewer numbers than a power of two helps where they are few.
+    there = parts if parts < 8 or parts % 4 == 0 else 1 << (parts - 1).bit_length()
+    return round(family.by_lut(0.85 * parts - 0.8, math.ceil((there - 1) / 3)))
