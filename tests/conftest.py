@@ -18,15 +18,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("BNN2HW_MODEL_CACHE", "off")
 # Tests read whole tables.
 os.environ.pop("COLUMNS", None)
-# TensorFlow, Keras and the tests are a million objects that stay. To look through them for garbage again and again
-# took a fifth of the time of a run.
-gc.set_threshold(50_000, 20, 20)
 
 import numpy as np
 import pytest
 
 if TYPE_CHECKING:
     from bnn2hw import tools
+
+# TensorFlow, Keras and the tests are a million objects that stay. To look through them for garbage again and again
+# took a fifth of the time of a run.
+gc.set_threshold(50_000, 20, 20)
 
 OF_GOLDEN = {"folding", "importers", "lower", "studies"}
 """Rooms in whose tests results come from golden. Native code gives equal ones (tests/native), but to compile it for
