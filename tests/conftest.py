@@ -76,6 +76,19 @@ def _results_of_golden(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def quick_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile emulators without optimization, which takes a third of the time, except in the long runs.
+
+    tests/simulation/test_hls_network.py compiles them as users do.
+    """
+    from bnn2hw.simulation import hls_csim
+
+    if not request.node.get_closest_marker("soak"):
+        flags = ("-O0" if flag == "-O3" else flag for flag in hls_csim.EMULATOR_FLAGS)
+        monkeypatch.setattr(hls_csim, "EMULATOR_FLAGS", tuple(flags))
+
+
 @pytest.fixture(scope="session")
 def yosys() -> tools.Tool:
     """Yosys, for tests that cannot run without it."""

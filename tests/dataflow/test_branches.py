@@ -23,6 +23,8 @@ from tests.support.graphs import Builder, binary
 
 FRAMES = 6
 
+pytestmark = pytest.mark.usefixtures("quick_emulator")
+
 
 # ---- networks whose streams fork and meet again
 
