@@ -27,7 +27,7 @@ def test_models_of_hgq2(overflow: str) -> None:
     agree(shake(keras.Model(inputs, outputs)))
 
 
-# By default, each overflow in one kind of quantizer, and each kind with several overflows or with that of its files.
+# By default, each overflow once, in one of the two kinds.
 @pytest.mark.parametrize(
     ("kind", "overflow"),
     long_runs.rows_after(
