@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NoReturn
@@ -24,6 +25,10 @@ import pytest
 if TYPE_CHECKING:
     from bnn2hw import tools
 
+# TensorFlow, Keras and the tests are a million objects that stay. To look through them for garbage again and again
+# took a fifth of the time of a run.
+gc.set_threshold(50_000, 20, 20)
+
 OF_GOLDEN = {"folding", "importers", "lower", "studies"}
 """Rooms in whose tests results come from golden. Native code gives equal ones (tests/native), but to compile it for
 each network would take longer than all else."""
@@ -38,6 +43,11 @@ STATES: dict[str, object] = {}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests, so that no worker is left with one of them when the others are done."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_collection_finish() -> None:
+    """Take what collection left out of the search for garbage."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +74,19 @@ def _results_of_golden(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(library, "network", network)
         yield
+
+
+@pytest.fixture
+def quick_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile emulators without optimization, which takes a third of the time, except in the long runs.
+
+    tests/simulation/test_hls_network.py compiles them as users do.
+    """
+    from bnn2hw.simulation import hls_csim
+
+    if not request.node.get_closest_marker("soak"):
+        flags = ("-O0" if flag == "-O3" else flag for flag in hls_csim.EMULATOR_FLAGS)
+        monkeypatch.setattr(hls_csim, "EMULATOR_FLAGS", tuple(flags))
 
 
 @pytest.fixture(scope="session")

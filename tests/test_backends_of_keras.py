@@ -81,12 +81,3 @@ for command in ("simulate", "predict", "estimate", "verify", "report"):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-
-
-def test_a_script_that_imports_the_layers_hears_nothing_of_tensorflow() -> None:
-    text = "from bnn2hw import nn; import keras; print(keras.ops.sum(keras.ops.ones(3)).shape, nn.layers.QuantDense)"
-    loud = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
-
-    done = subprocess.run([sys.executable, "-c", text], env=loud, capture_output=True, text=True, check=True)
-
-    assert done.stderr == ""

@@ -124,7 +124,7 @@ def check_golden(seed: int) -> tuple[Accelerator, np.ndarray]:
     return accelerator, x
 
 
-@pytest.mark.parametrize("seed", long_runs.after(10, range(40)))
+@pytest.mark.parametrize("seed", long_runs.after(6, range(40)))
 def test_golden_equals_keras(seed: int) -> None:
     check_golden(seed)
 
@@ -207,7 +207,7 @@ def run_network(seed: int) -> None:
     assert (smooth.interval, smooth.latency) == (predicted.interval, predicted.latency)
 
 
-@pytest.mark.parametrize("seed", long_runs.after(6, range(14)))
+@pytest.mark.parametrize("seed", long_runs.after(3, range(14)))
 def test_any_network_equals_keras(seed: int) -> None:
     compiled_network(seed)
 

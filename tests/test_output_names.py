@@ -30,6 +30,7 @@ def accelerator() -> bnn2hw.Accelerator:
     return bnn2hw.compile(heads(colour="x_head", digit="y_head"), input=SIGNS)
 
 
+@pytest.mark.usefixtures("quick_emulator")
 def test_the_keys_of_a_dict(accelerator: bnn2hw.Accelerator) -> None:
     model = heads(colour="x_head", digit="y_head")
     expected = {name: y.numpy() for name, y in model(X.astype(np.float32)).items()}

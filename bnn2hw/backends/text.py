@@ -46,6 +46,9 @@ LETTERS = str.maketrans(
 )
 """ASCII for the signs that our own texts use."""
 
+ODD = re.compile(r"[^\n -~]")
+"""A letter that no source may have."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -173,6 +176,7 @@ def templates_in(folder: str, blocks: bool) -> jinja2.Environment:
         trim_blocks=blocks,
         lstrip_blocks=blocks,
         autoescape=jinja2.select_autoescape(("xml.j2",), default=False),
+        auto_reload=False,  # to ask whether files have changed took a tenth of the time of a design
     )
     made.filters["ascii"] = ascii
     made.globals["loadable"] = False  # for macros imported without context
@@ -198,11 +202,12 @@ def ascii_only(text: str) -> str:
 
     Accents are dropped. A letter that has no equivalent becomes a question mark.
     """
-    if text.isascii() and not re.search(r"[^\n -~]", text):
-        return text
-    plain = unicodedata.normalize("NFKD", text.translate(LETTERS).replace("\t", " "))
-    letters = (c for c in plain if not unicodedata.combining(c))
-    return "".join(c if c == "\n" or " " <= c <= "~" else "?" for c in letters)
+    plain = (
+        unicodedata.normalize("NFKD", text.translate(LETTERS).replace("\t", " "))
+        if ODD.search(text)
+        else text
+    )
+    return ODD.sub(lambda found: "" if unicodedata.combining(found[0]) else "?", plain)
 
 
 CODE = (".sv", ".hpp", ".cpp", ".h")

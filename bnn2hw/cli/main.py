@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
 import warnings
@@ -43,6 +44,9 @@ MISMATCH, USAGE, MACHINE, INTERRUPTED = 1, 2, 3, 130
 """Exit statuses: a simulation differs from golden; the model or an option is refused; a tool, a
 device, a disk or a permission is missing; the user stopped the program. 0 is success."""
 
+SELDOM = (50_000, 20, 20)
+"""Thresholds of the search for garbage: TensorFlow is a million objects that stay, and commands end soon."""
+
 OF_MACHINE = (MissingToolError, ToolError, LinkError, StorageError)
 """Errors that come from this machine and not from the model or the options."""
 
@@ -52,6 +56,7 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        gc.set_threshold(*SELDOM)
         with warnings.catch_warnings():
             warnings.filterwarnings("default", category=DeprecationWarning, module=r"bnn2hw\.cli")
             warnings.showwarning = _printed(warnings.showwarning)

@@ -19,8 +19,6 @@ from bnn2hw.deploy.simulated_board import VirtualBoard
 from tests.support import EXAMPLES, ROOT
 from tests.support import networks as net
 
-PIXELS = ("--input", "uint8", "--scale", "1/127.5", "--offset", "-1")
-
 
 def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(a) for a in arguments])
@@ -218,7 +216,7 @@ QUIET = """
 import sys
 from bnn2hw.cli.main import main
 for command in (
-    ["compile", sys.argv[1], *sys.argv[2:], "--fps", "3000", "-o", "out"],
+    ["compile", sys.argv[1], *sys.argv[2:], "-o", "out"],
     ["summary", sys.argv[1]],
     ["estimate", sys.argv[1], *sys.argv[2:]],
 ):
@@ -228,9 +226,10 @@ for command in (
 
 def test_nothing_on_standard_error(tmp_path: Path) -> None:
     """TensorFlow writes there from C++ when it is imported, so this needs a process of its own."""
+    net.chain((6,), net.dense(4), net.norm(), net.dense(2), name="small").save(tmp_path / "m.keras")
     plain = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
     done = subprocess.run(
-        [sys.executable, "-c", QUIET, str(EXAMPLES / "mnist.keras"), *PIXELS],
+        [sys.executable, "-c", QUIET, str(tmp_path / "m.keras"), "--input", "bipolar"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -239,7 +238,7 @@ def test_nothing_on_standard_error(tmp_path: Path) -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "Model size: 13.19 KiB" in done.stdout
+    assert "Model size: 36.00 B" in done.stdout
     assert done.stdout.count("fps at 100 MHz") == 2
     assert "\x1b" not in done.stdout
     assert "\x1b" not in (tmp_path / "out/report.txt").read_text()

@@ -23,6 +23,8 @@ from tests.support.graphs import Builder, binary
 
 FRAMES = 6
 
+pytestmark = pytest.mark.usefixtures("quick_emulator")
+
 
 # ---- networks whose streams fork and meet again
 
@@ -146,7 +148,10 @@ def test_compiled_steps_are_those_of_the_machines(
     assert cycles.pace(graph, 5) == pace
 
 
-@pytest.mark.parametrize("name", BRANCHED)
+# By default, `test_branches_meet_in_time` runs the others in Verilog, and test_conformance.py their ops in C++.
+@pytest.mark.parametrize(
+    "name", long_runs.after(3, ("gated", "two_ends", "joined_skip", "residual", "dense_block", "late_end"))
+)
 def test_branches_in_cpp(name: str) -> None:
     graph = BRANCHED[name](2)
     design, frames = backends.render("hls", graph), random_frames(graph, 4)

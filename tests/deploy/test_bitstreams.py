@@ -284,8 +284,10 @@ def test_boards_are_listed() -> None:
     assert {r["name"]: r["uses"] for r in rows}["ulx3s"] == ["bitstream with a serial line"]
 
 
+# By default, tests/synthesis/test_gate_level.py simulates a netlist of a layer of this family, and whole networks of others.
 # A run of all 450 images is so long that the simulator is worth an optimization.
-@pytest.mark.parametrize(("count", "right"), [(60, 0.9), pytest.param(450, 0.95, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize(("count", "right"), [(60, 0.9), (450, 0.95)])
 def test_the_netlist_of_a_digits_network_is_exact_on_the_test_set(
     count: int, right: float, tmp_path: Path
 ) -> None:

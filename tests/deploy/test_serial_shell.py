@@ -303,8 +303,13 @@ def test_names_of_an_accelerator_of_the_version_before(loadable: bnn2hw.Accelera
         assert np.array_equal(loadable.image(), loadable.weight_image())
 
 
+# A bad line that repeats what is lost does all that a clean one does.
 @pytest.mark.parametrize(
-    "damage", [Damage(), Damage(300, 3000, 300, 3000, 300, seed=3)], ids=["clean", "bad"]
+    "damage",
+    [
+        pytest.param(Damage(), marks=pytest.mark.soak, id="clean"),
+        pytest.param(Damage(300, 3000, 300, 3000, 300, seed=3), id="bad"),
+    ],
 )
 def test_new_weights_over_the_line(loadable: bnn2hw.Accelerator, damage: Damage) -> None:
     x = images(20, (11, 11, 1))

@@ -71,6 +71,7 @@ def test_several_pixels_per_cycle(each: int, style: str) -> None:
     assert pixels(acc.graph)["first.window"] == each
 
 
+@pytest.mark.usefixtures("quick_emulator")
 @pytest.mark.parametrize("each", long_runs.after(1, [4, 2]))
 def test_several_pixels_per_cycle_in_c(each: int) -> None:
     acc = compiled(BEATS // each, backend="hls")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import keras
 import pytest
 
+from tests.support import long_runs
 from tests.support.in_memory import agree, shake
 from tests.support.machine import package_or_skip
 
 package_or_skip("hgq")
 
 
-@pytest.mark.parametrize("overflow", ["WRAP", "SAT", "SAT_SYM"])
+# By default, the other overflows are those of `test_quantizers_of_weights_and_data_alike`.
+@pytest.mark.parametrize("overflow", long_runs.after(1, ["WRAP", "SAT", "SAT_SYM"]))
 def test_models_of_hgq2(overflow: str) -> None:
     from hgq.config import QuantizerConfigScope
     from hgq.layers import QAdd, QBatchNormDense, QDense
@@ -25,8 +27,21 @@ def test_models_of_hgq2(overflow: str) -> None:
     agree(shake(keras.Model(inputs, outputs)))
 
 
-@pytest.mark.parametrize("kind", ["kif", "kbi"])
-@pytest.mark.parametrize("overflow", ["WRAP", "SAT", "SAT_SYM"])
+# By default, each overflow once, in one of the two kinds.
+@pytest.mark.parametrize(
+    ("kind", "overflow"),
+    long_runs.rows_after(
+        3,
+        [
+            ("kif", "WRAP"),
+            ("kbi", "SAT"),
+            ("kif", "SAT_SYM"),
+            ("kbi", "WRAP"),
+            ("kif", "SAT"),
+            ("kbi", "SAT_SYM"),
+        ],
+    ),
+)
 def test_quantizers_of_weights_and_data_alike(kind: str, overflow: str) -> None:
     """Weights that wrap have an infinite speed of decay, which only training reads."""
     from hgq.config import QuantizerConfigScope

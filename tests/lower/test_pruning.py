@@ -179,7 +179,7 @@ def test_the_jets_network_has_fewer_neurons() -> None:
     ]
 
 
-@pytest.mark.parametrize("fps", [100_000, 1_000_000])
+@pytest.mark.parametrize("fps", [pytest.param(100_000, marks=pytest.mark.soak), 1_000_000])
 def test_the_jets_network_takes_less(fps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At a million frames per second: 1,484 LUTs and 8 DSP blocks in place of 1,968 and 13."""
     lean = bnn2hw.compile(shared("foreign/hgq2_jets_mlp.keras"), fps=fps).estimate().cost

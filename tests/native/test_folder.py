@@ -24,7 +24,7 @@ from bnn2hw.ir import Graph
 from bnn2hw.native import sources
 from bnn2hw.ops import HARDWARE_OPS
 from bnn2hw.simulation import native_check
-from tests.support import mlp, ops
+from tests.support import long_runs, mlp, ops
 from tests.support import networks as net
 from tests.support.machine import tool_or_skip
 
@@ -93,7 +93,7 @@ def test_models_with_the_names_of_headers_and_functions_of_systems(name: str, tm
 
 
 # `test_native.py` compares all examples, without sanitizers.
-@pytest.mark.parametrize("examples", [2, pytest.param(1000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", long_runs.after(1, [1, 2, 1000]))
 def test_every_op_is_exact_and_clean_under_sanitizers(examples: int, tmp_path: Path) -> None:
     design = backend.render(every_op(examples), header=Header("every op"))
     assert len(design.inputs) > min(60, examples * (len(HARDWARE_OPS) - 4))
@@ -131,7 +131,9 @@ def test_the_header_is_c(plain: Path, folder: Path) -> None:
 
 # `test_a_build_folder_loads_simulates_and_predicts` compiles the same sources with the flags of a release.
 @pytest.mark.parametrize(
-    "flags", [("-DCMAKE_BUILD_TYPE=Debug",), pytest.param((), marks=pytest.mark.soak)], ids=len
+    "flags",
+    [("-DCMAKE_BUILD_TYPE=Debug",), pytest.param((), marks=pytest.mark.soak)],
+    ids=len,
 )
 def test_cmake_builds_the_folder_and_its_check_passes(
     flags: tuple[str, ...], folder: Path, tmp_path: Path

@@ -87,7 +87,8 @@ def test_hardware_equals_golden_and_keeps_time(examples: tuple[ops.Example, ...]
     check_hardware(examples)
 
 
-@pytest.mark.parametrize(("examples", "family"), ops.family_bundles(ops.SAME_FORMS))
+# By default, tests/backends/test_icarus.py simulates the large one with its cells.
+@pytest.mark.parametrize(("examples", "family"), ops.family_bundles({*ops.SAME_FORMS, "xnor-3-xilinx"}))
 def test_the_forms_of_a_family_equal_golden(examples: tuple[ops.Example, ...], family: Family) -> None:
     check_hardware(examples, family)
 

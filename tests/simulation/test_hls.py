@@ -25,6 +25,8 @@ from bnn2hw.targets import devices
 from tests.support import ROOT, alone, ops, random_frames, random_values
 from tests.support.machine import tool_or_skip
 
+pytestmark = pytest.mark.usefixtures("quick_emulator")
+
 NO_CLOCK = Cycles(0, 0)
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
 
@@ -214,9 +216,11 @@ TOGETHER = 7
 """Ops in one emulator."""
 
 
+@pytest.mark.parametrize("optimized", [False, pytest.param(True, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("first", range(0, len(HARDWARE_OPS), TOGETHER))
-def test_the_emulator_equals_golden(first: int) -> None:
+def test_the_emulator_equals_golden(first: int, optimized: bool) -> None:
     """It runs the top function itself, one process after the other, and counts bits by words."""
+    assert ("-O3" in hls_csim.EMULATOR_FLAGS) == optimized
     graph = ops.side_by_side(
         [(kind.kind, *list(kind.examples())[-2]) for kind in HARDWARE_OPS[first : first + TOGETHER]]
     )

@@ -73,6 +73,8 @@ def test_a_difference_has_the_number_of_its_frame() -> None:
     assert found.frame == 5
 
 
+# By default, tests/test_workers.py kills a worker of Dask.
+@pytest.mark.soak
 def test_workers_of_dask_of_which_one_dies() -> None:
     distributed = pytest.importorskip("distributed", reason="needs Dask")
     op, x = next(iter(Argmax.examples()))

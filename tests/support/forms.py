@@ -101,6 +101,22 @@ def proof(parameters: Mapping[str, int]) -> list[str]:
     ]
 
 
+ATTRIBUTES = re.compile(r"\(\*(?!\)).*?\*\)", re.DOTALL)
+MODULE = re.compile(r"^module\s+(\S+?)\b.*?^endmodule\b", re.MULTILINE | re.DOTALL)
+
+
+def needed(cells: str, forms: str) -> str:
+    """Return the models of the cells that forms contain, without attributes. Yosys copies all it has for each proof."""
+    bare = ATTRIBUTES.sub("", cells)
+    words = {found[1]: set(re.findall(r"\w+", found[0])) for found in MODULE.finditer(bare)}
+    kept: set[str] = set()
+    fresh = set(re.findall(r"\w+", forms)) & set(words)
+    while fresh:
+        kept |= fresh
+        fresh = set().union(*(words[name] for name in fresh)) & set(words) - kept
+    return MODULE.sub(lambda found: found[0] if found[1] in kept else "", bare)
+
+
 def prove(module: str, family: families.Family, forms: Mapping[str, str], folder: Path) -> None:
     """Run the proofs for all parameters; `forms` are the texts of both.
 
@@ -111,8 +127,9 @@ def prove(module: str, family: families.Family, forms: Mapping[str, str], folder
     folder.mkdir()
     for path in share.glob("*.vh"):
         (folder / path.name).write_text(path.read_text())
-    cells = (share / "cells_sim.v").read_text()
-    blocks = [cell for cell in family.mapper.blocks if f" {cell} " in "".join(forms.values())]
+    whole = "".join(forms.values())
+    cells = needed((share / "cells_sim.v").read_text(), whole)
+    blocks = [cell for cell in family.mapper.blocks if f" {cell} " in whole]
     ours = verilog.block_models(blocks)
     (folder / "cells.v").write_text(re.sub(r'`include "[^"]*/', '`include "', cells))
     files = {f"{side}.sv": form.replace(f"bnn2hw_{module}", side) for side, form in forms.items()}

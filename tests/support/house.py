@@ -53,7 +53,7 @@ class Tree:
         return {m: frozenset(self._imported(tree)) - {m} for m, tree in self.parsed.items()}
 
     def _imported(self, tree: ast.Module) -> Iterator[str]:
-        for node in ast.walk(tree):
+        for node in _statements(tree):
             names: list[str] = []
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -70,6 +70,14 @@ class Tree:
     def room(self, module: str) -> str:
         """The folder or file directly under the package that holds a module; "" for the package itself."""
         return ".".join(module.split(".")[1:2])
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements in a node, without looking into expressions."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.expr):
+            yield child
+            yield from _statements(child)
 
 
 def circles(tree: Tree) -> list[str]:
