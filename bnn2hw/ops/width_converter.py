@@ -117,6 +117,7 @@ class WidthConverter(HardwareOp):
         yield cls(2, 3, widens=True), (Tensor((4, 6), BIPOLAR),)
         yield cls(1, 4, widens=False), (Tensor((12,), Ints(-2, 1)),)
         yield cls(3, 2, widens=False), (Tensor((2, 6), BIPOLAR),)
+        yield cls(1, 8, widens=False), (Tensor((16,), Ints(-2, 1)),)
         # To whole vectors and back, wide beats that end early, and wide beats with padding.
         yield cls(4, 3, widens=True, vector=10), (Tensor((2, 10), Ints(0, 5)),)
         yield cls(4, 3, widens=False, vector=10), (Tensor((2, 10), BIPOLAR),)

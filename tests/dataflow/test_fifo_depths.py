@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bnn2hw.backends import verilog
 from bnn2hw.dataflow import fifo_depths, insert
+from bnn2hw.dataflow.connect import connect
 from bnn2hw.estimate import cycles
 from bnn2hw.ir import BIPOLAR, Graph, Node, Tensor, hardware_nodes
-from bnn2hw.ops import Add, Fifo, Source
-from tests.support import graphs, long_runs
+from bnn2hw.ops import Add, Fifo, Source, Threshold, Xnor
+from bnn2hw.simulation import simulate
+from tests.support import graphs, long_runs, random_frames
 
 FRAMES = 40
 
@@ -125,3 +128,21 @@ def test_a_shared_input_waits_for_its_slower_reader() -> None:
 
     assert set(depths(made).values()) == {2}
     check_pace(made)
+
+
+def test_beats_that_are_far_apart_need_one_place() -> None:
+    """A unit of 16 synapse folds hands over 16 results at a time, which one threshold takes one after the other."""
+    rng = np.random.default_rng(0)
+    weights = rng.choice(np.array([-1, 1], np.int8), (64, 32))
+    unit, cuts = Xnor(weights, pe=16, simd=4), Threshold(2 * rng.integers(-4, 5, (32, 1)))
+    source = Source(Tensor((3, 64), BIPOLAR), 4)
+    graph = Graph((Node("x", source), Node("y", unit, ("x",)), Node("z", cuts, ("y",))), ("z",))
+
+    made = connect(graph)
+
+    assert depths(made) == {"y.fifo": 1, "y.to1.fifo": 2}
+    pace = cycles.pace(made, 10)
+    assert pace.steady
+    assert set(pace.intervals) == {cycles.interval(graph)} == {3 * 16 * 2}
+    frames, predicted = random_frames(made, 4), cycles.cycles(made)
+    simulate.simulate(verilog.render(made), made, frames, predicted, stalls=0.3).check()
