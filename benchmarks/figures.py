@@ -12,7 +12,11 @@ A benchmark takes part if its module has `RECORD` (its name), `current()` (by ta
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
+import importlib.metadata
+import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +24,7 @@ from typing import Protocol, cast
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
+import records  # noqa: E402
 from records import Record  # noqa: E402
 
 BENCHMARKS = (
@@ -48,6 +53,18 @@ BENCHMARKS = (
 """Modules with recorded tables. `cost.py` keeps single figures of its own by the same rule."""
 
 
+SOURCES = (
+    "benchmarks/*.py",
+    "bnn2hw/**/*",
+    "examples/*",
+    "sim/**/*",
+    "synth/**/*",
+    "templates/**/*",
+    "tests/support/*",
+)
+"""All that a hash of today may depend on, besides packages, the machine and the folder of data."""
+
+
 class Benchmark(Protocol):
     """The interface of a benchmark's module."""
 
@@ -65,9 +82,38 @@ def load(name: str) -> Benchmark:
     return cast(Benchmark, importlib.import_module(name))
 
 
+def state() -> str:
+    """Return a hash of all sources and packages, and of the machine."""
+    files = sorted(p for pattern in SOURCES for p in records.ROOT.glob(pattern) if p.is_file())
+    texts = [
+        (str(p.relative_to(records.ROOT)), hashlib.sha256(p.read_bytes()).hexdigest())
+        for p in files
+        if p.suffix != ".pyc"
+    ]
+    packages = sorted(f"{d.name} {d.version}" for d in importlib.metadata.distributions())
+    return records.hash_of(texts, packages, os.environ.get("BNN2HW_DATA", ""), records.machine())
+
+
+def today(benchmark: Benchmark) -> Mapping[str, Mapping[str, str]]:
+    """Return a benchmark's hashes of today.
+
+    Most come from designs that are rendered, so those of unchanged sources are kept.
+    """
+    path = records.ROOT / "build" / "figures" / f"{benchmark.RECORD}.json"
+    now = state()
+    if path.is_file():
+        known = json.loads(path.read_text())
+        if known["state"] == now:
+            return cast(Mapping[str, Mapping[str, str]], known["hashes"])
+    hashes = benchmark.current()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"state": now, "hashes": hashes}) + "\n")
+    return hashes
+
+
 def stale(benchmark: Benchmark, record: Record) -> Iterator[tuple[str, str, str]]:
     """Yield table, row and the hash of today for each row that is missing or belongs to other sources."""
-    for table, rows in benchmark.current().items():
+    for table, rows in today(benchmark).items():
         for row, digest in rows.items():
             if record.rows(table).get(row, {}).get("depends") != digest:
                 yield table, row, digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,9 @@ def test_rows_grow_stale_and_are_measured_anew(
 ) -> None:
     records, figures = modules
     monkeypatch.setattr(records, "HERE", tmp_path)
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    states: Iterator[int] = itertools.count()
+    monkeypatch.setattr(figures, "state", lambda: str(next(states)))
     (tmp_path / "toy.md").write_text("# Toy\n\n<!-- table toy.sizes -->\nold\n<!-- end -->\n")
     digests = {"small": "1", "large": "2"}
     measured: list[str] = []
@@ -55,6 +59,28 @@ def test_rows_grow_stale_and_are_measured_anew(
     assert row["versions"] == {"yosys": "0.70"}
     assert {"date", "machine", "cells"} <= set(row)
     assert f"| small | 7 | {row['date']} |" in (tmp_path / "toy.md").read_text()
+
+
+def test_hashes_of_unchanged_sources_are_kept(
+    modules: tuple[ModuleType, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records, figures = modules
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    monkeypatch.setattr(figures, "SOURCES", ("templates/*",))
+    (tmp_path / "templates").mkdir()
+    template = tmp_path / "templates" / "a.sv.j2"
+    rendered: list[str] = []
+
+    def current() -> dict[str, dict[str, str]]:
+        rendered.append(template.read_text())
+        return {"sizes": {"small": rendered[-1]}}
+
+    toy = SimpleNamespace(RECORD="toy", current=current)
+    for text in ("one", "one", "two", "two"):
+        template.write_text(text)
+        assert figures.today(toy) == {"sizes": {"small": text}}
+
+    assert rendered == ["one", "two"]
 
 
 def test_comments_do_not_make_figures_stale(modules: tuple[ModuleType, ModuleType]) -> None:
