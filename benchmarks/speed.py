@@ -32,7 +32,7 @@ from bnn2hw.nn import zoo
 DATA = Path(os.environ.get("BNN2HW_DATA", ""))
 PIXELS = bnn2hw.Input("uint8", scale=1 / 127.5, offset=-1.0)
 BATCH = 256
-REPEATS = 3
+REPEATS = 5
 
 FLAGS = {
     "avx512popcnt": "avx512_bitalg",

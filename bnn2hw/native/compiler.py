@@ -78,6 +78,11 @@ def packed(signs: Array) -> Array:
     return octets.view("<u4").astype(np.uint32)
 
 
+def fits(values: Array, bits: int = 32) -> bool:
+    """True if signed integers of so many bits hold all values."""
+    return bool(np.all(values >= -(2 ** (bits - 1))) and np.all(values < 2 ** (bits - 1)))
+
+
 def places(shape: tuple[int, ...]) -> int:
     """Places of one sample: all axes but the channels."""
     return math.prod(shape[:-1])

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from bnn2hw.ir import Array, Node, Tensor
-from bnn2hw.native.compiler import Compiler, packed, places, words
+from bnn2hw.ir import Array, Ints, Node, Tensor
+from bnn2hw.native.compiler import Compiler, fits, packed, places, words
+from bnn2hw.native.program import SIZES, TYPES
 from bnn2hw.native.registry import handles, op_of
 from bnn2hw.ops import (
     Add,
@@ -58,17 +59,22 @@ def threshold(c: Compiler, node: Node) -> None:
     shared, times = _channels(x, op.axes, rows)
     if c.has_bits(node.name) and (op.axes == 1 or rows == 1):
         by_place = f"Channels{{{places(x.shape)}, {x.channels}, {rows}}}"
-        args = c.constants.add(thresholds[:, 0], "i64"), c.constants.add(packed(falls), "u32")
-        c.step("fire", c.numbers(edge), "n", by_place, *args, c.make_bits(node.name))
+        values = c.numbers(edge)
+        kind = "i32" if fits(thresholds) and SIZES[values.element] <= SIZES["i32"] else "i64"
+        args = (
+            f"{{{c.constants.add(thresholds[:, 0], kind)}, Type::{kind}}}",
+            c.constants.add(packed(falls), "u32"),
+        )
+        c.step("fire", values, "n", by_place, *args, c.make_bits(node.name))
         return
-    levels, y = thresholds.shape[1], c.make_numbers(node.name)
+    levels = thresholds.shape[1]
     if levels >= TABLE_LEVELS and x.ints.count * rows <= TABLE_ENTRIES:
         counted = _counted(op, x.ints.values(), thresholds, falls)
-        values = c.constants.add(np.tile(counted, (times, 1)), "i64")
-        c.step("table", c.numbers(edge), "n", shared, x.ints.lo, x.ints.step, x.ints.count, values, y)
+        _look_up(c, node, shared, times, x.ints, counted)
         return
     rising = np.tile(thresholds, (times, 1)).T, np.tile(falls, times)
-    data = c.constants.add(rising[0], "i64"), c.constants.add(rising[1].astype(np.uint8), "u8")
+    data = c.constants.add(rising[0], "i64"), c.constants.add(rising[1], "u8")
+    y = c.make_numbers(node.name)
     c.step("threshold", c.numbers(edge), "n", shared, levels, *data, op.type.lo, op.type.step, y)
 
 
@@ -85,10 +91,13 @@ def affine(c: Compiler, node: Node) -> None:
     """Scale, add and shift, by channel and segment."""
     op, [edge] = op_of(node, Affine), node.inputs
     (shared, times), y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
-    rows = (np.tile(a.astype(np.int64), (times, 1)).T for a in (op.slopes, op.biases, op.cuts))
+    rows = (np.tile(a, (times, 1)).T for a in (op.slopes, op.biases, op.cuts))
     data = [c.constants.add(a, "i64") for a in rows]
+    ints = c.type(edge).ints
+    narrow = fits(op.slopes) and fits(np.array([ints.lo >> op.drop, ints.hi >> op.drop]))
     ends = op.type.lo, op.type.hi
-    c.step("affine", c.numbers(edge), "n", shared, op.slopes.shape[1], *data, op.drop, op.shift, *ends, y)
+    pieces = op.slopes.shape[1], *data, op.drop, op.shift, narrow
+    c.step("affine", c.numbers(edge), "n", shared, *pieces, *ends, y)
 
 
 @handles(Quantize)
@@ -96,7 +105,7 @@ def quantize(c: Compiler, node: Node) -> None:
     """Drop low bits, and wrap or clamp the rest."""
     op, [edge] = op_of(node, Quantize), node.inputs
     (shared, times), y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
-    data = [c.constants.add(np.tile(a.astype(np.int64), times), "i64") for a in op.constants()]
+    data = [c.constants.add(np.tile(a, times), "i64") for a in op.constants()]
     c.step("quantize", c.numbers(edge), "n", shared, *data, op.wraps, op.shift, y)
 
 
@@ -104,17 +113,47 @@ def quantize(c: Compiler, node: Node) -> None:
 def table(c: Compiler, node: Node) -> None:
     """Look each value up."""
     op, [edge] = op_of(node, Table), node.inputs
-    (shared, times), y = _channels(c.type(edge), op.axes, op.rows), c.make_numbers(node.name)
-    values = c.constants.add(np.tile(op.table.astype(np.int64), (times, 1)), "i64")
-    domain = op.domain.lo, op.domain.step, op.table.shape[1]
-    c.step("table", c.numbers(edge), "n", shared, *domain, values, y)
+    shared, times = _channels(c.type(edge), op.axes, op.rows)
+    _look_up(c, node, shared, times, op.domain, op.table)
+
+
+def _look_up(c: Compiler, node: Node, shared: str, times: int, domain: Ints, values: Array) -> None:
+    """Append a table, and what else happens to its values alike.
+
+    Args:
+        c: The compiler.
+        node: The node whose values are looked up.
+        shared: C++ expression of how rows are shared among channels.
+        times: How often the rows stand in a row.
+        domain: The integers that are looked up.
+        values: What they become, shape (rows, integers).
+    """
+    [edge], made = node.inputs, node.name
+    while (reader := _only_reader(c, made)) and isinstance(reader.op, Affine) and reader.op.rows == 1:
+        values = reader.op.golden(values)
+        made = reader.name
+        c.done.add(made)
+    x = c.numbers(edge)
+    differences = np.array([domain.lo, domain.hi, domain.hi - domain.lo])
+    narrow = x.element in TYPES and SIZES[x.element] <= SIZES["i32"] and fits(differences) and fits(values)
+    kind = "i32" if narrow else "i64"
+    data = c.constants.add(np.tile(values, (times, 1)), kind)
+    entries = domain.lo, domain.step, values.shape[1], f"{{{data}, Type::{kind}}}"
+    c.step("table", x, "n", shared, *entries, c.make_numbers(made))
+
+
+def _only_reader(c: Compiler, edge: str) -> Node | None:
+    """The node that alone reads an edge, unless the edge leaves the network too."""
+    readers = c.graph.readers[edge]
+    leaves = edge in c.keep or any(c.graph.wire(o) == edge for o in c.graph.outputs)
+    return readers[0][0] if len(readers) == 1 and not leaves else None
 
 
 @handles(Interpolation)
 def interpolation(c: Compiler, node: Node) -> None:
     """Follow lines between the entries of a table."""
     op, [edge] = op_of(node, Interpolation), node.inputs
-    data = [c.constants.add(a.astype(np.int64), "i64") for a in (op.bases, op.slopes)]
+    data = [c.constants.add(a, "i64") for a in (op.bases, op.slopes)]
     x, y = c.numbers(edge), c.make_numbers(node.name)
     c.step("interpolation", x, c.count(c.type(edge).size), op.low, op.first, FINE, *data, y)
 
@@ -133,7 +172,7 @@ def pool(c: Compiler, node: Node) -> None:
         args = height, width, words(op.channels), *op.size, data
         c.step("pool_bits", c.bits(edge), images, *args, c.make_bits(node.name))
         return
-    data = c.constants.add(minimum.astype(np.uint8), "u8")
+    data = c.constants.add(minimum, "u8")
     source = c.graph[edge]
     if op.windowed and isinstance(source.op, Windows) and source.op.kernel == op.size:
         [image] = source.inputs

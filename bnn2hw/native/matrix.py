@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bnn2hw.ir import BIPOLAR, Array, Ints, Node, Tensor, View
-from bnn2hw.native.compiler import SPREAD, Compiler, Numbers, packed, words
-from bnn2hw.native.program import SIZES, element
+from bnn2hw.native.compiler import SPREAD, Compiler, Numbers, fits, packed, words
+from bnn2hw.native.program import ARRAYS, SIZES, element
 from bnn2hw.native.registry import handles, op_of
 from bnn2hw.ops import Depthwise, Mac, ParallelDepthwise, Threshold
 from bnn2hw.ops.depthwise import WindowSums
@@ -27,20 +27,16 @@ ROW = 128
 """Bytes of weights of a block of neurons, which follow each other in memory; for units of numbers."""
 
 LANE = 4
-"""Bytes whose products are summed in a lane."""
+"""Bytes of a lane: in one step, products of as many inputs as fill it are summed."""
+
+PLANE = 16
+"""Neurons whose lanes of a part of their weights follow each other, where weights have two parts."""
+
+LOW_BITS = 12
+"""Bits of the low part of such weights."""
 
 SUMS = {"i16": 2**15 - 2, "f32": 2**24 - 1, "f64": 2**53 - 1}
 """Element types in which sums and thresholds are exact, with the largest absolute value of a partial sum."""
-
-
-NUMPY: dict[str, type[np.number]] = {
-    "i16": np.int16,
-    "i32": np.int32,
-    "f32": np.float32,
-    "f64": np.float64,
-    "i64": np.int64,
-}
-"""NumPy types of sums and thresholds, by element type."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +217,7 @@ def of_sums(c: Compiler, fired: Fired | None, padded: int, kind: str, parts: int
     """
     if fired is None:
         return "nullptr"
-    return c.constants.add(_row(fired.thresholds, padded, NUMPY[kind]).reshape(-1, parts).T, kind)
+    return c.constants.add(_row(fired.thresholds, padded, ARRAYS[kind]).reshape(-1, parts).T, kind)
 
 
 def _row(thresholds: Array, padded: int, kind: type[np.number]) -> Array:
@@ -252,7 +248,7 @@ def products(c: Compiler, node: Node, op: Mac, sums: str | None, fired: Fired | 
     [edge] = node.inputs
     ints = c.type(edge).ints
     coded = ints if op.domain is None else Ints(0, ints.count - 1)
-    if not _dot(c, node, op, coded, sums, fired):
+    if not (_dot(c, node, op, coded, sums, fired) or _dot_words(c, node, op, coded, sums, fired)):
         _mac(c, node, op, coded, sums, fired)
 
 
@@ -266,61 +262,95 @@ def _dot(c: Compiler, node: Node, op: Mac, coded: Ints, sums: str | None, fired:
     if image.offsets[-1] < LANE - 1:
         return False
     x = _codes(c, image.edge, op.domain, "u8")
-    starts, taps = _lanes(image.offsets)
+    starts, taps = _lanes(image.offsets, LANE)
     padded = op.mh + -op.mh % LANES
     known = np.zeros((op.mw + 1, padded), np.int8)  # the last row belongs to no tap
     known[: op.mw, : op.mh] = op.weights
     weights = c.constants.add(known[taps].transpose(0, 2, 1).view(np.uint8), "u8")
     to, uses = neurons_of(c, sums, op.mh, padded, fired, of_sums(c, fired, padded, "i32"))
     chunk = (2**15 - 1) // max(pair, 1)
-    window = image.window(c.constants.add(starts.astype(np.int32), "i32"))
+    window = image.window(c.constants.add(starts, "i32"))
     c.step("dot", x, "n", window, len(starts), chunk, weights, to, uses=uses)
     return True
 
 
-def _lanes(offsets: Array) -> tuple[Array, Array]:
-    """Cover bytes by groups of four in a row, none of which goes beyond the last byte.
+def _dot_words(c: Compiler, node: Node, op: Mac, coded: Ints, sums: str | None, fired: Fired | None) -> bool:
+    """Append a unit of 16-bit inputs times weights of up to 27 bits if its sums fit into 32; true if they do."""
+    weight = max(-op.weight_type.lo, op.weight_type.hi)
+    reach = _reach(op, coded)
+    ends = np.array([coded.lo, coded.hi])
+    if reach <= SUMS["i16"] or not (reach < 2**31 and fits(ends, 16) and weight < 2 ** (14 + LOW_BITS)):
+        return False
+    image = vectors(c, node, op.axes, in_bits=False, zeros_are_skipped=False)
+    per_lane = LANE // SIZES["i16"]
+    if image.offsets[-1] < per_lane - 1:
+        return False
+    x = _codes(c, image.edge, op.domain, "i16")
+    starts, taps = _lanes(image.offsets, per_lane)
+    padded = op.mh + -op.mh % LANES
+    known = np.zeros((op.mw + 1, padded), np.int64)  # the last row belongs to no tap
+    known[: op.mw, : op.mh] = op.weights
+    high = (known + 2 ** (LOW_BITS - 1)) >> LOW_BITS
+    parts = np.stack([known - (high << LOW_BITS), high]).astype(np.int16)[:, taps]
+    by_plane = parts.reshape(2, len(starts), per_lane, -1, PLANE).transpose(1, 3, 0, 4, 2)
+    weights = c.constants.add(np.ascontiguousarray(by_plane).view(np.uint8), "u8")
+    to, uses = neurons_of(c, sums, op.mh, padded, fired, of_sums(c, fired, padded, "i32"))
+    window = image.window(c.constants.add(starts, "i32"))
+    c.step("dot_words", x, "n", window, len(starts), LOW_BITS, weights, to, uses=uses)
+    return True
+
+
+def _lanes(offsets: Array, size: int) -> tuple[Array, Array]:
+    """Cover inputs by groups of some in a row, none of which goes beyond the last input.
 
     Args:
-        offsets: Where the bytes are, in rising order; the last one is at 3 at least.
+        offsets: Where the inputs are, in rising order; the last one is at `size` - 1 at least.
+        size: Inputs of a group.
 
     Returns:
-        Where each group begins, and the numbers of its bytes, shape (groups, 4): -1 for those that are no bytes of
-        ours, or in the group before.
+        Where each group begins, and the numbers of its inputs, shape (groups, size): -1 for those that are no inputs
+        of ours, or in the group before.
     """
     starts: list[int] = []
     taps: list[list[int]] = []
     number = {int(at): i for i, at in enumerate(offsets)}
     for at in map(int, offsets):
-        if starts and at < starts[-1] + LANE:
+        if starts and at < starts[-1] + size:
             continue
-        free = starts[-1] + LANE if starts else 0
-        starts.append(min(at, int(offsets[-1]) - LANE + 1))
-        taps.append([number.get(k, -1) if k >= free else -1 for k in range(starts[-1], starts[-1] + LANE)])
+        free = starts[-1] + size if starts else 0
+        starts.append(min(at, int(offsets[-1]) - size + 1))
+        taps.append([number.get(k, -1) if k >= free else -1 for k in range(starts[-1], starts[-1] + size)])
     return np.array(starts), np.array(taps)
 
 
 def _mac(c: Compiler, node: Node, op: Mac, coded: Ints, sums: str | None, fired: Fired | None) -> None:
     kind = _sums(op, coded)
+    narrow = kind == "i64" and fits(np.array([coded.lo, coded.hi, op.weight_type.lo, op.weight_type.hi]))
     image = vectors(c, node, op.axes, in_bits=False, zeros_are_skipped=op.domain is None)
-    x = _codes(c, image.edge, op.domain, "pairs" if kind == "i16" else kind)
+    x = _codes(c, image.edge, op.domain, "pairs" if kind == "i16" else "i32" if narrow else kind)
     padded = op.mh + -op.mh % LANES
-    weights = np.zeros((op.mw, padded), NUMPY[kind])
+    stored = "i32" if narrow else kind
+    weights = np.zeros((op.mw, padded), ARRAYS[stored])
     weights[:, : op.mh] = op.weights
     to, uses = neurons_of(c, sums, op.mh, padded, fired, of_sums(c, fired, padded, kind))
-    rows = c.constants.add(blocked(weights, ROW // SIZES[kind]), kind)
+    rows = c.constants.add(blocked(weights, ROW // SIZES[kind]), stored)
     c.step("mac", x, "n", image.geometry(c), rows, to, uses=uses)
 
 
 def _sums(op: Mac, x: Ints) -> str:
-    """The element type for a unit's sums; for weights that may be loaded, that of any weights."""
+    """The element type for a unit's sums."""
+    reach = _reach(op, x)
+    return next((kind for kind, limit in SUMS.items() if reach <= limit), "i64")
+
+
+def _reach(op: Mac, x: Ints) -> int:
+    """The largest absolute value of inputs and partial sums, for any weights where these may be loaded."""
     largest = max(-x.lo, x.hi)
     if op.loadable:
         reach = op.mw * largest * max(-op.weight_type.lo, op.weight_type.hi)
     else:
         reach = largest * int(np.abs(op.weights.astype(np.int64)).sum(0).max(initial=0))
-    reach = max(reach, largest)
-    return next((kind for kind, limit in SUMS.items() if reach <= limit), "i64")
+    return max(reach, largest)
 
 
 def _codes(c: Compiler, edge: str, domain: Ints | None, kind: str) -> Numbers:
@@ -343,5 +373,6 @@ def depthwise(c: Compiler, node: Node) -> None:
     kind = element(c.type(edge).ints if domain is None else Ints(0, domain.count - 1))
     outer = c.type(edge).size // op.weights.size
     x, y = _codes(c, edge, domain, kind), c.make_numbers(node.name)
-    weights = c.constants.add(op.weights.astype(np.int64), "i64")
-    c.step("depthwise", x, "n", outer, op.positions, op.channels, weights, y)
+    weights = c.constants.add(op.weights, "i64")
+    narrow = SIZES[kind] <= SIZES["i32"] and fits(op.weights)
+    c.step("depthwise", x, "n", outer, op.positions, op.channels, weights, narrow, y)

@@ -23,6 +23,9 @@ TYPES: dict[str, type[np.integer]] = {
 SIZES = {"u8": 1, "i8": 1, "i16": 2, "pairs": 4, "i32": 4, "i64": 8, "f32": 4, "f64": 8}
 """Bytes of an element, by element type; `pairs` are int16 that stand twice, as vectors are filled with them."""
 
+ARRAYS: dict[str, type[np.number]] = {**TYPES, "u32": np.uint32, "f32": np.float32, "f64": np.float64}
+"""NumPy types of constants, by element type."""
+
 CPP_TYPES = {
     "u8": "std::uint8_t",
     "i8": "std::int8_t",
@@ -117,7 +120,7 @@ class Constants:
 
     def add(self, values: Array, kind: str) -> str:
         """Append an array; return the C++ expression of its address."""
-        data = np.ascontiguousarray(values).tobytes()
+        data = np.ascontiguousarray(values, ARRAYS[kind]).tobytes()
         data += bytes(-len(data) % ALIGNMENT)
         offset = self._known.setdefault(data, self.size)
         if offset == self.size:

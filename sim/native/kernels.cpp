@@ -12,28 +12,67 @@
 
 namespace {
 
-void depthwise(ConstNumbers x, int images, std::size_t places, int positions, int channels, const std::int64_t* weights,
-               Output y) {
+using Wide = Vector<std::int64_t>;
+constexpr int WIDE = VECTOR_BYTES / 8;  // numbers of 64 bits in a vector
+
+inline Wide wide_numbers(const std::int64_t* from) { return load<Wide>(from); }
+inline Wide wide_numbers(const std::int32_t* from) { return widened(from); }
+
+inline void store_numbers(std::int64_t* to, Wide v) { store(to, v); }
+inline void store_numbers(std::int32_t* to, Wide v) { store_narrowed(to, v); }
+
+inline Wide sum_of(Wide a, Wide b) {  // may wrap
+  using U = Vector<std::uint64_t>;
+  return reinterpret_cast<Wide>(reinterpret_cast<U>(a) + reinterpret_cast<U>(b));
+}
+
+template <bool NARROW>
+inline Wide product_of(Wide a, Wide b) {  // may wrap
+  if constexpr (NARROW) return narrow_products(a, b);
+  using U = Vector<std::uint64_t>;
+  return reinterpret_cast<Wide>(reinterpret_cast<U>(a) * reinterpret_cast<U>(b));
+}
+
+// sums[i] += weights[i] * values[i]
+template <bool NARROW, class T>
+inline void add_products(std::int64_t* sums, const std::int64_t* weights, const T* values, std::size_t count) {
+  std::size_t i = 0;
+  for (; i + WIDE <= count; i += WIDE)
+    store(sums + i,
+          sum_of(load<Wide>(sums + i), product_of<NARROW>(load<Wide>(weights + i), wide_numbers(values + i))));
+  for (; i < count; ++i) sums[i] += weights[i] * values[i];
+}
+
+template <bool NARROW>
+void depthwise_of(ConstNumbers x, std::size_t places, int positions, int channels, const std::int64_t* weights,
+                  Output y) {
+  using T = typename std::conditional<NARROW, std::int32_t, std::int64_t>::type;
   const std::size_t all = static_cast<std::size_t>(positions) * channels;
-  for (std::size_t place = 0; place < places * images; ++place) {
+  Reader<T> reader(x);
+  for (std::size_t place = 0; place < places; ++place) {
     if (all <= CHUNK) {
-      std::int64_t sums[CHUNK] = {}, values[CHUNK];
-      read(x, place * all, all, values);
+      std::int64_t sums[CHUNK] = {};
+      const T* values = reader.get(place * all, all);
       for (int p = 0; p < positions; ++p)
-        for (int c = 0; c < channels; ++c) sums[c] += weights[p * channels + c] * values[p * channels + c];
+        add_products<NARROW>(sums, weights + p * channels, values + p * channels, channels);
       write(y, place * channels, channels, sums);
       continue;
     }
     chunks(channels, [&](std::size_t at, std::size_t count) {
-      std::int64_t sums[CHUNK] = {}, values[CHUNK];
+      std::int64_t sums[CHUNK] = {};
       for (int p = 0; p < positions; ++p) {
-        read(x, (place * positions + p) * channels + at, count, values);
-        const std::int64_t* w = weights + static_cast<std::size_t>(p) * channels + at;
-        for (std::size_t i = 0; i < count; ++i) sums[i] += w[i] * values[i];
+        const T* values = reader.get((place * positions + p) * channels + at, count);
+        add_products<NARROW>(sums, weights + static_cast<std::size_t>(p) * channels + at, values, count);
       }
       write(y, place * channels + at, count, sums);
     });
   }
+}
+
+void depthwise(ConstNumbers x, int images, std::size_t places, int positions, int channels, const std::int64_t* weights,
+               bool narrow, Output y) {
+  if (narrow) return depthwise_of<true>(x, places * images, positions, channels, weights, y);
+  depthwise_of<false>(x, places * images, positions, channels, weights, y);
 }
 
 // ---- layouts -------------------------------------------------------------------------------------------------------
@@ -107,16 +146,17 @@ void coded(ConstNumbers x, std::size_t count, std::int64_t low, std::int64_t ste
 // ---- values by channel ---------------------------------------------------------------------------------------------
 
 // Call f(values in, values out, count, first channel) for all values, channel by channel in chunks.
-template <class F>
+template <class From = std::int64_t, class To = From, class F>
 void by_channel(ConstNumbers x, int images, const Channels& c, Output y, F&& f) {
   const std::size_t vectors = c.places * images;
   const std::size_t length = c.rows == 1 ? vectors * c.channels : static_cast<std::size_t>(c.channels);
+  Reader<From> reader(x);
+  Writer<To> writer(y);
   for (std::size_t vector = 0; vector < (c.rows == 1 ? 1 : vectors); ++vector)
-    chunks(length, [&](std::size_t at, std::size_t count) {
-      std::int64_t in[CHUNK], out[CHUNK];
-      read(x, vector * length + at, count, in);
-      f(in, out, count, c.rows == 1 ? 0 : at);
-      write(y, vector * length + at, count, out);
+    chunks(length, [&](std::size_t first, std::size_t count) {
+      const std::size_t at = vector * length + first;
+      f(reader.get(at, count), writer.room(at), count, c.rows == 1 ? 0 : first);
+      writer.put(at, count);
     });
 }
 
@@ -139,53 +179,110 @@ void threshold(ConstNumbers x, int images, const Channels& c, int levels, const 
   });
 }
 
-void fire(ConstNumbers x, int images, const Channels& c, const std::int64_t* thresholds, const std::uint32_t* falls,
-          std::uint32_t* bits) {
+// Bit i is set where value i reaches its threshold.
+template <bool ONE, class T>
+inline std::uint32_t reached_bits(const T* values, const T* thresholds, int count) {
+  using V = Vector<T>;
+  constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
+  std::uint32_t word = 0;
+  int i = 0;
+  for (; i + WIDTH <= count; i += WIDTH)
+    word |= reached(load<V>(values + i), ONE ? same<V>(*thresholds) : load<V>(thresholds + i)) << i;
+  for (; i < count; ++i) word |= static_cast<std::uint32_t>(values[i] >= thresholds[ONE ? 0 : i]) << i;
+  return word;
+}
+
+template <class T>
+void fire_of(ConstNumbers x, int images, const Channels& c, const T* thresholds, const std::uint32_t* falls,
+             std::uint32_t* bits) {
+  Reader<T> reader(x);
   for (std::size_t vector = 0; vector < c.places * images; ++vector)
     for (int first = 0; first < c.channels; first += 32) {
-      std::int64_t values[32];
       const int count = least(32, c.channels - first);
-      read(x, vector * c.channels + first, count, values);
-      std::uint32_t word = 0;
-      if (c.rows == 1)
-        for (int i = 0; i < count; ++i) word |= static_cast<std::uint32_t>(values[i] >= thresholds[0]) << i;
-      else
-        for (int i = 0; i < count; ++i) word |= static_cast<std::uint32_t>(values[i] >= thresholds[first + i]) << i;
+      const T* values = reader.get(vector * c.channels + first, count);
+      std::uint32_t word = c.rows == 1 ? reached_bits<true>(values, thresholds, count)
+                                       : reached_bits<false>(values, thresholds + first, count);
       word ^= c.rows == 1 ? (falls[0] & 1 ? 0xffffffffu : 0) : falls[first / 32];
       *bits++ = count < 32 ? word & ((1u << count) - 1) : word;
     }
 }
 
-// The sums of a segment, where its cut is reached if it has one; row(i) is the row of value i.
-template <class Row>
-inline void segment(const std::int64_t* in, std::int64_t* out, std::size_t count, int drop, const std::int64_t* cut,
-                    Row&& row, const std::int64_t* slope, const std::int64_t* bias) {
-  // Sums of a segment that does not count may wrap.
-  const auto sum = [&](std::size_t i) {
-    const auto product = static_cast<std::uint64_t>(slope[row(i)]) * static_cast<std::uint64_t>(in[i] >> drop);
-    return static_cast<std::int64_t>(product + static_cast<std::uint64_t>(bias[row(i)]));
+void fire(ConstNumbers x, int images, const Channels& c, ConstNumbers thresholds, const std::uint32_t* falls,
+          std::uint32_t* bits) {
+  if (thresholds.type == Type::i32)
+    return fire_of(x, images, c, static_cast<const std::int32_t*>(thresholds.data), falls, bits);
+  fire_of(x, images, c, static_cast<const std::int64_t*>(thresholds.data), falls, bits);
+}
+
+// Lines over values: the last one whose cut is reached counts. Sums of the others may wrap.
+struct Lines {
+  int segments;
+  const std::int64_t *slopes, *biases, *cuts;  // by segment, `rows` apart
+  std::size_t rows;
+  int drop, shift;
+  std::int64_t low, high;
+
+  Lines from(std::size_t first) const {
+    Lines made = *this;
+    made.slopes += first;
+    made.biases += first;
+    if (segments > 1) made.cuts += first;
+    return made;
+  }
+
+  std::int64_t one(std::int64_t value, std::size_t row) const {
+    std::int64_t sum = 0;
+    for (int k = 0; k < segments; ++k, row += rows) {
+      if (k && value < cuts[row - rows]) break;  // cuts ascend
+      const auto product = static_cast<std::uint64_t>(slopes[row]) * static_cast<std::uint64_t>(value >> drop);
+      sum = static_cast<std::int64_t>(product + static_cast<std::uint64_t>(biases[row]));
+    }
+    return least(most(sum >> shift, low), high);
+  }
+
+  template <bool ONE, bool NARROW>
+  inline Wide vector(Wide value, std::size_t row) const {
+    const auto constant = [](const std::int64_t* c) { return ONE ? same<Wide>(*c) : load<Wide>(c); };
+    const Wide x = value >> drop;
+    Wide sum = Wide{};
+    for (int k = 0; k < segments; ++k, row += rows) {
+      const Wide here = sum_of(product_of<NARROW>(constant(slopes + row), x), constant(biases + row));
+      sum = k ? (value >= constant(cuts + row - rows) ? here : sum) : here;
+    }
+    sum >>= shift;
+    const Wide least_of = same<Wide>(low), most_of = same<Wide>(high);
+    sum = sum < least_of ? least_of : sum;
+    return sum > most_of ? most_of : sum;
+  }
+
+  template <bool ONE, bool NARROW, class From, class To>
+  void run(const From* in, To* out, std::size_t count) const {
+    std::size_t i = 0;
+    for (; i + WIDE <= count; i += WIDE) store_numbers(out + i, vector<ONE, NARROW>(wide_numbers(in + i), ONE ? 0 : i));
+    for (; i < count; ++i) out[i] = static_cast<To>(one(in[i], ONE ? 0 : i));
+  }
+};
+
+template <bool ONE, bool NARROW>
+void affine_of(ConstNumbers x, int images, const Channels& c, const Lines& all, Output y) {
+  const auto run = [&](auto from, auto to) {
+    using From = decltype(from);
+    using To = decltype(to);
+    by_channel<From, To>(x, images, c, y, [&](const From* in, To* out, std::size_t count, std::size_t first) {
+      all.from(first).template run<ONE, NARROW>(in, out, count);
+    });
   };
-  if (!cut)
-    for (std::size_t i = 0; i < count; ++i) out[i] = sum(i);
-  else
-    for (std::size_t i = 0; i < count; ++i) out[i] = in[i] >= cut[row(i)] ? sum(i) : out[i];
+  with_width([&](auto from) { with_width([&](auto to) { run(from, to); }, y.type); }, x.type);
 }
 
 void affine(ConstNumbers x, int images, const Channels& c, int segments, const std::int64_t* slopes,
-            const std::int64_t* biases, const std::int64_t* cuts, int drop, int shift, std::int64_t low,
+            const std::int64_t* biases, const std::int64_t* cuts, int drop, int shift, bool narrow, std::int64_t low,
             std::int64_t high, Output y) {
-  // Cuts ascend: the last segment whose cut is reached counts.
-  by_channel(x, images, c, y, [&](const std::int64_t* in, std::int64_t* out, std::size_t count, std::size_t first) {
-    for (int k = 0; k < segments; ++k) {
-      const std::size_t at = static_cast<std::size_t>(k) * c.rows + first;
-      const std::int64_t *slope = slopes + at, *bias = biases + at, *cut = k ? cuts + at - c.rows : nullptr;
-      if (c.rows == 1)
-        segment(in, out, count, drop, cut, [=](std::size_t) { return 0; }, slope, bias);
-      else
-        segment(in, out, count, drop, cut, [](std::size_t i) { return i; }, slope, bias);
-    }
-    for (std::size_t i = 0; i < count; ++i) out[i] = least(most(out[i] >> shift, low), high);
-  });
+  const Lines all = {segments, slopes, biases, cuts, static_cast<std::size_t>(c.rows), drop, shift, low, high};
+  if (c.rows == 1)
+    narrow ? affine_of<true, true>(x, images, c, all, y) : affine_of<true, false>(x, images, c, all, y);
+  else
+    narrow ? affine_of<false, true>(x, images, c, all, y) : affine_of<false, false>(x, images, c, all, y);
 }
 
 void quantize(ConstNumbers x, int images, const Channels& c, const std::int64_t* add, const std::int64_t* mask,
@@ -202,20 +299,29 @@ void quantize(ConstNumbers x, int images, const Channels& c, const std::int64_t*
   });
 }
 
-void table(ConstNumbers x, int images, const Channels& c, std::int64_t low, std::int64_t step, int entries,
-           const std::int64_t* values, Output y) {
-  // values[row][entry]
+template <class T>
+void table_of(ConstNumbers x, int images, const Channels& c, T low, T step, int entries, const T* values, Output y) {
   const bool shifts = (step & (step - 1)) == 0;
   const int by = shifts ? __builtin_ctzll(static_cast<unsigned long long>(step)) : 0;
-  by_channel(x, images, c, y, [&](const std::int64_t* in, std::int64_t* out, std::size_t count, std::size_t first) {
+  by_channel<T>(x, images, c, y, [&](const T* in, T* out, std::size_t count, std::size_t first) {
     if (shifts)
       for (std::size_t i = 0; i < count; ++i) out[i] = (in[i] - low) >> by;
     else
       for (std::size_t i = 0; i < count; ++i) out[i] = (in[i] - low) / step;
-    const std::int64_t* row = values + first * entries;
-    const std::int64_t next = c.rows == 1 ? 0 : entries;
-    for (std::size_t i = 0; i < count; ++i) out[i] = row[static_cast<std::int64_t>(i) * next + out[i]];
+    const T* row = values + first * entries;
+    if (c.rows == 1)
+      for (std::size_t i = 0; i < count; ++i) out[i] = row[out[i]];
+    else
+      for (std::size_t i = 0; i < count; ++i) out[i] = row[i * entries + out[i]];
   });
+}
+
+void table(ConstNumbers x, int images, const Channels& c, std::int64_t low, std::int64_t step, int entries,
+           ConstNumbers values, Output y) {
+  if (values.type == Type::i64)
+    return table_of(x, images, c, low, step, entries, static_cast<const std::int64_t*>(values.data), y);
+  table_of(x, images, c, static_cast<std::int32_t>(low), static_cast<std::int32_t>(step), entries,
+           static_cast<const std::int32_t*>(values.data), y);
 }
 
 void lut(const std::uint32_t* bits, ConstNumbers x, std::size_t places, int values, std::int64_t low,
@@ -351,7 +457,8 @@ void pad_bits(const std::uint32_t* x, int images, int height, int width, int wor
 }
 
 // The largest values of a window, or the smallest ones where `minimum` is not null and says so.
-inline void pick(std::int64_t* best, const std::int64_t* values, std::size_t count, const std::uint8_t* minimum) {
+template <class T>
+inline void pick(T* best, const T* values, std::size_t count, const std::uint8_t* minimum) {
   if (!minimum)
     for (std::size_t k = 0; k < count; ++k) best[k] = most(best[k], values[k]);
   else
@@ -363,16 +470,24 @@ void pool(ConstNumbers x, int images, const Window& g, const std::uint8_t* minim
   bool some = false;
   for (int c = 0; c < g.unit; ++c) some = some || minimum[c];
   const std::size_t size = image_size(g);
-  windows(images, g, [&](int image, const Place& place, std::size_t here) {
-    chunks(g.unit, [&](std::size_t at, std::size_t count) {
-      std::int64_t best[CHUNK], values[CHUNK];
-      taps(g, place, [&](std::size_t from, int tap) {
-        read(x, image * size + from + at, count, tap ? values : best);
-        if (tap) pick(best, values, count, some ? minimum + at : nullptr);
+  const auto run = [&](auto number) {
+    using T = decltype(number);
+    Reader<T> reader(x);
+    windows(images, g, [&](int image, const Place& place, std::size_t here) {
+      chunks(g.unit, [&](std::size_t at, std::size_t count) {
+        T best[CHUNK];
+        taps(g, place, [&](std::size_t from, int tap) {
+          const T* values = reader.get(image * size + from + at, count);
+          if (tap)
+            pick(best, values, count, some ? minimum + at : nullptr);
+          else
+            std::memcpy(best, values, count * sizeof *values);
+        });
+        write(y, here * g.unit + at, count, best);
       });
-      write(y, here * g.unit + at, count, best);
     });
-  });
+  };
+  with_width(run, x.type, y.type);
 }
 
 // The largest bits of a window, or the smallest ones where `minimum` is set.
@@ -437,24 +552,29 @@ void pool_bits(const std::uint32_t* x, int images, int height, int width, int wo
 // ---- several inputs ------------------------------------------------------------------------------------------------
 
 void add(ConstNumbers a, ConstNumbers b, std::size_t places, int channels, int first, Output y) {
-  const auto both = [&](std::size_t at_a, std::size_t at_b, std::size_t count) {
-    std::int64_t sums[CHUNK], values[CHUNK];
-    read(a, at_a, count, sums);
-    read(b, at_b, count, values);
-    for (std::size_t i = 0; i < count; ++i) sums[i] += values[i];
-    write(y, at_a, count, sums);
+  const auto run = [&](auto number) {
+    using T = decltype(number);
+    Reader<T> reader_a(a), reader_b(b);
+    Writer<T> writer(y);
+    const auto both = [&](std::size_t at_a, std::size_t at_b, std::size_t count) {
+      const T *some = reader_a.get(at_a, count), *others = reader_b.get(at_b, count);
+      T* sums = writer.room(at_a);
+      for (std::size_t i = 0; i < count; ++i) sums[i] = some[i] + others[i];
+      writer.put(at_a, count);
+    };
+    if (!first) return chunks(places * channels, [&](std::size_t at, std::size_t count) { both(at, at, count); });
+    for (std::size_t place = 0; place < places; ++place) {
+      chunks(first, [&](std::size_t at, std::size_t count) {
+        T values[CHUNK];
+        read(a, place * channels + at, count, values);
+        write(y, place * channels + at, count, values);
+      });
+      chunks(channels - first, [&](std::size_t at, std::size_t count) {
+        both(place * channels + first + at, place * (channels - first) + at, count);
+      });
+    }
   };
-  if (!first) return chunks(places * channels, [&](std::size_t at, std::size_t count) { both(at, at, count); });
-  for (std::size_t place = 0; place < places; ++place) {
-    chunks(first, [&](std::size_t at, std::size_t count) {
-      std::int64_t values[CHUNK];
-      read(a, place * channels + at, count, values);
-      write(y, place * channels + at, count, values);
-    });
-    chunks(channels - first, [&](std::size_t at, std::size_t count) {
-      both(place * channels + first + at, place * (channels - first) + at, count);
-    });
-  }
+  with_width(run, a.type, b.type, y.type);
 }
 
 void multiply(ConstNumbers a, ConstNumbers b, int images, std::size_t places, int channels, bool per_image, Output y) {
@@ -524,7 +644,7 @@ void largest(ConstNumbers x, std::size_t places, int values, int k, Output y) {
 namespace bnn2hw {
 extern const Kernels BNN2HW_VERSION;
 const Kernels BNN2HW_VERSION = {
-    BNN2HW_NAME(BNN2HW_VERSION), xnor,     xnor_masked, dot,       mac,           depthwise,   pack,   pack_nonzero,
+    BNN2HW_NAME(BNN2HW_VERSION), xnor, xnor_masked, dot, dot_words, mac, depthwise,   pack,   pack_nonzero,
     spread,                      unpack,   convert,     coded,     threshold,     fire,        affine, quantize,
     table,                       lut,      interpolation, window,  pad,           pad_bits,    pool,   pool_bits,
     add,                         multiply, concat,      concat_bits, largest,

@@ -72,12 +72,17 @@ struct Kernels {
   // Up to `chunk` sums of two products stay within i16. There is no border.
   void (*dot)(ConstNumbers x, int images, const Window&, int length, int chunk, const std::uint8_t* weights,
               const Neurons&);
+  // Sums of words of 16 bits times wider weights, i32: weights[length][padded / 16][2][16][2] for the two words at each
+  // offset of the window. The second part of a weight is shifted. There is no border.
+  void (*dot_words)(ConstNumbers x, int images, const Window&, int length, int shift, const std::uint8_t* weights,
+                    const Neurons&);
   // Sums of numbers times numbers, in the element type of x and of the weights[blocks][window channels][128 bytes]:
-  // i16 (with x in pairs), f32, f64 or i64, whichever holds every partial sum exactly.
+  // i16 (with x in pairs), f32, f64 or i64, whichever holds every partial sum exactly. With x and
+  // weights[blocks][window channels][64 bytes] in i32, sums are i64.
   void (*mac)(ConstNumbers x, int images, const Window&, const void* weights, const Neurons&);
-  // y[c] = sum over the positions p of a place of weights[p][c] * x[p][c].
+  // y[c] = sum over the positions p of a place of weights[p][c] * x[p][c]. With `narrow`, 32 bits hold each factor.
   void (*depthwise)(ConstNumbers x, int images, std::size_t places, int positions, int channels,
-                    const std::int64_t* weights, Numbers y);
+                    const std::int64_t* weights, bool narrow, Numbers y);
 
   // Layouts.
   void (*pack)(ConstNumbers x, std::size_t places, int channels, std::uint32_t* bits);  // set where x > 0
@@ -91,17 +96,20 @@ struct Kernels {
   // Values by channel.
   void (*threshold)(ConstNumbers x, int images, const Channels&, int levels, const std::int64_t* thresholds,
                     const std::uint8_t* falls, std::int64_t low, std::int64_t step, Numbers y);
-  void (*fire)(ConstNumbers x, int images, const Channels&, const std::int64_t* thresholds, const std::uint32_t* falls,
+  // thresholds[row], i32 or i64; x is not wider than they are.
+  void (*fire)(ConstNumbers x, int images, const Channels&, ConstNumbers thresholds, const std::uint32_t* falls,
                std::uint32_t* bits);
-  // slopes[segment][row], biases[segment][row], cuts[segment - 1][row]
+  // slopes[segment][row], biases[segment][row], cuts[segment - 1][row]. With `narrow`, 32 bits hold each slope and what is
+  // multiplied with it.
   void (*affine)(ConstNumbers x, int images, const Channels&, int segments, const std::int64_t* slopes,
-                 const std::int64_t* biases, const std::int64_t* cuts, int drop, int shift, std::int64_t low,
-                 std::int64_t high, Numbers y);
+                 const std::int64_t* biases, const std::int64_t* cuts, int drop, int shift, bool narrow,
+                 std::int64_t low, std::int64_t high, Numbers y);
   void (*quantize)(ConstNumbers x, int images, const Channels&, const std::int64_t* add, const std::int64_t* mask,
                    const std::int64_t* low, const std::int64_t* high, const std::int64_t* tie, bool wraps, int shift,
                    Numbers y);
+  // values[row][entry], i32 or i64; x and its differences are not wider than they are.
   void (*table)(ConstNumbers x, int images, const Channels&, std::int64_t low, std::int64_t step, int entries,
-                const std::int64_t* values, Numbers y);
+                ConstNumbers values, Numbers y);
   // y[n] = tables[n][address], or bit n of `fired` where that is not null. The address has the codes of `most` inputs,
   // `width` bits each; input i is bit i of a place in `bits`, or where that is null, value i of a place in x.
   void (*lut)(const std::uint32_t* bits, ConstNumbers x, std::size_t places, int values, std::int64_t low,

@@ -95,6 +95,44 @@ void write(Output y, std::size_t at, std::size_t count, const T* from) {
   }
 }
 
+// True if 32 bits hold every number of an element type.
+inline bool is_narrow(Type type) { return type != Type::i64 && type != Type::f32 && type != Type::f64; }
+
+// Call f with a number of 32 bits if all of these types are narrow, and with one of 64 bits otherwise.
+template <class F, class... Types>
+inline void with_width(F&& f, Types... types) {
+  if ((is_narrow(types) && ...)) return f(std::int32_t{});
+  f(std::int64_t{});
+}
+
+// Some numbers as T: where they are, or a copy.
+template <class T>
+struct Reader {
+  ConstNumbers x;
+  T copy[CHUNK];
+
+  explicit Reader(ConstNumbers from) : x(from) {}
+  inline const T* get(std::size_t at, std::size_t count) {
+    if (x.type == TypeOf<T>::type) return static_cast<const T*>(x.data) + at;
+    read(x, at, count, copy);
+    return copy;
+  }
+};
+
+// Room for some numbers as T: where they go, or elsewhere until `put`.
+template <class T>
+struct Writer {
+  Output y;
+  T copy[CHUNK];
+
+  explicit Writer(Output to) : y(to) {}
+  inline bool there() const { return y.type == TypeOf<T>::type; }
+  inline T* room(std::size_t at) { return there() ? static_cast<T*>(y.data) + at : copy; }
+  inline void put(std::size_t at, std::size_t count) {
+    if (!there()) write(y, at, count, copy);
+  }
+};
+
 // Call f(values, count, index of the first) for the numbers in [begin, begin + count), a chunk at a time.
 template <class F>
 void chunks(std::size_t count, F&& f) {

@@ -120,6 +120,11 @@ struct Counts {
   }
 
   __attribute__((noinline)) void write_sums(const Neurons& to, std::size_t here, int n) const {
+#if defined(__AVX512BW__)
+    if constexpr (PARTS == 2)
+      if (to.sums.type == Type::i16 && n + VECTOR_BYTES <= to.count)
+        return store_in_turns(static_cast<std::int16_t*>(to.sums.data) + here * to.count + n, part[0], part[1]);
+#endif
     U parts[PARTS][WIDTH];
     T values[VECTOR_BYTES];
     for (int k = 0; k < PARTS; ++k) store(parts[k], part[k]);

@@ -188,6 +188,30 @@ struct Products {
 };
 #endif
 
+// Sums of two products by lane: signed halves of x times those of w.
+struct WordProducts {
+  static constexpr bool LIMITED = false;
+  Numbers sums = Numbers{};
+
+  inline void add(Words x, Words w) {
+#if defined(__AVX512VNNI__)
+    asm("vpdpwssd %2, %1, %0" : "+v"(sums) : "v"(x), "v"(w));
+#elif defined(__AVX512BW__)
+    sums += reinterpret_cast<Numbers>(_mm512_madd_epi16(reinterpret_cast<__m512i>(x), reinterpret_cast<__m512i>(w)));
+#elif defined(__AVX2__)
+    sums += reinterpret_cast<Numbers>(_mm256_madd_epi16(reinterpret_cast<__m256i>(x), reinterpret_cast<__m256i>(w)));
+#elif defined(__SSE2__)
+    sums += reinterpret_cast<Numbers>(_mm_madd_epi16(reinterpret_cast<__m128i>(x), reinterpret_cast<__m128i>(w)));
+#else
+    const auto low = [](Words v) { return reinterpret_cast<Numbers>(v << 16) >> 16; };
+    const auto high = [](Words v) { return reinterpret_cast<Numbers>(v) >> 16; };
+    sums += low(x) * low(w) + high(x) * high(w);
+#endif
+  }
+  inline void flush() {}
+  inline Numbers total() const { return sums; }
+};
+
 // The integer of as many bits as T.
 template <std::size_t>
 struct IntegerOf;
@@ -214,6 +238,30 @@ template <>
 struct UnsignedOf<4> {
   using type = std::uint32_t;
 };
+
+// Products of numbers that 32 bits hold.
+inline Vector<std::int64_t> narrow_products(Vector<std::int64_t> a, Vector<std::int64_t> b) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vector<std::int64_t>>(
+      _mm512_maskz_mul_epi32(0xff, reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<Vector<std::int64_t>>(_mm256_mul_epi32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#else
+  return a * b;
+#endif
+}
+
+// Numbers of 32 bits as numbers of 64.
+inline Vector<std::int64_t> widened(const std::int32_t* from) {
+  typedef std::int32_t Half __attribute__((vector_size(BNN2HW_VECTOR_BYTES / 2)));
+  return __builtin_convertvector(load<Half>(from), Vector<std::int64_t>);
+}
+
+// The low halves of numbers of 64 bits.
+inline void store_narrowed(std::int32_t* to, Vector<std::int64_t> v) {
+  typedef std::int32_t Half __attribute__((vector_size(BNN2HW_VECTOR_BYTES / 2)));
+  store(to, __builtin_convertvector(v, Half));
+}
 
 // All ones in the lanes where a >= b. Compilers differ in the type of a comparison.
 template <class V>
@@ -281,6 +329,17 @@ inline void set_at_most(Words a, Words b, int n, std::uint32_t* words) {
 #endif
 }
 
+#if defined(__AVX512BW__)
+// Write the lanes of a and b in turns.
+inline void store_in_turns(std::int16_t* to, Vector<std::uint16_t> a, Vector<std::uint16_t> b) {
+  const __m512i x = reinterpret_cast<__m512i>(a), y = reinterpret_cast<__m512i>(b);
+  const __m512i low = _mm512_unpacklo_epi16(x, y), high = _mm512_unpackhi_epi16(x, y);  // in each fourth
+  const __m512i first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0), second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+  _mm512_storeu_si512(to, _mm512_permutex2var_epi64(low, first, high));
+  _mm512_storeu_si512(to + 32, _mm512_permutex2var_epi64(low, second, high));
+}
+#endif
+
 // Bit i of a word is set where byte i of 32 is positive.
 inline std::uint32_t positive_bits(const std::int8_t* from) {
 #if defined(__AVX2__)
@@ -300,9 +359,15 @@ inline std::uint32_t positive_bits(const std::int8_t* from) {
 }
 
 inline std::uint32_t bits_of(Vector<std::int64_t> truth) {
+#if defined(__AVX512DQ__)
+  return _mm512_movepi64_mask(reinterpret_cast<__m512i>(truth));
+#elif defined(__AVX2__)
+  return static_cast<std::uint32_t>(_mm256_movemask_pd(reinterpret_cast<__m256d>(truth)));
+#else
   std::uint32_t bits = 0;
   for (int i = 0; i < LANES / 2; ++i) bits |= static_cast<std::uint32_t>(truth[i] & 1) << i;
   return bits;
+#endif
 }
 
 // Bit i is set where a >= b in lane i.
@@ -314,6 +379,10 @@ inline std::uint32_t reached(V a, V b) {
 #if defined(__AVX512BW__)
 inline std::uint32_t reached(Vector<std::int32_t> a, Vector<std::int32_t> b) {
   return _mm512_cmpge_epi32_mask(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b));
+}
+
+inline std::uint32_t reached(Vector<std::int64_t> a, Vector<std::int64_t> b) {
+  return _mm512_cmpge_epi64_mask(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b));
 }
 
 inline std::uint32_t reached(Vector<std::int16_t> a, Vector<std::int16_t> b) {
