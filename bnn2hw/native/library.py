@@ -222,9 +222,13 @@ class NativeNetwork:
         return _address(self._constants)
 
     @cached_property
-    def _free(self) -> list[tuple[int, Array]]:
-        """Working memory that no call uses, and the images for which it suffices."""
+    def _free(self) -> list[_Memory]:
+        """Working memory that no call uses."""
         return []
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self._inputs)
 
     @cached_property
     def _inputs(self) -> list[_Shaped]:
@@ -253,7 +257,7 @@ class NativeNetwork:
         Raises:
             InputError: The processor lacks the instruction set.
         """
-        arrays = golden.by_name(tuple(p.name for p in self._inputs), x)
+        arrays = golden.by_name(self._names, x)
         inputs = [np.ascontiguousarray(arrays[p.name], p.dtype) for p in self._inputs]
         frames = len(inputs[0])
         outputs = [np.empty((frames, *p.shape), p.dtype) for p in self._outputs]
@@ -293,7 +297,7 @@ class NativeNetwork:
         failed = functions.run(
             None,
             self._data,
-            _address(memory[1]),
+            memory.address,
             capacity,
             _pointers(inputs, self._inputs, begin),
             end - begin,
@@ -303,13 +307,28 @@ class NativeNetwork:
         if failed:
             raise ToolError("the compiled native code has no kernels for this processor")
 
-    def _memory(self, functions: _Functions, capacity: int) -> tuple[int, Array]:
+    def _memory(self, functions: _Functions, capacity: int) -> _Memory:
         """Take working memory for some images, which nobody else uses."""
         try:
             memory = self._free.pop()
         except IndexError:
-            memory = 0, np.empty(0, np.uint8)
-        return memory if memory[0] >= capacity else (capacity, np.empty(functions.memory(capacity), np.uint8))
+            return _Memory.of(functions, capacity)
+        return memory if memory.capacity >= capacity else _Memory.of(functions, capacity)
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """Working memory of a network, its address, and the images for which it suffices."""
+
+    capacity: int
+    values: Array
+    address: int
+
+    @staticmethod
+    def of(functions: _Functions, capacity: int) -> _Memory:
+        """Make memory for some images."""
+        values = np.empty(functions.memory(capacity), np.uint8)
+        return _Memory(capacity, values, _address(values))
 
 
 @dataclass(frozen=True)
