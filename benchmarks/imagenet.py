@@ -157,7 +157,7 @@ def hardware(name: str) -> str:
         accelerator, *_ = compiled(name, SIZE, 1.0)
         pace, made = cycles.pace(accelerator.graph, FRAMES).intervals, accelerator.design
         simulated = replace(made, files={**made.files, **made.fast})
-        (folder / DIGEST).write_text(records.hardware(simulated, pace, records.sources("sim")))
+        (folder / DIGEST).write_text(records.hardware(simulated, pace, records.sources(*records.SIMULATOR)))
         keras.utils.clear_session()
 
     ingredients = [name, FRAMES, records.sources("bnn2hw", "templates", "sim", "benchmarks/imagenet.py")]

@@ -82,6 +82,9 @@ def code_of(text: str) -> str:
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
+SIMULATOR = ("sim/design.cpp", "sim/harness.cpp", "sim/harness.hpp", "sim/hls")
+"""What simulations of hardware and of its C++ sources are compiled with."""
+
 C_LIKE = (".cpp", ".hpp", ".h", ".sv.j2", ".cpp.j2", ".hpp.j2", ".h.j2")
 """Ends of the names of files whose comments are those of Verilog and C++."""
 

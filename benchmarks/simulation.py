@@ -46,7 +46,7 @@ EFFORTS = {
 def current() -> dict[str, dict[str, str]]:
     """Return the hash of today by table and row."""
     digest = records.sources(
-        "bnn2hw/simulation", "sim", "templates/verilog", more=[tools.verilator().release]
+        "bnn2hw/simulation", *records.SIMULATOR, "templates/verilog", more=[tools.verilator().release]
     )
     return {"forms": dict.fromkeys(FRAMES, digest), "efforts": dict.fromkeys(EFFORTS, digest)}
 

@@ -305,7 +305,7 @@ def current() -> dict[str, dict[str, str]]:
         "bnn2hw/nn/zoo",
     )
     digest = records.sources(*lowering)
-    hardware = records.sources(*lowering, "templates/verilog", "templates/hls", "sim")
+    hardware = records.sources(*lowering, "templates/verilog", "templates/hls", *records.SIMULATOR)
     return {"miniatures": dict.fromkeys(NETWORKS, hardware), "full": dict.fromkeys(NETWORKS, digest)}
 
 
