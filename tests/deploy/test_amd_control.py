@@ -113,6 +113,17 @@ def test_what_registers_refuse(tmp_path: Path) -> None:
     assert [int(v) for v in said[17].split()] == old.golden(x).tolist()
 
 
+def test_a_frame_that_ends_too_early_stays_in_the_status(tmp_path: Path) -> None:
+    (tmp_path / "short").write_bytes(bytes(11 * 11 - 1))  # the last pixel decides nothing
+
+    said = run([read(STATUS), f"frames short {11 * 11 - 1}", *[read(STATUS)] * 4000, "drain 1"], tmp_path, 4)
+
+    status = said[:-1]
+    first = status.index("1 0")
+    assert set(status[:first]) == {"0 0"}
+    assert set(status[first:]) == {"1 0"}
+
+
 def test_an_image_that_breaks_off(tmp_path: Path) -> None:
     """Refused where the design is another; else all stands still until a whole image has come."""
     old, new = network()
