@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # figures of speed are those of one thread
 
 import records  # noqa: E402
 from records import Record  # noqa: E402

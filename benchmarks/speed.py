@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # of NumPy, before it is imported
 
 import keras
 import numpy as np

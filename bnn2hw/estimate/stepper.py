@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +18,12 @@ from bnn2hw.ir import Array, Buffered, Gated, Queue, Steps, Timing
 FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared")
 SOURCE = "stepper.cpp"
 LIBRARY = "stepper.so"
+
+KEPT, PACE, MOST_KEPT = "pace", "pace.json", 2**22
+"""Kind of the cache's entries that hold the ends of frames, their file, and the bytes that all may take."""
+
+LONG = 10**6
+"""Cycles times machines from which on the ends of frames are kept."""
 
 PROCESS, RING, QUEUE = range(3)
 """Kinds of machines in sim/stepper.cpp."""
@@ -59,6 +67,17 @@ class _Packed:
         self.ops = (_Op * self.count)(*map(self._op, timings, inputs))
         # Input −1 is the last source, −2 the one before it.
         self.supply = ctypes.c_void_p(self._at(supply[::-1], np.int64))
+
+    def digest(self) -> str:
+        """Return a hash of all that the machines do."""
+        found = hashlib.sha256()
+        for op in self.ops:
+            numbers = [getattr(op, name) for name, kind in _Op._fields_ if kind is not ctypes.c_void_p]
+            found.update(json.dumps(numbers).encode())
+        for values in self._arrays:
+            found.update(f"{values.dtype} {values.size} ".encode())
+            found.update(values.tobytes())
+        return found.hexdigest()
 
     def _at(self, values: object, kind: type[np.generic]) -> int:
         """Keep an array and return its address."""
@@ -142,7 +161,25 @@ def frame_ends(
         ToolError: The compiler failed.
     """
     ends = -min(s for sources in inputs for s in sources)
-    packed, steady = _Packed(timings, inputs, [-1] * ends), ctypes.c_int32()
+    packed = _Packed(timings, inputs, [-1] * ends)
+    key = [_source(), packed.digest(), sorted(outputs.items()), limit, frames]
+    if folder := compile_cache.find(KEPT, key, [PACE]):
+        recorded, steady = json.loads((folder / PACE).read_text())
+        return recorded, steady
+    found = _stepped(packed, outputs, limit, frames)
+    if found[0] and found[0][-1] * packed.count >= LONG:
+        text = json.dumps(found)
+        compile_cache.keep(KEPT, key, [PACE], lambda to: _write(to / PACE, text), MOST_KEPT)
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def _stepped(packed: _Packed, outputs: Mapping[int, int], limit: int, frames: int) -> tuple[list[int], bool]:
+    """Step machines until frames end at a steady pace; see `frame_ends`."""
+    steady = ctypes.c_int32()
     recorded, numbers, beats = (
         np.array(a, np.int64) for a in ([0] * frames, [*outputs], [*outputs.values()])
     )
@@ -197,9 +234,14 @@ def first_frame(
 
 
 @cache
+def _source() -> str:
+    return (data_dir("sim") / SOURCE).read_text()
+
+
+@cache
 def library() -> ctypes.CDLL:
     """Load the compiled stepper."""
-    source = (data_dir("sim") / SOURCE).read_text()
+    source = _source()
 
     def build(folder: Path) -> None:
         (folder / SOURCE).write_text(source)

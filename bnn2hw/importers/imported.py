@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata
 
 from bnn2hw import untrusted
 from bnn2hw.errors import Problem, UnsupportedError
@@ -51,11 +50,15 @@ def version_of(packages: Mapping[str, str]) -> str:
 
 @cache
 def _version(package: str) -> str:
+    from importlib import metadata  # takes longer to load than this module
+
     found = [metadata.version(name) for name in (package, *ALIASES.get(package, ())) if _is_installed(name)]
     return found[0] if found else ""
 
 
 def _is_installed(package: str) -> bool:
+    from importlib import metadata
+
     return any(True for _ in metadata.Distribution.discover(name=package))
 
 

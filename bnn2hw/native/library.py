@@ -20,7 +20,8 @@ from bnn2hw.errors import InputError, ToolError
 from bnn2hw.golden import Batch
 from bnn2hw.ir import Array, Graph
 from bnn2hw.native import sources as native_sources
-from bnn2hw.native.program import ALIGNMENT, TYPES, Port, Program
+from bnn2hw.native.memory import Memory, Shaped, address, pointers
+from bnn2hw.native.program import ALIGNMENT, Program
 from bnn2hw.native.sources import VERSIONS, capacity, compile_graph, render, versions
 from bnn2hw.progress import Progress, silent
 
@@ -219,10 +220,10 @@ class NativeNetwork:
     @cached_property
     def _data(self) -> int:
         """The address of the constants."""
-        return _address(self._constants)
+        return address(self._constants)
 
     @cached_property
-    def _free(self) -> list[_Memory]:
+    def _free(self) -> list[Memory]:
         """Working memory that no call uses."""
         return []
 
@@ -231,12 +232,12 @@ class NativeNetwork:
         return tuple(p.name for p in self._inputs)
 
     @cached_property
-    def _inputs(self) -> list[_Shaped]:
-        return [_Shaped.of(p) for p in self.program.inputs]
+    def _inputs(self) -> list[Shaped]:
+        return [Shaped.of(p) for p in self.program.inputs]
 
     @cached_property
-    def _outputs(self) -> list[_Shaped]:
-        return [_Shaped.of(p, self.shapes[p.name]) for p in self.program.outputs]
+    def _outputs(self) -> list[Shaped]:
+        return [Shaped.of(p, self.shapes[p.name]) for p in self.program.outputs]
 
     @cached_property
     def capacity(self) -> int:
@@ -262,7 +263,7 @@ class NativeNetwork:
         frames = len(inputs[0])
         outputs = [np.empty((frames, *p.shape), p.dtype) for p in self._outputs]
         library = self.library.of(version)
-        self._share(library, _addresses(inputs), _addresses(outputs), frames, threads)
+        self._share(library, list(map(address, inputs)), list(map(address, outputs)), frames, threads)
         return {p.name: values for p, values in zip(self._outputs, outputs, strict=True)}
 
     def _share(
@@ -299,68 +300,21 @@ class NativeNetwork:
             self._data,
             memory.address,
             capacity,
-            _pointers(inputs, self._inputs, begin),
+            pointers(inputs, self._inputs, begin),
             end - begin,
-            _pointers(outputs, self._outputs, begin),
+            pointers(outputs, self._outputs, begin),
         )
         self._free.append(memory)
         if failed:
             raise ToolError("the compiled native code has no kernels for this processor")
 
-    def _memory(self, functions: _Functions, capacity: int) -> _Memory:
+    def _memory(self, functions: _Functions, capacity: int) -> Memory:
         """Take working memory for some images, which nobody else uses."""
         try:
             memory = self._free.pop()
         except IndexError:
-            return _Memory.of(functions, capacity)
-        return memory if memory.capacity >= capacity else _Memory.of(functions, capacity)
-
-
-@dataclass(frozen=True)
-class _Memory:
-    """Working memory of a network, its address, and the images for which it suffices."""
-
-    capacity: int
-    values: Array
-    address: int
-
-    @staticmethod
-    def of(functions: _Functions, capacity: int) -> _Memory:
-        """Make memory for some images."""
-        values = np.empty(functions.memory(capacity), np.uint8)
-        return _Memory(capacity, values, _address(values))
-
-
-@dataclass(frozen=True)
-class _Shaped:
-    """An array of a network: its name, element type, shape of a frame, and bytes of a frame."""
-
-    name: str
-    dtype: np.dtype[np.generic]
-    shape: tuple[int, ...]
-    size: int
-
-    @staticmethod
-    def of(port: Port, shape: tuple[int, ...] = ()) -> _Shaped:
-        """Describe a port."""
-        dtype = np.dtype(TYPES[port.element])
-        return _Shaped(port.name, dtype, shape, port.size * dtype.itemsize)
-
-
-def _address(values: Array) -> int:
-    """Return the address of an array; `values.ctypes` takes several times as long."""
-    return int(values.__array_interface__["data"][0])
-
-
-def _addresses(arrays: list[Array]) -> list[int]:
-    return [_address(a) for a in arrays]
-
-
-def _pointers(addresses: list[int], ports: list[_Shaped], first: int) -> ctypes.Array[ctypes.c_void_p]:
-    """Pointers to the frame of a number."""
-    return (ctypes.c_void_p * len(ports))(
-        *(a + first * p.size for a, p in zip(addresses, ports, strict=True))
-    )
+            return Memory.of(capacity, functions.memory(capacity))
+        return memory if memory.capacity >= capacity else Memory.of(capacity, functions.memory(capacity))
 
 
 def network(

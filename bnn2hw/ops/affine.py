@@ -347,3 +347,6 @@ class Affine(Elementwise):
         yield cls(*constants(1, 3), 9, byte, drop=9), coarse[1:]
         large = Ints(-(2**21), 2**21)
         yield cls(2**45 * ones, 2**39 * ones, ones[:, :0], 40, large), (Tensor((3,), Ints(-40000, 65535)),)
+        # Cuts at the ends of the input and beyond; the sign alone is multiplied.
+        ends = np.array([[-8, 8], [-7, 6]])
+        yield cls(*constants(2, 3)[:2], ends, 0, Ints(-9000, 9000), drop=3), (Tensor((4, 2), Ints(-8, 7)),)

@@ -199,7 +199,7 @@ def board(name: str | Path) -> Board:
     Raises:
         InputError: There is no such board, or the file cannot be used.
     """
-    return records.find(name, "board", known, read_board)
+    return records.find(name, "board", "boards", read_board)
 
 
 def named(board_name: str | Path | None, target: str | Path | None, default: Device) -> Board | Device:

@@ -138,7 +138,7 @@ def device(name: str | Path) -> Device:
     Raises:
         InputError: There is no such device, or the file cannot be used.
     """
-    return records.find(name, "target", known, read_device)
+    return records.find(name, "target", "devices", read_device)
 
 
 def facts(device: Device) -> dict[str, Any]:

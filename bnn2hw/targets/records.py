@@ -155,15 +155,13 @@ def mixed_up(path: Path, mark: str, is_one: str, option: str) -> None:
         raise InputError(f"'{path}' describes a {is_one}; give it as {option}=")
 
 
-def find(
-    name: str | Path, what: str, known: Callable[[], Mapping[str, Record]], read_one: Callable[[Path], Record]
-) -> Record:
+def find(name: str | Path, what: str, folder: str, read_one: Callable[[Path], Record]) -> Record:
     """Return the record of that name, or the one that a file describes.
 
     Args:
         name: Name of a record of the package, or the path of a TOML file.
         what: The kind of record, in the words of messages.
-        known: Returns the records of the package by name.
+        folder: Folder under `DATA` that holds the records of the package.
         read_one: Reads a file.
 
     Raises:
@@ -171,11 +169,18 @@ def find(
     """
     if is_path(name):
         return read_one(Path(name))
-    if name not in tuple(known()):
+    paths = {path.stem: path for path in sorted((DATA / folder).glob("*" + SUFFIX))}
+    if name not in tuple(paths):
         raise InputError(
-            f"unknown {what} {repr(name)[:MOST]}; known {what}s: {', '.join(known())}; or give the path of a .toml file"
+            f"unknown {what} {repr(name)[:MOST]}; known {what}s: {', '.join(paths)}; or give the path of a .toml file"
         )
-    return known()[str(name)]
+    found: Record = _once(read_one, paths[str(name)])
+    return found
+
+
+@cache
+def _once(read_one: Callable[[Path], Record], path: Path) -> Record:
+    return read_one(path)
 
 
 @cache

@@ -146,12 +146,12 @@ void coded(ConstNumbers x, std::size_t count, std::int64_t low, std::int64_t ste
 // ---- values by channel ---------------------------------------------------------------------------------------------
 
 // Call f(values in, values out, count, first channel) for all values, channel by channel in chunks.
-template <class From = std::int64_t, class To = From, class F>
+template <class T = std::int64_t, class F>
 void by_channel(ConstNumbers x, int images, const Channels& c, Output y, F&& f) {
   const std::size_t vectors = c.places * images;
   const std::size_t length = c.rows == 1 ? vectors * c.channels : static_cast<std::size_t>(c.channels);
-  Reader<From> reader(x);
-  Writer<To> writer(y);
+  Reader<T> reader(x);
+  Writer<T> writer(y);
   for (std::size_t vector = 0; vector < (c.rows == 1 ? 1 : vectors); ++vector)
     chunks(length, [&](std::size_t first, std::size_t count) {
       const std::size_t at = vector * length + first;
@@ -255,24 +255,23 @@ struct Lines {
     return sum > most_of ? most_of : sum;
   }
 
-  template <bool ONE, bool NARROW, class From, class To>
-  void run(const From* in, To* out, std::size_t count) const {
+  template <bool ONE, bool NARROW, class T>
+  void run(const T* in, T* out, std::size_t count) const {
     std::size_t i = 0;
     for (; i + WIDE <= count; i += WIDE) store_numbers(out + i, vector<ONE, NARROW>(wide_numbers(in + i), ONE ? 0 : i));
-    for (; i < count; ++i) out[i] = static_cast<To>(one(in[i], ONE ? 0 : i));
+    for (; i < count; ++i) out[i] = static_cast<T>(one(in[i], ONE ? 0 : i));
   }
 };
 
 template <bool ONE, bool NARROW>
 void affine_of(ConstNumbers x, int images, const Channels& c, const Lines& all, Output y) {
-  const auto run = [&](auto from, auto to) {
-    using From = decltype(from);
-    using To = decltype(to);
-    by_channel<From, To>(x, images, c, y, [&](const From* in, To* out, std::size_t count, std::size_t first) {
+  const auto run = [&](auto number) {
+    using T = decltype(number);
+    by_channel<T>(x, images, c, y, [&](const T* in, T* out, std::size_t count, std::size_t first) {
       all.from(first).template run<ONE, NARROW>(in, out, count);
     });
   };
-  with_width([&](auto from) { with_width([&](auto to) { run(from, to); }, y.type); }, x.type);
+  with_width(run, x.type, y.type);
 }
 
 void affine(ConstNumbers x, int images, const Channels& c, int segments, const std::int64_t* slopes,

@@ -84,10 +84,10 @@ struct Dot {
   template <int P>
   inline void windows(const X* x, std::size_t step, std::size_t here) const {
     for (int first = 0; first < to.count; first += 32) {
-      if (to.sums.data)
+      if (PLANES == 2 || to.sums.data)
         word<true, P>(x, step, here, first);
       else
-        word<false, P>(x, step, here, first);
+        word<PLANES == 2, P>(x, step, here, first);
     }
   }
 
@@ -135,7 +135,7 @@ struct Mac {
   using W = typename std::conditional<NARROW, std::int32_t, T>::type;
   static constexpr int WIDTH = VECTOR_BYTES / static_cast<int>(sizeof(T));
   static constexpr int GROUPS = WIDTH < 32 ? 2 : 1;
-  static constexpr int P = sizeof(T) == 2 || VECTOR_BYTES == 64 ? 8 : 4;
+  static constexpr int P = sizeof(T) == 2 || (std::is_same<T, double>::value && VECTOR_BYTES == 64) ? 8 : 4;
   static constexpr int BLOCK = 128 / static_cast<int>(sizeof(T));  // neurons whose rows of weights follow each other
 
   static inline V product(V weight, V value) {

@@ -12,9 +12,12 @@ import pytest
 from bnn2hw import tools
 from bnn2hw.backends import verilog
 from bnn2hw.backends.design import Design
+from bnn2hw.backends.text import Header
 from bnn2hw.data_files import data_dir
 from bnn2hw.errors import ToolError
+from bnn2hw.ops.base.popcount_trees import Chains
 from bnn2hw.synthesis import synthesize
+from bnn2hw.targets import families
 
 TEMPLATES = [
     p
@@ -84,6 +87,33 @@ def test_verilator_stops(module: str, wrong: Mapping[str, int], message: str, tm
 
     assert status
     assert message in said
+
+
+@pytest.mark.usefixtures("yosys")
+@pytest.mark.parametrize("widths", [(7,), (7, 15)])
+def test_a_count_of_another_width_than_those_drawn(widths: tuple[int, ...], tmp_path: Path) -> None:
+    family = families.family("ecp5")
+    header, shapes = Header(target=family), {"popcount": [Chains(width) for width in widths]}
+    files = {
+        "popcount.sv": verilog.module("popcount", header, shapes),
+        "adder_chain.sv": verilog.module("adder_chain"),
+    }
+
+    def elaborate(lanes: int) -> None:
+        ports = ".clk(clk), .enable(1'b1), .a(a), .b(a), .count(count)"
+        top = (
+            f"module top(input logic clk, input logic [{lanes - 1}:0] a, output logic [7:0] count);\n"
+            f"  bnn2hw_popcount #(.LANES({lanes})) dut ({ports});\nendmodule\n"
+        )
+        design = Design("top", {**files, "top.sv": top}, (), (), ())
+        synthesize.run_yosys(
+            design, tmp_path / f"n{lanes}", ["hierarchy -top top", "tee -o read.txt stat"], "read.txt"
+        )
+
+    for width in widths:
+        elaborate(width)
+    with pytest.raises(ToolError, match="LANES must have a plan"):
+        elaborate(9)
 
 
 @pytest.mark.usefixtures("yosys")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -13,9 +14,10 @@ from click.testing import CliRunner
 import bnn2hw
 from bnn2hw import Accelerator, nn
 from bnn2hw.cli.main import main
-from bnn2hw.estimate import cycles
+from bnn2hw.estimate import cycles, stepper
 from bnn2hw.estimate.cycles import Effort, Pace
 from bnn2hw.ir import Cycles
+from bnn2hw.ops import Fifo
 
 FRAMES = 7
 
@@ -55,6 +57,26 @@ def test_the_hardware_starts_as_predicted(accelerator: Accelerator) -> None:
 
     assert predicted.startup == run.startup != ()
     assert run.intervals == predicted.between(FRAMES)
+
+
+def test_long_steps_are_made_once(
+    accelerator: Accelerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BNN2HW_CACHE", str(tmp_path))
+    monkeypatch.setattr(stepper, "LONG", 1)
+    graph = accelerator.graph
+    first, more = cycles.pace(graph, 5), cycles.pace(graph, 6)
+    assert len(more.ends) >= len(first.ends)
+
+    def stepped() -> None:
+        raise AssertionError("stepped again")
+
+    fifo = next(node for node in graph if isinstance(node.op, Fifo))
+    deeper = graph.map_ops({fifo.name: replace(fifo.op, depth=fifo.op.depth + 1)})
+    monkeypatch.setattr(stepper, "library", stepped)
+    assert cycles.pace(graph, 5) == first
+    with pytest.raises(AssertionError, match="stepped again"):
+        cycles.pace(deeper, 5)
 
 
 def test_everything_that_tells_cycles_tells_the_startup(accelerator: Accelerator, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from keras import Model, layers
@@ -11,6 +12,7 @@ from keras import Model, layers
 import bnn2hw
 from bnn2hw.report import text
 from bnn2hw.targets import devices
+from bnn2hw.targets.records import DATA
 from tests.support import networks as net
 
 BYTES = bnn2hw.Input("uint8", scale=1 / 255)
@@ -27,14 +29,16 @@ def gated() -> Model:
     return net.shake(Model(x, net.dense(3, name="scores")(layers.Flatten()(y))))
 
 
-def holding(monkeypatch: pytest.MonkeyPatch, blocks: int) -> str:
-    """The name of a device with so many block RAMs."""
-    device = replace(devices.device("ecp5-85k"), name="small", bram=blocks)
-    monkeypatch.setitem(devices.known(), device.name, device)
-    return device.name
+def holding(folder: Path, blocks: int) -> Path:
+    """The file of a device with so many block RAMs, named "small"."""
+    large = (DATA / "devices" / "ecp5-85k.toml").read_text()
+    path = folder / "small.toml"
+    path.write_text(re.sub(r"^bram = \d+", f"bram = {blocks}", large, flags=re.MULTILINE))
+    assert devices.device(path).bram == blocks
+    return path
 
 
-def test_the_fastest_that_fits_fits_with_its_fifos(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fastest_that_fits_fits_with_its_fifos(tmp_path: Path) -> None:
     model = gated()
     slow = bnn2hw.compile(model, input=BYTES, target="ecp5-85k", fps=1500).estimate()
     fast = bnn2hw.compile(model, input=BYTES, target="ecp5-85k").estimate()
@@ -42,13 +46,13 @@ def test_the_fastest_that_fits_fits_with_its_fifos(monkeypatch: pytest.MonkeyPat
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        made = bnn2hw.compile(model, input=BYTES, target=holding(monkeypatch, int(slow.cost.bram)))
+        made = bnn2hw.compile(model, input=BYTES, target=holding(tmp_path, int(slow.cost.bram)))
 
     assert made.estimate().fits
     assert fast.cycles.interval < made.estimate().cycles.interval <= slow.cycles.interval
 
 
-def test_a_rate_whose_fifos_do_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rate_whose_fifos_do_not_fit_is_said(tmp_path: Path) -> None:
     model = gated()
     slow = bnn2hw.compile(model, input=BYTES, target="ecp5-85k", fps=1500)
     few = int(slow.estimate().cost.bram) - 1
@@ -56,7 +60,7 @@ def test_a_rate_whose_fifos_do_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) 
     with pytest.warns(
         UserWarning, match=r"the design does not fit: it needs 1\d\d% of the BRAMs of small; ask for"
     ) as found:
-        made = bnn2hw.compile(model, input=BYTES, target=holding(monkeypatch, few), fps=1500)
+        made = bnn2hw.compile(model, input=BYTES, target=holding(tmp_path, few), fps=1500)
 
     assert len([w for w in found if "does not fit" in str(w.message)]) == 1
     assert not made.estimate().fits

@@ -36,6 +36,12 @@ OWN: dict[str, tuple[str, ...]] = {
     "verilog/resync_output": ("tests/backends/test_protocol.py",),
     "verilog/fifo": ("tests/synthesis/test_fifo_forms.py",),
     "verilog/rows": ("tests/synthesis/test_rows.py",),
+    "verilog/ecp5/popcount": (
+        "tests/backends/test_parameter_checks.py",
+        "tests/synthesis/test_fast_forms.py",
+    ),
+    "verilog/bit_count": ("tests/synthesis/test_bit_counts.py",),
+    "verilog/xilinx/bit_count": ("tests/synthesis/test_bit_counts.py",),
     "shell/crc32": ("tests/formal/test_modules.py",),
     "shell/scan": ("tests/deploy/test_scan.py",),
     "shell": ("tests/deploy/test_serial_shell.py",),
