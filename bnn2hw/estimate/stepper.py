@@ -164,8 +164,11 @@ def frame_ends(
     packed = _Packed(timings, inputs, [-1] * ends)
     key = [_source(), packed.digest(), sorted(outputs.items()), limit, frames]
     if folder := compile_cache.find(KEPT, key, [PACE]):
-        recorded, steady = json.loads((folder / PACE).read_text())
-        return recorded, steady
+        try:
+            recorded, steady = json.loads((folder / PACE).read_text())
+            return [int(end) for end in recorded], bool(steady)
+        except (OSError, ValueError, TypeError):
+            compile_cache.drop(folder)
     found = _stepped(packed, outputs, limit, frames)
     if found[0] and found[0][-1] * packed.count >= LONG:
         text = json.dumps(found)

@@ -84,6 +84,7 @@ struct Dot {
   template <int P>
   inline void windows(const X* x, std::size_t step, std::size_t here) const {
     for (int first = 0; first < to.count; first += 32) {
+      // Two planes have no version without sums, which would have to be compiled too.
       if (PLANES == 2 || to.sums.data)
         word<true, P>(x, step, here, first);
       else

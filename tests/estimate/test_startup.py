@@ -77,6 +77,13 @@ def test_long_steps_are_made_once(
     assert cycles.pace(graph, 5) == first
     with pytest.raises(AssertionError, match="stepped again"):
         cycles.pace(deeper, 5)
+    [*kept] = tmp_path.glob(f"{stepper.KEPT}/*/{stepper.PACE}")
+    assert kept
+    for path in kept:
+        path.write_text("[[1, 2")
+    monkeypatch.undo()
+    monkeypatch.setenv("BNN2HW_CACHE", str(tmp_path))
+    assert cycles.pace(graph, 5) == first, "a damaged entry is made again"
 
 
 def test_everything_that_tells_cycles_tells_the_startup(accelerator: Accelerator, tmp_path: Path) -> None:

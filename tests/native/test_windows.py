@@ -54,8 +54,8 @@ class Unit:
 
 
 UNITS = {
-    "whole tiles": Unit((18, 18, 64), (3, 3), 64, {}),
-    "two tiles in a line": Unit((6, 29, 64), (3, 3), 128, {}),
+    "whole words": Unit((18, 18, 64), (3, 3), 64, {}),
+    "two blocks of neurons": Unit((6, 29, 64), (3, 3), 128, {}),
     "channels that fill no word": Unit((12, 12, 40), (3, 3), 70, {}),
     "few channels and neurons": Unit((12, 12, 5), (2, 4), 3, {}, frames=9),
     "a border of signs": Unit((9, 9, 96), (3, 3), 33, {}, border=-1),
@@ -67,8 +67,8 @@ UNITS = {
     "dilation": Unit((14, 16, 64), (3, 3), 64, {"dilation": (2, 3)}),
     "dilation, strides and zeros": Unit((14, 16, 48), (3, 2), 50, {"dilation": (3, 2), "stride": (1, 2)}, 0),
     "many synapses": Unit((7, 8, 512), (3, 3), 64, {}, border=1, frames=2),
-    "more synapses than tiles take": Unit((7, 8, 544), (3, 3), 32, {}, frames=2),
-    "lines longer than tiles take": Unit((3, 40, 1024), (2, 2), 16, {}, frames=2),
+    "sums of more synapses than a byte counts": Unit((7, 8, 544), (3, 3), 32, {}, frames=2),
+    "long lines": Unit((3, 40, 1024), (2, 2), 16, {}, frames=2),
     "one image": Unit((8, 12, 64), (3, 3), 64, {}, frames=1),
 }
 
