@@ -71,7 +71,10 @@ struct Dot {
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
         if (PLANES == 2) {
-          results.take(to, at[p], p, first, n, products[p][0].total() + (products[p][1].total() << shift));
+          // The shifted part may wrap where the sum does not.
+          const Words high = reinterpret_cast<Words>(products[p][1].total()) << shift;
+          const Words all = reinterpret_cast<Words>(products[p][0].total()) + high;
+          results.take(to, at[p], p, first, n, reinterpret_cast<Numbers>(all));
           continue;
         }
 #pragma GCC unroll 4
